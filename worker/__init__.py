@@ -1,0 +1,1 @@
+"""Watches LangSmith annotation queues and tells the right people in Slack."""

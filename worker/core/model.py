@@ -1,0 +1,363 @@
+"""The words of the domain as frozen values. Pure.
+
+Times are aware UTC datetimes and end in `_at` (or are a named instant such as `since`); durations are timedeltas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+EDIT_EVERY = timedelta(seconds=30)
+"""At most one edit a message in this time; the last state always arrives."""
+
+LISTED = 10
+"""How many runs a message lists; the others are counted."""
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""The `due_at` of a held delivery that waits for an operator."""
+
+
+class Kind(StrEnum):
+    """What a notice is about; also the `kind` in a message's metadata."""
+
+    BASELINE = "baseline"
+    ANNOUNCEMENT = "announcement"
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
+    OPS = "ops"
+
+
+class Show(StrEnum):
+    """What a message may show of a run. Nothing else of a run is ever kept or sent."""
+
+    NAME = "name"
+    TYPE = "type"
+    AGE = "age"
+    TAGS = "tags"
+    ERROR = "error"
+    INPUTS_PREVIEW = "inputs_preview"
+    OUTPUTS_PREVIEW = "outputs_preview"
+    THREAD = "thread"
+    TOKENS = "tokens"
+    COST = "cost"
+
+
+class Left(StrEnum):
+    """How a run left its queue, as far as the server could say."""
+
+    REVIEWED = "reviewed"
+    REMOVED = "removed"
+    UNKNOWN = "unknown"
+
+
+class RemindIn(StrEnum):
+    """Where a reminder goes."""
+
+    CHANNEL = "channel"
+    THREAD = "thread"
+    BOTH = "both"
+
+
+class ReviewKey(NamedTuple):
+    """One stay of a queue run. Neither part is ever a time that we made up; undated is None."""
+
+    queue_run_id: UUID
+    added_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """An annotation queue, as far as LangSmith tells. `name` is its id where the name is not known."""
+
+    queue_id: UUID
+    name: str
+    url: str = ""
+    reviewers_per_run: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What may be shown of a run. The source fills in only what `WORKER_SHOW` allows; text is raw and hostile."""
+
+    name: str = ""
+    run_type: str = ""
+    url: str = ""
+    tags: tuple[str, ...] = ()
+    error: str = ""
+    inputs_preview: str = ""
+    outputs_preview: str = ""
+    thread: str = ""
+    tokens: int | None = None
+    cost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRun:
+    """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it."""
+
+    queue_run_id: UUID
+    run_id: UUID | None
+    added_at: datetime | None
+    effective_added_at: datetime | None = None
+    reserved: bool = False
+    done: int = 0
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One complete listing of one queue, each `queue_run_id` once.
+
+    `one_page` tells whether the listing came in a single answer: only then is one absence proof of having left.
+    `unusable` counts rows that had to be skipped; while there are any, no absence is proof of anything.
+    """
+
+    queue: Queue
+    runs: Sequence[QueueRun]
+    taken_at: datetime
+    one_page: bool = True
+    unusable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Our memory of one stay of a queue run.
+
+    `since` is when its wait began, as the last snapshot had it. `told` is the age up to which it has been spoken of
+    (None: never). `generation` rises with every notice that speaks of it, so that no two notices share a key.
+    `absent_at` marks a first absence from a listing of several pages; `closed_at` makes it a tombstone.
+    """
+
+    queue_run_id: UUID
+    added_at: datetime | None
+    run_id: UUID | None
+    since: datetime
+    first_seen_at: datetime
+    told: timedelta | None = None
+    generation: int = 0
+    back: bool = False
+    reserved: bool = False
+    done: int = 0
+    facts: Facts = field(default_factory=Facts)
+    absent_at: datetime | None = None
+    closed_at: datetime | None = None
+    left: Left | None = None
+
+    @property
+    def key(self) -> ReviewKey:
+        """What makes this stay one of its kind."""
+        return ReviewKey(self.queue_run_id, self.added_at)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still waits, as far as we know."""
+        return self.closed_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the store recalls for one decision.
+
+    `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for.
+    `baselined` is False until the first complete poll of the queue has been written.
+    """
+
+    baselined: bool
+    reviews: Sequence[Review]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A decision to tell: one a queue, kind and poll. `reviews` are oldest first."""
+
+    key: UUID
+    kind: Kind
+    channel: str
+    reviews: tuple[ReviewKey, ...]
+    mention: tuple[str, ...] = ()
+    remind_in: RemindIn = RemindIn.CHANNEL
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one poll decided: the reviews to write (new or altered) and the notices to owe."""
+
+    reviews: tuple[Review, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    next_due_at: datetime | None = None
+
+
+class State(StrEnum):
+    """Where a delivery stands: the last three are settled, HELD waits for a destination or for an operator."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    HELD = "held"
+    SENT = "sent"
+    WITHDRAWN = "withdrawn"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the notifier gave back: the channel's own id and the message's timestamp in it."""
+
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row of the outbox with its attempts.
+
+    `queue` is None for `ops`, whose story is `text`. `due_at` is when to act next, whatever the state asks for.
+    `attempted_at` is when the last attempt began. `looks` counts the look-ups since then that found nothing.
+    `plain` asks for text without blocks after Slack refused the blocks. `lease_until` is set while it is claimed.
+    `edit_at` is when an edit is owed (None: none is); `edited_at` when the last was made; `edits` how many were;
+    `edit_until` is when the message stops being kept true (None: it is not, or no longer). `digest` fingerprints what
+    was last shown, so that no edit is made for nothing. `successor` is the newer reminder that it points to.
+    """
+
+    key: UUID
+    kind: Kind
+    channel: str
+    created_at: datetime
+    due_at: datetime
+    queue: Queue | None = None
+    mention: tuple[str, ...] = ()
+    remind_in: RemindIn = RemindIn.CHANNEL
+    text: str = ""
+    state: State = State.PENDING
+    attempts: int = 0
+    attempted_at: datetime | None = None
+    lease_until: datetime | None = None
+    looks: int = 0
+    plain: bool = False
+    last_error: str = ""
+    receipt: Receipt | None = None
+    settled_at: datetime | None = None
+    edit_at: datetime | None = None
+    edited_at: datetime | None = None
+    edits: int = 0
+    edit_until: datetime | None = None
+    digest: str = ""
+    successor: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One run in a message. `left` is None while it waits; `done` of `of` reviewers have completed it."""
+
+    facts: Facts
+    run_id: UUID | None
+    since: datetime
+    reserved: bool = False
+    back: bool = False
+    left: Left | None = None
+    done: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Everything that a notifier needs to show one delivery; `lines` are the oldest of `total` runs.
+
+    Ages are told as of `as_of` (the post's time, also in edits, so that an edit never differs by age alone).
+    `waiting` counts those of `total` that still wait. `root` is the message to answer in its thread;
+    `broadcast` shows the answer in the channel too. `successor` makes it one line that points to a newer reminder.
+    """
+
+    key: UUID
+    kind: Kind
+    channel: str
+    as_of: datetime
+    queue: Queue | None = None
+    lines: tuple[Line, ...] = ()
+    total: int = 0
+    waiting: int = 0
+    mention: tuple[str, ...] = ()
+    text: str = ""
+    plain: bool = False
+    root: Receipt | None = None
+    broadcast: bool = False
+    successor: Receipt | None = None
+    show: frozenset[Show] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that is ours until `delivery.lease_until`, with what is known of its runs now.
+
+    For a post, `reviews` are all that it speaks of, oldest first. For an edit they are only those that the message
+    lists, in its order, while `total` and `waiting` count all. `root` is the oldest message still up that concerns the
+    same runs in the same channel (asked for only where `remind_in` wants a thread).
+    `successor` is the receipt of the newer reminder.
+    """
+
+    delivery: Delivery
+    reviews: tuple[Review, ...] = ()
+    total: int = 0
+    waiting: int = 0
+    root: Receipt | None = None
+    successor: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A destination that is not posted to before `until`. `channel` is `*` where it holds for every one.
+
+    `reason` is the notifier's error code; `failures` counts attempts in a row that ended in it.
+    """
+
+    channel: str
+    since: datetime
+    until: datetime
+    reason: str
+    failures: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """How the polls of one queue stand. `failing_since` and `error` are None and empty while they succeed."""
+
+    queue: Queue
+    baselined_at: datetime | None = None
+    completed_at: datetime | None = None
+    failing_since: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the store knows of one queue's runs and what is owed about them, for `status` and the metrics."""
+
+    waiting: int = 0
+    stale: int = 0
+    oldest_since: datetime | None = None
+    undelivered: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One notice in the story of one run. `left_out` tells that the run was reviewed before the post."""
+
+    delivery: Delivery
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is remembered of one stay of a run, oldest notice first."""
+
+    queue: Queue
+    review: Review
+    told: tuple[Told, ...] = ()

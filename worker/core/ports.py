@@ -1,0 +1,243 @@
+"""What the core asks of the world, and the errors that the world answers with. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from worker.core.model import (
+        Claim,
+        Delivery,
+        Left,
+        Memory,
+        Message,
+        Pause,
+        Plan,
+        Polled,
+        Queue,
+        Receipt,
+        ReviewKey,
+        Show,
+        Snapshot,
+        Standing,
+        State,
+        Story,
+    )
+
+
+class Trouble(StrEnum):
+    """Why there is no complete snapshot; decides how to go on."""
+
+    UNREACHABLE = "unreachable"  # refused, timed out, broken off, 5xx
+    THROTTLED = "throttled"  # 429
+    REFUSED = "refused"  # the key is wrong or may not: 401/403 that LangSmith itself answered
+    MISSING = "missing"  # there is no such queue (or no such route)
+    UNLAWFUL = "unlawful"  # an answer that breaks the specification, or is too large
+
+
+class SourceError(Exception):
+    """No complete snapshot. `str()` says what happened and the remedy, without any secret or content of a run."""
+
+    def __init__(self, text: str, trouble: Trouble, *, retry_after: timedelta | None = None) -> None:
+        """Keep what the loop decides on; `retry_after` is the server's wish, as it was given."""
+        super().__init__(text)
+        self.trouble = trouble
+        self.retry_after = retry_after
+
+
+class Outcome(StrEnum):
+    """What is known of a send, find or edit that did not succeed; each has a treatment of its own."""
+
+    RETRY = "retry"  # surely not posted, worth another try
+    THROTTLED = "throttled"  # surely not posted; holds for that method in the workspace
+    UNKNOWN = "unknown"  # may be posted
+    MESSAGE = "message"  # surely not posted; this content never will be
+    DESTINATION = "destination"  # surely not posted; nothing can be posted there at present
+    TOKEN = "token"  # surely not posted; nothing can be posted anywhere at present  # noqa: S105
+    EDIT = "edit"  # this message cannot be edited any more
+    BLIND = "blind"  # looking up is not possible here (scope missing, not a member)
+
+
+class DeliveryError(Exception):
+    """A send, find or edit without a receipt. `code` is Slack's error or a word of ours; `str()` has no secret."""
+
+    def __init__(self, text: str, outcome: Outcome, *, code: str = "", retry_after: timedelta | None = None) -> None:
+        """Keep what the loop decides on; `retry_after` is the service's wish, as it was given."""
+        super().__init__(text)
+        self.outcome = outcome
+        self.code = code or outcome.value
+        self.retry_after = retry_after
+
+
+class StoreError(Exception):
+    """The database cannot be used at present (locked, full, gone). The work is tried again at the next tick."""
+
+
+class ConfigError(Exception):
+    """A setting or the database makes the start impossible. `str()` names it and the remedy; exit status 78."""
+
+
+class Clock(Protocol):
+    """Time as the worker sees it."""
+
+    def now(self) -> datetime:
+        """Wall time, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        ...
+
+
+class Source(Protocol):
+    """Where queue runs come from. Thread-safe. Every method raises SourceError."""
+
+    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
+        """Read one queue completely, or raise: half a listing is no listing."""
+        ...
+
+    def queues(self) -> Sequence[Queue]:
+        """Every queue that the key can see."""
+        ...
+
+    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+        """How runs that left did so. May ask about fewer than given, to stay within its budget of requests."""
+        ...
+
+
+class Notifier(Protocol):
+    """Who gets told. Thread-safe. Every method raises DeliveryError."""
+
+    def send(self, message: Message) -> Receipt:
+        """Post once; never re-sent by anything below this call."""
+        ...
+
+    def find(self, message: Message, since: datetime) -> Receipt | None:
+        """Look for a post of ours that carries `message.key`, made at `since` or later. None: there is none now."""
+        ...
+
+    def edit(self, message: Message, receipt: Receipt) -> None:
+        """Replace what a post shows."""
+        ...
+
+
+class Store(Protocol):
+    """Where memory lives. Thread-safe; every method is one transaction of its own and may raise StoreError."""
+
+    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+        """Read, decide and write in one transaction; the plan that was written.
+
+        `decide` gets the queue's open reviews and the closed ones with a `queue_run_id` in `keys`. It may be called
+        again where the database asks for it, so it must be pure. Its reviews are written (a key that exists is
+        replaced), its notices become pending deliveries due at once; one whose key exists is not owed again.
+        Every message that may be posted (sending, unknown, sent) and speaks of a written review is owed an edit at
+        `max(now, edited_at + EDIT_EVERY, lease_until)`, unless its `edit_until` has passed.
+        """
+        ...
+
+    def polled(self, polls: Iterable[Polled]) -> None:
+        """Remember how polls stand, for `status`. `baselined_at` and an unknown `completed_at` are left alone."""
+        ...
+
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
+        """Remember how closed reviews left; owes edits as `update` does."""
+        ...
+
+    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+        """Take the delivery that is due longest, outside the channels of `skip`; None where there is none.
+
+        Due are pending, unknown and held ones whose `due_at` has come, and sending ones whose lease has lapsed:
+        nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
+        `lease_until = now + lease`; the claim's delivery keeps the state that it was found in (unknown or pending).
+        Pending ones of the same queue, kind and channel that were never attempted are merged into it first: theirs
+        become withdrawn with the reason, their reviews and mentions are its own (not where it may be posted already).
+        """
+        ...
+
+    def settle(
+        self,
+        after: Delivery,
+        claimed: Delivery,
+        *,
+        shown: Sequence[ReviewKey] = (),
+        left_out: Collection[ReviewKey] = (),
+    ) -> bool:
+        """Write what became of a claimed delivery; False, and nothing written, where the lease is not ours any more.
+
+        Ends the lease. `shown` are the reviews that the message lists, in its order; `left_out` those that it no
+        longer speaks of. `edit_at` is left as `update` may have set it. A reminder that is sent becomes the
+        `successor` of earlier sent reminders of the same queue and channel, where it speaks of every run of theirs
+        that still waits: they are owed an edit.
+        """
+        ...
+
+    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+        """Take the sent delivery whose edit is owed longest and whose lease, if any, has lapsed."""
+        ...
+
+    def settle_edit(self, after: Delivery, claimed: Delivery) -> bool:
+        """Write what became of an edit; False where the lease is not ours any more.
+
+        `after.edit_at` (None: nothing owed) is written only where `update` has not owed a newer edit meanwhile.
+        """
+        ...
+
+    def owe(self, delivery: Delivery) -> bool:
+        """Add a delivery that speaks of no run (`ops`); False where its key is owed already."""
+        ...
+
+    def retry(self, key: UUID, now: datetime) -> bool:
+        """Put a dead or held delivery back to pending, due now, attempts forgotten; False for any other key."""
+        ...
+
+    def pauses(self) -> Sequence[Pause]:
+        """Every destination that is paused."""
+        ...
+
+    def pause(self, pause: Pause) -> None:
+        """Pause a destination: its pending deliveries are held until then."""
+        ...
+
+    def resume(self, channel: str, now: datetime) -> None:
+        """End a pause: what it held is pending again, due now (not what waits for an operator)."""
+        ...
+
+    def next_due_at(self) -> datetime | None:
+        """When the next live delivery or edit is due; None where nothing is owed."""
+        ...
+
+    def polls(self) -> Sequence[Polled]:
+        """How the polls of every queue ever seen stand."""
+        ...
+
+    def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
+        """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`."""
+        ...
+
+    def deliveries(self, state: State | None = None, limit: int = 100) -> Sequence[Delivery]:
+        """The outbox, newest first."""
+        ...
+
+    def stories(self, queue_run_id: UUID) -> Sequence[Story]:
+        """Every stay of a queue run, oldest first; empty where it was never seen."""
+        ...
+
+    def recall(self, name: str) -> str | None:
+        """A small value that an adapter asked to remember."""
+        ...
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a small value over restarts."""
+        ...
+
+    def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
+        """Forget settled deliveries and closed reviews older than that, in small steps; how many rows went.
+
+        A review that a kept delivery speaks of stays; so does a delivery that is still kept true by edits.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Small loops that act: poll, deliver, keep house."""

@@ -1,0 +1,1 @@
+"""Where queue runs come from."""
