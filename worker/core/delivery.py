@@ -1,0 +1,140 @@
+"""What becomes of a delivery after each step: the states, the waits between attempts. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.core.model import NEVER, Pause, RemindIn, State
+from worker.core.ports import Outcome
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.model import Delivery, Receipt
+    from worker.core.ports import DeliveryError
+
+LEASE = timedelta(seconds=90)
+"""How long a claim is ours: longer than a request's whole deadline, twice over."""
+
+LOOK_AGAIN = timedelta(seconds=5)
+"""Between a lost answer and each look for its message: a late commit can follow a time-out."""
+
+LOOKS = 2
+"""So many looks that find nothing mean that nothing was posted."""
+
+BLIND_RESENDS = 3
+"""So many attempts whose fate nobody can look up, then a person decides: each may have been seen."""
+
+FIRST_WAIT = timedelta(seconds=2)
+LONGEST_WAIT = timedelta(minutes=15)
+FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=1)
+SHORTEST_WISH = timedelta(seconds=1)
+LONGEST_WISH = timedelta(hours=1)
+
+REVIEWED_MEANWHILE = "every run was reviewed before it could be told"
+
+
+def backoff(failures: int, *, first: timedelta = FIRST_WAIT, longest: timedelta = LONGEST_WAIT) -> timedelta:
+    """Double the wait with every failure in a row (counted from 1), up to `longest`."""
+    doublings = min(max(failures - 1, 0), 32)
+    return min(first * 2**doublings, longest)
+
+
+def clamp_wish(retry_after: timedelta | None) -> timedelta | None:
+    """A server's `Retry-After` within 1 s and 1 h; absurd values have been seen."""
+    return None if retry_after is None else min(max(retry_after, SHORTEST_WISH), LONGEST_WISH)
+
+
+def begin(delivery: Delivery, now: datetime) -> Delivery:
+    """An attempt starts now: whatever was looked for before is settled."""
+    return replace(delivery, attempts=delivery.attempts + 1, attempted_at=now, looks=0)
+
+
+def sent(delivery: Delivery, receipt: Receipt, digest: str, now: datetime, edit_for: timedelta | None) -> Delivery:
+    """It is posted; from now on the message is kept true for `edit_for` (None: not at all)."""
+    return replace(
+        delivery,
+        state=State.SENT,
+        receipt=receipt,
+        digest=digest,
+        settled_at=now,
+        edit_until=None if edit_for is None else now + edit_for,
+        last_error="",
+    )
+
+
+def withdrawn(delivery: Delivery, now: datetime) -> Delivery:
+    """Nobody has to be told any more."""
+    return replace(delivery, state=State.WITHDRAWN, settled_at=now, last_error=REVIEWED_MEANWHILE)
+
+
+def refused(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
+    """After a send that failed: where the delivery goes next."""
+    delivery = replace(delivery, last_error=str(error))
+    match error.outcome:
+        case Outcome.UNKNOWN | Outcome.BLIND:
+            return replace(delivery, state=State.UNKNOWN, due_at=now + LOOK_AGAIN)
+        case Outcome.MESSAGE | Outcome.EDIT:
+            return _simpler(delivery, now)
+        case Outcome.DESTINATION:
+            return replace(delivery, state=State.HELD, due_at=now)
+        case Outcome.TOKEN:
+            return replace(delivery, state=State.PENDING, due_at=now)
+        case Outcome.RETRY | Outcome.THROTTLED:
+            wait = clamp_wish(error.retry_after) or backoff(delivery.attempts)
+            return replace(delivery, state=State.PENDING, due_at=now + wait)
+
+
+def not_found(delivery: Delivery, now: datetime) -> Delivery:
+    """A look that found nothing: once more, and then it was not posted and is sent again under the same key."""
+    looks = delivery.looks + 1
+    state = State.PENDING if looks >= LOOKS else State.UNKNOWN
+    due_at = now if state is State.PENDING else now + LOOK_AGAIN
+    return replace(delivery, state=state, looks=looks, due_at=due_at)
+
+
+def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
+    """A look that could not be made says nothing: look later."""
+    wait = clamp_wish(error.retry_after) or backoff(delivery.attempts + 1)
+    return replace(delivery, state=State.UNKNOWN, due_at=now + wait, last_error=str(error))
+
+
+def unseen(delivery: Delivery, error: DeliveryError, now: datetime, *, resend: bool) -> Delivery:
+    """Looking up is impossible here: send again, or leave it to a person who can look into the channel."""
+    if resend and delivery.attempts < BLIND_RESENDS:
+        return replace(delivery, state=State.PENDING, due_at=now, last_error=str(error))
+    advice = f"may be posted, look into the channel, then run `review-notifier retry {delivery.key}` if it is not"
+    return replace(delivery, state=State.HELD, due_at=NEVER, last_error=f"{error}; {advice}")
+
+
+def edited(delivery: Delivery, digest: str, now: datetime) -> Delivery:
+    """The message shows the newest state."""
+    return replace(delivery, edit_at=None, edited_at=now, edits=delivery.edits + 1, digest=digest)
+
+
+def unedited(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
+    """After an edit that failed: later, or never again. A notice is never given up for it."""
+    if error.outcome in {Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN, Outcome.TOKEN}:
+        wait = clamp_wish(error.retry_after) or backoff(1, first=FIRST_PAUSE)
+        return replace(delivery, edit_at=now + wait, last_error=str(error))
+    return replace(delivery, edit_at=None, edit_until=None, last_error=str(error))
+
+
+def paused(channel: str, error: DeliveryError, now: datetime, former: Pause | None) -> Pause:
+    """A destination that refuses is left alone, longer with every try in a row."""
+    failures = 1 if former is None else former.failures + 1
+    wait = clamp_wish(error.retry_after) or backoff(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+    since = now if former is None else former.since
+    return Pause(channel=channel, since=since, until=now + wait, reason=error.code, failures=failures)
+
+
+def _simpler(delivery: Delivery, now: datetime) -> Delivery:
+    """A refused message is tried once more with less: outside its thread, then as plain text; then it is dead."""
+    if delivery.remind_in is not RemindIn.CHANNEL:
+        return replace(delivery, state=State.PENDING, due_at=now, remind_in=RemindIn.CHANNEL)
+    if not delivery.plain:
+        return replace(delivery, state=State.PENDING, due_at=now, plain=True)
+    return replace(delivery, state=State.DEAD, settled_at=now)

@@ -1,0 +1,130 @@
+"""One snapshot against memory: what is new, back, still there, gone. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.core.model import Review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.core.model import Facts, QueueRun, Snapshot
+
+RESTARTED = timedelta(0)
+"""What has been told of a review whose wait began anew: that it is there, no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What a snapshot changes.
+
+    `open` is everything that waits now; `changed` is every review to write, open or closed. `unsure` tells that
+    something was absent for the first time and has to be looked for again.
+    """
+
+    open: tuple[Review, ...]
+    changed: tuple[Review, ...]
+    unsure: bool
+
+
+def digest(runs: Iterable[QueueRun]) -> int:
+    """Fingerprint a listing whatever its order; equal digests mean that a diff would change nothing.
+
+    Facts are left out: they belong to the traced run, which has ended. Only good within one process.
+    """
+    total = 0
+    for run in runs:
+        total += hash((run.queue_run_id, run.added_at, run.effective_added_at, run.reserved, run.done))
+    return total
+
+
+def wait_began(run: QueueRun, first_seen_at: datetime, now: datetime) -> datetime:
+    """When the run's wait began. A date in the future is no beginning: it would never become stale."""
+    began = run.effective_added_at or run.added_at
+    return began if began is not None and began <= now else first_seen_at
+
+
+def is_newer(run: QueueRun, review: Review) -> bool:
+    """Whether this is another stay than the remembered one: put into the queue again, later.
+
+    Without a date in memory the run must have been added after we first saw it. Any other difference (an older date,
+    a date that is gone) is the same stay with its date changed: nobody put anything into the queue.
+    """
+    if run.added_at is None:
+        return False
+    return run.added_at > (review.added_at or review.first_seen_at)
+
+
+def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
+    """Compare one complete listing with what is remembered of the queue."""
+    stays = _newest_stays(reviews)
+    seen = [_see(run, stays.get(run.queue_run_id), now) for run in snapshot.runs]
+    current = {review.key for review in seen}
+    missed = [review for review in reviews if review.is_open and review.key not in current]
+    listed = {run.queue_run_id for run in snapshot.runs}
+    proof = snapshot.one_page and not snapshot.unusable
+    after = [_miss(review, now, proof=proof or review.queue_run_id in listed) for review in missed]
+    before = {review.key: review for review in reviews}
+    changed = tuple(review for review in (*seen, *after) if before.get(review.key) != review)
+    waiting = tuple(review for review in (*seen, *after) if review.is_open)
+    return Diff(open=waiting, changed=changed, unsure=any(review.is_open for review in after))
+
+
+def _newest_stays(reviews: Iterable[Review]) -> dict[UUID, Review]:
+    """The last stay of each queue run: the only one that a listing can mean."""
+    stays: defaultdict[UUID, list[Review]] = defaultdict(list)
+    for review in reviews:
+        stays[review.queue_run_id].append(review)
+    return {run: max(past, key=lambda review: review.added_at or review.first_seen_at) for run, past in stays.items()}
+
+
+def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
+    """The review that this listed run belongs to, as it is now."""
+    if review is None or is_newer(run, review):
+        return _begin(run, now, back=review is not None)
+    since = wait_began(run, review.first_seen_at, now)
+    restarted = review.told is not None and since > review.since
+    return replace(
+        review,
+        since=since,
+        told=RESTARTED if restarted else review.told,
+        reserved=run.reserved,
+        done=run.done,
+        facts=_better(run.facts, review.facts),
+        absent_at=None,
+        closed_at=None,
+        left=None,
+    )
+
+
+def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:
+    """A stay that was never seen before."""
+    return Review(
+        queue_run_id=run.queue_run_id,
+        added_at=run.added_at,
+        run_id=run.run_id,
+        since=wait_began(run, now, now),
+        first_seen_at=now,
+        back=back,
+        reserved=run.reserved,
+        done=run.done,
+        facts=run.facts,
+    )
+
+
+def _better(fresh: Facts, known: Facts) -> Facts:
+    """A listing that has lost a run's name for a while does not take it from us."""
+    return fresh if fresh.name or not known.name else known
+
+
+def _miss(review: Review, now: datetime, *, proof: bool) -> Review:
+    """An absence closes a review where it is proof, or the second one in a row."""
+    if proof or review.absent_at is not None:
+        return replace(review, absent_at=None, closed_at=now)
+    return replace(review, absent_at=now)

@@ -1,0 +1,90 @@
+"""One poll's decision, and a last look before a send. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from worker.core.diff import diff
+from worker.core.model import Kind, Notice, Plan
+from worker.core.policy import Step, age_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from worker.core.diff import Diff
+    from worker.core.model import Memory, Review, Snapshot
+    from worker.core.policy import EscalationPolicy
+
+NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
+"""Makes delivery keys ours alone; changing it would send every notice in flight twice."""
+
+
+def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:
+    """Decide what one complete listing of a queue changes in memory and whom to tell what."""
+    found = diff(snapshot, memory.reviews, now)
+    due = _due(found.open, policy, now) if memory.baselined else _baseline(found.open, policy)
+    spoken = {review.key: _spoken(review, now) for reviews in due.values() for review in reviews}
+    notices = [_notice(snapshot.queue.queue_id, step, [spoken[review.key] for review in due[step]]) for step in due]
+    changed = {review.key: review for review in found.changed} | spoken
+    after = [spoken.get(review.key, review) for review in found.open]
+    return Plan(tuple(changed.values()), tuple(notices), _next_due_at(found, after, policy, now))
+
+
+def still_owed(reviews: Iterable[Review]) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
+    """Split a delivery's reviews into those that still wait and those that nobody has to be told of any more."""
+    reviews = tuple(reviews)
+    return tuple(r for r in reviews if r.is_open), tuple(r for r in reviews if not r.is_open)
+
+
+def notice_key(queue_id: UUID, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
+    """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
+    spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
+    return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, channel, *spoken)))
+
+
+def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step, list[Review]]:
+    """At first sight of a queue everything that waits is told of at once, whatever its age."""
+    return {replace(policy.steps[0], kind=Kind.BASELINE): list(waiting)} if waiting else {}
+
+
+def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> dict[Step, list[Review]]:
+    """Which step is due for which reviews; a repeat that is near joins a reminder that goes out anyway."""
+    due: defaultdict[Step, list[Review]] = defaultdict(list)
+    rest: list[Review] = []
+    for review in waiting:
+        step = policy.due(review, now)
+        (rest if step is None else due[step]).append(review)
+    for step, reviews in due.items():
+        reviews.extend(r for r in rest if _joins(step, r, policy, now))
+    return due
+
+
+def _joins(step: Step, review: Review, policy: EscalationPolicy, now: datetime) -> bool:
+    return step in policy.steps_for(review) and step.may_join(review.told, age_of(review, now))
+
+
+def _spoken(review: Review, now: datetime) -> Review:
+    return replace(review, told=age_of(review, now), generation=review.generation + 1)
+
+
+def _notice(queue_id: UUID, step: Step, reviews: list[Review]) -> Notice:
+    oldest_first = sorted(reviews, key=lambda review: (review.since, review.queue_run_id))
+    return Notice(
+        key=notice_key(queue_id, step.kind, step.channel, reviews),
+        kind=step.kind,
+        channel=step.channel,
+        reviews=tuple(review.key for review in oldest_first),
+        mention=step.mention,
+        remind_in=step.remind_in,
+    )
+
+
+def _next_due_at(found: Diff, waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> datetime | None:
+    """When an unchanged listing would change something: at the next step, or at once to settle an absence."""
+    if found.unsure:
+        return now
+    return min((at for review in waiting if (at := policy.next_due_at(review)) is not None), default=None)

@@ -1,0 +1,110 @@
+"""What a waiting run deserves, and when: the ladder. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.core.model import Kind, RemindIn
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.model import Review
+
+AT_ONCE = timedelta(0)
+JOIN = 3 / 4
+"""From this share of `every` on, a repeat joins a reminder that goes out anyway: fewer messages, none late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung: what to tell a run's people once it has waited `after`, and again `every` so long (None: once)."""
+
+    kind: Kind
+    after: timedelta
+    channel: str
+    every: timedelta | None = None
+    mention: tuple[str, ...] = ()
+    remind_in: RemindIn = RemindIn.CHANNEL
+
+    def due_age(self, told: timedelta | None) -> timedelta | None:
+        """At which age the step is due for a run that was spoken of up to `told`; None: never again."""
+        if told is None or told < self.after:
+            return self.after
+        return None if self.every is None else told + self.every
+
+    def may_join(self, told: timedelta | None, age: timedelta) -> bool:
+        """Whether a repeat is near enough to go out together with others."""
+        if self.every is None or told is None or told < self.after:
+            return False
+        return age >= told + self.every * JOIN
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationPolicy:
+    """The ladder of one queue, lowest step first. `spare_reserved` keeps all but the lowest from reserved runs."""
+
+    steps: tuple[Step, ...]
+    spare_reserved: bool = True
+
+    @property
+    def channel(self) -> str:
+        """The queue's own channel: where it is announced."""
+        return self.steps[0].channel
+
+    def steps_for(self, review: Review) -> tuple[Step, ...]:
+        """The steps that concern a review as it is now. One that is absent, perhaps reviewed, is let be."""
+        if review.absent_at is not None:
+            return ()
+        return self.steps[:1] if review.reserved and self.spare_reserved else self.steps
+
+    def due(self, review: Review, now: datetime) -> Step | None:
+        """The highest step that is due: after an outage one notice, not three."""
+        age = age_of(review, now)
+        due = [step for step in self.steps_for(review) if _has_come(step.due_age(review.told), age)]
+        return due[-1] if due else None
+
+    def next_due_at(self, review: Review) -> datetime | None:
+        """When the next step comes, should nothing change; None: never."""
+        ages = [age for step in self.steps_for(review) if (age := step.due_age(review.told)) is not None]
+        return _later(review.since, min(ages)) if ages else None
+
+
+def ladder(  # noqa: PLR0913 - one keyword a setting
+    *,
+    channel: str,
+    stale_after: timedelta | None,
+    remind_every: timedelta | None,
+    remind_in: RemindIn = RemindIn.CHANNEL,
+    escalate_after: timedelta | None = None,
+    escalate_to: str = "",
+    escalate_mention: tuple[str, ...] = (),
+    remind_reserved: bool = False,
+) -> EscalationPolicy:
+    """Build the policy that a queue's settings describe; None leaves a step out."""
+    steps = [Step(Kind.ANNOUNCEMENT, AT_ONCE, channel)]
+    if stale_after is not None:
+        steps.append(Step(Kind.REMINDER, stale_after, channel, every=remind_every, remind_in=remind_in))
+    if escalate_after is not None:
+        target = escalate_to or channel
+        steps.append(Step(Kind.ESCALATION, escalate_after, target, mention=escalate_mention))
+    return EscalationPolicy(tuple(steps), spare_reserved=not remind_reserved)
+
+
+def age_of(review: Review, now: datetime) -> timedelta:
+    """How long a review has waited; a clock that was set back makes nobody younger than nothing."""
+    return max(now - review.since, AT_ONCE)
+
+
+def _has_come(due_age: timedelta | None, age: timedelta) -> bool:
+    return due_age is not None and due_age <= age
+
+
+def _later(instant: datetime, duration: timedelta) -> datetime | None:
+    """The sum, or None where it lies beyond the calendar."""
+    try:
+        return instant + duration
+    except OverflowError:
+        return None
