@@ -40,7 +40,7 @@ REVIEWED_MEANWHILE = "every run was reviewed before it could be told"
 def backoff(failures: int, *, first: timedelta = FIRST_WAIT, longest: timedelta = LONGEST_WAIT) -> timedelta:
     """Double the wait with every failure in a row (counted from 1), up to `longest`."""
     doublings = min(max(failures - 1, 0), 32)
-    return min(first * 2**doublings, longest)
+    return min(first * (1 << doublings), longest)
 
 
 def clamp_wish(retry_after: timedelta | None) -> timedelta | None:
@@ -91,9 +91,10 @@ def refused(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery
 def not_found(delivery: Delivery, now: datetime) -> Delivery:
     """A look that found nothing: once more, and then it was not posted and is sent again under the same key."""
     looks = delivery.looks + 1
-    state = State.PENDING if looks >= LOOKS else State.UNKNOWN
-    due_at = now if state is State.PENDING else now + LOOK_AGAIN
-    return replace(delivery, state=state, looks=looks, due_at=due_at)
+    if looks < LOOKS:
+        return replace(delivery, state=State.UNKNOWN, looks=looks, due_at=now + LOOK_AGAIN)
+    # The next attempt starts with no looks of its own, also where a crash keeps it from saying so.
+    return replace(delivery, state=State.PENDING, looks=0, due_at=now)
 
 
 def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:

@@ -34,10 +34,12 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     return Plan(tuple(changed.values()), tuple(notices), _next_due_at(found, after, policy, now))
 
 
-def still_owed(reviews: Iterable[Review]) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
-    """Split a delivery's reviews into those that still wait and those that nobody has to be told of any more."""
+def still_owed(reviews: Iterable[Review], as_of: datetime) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
+    """Split a delivery's reviews into those that waited `as_of` and those that nobody had to be told of any more."""
     reviews = tuple(reviews)
-    return tuple(r for r in reviews if r.is_open), tuple(r for r in reviews if not r.is_open)
+    gone = tuple(r for r in reviews if r.closed_at is not None and r.closed_at <= as_of)
+    left = {review.key for review in gone}
+    return tuple(r for r in reviews if r.key not in left), gone
 
 
 def notice_key(queue_id: UUID, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:

@@ -125,6 +125,10 @@ class Notifier(Protocol):
         """Replace what a post shows."""
         ...
 
+    def probe(self) -> None:
+        """Do nothing where the token is good; raise DeliveryError while it is not."""
+        ...
+
 
 class Store(Protocol):
     """Where memory lives. Thread-safe; every method is one transaction of its own and may raise StoreError."""

@@ -1,0 +1,82 @@
+"""Logging: one event a line, for people on a terminal and as JSON elsewhere; secrets never pass."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, MutableMapping
+
+REDACTED = "[redacted]"
+SHORTEST_SECRET = 4
+"""A shorter one would blacken ordinary words."""
+
+
+def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
+    """Set up structlog and the standard library's logging to write to stderr.
+
+    `form` is `auto`, `console` or `json`. Whatever one of `secrets` occurs in is redacted as the last step, in the
+    finished line, so that neither a traceback nor another library's message gets around it.
+    """
+    people = form == "console" or (form == "auto" and sys.stderr.isatty())
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if people else _as_json()
+    shared: list[Callable[..., Any]] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if not people:
+        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_logger_name,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    steps: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, redactor(secrets)]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    _quieten()
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[Any, str, str], str]:
+    """Make the last processor: it blackens every secret in a finished line, as it is and as JSON escapes it."""
+    words = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+
+    def redact(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN401 - structlog's signature
+        for word in words:
+            line = line.replace(word, REDACTED)
+        return line
+
+    return redact
+
+
+def _forms(secret: str) -> set[str]:
+    if len(secret) < SHORTEST_SECRET:
+        return set()
+    escaped = structlog.processors.JSONRenderer()(None, "", {"s": secret})
+    return {secret, str(escaped)[len('{"s": "') : -len('"}')]}
+
+
+def _as_json() -> Callable[[Any, str, MutableMapping[str, Any]], str | bytes]:
+    return structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+
+
+def _quieten() -> None:
+    """Other libraries speak only of trouble; their debug lines hold headers and rows."""
+    for name in ("apscheduler", "httpx", "httpcore", "slack_sdk", "sqlalchemy", "alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A tick that finds the last one still at work is the normal case for a slow queue, not a warning.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)

@@ -1,0 +1,229 @@
+"""Delivers what the outbox owes, one claim at a time: look up what is unknown, look again, post, settle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core import delivery as step
+from worker.core.message import compose_post
+from worker.core.model import LISTED, Kind, State
+from worker.core.plan import still_owed
+from worker.core.ports import DeliveryError, Outcome
+from worker.loops.ops import EVERYWHERE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from worker.core.model import Claim, Delivery, Pause, Queue, Receipt, Review, Show
+    from worker.core.ports import Clock, Notifier, Store
+    from worker.loops.ops import Ops
+
+log = structlog.get_logger(__name__)
+
+PACE = timedelta(seconds=1)
+"""One message a channel in this time, as Slack documents."""
+
+LOOK_INTO_STORE = timedelta(seconds=5)
+"""How long an empty outbox is believed to be empty: `retry` comes from another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What the settings say of one queue's messages.
+
+    `edit_for` is how long a message is kept true (None: not at all); `resend` tells to send again where nobody can
+    look up what became of an attempt.
+    """
+
+    show: frozenset[Show]
+    edit_for: timedelta | None
+    resend: bool
+
+
+class Deliver:
+    """Sends deliveries that are due. One thread at a time."""
+
+    def __init__(
+        self, *, store: Store, notifier: Notifier, clock: Clock, care: Callable[[Queue | None], Care], ops: Ops
+    ) -> None:
+        """`care` gives the rules of a queue's messages (None: the worker's own)."""
+        self._store = store
+        self._notifier = notifier
+        self._clock = clock
+        self._care = care
+        self._ops = ops
+        self._posted_at: dict[str, float] = {}
+        self._quiet_until: datetime | None = None
+        self._idle_until = 0.0
+
+    def wake(self) -> None:
+        """Something is owed: look into the outbox at the next step."""
+        self._idle_until = 0.0
+
+    def run(self, stopping: Callable[[], bool]) -> int:
+        """Deliver until nothing more can be done at once; how many steps were made."""
+        steps = 0
+        while not stopping() and self.step():
+            steps += 1
+        return steps
+
+    def step(self) -> bool:
+        """Claim and treat one delivery; False where there is none that may go out now. Raises StoreError."""
+        now = self._clock.now()
+        if self._clock.monotonic() < self._idle_until:
+            return False
+        pauses = {pause.channel: pause for pause in self._store.pauses()}
+        if self._is_quiet(now) or not self._token_is_good(pauses.get(EVERYWHERE), now):
+            return False
+        skip = {channel for channel, pause in pauses.items() if pause.until > now} | self._paced()
+        claim = self._store.claim(now, step.LEASE, skip)
+        if claim is None:
+            self._rest(now, paced=bool(self._paced()))
+            return False
+        if claim.delivery.state is State.UNKNOWN:
+            self._look_up(claim, now)
+        else:
+            self._post(claim, now, pauses)
+        return True
+
+    def _post(self, claim: Claim, now: datetime, pauses: dict[str, Pause]) -> None:
+        delivery = claim.delivery
+        owed, gone = still_owed(claim.reviews, now)
+        if not owed and delivery.kind is not Kind.OPS:
+            self._settle(step.withdrawn(delivery, now), claim)
+            return
+        care = self._care(delivery.queue)
+        message = compose_post(claim, owed, care.show, now)
+        attempt = step.begin(delivery, now)
+        try:
+            self._posted_at[delivery.channel] = self._clock.monotonic()
+            receipt = self._notifier.send(message)
+        except DeliveryError as error:
+            self._settle(step.refused(attempt, error, self._clock.now()), claim)
+            self._hold_back(error, delivery.channel, pauses.get(delivery.channel))
+            return
+        self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
+        self._works_again(pauses.get(delivery.channel))
+
+    def _look_up(self, claim: Claim, now: datetime) -> None:
+        """Find out whether the last attempt was posted, before anything is sent again."""
+        delivery = claim.delivery
+        tried_at = delivery.attempted_at or delivery.created_at
+        owed, gone = still_owed(claim.reviews, tried_at)
+        care = self._care(delivery.queue)
+        message = compose_post(claim, owed, care.show, tried_at)
+        try:
+            receipt = self._notifier.find(message, tried_at)
+        except DeliveryError as error:
+            self._settle(self._not_looked_up(delivery, error, care), claim)
+            self._hold_back(error, delivery.channel, None, looking=True)
+            return
+        if receipt is None:
+            self._settle(step.not_found(delivery, now), claim)
+            return
+        # What an attempt of an earlier version showed is not known, so its first edit is never skipped.
+        self._sent(claim, delivery, receipt, owed=owed, gone=gone, digest="")
+
+    def _not_looked_up(self, delivery: Delivery, error: DeliveryError, care: Care) -> Delivery:
+        now = self._clock.now()
+        if error.outcome in {Outcome.BLIND, Outcome.DESTINATION}:
+            return step.unseen(delivery, error, now, resend=care.resend)
+        return step.look_failed(delivery, error, now)
+
+    def _sent(
+        self,
+        claim: Claim,
+        delivery: Delivery,
+        receipt: Receipt,
+        *,
+        owed: Sequence[Review],
+        gone: Sequence[Review],
+        digest: str,
+    ) -> None:
+        edit_for = None if delivery.kind is Kind.OPS else self._care(delivery.queue).edit_for
+        after = step.sent(delivery, receipt, digest, self._clock.now(), edit_for)
+        self._settle(after, claim, shown=owed[:LISTED], left_out=gone)
+
+    def _settle(
+        self, after: Delivery, claim: Claim, *, shown: Sequence[Review] = (), left_out: Sequence[Review] = ()
+    ) -> None:
+        """Write the outcome and say it in one line."""
+        kept = self._store.settle(
+            after, claim.delivery, shown=[r.key for r in shown], left_out=[r.key for r in left_out]
+        )
+        event = f"delivery_{after.state.value}" if kept else "delivery_lease_lost"
+        level = "info" if after.state in {State.SENT, State.WITHDRAWN} else "warning"
+        line = log.bind(
+            key=str(after.key),
+            kind=after.kind.value,
+            channel=after.channel,
+            queue=after.queue.name if after.queue else None,
+            runs=len(claim.reviews) - len(left_out),
+            attempts=after.attempts,
+        )
+        if after.last_error:
+            line = line.bind(error=after.last_error, due_at=after.due_at)
+        getattr(line, level)(event)
+        if after.state is State.DEAD:
+            self._ops.dead(after)
+
+    def _hold_back(self, error: DeliveryError, channel: str, former: Pause | None, *, looking: bool = False) -> None:
+        """Let one failure stop the attempts that would fail for the same reason."""
+        now = self._clock.now()
+        if error.outcome is Outcome.THROTTLED and not looking:
+            wait = step.clamp_wish(error.retry_after) or step.FIRST_WAIT
+            self._quiet_until = now + wait
+        elif error.outcome is Outcome.TOKEN:
+            self._pause(EVERYWHERE, error, now, None)
+        elif error.outcome is Outcome.DESTINATION and not looking:
+            self._pause(channel, error, now, former)
+
+    def _pause(self, channel: str, error: DeliveryError, now: datetime, former: Pause | None) -> None:
+        pause = step.paused(channel, error, now, former)
+        self._store.pause(pause)
+        if former is None:
+            log.error("destination_held", channel=channel, error=str(error), until=pause.until)
+            self._ops.held(pause, str(error))
+
+    def _works_again(self, pause: Pause | None) -> None:
+        if pause is None:
+            return
+        self._store.resume(pause.channel, self._clock.now())
+        log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
+        self._ops.works_again(pause)
+
+    def _token_is_good(self, pause: Pause | None, now: datetime) -> bool:
+        """While the token is refused, ask seldom whether it works again; until then nothing is sent."""
+        if pause is None:
+            return True
+        if pause.until > now:
+            return False
+        try:
+            self._notifier.probe()
+        except DeliveryError as error:
+            self._pause(EVERYWHERE, error, now, pause)
+            return False
+        self._works_again(pause)
+        return True
+
+    def _is_quiet(self, now: datetime) -> bool:
+        return self._quiet_until is not None and now < self._quiet_until
+
+    def _paced(self) -> set[str]:
+        """Channels that had a message less than a second ago."""
+        horizon = self._clock.monotonic() - PACE.total_seconds()
+        self._posted_at = {channel: at for channel, at in self._posted_at.items() if at > horizon}
+        return set(self._posted_at)
+
+    def _rest(self, now: datetime, *, paced: bool) -> None:
+        """Leave an outbox alone in which nothing is due yet."""
+        if paced:
+            return
+        due_at = self._store.next_due_at()
+        wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)
+        self._idle_until = self._clock.monotonic() + wait.total_seconds()

@@ -1,0 +1,74 @@
+"""Keeps posted messages true: edits those whose runs have changed. Never in the way of a post."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core import delivery as step
+from worker.core.message import compose_edit
+from worker.core.ports import DeliveryError, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.core.model import Claim, Queue
+    from worker.core.ports import Clock, Notifier, Store
+    from worker.loops.deliver import Care
+
+log = structlog.get_logger(__name__)
+
+PACE = timedelta(milliseconds=1200)
+"""Slack allows 50 edits a minute in a workspace."""
+
+
+class Edit:
+    """Makes edits that are owed. One thread at a time."""
+
+    def __init__(self, *, store: Store, notifier: Notifier, clock: Clock, care: Callable[[Queue | None], Care]) -> None:
+        """`care` gives the rules of a queue's messages."""
+        self._store = store
+        self._notifier = notifier
+        self._clock = clock
+        self._care = care
+        self._not_before = 0.0
+
+    def step(self) -> bool:
+        """Treat one message whose edit is owed; False where there is none that may be made now. Raises StoreError."""
+        if self._clock.monotonic() < self._not_before:
+            return False
+        claim = self._store.claim_edit(self._clock.now(), step.LEASE)
+        if claim is None:
+            return False
+        self._edit(claim)
+        return True
+
+    def _edit(self, claim: Claim) -> None:
+        delivery = claim.delivery
+        message = compose_edit(claim, self._care(delivery.queue).show)
+        digest = self._notifier.fingerprint(message)
+        if digest == delivery.digest or delivery.receipt is None:
+            self._store.settle_edit(replace(delivery, edit_at=None), delivery)
+            return
+        self._wait(PACE)
+        try:
+            self._notifier.edit(message, delivery.receipt)
+        except DeliveryError as error:
+            self._failed(claim, error)
+            return
+        self._store.settle_edit(step.edited(delivery, digest, self._clock.now()), delivery)
+        log.info("message_edited", key=str(delivery.key), channel=delivery.channel, waiting=claim.waiting)
+
+    def _failed(self, claim: Claim, error: DeliveryError) -> None:
+        after = step.unedited(claim.delivery, error, self._clock.now())
+        self._store.settle_edit(after, claim.delivery)
+        if error.outcome in {Outcome.THROTTLED, Outcome.TOKEN}:
+            self._wait(step.clamp_wish(error.retry_after) or step.FIRST_PAUSE)
+        given_up = after.edit_until is None
+        log.info("edits_given_up" if given_up else "edit_failed", key=str(after.key), error=str(error))
+
+    def _wait(self, wait: timedelta) -> None:
+        self._not_before = self._clock.monotonic() + wait.total_seconds()

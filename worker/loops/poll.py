@@ -1,0 +1,172 @@
+"""Polls one queue: snapshot, plan, one transaction; keeps its back-off and skips what has not changed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.delivery import backoff, clamp_wish
+from worker.core.diff import digest
+from worker.core.model import Polled, Queue
+from worker.core.plan import plan
+from worker.core.ports import SourceError, StoreError, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.core.model import Plan, Show, Snapshot
+    from worker.core.policy import EscalationPolicy
+    from worker.core.ports import Clock, Source, Store
+
+log = structlog.get_logger(__name__)
+
+LONGEST_BACKOFF = timedelta(minutes=15)
+REFUSED_BACKOFF = timedelta(minutes=5)
+"""A key that is refused is tried this seldom: it does not get better by asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say of polling one queue."""
+
+    policy: EscalationPolicy
+    interval: timedelta
+    show: frozenset[Show]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of one queue between its polls; in memory only."""
+
+    polled: Polled
+    digest: int | None = None
+    next_due_at: datetime | None = None
+    failures: int = 0
+    not_before: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Poll:
+    """Polls queues, one call a queue and tick. Thread-safe for different queues; the same queue never runs twice."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        store: Store,
+        clock: Clock,
+        rules: Callable[[Queue], Rules],
+        owed: Callable[[], None],
+        jitter: Callable[[], float],
+    ) -> None:
+        """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs."""
+        self._source = source
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        self._owed = owed
+        self._jitter = jitter
+        self._progress: dict[UUID, Progress] = {}
+
+    def polled(self) -> list[Polled]:
+        """How the polls of every queue of this process stand, as far as they were attempted."""
+        return [progress.polled for progress in list(self._progress.values())]
+
+    def forget(self, queue_id: UUID) -> None:
+        """Drop what is kept of a queue that is not polled any more."""
+        self._progress.pop(queue_id, None)
+
+    def __call__(self, queue: Queue) -> bool:
+        """Poll once unless the queue is backing off; whether the queue is well. Never raises for a failing queue."""
+        progress = self._progress.setdefault(queue.queue_id, Progress(Polled(queue)))
+        with progress.lock:
+            if self._clock.monotonic() < progress.not_before:
+                return False
+            try:
+                self._poll(progress, self._rules(queue))
+            except (SourceError, StoreError) as error:
+                self._failed(progress, error, self._rules(queue).interval)
+                return False
+            self._recovered(progress)
+            return True
+
+    def _poll(self, progress: Progress, rules: Rules) -> None:
+        snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.show)
+        now = self._clock.now()
+        listed = digest(snapshot.runs)
+        progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
+        due = progress.next_due_at is not None and progress.next_due_at <= now
+        if listed == progress.digest and not due:
+            return
+        decided = self._update(snapshot, rules.policy, now)
+        progress.digest, progress.next_due_at = listed, decided.next_due_at
+        self._tell(snapshot, decided)
+        self._learn(snapshot, decided)
+
+    def _update(self, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
+        keys = {run.queue_run_id for run in snapshot.runs}
+        return self._store.update(snapshot.queue, keys, lambda memory: plan(snapshot, memory, policy, now), now)
+
+    def _tell(self, snapshot: Snapshot, decided: Plan) -> None:
+        """One line for a poll that changed something, and a nudge where something is owed."""
+        if decided.reviews:
+            log.info(
+                "queue_polled",
+                queue=snapshot.queue.name,
+                waiting=len(snapshot.runs),
+                changed=len(decided.reviews),
+                closed=sum(not review.is_open for review in decided.reviews),
+                notices=[notice.kind.value for notice in decided.notices],
+            )
+        if decided.notices:
+            self._owed()
+
+    def _learn(self, snapshot: Snapshot, decided: Plan) -> None:
+        """Ask how runs left. Nothing depends on the answer but the wording, so a failure is no failure of the poll."""
+        gone = [review.queue_run_id for review in decided.reviews if not review.is_open]
+        if not gone:
+            return
+        try:
+            left = self._source.how_left(snapshot.queue.queue_id, gone)
+            if left:
+                self._store.learn(snapshot.queue.queue_id, left, self._clock.now())
+        except (SourceError, StoreError) as error:
+            log.debug("how_left_unknown", queue=snapshot.queue.name, runs=len(gone), error=str(error))
+
+    def _failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
+        """Count, back off, and say so once: when the failing begins."""
+        progress.failures += 1
+        # What was written is not known after a failed transaction: the next poll must look at the database.
+        progress.digest = None
+        wait = self._wait(progress.failures, error, interval)
+        progress.not_before = self._clock.monotonic() + wait.total_seconds()
+        since = progress.polled.failing_since or self._clock.now()
+        progress.polled = replace(progress.polled, failing_since=since, error=str(error))
+        if progress.failures == 1:
+            log.warning("queue_failing", queue=progress.polled.queue.name, error=str(error))
+
+    def _wait(self, failures: int, error: SourceError | StoreError, interval: timedelta) -> timedelta:
+        """How long to leave a failing queue alone; the next scheduled poll after that is the retry."""
+        if isinstance(error, SourceError):
+            wish = clamp_wish(error.retry_after)
+            if wish is not None:
+                return wish
+            if error.trouble is Trouble.REFUSED:
+                return max(REFUSED_BACKOFF, interval)
+        wait = backoff(failures, first=interval, longest=max(LONGEST_BACKOFF, interval))
+        # A little less than a whole interval lets the very next tick be the retry after a first failure.
+        return wait * (0.75 + 0.2 * self._jitter())
+
+    def _recovered(self, progress: Progress) -> None:
+        if not progress.failures:
+            return
+        since = progress.polled.failing_since
+        log.info("queue_recovered", queue=progress.polled.queue.name, failing_since=since, failures=progress.failures)
+        progress.failures = 0
+        progress.polled = replace(progress.polled, failing_since=None, error="")

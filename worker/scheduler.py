@@ -1,0 +1,118 @@
+"""The ticker: APScheduler with threads that never keep the process alive, and a watch over the clock."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.core.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+JUMP = timedelta(seconds=5)
+"""A wall clock that differs from the monotonic one by more than this since the last look has been set."""
+
+
+class DaemonPool:
+    """A few threads that end with the process, whatever they hang in: a poll may be abandoned at any instant."""
+
+    def __init__(self, name: str, size: int) -> None:
+        """Start `size` threads."""
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for number in range(size):
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
+
+    def submit(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 - as in Executor
+        """Run `call` in one of the threads."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+                future.set_exception(error)
+
+        self._calls.put(run)
+        return future
+
+    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - as in Executor
+        """Nothing to wait for: the threads are daemons."""
+
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()
+
+
+class DaemonPoolExecutor(BasePoolExecutor):  # type: ignore[misc]  # APScheduler ships no types
+    """APScheduler's pool executor over a DaemonPool."""
+
+    def __init__(self, name: str, size: int) -> None:
+        """Start `size` threads named after `name`."""
+        super().__init__(DaemonPool(name, size))
+
+
+class Ticker:
+    """Interval jobs by name. A job never runs twice at once, missed ticks become one, and no tick is ever too late."""
+
+    def __init__(self, clock: Clock, pools: dict[str, int]) -> None:
+        """`pools` maps the name of a pool of threads to its size."""
+        self._clock = clock
+        self._scheduler = BackgroundScheduler(
+            executors={name: DaemonPoolExecutor(name, size) for name, size in pools.items()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+        self._offset = self._measure()
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Start nothing more; what runs is not waited for."""
+        self._scheduler.shutdown(wait=False)
+
+    def every(
+        self, interval: timedelta, call: Callable[[], object], *, name: str, pool: str, after: timedelta = timedelta(0)
+    ) -> None:
+        """Run `call` each `interval`, for the first time `after` from now. A job of the same name is replaced."""
+        first = self._clock.now() + after
+        trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=first, timezone="UTC")
+        self._scheduler.add_job(
+            call, trigger, id=name, name=name, executor=pool, next_run_time=first, replace_existing=True
+        )
+
+    def cancel(self, name: str) -> None:
+        """Run the job no more."""
+        try:
+            self._scheduler.remove_job(name)
+        except JobLookupError:
+            log.debug("job_unknown", job=name)
+
+    def mind_the_clock(self) -> None:
+        """Re-schedule every job when the wall clock has been set: APScheduler would wait for the old time to come."""
+        offset = self._measure()
+        jump = timedelta(seconds=offset - self._offset)
+        self._offset = offset
+        if abs(jump) < JUMP:
+            return
+        log.warning("clock_jumped", seconds=round(jump.total_seconds()))
+        for job in self._scheduler.get_jobs():
+            trigger = IntervalTrigger(seconds=job.trigger.interval_length, timezone="UTC")
+            at = (job.next_run_time + jump) if job.next_run_time else self._clock.now()
+            job.modify(trigger=trigger, next_run_time=at)
+
+    def _measure(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
