@@ -18,6 +18,7 @@ from worker.loops.ops import EVERYWHERE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from worker.core.model import Claim, Delivery, Pause, Queue, Receipt, Review, Show
     from worker.core.ports import Clock, Notifier, Store
@@ -60,6 +61,8 @@ class Deliver:
         self._posted_at: dict[str, float] = {}
         self._quiet_until: datetime | None = None
         self._idle_until = 0.0
+        self.unsettled: set[UUID] = set()
+        """Deliveries whose last step here did not settle them well."""
 
     def wake(self) -> None:
         """Something is owed: look into the outbox at the next step."""
@@ -156,8 +159,9 @@ class Deliver:
         kept = self._store.settle(
             after, claim.delivery, shown=[r.key for r in shown], left_out=[r.key for r in left_out]
         )
+        well = after.state in {State.SENT, State.WITHDRAWN}
+        (self.unsettled.discard if well else self.unsettled.add)(after.key)
         event = f"delivery_{after.state.value}" if kept else "delivery_lease_lost"
-        level = "info" if after.state in {State.SENT, State.WITHDRAWN} else "warning"
         line = log.bind(
             key=str(after.key),
             kind=after.kind.value,
@@ -168,7 +172,7 @@ class Deliver:
         )
         if after.last_error:
             line = line.bind(error=after.last_error, due_at=after.due_at)
-        getattr(line, level)(event)
+        (line.info if well else line.warning)(event)
         if after.state is State.DEAD:
             self._ops.dead(after)
 

@@ -1,0 +1,88 @@
+"""Which queues are polled: those given by id, by name, or all that the key can see."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.model import Queue
+from worker.core.ports import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from uuid import UUID
+
+    from worker.core.ports import Clock, Source
+
+log = structlog.get_logger(__name__)
+
+LOOK_UP_EVERY = timedelta(minutes=5)
+TRY_AGAIN_EVERY = timedelta(seconds=30)
+"""While no look-up has succeeded, there may be nothing to poll at all."""
+
+
+class Roster:
+    """The queues to poll at present. Names and `all` are looked up again every 5 minutes."""
+
+    def __init__(
+        self, *, source: Source, clock: Clock, ids: Sequence[UUID], names: Collection[str], everything: bool
+    ) -> None:
+        """`ids` need no look-up: they are polled whatever the list of queues says."""
+        self._source = source
+        self._clock = clock
+        self._ids = tuple(ids)
+        self._names = frozenset(names)
+        self._everything = everything
+        self._due_at = 0.0
+        self._unknown: frozenset[str] = frozenset()
+        self._failing = False
+        self.queues: dict[UUID, Queue] = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Names that no queue has, as of the last look-up."""
+        return self._unknown
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last look-up failed."""
+        return self._failing
+
+    def refresh(self) -> bool:
+        """Look the queues up where that is due; whether `queues` has changed. A failure keeps what is known."""
+        if not (self._names or self._everything) or self._clock.monotonic() < self._due_at:
+            return False
+        try:
+            listed = self._source.queues()
+        except SourceError as error:
+            self._failed(error)
+            return False
+        self._failing = False
+        self._due_at = self._clock.monotonic() + LOOK_UP_EVERY.total_seconds()
+        self._miss(self._names - {queue.name for queue in listed})
+        return self._take(listed)
+
+    def _take(self, listed: Sequence[Queue]) -> bool:
+        wanted = {q.queue_id: q for q in listed if self._everything or q.name in self._names}
+        wanted |= {queue_id: wanted.get(queue_id, self.queues[queue_id]) for queue_id in self._ids}
+        before, self.queues = self.queues, wanted
+        for queue_id in wanted.keys() - before.keys():
+            log.info("queue_added", queue=wanted[queue_id].name)
+        for queue_id in before.keys() - wanted.keys():
+            log.info("queue_gone", queue=before[queue_id].name)
+        return before.keys() != wanted.keys()
+
+    def _miss(self, unknown: frozenset[str]) -> None:
+        """Say once of each name that no queue has it."""
+        for name in sorted(unknown - self._unknown):
+            remedy = "correct the name or give the queue's id; `review-notifier queues` lists what the key can see"
+            log.error("queue_unknown", queue=name, remedy=remedy)
+        self._unknown = unknown
+
+    def _failed(self, error: SourceError) -> None:
+        self._due_at = self._clock.monotonic() + (LOOK_UP_EVERY if self.queues else TRY_AGAIN_EVERY).total_seconds()
+        if not self._failing:
+            log.warning("queues_not_listed", error=str(error), polled=len(self.queues))
+        self._failing = True
