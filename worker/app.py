@@ -6,12 +6,11 @@ import random
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.model import NEVER
 from worker.core.policy import ladder
 from worker.core.ports import StoreError
 from worker.loops.deliver import Care, Deliver
@@ -45,6 +44,9 @@ POST_PATIENCE = 28.0
 
 PASS_PATIENCE = timedelta(seconds=60)
 """How long a single pass goes on with deliveries that are not settled at once."""
+
+SOON = timedelta(seconds=15)
+"""What comes due within this time is part of the same pass: the looks for a message whose answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def rules_of(queue: QueueSettings) -> Rules:
 
 
 def _rules(settings: Settings) -> Callable[[Queue], Rules]:
-    @lru_cache(maxsize=None)
+    @cache
     def rules(queue_id: UUID, name: str) -> Rules:
         return rules_of(settings.for_queue(queue_id, name))
 
@@ -229,12 +231,18 @@ def _deliver_all(parts: Parts) -> bool:
     """Deliver until nothing is due soon; a look-up that is due in seconds is waited for."""
     pause = threading.Event()
     give_up_at = parts.clock.now() + PASS_PATIENCE
-    while True:
+    while parts.clock.now() < give_up_at:
         parts.deliver.wake()
-        parts.deliver.run(lambda: False)
+        steps = parts.deliver.run(lambda: False)
         while parts.edit.step():
             pass
-        due_at = parts.store.next_due_at() or NEVER
-        if due_at > parts.clock.now() + PASS_PATIENCE / 4 or parts.clock.now() > give_up_at:
-            return not parts.deliver.unsettled
+        if not steps and not parts.deliver.is_paced and not _due_soon(parts):
+            break
         pause.wait(TICK.total_seconds() / 4)
+    return not parts.deliver.unsettled
+
+
+def _due_soon(parts: Parts) -> bool:
+    """Whether something comes due in a moment; what is due but is not taken waits for a paused destination."""
+    now, due_at = parts.clock.now(), parts.store.next_due_at()
+    return due_at is not None and now < due_at <= now + SOON

@@ -86,7 +86,7 @@ class Deliver:
         skip = {channel for channel, pause in pauses.items() if pause.until > now} | self._paced()
         claim = self._store.claim(now, step.LEASE, skip)
         if claim is None:
-            self._rest(now, paced=bool(self._paced()))
+            self._rest(now, paced=self.is_paced)
             return False
         if claim.delivery.state is State.UNKNOWN:
             self._look_up(claim, now)
@@ -217,6 +217,11 @@ class Deliver:
 
     def _is_quiet(self, now: datetime) -> bool:
         return self._quiet_until is not None and now < self._quiet_until
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether a channel has to be spared for a moment."""
+        return bool(self._paced())
 
     def _paced(self) -> set[str]:
         """Channels that had a message less than a second ago."""
