@@ -129,6 +129,10 @@ class Notifier(Protocol):
         """Do nothing where the token is good; raise DeliveryError while it is not."""
         ...
 
+    def fingerprint(self, message: Message) -> str:
+        """What the message shows, condensed: equal where an edit would change nothing. Ages do not count; no I/O."""
+        ...
+
 
 class Store(Protocol):
     """Where memory lives. Thread-safe; every method is one transaction of its own and may raise StoreError."""

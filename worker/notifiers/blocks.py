@@ -1,0 +1,191 @@
+"""Renders a message as Slack sees it: `text`, Block Kit `blocks` and `metadata`, within every limit. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from worker.core.model import Kind, Message
+from worker.notifiers import text as write
+from worker.notifiers.words import BASELINE_NOTE, DETAILS, Detail, Pen, entry, headline, more, queue_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from worker.core.model import Receipt
+
+HEADER_LIMIT = 150
+SECTION_LIMIT = 2_900
+"""Below Slack's 3,000 characters of a section."""
+
+BLOCKS_LIMIT = 11_000
+"""Characters of the blocks as ASCII JSON; Slack has been seen to refuse them near 13,000."""
+
+TEXT_LIMIT = 3_000
+"""Slack splits a longer text into several messages."""
+
+EVENT_TYPE = "review_notice"
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+Block = dict[str, Any]
+
+
+class Rendered(TypedDict):
+    """What is posted. `blocks` is empty for a plain message, which `text` alone tells."""
+
+    text: str
+    blocks: list[Block]
+    metadata: dict[str, Any]
+
+
+MRKDWN = Pen(words=write.words, code=write.code, link=write.link, ago=write.ago, strike=lambda name: f"~{name}~")
+TEXT = Pen(
+    words=write.bare,
+    code=write.bare,
+    link=lambda _url, label: write.bare(label, len(label)),
+    ago=lambda since, as_of: f"{write.age(as_of - since)} ago",
+    strike=lambda name: name,
+)
+
+
+def render(message: Message, *, team_url: str = "") -> Rendered:
+    """Lay a message out; `team_url` (`https://team.slack.com/`) makes links to other messages possible."""
+    return {
+        "text": _text(message, team_url),
+        "blocks": [] if message.plain else _blocks(message, team_url),
+        "metadata": {
+            "event_type": EVENT_TYPE,
+            "event_payload": {"delivery_key": str(message.key), "kind": str(message.kind), "v": 1},
+        },
+    }
+
+
+def fingerprint(message: Message) -> str:
+    """The same for messages that show the same, whatever the time that their ages are told for."""
+    rendered = render(replace(message, as_of=_ANY_TIME))
+    shown = json.dumps([rendered["text"], rendered["blocks"]], ensure_ascii=True)
+    return hashlib.sha256(shown.encode()).hexdigest()[:32]
+
+
+def permalink(team_url: str, receipt: Receipt) -> str:
+    """The address of a message; empty where the team's is not known."""
+    return f"{team_url.rstrip('/')}/archives/{receipt.channel}/p{receipt.ts.replace('.', '')}" if team_url else ""
+
+
+def size(blocks: list[Block]) -> int:
+    """How large the blocks are on the wire, counted the least favourable way."""
+    return len(json.dumps(blocks, separators=(",", ":")))
+
+
+def _blocks(message: Message, team_url: str) -> list[Block]:
+    if message.kind is Kind.OPS:
+        return [_section(write.words(message.text, 2_000) or "(nothing to tell)")]
+    if message.successor is not None:
+        return [_context([_pointer(message, team_url)])]
+    candidates = (_digest(message, detail) for detail in DETAILS)
+    return next(_fitting(candidates))
+
+
+def _fitting(candidates: Iterable[list[Block]]) -> Iterator[list[Block]]:
+    """The candidates that are small enough, and the last one in any case: it always fits."""
+    blocks: list[Block] = []
+    for blocks in candidates:
+        if size(blocks) <= BLOCKS_LIMIT:
+            yield blocks
+    yield blocks
+
+
+def _digest(message: Message, detail: Detail) -> list[Block]:
+    rows = [row for line in message.lines for row in entry(message, line, detail, MRKDWN)]
+    rest = _more(message, detail)
+    mentions = _mentions(message)
+    return [
+        _header(headline(message)),
+        *([_section(f"{mentions} please have a look")] if mentions else []),
+        *(_section(part) for part in _packed([*rows, *([rest] if rest else [])])),
+        *_footer(message),
+    ]
+
+
+def _more(message: Message, detail: Detail) -> str:
+    rest = more(message)
+    url = message.queue.url if message.queue and detail.links else ""
+    return f"{rest} in {write.link(url, 'the queue')}" if rest else ""
+
+
+def _footer(message: Message) -> list[Block]:
+    url = message.queue.url if message.queue else ""
+    opened = write.link(url, f"Open {queue_name(message)} in LangSmith") if write.target(url) else ""
+    note = BASELINE_NOTE if message.kind is Kind.BASELINE and message.waiting == message.total else ""
+    elements = [part for part in (opened, note) if part]
+    return [_context(elements)] if elements else []
+
+
+def _pointer(message: Message, team_url: str) -> str:
+    """One line instead of a reminder that a newer one repeats."""
+    url = permalink(team_url, message.successor) if message.successor else ""
+    newer = write.link(url, "a newer reminder") if url else "a newer reminder below"
+    return f"↪ {write.words(headline(message), HEADER_LIMIT)}: see {newer}"
+
+
+def _mentions(message: Message) -> str:
+    """Who is called, from the settings alone; an id of another shape calls nobody."""
+    return " ".join(mention for member in message.mention if (mention := _mention(member)))
+
+
+def _mention(member: str) -> str:
+    if re.fullmatch(r"[UW][A-Z0-9]+", member):
+        return f"<@{member}>"
+    return f"<!subteam^{member}>" if re.fullmatch(r"S[A-Z0-9]+", member) else ""
+
+
+def _packed(rows: list[str]) -> Iterator[str]:
+    """Rows in as few parts as the limit of a section allows, in order."""
+    part = ""
+    for row in rows:
+        if part and len(part) + 1 + len(row) > SECTION_LIMIT:
+            yield part
+            part = row
+        else:
+            part = f"{part}\n{row}" if part else row
+    if part:
+        yield part
+
+
+def _header(line: str) -> Block:
+    return {"type": "header", "text": {"type": "plain_text", "text": write.title(line, HEADER_LIMIT), "emoji": False}}
+
+
+def _section(mrkdwn: str) -> Block:
+    return {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": mrkdwn, "verbatim": True}}
+
+
+def _context(elements: list[str]) -> Block:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": part, "verbatim": True} for part in elements]}
+
+
+def _text(message: Message, team_url: str) -> str:
+    """The whole story without blocks: what notifications and screen readers get."""
+    if message.kind is Kind.OPS:
+        return write.bare(message.text, 500) or "(nothing to tell)"
+    if message.successor is not None:
+        return _pointer(message, team_url)
+    told = ["\n".join(_rows(message, detail)) for detail in DETAILS]
+    return next((text for text in told if len(text) <= TEXT_LIMIT), told[-1])
+
+
+def _rows(message: Message, detail: Detail) -> Iterator[str]:
+    mentions = _mentions(message)
+    head = write.bare(headline(message), HEADER_LIMIT)
+    yield f"{mentions} {head}" if mentions else head
+    for line in message.lines:
+        yield from entry(message, line, detail, TEXT)
+    rest = more(message)
+    if rest:
+        yield rest
+    if message.queue and write.target(message.queue.url):
+        yield write.link(message.queue.url, "Open the queue in LangSmith")

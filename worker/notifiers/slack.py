@@ -1,0 +1,302 @@
+"""Posts to Slack, looks posts up by their key and edits them; every failure is classed by what is known of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from slack_sdk.errors import SlackApiError
+
+from worker.core.model import Receipt
+from worker.core.ports import DeliveryError, Outcome
+from worker.notifiers import blocks
+from worker.notifiers.slack_errors import THREAD_GONE, Doing, refused, unanswered
+from worker.notifiers.slack_transport import BASE_URL, NoAnswer, Timeouts, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from slack_sdk.web.slack_response import SlackResponse
+
+    from worker.core.model import Message
+
+SLACK_AHEAD = timedelta(seconds=60)
+"""By how much this machine's clock may be ahead of Slack's when a post is looked up."""
+
+PAGE = 100
+PAGES = 50
+"""Pages of history that one look reads; a channel that is busier than that cannot be searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the token speaks for. `scopes` is None where Slack did not list them."""
+
+    team: str
+    url: str
+    user: str
+    user_id: str
+    bot_id: str
+    scopes: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel as the app sees it."""
+
+    channel_id: str
+    name: str
+    is_member: bool
+    is_archived: bool
+    is_private: bool
+
+
+class Slack:
+    """The Notifier of Slack. Thread-safe."""
+
+    def __init__(self, *, token: str, base_url: str = BASE_URL, timeouts: Timeouts | None = None) -> None:
+        """Raise ConfigError for a token or a root that cannot be used; nothing is sent yet."""
+        self._client = Transport(token, base_url=base_url, timeouts=timeouts)
+        self._identity: Identity | None = None
+        self._ids: dict[str, str] = {}
+
+    def send(self, message: Message) -> Receipt:
+        """Post once. A reply whose thread is gone goes to the channel itself; Slack has surely not posted it before."""
+        try:
+            return self._post(message, in_thread=message.root is not None)
+        except DeliveryError as error:
+            if message.root is None or error.code not in THREAD_GONE:
+                raise
+        return self._post(message, in_thread=False)
+
+    def find(self, message: Message, since: datetime) -> Receipt | None:
+        """Look once for the post with the message's key, made by this app.
+
+        The newest page is searched whatever its times say, so that a clock that was wrong hides nothing; older pages
+        only down to `since`, less what the clocks may differ.
+        """
+        me = self._known_identity()
+        channel = self._channel_id(message.channel)
+        oldest = (since - SLACK_AHEAD).timestamp()
+        for found in self._candidates(message, channel, oldest):
+            if _is_ours(found, me) and _key(found) == str(message.key):
+                return Receipt(channel=channel, ts=str(found["ts"]))
+        return None
+
+    def edit(self, message: Message, receipt: Receipt) -> None:
+        """Replace what a post shows. Its metadata stays as it was posted."""
+        rendered = self.render(message)
+        self._call(
+            Doing.EDIT,
+            lambda: self._client.chat_update(
+                channel=receipt.channel,
+                ts=receipt.ts,
+                text=rendered["text"],
+                blocks=rendered["blocks"],
+            ),
+            channel=receipt.channel,
+        )
+
+    def fingerprint(self, message: Message) -> str:
+        """The same for messages that show the same."""
+        return blocks.fingerprint(message)
+
+    def probe(self) -> None:
+        """Do nothing where the token is good; raise DeliveryError while it is not."""
+        self.identity()
+
+    def render(self, message: Message) -> blocks.Rendered:
+        """What would be posted."""
+        if message.successor is None:
+            return blocks.render(message)
+        return blocks.render(message, team_url=self._team_url())
+
+    def identity(self) -> Identity:
+        """Ask Slack who the token speaks for. Raises DeliveryError."""
+        response = self._call(Doing.ASK, self._client.auth_test)
+        self._identity = Identity(
+            team=str(response.get("team", "")),
+            url=str(response.get("url", "")),
+            user=str(response.get("user", "")),
+            user_id=str(response.get("user_id", "")),
+            bot_id=str(response.get("bot_id", "")),
+            scopes=_scopes(response.headers),
+        )
+        return self._identity
+
+    def channel(self, channel: str) -> Channel:
+        """Look a channel up by id, or a public one by name. Raises DeliveryError."""
+        if not _is_id(channel):
+            return self._named(channel, Doing.ASK)
+        response = self._call(Doing.ASK, lambda: self._client.conversations_info(channel=channel), channel=channel)
+        return _channel(response["channel"])
+
+    def close(self) -> None:
+        """Free what the client holds."""
+        self._client.close()
+
+    def _post(self, message: Message, *, in_thread: bool) -> Receipt:
+        rendered = self.render(message)
+        thread: dict[str, Any] = {}
+        if in_thread and message.root is not None:
+            thread = {"thread_ts": message.root.ts, "reply_broadcast": message.broadcast}
+        response = self._call(
+            Doing.SEND,
+            lambda: self._client.chat_postMessage(
+                channel=message.channel,
+                text=rendered["text"],
+                blocks=rendered["blocks"] or None,
+                metadata=rendered["metadata"],
+                unfurl_links=False,
+                unfurl_media=False,
+                **thread,
+            ),
+            channel=message.channel,
+        )
+        receipt = _receipt(response)
+        self._ids[message.channel] = receipt.channel
+        return receipt
+
+    def _candidates(self, message: Message, channel: str, oldest: float) -> Iterator[dict[str, Any]]:
+        """Messages that may be it. A reply may also have been posted in the channel itself: see `send`."""
+        if message.root is not None:
+            yield from self._replies(channel, message.root.ts)
+        for page in self._pages(lambda cursor: self._history(channel, cursor), channel):
+            yield from page
+            if page and _seconds(page[-1]) < oldest:
+                return
+
+    def _history(self, channel: str, cursor: str | None) -> SlackResponse:
+        return self._client.conversations_history(channel=channel, include_all_metadata=True, limit=PAGE, cursor=cursor)
+
+    def _replies(self, channel: str, root: str) -> Iterator[dict[str, Any]]:
+        def ask(cursor: str | None) -> SlackResponse:
+            return self._client.conversations_replies(
+                channel=channel, ts=root, include_all_metadata=True, limit=PAGE, cursor=cursor
+            )
+
+        try:
+            for page in self._pages(ask, channel):
+                yield from page
+        except DeliveryError as error:
+            if error.code not in THREAD_GONE:
+                raise
+
+    def _pages(
+        self, ask: Callable[[str | None], SlackResponse], channel: str, *, field: str = "messages"
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Every page of a listing; half a listing is none, so whatever breaks it off raises."""
+        cursor: str | None = None
+        for _ in range(PAGES):
+            response = self._call(Doing.FIND, lambda: ask(cursor), channel=channel)  # noqa: B023 - called at once
+            yield _objects(response.get(field))
+            cursor = _next_cursor(response)
+            if not cursor:
+                return
+        raise DeliveryError(
+            f"Channel {channel} has too many messages to look through for a post of ours",
+            Outcome.BLIND,
+            code="too_many_messages",
+        )
+
+    def _channel_id(self, channel: str) -> str:
+        """The id that look-ups need. A name is resolved once."""
+        if _is_id(channel):
+            return channel
+        if channel not in self._ids:
+            self._ids[channel] = self._named(channel, Doing.FIND).channel_id
+        return self._ids[channel]
+
+    def _named(self, name: str, doing: Doing) -> Channel:
+        wanted = name.removeprefix("#")
+
+        def ask(cursor: str | None) -> SlackResponse:
+            return self._client.conversations_list(
+                types="public_channel", exclude_archived=False, limit=1000, cursor=cursor
+            )
+
+        for page in self._pages(ask, name, field="channels"):
+            for raw in page:
+                if raw.get("name") == wanted:
+                    return _channel(raw)
+        outcome = Outcome.BLIND if doing is Doing.FIND else Outcome.DESTINATION
+        raise DeliveryError(
+            f"No public channel is named {wanted}: set the channel by its id", outcome, code="channel_not_found"
+        )
+
+    def _known_identity(self) -> Identity:
+        return self._identity or self.identity()
+
+    def _team_url(self) -> str:
+        """For links between messages; without it they are words, which is no reason to fail."""
+        try:
+            return self._known_identity().url
+        except DeliveryError:
+            return ""
+
+    def _call(self, doing: Doing, call: Callable[[], SlackResponse], *, channel: str = "") -> SlackResponse:
+        failure: DeliveryError
+        try:
+            return call()
+        except SlackApiError as exc:
+            failure = refused(doing, exc, channel=channel)
+        except NoAnswer as exc:
+            failure = unanswered(doing, exc)
+        # Raised out here, so that no answer's body hangs on to it.
+        raise failure
+
+
+def _receipt(response: SlackResponse) -> Receipt:
+    channel, ts = response.get("channel"), response.get("ts")
+    if not (isinstance(channel, str) and isinstance(ts, str) and channel and ts):
+        raise DeliveryError("Slack said ok, and not which message it made", Outcome.UNKNOWN, code="no_ts")
+    return Receipt(channel=channel, ts=ts)
+
+
+def _is_id(channel: str) -> bool:
+    return re.fullmatch(r"[CGD][A-Z0-9]{6,}", channel) is not None
+
+
+def _is_ours(found: dict[str, Any], me: Identity) -> bool:
+    by_bot = bool(me.bot_id) and found.get("bot_id") == me.bot_id
+    return by_bot or (bool(me.user_id) and found.get("user") == me.user_id)
+
+
+def _key(found: dict[str, Any]) -> str:
+    metadata = found.get("metadata")
+    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
+    return str(payload.get("delivery_key", "")) if isinstance(payload, dict) else ""
+
+
+def _seconds(found: dict[str, Any]) -> float:
+    try:
+        return float(found.get("ts", 0))
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _next_cursor(response: SlackResponse) -> str:
+    metadata = response.get("response_metadata")
+    return str(metadata.get("next_cursor") or "") if isinstance(metadata, dict) else ""
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _channel(raw: dict[str, Any]) -> Channel:
+    return Channel(
+        channel_id=str(raw.get("id", "")),
+        name=str(raw.get("name", "")),
+        is_member=bool(raw.get("is_member")),
+        is_archived=bool(raw.get("is_archived")),
+        is_private=bool(raw.get("is_private")),
+    )
+
+
+def _scopes(headers: dict[str, str]) -> frozenset[str] | None:
+    listed = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), None)
+    return None if listed is None else frozenset(scope.strip() for scope in listed.split(",") if scope.strip())

@@ -1,0 +1,203 @@
+"""What each of Slack's answers means for a send, a look-up or an edit. Pure.
+
+The HTTP status is looked at first: behind a 5xx nobody knows whether the post was made, whatever the body says.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from worker.core.ports import DeliveryError, Outcome
+from worker.notifiers.text import flat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slack_sdk.errors import SlackApiError
+
+    from worker.notifiers.slack_transport import NoAnswer
+
+LONGEST_WISH = timedelta(days=365)
+"""A `Retry-After` beyond this is told as this."""
+
+
+class Doing(StrEnum):
+    """What was being done when the answer came; the same answer can mean another thing for each."""
+
+    SEND = "send"
+    FIND = "find"
+    EDIT = "edit"
+    ASK = "ask"  # reads that settle nothing: who am I, which channel is this
+
+
+THREAD_GONE = frozenset(
+    {
+        "cannot_reply_to_message",
+        "invalid_thread_ts",
+        "message_not_found",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_thread_locked",
+        "thread_not_found",
+    }
+)
+"""Errors of a reply that a post in the channel itself does not have."""
+
+_GROUPS: Mapping[Outcome, str] = {
+    Outcome.THROTTLED: "ratelimited rate_limited message_limit_exceeded",
+    Outcome.UNKNOWN: "fatal_error internal_error",
+    Outcome.RETRY: (
+        "service_unavailable request_timeout team_added_to_org org_login_required update_failed "
+        "external_channel_migrating channel_migrating"
+    ),
+    Outcome.MESSAGE: (
+        "as_user_not_supported attachment_payload_limit_exceeded block_mismatch cannot_reply_to_message "
+        "duplicate_channel_not_found duplicate_message_not_found invalid_arg_name invalid_arguments invalid_array_arg "
+        "invalid_attachments invalid_charset invalid_form_data invalid_json invalid_post_type invalid_thread_ts "
+        "json_not_object markdown_text_conflict missing_post_type msg_blocks_too_long msg_too_long "
+        "must_be_valid_metadata no_text "
+        "slack_connect_blocked_file_type slack_connect_canvas_sharing_blocked slack_connect_clip_sharing_blocked "
+        "slack_connect_file_link_sharing_blocked slack_connect_file_upload_sharing_blocked "
+        "slack_connect_lists_sharing_blocked thread_not_found too_many_attachments too_many_contact_cards "
+        "unfurl_limit_exceeded"
+    ),
+    Outcome.DESTINATION: (
+        "access_denied cannot_dm_bot channel_is_limited_access channel_not_found channel_type_not_supported "
+        "ekm_access_denied is_archived messages_tab_disabled method_not_supported_for_channel_type no_permission "
+        "not_in_channel posting_to_channel_denied team_not_found user_not_found user_not_visible"
+    ),
+    Outcome.TOKEN: (
+        "access_restricted accesslimited account_inactive deprecated_endpoint enterprise_is_restricted "
+        "free_team_not_allowed invalid_auth method_deprecated missing_scope not_allowed_token_type not_authed "
+        "plan_upgrade_required team_access_not_granted token_expired token_revoked two_factor_setup_required "
+        "unknown_method user_is_bot user_is_restricted"
+    ),
+    Outcome.EDIT: (
+        "cant_broadcast_message cant_update_message edit_window_closed is_inactive message_not_found "
+        "no_dual_broadcast_content_update streaming_state_conflict"
+    ),
+}
+_OUTCOMES = {code: outcome for outcome, codes in _GROUPS.items() for code in codes.split()}
+_FAMILIES = (
+    ("invalid_blocks", Outcome.MESSAGE),
+    ("invalid_metadata_", Outcome.MESSAGE),
+    ("metadata_", Outcome.MESSAGE),
+    ("restricted_action", Outcome.DESTINATION),
+)
+_STATUSES = {400: Outcome.RETRY, 408: Outcome.RETRY, 413: Outcome.MESSAGE, 429: Outcome.THROTTLED}
+
+# Only a send can be made twice; the others are repeated freely, so that for them "unknown" is just "not yet".
+_SEEN_AS: Mapping[Doing, Mapping[Outcome, Outcome]] = {
+    Doing.SEND: {Outcome.EDIT: Outcome.MESSAGE},
+    Doing.FIND: {
+        Outcome.UNKNOWN: Outcome.RETRY,
+        Outcome.MESSAGE: Outcome.BLIND,
+        Outcome.DESTINATION: Outcome.BLIND,
+        Outcome.EDIT: Outcome.RETRY,
+    },
+    Doing.EDIT: {Outcome.UNKNOWN: Outcome.RETRY},
+    Doing.ASK: {Outcome.UNKNOWN: Outcome.RETRY, Outcome.MESSAGE: Outcome.RETRY, Outcome.EDIT: Outcome.RETRY},
+}
+_NOT_GRANTED = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
+
+REMEDIES: Mapping[str, str] = {
+    "account_inactive": "the app's user is deactivated: reinstall the app and set SLACK_BOT_TOKEN anew",
+    "cannot_dm_bot": "this is a bot's own direct message: name a channel",
+    "channel_not_found": "check the channel's id, and invite the app if it is private",
+    "invalid_auth": "SLACK_BOT_TOKEN is not valid: copy it again from the app's settings",
+    "is_archived": "unarchive the channel, or name another",
+    "messages_tab_disabled": "turn the app's messages tab on",
+    "missing_scope": "add the scope to the app and reinstall it",
+    "no_permission": "ask a workspace administrator to let the app post there",
+    "not_allowed_token_type": "SLACK_BOT_TOKEN must be a bot token (xoxb-…)",
+    "not_authed": "SLACK_BOT_TOKEN is empty",
+    "not_in_channel": "invite the app to the channel",
+    "redirect": "check SLACK_BASE_URL: redirects are not followed, the token would travel along",
+    "restricted_action": "ask a workspace administrator to let the app post there",
+    "token_expired": "SLACK_BOT_TOKEN has expired: reinstall the app and set it anew",
+    "token_revoked": "SLACK_BOT_TOKEN was revoked: reinstall the app and set it anew",
+    "unknown_method": "check SLACK_BASE_URL",
+}
+
+
+def refused(doing: Doing, exc: SlackApiError, *, channel: str = "") -> DeliveryError:
+    """Class an HTTP answer that was not an `ok`."""
+    response = exc.response
+    code = _code(response.status_code, response.data)
+    return DeliveryError(
+        _text(code, response.data, channel),
+        _seen_as(doing, code, _outcome(response.status_code, code)),
+        code=code,
+        retry_after=wish(response.headers),
+    )
+
+
+def unanswered(doing: Doing, exc: NoAnswer) -> DeliveryError:
+    """Class a request that got no answer."""
+    outcome = Outcome.UNKNOWN if exc.may_be_done else Outcome.RETRY
+    return DeliveryError(
+        f"Slack did not answer ({exc.code}): see its status page, and this machine's way to it",
+        _seen_as(doing, exc.code, outcome),
+        code=exc.code,
+    )
+
+
+def wish(headers: Mapping[str, str]) -> timedelta | None:
+    """The answer's `Retry-After` in whole seconds; None where there is none that can be read."""
+    raw = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if not re.fullmatch(r"[0-9]{1,20}", raw):
+        return None
+    return timedelta(seconds=min(int(raw), LONGEST_WISH.total_seconds()))
+
+
+def _outcome(status: int, code: str) -> Outcome:
+    if status >= 500:  # noqa: PLR2004 - HTTP's own number
+        return Outcome.UNKNOWN
+    if status == 429:  # noqa: PLR2004 - HTTP's own number
+        return Outcome.THROTTLED
+    if code in _OUTCOMES:
+        return _OUTCOMES[code]
+    family = next((outcome for prefix, outcome in _FAMILIES if code.startswith(prefix)), None)
+    return family or _outcome_of_status(status, code)
+
+
+def _outcome_of_status(status: int, code: str) -> Outcome:
+    if status < 300:  # noqa: PLR2004 - HTTP's own number
+        return Outcome.RETRY if code not in {"not_json", "no_error"} and status == 200 else Outcome.UNKNOWN  # noqa: PLR2004
+    return _STATUSES.get(status, Outcome.RETRY)
+
+
+def _seen_as(doing: Doing, code: str, outcome: Outcome) -> Outcome:
+    if doing is Doing.FIND and code in _NOT_GRANTED:
+        return Outcome.BLIND
+    return _SEEN_AS[doing].get(outcome, outcome)
+
+
+def _code(status: int, body: Mapping[str, Any]) -> str:
+    if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own numbers
+        return "redirect"
+    told = str(body.get("error", ""))
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", told):
+        return told
+    if status != 200:  # noqa: PLR2004 - HTTP's own number
+        return f"http_{status}"
+    return "no_error" if body else "not_json"
+
+
+def _text(code: str, body: Mapping[str, Any], channel: str) -> str:
+    where = f" for channel {flat(channel, 80)}" if channel else ""
+    family = "restricted_action" if code.startswith("restricted_action") else code
+    remedy = REMEDIES.get(family, "")
+    return f"Slack answered {code}{where}{_details(body)}" + (f": {remedy}" if remedy else "")
+
+
+def _details(body: Mapping[str, Any]) -> str:
+    """Which scope is missing, or where in the blocks the mistake is; outside text, so flattened and cut."""
+    needed = flat(str(body.get("needed", "")), 80)
+    metadata = body.get("response_metadata")
+    messages = metadata.get("messages") if isinstance(metadata, dict) else None
+    told = "; ".join(str(message) for message in messages[:3]) if isinstance(messages, list) else ""
+    said = [f"needs {needed}" if needed else "", flat(told, 300)]
+    return "".join(f" ({part})" for part in said if part)

@@ -1,0 +1,258 @@
+"""Slack's Web API over httpx: sends once, follows no redirect, and tells whether a request may have gone out."""
+
+from __future__ import annotations
+
+import contextlib
+import json as jsonlib
+import socket
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import httpx
+from slack_sdk.errors import SlackRequestError
+from slack_sdk.web.client import WebClient
+from slack_sdk.web.slack_response import SlackResponse
+
+from worker.core.ports import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+    from typing import Self
+
+BASE_URL = "https://slack.com/api/"
+BODY_LIMIT = 16 * 1024 * 1024
+"""Bytes of a decoded answer; a page of history stays far below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that one call may take, by phase; `total` ends it whatever the phases say."""
+
+    connect: float = 10.0
+    write: float = 10.0
+    read: float = 20.0
+    total: float = 25.0
+
+
+class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
+    """No HTTP answer came. `may_be_done` tells whether the request may have reached Slack all the same."""
+
+    def __init__(self, code: str, *, may_be_done: bool) -> None:
+        """Keep a word of ours for what went wrong; texts of the libraries below may hold the token."""
+        super().__init__(code)
+        self.code = code
+        self.may_be_done = may_be_done
+
+
+class Transport(WebClient):
+    """slack-sdk's typed methods over httpx.
+
+    A call returns the answer to an `ok` request, and raises SlackApiError for any other HTTP answer (with empty data
+    where it was not a JSON object) and NoAnswer where there was none. Each call has a connection of its own: one that
+    was kept and that Slack has closed meanwhile would leave open whether a post was made.
+    """
+
+    def __init__(self, token: str, *, base_url: str = BASE_URL, timeouts: Timeouts | None = None) -> None:
+        """Raise ConfigError for a token that no HTTP header can carry and a root that is no address."""
+        super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[])
+        self._timeouts = timeouts or Timeouts()
+        self._http = httpx.Client(
+            follow_redirects=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=_phases(self._timeouts),
+        )
+
+    def close(self) -> None:
+        """Free what the client holds."""
+        self._http.close()
+
+    def api_call(  # noqa: PLR0913 - slack-sdk's signature
+        self,
+        api_method: str,
+        *,
+        http_verb: str = "POST",  # noqa: ARG002 - every method of the Web API takes POST
+        files: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+        json: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: dict[str, Any] | None = None,
+    ) -> SlackResponse:
+        """Make one call, once."""
+        if files or auth:
+            raise SlackRequestError("This client sends neither files nor an application's own credentials.")
+        fields = _given({**(params or {}), **(data or {}), **(json or {})})
+        token = fields.pop("token", self.token)
+        kind, content = _json(fields) if json is not None else _form(fields)
+        request = self._http.build_request(
+            "POST",
+            self.base_url + api_method,
+            headers={**self.headers, **(headers or {}), **_auth(token), "Content-Type": kind, **_IDENTITY},
+            content=content,
+        )
+        response = self._answer(request)
+        response.validate()  # type: ignore[no-untyped-call]
+        return response
+
+    def _answer(self, request: httpx.Request) -> SlackResponse:
+        failure: NoAnswer
+        with Cutoff(self._timeouts.total) as cutoff:
+            request.extensions["trace"] = cutoff.trace
+            try:
+                with contextlib.closing(self._http.send(request, stream=True)) as response:
+                    return self._read(response)
+            except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as exc:
+                failure = NoAnswer(cutoff.word_for(exc), may_be_done=cutoff.request_began)
+        # Raised out here: chained to it, the library's own exception would carry the request and its token along.
+        raise failure
+
+    def _read(self, response: httpx.Response) -> SlackResponse:
+        return SlackResponse(
+            client=self,
+            http_verb="POST",
+            api_url=str(response.url),
+            req_args={},
+            data=_object(_bounded(response)),
+            headers=dict(response.headers),
+            status_code=response.status_code,
+        )
+
+
+class Cutoff:
+    """Shuts the connection of one request when its total time is over: a slow drip never trips a time-out per read.
+
+    It also sees whether the request began to go out, which the exceptions alone do not tell.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Count from entering the context."""
+        self.request_began = False
+        self._expired = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Follow httpx's own account of the request."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._watch(info["return_value"].get_extra_info("socket"))
+        elif event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+            self.request_began = True
+
+    def word_for(self, exc: Exception) -> str:
+        """Name what ended the request; only the exception's type is safe to tell."""
+        return "deadline" if self._expired else _WORDS.get(type(exc).__name__, "connection_error")
+
+    def _watch(self, opened: socket.socket) -> None:
+        with self._lock:
+            self._socket = opened
+        if self._expired:
+            self._shut()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._shut()
+
+    def _shut(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            if self._socket is not None:
+                # Past SSLSocket's own shutdown, which would swap the state under the thread that reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+_IDENTITY = {"Accept-Encoding": "identity"}  # answers are small, and what is not packed cannot be a bomb
+
+_WORDS = {
+    "ConnectError": "connect_failed",
+    "ConnectTimeout": "connect_timeout",
+    "PoolTimeout": "connect_timeout",
+    "ProxyError": "proxy_refused",
+    "ReadTimeout": "read_timeout",
+    "WriteTimeout": "write_timeout",
+    "RemoteProtocolError": "broken_off",
+    "ReadError": "broken_off",
+    "WriteError": "broken_off",
+    "_TooLargeError": "too_large",
+    "DecodingError": "unreadable",
+}
+
+
+class _TooLargeError(ValueError):
+    """An answer beyond the limit."""
+
+
+def _checked_token(token: str) -> str:
+    stripped = token.strip()
+    if not (stripped.isascii() and stripped.isprintable()) or " " in stripped:
+        raise ConfigError("SLACK_BOT_TOKEN holds characters that no token has: copy it again from the app's settings.")
+    return stripped
+
+
+def _checked_root(base_url: str) -> str:
+    try:
+        root = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        root = httpx.URL()
+    if root.scheme not in {"http", "https"} or not root.host:
+        raise ConfigError(f"SLACK_BASE_URL is no http(s) address; the usual one is {BASE_URL}")
+    return base_url
+
+
+def _phases(timeouts: Timeouts) -> httpx.Timeout:
+    return httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.write, read=timeouts.read)
+
+
+def _auth(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _json(fields: dict[str, Any]) -> tuple[str, bytes]:
+    return "application/json; charset=utf-8", jsonlib.dumps(fields, ensure_ascii=False).encode()
+
+
+def _form(fields: dict[str, Any]) -> tuple[str, bytes]:
+    encoded = urlencode({name: _field(value) for name, value in fields.items()})
+    return "application/x-www-form-urlencoded", encoded.encode()
+
+
+def _field(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else jsonlib.dumps(value)
+
+
+def _bounded(response: httpx.Response) -> bytes:
+    return b"".join(_chunks(response))
+
+
+def _chunks(response: httpx.Response) -> Iterator[bytes]:
+    left = BODY_LIMIT
+    for chunk in response.iter_bytes():
+        left -= len(chunk)
+        if left < 0:
+            raise _TooLargeError
+        yield chunk
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`; empty where there is none."""
+    try:
+        value = jsonlib.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
