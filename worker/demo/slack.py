@@ -1,0 +1,275 @@
+"""A Slack that lives in this process: the Web API that the worker uses, over HTTP, and a Python API to play with it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from worker.demo.slack_answers import App, Cut, Dripping, Half, Hanging
+from worker.demo.slack_faults import COMMITTING, Fault, Faults, Mode
+from worker.demo.slack_methods import Methods
+from worker.demo.slack_workspace import BOT_ID, BOT_USER, TEAM_ID, Channel, RefusedError, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from worker.core.ports import Clock
+    from worker.demo.slack_workspace import Event, Message
+
+ALL_SCOPES = frozenset(
+    {
+        "channels:history",
+        "channels:read",
+        "chat:write",
+        "groups:history",
+        "groups:read",
+        "im:history",
+        "im:write",
+        "users:read",
+        "users:read.email",
+    }
+)
+_TOKENLESS = frozenset({"blocks.validate"})
+_RATES = {"chat.postMessage": (3.0, 1.0)}  # so many at once, so many more a second, for each channel
+_PAGE = "<!doctype html><title>Please wait</title><p>Checking your browser."
+_OTHER_RATE = (50.0, 50 / 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call as it arrived. `outcome` is `ok`, Slack's error, or the fault that was played."""
+
+    method: str
+    channel: str
+    arguments: dict[str, Any]
+    outcome: str
+    committed: bool
+
+
+class SimulatedSlack:
+    """One workspace with one app in it. Thread-safe; serve `app` on loopback."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        token: str = "xoxb-simulated",  # noqa: S107 - opens nothing but this simulator
+        team: str = "Simulated",
+        url: str = "https://simulated.slack.example/",
+        pace: bool = False,
+    ) -> None:
+        """`pace` turns Slack's rate limits on."""
+        self.token = token
+        self.url = url
+        self.pace = pace
+        self.scopes: Collection[str] = ALL_SCOPES
+        self.token_error = ""
+        self._clock = clock
+        self._workspace = Workspace(clock)
+        self._methods = Methods(self._workspace, team=team, url=url)
+        self._faults = Faults()
+        self._lock = threading.Lock()
+        self._attempts: list[Attempt] = []
+        self._budgets: dict[tuple[str, str], tuple[float, float]] = {}
+        self.app: Starlette = App(
+            routes=[Route("/api/{method}", self._endpoint, methods=["GET", "POST"])],
+        )
+
+    def add_channel(
+        self, channel: str, name: str, *, private: bool = False, member: bool = True, archived: bool = False
+    ) -> None:
+        """Create a channel with the id `channel`; `member`: the app has been invited."""
+        self._workspace.add(Channel(channel, name, is_private=private, is_member=member, is_archived=archived))
+
+    def messages(self, channel: str) -> list[Message]:
+        """Copies of all that stands in a channel and its threads, oldest first; RefusedError for an unknown one."""
+        return self._workspace.messages(channel)
+
+    def channels(self) -> list[Channel]:
+        """Every channel, without its messages."""
+        return self._workspace.channels()
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Every call that ever arrived, oldest first."""
+        with self._lock:
+            return list(self._attempts)
+
+    @property
+    def posts(self) -> list[Attempt]:
+        """Every attempt to post, whatever became of it."""
+        return [attempt for attempt in self.attempts if attempt.method == "chat.postMessage"]
+
+    def say(self, channel: str, text: str, *, user: str = "U0PERSON", metadata: Message | None = None) -> str:
+        """Let a person write; the message's ts."""
+        message: Message = {"user": user, "team": TEAM_ID, "text": text, "blocks": []}
+        return str(self._workspace.post(channel, message | ({"metadata": metadata} if metadata else {}))["ts"])
+
+    def delete(self, channel: str, ts: str) -> None:
+        """Take a message away, as a person would."""
+        self._workspace.delete(channel, ts)
+
+    def archive(self, channel: str, *, archived: bool = True) -> None:
+        """Archive a channel, or bring it back."""
+        self._workspace.alter(channel, is_archived=archived)
+
+    def kick(self, channel: str) -> None:
+        """Take the app out of a channel."""
+        self._workspace.alter(channel, is_member=False)
+
+    def invite(self, channel: str) -> None:
+        """Put the app into a channel."""
+        self._workspace.alter(channel, is_member=True)
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call back on every post, edit and deletion, in order; the result ends it. Must not block."""
+        return self._workspace.subscribe(callback)
+
+    def fail(
+        self,
+        method: str = "*",
+        *,
+        mode: Mode | str | None = None,
+        error: str = "",
+        status: int | None = None,
+        times: int | None = None,
+        **how: Any,  # noqa: ANN401 - the other fields of Fault
+    ) -> Fault:
+        """Let calls of a method fail, `times` times or until healed; see Mode for how.
+
+        `error` alone answers `ok: false`, `status` alone that HTTP status; `how` may give `channel`, `retry_after`
+        and `delay` (seconds) and `location`.
+        """
+        chosen = Mode(mode) if mode else Mode.ERROR if error else Mode.STATUS
+        fault = Fault(method, chosen, error=error, status=status or 500, times=times, **how)
+        self._faults.add(fault)
+        return fault
+
+    def heal(self, method: str | None = None) -> None:
+        """End the faults of one method, or all; calls that hang are let go."""
+        self._faults.heal(method)
+
+    async def _endpoint(self, request: Request) -> Response:
+        method = request.path_params["method"]
+        arguments = await _arguments(request)
+        channel = str(arguments.get("channel") or "")
+        fault = self._faults.take(method, channel)
+        if fault:
+            return self._faulty(fault, method, arguments, request)
+        answer = self._answer(method, arguments, request)
+        self._log(method, arguments, "ok" if answer["ok"] else answer["error"], committed=answer["ok"])
+        return self._response(answer)
+
+    def _answer(self, method: str, arguments: dict[str, Any], request: Request) -> dict[str, Any]:
+        try:
+            if method not in _TOKENLESS:
+                self._authorize(arguments, request)
+            self._throttle(method, str(arguments.get("channel") or ""))
+            return {"ok": True, **self._methods.call(method, arguments, frozenset(self.scopes))}
+        except RefusedError as refusal:
+            return {"ok": False, "error": refusal.code, **refusal.extra}
+
+    def _response(self, answer: dict[str, Any]) -> Response:
+        headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))}
+        if answer.get("error") == "ratelimited":
+            return JSONResponse(answer, 429, {**headers, "retry-after": str(answer.pop("retry_after", 1))})
+        return JSONResponse(answer, headers=headers)
+
+    def _faulty(self, fault: Fault, method: str, arguments: dict[str, Any], request: Request) -> Response:
+        answer: dict[str, Any] = {"ok": True}
+        if fault.mode in COMMITTING:
+            answer = self._answer(method, arguments, request)
+        committed = fault.mode in COMMITTING and bool(answer["ok"])
+        self._log(method, arguments, fault.error or str(fault.mode), committed=committed)
+        return self._played(fault, answer, lambda: self._commit_late(method, arguments, request))
+
+    def _played(self, fault: Fault, answer: dict[str, Any], commit: Callable[[], None]) -> Response:
+        plays: dict[Mode, Callable[[], Response]] = {
+            Mode.DROP_BEFORE: Cut,
+            Mode.COMMIT_THEN_DROP: Cut,
+            Mode.LATE_COMMIT: lambda: Cut(then=commit, delay=fault.delay),
+            Mode.HANG: lambda: Hanging(self._until_healed()),
+            Mode.COMMIT_THEN_HANG: lambda: Hanging(self._until_healed()),
+            Mode.HALF_ANSWER: lambda: Half(json.dumps(answer).encode()),
+            Mode.DRIP: Dripping,
+            Mode.HTML: lambda: HTMLResponse(_PAGE),
+            Mode.HTML_AFTER_COMMIT: lambda: HTMLResponse(_PAGE),
+            Mode.NO_TS: lambda: self._response({"ok": True}),
+            Mode.STATUS: lambda: Response("upstream connect error", fault.status, _retry_after(fault)),
+            Mode.STATUS_500_AFTER_COMMIT: lambda: Response("upstream connect error", fault.status),
+            Mode.RATELIMITED: lambda: JSONResponse({"ok": False, "error": "ratelimited"}, 429, _retry_after(fault)),
+            Mode.REDIRECT: lambda: RedirectResponse(fault.location, 302),
+            Mode.ERROR: lambda: self._response({"ok": False, "error": fault.error}),
+            Mode.ERROR_AFTER_COMMIT: lambda: self._response({"ok": False, "error": fault.error}),
+        }
+        return plays[fault.mode]()
+
+    def _until_healed(self) -> Callable[[], bool]:
+        healed = self._faults.healed
+        return lambda: self._faults.healed == healed
+
+    def _commit_late(self, method: str, arguments: dict[str, Any], request: Request) -> None:
+        answer = self._answer(method, arguments, request)
+        self._log(method, arguments, "late", committed=answer["ok"])
+
+    def _authorize(self, arguments: dict[str, Any], request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ") or str(arguments.get("token") or "")
+        if not given:
+            raise RefusedError("not_authed")
+        if given != self.token:
+            raise RefusedError("invalid_auth")
+        if self.token_error:
+            raise RefusedError(self.token_error)
+
+    def _throttle(self, method: str, channel: str) -> None:
+        """Refuse what is above Slack's rate: a bucket for each method, and for posts for each channel."""
+        if not self.pace:
+            return
+        burst, rate = _RATES.get(method, _OTHER_RATE)
+        bucket = (method, channel if method in _RATES else "")
+        now = self._clock.monotonic()
+        with self._lock:
+            left, at = self._budgets.get(bucket, (burst, now))
+            left = min(burst, left + (now - at) * rate)
+            self._budgets[bucket] = (max(left - 1, 0.0) if left >= 1 else left, now)
+        if left < 1:
+            raise RefusedError("ratelimited", retry_after=1)
+
+    def _log(self, method: str, arguments: dict[str, Any], outcome: str, *, committed: bool) -> None:
+        attempt = Attempt(method, str(arguments.get("channel") or ""), arguments, outcome, committed)
+        with self._lock:
+            self._attempts.append(attempt)
+
+
+async def _arguments(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    given: dict[str, Any] = dict(request.query_params)
+    if "json" in request.headers.get("content-type", ""):
+        value = _decoded(body.decode("utf-8", "replace"))
+        return given | (value if isinstance(value, dict) else {})
+    fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    nested = {name: _decoded(fields[name]) for name in ("blocks", "metadata", "attachments") if name in fields}
+    return given | fields | nested
+
+
+def _decoded(raw: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw
+
+
+def _retry_after(fault: Fault) -> dict[str, str]:
+    return {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+
+
+__all__ = ["ALL_SCOPES", "BOT_ID", "BOT_USER", "Attempt", "Fault", "Mode", "SimulatedSlack"]

@@ -1,0 +1,225 @@
+"""The Web API methods of the simulated Slack: arguments in, the answer's fields out; RefusedError is an `ok: false`."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from worker.demo import slack_limits as limits
+from worker.demo.slack_workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, RefusedError, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from worker.demo.slack_workspace import Channel, Message, Workspace
+
+Arguments = dict[str, Any]
+Answer = dict[str, Any]
+
+_LARGEST_PAGE = 999
+_SCOPES = {
+    "chat.postMessage": "chat:write",
+    "chat.update": "chat:write",
+    "chat.delete": "chat:write",
+    "conversations.join": "channels:join",
+    "conversations.list": "channels:read",
+}
+_SCOPES_BY_PRIVACY = {
+    "conversations.info": ("channels:read", "groups:read"),
+    "conversations.history": ("channels:history", "groups:history"),
+    "conversations.replies": ("channels:history", "groups:history"),
+}
+
+
+class Methods:
+    """What each method does to the workspace."""
+
+    def __init__(self, workspace: Workspace, *, team: str, url: str) -> None:
+        """`url` is the team's own address, ending in a slash."""
+        self._workspace = workspace
+        self._team = team
+        self._url = url
+        self._table: Mapping[str, Callable[[Arguments], Answer]] = {
+            "auth.test": self._auth_test,
+            "blocks.validate": self._validate,
+            "chat.delete": self._delete,
+            "chat.getPermalink": self._permalink,
+            "chat.postMessage": self._post,
+            "chat.update": self._update,
+            "conversations.history": self._history,
+            "conversations.info": self._info,
+            "conversations.join": self._join,
+            "conversations.list": self._list,
+            "conversations.replies": self._replies,
+        }
+
+    def call(self, method: str, arguments: Arguments, scopes: frozenset[str]) -> Answer:
+        """Answer one call of a token that has `scopes`."""
+        if method not in self._table:
+            raise RefusedError("unknown_method", req_method=method)
+        needed = self._needed(method, arguments)
+        if needed and needed not in scopes:
+            raise RefusedError("missing_scope", needed=needed, provided=",".join(sorted(scopes)))
+        return self._table[method](arguments)
+
+    def _needed(self, method: str, arguments: Arguments) -> str:
+        if method not in _SCOPES_BY_PRIVACY:
+            return _SCOPES.get(method, "")
+        public, private = _SCOPES_BY_PRIVACY[method]
+        return private if self._workspace.channel(_required(arguments, "channel")).is_private else public
+
+    def _auth_test(self, _arguments: Arguments) -> Answer:
+        return {
+            "url": self._url,
+            "team": self._team,
+            "user": "review-notifier",
+            "team_id": TEAM_ID,
+            "user_id": BOT_USER,
+            "bot_id": BOT_ID,
+            "is_enterprise_install": False,
+        }
+
+    def _post(self, arguments: Arguments) -> Answer:
+        blocks, metadata = arguments.get("blocks"), arguments.get("metadata")
+        channel = self._workspace.resolve(_required(arguments, "channel"))
+        checked(arguments.get("text"), blocks, metadata)
+        message = {"user": BOT_USER, "bot_id": BOT_ID, "app_id": APP_ID, "team": TEAM_ID, **_content(arguments)}
+        posted = self._workspace.post(
+            channel.channel_id,
+            message | ({"metadata": metadata} if metadata else {}),
+            thread_ts=arguments.get("thread_ts", ""),
+            broadcast=_flag(arguments, "reply_broadcast"),
+        )
+        return {"channel": channel.channel_id, "ts": posted["ts"], "message": _seen(posted, with_metadata=True)}
+
+    def _update(self, arguments: Arguments) -> Answer:
+        metadata = arguments.get("metadata")
+        checked(arguments.get("text"), arguments.get("blocks"), metadata)
+        channel, ts = _required(arguments, "channel"), _required(arguments, "ts")
+        changes = _content(arguments) | ({"metadata": metadata} if metadata else {})
+        edited = self._workspace.edit(channel, ts, changes, editor=BOT_USER)
+        return {"channel": channel, "ts": ts, "text": edited["text"], "message": _seen(edited, with_metadata=True)}
+
+    def _delete(self, arguments: Arguments) -> Answer:
+        channel, ts = _required(arguments, "channel"), _required(arguments, "ts")
+        self._workspace.delete(channel, ts)
+        return {"channel": channel, "ts": ts}
+
+    def _permalink(self, arguments: Arguments) -> Answer:
+        channel, ts = _required(arguments, "channel"), _required(arguments, "message_ts")
+        if all(message["ts"] != ts for message in self._workspace.messages(channel)):
+            raise RefusedError("message_not_found")
+        return {"channel": channel, "permalink": f"{self._url}archives/{channel}/p{ts.replace('.', '')}"}
+
+    def _info(self, arguments: Arguments) -> Answer:
+        return {"channel": _described(self._workspace.channel(_required(arguments, "channel")))}
+
+    def _list(self, arguments: Arguments) -> Answer:
+        kinds = str(arguments.get("types") or "public_channel").split(",")
+        listed = [
+            _described(channel)
+            for channel in self._workspace.channels()
+            if ("private_channel" if channel.is_private else "public_channel") in kinds
+            and not (_flag(arguments, "exclude_archived") and channel.is_archived)
+        ]
+        page, cursor = _page(listed, arguments)
+        return {"channels": page, "response_metadata": {"next_cursor": cursor}}
+
+    def _join(self, arguments: Arguments) -> Answer:
+        channel = self._workspace.channel(_required(arguments, "channel"))
+        if channel.is_private:
+            raise RefusedError("channel_not_found")
+        if channel.is_archived:
+            raise RefusedError("is_archived")
+        self._workspace.alter(channel.channel_id, is_member=True)
+        return {"channel": _described(self._workspace.channel(channel.channel_id))}
+
+    def _history(self, arguments: Arguments) -> Answer:
+        channel = self._readable(arguments)
+        return self._listing(self._workspace.history(channel), arguments)
+
+    def _replies(self, arguments: Arguments) -> Answer:
+        channel = self._readable(arguments)
+        return self._listing(self._workspace.replies(channel, _required(arguments, "ts")), arguments)
+
+    def _readable(self, arguments: Arguments) -> str:
+        channel = self._workspace.channel(_required(arguments, "channel"))
+        if not channel.is_member:
+            raise RefusedError("channel_not_found" if channel.is_private else "not_in_channel")
+        return channel.channel_id
+
+    def _listing(self, messages: Sequence[Message], arguments: Arguments) -> Answer:
+        page, cursor = _page([message for message in messages if _is_within(message, arguments)], arguments)
+        with_metadata = _flag(arguments, "include_all_metadata")
+        return {
+            "messages": [_seen(message, with_metadata=with_metadata) for message in page],
+            "has_more": bool(cursor),
+            "response_metadata": {"next_cursor": cursor},
+        }
+
+    def _validate(self, arguments: Arguments) -> Answer:
+        errors = limits.block_errors(arguments.get("blocks"))
+        if errors:
+            listed = [f"[ERROR] {error}" for error in errors]
+            raise RefusedError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
+        return {}
+
+
+def _required(arguments: Arguments, name: str) -> str:
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value:
+        raise RefusedError(
+            "channel_not_found" if name == "channel" else "invalid_arguments",
+            response_metadata={"messages": [f"[ERROR] missing required field: {name}"]},
+        )
+    return value
+
+
+def _flag(arguments: Arguments, name: str) -> bool:
+    return arguments.get(name) in {True, "true", "1"}
+
+
+def _content(arguments: Arguments) -> Message:
+    """What a post or an edit shows: blocks that are not given again are gone."""
+    blocks = arguments.get("blocks")
+    return {"text": arguments.get("text") or "", "blocks": blocks or []}
+
+
+def _seen(message: Message, *, with_metadata: bool) -> Message:
+    hidden = set() if with_metadata else {"metadata"}
+    return {name: value for name, value in message.items() if name not in hidden and value != []}
+
+
+def _described(channel: Channel) -> Answer:
+    return {
+        "id": channel.channel_id,
+        "name": channel.name,
+        "is_channel": not channel.is_private,
+        "is_private": channel.is_private,
+        "is_member": channel.is_member,
+        "is_archived": channel.is_archived,
+    }
+
+
+def _is_within(message: Message, arguments: Arguments) -> bool:
+    ts, inclusive = float(message["ts"]), _flag(arguments, "inclusive")
+    oldest, latest = float(arguments.get("oldest") or 0), float(arguments.get("latest") or "inf")
+    return (oldest < ts < latest) or (inclusive and ts in {oldest, latest})
+
+
+def _page(items: Sequence[Any], arguments: Arguments) -> tuple[list[Any], str]:
+    """One page of a listing, and the cursor of the next; empty where it is the last."""
+    limit = min(max(int(arguments.get("limit") or 100), 1), _LARGEST_PAGE)
+    start = _start(str(arguments.get("cursor") or ""))
+    more = len(items) > start + limit
+    cursor = base64.b64encode(f"next:{start + limit}".encode()).decode() if more else ""
+    return list(items[start : start + limit]), cursor
+
+
+def _start(cursor: str) -> int:
+    if not cursor:
+        return 0
+    try:
+        return int(base64.b64decode(cursor, validate=True).decode().removeprefix("next:"))
+    except ValueError as error:
+        raise RefusedError("invalid_cursor") from error

@@ -1,0 +1,215 @@
+"""The state of the simulated Slack: channels, messages and threads, and what may be done with them. Thread-safe."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from worker.demo import slack_limits as limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Literal
+
+    from worker.core.ports import Clock
+
+Message = dict[str, Any]
+
+TEAM_ID, BOT_USER, BOT_ID, APP_ID = "T0SIMULATED", "U0REVIEWBOT", "B0REVIEWBOT", "A0REVIEWBOT"
+
+
+class RefusedError(Exception):
+    """An `ok: false`: `code` is Slack's error, `extra` what else its answer says."""
+
+    def __init__(self, code: str, **extra: object) -> None:
+        """Keep what is answered."""
+        super().__init__(code)
+        self.code = code
+        self.extra = extra
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that people in a channel would see happen."""
+
+    kind: Literal["post", "edit", "delete"]
+    channel: str
+    message: Message
+
+
+@dataclass(slots=True)
+class Channel:
+    """One channel with its messages, oldest first; replies are among them, with their `thread_ts`."""
+
+    channel_id: str
+    name: str
+    is_private: bool = False
+    is_member: bool = True
+    is_archived: bool = False
+    messages: list[Message] = field(default_factory=list)
+
+
+class Workspace:
+    """Everything that Slack would remember."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start empty; `clock` gives the messages' timestamps."""
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._channels: dict[str, Channel] = {}
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._last_ts = 0
+
+    def add(self, channel: Channel) -> None:
+        """Create a channel."""
+        with self._lock:
+            self._channels[channel.channel_id] = channel
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call back on every event, in order, from whichever thread caused it; the result ends it. Must not block."""
+        with self._lock:
+            self._subscribers.append(callback)
+        return lambda: self._unsubscribe(callback)
+
+    def alter(self, channel_id: str, *, is_member: bool | None = None, is_archived: bool | None = None) -> None:
+        """Change how the app stands to a channel."""
+        with self._lock:
+            channel = self._channels[channel_id]
+            channel.is_member = channel.is_member if is_member is None else is_member
+            channel.is_archived = channel.is_archived if is_archived is None else is_archived
+
+    def channel(self, channel_id: str) -> Channel:
+        """A copy of one channel; RefusedError where there is none."""
+        with self._lock:
+            return copy.deepcopy(self._found(channel_id))
+
+    def channels(self) -> list[Channel]:
+        """Every channel without its messages, in the order of creation."""
+        with self._lock:
+            return [Channel(c.channel_id, c.name, c.is_private, c.is_member, c.is_archived) for c in self._rooms()]
+
+    def messages(self, channel_id: str) -> list[Message]:
+        """Copies of all that stands in a channel and its threads, oldest first."""
+        return self.channel(channel_id).messages
+
+    def resolve(self, channel: str) -> Channel:
+        """The channel that a post names: by id, a public one by name, or a user's direct messages."""
+        with self._lock:
+            if channel in self._channels:
+                return self._channels[channel]
+            if channel.startswith(("U", "W")) and channel.isalnum() and channel.isupper():
+                return self._channels.setdefault(
+                    f"D{channel[1:]}", Channel(f"D{channel[1:]}", channel, is_private=True)
+                )
+            wanted = channel.removeprefix("#")
+            named = (c for c in self._rooms() if c.name == wanted and not c.is_private)
+            return next(named, None) or self._found(channel)
+
+    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> Message:
+        """Add a message, and give it back as it stands."""
+        with self._lock:
+            room = self._writable(self.resolve(channel))
+            thread = self._thread(room, thread_ts, broadcast=broadcast) if thread_ts else {}
+            posted = {"type": "message", **message, **thread, "ts": self._next_ts()}
+            room.messages.append(posted)
+            self._tell("post", room, posted)
+            return copy.deepcopy(posted)
+
+    def edit(self, channel_id: str, ts: str, changes: Message, *, editor: str) -> Message:
+        """Replace what a message shows; what `changes` does not name stays."""
+        with self._lock:
+            room = self._writable(self._found(channel_id))
+            message = self._message(room, ts)
+            if message.get("user") != editor:
+                raise RefusedError("cant_update_message")
+            message.update({**copy.deepcopy(changes), "edited": {"user": editor, "ts": self._now_ts()}})
+            self._tell("edit", room, message)
+            return copy.deepcopy(message)
+
+    def delete(self, channel_id: str, ts: str) -> None:
+        """Take a message away."""
+        with self._lock:
+            room = self._found(channel_id)
+            message = self._message(room, ts)
+            room.messages.remove(message)
+            self._tell("delete", room, message)
+
+    def history(self, channel_id: str) -> list[Message]:
+        """What the channel itself shows, newest first: no replies but those that were broadcast."""
+        shown = (m for m in self.messages(channel_id) if not _is_reply(m) or m.get("subtype") == "thread_broadcast")
+        return sorted(shown, key=lambda message: message["ts"], reverse=True)
+
+    def replies(self, channel_id: str, root_ts: str) -> list[Message]:
+        """A thread, its root first."""
+        with self._lock:
+            root = self._message(self._found(channel_id), root_ts, missing="thread_not_found")
+            answers = (m for m in self.messages(channel_id) if _is_reply(m) and m["thread_ts"] == root["ts"])
+            return [copy.deepcopy(root), *answers]
+
+    def _thread(self, room: Channel, thread_ts: str, *, broadcast: bool) -> Message:
+        root = self._message(room, thread_ts, missing="thread_not_found")
+        if _is_reply(root):
+            raise RefusedError("cannot_reply_to_message")
+        root.update(thread_ts=thread_ts, reply_count=root.get("reply_count", 0) + 1)
+        return {"thread_ts": thread_ts, **({"subtype": "thread_broadcast"} if broadcast else {})}
+
+    def _writable(self, room: Channel) -> Channel:
+        if room.is_archived:
+            raise RefusedError("is_archived")
+        if not room.is_member:
+            raise RefusedError("channel_not_found" if room.is_private else "not_in_channel")
+        return room
+
+    def _found(self, channel_id: str) -> Channel:
+        if channel_id not in self._channels:
+            raise RefusedError("channel_not_found")
+        return self._channels[channel_id]
+
+    def _message(self, room: Channel, ts: str, *, missing: str = "message_not_found") -> Message:
+        for message in room.messages:
+            if message["ts"] == ts:
+                return message
+        raise RefusedError(missing)
+
+    def _rooms(self) -> Sequence[Channel]:
+        return [room for room in self._channels.values() if not room.channel_id.startswith("D")]
+
+    def _next_ts(self) -> str:
+        """Unique and rising, even where the clock stands still or is set back."""
+        now = int(self._clock.now().timestamp() * 1_000_000)
+        self._last_ts = max(now, self._last_ts + 1)
+        return _ts(self._last_ts)
+
+    def _now_ts(self) -> str:
+        return _ts(int(self._clock.now().timestamp() * 1_000_000))
+
+    def _tell(self, kind: Literal["post", "edit", "delete"], room: Channel, message: Message) -> None:
+        for callback in list(self._subscribers):
+            callback(Event(kind, room.channel_id, copy.deepcopy(message)))
+
+    def _unsubscribe(self, callback: Callable[[Event], None]) -> None:
+        with self._lock:
+            self._subscribers.remove(callback)
+
+
+def checked(text: object, blocks: object, metadata: object = None) -> None:
+    """Raise RefusedError where Slack would not take a message with these parts."""
+    if blocks is not None and (errors := limits.block_errors(blocks)):
+        listed = [f"[ERROR] {error}" for error in errors]
+        raise RefusedError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
+    if blocks and limits.is_too_large(blocks):
+        raise RefusedError("msg_blocks_too_long")
+    if code := limits.text_error(text, blocks):
+        raise RefusedError(code)
+    if metadata is not None and (code := limits.metadata_error(metadata)):
+        raise RefusedError(code)
+
+
+def _is_reply(message: Message) -> bool:
+    return bool(message.get("thread_ts", message["ts"]) != message["ts"])
+
+
+def _ts(micros: int) -> str:
+    return f"{micros // 1_000_000}.{micros % 1_000_000:06d}"
