@@ -1,0 +1,78 @@
+"""Prints messages for people at a terminal instead of posting them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console as Screen
+from rich.markup import escape
+from rich.text import Text
+
+from worker.core.model import Receipt
+from worker.notifiers import blocks
+from worker.notifiers.text import age, flat, target
+from worker.notifiers.words import DETAILS, Pen, entry, headline, more
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from worker.core.model import Message
+
+PEN = Pen(
+    words=lambda raw, limit: escape(flat(raw, limit)),
+    code=lambda raw, limit: f"[cyan]{escape(text)}[/cyan]" if (text := flat(raw, limit)) else "",
+    link=lambda url, label: f"[link={url}]{escape(label)}[/link]" if _is_plain(url) else escape(label),
+    ago=lambda since, as_of: f"{age(as_of - since)} ago",
+    strike=lambda name: f"[strike]{name}[/strike]",
+)
+"""Writes rich's markup; whatever comes from outside is escaped."""
+
+
+class Console:
+    """The Notifier that prints. Nothing leaves the machine, and nothing can be found again."""
+
+    def __init__(self, screen: Screen | None = None) -> None:
+        """Print to `screen`, or to stdout."""
+        self._screen = screen or Screen(highlight=False, emoji=False)
+
+    def send(self, message: Message) -> Receipt:
+        """Print what would be posted."""
+        for row in _rows(message):
+            # Unbroken lines: a terminal wraps by itself, and a pipe must not lose or split a word.
+            self._screen.print(Text.from_markup(row), soft_wrap=True)
+        return Receipt(channel=message.channel, ts="0")
+
+    def find(self, message: Message, since: datetime) -> Receipt | None:  # noqa: ARG002 - the port's signature
+        """Find nothing: what is printed is not kept."""
+        return None
+
+    def edit(self, message: Message, receipt: Receipt) -> None:  # noqa: ARG002 - the port's signature
+        """Print what the message would show now."""
+        self.send(message)
+
+    def probe(self) -> None:
+        """Always good: there is no token."""
+
+    def fingerprint(self, message: Message) -> str:
+        """What the message shows, condensed."""
+        return blocks.fingerprint(message)
+
+
+def _rows(message: Message) -> Iterator[str]:
+    called = f", calls {escape(', '.join(message.mention))}" if message.mention else ""
+    yield f"[dim]{escape(message.kind)} to {escape(flat(message.channel, 80))}{called}[/dim]"
+    yield f"[bold]{escape(headline(message))}[/bold]"
+    for line in message.lines:
+        yield from entry(message, line, DETAILS[0], PEN)
+    rest = more(message)
+    if rest:
+        yield rest
+    if message.queue and message.queue.url:
+        yield f"[dim]{escape(flat(message.queue.url, 500))}[/dim]"
+    yield ""
+
+
+def _is_plain(url: str) -> bool:
+    """Whether a link to `url` cannot end the markup that it stands in."""
+    return bool(target(url)) and flat(url, len(url)) == url and not set("[] ") & set(url)
