@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from worker.notifiers.slack import Channel, Identity, Slack
 
 POSTING = "chat:write"
-LOOKING_UP = frozenset({"channels:history", "groups:history"})
-CHECKING = frozenset({"channels:read", "groups:read"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +33,9 @@ def examine(slack: Slack, channels: Iterable[str]) -> Iterator[Finding]:
         yield Finding("slack token", ok=False, text=str(error), remedy=_token_remedy(error))
         return
     yield Finding("slack token", ok=True, text=f"{identity.user} in {identity.team} ({identity.url})")
-    yield from _scopes(identity)
+    yield from _posting(identity)
     for channel in dict.fromkeys(channels):
-        yield _channel(slack, channel)
+        yield _channel(slack, channel, identity.scopes)
 
 
 def _token_remedy(error: DeliveryError) -> str:
@@ -46,49 +44,43 @@ def _token_remedy(error: DeliveryError) -> str:
     return "check SLACK_BASE_URL, and this machine's way to it"
 
 
-def _scopes(identity: Identity) -> Iterator[Finding]:
-    if identity.scopes is None:
-        yield Finding("slack scopes", ok=True, text="Slack did not list them")
-        return
-    consequences = (
-        (frozenset({POSTING}), "nothing can be posted"),
-        (LOOKING_UP, "after a lost answer nobody can look up whether a message was posted: see WORKER_ON_UNKNOWN"),
-        (CHECKING, "channels cannot be checked, nor found by name"),
-    )
-    lacking = [(needed - identity.scopes, what) for needed, what in consequences if needed - identity.scopes]
-    for missing, consequence in lacking:
-        names = ", ".join(sorted(missing))
-        yield Finding(
-            "slack scopes",
-            ok=False,
-            text=f"missing {names}: {consequence}",
-            remedy=f"add {names} to the app's bot token scopes and reinstall it",
-        )
-    if not lacking:
-        yield Finding("slack scopes", ok=True, text=", ".join(sorted(identity.scopes)))
+def _posting(identity: Identity) -> Iterator[Finding]:
+    if identity.scopes is not None:
+        listed = ", ".join(sorted(identity.scopes)) or "none"
+        ok = POSTING in identity.scopes
+        yield Finding("slack scopes", ok=ok, text=listed, remedy="" if ok else _add(POSTING))
 
 
-def _channel(slack: Slack, channel: str) -> Finding:
-    name = f"slack channel {channel}"
+def _channel(slack: Slack, name: str, scopes: frozenset[str] | None) -> Finding:
     try:
-        seen = slack.channel(channel)
+        channel = slack.channel(name)
     except DeliveryError as error:
-        return Finding(name, ok=False, text=str(error), remedy=_channel_remedy(error))
-    told = f"#{seen.name} ({seen.channel_id})"
-    if seen.is_archived:
-        return Finding(name, ok=False, text=f"{told} is archived", remedy="unarchive it, or set another channel")
-    if not seen.is_member:
-        remedy = f"write /invite to the app in #{seen.name}"
-        return Finding(name, ok=False, text=f"the app is not a member of {told}", remedy=remedy)
-    if seen.channel_id != channel:
-        remedy = f"set it as {seen.channel_id}: a name breaks when the channel is renamed"
-        return Finding(name, ok=True, text=f"is {told}", remedy=remedy)
-    return Finding(name, ok=True, text=told)
+        return Finding(f"slack channel {name}", ok=False, text=str(error), remedy=_channel_remedy(error))
+    text, remedy = _trouble(channel, scopes)
+    told = f"#{channel.name} ({channel.channel_id})"
+    return Finding(f"slack channel {name}", ok=not remedy, text=f"{told}{text}", remedy=remedy)
+
+
+def _trouble(channel: Channel, scopes: frozenset[str] | None) -> tuple[str, str]:
+    """What is wrong with a channel, and the remedy; both empty where nothing is."""
+    if channel.is_archived:
+        return " is archived", "unarchive it, or set another channel"
+    if not channel.is_member:
+        return ": the app is not in it", "invite the app to the channel: /invite with its name"
+    reading = "groups:history" if channel.is_private else "channels:history"
+    if scopes is not None and reading not in scopes:
+        lost = f": without {reading} nobody can look up after a lost answer whether a message was posted"
+        return f"{lost}, and WORKER_ON_UNKNOWN decides", _add(reading)
+    return "", ""
+
+
+def _add(scope: str) -> str:
+    return f"add {scope} to the app's bot token scopes and reinstall it"
 
 
 def _channel_remedy(error: DeliveryError) -> str:
     if error.code == "missing_scope":
-        return "add channels:read and groups:read to the app's bot token scopes and reinstall it"
+        return _add("channels:read and groups:read")
     if error.outcome in {Outcome.DESTINATION, Outcome.BLIND}:
-        return "set the channel by its id (at the end of the channel's details), and invite the app if it is private"
+        return "set the channel by its id, which stands at the end of its details, and invite the app if it is private"
     return "try again later"
