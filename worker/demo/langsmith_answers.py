@@ -1,0 +1,169 @@
+"""What the simulated LangSmith answers, in the shapes of the published specification. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from worker.demo.langsmith_state import DONE, ORGANISATION_ID, PROJECT_ID, TENANT_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.demo.langsmith_state import AnnotationQueue, Key, Place
+
+Json = dict[str, Any]
+
+ARCHIVED = "archived"
+PREVIEW = 200
+
+
+def stamp(at: datetime | None) -> str | None:
+    """A date as LangSmith writes it: UTC, six digits, without a zone."""
+    return None if at is None else at.replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def zulu(at: datetime | None) -> str | None:
+    """A date as the platform's endpoints write it."""
+    written = stamp(at)
+    return None if written is None else f"{written}Z"
+
+
+def run(place: Place, key: Key) -> Json:
+    """One row of `runs`: the whole run with its place in the queue."""
+    text = "x" * place.payload
+    return {
+        "id": str(place.run_id),
+        "name": place.name,
+        "run_type": place.run_type,
+        "status": "error" if place.error else "success",
+        "error": place.error,
+        "start_time": stamp(place.started_at),
+        "end_time": stamp(place.started_at),
+        "inputs": {"question": text},
+        "inputs_preview": text[:PREVIEW] or f"A question to {place.name}",
+        "outputs": None if place.error else {"answer": text},
+        "outputs_preview": None if place.error else text[:PREVIEW] or f"An answer of {place.name}",
+        "extra": {"metadata": {}},
+        "tags": list(place.tags),
+        "trace_id": str(place.run_id),
+        "dotted_order": f"{place.started_at:%Y%m%dT%H%M%S%fZ}{place.run_id}",
+        "session_id": str(PROJECT_ID),
+        "app_path": f"/o/{TENANT_ID}/projects/p/{PROJECT_ID}/r/{place.run_id}?trace_id={place.run_id}",
+        "thread_id": place.thread_id,
+        "total_tokens": place.tokens,
+        "total_cost": place.cost,
+        "trace_tier": "shortlived",
+        "queue_run_id": str(place.queue_run_id),
+        "last_reviewed_time": stamp(place.last_reviewed_at),
+        "added_at": stamp(place.added_at),
+        "effective_added_at": stamp(place.seen_added_at(key.reviewer)),
+        "reserved_by": [str(reviewer) for reviewer in place.reserved_by],
+        "completed_by": [str(reviewer) for reviewer in place.completed_by],
+    }
+
+
+def item(place: Place, key: Key) -> Json:
+    """One row of `items`: membership only."""
+    row = {
+        "id": str(place.queue_run_id),
+        "queue_id": str(place.queue_id),
+        "item_type": "THREAD" if place.conversation else "RUN",
+        "run_id": None if place.conversation else str(place.run_id),
+        "thread_id": place.thread_id,
+        "project_id": str(PROJECT_ID),
+        "start_time": zulu(place.started_at),
+        "added_at": zulu(place.added_at),
+        "effective_added_at": zulu(place.seen_added_at(key.reviewer)),
+        "last_reviewed_time": zulu(place.last_reviewed_at),
+        "reserved_by": [str(reviewer) for reviewer in place.reserved_by],
+        "completed_by": [str(reviewer) for reviewer in place.completed_by],
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def queried(place: Place, selects: Collection[str]) -> Json:
+    """One run of `runs/query`, with the selected fields only."""
+    known: Json = {
+        "id": str(place.run_id),
+        "name": place.name,
+        "run_type": place.run_type.upper(),
+        "status": "ERROR" if place.error else "SUCCESS",
+        "error": place.error,
+        "error_preview": (place.error or "")[:PREVIEW],
+        "inputs_preview": f"A question to {place.name}",
+        "outputs_preview": f"An answer of {place.name}",
+        "tags": list(place.tags),
+        "project_id": str(PROJECT_ID),
+        "trace_id": str(place.run_id),
+        "thread_id": place.thread_id,
+        "total_tokens": place.tokens,
+        "total_cost": None if place.cost is None else float(place.cost),
+        "start_time": zulu(place.started_at),
+    }
+    wanted = {select.lower() for select in selects} or {"id"}
+    return {name: value for name, value in known.items() if name in wanted and value is not None}
+
+
+def queue(found: AnnotationQueue) -> Json:
+    """One queue, as its own endpoint shows it."""
+    return {
+        "id": str(found.queue_id),
+        "name": found.name,
+        "description": None,
+        "tenant_id": str(TENANT_ID),
+        "queue_type": "single",
+        "created_at": zulu(found.created_at),
+        "updated_at": zulu(found.created_at),
+        "num_reviewers_per_item": found.reviewers_per_run,
+        "enable_reservations": True,
+        "reservation_minutes": 1,
+        "reviewer_access_mode": "any",
+        "assigned_reviewers": [],
+    }
+
+
+def listed_queue(found: AnnotationQueue, key: Key) -> Json:
+    """One queue, as the list shows it."""
+    open_ones = len(found.section(None, key))
+    return queue(found) | {"total_runs": open_ones + len(found.section(DONE, key))}
+
+
+def member(reviewer: UUID, email: str, since: datetime) -> Json:
+    """One member of the workspace."""
+    return {
+        "id": str(reviewer),
+        "organization_id": str(ORGANISATION_ID),
+        "tenant_id": str(TENANT_ID),
+        "created_at": zulu(since),
+        "user_id": str(reviewer),
+        "ls_user_id": str(reviewer),
+        "read_only": False,
+        "email": email,
+        "full_name": email.partition("@")[0].title(),
+        "access_scope": "workspace",
+        "linked_login_methods": [],
+    }
+
+
+def workspace(since: datetime) -> Json:
+    """The only workspace."""
+    return {
+        "id": str(TENANT_ID),
+        "organization_id": str(ORGANISATION_ID),
+        "created_at": zulu(since),
+        "display_name": "Simulated workspace",
+        "is_personal": False,
+        "is_deleted": False,
+    }
+
+
+def invalid(*problems: tuple[str, str, str]) -> Json:
+    """A 422: (where, which parameter, what is wrong) each."""
+    return {"detail": [{"loc": [where, name], "msg": text, "type": "value_error"} for where, name, text in problems]}
+
+
+def problem(status: int, title: str) -> Json:
+    """An error of the platform's endpoints."""
+    return {"type": "about:blank", "title": title, "status": status, "detail": title}

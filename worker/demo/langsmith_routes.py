@@ -1,0 +1,234 @@
+"""The endpoints of the simulated LangSmith that a worker can use, each a question to its state."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from worker.demo import langsmith_answers as answers
+from worker.demo.langsmith_params import RefusedError, choice, invalid, path_id, whole
+from worker.demo.langsmith_state import DONE, MINE, OTHERS, PROJECT_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from worker.demo.langsmith_state import AnnotationQueue, Annotations, Key, Place
+
+Answer = Any
+MOST_QUERIED = 1000
+DAY = timedelta(days=1)
+_SECTIONS = {MINE: MINE, OTHERS: OTHERS, answers.ARCHIVED: DONE}
+
+
+class Endpoints:
+    """Answers each question for one key. Every method gives JSON or raises RefusedError."""
+
+    def __init__(self, annotations: Annotations) -> None:
+        """Ask `annotations` for everything."""
+        self._annotations = annotations
+
+    def routes(self) -> Mapping[tuple[str, str], Callable[[Request, Key], Answer]]:
+        """Method and path of every endpoint."""
+        queue = "/api/v1/annotation-queues/{queue_id}"
+        items = "/api/v1/platform/annotation-queues/{queue_id}/items"
+        return {
+            ("GET", "/api/v1/annotation-queues"): self.list_queues,
+            ("GET", queue): self.one_queue,
+            ("GET", f"{queue}/runs"): self.runs,
+            ("GET", f"{queue}/size"): self.size,
+            ("GET", items): self.items,
+            ("GET", f"{items}/count"): self.count,
+            ("GET", f"{items}/{{item_id}}/placement"): self.placement,
+            ("POST", "/api/v2/runs/query"): self.query,
+            ("GET", "/api/v1/workspaces"): self.workspaces,
+            ("GET", "/api/v1/workspaces/current/members/active"): self.members,
+        }
+
+    def list_queues(self, request: Request, key: Key) -> Answer:
+        """The queues that the key can see."""
+        offset = whole(request, "offset", 0, least=0)
+        limit = whole(request, "limit", 100, least=1, most=100)
+        choice(request, "queue_type", ("single", "pairwise"))
+        wanted = [queue for queue in self._annotations.queues() if _is_asked_for(request, queue)]
+        return [answers.listed_queue(queue, key) for queue in wanted[offset : offset + limit]]
+
+    def one_queue(self, request: Request, _key: Key) -> Answer:
+        """One queue."""
+        return answers.queue(self._queue(request))
+
+    def runs(self, request: Request, key: Key) -> Answer:
+        """The runs of one section of a queue, whole."""
+        offset = whole(request, "offset", 0, least=0)
+        limit = whole(request, "limit", 100, least=1, most=100)
+        status = choice(request, "status", (MINE, OTHERS, DONE))
+        places = [place for place in self._section(request, status, key) if not place.conversation]
+        return [answers.run(place, key) for place in places[offset : offset + limit]]
+
+    def size(self, request: Request, key: Key) -> Answer:
+        """How many runs one section of a queue has."""
+        status = choice(request, "status", (MINE, OTHERS, DONE))
+        return {"size": sum(not place.conversation for place in self._section(request, status, key))}
+
+    def items(self, request: Request, key: Key) -> Answer:
+        """The items of one section of a queue: membership only, by cursor."""
+        status = _platform(choice, request, "status", tuple(_SECTIONS))
+        if status is None:
+            raise RefusedError(400, answers.problem(400, "status is required"))
+        kind = _platform(choice, request, "item_type", ("RUN", "THREAD"))
+        size = min(whole(request, "page_size", 20, least=1), 100)
+        places = self._section(request, _SECTIONS[status], key)
+        wanted = [p for p in places if kind is None or p.conversation is (kind == "THREAD")]
+        return _cursor_page(wanted, request, size, key)
+
+    def count(self, request: Request, key: Key) -> Answer:
+        """How many items one section of a queue has."""
+        status = request.query_params.get("status")
+        if status not in {*_SECTIONS, "all"}:
+            raise RefusedError(400, {"error": "status is missing or unknown"})
+        if status == "all":
+            return {"count": sum(len(self._section(request, part, key)) for part in (MINE, OTHERS, DONE))}
+        return {"count": len(self._section(request, _SECTIONS[status], key))}
+
+    def placement(self, request: Request, key: Key) -> Answer:
+        """In which section an item is now."""
+        queue = self._queue(request)
+        wanted = path_id(request, "item_id")
+        for section, status in _SECTIONS.items():
+            places = self._section(request, status, key)
+            for position, place in enumerate(places):
+                if place.queue_run_id == wanted:
+                    kind = "THREAD" if place.conversation else "RUN"
+                    return {"item_type": kind, "section": section, "position": position, "cursor": _cursor(place, key)}
+        raise RefusedError(404, answers.problem(404, f"item not found in queue {queue.queue_id}"))
+
+    def query(self, request: Request, _key: Key) -> Answer:
+        """Runs by id, with the selected fields."""
+        asked = _body(request)
+        if not asked.get("project_ids"):
+            raise RefusedError(400, answers.problem(400, "project_ids or reference_dataset_id is required"))
+        size = asked.get("page_size", 100)
+        if not isinstance(size, int) or not 1 <= size <= MOST_QUERIED:
+            raise RefusedError(400, answers.problem(400, "page_size must be between 1 and 1000"))
+        places = self._queried(asked)
+        begin = int(asked.get("cursor") or 0)
+        rows = [answers.queried(place, asked.get("selects", ())) for place in places[begin : begin + size]]
+        more = {"next_cursor": str(begin + size)} if begin + size < len(places) else {}
+        return {"items": rows, **more}
+
+    def workspaces(self, _request: Request, _key: Key) -> Answer:
+        """The workspaces of the key."""
+        return [answers.workspace(self._annotations.now())]
+
+    def members(self, request: Request, _key: Key) -> Answer:
+        """Who works here."""
+        limit = whole(request, "limit", 50, least=1, most=500)
+        offset = whole(request, "offset", 0, least=0)
+        everybody = sorted(self._annotations.reviewers.items(), key=lambda entry: entry[1])
+        since = self._annotations.now()
+        return [answers.member(reviewer, email, since) for reviewer, email in everybody[offset : offset + limit]]
+
+    def _queue(self, request: Request) -> AnnotationQueue:
+        queue_id = path_id(request, "queue_id")
+        with self._annotations.held() as queues:
+            if queue_id not in queues:
+                raise RefusedError(404, {"detail": "Not Found"})
+            return queues[queue_id]
+
+    def _section(self, request: Request, status: str | None, key: Key) -> Sequence[Place]:
+        queue = self._queue(request)
+        if queue.queue_id in key.blind_to and status != DONE:
+            return ()
+        with self._annotations.held():
+            return queue.section(status, key)
+
+    def _queried(self, asked: Mapping[str, Any]) -> Sequence[Place]:
+        """The runs that were asked for, newest first; without `min_start_time` only the last day's."""
+        wanted = set(asked.get("ids", ()))
+        since = _date(asked.get("min_start_time")) or self._annotations.now() - DAY
+        if str(PROJECT_ID) not in asked["project_ids"]:
+            raise RefusedError(404, answers.problem(404, "session not found"))
+        with self._annotations.held() as queues:
+            places = {p.run_id: p for queue in queues.values() for p in queue.places.values() if not p.conversation}
+        found = [p for p in places.values() if (not wanted or str(p.run_id) in wanted) and p.started_at >= since]
+        return sorted(found, key=lambda place: place.started_at, reverse=True)
+
+
+def _is_asked_for(request: Request, queue: AnnotationQueue) -> bool:
+    ids = request.query_params.getlist("ids")
+    name = request.query_params.get("name")
+    part = request.query_params.get("name_contains")
+    return (
+        (not ids or str(queue.queue_id) in ids)
+        and (name is None or name == queue.name)
+        and (part is None or part.lower() in queue.name.lower())
+    )
+
+
+def _platform(read: Callable[..., str | None], request: Request, name: str, choices: tuple[str, ...]) -> str | None:
+    """The platform's endpoints answer 400 where the others answer 422."""
+    try:
+        return read(request, name, choices)
+    except RefusedError:
+        raise RefusedError(400, answers.problem(400, f"{name} is unknown")) from None
+
+
+def _cursor(place: Place, key: Key) -> str:
+    added_at = place.seen_added_at(key.reviewer)
+    position = [added_at.timestamp() if added_at else 0.0, place.number]
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+def _position(cursor: str) -> tuple[float, int]:
+    try:
+        added_at, number = json.loads(base64.urlsafe_b64decode(cursor))
+        return float(added_at), int(number)
+    except (ValueError, TypeError):
+        raise RefusedError(400, answers.problem(400, "cursor is unknown")) from None
+
+
+def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key) -> Answer:
+    """The items after (or before) the cursor. A cursor is a position in the order, so moving rows skip none."""
+    cursor = request.query_params.get("cursor")
+    backward = request.query_params.get("direction") == "backward"
+    if backward and not cursor:
+        raise RefusedError(400, answers.problem(400, "direction=backward requires cursor"))
+    if cursor:
+        at = _position(cursor)
+        positions = [(place, _position(_cursor(place, key))) for place in places]
+        places = [place for place, position in positions if (position < at if backward else position > at)]
+    page = places[-size:] if backward else places[:size]
+    answer: answers.Json = {"items": [answers.item(place, key) for place in page]}
+    if page and len(places) > len(page) and not backward:
+        answer["next_cursor"] = _cursor(page[-1], key)
+    if page and cursor:
+        answer["previous_cursor"] = _cursor(page[0], key)
+    return answer
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    body = request.state.body
+    if not isinstance(body, dict):
+        raise RefusedError(400, answers.problem(400, "malformed JSON"))
+    for name in body.get("ids", ()):
+        try:
+            UUID(name)
+        except ValueError:
+            raise RefusedError(422, answers.problem(422, "ids: invalid UUID")) from None
+    return body
+
+
+def _date(value: object) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise RefusedError(422, answers.problem(422, "min_start_time: invalid date")) from None
+    if at.tzinfo is None:
+        raise invalid("body", "min_start_time", "a date needs its zone")
+    return at

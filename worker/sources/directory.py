@@ -1,0 +1,154 @@
+"""What the queues are called and to which workspace they belong: asked for seldom, never needed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.model import Queue
+from worker.core.ports import SourceError
+from worker.sources.errors import unlawful
+from worker.sources.links import queue_url
+from worker.sources.values import identity, text
+from worker.sources.wire import QueueRow, UnlawfulError, one, page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from worker.core.ports import Clock
+    from worker.sources.http import Http
+
+log = structlog.get_logger(__name__)
+
+PATH = "/api/v1/annotation-queues"
+PAGE = 100
+MOST_QUEUES = 100_000
+FRESH_SECONDS = 1800.0
+RETRY_SECONDS = 300.0
+PATIENCE_SECONDS = 5.0
+"""A name may cost a poll this much at most."""
+
+MOST_REVIEWERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one queue, and until when that is good enough."""
+
+    queue: Queue
+    tenant_id: UUID | None
+    fresh_until: float
+
+
+class Directory:
+    """The queues by id. Thread-safe."""
+
+    def __init__(self, http: Http, *, clock: Clock, web: str, workspace_id: UUID | None) -> None:
+        self._http = http
+        self._clock = clock
+        self._web = web
+        self._workspace_id = workspace_id
+        self._lock = threading.Lock()
+        self._entries: dict[UUID, Entry] = {}
+        self._unnamed = False
+
+    def tenant_id(self, queue_id: UUID) -> UUID | None:
+        """The workspace of a queue, as far as it is known by now."""
+        entry = self._entries.get(queue_id)
+        return (entry.tenant_id if entry else None) or self._workspace_id
+
+    def queue(self, queue_id: UUID, tenant_id: UUID | None = None) -> Queue:
+        """A queue by id; its id is its name where LangSmith does not tell. Never raises.
+
+        `tenant_id` is the workspace that a run of the queue told of.
+        """
+        entry = self._entries.get(queue_id)
+        if entry is None or self._clock.monotonic() >= entry.fresh_until:
+            entry = self._look_up(queue_id, entry)
+        if entry.queue.url:
+            return entry.queue
+        url = queue_url(self._web, tenant_id or entry.tenant_id or self._workspace_id, queue_id)
+        return Queue(queue_id, entry.queue.name, url, entry.queue.reviewers_per_run)
+
+    def queues(self) -> Sequence[Queue]:
+        """Every queue that the key can see.
+
+        Raises SourceError where the list cannot be read to its end.
+        """
+        found: dict[UUID, Queue] = {}
+        offset = 0
+        while True:
+            rows = self._page(offset)
+            found |= {entry.queue.queue_id: entry.queue for entry in map(self._learn, rows) if entry is not None}
+            if len(rows) < PAGE:
+                return tuple(found.values())
+            if len(found) <= offset or offset > MOST_QUEUES:
+                raise unlawful("listing the queues", "the list has no end")
+            offset += PAGE
+
+    def exists(self, queue_id: UUID) -> bool:
+        """Whether there is such a queue.
+
+        Raises SourceError where LangSmith does not say; MISSING means that there is none (or no such route).
+        """
+        return self._ask(queue_id, seconds=None) is not None
+
+    def _page(self, offset: int) -> Sequence[QueueRow]:
+        what = "listing the queues"
+        with self._http.get(PATH, {"limit": PAGE, "offset": offset}, what=what) as answer:
+            try:
+                return page(answer.body, QueueRow).rows
+            except UnlawfulError as error:
+                raise unlawful(what, str(error)) from None
+
+    def _look_up(self, queue_id: UUID, known: Entry | None) -> Entry:
+        try:
+            return self._ask(queue_id, seconds=PATIENCE_SECONDS)
+        except SourceError as error:
+            self._say_once(error)
+        queue = known.queue if known else Queue(queue_id, str(queue_id))
+        entry = Entry(queue, known.tenant_id if known else None, self._clock.monotonic() + RETRY_SECONDS)
+        with self._lock:
+            self._entries[queue_id] = entry
+        return entry
+
+    def _ask(self, queue_id: UUID, *, seconds: float | None) -> Entry:
+        what = f"looking up queue {queue_id}"
+        with self._http.get(f"{PATH}/{queue_id}", what=what, seconds=seconds) as answer:
+            try:
+                row = one(answer.body, QueueRow)
+            except UnlawfulError as error:
+                raise unlawful(what, str(error)) from None
+        return self._keep(queue_id, row)
+
+    def _learn(self, row: QueueRow) -> Entry | None:
+        queue_id = identity(row.id)
+        return None if queue_id is None else self._keep(queue_id, row)
+
+    def _keep(self, queue_id: UUID, row: QueueRow) -> Entry:
+        tenant_id = identity(row.tenant_id) or self._workspace_id
+        queue = Queue(
+            queue_id=queue_id,
+            name=text(row.name).strip() or str(queue_id),
+            url=queue_url(self._web, tenant_id, queue_id),
+            reviewers_per_run=_reviewers(row.num_reviewers_per_item),
+        )
+        entry = Entry(queue, tenant_id, self._clock.monotonic() + FRESH_SECONDS)
+        with self._lock:
+            self._entries[queue_id] = entry
+        return entry
+
+    def _say_once(self, error: SourceError) -> None:
+        """One line for all queues: where names cannot be had, that is how this server is."""
+        with self._lock:
+            said, self._unnamed = self._unnamed, True
+        if not said:
+            log.info("queue_names_unknown", error=str(error))
+
+
+def _reviewers(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REVIEWERS else 1

@@ -1,0 +1,150 @@
+"""The answers of LangSmith as structs with only the needed fields, and how a body becomes rows. Pure.
+
+A lawful page is decoded in one go. Where one value in it makes the decoder refuse the whole page (a lone surrogate,
+NaN, a number of 10,000 digits, nesting without end), the page is taken apart and each row is decoded on its own.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from worker.sources.shallow import BrokenError, elements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LONGEST_NUMBER = 18
+"""Digits that an integer of any use here can have."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+class UnlawfulError(Exception):
+    """A body that is not what the specification says; `str()` tells how, without any of its content."""
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One row of `runs`. Any type is taken, because one wrong value must not cost the whole page."""
+
+    queue_run_id: Any = None
+    id: Any = None
+    session_id: Any = None
+    name: Any = None
+    run_type: Any = None
+    added_at: Any = None
+    effective_added_at: Any = None
+    reserved_by: Any = None
+    completed_by: Any = None
+    app_path: Any = None
+    tags: Any = None
+    error: Any = None
+    inputs_preview: Any = None
+    outputs_preview: Any = None
+    thread_id: Any = None
+    total_tokens: Any = None
+    total_cost: Any = None
+
+
+class QueueRow(msgspec.Struct, frozen=True, gc=False):
+    """One annotation queue, as its own endpoint and the list of queues show it."""
+
+    id: Any = None
+    name: Any = None
+    tenant_id: Any = None
+    num_reviewers_per_item: Any = None
+
+
+RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+
+class Page(msgspec.Struct, Generic[RowT], frozen=True):
+    """The rows of one answer, and how many more there were that could not be read."""
+
+    rows: Sequence[RowT]
+    unusable: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many rows the server sent."""
+        return len(self.rows) + self.unusable
+
+
+def page(body: bytes | bytearray, row: type[RowT]) -> Page[RowT]:
+    """Decode a JSON array of rows.
+
+    Raises UnlawfulError where the body is not one array.
+    """
+    try:
+        return Page(msgspec.json.decode(body, type=list[row]))  # type: ignore[valid-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _row_by_row(_array(body), row)
+
+
+def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
+    """Decode a JSON object.
+
+    Raises UnlawfulError where the body is not one object.
+    """
+    try:
+        return msgspec.json.decode(body, type=row)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        page = _row_by_row(b"[%b]" % _object(body), row)
+    if page.unusable:
+        raise UnlawfulError("the answer is broken JSON")
+    return page.rows[0]
+
+
+def _array(body: bytes | bytearray) -> bytes:
+    return _beginning(body, b"[", "a list")
+
+
+def _object(body: bytes | bytearray) -> bytes:
+    return _beginning(body, b"{", "an object")
+
+
+def _beginning(body: bytes | bytearray, opening: bytes, wanted: str) -> bytes:
+    stripped = bytes(body).removeprefix(BOM).strip()
+    if not stripped:
+        raise UnlawfulError("the answer is empty")
+    if stripped.startswith(b"<"):
+        raise UnlawfulError("the answer is a web page instead of JSON")
+    if not stripped.startswith(opening):
+        raise UnlawfulError(f"the answer is not {wanted}")
+    return stripped
+
+
+def _row_by_row(body: bytes, row: type[RowT]) -> Page[RowT]:
+    rows = []
+    unusable = 0
+    try:
+        for element in elements(body):
+            try:
+                rows.append(_decode_leniently(element, row))
+            except (ValueError, RecursionError):
+                unusable += 1
+    except BrokenError as error:
+        raise UnlawfulError("the answer is broken JSON") from error
+    return Page(rows, unusable)
+
+
+def _decode_leniently(element: bytes, row: type[RowT]) -> RowT:
+    """Read one row with the standard library, which takes surrogates, NaN and control characters.
+
+    Raises ValueError where it is no object.
+    """
+    decoded = element.decode("utf-8", "replace")
+    found = json.loads(decoded, strict=False, parse_int=_whole, parse_constant=_nothing)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")  # noqa: TRY004  (the decoder's own error for "no row")
+    return row(**{name: found[name] for name in row.__struct_fields__ if name in found})
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) <= LONGEST_NUMBER else None
+
+
+def _nothing(_: str) -> None:
+    """NaN and the infinities are no values."""
