@@ -1,0 +1,122 @@
+"""Addresses of the services, of the links and of our own health page. Pure.
+
+Functions raise ValueError as those of `worker.settings.values` do.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+from worker.settings.values import text
+
+_API_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)api\.smith\.langchain\.com")
+_WEB_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)smith\.langchain\.com")
+_API_PATH = re.compile(r"(?:/api(?:/v1)?)?/*$")
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})", re.ASCII)
+_LAST_PORT = 65535
+
+
+def endpoint(value: object, *, allow_http: bool) -> str:
+    """LangSmith's API root without a trailing `/`, `/api` or `/api/v1`."""
+    parts = _root(value, allow_http=allow_http)
+    host = parts.hostname or ""
+    if (web := _WEB_HOST.fullmatch(host)) and not _API_HOST.fullmatch(host):
+        api = f"https://{web['region']}api.smith.langchain.com"
+        raise ValueError(f"is where LangSmith's pages are, not its API; write {api}")
+    return urlunsplit(parts._replace(path=_API_PATH.sub("", parts.path).rstrip("/")))
+
+
+def web_root(endpoint: str) -> str | None:
+    """The root of LangSmith's pages that belongs to an API root; None where it cannot be told.
+
+    A self-hosted LangSmith serves both from one root, unless its API has a host of its own (`api.…`).
+    """
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    if known := _API_HOST.fullmatch(host):
+        return f"https://{known['region']}smith.langchain.com"
+    if "api" in host.split(".") or host.endswith(".langchain.com"):
+        return None
+    return endpoint
+
+
+def web_url(value: object, *, allow_http: bool) -> str:
+    """The root of LangSmith's pages, without a trailing `/`."""
+    parts = _root(value, allow_http=allow_http)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+
+
+def slack_root(value: object, *, allow_http: bool) -> str:
+    """The root of Slack's API methods, with the trailing `/` that slack-sdk wants."""
+    parts = _root(value, allow_http=allow_http)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/"))
+
+
+def heartbeat(value: object, *, allow_http: bool) -> SecretStr:
+    """An address that whoever knows it can report to, and therefore a secret."""
+    parts = _address(value, allow_http=allow_http)
+    return SecretStr(urlunsplit(parts))
+
+
+def host_and_port(value: object) -> tuple[str, int]:
+    """Where to listen: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`; the host comes back without brackets."""
+    match = _HOST_PORT.fullmatch(text(value))
+    if match is None or not 0 < int(match["port"]) <= _LAST_PORT:
+        raise ValueError(
+            f"is not host:port with a port from 1 to {_LAST_PORT}; "
+            "write 127.0.0.1:8080 for this machine alone, 0.0.0.0:8080 or [::]:8080 for others too"
+        )
+    if match["v6"]:
+        _check_ipv6(match["v6"])
+    return match["v6"] or match["host"], int(match["port"])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as far as its name tells."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _root(value: object, *, allow_http: bool) -> SplitResult:
+    parts = _address(value, allow_http=allow_http)
+    if parts.query or parts.fragment:
+        raise ValueError("has more than a root (a ? or a #); write it without")
+    return parts
+
+
+def _address(value: object, *, allow_http: bool) -> SplitResult:
+    given = text(value)
+    parts = _split(given)
+    if not given.isascii() or " " in given:
+        raise ValueError("contains a space or a character outside ASCII; write it percent-encoded")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is not a whole address; write one that begins with https:// and names a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("contains a user or a password; write it without")
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
+        raise ValueError(
+            "would send secrets unencrypted; write https://, or set WORKER_ALLOW_HTTP=true if that is meant"
+        )
+    return parts._replace(netloc=parts.netloc.lower())
+
+
+def _split(given: str) -> SplitResult:
+    try:
+        parts = urlsplit(given)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a host or port that cannot be; write an address such as https://host:8443") from None
+    return parts
+
+
+def _check_ipv6(host: str) -> None:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError("is not an IPv6 address in its brackets; write one such as [::1]:8080") from None

@@ -1,0 +1,151 @@
+"""The places that settings are written in: environment, `.env`, secret files (`worker.toml` has a module of its own).
+
+Only values are read here, as they stand; what they mean is decided where all are together.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from dotenv.parser import parse_stream
+
+from worker.settings.model import EVERY, PER_QUEUE
+from worker.settings.names import PREFIX, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from worker.settings.names import Name, Need
+
+LARGEST_FILE = 1 << 20
+
+_SECRET = {key: name for key, name in EVERY.items() if name.secret}
+_KNOWN = frozenset(env for name in EVERY.values() for env in name.envs) | {name.env_file for name in _SECRET.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place gives: values as they stand there, by field, and what each is called there.
+
+    `problems` are lines on what could not be read.
+    """
+
+    given: Mapping[str, object] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, object]:
+        """The values in the shape of `Settings`."""
+        single = {key: value for key, value in self.given.items() if key not in PER_QUEUE}
+        common = {key: value for key, value in self.given.items() if key in PER_QUEUE}
+        return single | ({"common": common} if common else {})
+
+
+class Layers(NamedTuple):
+    """Where settings come from, strongest first; `machine` is what follows from where the worker runs."""
+
+    environment: Layer
+    dotenv: Layer
+    files: Layer
+    toml: Layer
+    machine: Layer
+
+
+def text_layer(texts: Mapping[str, str], *, origin: str = "") -> Layer:
+    """What names and texts, as the environment has them, give; an empty text gives nothing."""
+    written = {key: _first(name.envs, texts) for key, name in EVERY.items()}
+    return Layer(
+        given={key: texts[env] for key, env in written.items() if env},
+        names={key: origin + env for key, env in written.items() if env},
+    )
+
+
+def _first(envs: Iterable[str], texts: Mapping[str, str]) -> str | None:
+    return next((env for env in envs if texts.get(env, "").strip()), None)
+
+
+def dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What a `.env` file says, literally (no `${…}` is replaced), and a line on everything that cannot be read."""
+    if not exists(path):
+        return {}, ()
+    try:
+        bindings = list(parse_stream(io.StringIO(read_text(path))))
+    except ValueError as error:
+        return {}, (f"{path.name}: {error}",)
+    bad = [b for b in bindings if b.error or (b.key is not None and b.value is None)]
+    lines = [b.original.line + _blank_lines(b.original.string) for b in bad]
+    texts = {b.key: b.value for b in bindings if b.key is not None and b.value is not None}
+    return texts, tuple(f"{path.name}: line {line} is not NAME=value; mend it or put # before it" for line in lines)
+
+
+def _blank_lines(original: str) -> int:
+    return original[: len(original) - len(original.lstrip())].count("\n")
+
+
+def unknown_names(texts: Mapping[str, str], *, origin: str = "") -> Iterator[str]:
+    """A line on each name that looks like a setting of ours but is none."""
+    for env in sorted(texts):
+        if env.startswith(PREFIX) and env not in _KNOWN:
+            yield f"{origin}{env} is not a setting and has no effect{did_you_mean(env, _KNOWN)}"
+
+
+def shadowed_files(texts: Mapping[str, str]) -> Iterator[str]:
+    """A line on each secret file that is named but not read, because the setting itself is there too."""
+    for name in _SECRET.values():
+        if texts.get(name.env_file, "").strip() and _first(name.envs, texts):
+            yield f"{name.env_file} has no effect, because {name.env} is set too; remove one of them"
+
+
+def secret_files(texts: Mapping[str, str], *, needs: frozenset[Need], directory: Path, mounts: Sequence[Path]) -> Layer:
+    """What is in the files that `NAME_FILE` names, else in the mounted ones called after the setting.
+
+    A file that cannot be read is a problem only where the command needs what is in it: `status` may be run by somebody
+    who may not read the worker's secrets.
+    """
+    given: dict[str, object] = {}
+    names: dict[str, str] = {}
+    problems = []
+    for key, name in _SECRET.items():
+        path = None if _first(name.envs, texts) else _secret_path(name, texts, directory=directory, mounts=mounts)
+        if path is None:
+            continue
+        try:
+            given[key] = read_text(path)
+        except ValueError as error:
+            if name.need is None or name.need in needs:
+                problems.append(f"{name.env}: the file {path} {error}")
+        names[key] = f"{name.env} (in the file {path})"
+    return Layer(given, names, tuple(problems))
+
+
+def _secret_path(name: Name, texts: Mapping[str, str], *, directory: Path, mounts: Sequence[Path]) -> Path | None:
+    if named := texts.get(name.env_file, "").strip():
+        return directory / named
+    return next((mount / name.file for mount in mounts if exists(mount / name.file)), None)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something to read; what lies in a folder that is closed to us is not there."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def read_text(path: Path) -> str:
+    """A small text file. ValueError with the rest of a sentence that begins with its name."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror}); make it a file that this user may read") from None
+    if len(content) > LARGEST_FILE:
+        raise ValueError("is larger than 1 MiB, which no file of settings is; check that it is the right one")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"is not UTF-8 text (line {line}); save it as UTF-8") from None

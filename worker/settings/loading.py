@@ -1,0 +1,133 @@
+"""Read every place that settings are written in: the result is Settings, or one error that names all that is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from worker.core.ports import ConfigError
+from worker.settings.database import sqlite_url
+from worker.settings.layers import (
+    Layer,
+    Layers,
+    dotenv,
+    exists,
+    secret_files,
+    shadowed_files,
+    text_layer,
+    unknown_names,
+)
+from worker.settings.missing import missing
+from worker.settings.model import EVERY, Settings
+from worker.settings.names import ALL
+from worker.settings.showing import masked, shown
+from worker.settings.toml import toml_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from worker.settings.names import Need
+
+RUN_SECRETS = Path("/run/secrets")
+CONFIG = "worker.toml"
+
+
+def load(
+    needs: frozenset[Need] = ALL,
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    run_secrets: Path = RUN_SECRETS,
+) -> Settings:
+    """Read the settings.
+
+    `needs` says what the command cannot do without: only that is required, but everything that is given must be right.
+    `environ` and `directory` are the process' own unless given; `.env`, `worker.toml` and relative paths begin there.
+
+    Raises ConfigError with a line on each thing that is wrong, without any secret.
+    """
+    texts = os.environ if environ is None else environ  # noqa: TID251  the one reader of the environment
+    here = (directory or Path.cwd()).absolute()
+    local, broken = dotenv(here / ".env")
+    layers = _layers(texts, local, needs=needs, directory=here, run_secrets=run_secrets)
+    settings, refused = _validate(layers)
+    problems = [*broken, *(problem for layer in layers for problem in layer.problems), *refused]
+    problems += missing(needs, layers, names={*texts, *local})
+    if settings is None or problems:
+        raise ConfigError(masked("\n".join(problems), _secrets(layers)))
+    return settings
+
+
+def _layers(
+    environ: Mapping[str, str], local: Mapping[str, str], *, needs: frozenset[Need], directory: Path, run_secrets: Path
+) -> Layers:
+    texts = {**local} | {name: text for name, text in environ.items() if text.strip()}
+    credentials = environ.get("CREDENTIALS_DIRECTORY", "")
+    mounts = [*([directory / credentials] if credentials else []), run_secrets]
+    return Layers(
+        environment=text_layer(environ),
+        dotenv=text_layer(local, origin=".env: "),
+        files=secret_files(texts, needs=needs, directory=directory, mounts=mounts),
+        toml=_toml(texts.get("WORKER_CONFIG", "").strip(), directory),
+        machine=_machine(environ, local, directory),
+    )
+
+
+def _toml(config: str, directory: Path) -> Layer:
+    path = directory / (config or CONFIG)
+    if exists(path):
+        return toml_layer(path, label=config or CONFIG)
+    if config:
+        return Layer(
+            problems=(f"WORKER_CONFIG: there is no file {path}; name the right one, or leave the setting out",)
+        )
+    return Layer()
+
+
+def _machine(environ: Mapping[str, str], local: Mapping[str, str], directory: Path) -> Layer:
+    state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    config = {"config": CONFIG} if exists(directory / CONFIG) else {}
+    database = {"database_url": sqlite_url(directory / state / "worker.db")} if state else {}
+    return Layer(
+        given={
+            **config,
+            **database,
+            "directory": directory,
+            "unknown": (*unknown_names(environ), *unknown_names(local, origin=".env: ")),
+            "shadowed": tuple(shadowed_files({**local, **environ})),
+        },
+        names=dict.fromkeys(database, "STATE_DIRECTORY"),
+    )
+
+
+def _validate(layers: Layers) -> tuple[Settings | None, list[str]]:
+    # not raised from here: pydantic's error holds the values, and would travel along as the context of ours
+    try:
+        return Settings([layer.values() for layer in layers]), []
+    except ValidationError as error:
+        return None, [_line(detail, layers) for detail in error.errors(include_url=False)]
+
+
+def _line(detail: ErrorDetails, layers: Layers) -> str:
+    name, key = _place(detail["loc"], layers)
+    secret = key in EVERY and EVERY[key].secret
+    subject = "the value" if secret else shown(detail["input"], _secrets(layers))
+    return f"{name}: {subject} {detail['ctx']['error']}"
+
+
+def _place(location: tuple[int | str, ...], layers: Layers) -> tuple[str, str]:
+    """What the user calls the setting, and its key."""
+    key = str(location[-1])
+    if location[0] == "tables":
+        return f"{layers.toml.names['tables']}[{location[1]}].{key}", key
+    return next(layer.names[key] for layer in layers if key in layer.names), key
+
+
+def _secrets(layers: Layers) -> Collection[str]:
+    raw = (value for layer in layers for key, value in layer.given.items() if key in EVERY and EVERY[key].secret)
+    return {value.strip() for value in raw if isinstance(value, str)}

@@ -1,0 +1,210 @@
+"""Every setting with its name, type and default. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from pydantic import BaseModel, Field, PlainValidator, SecretStr, ValidationInfo
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from worker.settings import addresses, database, ids, values
+from worker.settings.names import Name, Need
+from worker.settings.queues import Flag, PerQueue, QueueSettings
+
+
+class LangsmithApi(StrEnum):
+    """Which of LangSmith's two listings is read."""
+
+    AUTO = "auto"
+    RUNS = "runs"
+    ITEMS = "items"
+
+
+class LogLevel(StrEnum):
+    """The least severe event that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How events are written; `auto` is console on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def _web(parse: Callable[..., Any]) -> PlainValidator:
+    """Tell a parser of addresses whether http:// is allowed."""
+
+    def validate(value: object, info: ValidationInfo) -> object:
+        return parse(value, allow_http=info.data.get("allow_http", False))
+
+    return PlainValidator(validate)
+
+
+def _database_url(value: object, info: ValidationInfo) -> str:
+    return database.database_url(value, directory=info.data["directory"])
+
+
+def _web_root(given: dict[str, Any]) -> str | None:
+    return addresses.web_root(given["langsmith_endpoint"]) if "langsmith_endpoint" in given else None
+
+
+def _config(value: object, info: ValidationInfo) -> Path:
+    return Path(info.data["directory"], values.text(value))
+
+
+LANGSMITH_API_KEY = Name(
+    "LANGSMITH_API_KEY",
+    secret=True,
+    need=Need.LANGSMITH,
+    remedy="create a key in LangSmith (Settings, API keys) and set it, or name its file in LANGSMITH_API_KEY_FILE",
+)
+SLACK_BOT_TOKEN = Name(
+    "SLACK_BOT_TOKEN",
+    secret=True,
+    need=Need.SLACK,
+    remedy="set the Bot User OAuth Token of the Slack app (OAuth & Permissions, xoxb-…), or name its file in "
+    "SLACK_BOT_TOKEN_FILE",
+)
+WORKER_QUEUES = Name(
+    "WORKER_QUEUES",
+    need=Need.QUEUES,
+    remedy="list ids or names of annotation queues (`review-notifier queues` shows them), or all; or write [[queues]] "
+    "in worker.toml",
+)
+
+Config = Annotated[Path | None, PlainValidator(_config)]
+ApiKey = Annotated[SecretStr | None, PlainValidator(ids.langsmith_key)]
+Token = Annotated[SecretStr | None, PlainValidator(ids.slack_token)]
+Endpoint = Annotated[str, _web(addresses.endpoint)]
+WorkspaceId = Annotated[str | None, PlainValidator(ids.header_value)]
+WebUrl = Annotated[str | None, _web(addresses.web_url)]
+SlackRoot = Annotated[str, _web(addresses.slack_root)]
+Listed = Annotated[tuple[str, ...], PlainValidator(ids.listed_queues)]
+OptionalChannel = Annotated[str | None, PlainValidator(ids.channel)]
+Statuses = Annotated[tuple[str, ...], PlainValidator(values.statuses)]
+Api = Annotated[LangsmithApi, PlainValidator(values.one_of(LangsmithApi))]
+Rate = Annotated[float, PlainValidator(values.requests_per_second)]
+DatabaseUrl = Annotated[str, PlainValidator(_database_url)]
+Address = Annotated[tuple[str, int] | None, PlainValidator(addresses.host_and_port)]
+Heartbeat = Annotated[SecretStr | None, _web(addresses.heartbeat)]
+Duration = Annotated[timedelta, PlainValidator(values.duration)]
+Level = Annotated[LogLevel, PlainValidator(values.one_of(LogLevel))]
+Format = Annotated[LogFormat, PlainValidator(values.one_of(LogFormat))]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `load` makes it; nothing else reads the environment or a file of settings.
+
+    `directory` is where relative paths begin and `config` the `worker.toml` that was read. `listed` is what
+    WORKER_QUEUES names, `common` what holds for queues unless one of `tables` (`[[queues]]`) says otherwise: use
+    `all_queues`, `queues`, `defaults` and `for_queue`, which put the three together. `unknown` and `shadowed` are
+    lines on what is probably a mistake but does no harm. `database_url` may contain a password.
+    """
+
+    # hide_input_in_errors: an input may be a secret, and only `load` knows which may be shown
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True)
+
+    directory: Path
+    config: Annotated[Config, Name("WORKER_CONFIG")] = None
+    allow_http: Annotated[Flag, Name("WORKER_ALLOW_HTTP")] = False
+    langsmith_api_key: Annotated[ApiKey, LANGSMITH_API_KEY] = None
+    langsmith_endpoint: Annotated[Endpoint, Name("LANGSMITH_ENDPOINT")] = "https://api.smith.langchain.com"
+    langsmith_workspace_id: Annotated[WorkspaceId, Name("LANGSMITH_WORKSPACE_ID", aliases=("LANGSMITH_TENANT_ID",))] = (
+        None
+    )
+    langsmith_web_url: Annotated[WebUrl, Name("LANGSMITH_WEB_URL")] = Field(default_factory=_web_root)
+    slack_bot_token: Annotated[Token, SLACK_BOT_TOKEN] = None
+    slack_base_url: Annotated[SlackRoot, Name("SLACK_BASE_URL")] = "https://slack.com/api/"
+    listed: Annotated[Listed, WORKER_QUEUES] = ()
+    common: PerQueue = PerQueue()
+    tables: tuple[PerQueue, ...] = ()
+    statuses: Annotated[Statuses, Name("WORKER_STATUSES")] = ("needs_my_review",)
+    ops_channel: Annotated[OptionalChannel, Name("WORKER_OPS_CHANNEL")] = None
+    langsmith_api: Annotated[Api, Name("WORKER_LANGSMITH_API")] = LangsmithApi.AUTO
+    requests_per_second: Annotated[Rate, Name("WORKER_REQUESTS_PER_SECOND")] = 20.0
+    database_url: Annotated[DatabaseUrl, Name("WORKER_DATABASE_URL", secret=True)] = Field(
+        default="sqlite:///worker.db", validate_default=True, repr=False
+    )
+    http_address: Annotated[Address, Name("WORKER_HTTP_ADDRESS")] = None
+    heartbeat_url: Annotated[Heartbeat, Name("WORKER_HEARTBEAT_URL", secret=True)] = None
+    keep_deliveries: Annotated[Duration, Name("WORKER_KEEP_DELIVERIES")] = timedelta(days=30)
+    keep_reviews: Annotated[Duration, Name("WORKER_KEEP_REVIEWS")] = timedelta(days=90)
+    log_level: Annotated[Level, Name("WORKER_LOG_LEVEL")] = LogLevel.INFO
+    log_format: Annotated[Format, Name("WORKER_LOG_FORMAT")] = LogFormat.AUTO
+    unknown: tuple[str, ...] = ()
+    shadowed: tuple[str, ...] = ()
+
+    def __init__(self, layers: Sequence[Mapping[str, object]]) -> None:
+        """Take each value from the first layer that has it. Raises pydantic's ValidationError."""
+        super().__init__(layers=layers)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the four names are pydantic-settings'
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the layers that `load` has read be the sources, the first of them the strongest."""
+        layers = cast("InitSettingsSource", init_settings).init_kwargs["layers"]
+        return tuple(InitSettingsSource(settings_cls, init_kwargs=layer) for layer in layers)
+
+    @property
+    def all_queues(self) -> bool:
+        """Whether every queue that the key can see is polled."""
+        return ids.ALL_QUEUES in self.listed
+
+    @cached_property
+    def defaults(self) -> QueueSettings:
+        """What holds for a queue of which nothing else is said."""
+        return self.common.filled_in()
+
+    @cached_property
+    def queues(self) -> tuple[QueueSettings, ...]:
+        """The queues that are named, those with a table first."""
+        tabled = {ids.identity(table.queue) for table in self.tables} | {ids.ALL_QUEUES}
+        listed = (queue for queue in self.listed if ids.identity(queue) not in tabled)
+        tables = (self.common.overridden_by(table) for table in self.tables)
+        others = (self.common.model_copy(update={"queue": queue}) for queue in listed)
+        return tuple(named.filled_in() for named in (*tables, *others))
+
+    @cached_property
+    def by_identity(self) -> Mapping[UUID | str, QueueSettings]:
+        """The queues that are named, by id where that is how they are named, else by name."""
+        return {queue.queue_id or queue.queue: queue for queue in self.queues}
+
+    def for_queue(self, queue_id: UUID, name: str) -> QueueSettings:
+        """What holds for one queue: named by its id, else by its name, else the defaults."""
+        return self.by_identity.get(queue_id) or self.by_identity.get(name) or self.defaults
+
+    def unknown_names(self) -> tuple[str, ...]:
+        """A line on each `WORKER_…` name in the environment or `.env` that is no setting."""
+        return self.unknown
+
+
+def _named(model: type[BaseModel]) -> Mapping[str, Name]:
+    found = {
+        field: [part for part in info.metadata if isinstance(part, Name)] for field, info in model.model_fields.items()
+    }
+    return {field: parts[0] for field, parts in found.items() if parts}
+
+
+SINGLE: Mapping[str, Name] = _named(Settings)
+"""The settings that there is one value of, by their field in `Settings`."""
+
+PER_QUEUE: Mapping[str, Name] = _named(PerQueue)
+"""The settings that each queue may have its own value of, by their field in `PerQueue`, which is their key too."""
+
+EVERY: Mapping[str, Name] = {**SINGLE, **PER_QUEUE}
