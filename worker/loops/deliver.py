@@ -10,6 +10,7 @@ import structlog
 
 from worker.core import delivery as step
 from worker.core.message import compose_post
+from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.meter import Meter
     from worker.core.model import Claim, Delivery, Pause, Queue, Receipt, Review, Show
     from worker.core.ports import Clock, Notifier, Store
     from worker.loops.ops import Ops
@@ -50,7 +52,14 @@ class Deliver:
     """Sends deliveries that are due. One thread at a time."""
 
     def __init__(
-        self, *, store: Store, notifier: Notifier, clock: Clock, care: Callable[[Queue | None], Care], ops: Ops
+        self,
+        *,
+        store: Store,
+        notifier: Notifier,
+        clock: Clock,
+        care: Callable[[Queue | None], Care],
+        ops: Ops,
+        meter: Meter = UNMETERED,
     ) -> None:
         """`care` gives the rules of a queue's messages (None: the worker's own)."""
         self._store = store
@@ -58,6 +67,7 @@ class Deliver:
         self._clock = clock
         self._care = care
         self._ops = ops
+        self._meter = meter
         self._posted_at: dict[str, float] = {}
         self._quiet_until: datetime | None = None
         self._idle_until = 0.0
@@ -161,6 +171,7 @@ class Deliver:
         )
         well = after.state in {State.SENT, State.WITHDRAWN}
         (self.unsettled.discard if well else self.unsettled.add)(after.key)
+        self._meter.delivered(after.kind, after.state.value if kept else "lease_lost")
         event = f"delivery_{after.state.value}" if kept else "delivery_lease_lost"
         line = log.bind(
             key=str(after.key),
@@ -179,6 +190,8 @@ class Deliver:
     def _hold_back(self, error: DeliveryError, channel: str, former: Pause | None, *, looking: bool = False) -> None:
         """Let one failure stop the attempts that would fail for the same reason."""
         now = self._clock.now()
+        if error.outcome is Outcome.THROTTLED:
+            self._meter.throttled()
         if error.outcome is Outcome.THROTTLED and not looking:
             wait = step.clamp_wish(error.retry_after) or step.FIRST_WAIT
             self._quiet_until = now + wait

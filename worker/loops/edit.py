@@ -10,11 +10,13 @@ import structlog
 
 from worker.core import delivery as step
 from worker.core.message import compose_edit
+from worker.core.meter import UNMETERED
 from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker.core.meter import Meter
     from worker.core.model import Claim, Queue
     from worker.core.ports import Clock, Notifier, Store
     from worker.loops.deliver import Care
@@ -28,12 +30,21 @@ PACE = timedelta(milliseconds=1200)
 class Edit:
     """Makes edits that are owed. One thread at a time."""
 
-    def __init__(self, *, store: Store, notifier: Notifier, clock: Clock, care: Callable[[Queue | None], Care]) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        notifier: Notifier,
+        clock: Clock,
+        care: Callable[[Queue | None], Care],
+        meter: Meter = UNMETERED,
+    ) -> None:
         """`care` gives the rules of a queue's messages."""
         self._store = store
         self._notifier = notifier
         self._clock = clock
         self._care = care
+        self._meter = meter
         self._not_before = 0.0
 
     def step(self) -> bool:
@@ -52,6 +63,7 @@ class Edit:
         digest = self._notifier.fingerprint(message)
         if digest == delivery.digest or delivery.receipt is None:
             self._store.settle_edit(replace(delivery, edit_at=None), delivery)
+            self._meter.edited("unneeded")
             return
         self._wait(PACE)
         try:
@@ -60,14 +72,18 @@ class Edit:
             self._failed(claim, error)
             return
         self._store.settle_edit(step.edited(delivery, digest, self._clock.now()), delivery)
+        self._meter.edited("made")
         log.info("message_edited", key=str(delivery.key), channel=delivery.channel, waiting=claim.waiting)
 
     def _failed(self, claim: Claim, error: DeliveryError) -> None:
         after = step.unedited(claim.delivery, error, self._clock.now())
         self._store.settle_edit(after, claim.delivery)
+        if error.outcome is Outcome.THROTTLED:
+            self._meter.throttled()
         if error.outcome in {Outcome.THROTTLED, Outcome.TOKEN}:
             self._wait(step.clamp_wish(error.retry_after) or step.FIRST_PAUSE)
         given_up = after.edit_until is None
+        self._meter.edited("given_up" if given_up else "failed")
         log.info("edits_given_up" if given_up else "edit_failed", key=str(after.key), error=str(error))
 
     def _wait(self, wait: timedelta) -> None:

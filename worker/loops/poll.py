@@ -11,7 +11,8 @@ import structlog
 
 from worker.core.delivery import backoff, clamp_wish
 from worker.core.diff import digest
-from worker.core.model import Polled, Queue
+from worker.core.meter import STORE, UNMETERED
+from worker.core.model import Kind, Polled, Queue
 from worker.core.plan import plan
 from worker.core.ports import SourceError, StoreError, Trouble
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.meter import Meter
     from worker.core.model import Plan, Show, Snapshot
     from worker.core.policy import EscalationPolicy
     from worker.core.ports import Clock, Source, Store
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 LONGEST_BACKOFF = timedelta(minutes=15)
 REFUSED_BACKOFF = timedelta(minutes=5)
 """A key that is refused is tried this seldom: it does not get better by asking."""
+
+NEWS = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})
+"""Kinds of notices about runs that were not known before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +47,28 @@ class Rules:
 
 @dataclass(slots=True)
 class Progress:
-    """What is known of one queue between its polls; in memory only."""
+    """What is known of one queue between its polls; in memory only.
+
+    `trouble` is what the last poll failed in, empty where it was complete. `waiting` counts the runs of the last
+    complete listing; `new` and `gone` count, since the process started, runs that were announced and runs that left.
+    """
 
     polled: Polled
     digest: int | None = None
     next_due_at: datetime | None = None
     failures: int = 0
     not_before: float = 0.0
+    trouble: str = ""
+    waiting: int = 0
+    new: int = 0
+    gone: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Poll:
     """Polls queues, one call a queue and tick. Thread-safe for different queues; the same queue never runs twice."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the parts of a poll, all by name)
         self,
         *,
         source: Source,
@@ -64,6 +77,7 @@ class Poll:
         rules: Callable[[Queue], Rules],
         owed: Callable[[], None],
         jitter: Callable[[], float],
+        meter: Meter = UNMETERED,
     ) -> None:
         """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs."""
         self._source = source
@@ -72,11 +86,16 @@ class Poll:
         self._rules = rules
         self._owed = owed
         self._jitter = jitter
+        self._meter = meter
         self._progress: dict[UUID, Progress] = {}
 
     def polled(self) -> list[Polled]:
         """How the polls of every queue of this process stand, as far as they were attempted."""
         return [progress.polled for progress in list(self._progress.values())]
+
+    def progress(self) -> list[Progress]:
+        """What is known of every queue of this process; to be read only."""
+        return list(self._progress.values())
 
     def forget(self, queue_id: UUID) -> None:
         """Drop what is kept of a queue that is not polled any more."""
@@ -86,26 +105,36 @@ class Poll:
         """Poll once unless the queue is backing off; whether the queue is well. Never raises for a failing queue."""
         progress = self._progress.setdefault(queue.queue_id, Progress(Polled(queue)))
         with progress.lock:
-            if self._clock.monotonic() < progress.not_before:
+            began = self._clock.monotonic()
+            if began < progress.not_before:
                 return False
-            try:
-                self._poll(progress, self._rules(queue))
-            except (SourceError, StoreError) as error:
-                self._failed(progress, error, self._rules(queue).interval)
-                return False
-            self._recovered(progress)
-            return True
+            well = self._attempt(progress, self._rules(queue))
+            took = self._clock.monotonic() - began
+            self._meter.polled(progress.polled.queue, seconds=took, trouble=progress.trouble)
+            return well
+
+    def _attempt(self, progress: Progress, rules: Rules) -> bool:
+        try:
+            self._poll(progress, rules)
+        except (SourceError, StoreError) as error:
+            self._failed(progress, error, rules.interval)
+            return False
+        self._recovered(progress)
+        return True
 
     def _poll(self, progress: Progress, rules: Rules) -> None:
         snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.show)
         now = self._clock.now()
         listed = digest(snapshot.runs)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
+        progress.waiting = len(snapshot.runs)
         due = progress.next_due_at is not None and progress.next_due_at <= now
         if listed == progress.digest and not due:
             return
         decided = self._update(snapshot, rules.policy, now)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
+        progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in NEWS)
+        progress.gone += sum(not review.is_open for review in decided.reviews)
         self._tell(snapshot, decided)
         self._learn(snapshot, decided)
 
@@ -142,6 +171,7 @@ class Poll:
     def _failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
         """Count, back off, and say so once: when the failing begins."""
         progress.failures += 1
+        progress.trouble = error.trouble.value if isinstance(error, SourceError) else STORE
         # What was written is not known after a failed transaction: the next poll must look at the database.
         progress.digest = None
         wait = self._wait(progress.failures, error, interval)
@@ -169,4 +199,5 @@ class Poll:
         since = progress.polled.failing_since
         log.info("queue_recovered", queue=progress.polled.queue.name, failing_since=since, failures=progress.failures)
         progress.failures = 0
+        progress.trouble = ""
         progress.polled = replace(progress.polled, failing_since=None, error="")
