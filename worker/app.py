@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TICK = timedelta(seconds=1)
+
+ROSTER = "roster"
+"""The name under which the ids of the queues that are polled are remembered, for `status`."""
+
 POLL_THREADS = 8
 SPREAD = timedelta(milliseconds=250)
 """Between the first polls of two queues, where the interval leaves room: no herd at the start, nor ever after."""
@@ -71,19 +75,24 @@ def build(settings: Settings, *, clock: Clock, store: Store, source: Source, not
         source=source,
         store=store,
         clock=clock,
-        rules=_rules(settings),
+        rules=rules_for(settings),
         owed=deliver.wake,
         jitter=random.random,
     )
-    roster = Roster(
+    roster = roster_for(settings, clock=clock, source=source)
+    edit = Edit(store=store, notifier=notifier, clock=clock, care=_care(settings))
+    return Parts(settings, clock, store, source, roster, poll, deliver, edit)
+
+
+def roster_for(settings: Settings, *, clock: Clock, source: Source) -> Roster:
+    """The queues that the settings name."""
+    return Roster(
         source=source,
         clock=clock,
         ids=[queue.queue_id for queue in settings.queues if queue.queue_id],
         names={queue.queue for queue in settings.queues if not queue.queue_id},
         everything=settings.all_queues,
     )
-    edit = Edit(store=store, notifier=notifier, clock=clock, care=_care(settings))
-    return Parts(settings, clock, store, source, roster, poll, deliver, edit)
 
 
 def rules_of(queue: QueueSettings) -> Rules:
@@ -101,7 +110,9 @@ def rules_of(queue: QueueSettings) -> Rules:
     return Rules(policy=policy, interval=queue.poll_interval, show=queue.show)
 
 
-def _rules(settings: Settings) -> Callable[[Queue], Rules]:
+def rules_for(settings: Settings) -> Callable[[Queue], Rules]:
+    """The rules of any queue, worked out once each."""
+
     @cache
     def rules(queue_id: UUID, name: str) -> Rules:
         return rules_of(settings.for_queue(queue_id, name))
@@ -160,7 +171,9 @@ class Service:
         added = [queue for queue_id, queue in roster.queues.items() if queue_id not in self._scheduled]
         for number, queue in enumerate(added):
             self._schedule(queue, number, len(added))
-        self._scheduled = set(roster.queues)
+        if self._scheduled != roster.queues.keys():
+            self._scheduled = set(roster.queues)
+            remember_roster(self._parts)
 
     def _schedule(self, queue: Queue, number: int, count: int) -> None:
         interval = self._parts.settings.for_queue(queue.queue_id, queue.name).poll_interval
@@ -216,9 +229,15 @@ class Service:
         return guarded
 
 
+def remember_roster(parts: Parts) -> None:
+    """Write down which queues are polled, for `status` in another process."""
+    parts.store.remember(ROSTER, " ".join(sorted(str(queue_id) for queue_id in parts.roster.queues)))
+
+
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
     """The `poll` command: poll every queue once, deliver what is due; whether all of it worked."""
     parts.roster.refresh()
+    remember_roster(parts)
     well = not parts.roster.is_failing and not parts.roster.unknown
     for queue in parts.roster.queues.values():
         progress(queue)

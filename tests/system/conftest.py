@@ -1,0 +1,59 @@
+"""A simulated LangSmith and Slack on loopback, and a bench on which the real process runs against them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.process import Bench
+from worker.clock import SystemClock
+from worker.demo.langsmith import SERVICE_KEY, SimulatedLangSmith
+from worker.demo.serve import serving
+from worker.demo.slack import SimulatedSlack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+CHANNEL = "C0SUPPORT00"
+LEADS = "C0LEADS0000"
+
+
+@pytest.fixture
+def langsmith() -> SimulatedLangSmith:
+    return SimulatedLangSmith(SystemClock())
+
+
+@pytest.fixture
+def slack() -> SimulatedSlack:
+    simulated = SimulatedSlack(SystemClock())
+    simulated.add_channel(CHANNEL, "support")
+    simulated.add_channel(LEADS, "leads")
+    return simulated
+
+
+@pytest.fixture
+def queue(langsmith: SimulatedLangSmith) -> UUID:
+    return langsmith.add_queue("Support QA")
+
+
+@pytest.fixture
+def bench(langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID, tmp_path: Path) -> Iterator[Bench]:
+    with serving(langsmith.app) as langsmith_url, serving(slack.app) as slack_url:
+        yield Bench(
+            tmp_path,
+            {
+                "LANGSMITH_API_KEY": SERVICE_KEY,
+                "LANGSMITH_ENDPOINT": langsmith_url,
+                "SLACK_BOT_TOKEN": slack.token,
+                "SLACK_BASE_URL": f"{slack_url}/api/",
+                "WORKER_QUEUES": str(queue),
+                "WORKER_CHANNEL": CHANNEL,
+                "WORKER_POLL_INTERVAL": "1s",
+            },
+        )
+        # A call that hangs in a simulator would keep its server from ending.
+        slack.heal()
+        langsmith.heal()

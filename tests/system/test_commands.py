@@ -1,0 +1,230 @@
+"""The commands, each run to its end as a user would."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.system.conftest import CHANNEL
+from tests.system.process import Bench, wait_for
+from worker.demo.langsmith import How
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from worker.demo.langsmith import SimulatedLangSmith
+    from worker.demo.slack import SimulatedSlack
+
+
+def test_poll_posts_once_and_a_second_poll_repeats_nothing(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue, name="waiting")
+    assert bench.run("poll").returncode == 0
+    assert bench.run("poll").returncode == 0
+    assert len(slack.posts) == 1
+
+
+def test_dry_run_prints_and_remembers_nothing_and_needs_no_slack(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue, name="waiting")
+    for _ in range(2):
+        done = bench.run("poll", "--dry-run", SLACK_BOT_TOKEN="")
+        assert done.returncode == 0, done.stderr
+        assert "waiting" in done.stdout
+        assert "baseline" in done.stdout
+    assert not slack.attempts
+    assert not list(bench.directory.iterdir())
+
+
+def test_dry_run_after_a_poll_has_nothing_to_post(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    bench.run("poll")
+    assert "Nothing to post" in bench.run("poll", "--dry-run").stdout
+    assert len(slack.posts) == 1
+
+
+def test_poll_fails_where_a_queue_fails(bench: Bench, langsmith: SimulatedLangSmith) -> None:
+    langsmith.fail(status=500)
+    done = bench.run("poll")
+    assert done.returncode == 1
+    assert "queue_failing" in done.stderr
+
+
+def test_poll_fails_where_a_delivery_fails_and_keeps_it(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    slack.kick(CHANNEL)
+    assert bench.run("poll").returncode == 1
+    (delivery,) = json.loads(bench.run("deliveries", "--json").stdout)
+    assert delivery["state"] == "held"
+    assert "not_in_channel" in delivery["last_error"]
+    slack.invite(CHANNEL)
+    assert bench.run("retry", delivery["key"]).returncode == 0
+    assert bench.run("poll").returncode == 0
+    assert len(slack.messages(CHANNEL)) == 1
+
+
+def test_status_tells_how_each_queue_stands(bench: Bench, langsmith: SimulatedLangSmith, queue: UUID) -> None:
+    langsmith.add_run(queue)
+    bench.run("poll", WORKER_POLL_INTERVAL="60s")
+    done = bench.run("status", "--json", WORKER_POLL_INTERVAL="60s")
+    assert done.returncode == 0
+    (status,) = json.loads(done.stdout)["queues"]
+    assert status["name"] == "Support QA"
+    assert status["waiting"] == 1
+    assert not status["late"]
+    assert "Support QA" in bench.run("status", WORKER_POLL_INTERVAL="60s").stdout
+
+
+def test_status_is_red_where_polls_have_failed_for_long(
+    bench: Bench, langsmith: SimulatedLangSmith, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    bench.run("poll")
+    wait_for(lambda: bench.run("status").returncode == 1, "three intervals have passed")
+
+
+def test_why_tells_the_story_of_a_run(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    run = langsmith.add_run(queue, name="the one")
+    bench.run("poll")
+    langsmith.complete(run)
+    bench.run("poll")
+    story = bench.run("why", str(run)).stdout
+    assert "the one in Support QA" in story
+    assert "baseline" in story
+    assert slack.messages(CHANNEL)[0]["ts"] in story
+    assert "closed" in story
+    assert bench.run("why", str(uuid4())).returncode == 1
+
+
+def test_retry_of_an_unknown_key_fails(bench: Bench) -> None:
+    bench.run("poll")
+    assert bench.run("retry", str(uuid4())).returncode == 1
+
+
+def test_queues_lists_what_the_key_can_see(bench: Bench, langsmith: SimulatedLangSmith, queue: UUID) -> None:
+    langsmith.add_run(queue)
+    done = bench.run("queues", "--json", WORKER_QUEUES="", WORKER_CHANNEL="", SLACK_BOT_TOKEN="")
+    assert json.loads(done.stdout) == [{"id": str(queue), "name": "Support QA", "waiting": 1}]
+    assert "Support QA" in bench.run("queues").stdout
+
+
+def test_check_is_content_with_a_good_configuration(bench: Bench) -> None:
+    done = bench.run("check")
+    assert done.returncode == 0, done.stdout
+    assert "FINDING" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "finding"),
+    [
+        pytest.param({"LANGSMITH_API_KEY": "lsv2_pt_wrong"}, "LANGSMITH_API_KEY", id="a wrong key"),
+        pytest.param({"SLACK_BOT_TOKEN": "xoxb-wrong"}, "SLACK_BOT_TOKEN", id="a wrong token"),
+        pytest.param({"WORKER_QUEUES": str(uuid4())}, "queue", id="an unknown queue"),
+        pytest.param({"WORKER_QUEUES": "No such"}, "no queue has this name", id="an unknown name"),
+        pytest.param({"WORKER_CHANNEL": "C0NOWHERE00"}, "channel_not_found", id="an unknown channel"),
+        pytest.param({"WORKER_STALE_AFTRE": "1h"}, "WORKER_STALE_AFTER", id="a misspelt setting"),
+    ],
+)
+def test_check_finds_what_is_wrong(bench: Bench, settings: dict[str, str], finding: str) -> None:
+    done = bench.run("check", **settings)
+    assert done.returncode == 1
+    assert finding in done.stdout
+    assert any(one["remedy"] for one in json.loads(bench.run("check", "--json", **settings).stdout) if not one["ok"])
+
+
+def test_backup_copies_while_the_service_runs_and_refuses_an_existing_file(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    with bench.service():
+        wait_for(lambda: slack.messages(CHANNEL), "a message")
+        assert bench.run("backup", "copy.db").returncode == 0
+        assert bench.run("backup", "copy.db").returncode != 0
+    restored = bench.run("poll", WORKER_DATABASE_URL="sqlite:///copy.db")
+    assert restored.returncode == 0, restored.stderr
+    assert len(slack.messages(CHANNEL)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        pytest.param(["--help"], 0, id="help"),
+        pytest.param(["run", "--help"], 0, id="help of a command"),
+        pytest.param(["--version"], 0, id="version"),
+        pytest.param(["nonsense"], 2, id="unknown command"),
+        pytest.param(["retry", "nonsense"], 2, id="not a key"),
+        pytest.param(["deliveries", "--state", "nonsense"], 2, id="not a state"),
+    ],
+)
+def test_exit_status_of_usage(bench: Bench, arguments: list[str], status: int) -> None:
+    assert bench.run(*arguments).returncode == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"<html>hello</html>", id="a page"),
+        pytest.param(b'{"detail": "hello"}', id="an object"),
+        pytest.param(b"[{", id="cut off"),
+        pytest.param(b'"text"', id="a string"),
+    ],
+)
+def test_a_lawless_answer_fails_the_poll_and_forgets_nothing(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID, body: bytes
+) -> None:
+    langsmith.add_run(queue)
+    assert bench.run("poll").returncode == 0
+    langsmith.fail(How.STATUS, path="/runs", status=200, body=body)
+    done = bench.run("poll")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    langsmith.heal()
+    assert bench.run("poll").returncode == 0
+    assert len(slack.messages(CHANNEL)) == 1
+    assert "edited" not in slack.messages(CHANNEL)[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"this is no database " * 100, id="foreign file"),
+        pytest.param(b"SQLite format 3\0" * 99, id="corrupt"),
+    ],
+)
+def test_an_unusable_database_is_refused_and_left_alone(bench: Bench, slack: SimulatedSlack, content: bytes) -> None:
+    file = bench.directory / "worker.db"
+    file.write_bytes(content)
+    done = bench.run("run", patience=10)
+    assert done.returncode == 78
+    assert "worker.db" in done.stderr
+    assert file.read_bytes() == content
+    assert not slack.attempts
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        pytest.param({"LANGSMITH_API_KEY": ""}, "LANGSMITH_API_KEY", id="no key"),
+        pytest.param({"SLACK_BOT_TOKEN": ""}, "SLACK_BOT_TOKEN", id="no token"),
+        pytest.param({"WORKER_CHANNEL": ""}, "WORKER_CHANNEL", id="no channel"),
+        pytest.param({"WORKER_STALE_AFTER": "soon"}, "WORKER_STALE_AFTER", id="no duration"),
+        pytest.param({"LANGSMITH_ENDPOINT": "http://langsmith.example"}, "LANGSMITH_ENDPOINT", id="not encrypted"),
+    ],
+)
+def test_bad_settings_end_with_78_and_a_name(bench: Bench, settings: dict[str, str], named: str) -> None:
+    done = bench.run("run", patience=10, **settings)
+    assert done.returncode == 78
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr

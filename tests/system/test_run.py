@@ -1,0 +1,227 @@
+"""The main job, through the real process: what people see in Slack as runs come, wait, and go."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.system.conftest import CHANNEL, LEADS
+from tests.system.process import Bench, stays, wait_for
+from worker.clock import SystemClock
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from worker.demo.langsmith import SimulatedLangSmith
+    from worker.demo.slack import SimulatedSlack
+
+
+def kinds(slack: SimulatedSlack, channel: str = CHANNEL) -> list[str]:
+    return [message["metadata"]["event_payload"]["kind"] for message in slack.messages(channel)]
+
+
+def posted(slack: SimulatedSlack, kind: str, channel: str = CHANNEL) -> list[dict[str, Any]]:
+    return [m for m in slack.messages(channel) if m["metadata"]["event_payload"]["kind"] == kind]
+
+
+def wait_for_kinds(slack: SimulatedSlack, *wanted: str, channel: str = CHANNEL) -> None:
+    wait_for(lambda: kinds(slack, channel) == list(wanted), f"{wanted} in {channel}, but {kinds(slack, channel)}")
+
+
+def ago(seconds: float) -> Any:
+    return SystemClock().now() - timedelta(seconds=seconds)
+
+
+def test_baseline_announcement_reminder_and_no_word_of_completed_runs(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    first = [langsmith.add_run(queue, name=f"waiting {number}") for number in range(3)]
+    with bench.service(WORKER_STALE_AFTER="6s") as service:
+        wait_for_kinds(slack, "baseline")
+        baseline = posted(slack, "baseline")[0]["text"]
+        assert "3 runs" in baseline
+        assert all(f"waiting {number}" in baseline for number in range(3))
+
+        langsmith.add_run(queue, name="new one")
+        langsmith.add_run(queue, name="new two")
+        wait_for_kinds(slack, "baseline", "announcement")
+        announcement = posted(slack, "announcement")[0]["text"]
+        assert "2 new runs" in announcement
+        assert "new one" in announcement
+        assert "new two" in announcement
+        assert "waiting" not in announcement
+
+        langsmith.complete(first[0])
+        wait_for(lambda: posted(slack, "reminder"), "a reminder")
+        wait_for(lambda: sum("new" in m["text"] for m in posted(slack, "reminder")), "the new ones too")
+        assert not any("waiting 0" in m["text"] for m in posted(slack, "reminder"))
+        reminded = ["waiting 1", "waiting 2", "new one", "new two"]
+        for name in reminded:
+            assert sum(name in m["text"] for m in posted(slack, "reminder")) == 1, name
+        assert service.stop() == 0
+
+
+def test_all_stale_at_once_get_one_reminder(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    added_at = ago(1)
+    for number in range(5):
+        langsmith.add_run(queue, name=f"run {number}", added_at=added_at)
+    with bench.service(WORKER_STALE_AFTER="5s"):
+        wait_for_kinds(slack, "baseline", "reminder")
+        assert "5 runs" in posted(slack, "reminder")[0]["text"]
+        stays(lambda: kinds(slack) == ["baseline", "reminder"], 3, "nothing is repeated")
+
+
+def test_killed_and_started_again_it_repeats_nothing(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    with bench.service() as service:
+        wait_for_kinds(slack, "baseline")
+        service.kill()
+    langsmith.add_run(queue, name="came while it was down")
+    with bench.service():
+        wait_for_kinds(slack, "baseline", "announcement")
+        stays(lambda: len(kinds(slack)) == 2, 3, "nothing is repeated")
+    assert "came while it was down" in posted(slack, "announcement")[0]["text"]
+
+
+def test_a_run_that_was_put_back_is_announced_as_back(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    run = langsmith.add_run(queue, name="returner", added_at=ago(60))
+    langsmith.add_run(queue, name="stayer", added_at=ago(60))
+    with bench.service():
+        wait_for_kinds(slack, "baseline")
+        langsmith.complete(run)
+        wait_for(lambda: "edited" in slack.messages(CHANNEL)[0], "the baseline shows the review")
+        langsmith.requeue(run)
+        wait_for_kinds(slack, "baseline", "announcement")
+    text = posted(slack, "announcement")[0]["text"]
+    assert "back in the queue" in text
+    assert "returner" in text
+    assert "stayer" not in text
+
+
+def test_5000_waiting_at_the_first_start_give_one_message(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    for number in range(5000):
+        langsmith.add_run(queue, name=f"run {number}")
+    with bench.service(WORKER_REQUESTS_PER_SECOND="1000"):
+        wait_for_kinds(slack, "baseline")
+        stays(lambda: kinds(slack) == ["baseline"], 3, "one message")
+    text = posted(slack, "baseline")[0]["text"]
+    assert "5,000 runs" in text
+    assert "and 4,990 more" in text
+
+
+def test_a_server_that_knows_the_listing_alone_is_served_fully(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.serve_the_seed_alone()
+    langsmith.add_run(queue, name="first")
+    with bench.service(WORKER_STALE_AFTER="5s") as service:
+        wait_for_kinds(slack, "baseline")
+        run = langsmith.add_run(queue, name="second")
+        wait_for_kinds(slack, "baseline", "announcement")
+        langsmith.complete(run)
+        wait_for(lambda: "edited" in posted(slack, "announcement")[0], "the announcement shows the review")
+        wait_for(lambda: "reminder" in kinds(slack), "a reminder of the first")
+        assert service.stop() == 0
+
+
+def test_escalation_goes_to_its_own_channel_with_its_mention(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue, name="urgent")
+    settings = {
+        "WORKER_ESCALATE_AFTER": "3s",
+        "WORKER_ESCALATE_TO": LEADS,
+        "WORKER_ESCALATE_MENTION": "S0ONCALL00",
+    }
+    with bench.service(**settings):
+        wait_for_kinds(slack, "escalation", channel=LEADS)
+    assert "<!subteam^S0ONCALL00>" in str(slack.messages(LEADS)[0]["blocks"])
+    assert kinds(slack) == ["baseline"]
+
+
+def test_a_reserved_run_is_spared_until_it_is_let_go(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    run = langsmith.add_run(queue, name="being read")
+    langsmith.reserve(run)
+    with bench.service(WORKER_STALE_AFTER="2s"):
+        wait_for_kinds(slack, "baseline")
+        stays(lambda: kinds(slack) == ["baseline"], 4, "reserved runs are spared")
+        langsmith.release(run)
+        wait_for_kinds(slack, "baseline", "reminder")
+
+
+def test_an_outage_of_langsmith_loses_nothing_and_says_so_once(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    with bench.service() as service:
+        wait_for_kinds(slack, "baseline")
+        langsmith.fail(status=503)
+        wait_for(lambda: service.logged("queue_failing"), "the failure is logged")
+        langsmith.add_run(queue, name="came in the dark")
+        langsmith.heal()
+        wait_for_kinds(slack, "baseline", "announcement")
+        assert len(service.logged("queue_failing")) == 1
+        assert len(service.logged("queue_recovered")) == 1
+
+
+def test_one_failing_queue_does_not_hold_up_another(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    other = langsmith.add_queue("Other")
+    langsmith.add_run(queue, name="unseen")
+    langsmith.add_run(other, name="seen")
+    langsmith.fail(status=500, path=str(queue))
+    with bench.service(WORKER_QUEUES=f"{queue},{other}"):
+        wait_for_kinds(slack, "baseline")
+        assert "seen" in slack.messages(CHANNEL)[0]["text"]
+
+
+def test_all_follows_queues_that_come(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    langsmith.add_run(langsmith.add_queue("RAG bot"))
+    with bench.service(WORKER_QUEUES="all"):
+        wait_for(lambda: len(kinds(slack)) == 2, "one baseline a queue")
+    assert {m["text"].splitlines()[0].split(" in ")[1] for m in slack.messages(CHANNEL)} == {"Support QA", "RAG bot"}
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_it_cleanly(bench: Bench, number: str) -> None:
+    with bench.service() as service:
+        wait_for(lambda: service.logged("started"), "start")
+        assert service.stop(signal.Signals[number], patience=10) == 0
+        assert service.logged("stopped")
+
+
+def test_a_second_instance_is_refused_and_names_the_first(bench: Bench) -> None:
+    with bench.service() as service:
+        wait_for(lambda: service.logged("started"), "start")
+        second = bench.run("run", patience=10)
+        assert second.returncode == 75
+        assert f"process {service.popen.pid}" in second.stderr
+
+
+def test_hostile_names_reach_slack_as_text(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue, name="<!channel> " + "x" * 5000 + "\n<@U0BOSS00000>")
+    with bench.service():
+        wait_for_kinds(slack, "baseline")
+    message = slack.messages(CHANNEL)[0]
+    assert "<!channel>" not in message["text"]
+    assert "<!channel>" not in str(message["blocks"])
+    assert "<@U0BOSS00000>" not in str(message)

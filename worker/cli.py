@@ -1,0 +1,201 @@
+"""The commands: parse, call, print."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from worker.core.model import State
+from worker.core.ports import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(
+    name="review-notifier",
+    help="Watch LangSmith annotation queues and tell reviewers in Slack what is new, stale and done.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Exit(IntEnum):
+    """Exit statuses, the same everywhere; 2 (wrong usage) comes from the parser of arguments."""
+
+    DONE = 0
+    FAILED = 1
+    BUSY = 75
+    UNUSABLE = 78
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Turn what makes a command impossible into one clear message and its exit status."""
+    from worker.stores.lock import Busy
+
+    try:
+        yield
+    except ConfigError as error:
+        _fail(str(error), Exit.UNUSABLE)
+    except Busy as error:
+        _fail(str(error), Exit.BUSY)
+    except StoreError as error:
+        _fail(str(error), Exit.FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(Exit.DONE) from None
+
+
+def _fail(text: str, status: Exit) -> None:
+    sys.stderr.write(f"review-notifier: {text}\n")
+    raise SystemExit(status)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"review-notifier {version('langsmith-review-notifier')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Watch LangSmith annotation queues and tell reviewers in Slack what is new, stale and done."""
+
+
+@app.command()
+def run() -> None:
+    """Poll and deliver until SIGTERM or SIGINT."""
+    from worker import commands
+
+    with reported():
+        commands.run()
+
+
+@app.command()
+def poll(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the messages; post nothing, remember nothing.")
+    ] = False,
+) -> None:
+    """Poll every queue once, deliver everything that is due, and end."""
+    from worker import commands
+
+    with reported():
+        well = commands.dry_run() if dry_run else commands.poll()
+        raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
+@app.command()
+def check(
+    *,
+    as_json: Json = False,
+) -> None:
+    """Check settings, database, LangSmith, every queue, Slack and every channel."""
+    from worker import commands
+
+    with reported():
+        well = commands.check(as_json=as_json)
+        raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
+@app.command()
+def queues(*, as_json: Json = False) -> None:
+    """List the queues that the key can see and how many runs wait in each."""
+    from worker import commands
+
+    with reported():
+        raise SystemExit(Exit.DONE if commands.queues(as_json=as_json) else Exit.FAILED)
+
+
+@app.command()
+def status(*, as_json: Json = False) -> None:
+    """Show each queue: waiting, stale, oldest, last complete poll, not yet delivered."""
+    from worker import commands
+
+    with reported():
+        raise SystemExit(Exit.DONE if commands.status(as_json=as_json) else Exit.FAILED)
+
+
+@app.command()
+def deliveries(
+    *,
+    state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show the outbox, newest first."""
+    from worker import commands
+
+    with reported():
+        commands.deliveries(state=state, limit=limit, as_json=as_json)
+
+
+@app.command()
+def retry(key: Annotated[UUID, typer.Argument(help="The delivery's key, as `deliveries` shows it.")]) -> None:
+    """Put a dead or held delivery back to pending."""
+    from worker import commands
+
+    with reported():
+        if not commands.retry(key):
+            _fail(f"no dead or held delivery has the key {key}; see `review-notifier deliveries`", Exit.FAILED)
+
+
+@app.command()
+def why(
+    queue_run_id: Annotated[UUID, typer.Argument(help="The run's place in its queue.")], *, as_json: Json = False
+) -> None:
+    """Tell the whole story of one run."""
+    from worker import commands
+
+    with reported():
+        if not commands.why(queue_run_id, as_json=as_json):
+            _fail(f"no run with the queue_run_id {queue_run_id} was ever seen", Exit.FAILED)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from worker import commands
+
+    with reported():
+        commands.migrate()
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="Where to; must not exist.")]) -> None:
+    """Copy an SQLite database consistently while the service runs."""
+    from worker import commands
+
+    with reported():
+        commands.backup(file)
+
+
+@app.command()
+def demo(
+    *,
+    fast: Annotated[bool, typer.Option("--fast", help="Play the scenario once, without a page, and end.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the page; 0 takes a free one.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """See it work: the real worker against a simulated LangSmith and Slack, on loopback."""
+    from worker.demo.play import play
+
+    with reported():
+        raise SystemExit(play(fast=fast, port=port, open_browser=open_browser))
