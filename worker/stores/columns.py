@@ -1,0 +1,171 @@
+"""How the domain's values are kept in columns: ids as bytes, times and durations as integer microseconds.
+
+`UNDATED` stands for a missing `added_at` in the key of a review: a value outside every datetime, since NULLs never
+collide in a unique key.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+from worker.core.model import Facts
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+UNDATED = -(2**62)
+
+_EMPTY = {field.name: getattr(Facts(), field.name) for field in fields(Facts)}
+_read_facts = msgspec.json.Decoder(Facts).decode
+_read_words = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+class Id(TypeDecorator[UUID]):
+    """A UUID as its 16 bytes."""
+
+    impl = sa.LargeBinary(16)
+    cache_ok = True
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """To bytes."""
+        return None if value is None else value.bytes
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
+        """From bytes."""
+        return None if value is None else UUID(bytes=value)
+
+
+class At(TypeDecorator[datetime]):
+    """An instant as microseconds since 1970, exact from year 1 to 9999."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To microseconds; a datetime without zone is refused by the subtraction."""
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To aware UTC."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+class AddedAt(TypeDecorator[datetime]):
+    """An instant that is part of a key: never NULL, `UNDATED` where there is none."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int:  # noqa: ARG002
+        """To microseconds or the sentinel."""
+        return UNDATED if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To aware UTC, or None for the sentinel."""
+        return None if value is None or value == UNDATED else EPOCH + timedelta(microseconds=value)
+
+
+class Span(TypeDecorator[timedelta]):
+    """A duration as microseconds."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To microseconds."""
+        return None if value is None else value // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:  # noqa: ARG002
+        """From microseconds."""
+        return None if value is None else timedelta(microseconds=value)
+
+
+class Word(TypeDecorator[StrEnum]):
+    """A member of one of the domain's enums as its word."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To the word."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        """To the member."""
+        return None if value is None else self.enum(value)
+
+
+class Words(TypeDecorator[tuple[str, ...]]):
+    """A few words in their order, as JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str:  # noqa: ARG002
+        """To a JSON array."""
+        return json.dumps(value or ())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...]:  # noqa: ARG002
+        """From a JSON array."""
+        return _read_words(value or "[]")
+
+
+class Plain(TypeDecorator[str]):
+    """Text from anywhere: what a database refuses (NUL, half a surrogate pair) is replaced, not raised."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To text that every database takes."""
+        if value is None:
+            return None
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+class FactsColumn(TypeDecorator[Facts]):
+    """What may be shown of a run, as JSON without what is empty; every string comes back as it was."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Facts | None, dialect: Dialect) -> str:  # noqa: ARG002
+        """To compact JSON."""
+        return write_facts(value or Facts())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Facts:  # noqa: ARG002
+        """From compact JSON."""
+        return read_facts(value or "{}")
+
+
+def write_facts(facts: Facts) -> str:
+    """Encode the fields that are not empty."""
+    said = {name: value for name, empty in _EMPTY.items() if (value := getattr(facts, name)) != empty}
+    try:
+        return msgspec.json.encode(said).decode()
+    except UnicodeEncodeError:  # half a surrogate pair: only the standard library writes it
+        return json.dumps(said, separators=(",", ":"))
+
+
+def read_facts(text: str) -> Facts:
+    """Decode what `write_facts` wrote."""
+    try:
+        return _read_facts(text)
+    except msgspec.DecodeError:  # half a surrogate pair: only the standard library reads it
+        said: dict[str, Any] = json.loads(text)
+        return Facts(**{**said, "tags": tuple(said.get("tags", ()))})

@@ -1,0 +1,173 @@
+"""Which posted messages are owed an edit, and taking one, inside a transaction that somebody else began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from worker.core.model import EDIT_EVERY, Claim, Delivery, Kind, Receipt, Review, State
+from worker.stores.chunks import chunks
+from worker.stores.columns import EPOCH, MICROSECOND
+from worker.stores.dialects import latest
+from worker.stores.outbox import EDIT_OWED, SPEAKS, change, delivery_of, select_deliveries
+from worker.stores.reviews import REVIEW
+from worker.stores.tables import deliveries, delivery_reviews, reviews
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.engine import Connection, Row
+
+MAY_BE_POSTED = (State.SENDING, State.UNKNOWN, State.SENT)
+
+
+def owe(connection: Connection, review_ids: Iterable[int], now: datetime) -> None:
+    """Owe an edit to every message that may be posted, is kept true, and speaks of one of these reviews."""
+    for some in chunks(review_ids):
+        speak = sa.select(delivery_reviews.c.delivery_id).where(delivery_reviews.c.review_id.in_(some), SPEAKS)
+        concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(speak), _kept_true(now))
+        connection.execute(concerned.values(edit_at=_earliest(connection, now)))
+
+
+def _kept_true(now: datetime) -> sa.ColumnElement[bool]:
+    """How long a message is kept true is settled with its receipt: before that, nothing has passed."""
+    undecided = sa.and_(deliveries.c.edit_until.is_(None), deliveries.c.state != State.SENT)
+    return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > now))
+
+
+def _earliest(connection: Connection, now: datetime) -> sa.ColumnElement[Any]:
+    """Not before the debounce is over, nor before a claim that may have looked already has ended."""
+    at = sa.literal((now - EPOCH) // MICROSECOND, sa.BigInteger)
+    rested = sa.type_coerce(deliveries.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
+    free = sa.type_coerce(deliveries.c.lease_until, sa.BigInteger)
+    return latest(connection, at, sa.func.coalesce(rested, at), sa.func.coalesce(free, at))
+
+
+def supersede(connection: Connection, number: int, after: Delivery) -> None:
+    """Let earlier reminders point to this one, where it speaks of all of theirs that still waits, and of something."""
+    now = after.settled_at or after.due_at
+    if after.kind is not Kind.REMINDER or after.queue is None:
+        return
+    earlier = sa.update(deliveries).where(
+        deliveries.c.queue_id == after.queue.queue_id,
+        deliveries.c.channel == after.channel,
+        deliveries.c.kind == Kind.REMINDER,
+        deliveries.c.state == State.SENT,
+        deliveries.c.delivery_id < number,
+        deliveries.c.successor.is_(None),
+        deliveries.c.edit_until > now,
+        _waiting_of_theirs().exists(),
+        ~_waiting_of_theirs().where(~_spoken_of_by(number)).exists(),
+    )
+    connection.execute(earlier.values(successor=after.key, edit_at=_earliest(connection, now)))
+
+
+def _waiting_of_theirs() -> sa.Select[Any]:
+    return (
+        sa.select(sa.literal(1))
+        .join_from(delivery_reviews, reviews)
+        .where(delivery_reviews.c.delivery_id == deliveries.c.delivery_id, SPEAKS, reviews.c.closed_at.is_(None))
+        .correlate(deliveries)
+    )
+
+
+def _spoken_of_by(number: int) -> sa.ColumnElement[bool]:
+    mine = delivery_reviews.alias("mine")
+    same = sa.select(sa.literal(1)).where(
+        mine.c.delivery_id == number,
+        mine.c.review_id == delivery_reviews.c.review_id,
+        mine.c.left_out.is_(sa.false()),
+    )
+    return same.correlate(delivery_reviews).exists()
+
+
+def claim(connection: Connection, now: datetime, lease: timedelta, skip: Collection[str]) -> Claim | None:
+    """Take the message whose edit is owed longest; the rules are those of `Store.claim_edit`."""
+    query = (
+        select_deliveries()
+        .where(*EDIT_OWED, deliveries.c.edit_at <= now)
+        .where(sa.or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now))
+        .order_by(deliveries.c.edit_at, deliveries.c.delivery_id)
+        .limit(1)
+        .with_for_update(of=deliveries, skip_locked=True)
+    )
+    if skip:
+        query = query.where(deliveries.c.channel.not_in(list(skip)))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _take(connection, row, now + lease)
+
+
+def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim:
+    connection.execute(change(row.delivery_id).values(lease_until=lease_until))
+    total, waiting = _counts(connection, row.delivery_id)
+    return Claim(
+        delivery=delivery_of(row, lease_until=lease_until),
+        reviews=_listed(connection, row.delivery_id),
+        total=total,
+        waiting=waiting,
+        successor=_receipt_of(connection, row),
+    )
+
+
+def _counts(connection: Connection, number: int) -> tuple[int, int]:
+    waiting = sa.func.count().filter(reviews.c.closed_at.is_(None))
+    query = (
+        sa.select(sa.func.count(), waiting)
+        .join_from(delivery_reviews, reviews)
+        .where(delivery_reviews.c.delivery_id == number, SPEAKS)
+    )
+    row = connection.execute(query).one()
+    return row[0], row[1]
+
+
+def _listed(connection: Connection, number: int) -> tuple[Review, ...]:
+    query = (
+        sa.select(*REVIEW)
+        .join_from(delivery_reviews, reviews)
+        .where(delivery_reviews.c.delivery_id == number, delivery_reviews.c.position.is_not(None), SPEAKS)
+        .order_by(delivery_reviews.c.position)
+    )
+    return tuple(Review(*row) for row in connection.execute(query))
+
+
+def _receipt_of(connection: Connection, row: Row[Any]) -> Receipt | None:
+    """Where the newer reminder is that a message points to."""
+    if row.successor is None:
+        return None
+    query = sa.select(deliveries.c.receipt_channel, deliveries.c.receipt_ts).where(
+        deliveries.c.key == row.successor, deliveries.c.receipt_ts.is_not(None)
+    )
+    receipt = connection.execute(query).one_or_none()
+    return receipt and Receipt(*receipt)
+
+
+def settle(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
+    """Write what became of an edit and end its lease; False where the lease is not ours any more."""
+    ours = sa.update(deliveries).where(
+        deliveries.c.key == claimed.key,
+        deliveries.c.state == State.SENT,
+        deliveries.c.lease_until == claimed.lease_until,
+    )
+    unchanged = deliveries.c.edit_at == claimed.edit_at
+    written = ours.values(
+        lease_until=None,
+        edit_at=sa.case(
+            (unchanged, sa.literal(after.edit_at, deliveries.c.edit_at.type)), else_=_rested(connection, after)
+        ),
+        edited_at=after.edited_at,
+        edits=after.edits,
+        edit_until=after.edit_until,
+        digest=after.digest,
+        last_error=after.last_error,
+    )
+    return connection.execute(written).rowcount == 1
+
+
+def _rested(connection: Connection, after: Delivery) -> sa.ColumnElement[Any]:
+    """What `update` owed during the edit, but never sooner than the debounce after it allows."""
+    owed = sa.type_coerce(deliveries.c.edit_at, sa.BigInteger)
+    if after.edited_at is None:
+        return owed
+    return latest(connection, owed, sa.literal((after.edited_at + EDIT_EVERY - EPOCH) // MICROSECOND, sa.BigInteger))

@@ -1,0 +1,123 @@
+"""SQLite files as such: making one, recognising ours, and copying one while it is in use."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from worker.core.ports import ConfigError, StoreError
+from worker.stores.sqlite import APPLICATION_ID, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHECK_FOR = 2.0
+"""Seconds for looking through a database at the start: a small one is seen whole, a large one in part."""
+
+OWNER_ONLY = 0o600
+
+
+def make(path: Path) -> None:
+    """Make an empty database that only its owner may read; a file that is empty already is taken over.
+
+    The order counts: a file that has a page already never learns to give pages back.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def is_new(path: Path) -> bool:
+    """Whether there is nothing yet."""
+    return not path.exists() or path.stat().st_size == 0
+
+
+def check(path: Path) -> None:
+    """Refuse, with a ConfigError, a file that is not a sound database of ours. Reads only."""
+    try:
+        with closing(_read_only(path)) as connection:
+            _check_ours(connection, path)
+            _check_sound(connection, path)
+    except sqlite3.Error as error:
+        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreError(explain(error, path)) from error
+        raise ConfigError(f"{explain(error, path)}. {restoring(path)}") from error
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise ConfigError(
+            f"the database {path} belongs to another program: name another file in WORKER_DATABASE_URL."
+            f" If it should be ours: {restoring(path)}"
+        )
+
+
+def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through the pages for as long as a start may take; what was not reached in time counts as sound."""
+    stop = Timer(CHECK_FOR, connection.interrupt)
+    stop.daemon = True
+    stop.start()
+    try:
+        finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_INTERRUPT":
+            raise
+        return
+    finally:
+        stop.cancel()
+        stop.join()
+    if finding != "ok":
+        raise ConfigError(f"the database {path} is damaged ({finding}). {restoring(path)}")
+
+
+def restoring(path: Path) -> str:
+    """How a person puts a backup in the place of a database that cannot be used."""
+    return f"Restore a backup: stop the service; mv {path} {path}.broken; rm -f {path}-wal {path}-shm; cp BACKUP {path}"
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a database that may be in use to one consistent, checked file; StoreError where `target` exists."""
+    if target.exists():
+        raise StoreError(f"{target} exists already: name another file for the backup")
+    if not target.parent.is_dir():
+        raise StoreError(f"the directory {target.parent} does not exist: create it, or name another for the backup")
+    try:
+        with _beside(target) as draft:
+            _copy(path, draft)
+            os.link(draft, target)  # unlike a rename it never replaces a file that came meanwhile
+    except sqlite3.Error as error:
+        raise StoreError(f"no backup was made: {explain(error, path)}") from error
+    except OSError as error:
+        raise StoreError(f"no backup was made: {target}: {error.strerror}") from error
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A file of a passing name in the same directory, gone in the end whatever happens."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, OWNER_ONLY))
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _copy(path: Path, draft: Path) -> None:
+    with closing(_read_only(path)) as source, closing(sqlite3.connect(draft, isolation_level=None)) as copied:
+        source.backup(copied)
+        copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        finding = copied.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if finding != "ok":
+        raise StoreError(f"no backup was made: the database {path} is damaged ({finding}). {restoring(path)}")
+    with draft.open("rb") as written:
+        os.fsync(written.fileno())

@@ -1,0 +1,208 @@
+"""Opening a store by its URL, migrating, and backing up: where a database is refused, and why."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from worker.core.ports import ConfigError, StoreError
+from worker.stores import files, place, postgres, schema, sqlite
+from worker.stores.schema import Fit
+from worker.stores.sql import SqlStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL, Connection
+
+    from worker.stores.database import Database
+
+PATIENCE = timedelta(seconds=8)
+"""How long one call waits for a database that is locked or does not answer."""
+
+MIGRATION_PATIENCE = timedelta(hours=1)
+
+
+def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE) -> SqlStore:
+    """Open the database at `url`.
+
+    With `migrate` an SQLite database is made or brought to the newest schema first, as `run` and `poll` do; without,
+    it must be there. PostgreSQL is never migrated here. Raises ConfigError, with the remedy, for a database that
+    cannot be used, and StoreError for one that is locked; neither changes it.
+    """
+    where = parse(url)
+    path = _path(where)
+    if path is None:
+        return _open_postgres(where, patience)
+    return _open_sqlite(path, migrate=migrate, patience=patience)
+
+
+def migrate(url: str, *, scripts: Path | None = None) -> None:
+    """Make a database or bring it to the newest schema; ConfigError where it is newer, foreign or unusable.
+
+    `scripts` names other migrations than the program's own.
+    """
+    where = parse(url)
+    path = _path(where)
+    if path is None:
+        _migrate_postgres(where, scripts)
+    else:
+        _migrate_sqlite(path, scripts)
+
+
+def backup(url: str, file: Path) -> None:
+    """Copy an SQLite database, in use or not, to one consistent file; refuses a file that exists (StoreError)."""
+    path = _path(parse(url))
+    if path is None:
+        raise ConfigError("WORKER_DATABASE_URL names PostgreSQL: back it up with its own pg_dump")
+    _check_present(path)
+    files.check(path)
+    files.copy(path, file)
+
+
+def database_path(url: str) -> Path | None:
+    """The file of an SQLite database, whose lock a process holds; None for PostgreSQL. ConfigError for a bad URL."""
+    return _path(parse(url))
+
+
+def parse(url: str) -> URL:
+    """Read a database URL; ConfigError, which does not repeat it, for one that names no database that we know."""
+    try:
+        where = sa.make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
+    except ArgumentError as error:
+        raise ConfigError(
+            "WORKER_DATABASE_URL is not a database URL: write sqlite:///worker.db or postgresql+psycopg://user@host/name"
+        ) from error
+    if where.get_backend_name() == "postgresql":
+        return where.set(drivername="postgresql+psycopg")
+    if where.get_backend_name() == "sqlite" and where.database and not where.database.startswith((":", "file:")):
+        return where
+    raise ConfigError(
+        f"WORKER_DATABASE_URL names {where.get_backend_name()!r} without a file that we could use:"
+        " write sqlite:///worker.db (a file) or postgresql+psycopg://user@host/name"
+    )
+
+
+def _path(where: URL) -> Path | None:
+    return Path(where.database or "").resolve() if where.get_backend_name() == "sqlite" else None
+
+
+def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
+    if migrate:
+        _migrate_sqlite(path, None)
+    else:
+        _check_present(path)
+        files.check(path)
+    database = sqlite.connect(path, patience=patience)
+    with _closed_on_failure(database):
+        _require_head(database, f"the database {path}")
+    return SqlStore(database, partial(sqlite.maintain, database))
+
+
+def _check_present(path: Path) -> None:
+    place.check_directory(path)
+    if files.is_new(path):
+        raise ConfigError(
+            f"there is no database at {path} yet: start `review-notifier run` first, or check WORKER_DATABASE_URL"
+        )
+
+
+def _migrate_sqlite(path: Path, scripts: Path | None) -> None:
+    place.check_directory(path)
+    place.check_writable(path)
+    if files.is_new(path):
+        files.make(path)
+    files.check(path)
+    database = sqlite.connect(path, patience=PATIENCE, foreign_keys=False)
+    try:
+        _bring_sqlite_to_head(database, path, scripts)
+    finally:
+        database.engine.dispose()
+
+
+def _bring_sqlite_to_head(database: Database, path: Path, scripts: Path | None) -> None:
+    found = database.read(lambda connection: schema.fit(connection, scripts))
+    _refuse_unfit(found, f"the database {path}")
+    if found is Fit.BEHIND:
+        _keep_copy(database, path)
+    if found is not Fit.HEAD:
+        database.write(lambda connection: _upgrade_and_check(connection, path, scripts))
+
+
+def _keep_copy(database: Database, path: Path) -> None:
+    """Keep the last state that the former program can read, for a rollback; the copy of an earlier try is replaced."""
+    kept = path.with_name(f"{path.name}.before-migration-of-{database.read(schema.revision_of)}")
+    kept.unlink(missing_ok=True)
+    files.copy(path, kept)
+
+
+def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None) -> None:
+    """Alembic alters a table by making a new one, so foreign keys are off; nothing may dangle in the end."""
+    schema.upgrade(connection, scripts)
+    if dangling := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall():
+        raise StoreError(f"the database {path} was not migrated: it would lose {len(dangling)} references")
+
+
+def _open_postgres(where: URL, patience: timedelta) -> SqlStore:
+    database = postgres.connect(where, patience=patience)
+    with _closed_on_failure(database):
+        _reach(database)
+        _require_head(database, postgres.name(where))
+    return SqlStore(database, lambda: None)
+
+
+@contextmanager
+def _closed_on_failure(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        database.engine.dispose()
+        raise
+
+
+def _migrate_postgres(where: URL, scripts: Path | None) -> None:
+    database = postgres.connect(where, patience=MIGRATION_PATIENCE)
+    try:
+        _reach(database)
+        database.write(lambda connection: _bring_postgres_to_head(connection, postgres.name(where), scripts))
+    finally:
+        database.engine.dispose()
+
+
+def _bring_postgres_to_head(connection: Connection, name: str, scripts: Path | None) -> None:
+    postgres.alone(connection)
+    found = schema.fit(connection, scripts)
+    _refuse_unfit(found, name)
+    if found is not Fit.HEAD:
+        schema.upgrade(connection, scripts)
+
+
+def _reach(database: Database) -> None:
+    """Touch a server for the first time: what fails now is a matter of configuration."""
+    try:
+        database.read(lambda connection: connection.execute(sa.text("SELECT 1")))
+    except StoreError as error:
+        raise ConfigError(f"{error}. Check WORKER_DATABASE_URL, and that the server is up") from error
+
+
+def _require_head(database: Database, name: str) -> None:
+    found = database.read(schema.fit)
+    _refuse_unfit(found, name)
+    if found is not Fit.HEAD:
+        raise ConfigError(f"{name} has an older schema than this program: run `review-notifier migrate`")
+
+
+def _refuse_unfit(found: Fit, name: str) -> None:
+    if found is Fit.AHEAD:
+        raise ConfigError(
+            f"{name} is newer than this program: install the version that wrote it (or a later one),"
+            " or restore a backup from before the upgrade"
+        )
+    if found is Fit.FOREIGN:
+        raise ConfigError(f"{name} holds tables of another program: name a database of its own in WORKER_DATABASE_URL")

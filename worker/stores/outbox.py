@@ -1,0 +1,194 @@
+"""The outbox's rows: adding, reading, settling, inside a transaction that somebody else began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from worker.core.model import NEVER, Delivery, Notice, Queue, Receipt, Review, ReviewKey, State, Story, Told
+from worker.stores import queues
+from worker.stores.chunks import chunks
+from worker.stores.dialects import insert
+from worker.stores.reviews import REVIEW
+from worker.stores.tables import LIVE, deliveries, delivery_reviews, reviews
+from worker.stores.tables import queues as queues_table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.engine import Connection, Row
+    from sqlalchemy.sql import Select
+
+SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
+
+_QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
+_SETTLED_BY_LOOP = (
+    "state", "due_at", "attempts", "attempted_at", "looks", "plain", "last_error",
+    "settled_at", "edited_at", "edits", "edit_until", "digest",
+)  # fmt: skip
+_SAME_NAME = (
+    "key", "kind", "channel", "created_at", "due_at", "mention", "remind_in", "text", "state", "attempts",
+    "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at", "edited_at", "edits",
+    "edit_until", "digest", "successor",
+)  # fmt: skip
+
+
+def select_deliveries() -> Select[Any]:
+    """Every column of a delivery, with its queue's."""
+    return sa.select(deliveries, *_QUEUE).select_from(deliveries.outerjoin(queues_table))
+
+
+def delivery_of(row: Row[Any], **news: Any) -> Delivery:  # noqa: ANN401  whatever a field holds
+    """Build a delivery from a row of `select_deliveries`, with `news` in place of what the row holds."""
+    queue = None if row.queue_id is None else Queue(row.queue_id, row.name, row.url, row.reviewers_per_run)
+    receipt = None if row.receipt_ts is None else Receipt(row.receipt_channel, row.receipt_ts)
+    return Delivery(**{**{name: getattr(row, name) for name in _SAME_NAME}, **news}, queue=queue, receipt=receipt)
+
+
+def owe(connection: Connection, delivery: Delivery) -> bool:
+    """Add a delivery; False where its key is owed already."""
+    if delivery.queue is not None:
+        queues.lock(connection, delivery.queue)
+    row = {name: getattr(delivery, name) for name in _SAME_NAME} | {
+        "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
+        **_receipt(delivery),
+    }
+    added = connection.execute(insert(connection, deliveries).values(row).on_conflict_do_nothing())
+    return added.rowcount == 1
+
+
+def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) -> None:
+    """Owe a notice, and note which reviews it speaks of."""
+    delivery = Delivery(
+        key=notice.key,
+        kind=notice.kind,
+        channel=notice.channel,
+        created_at=now,
+        due_at=now,
+        queue=queue,
+        mention=notice.mention,
+        remind_in=notice.remind_in,
+    )
+    if owe(connection, delivery):
+        _speak_of(connection, queue.queue_id, notice)
+
+
+def _speak_of(connection: Connection, queue_id: UUID, notice: Notice) -> None:
+    number = connection.execute(sa.select(deliveries.c.delivery_id).where(deliveries.c.key == notice.key)).scalar_one()
+    each = sa.select(sa.literal(number, sa.BigInteger), reviews.c.review_id, sa.false()).where(
+        reviews.c.queue_id == queue_id, *_same_key()
+    )
+    statement = sa.insert(delivery_reviews).from_select(["delivery_id", "review_id", "left_out"], each)
+    for some in chunks(dict.fromkeys(notice.reviews)):
+        connection.execute(statement, [_key(key) for key in some])
+
+
+def _same_key() -> tuple[sa.ColumnElement[bool], ...]:
+    """Match a review by the parameters of `_key`; typed, so that undated becomes the sentinel and never NULL."""
+    return (
+        reviews.c.queue_run_id == sa.bindparam("of_run", type_=reviews.c.queue_run_id.type),
+        reviews.c.added_at == sa.bindparam("of_stay", type_=reviews.c.added_at.type),
+    )
+
+
+def _key(key: ReviewKey) -> dict[str, Any]:
+    return {"of_run": key.queue_run_id, "of_stay": key.added_at}
+
+
+def settle(connection: Connection, after: Delivery, claimed: Delivery) -> int | None:
+    """Write what became of a claimed delivery and end its lease; its number, or None where the lease is not ours."""
+    ours = sa.select(deliveries.c.delivery_id).where(
+        deliveries.c.key == claimed.key,
+        deliveries.c.state == State.SENDING,
+        deliveries.c.lease_until == claimed.lease_until,
+    )
+    number: int | None = connection.execute(ours.with_for_update()).scalar_one_or_none()
+    if number is not None:
+        news = {name: getattr(after, name) for name in _SETTLED_BY_LOOP} | _receipt(after)
+        connection.execute(change(number).values(**news, lease_until=None))
+    return number
+
+
+def change(number: int) -> sa.Update:
+    """Change one delivery."""
+    return sa.update(deliveries).where(deliveries.c.delivery_id == number)
+
+
+def _receipt(delivery: Delivery) -> dict[str, str | None]:
+    receipt = delivery.receipt
+    return {"receipt_channel": receipt.channel if receipt else None, "receipt_ts": receipt.ts if receipt else None}
+
+
+def mark(connection: Connection, number: int, *, shown: Sequence[ReviewKey], left_out: Collection[ReviewKey]) -> None:
+    """Note which reviews a message lists, in its order, and of which it does not speak after all."""
+    mine = sa.update(delivery_reviews).where(delivery_reviews.c.delivery_id == number)
+    queue_id = sa.select(deliveries.c.queue_id).where(deliveries.c.delivery_id == number).scalar_subquery()
+    review = sa.select(reviews.c.review_id).where(reviews.c.queue_id == queue_id, *_same_key()).scalar_subquery()
+    one = mine.where(delivery_reviews.c.review_id == review)
+    if shown:
+        connection.execute(mine.where(delivery_reviews.c.position.is_not(None)).values(position=None))
+        places = [{"place": place, **_key(key)} for place, key in enumerate(shown)]
+        connection.execute(one.values(position=sa.bindparam("place")), places)
+    for some in chunks(left_out):
+        connection.execute(one.values(left_out=True), [_key(key) for key in some])
+
+
+def retry(connection: Connection, key: UUID, now: datetime) -> bool:
+    """Put a dead or held delivery back to pending."""
+    given_up = sa.update(deliveries).where(deliveries.c.key == key, deliveries.c.state.in_([State.DEAD, State.HELD]))
+    afresh = given_up.values(state=State.PENDING, due_at=now, attempts=0, looks=0, plain=False, settled_at=None)
+    return connection.execute(afresh).rowcount == 1
+
+
+def next_due_at(connection: Connection) -> datetime | None:
+    """When the next delivery or edit is due by itself: what waits for an operator is not."""
+    live = sa.select(sa.func.min(deliveries.c.due_at)).where(LIVE, deliveries.c.due_at < NEVER)
+    free_at = sa.case(
+        (deliveries.c.lease_until > deliveries.c.edit_at, deliveries.c.lease_until), else_=deliveries.c.edit_at
+    )
+    edit = sa.select(sa.func.min(free_at)).where(*EDIT_OWED)
+    dues = [connection.execute(query).scalar_one() for query in (live, edit)]
+    return min((due for due in dues if due is not None), default=None)
+
+
+EDIT_OWED = (
+    deliveries.c.edit_at.is_not(None),
+    deliveries.c.edit_until.is_not(None),
+    deliveries.c.state == State.SENT,
+)
+
+
+def newest(connection: Connection, state: State | None, limit: int) -> Sequence[Delivery]:
+    """The outbox, newest first."""
+    query = select_deliveries().order_by(deliveries.c.delivery_id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    return [delivery_of(row) for row in connection.execute(query)]
+
+
+def stories(connection: Connection, queue_run_id: UUID) -> Sequence[Story]:
+    """Every stay of a queue run, oldest first."""
+    query: Select[Any] = (
+        sa.select(*REVIEW, reviews.c.review_id, *queues_table.c)
+        .join_from(reviews, queues_table)
+        .where(reviews.c.queue_run_id == queue_run_id)
+        .order_by(reviews.c.first_seen_at, reviews.c.review_id)
+    )
+    return [
+        Story(queues.queue_of(row), Review(*row[: len(REVIEW)]), tuple(_told(connection, row.review_id)))
+        for row in connection.execute(query).all()
+    ]
+
+
+def _told(connection: Connection, review_id: int) -> Iterable[Told]:
+    query = (
+        select_deliveries()
+        .add_columns(delivery_reviews.c.left_out)
+        .join(delivery_reviews, delivery_reviews.c.delivery_id == deliveries.c.delivery_id)
+        .where(delivery_reviews.c.review_id == review_id)
+        .order_by(deliveries.c.delivery_id)
+    )
+    return (Told(delivery_of(row), left_out=row.left_out) for row in connection.execute(query))

@@ -1,0 +1,60 @@
+"""Destinations that are not posted to for a while, inside a transaction that somebody else began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from worker.core.model import NEVER, Pause, State
+from worker.stores.dialects import insert
+from worker.stores.tables import deliveries, pauses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+EVERY = "*"
+
+# What waits for an operator is due never, and no pause concerns it.
+WAITS_FOR_TIME = sa.or_(
+    deliveries.c.state == State.PENDING,
+    sa.and_(deliveries.c.state == State.HELD, deliveries.c.due_at < NEVER),
+)
+
+
+def every(connection: Connection) -> Sequence[Pause]:
+    """Every destination that is paused, longest first."""
+    rows = connection.execute(sa.select(pauses).order_by(pauses.c.since, pauses.c.channel))
+    return [Pause(*row) for row in rows]
+
+
+def pause(connection: Connection, paused: Pause) -> None:
+    """Remember a pause and hold what it concerns."""
+    news = {"since": paused.since, "until": paused.until, "reason": paused.reason, "failures": paused.failures}
+    statement = insert(connection, pauses).values(channel=paused.channel, **news)
+    connection.execute(statement.on_conflict_do_update(index_elements=[pauses.c.channel], set_=news))
+    _hold(connection, paused.channel)
+
+
+def resume(connection: Connection, channel: str, now: datetime) -> None:
+    """Forget a pause and let go what no other pause holds."""
+    connection.execute(sa.delete(pauses).where(pauses.c.channel == channel))
+    held = sa.update(deliveries).where(deliveries.c.state == State.HELD, WAITS_FOR_TIME, _within(channel))
+    connection.execute(held.values(state=State.PENDING, due_at=now))
+    _hold(connection, channel)
+
+
+def _hold(connection: Connection, channel: str) -> None:
+    """Hold what waits in a channel until the last of the pauses that concern it."""
+    concern = [other for other in every(connection) if EVERY in {channel, other.channel} or other.channel == channel]
+    for other in sorted(concern, key=lambda other: other.until):
+        narrower = other.channel if channel == EVERY else channel
+        waiting = sa.update(deliveries).where(WAITS_FOR_TIME, _within(narrower))
+        connection.execute(waiting.values(state=State.HELD, due_at=other.until))
+
+
+def _within(channel: str) -> sa.ColumnElement[bool]:
+    return sa.true() if channel == EVERY else deliveries.c.channel == channel

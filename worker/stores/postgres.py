@@ -1,0 +1,168 @@
+"""PostgreSQL as a store: bounded waiting on every side, and what its failures mean."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from worker.core.ports import StoreError
+from worker.stores.database import Database
+from worker.stores.sqlite import APPLICATION_ID
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+CONNECT_WITHIN = 3
+"""Seconds for one address; a start has to give up within five."""
+
+IDLE_IN_TRANSACTION = 15_000
+"""Milliseconds after which the server takes back what a frozen worker holds."""
+
+MOST_SAID = 500
+LOST_A_RACE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+REMEDIES = {
+    "55P03": "is busy: another transaction holds what this one needs; it is tried again",
+    "57014": "is too slow: a statement was given up; it is tried again",
+    "53100": "cannot grow: the server's disk is full. Free some space; it is tried again, and nothing is lost",
+    "53300": "takes no more connections; it is tried again",
+    "25006": "only reads: it is a standby or is being switched over; it is tried again",
+    "28": "refuses the user or the password of WORKER_DATABASE_URL",
+    "3D000": "does not exist: create it (createdb)",
+    "42501": "refuses: the user of WORKER_DATABASE_URL lacks a privilege on its tables",
+}
+
+
+class Watch:
+    """Cuts a connection whose server has not answered in time: a frozen one keeps its socket alive for ever."""
+
+    def __init__(self, connection: psycopg.Connection[Any], seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._timer: Timer | None = None
+        self.has_cut = False
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to wait for an answer."""
+        self.stop()
+        self._timer = Timer(self._seconds, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """The answer came."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut(self) -> None:
+        self.has_cut = True
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def connect(where: URL, *, patience: timedelta) -> Database:
+    """Prepare a pool; a call ends within `patience`, and a little, whatever the server does."""
+    seconds = patience.total_seconds()
+    engine = sa.create_engine(
+        where,
+        hide_parameters=True,
+        pool_timeout=seconds,
+        connect_args={name: bound for name, bound in _bounds(seconds).items() if name not in where.query},
+    )
+    _set_up(engine, where, seconds)
+    return Database(engine, again=_again, explain=lambda error: explain(error, where))
+
+
+def _bounds(seconds: float) -> dict[str, int]:
+    """How soon libpq and the kernel notice a server that is gone; what the URL says goes first."""
+    return {
+        "connect_timeout": CONNECT_WITHIN,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(seconds * 1000),
+    }
+
+
+def _set_up(engine: Engine, where: URL, seconds: float) -> None:
+    """Bound every call: on the server by time-outs a little shorter than the watch on our side."""
+    milliseconds = int(seconds * 900)
+    settings = (
+        f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
+        f" SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION}"
+    )
+
+    @event.listens_for(engine, "connect")
+    def begin_session(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401  SQLAlchemy's wrapper
+        record.info["watch"] = watch = Watch(connection.driver_connection, seconds)
+        with watch:
+            connection.driver_connection.execute(settings)
+            connection.driver_connection.commit()
+
+    _keep_watch(engine, where, seconds)
+
+
+def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
+    @event.listens_for(engine, "before_cursor_execute")
+    @event.listens_for(engine, "commit")
+    def ask(connection: Connection, *_: object) -> None:
+        connection.info["watch"].start()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def answered(connection: Connection, *_: object) -> None:
+        connection.info["watch"].stop()
+
+    @event.listens_for(engine, "checkin")
+    @event.listens_for(engine, "invalidate")
+    def done(_connection: object, record: ConnectionPoolEntry, *_: object) -> None:
+        if "watch" in record.info:
+            record.info["watch"].stop()
+
+    @event.listens_for(engine, "handle_error")
+    def failed(context: ExceptionContext) -> BaseException | None:
+        if context.connection is None or not context.connection.info["watch"].has_cut:
+            return None
+        return StoreError(f"{name(where)} has not answered for {seconds:g} s; it is tried again")
+
+
+def _again(error: DBAPIError) -> bool:
+    """Whether a transaction lost against another, or found that its pooled connection had died."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in LOST_A_RACE
+
+
+def alone(connection: Connection) -> None:
+    """Wait until nobody else migrates, and be the one who does to the end of the transaction."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLICATION_ID)))
+
+
+def name(where: URL) -> str:
+    """Name a database without its user or password."""
+    host = where.host or where.query.get("host") or "the local socket"
+    port = f":{where.port}" if where.port else ""
+    return f"the PostgreSQL database {where.database or 'of that user'} on {host}{port}"
+
+
+def explain(error: BaseException, where: URL) -> str:
+    """Say what a failure of PostgreSQL means and the remedy."""
+    cause = getattr(error, "orig", error)
+    state: str = getattr(cause, "sqlstate", None) or ""
+    known = (text for prefix, text in REMEDIES.items() if state.startswith(prefix))
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return f"{name(where)} {next(known, 'fails: ' + ' '.join(lines)[:MOST_SAID])}"

@@ -1,0 +1,93 @@
+"""Reading and writing queues and how their polls stand, inside a transaction that somebody else began."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from worker.core.model import Polled, Queue
+from worker.stores.dialects import insert
+from worker.stores.tables import queues
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.engine import Connection, Row
+
+
+def lock(connection: Connection, queue: Queue) -> bool:
+    """Make sure of the queue's row and hold it to the end of the transaction; whether it was baselined before."""
+    row = hold(connection, queue.queue_id)
+    if row is None:
+        connection.execute(insert(connection, queues).values(_new(queue)).on_conflict_do_nothing())
+        row = hold(connection, queue.queue_id)
+    if row is None:
+        raise AssertionError  # it was just made, and queues are never forgotten
+    _rename(connection, row, queue)
+    return row.baselined_at is not None
+
+
+def hold(connection: Connection, queue_id: UUID) -> Row[Any] | None:
+    """Hold a queue's row to the end of the transaction; None where the queue was never seen.
+
+    Whoever writes a queue's reviews holds its row, so that a plan never rests on reviews that another is writing.
+    """
+    query = sa.select(queues).where(queues.c.queue_id == queue_id).with_for_update(key_share=True)
+    return connection.execute(query).one_or_none()
+
+
+def baseline(connection: Connection, queue: Queue, now: datetime) -> None:
+    """Remember that a first complete poll of the queue has been written."""
+    connection.execute(sa.update(queues).where(queues.c.queue_id == queue.queue_id).values(baselined_at=now))
+
+
+def poll(connection: Connection, polled: Polled) -> None:
+    """Remember how the polls of one queue stand."""
+    lock(connection, polled.queue)
+    news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error}
+    if polled.completed_at is not None:
+        news["completed_at"] = polled.completed_at
+    connection.execute(sa.update(queues).where(queues.c.queue_id == polled.queue.queue_id).values(news))
+
+
+def polls(connection: Connection) -> Sequence[Polled]:
+    """How the polls of every queue stand, by name."""
+    rows = connection.execute(sa.select(queues).order_by(queues.c.name, queues.c.queue_id))
+    return [
+        Polled(
+            queue=queue_of(row),
+            baselined_at=row.baselined_at,
+            completed_at=row.completed_at,
+            failing_since=row.failing_since,
+            error=row.error,
+        )
+        for row in rows
+    ]
+
+
+def queue_of(row: Row[Any]) -> Queue:
+    """Build a queue from a row that holds its columns."""
+    return Queue(row.queue_id, row.name, row.url, row.reviewers_per_run)
+
+
+def _new(queue: Queue) -> dict[str, Any]:
+    return {
+        "queue_id": queue.queue_id,
+        "name": queue.name,
+        "url": queue.url,
+        "reviewers_per_run": queue.reviewers_per_run,
+        "error": "",
+    }
+
+
+def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
+    """Follow what LangSmith tells now; a queue that is known by its id alone tells nothing."""
+    told = replace(queue, url=queue.url or row.url)
+    if queue.name == str(queue.queue_id) or told == queue_of(row):
+        return
+    news = {"name": told.name, "url": told.url, "reviewers_per_run": told.reviewers_per_run}
+    connection.execute(sa.update(queues).where(queues.c.queue_id == queue.queue_id).values(news))

@@ -1,0 +1,170 @@
+"""The store on SQLite and PostgreSQL: each method one transaction, by the contract of `worker.core.ports.Store`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from worker.core.model import Memory, State
+from worker.stores import claims, edits, notes, outbox, pauses, queues, retention, reviews
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from sqlalchemy.engine import Connection
+
+    from worker.core.model import Claim, Delivery, Left, Pause, Plan, Polled, Queue, ReviewKey, Standing, Story
+    from worker.stores.database import Database
+
+
+class SqlStore:
+    """Memory in an SQL database. Thread-safe. Opened by `worker.stores.opening.open_store`."""
+
+    def __init__(self, database: Database, maintain: Callable[[], None]) -> None:
+        self._database = database
+        self._maintain = maintain
+
+    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+        """See `Store.update`."""
+
+        def work(connection: Connection) -> Plan:
+            baselined = queues.lock(connection, queue)
+            known = reviews.recall(connection, queue.queue_id, keys)
+            plan = decide(Memory(baselined=baselined, reviews=known.reviews))
+            if not baselined:
+                queues.baseline(connection, queue, now)
+            altered = reviews.write(connection, queue.queue_id, plan.reviews, known)
+            for notice in plan.notices:
+                outbox.notify(connection, queue, notice, now)
+            edits.owe(connection, altered, now)
+            return plan
+
+        return self._database.write(work)
+
+    def polled(self, polls: Iterable[Polled]) -> None:
+        """See `Store.polled`."""
+        # In one order everywhere, so that two workers never wait for each other in a circle.
+        every = sorted(polls, key=lambda polled: polled.queue.queue_id)
+
+        def work(connection: Connection) -> None:
+            for polled in every:
+                queues.poll(connection, polled)
+
+        self._database.write(work)
+
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
+        """See `Store.learn`."""
+
+        def work(connection: Connection) -> None:
+            if queues.hold(connection, queue_id) is not None:
+                edits.owe(connection, reviews.learn(connection, queue_id, left), now)
+
+        self._database.write(work)
+
+    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+        """See `Store.claim`."""
+        return self._database.write(lambda connection: claims.claim(connection, now, lease, skip))
+
+    def settle(
+        self,
+        after: Delivery,
+        claimed: Delivery,
+        *,
+        shown: Sequence[ReviewKey] = (),
+        left_out: Collection[ReviewKey] = (),
+    ) -> bool:
+        """See `Store.settle`."""
+
+        def work(connection: Connection) -> bool:
+            number = outbox.settle(connection, after, claimed)
+            if number is None:
+                return False
+            outbox.mark(connection, number, shown=shown, left_out=left_out)
+            if after.state is State.SENT:
+                edits.supersede(connection, number, after)
+            return True
+
+        return self._database.write(work)
+
+    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+        """See `Store.claim_edit`."""
+        return self._database.write(lambda connection: edits.claim(connection, now, lease, skip))
+
+    def settle_edit(self, after: Delivery, claimed: Delivery) -> bool:
+        """See `Store.settle_edit`."""
+        return self._database.write(lambda connection: edits.settle(connection, after, claimed))
+
+    def owe(self, delivery: Delivery) -> bool:
+        """See `Store.owe`."""
+        return self._database.write(lambda connection: outbox.owe(connection, delivery))
+
+    def retry(self, key: UUID, now: datetime) -> bool:
+        """See `Store.retry`."""
+        return self._database.write(lambda connection: outbox.retry(connection, key, now))
+
+    def pauses(self) -> Sequence[Pause]:
+        """See `Store.pauses`."""
+        return self._database.read(pauses.every)
+
+    def pause(self, pause: Pause) -> None:
+        """See `Store.pause`."""
+        self._database.write(lambda connection: pauses.pause(connection, pause))
+
+    def resume(self, channel: str, now: datetime) -> None:
+        """See `Store.resume`."""
+        self._database.write(lambda connection: pauses.resume(connection, channel, now))
+
+    def next_due_at(self) -> datetime | None:
+        """See `Store.next_due_at`."""
+        return self._database.read(outbox.next_due_at)
+
+    def polls(self) -> Sequence[Polled]:
+        """See `Store.polls`."""
+        return self._database.read(queues.polls)
+
+    def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
+        """See `Store.standing`."""
+        return self._database.read(lambda connection: reviews.standing(connection, queue_id, stale_before))
+
+    def deliveries(self, state: State | None = None, limit: int = 100) -> Sequence[Delivery]:
+        """See `Store.deliveries`."""
+        return self._database.read(lambda connection: outbox.newest(connection, state, limit))
+
+    def stories(self, queue_run_id: UUID) -> Sequence[Story]:
+        """See `Store.stories`."""
+        return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))
+
+    def recall(self, name: str) -> str | None:
+        """See `Store.recall`."""
+        return self._database.read(lambda connection: notes.recall(connection, name))
+
+    def remember(self, name: str, value: str) -> None:
+        """See `Store.remember`."""
+        self._database.write(lambda connection: notes.remember(connection, name, value))
+
+    def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
+        """See `Store.prune`. Each step is a transaction of its own, so that nobody waits long."""
+        return self._in_steps(
+            lambda connection: retention.prune_deliveries(connection, settled_before)
+        ) + self._in_steps(lambda connection: retention.prune_reviews(connection, closed_before))
+
+    def _in_steps(self, step: Callable[[Connection], int]) -> int:
+        total = 0
+        while gone := self._database.write(step):
+            total += gone
+        return total
+
+    def ping(self) -> None:
+        """Make sure that the database answers; StoreError where it does not."""
+        self._database.read(lambda connection: connection.execute(sa.text("SELECT 1")).scalar_one())
+
+    def maintain(self) -> None:
+        """Give free space back to the disk and keep the write-ahead log short; PostgreSQL does so by itself."""
+        self._maintain()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.engine.dispose()

@@ -1,0 +1,99 @@
+"""SQLite as a store: how a connection is set up, and what its failures mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from worker.core.ports import StoreError
+from worker.stores.database import Database
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+APPLICATION_ID = 0x4C52764E
+"""Marks a database file as ours, in its header."""
+
+WAL_LIMIT = 64 * 2**20
+VACUUM_STEP = 2000
+"""Pages given back in one transaction."""
+
+REMEDIES = {
+    "SQLITE_BUSY": "is locked by another program; it is tried again",
+    "SQLITE_LOCKED": "is locked by another program; it is tried again",
+    "SQLITE_FULL": "cannot grow: the disk is full. Free some space; it is tried again, and nothing is lost",
+    "SQLITE_IOERR": "cannot be read or written: the disk fails or is full. It is tried again, and nothing is lost",
+    "SQLITE_READONLY": "may not be written: check the owner of the file and its directory, and how it is mounted",
+    "SQLITE_PERM": "may not be opened: check the owner of the file and its directory",
+    "SQLITE_CANTOPEN": "cannot be opened: check that the file and its directory exist and who owns them",
+    "SQLITE_CORRUPT": "is damaged: stop the service and restore a backup (docs/operations.md)",
+    "SQLITE_NOTADB": "is not a database any more: stop the service and restore a backup (docs/operations.md)",
+}
+
+
+def connect(path: Path, *, patience: timedelta, foreign_keys: bool = True) -> Database:
+    """Open an existing database file; a lock of another process is waited for as long as `patience`."""
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)), hide_parameters=True, connect_args={"check_same_thread": False}
+    )
+    wait = patience.total_seconds()
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        try:
+            configure(connection, wait, foreign_keys=foreign_keys)
+        except sqlite3.Error as error:
+            raise StoreError(explain(error, path)) from error
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return Database(engine, again=lambda _: False, explain=lambda error: explain(error, path), queued=2 * wait)
+
+
+def configure(connection: sqlite3.Connection, wait: float, *, foreign_keys: bool) -> None:
+    """Take the transactions over from the driver, and choose durability over speed; `wait` in seconds.
+
+    Temporary results stay in memory: on a read-only root there is no place for their files.
+    """
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(f"SQLite refuses its write-ahead log here (it answers {mode!r}): use a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+
+
+def explain(error: BaseException, path: Path) -> str:
+    """Say what a failure of SQLite means and the remedy."""
+    cause = getattr(error, "orig", error)
+    name: str = getattr(cause, "sqlite_errorname", None) or ""
+    known = (text for prefix, text in REMEDIES.items() if name.startswith(prefix))
+    return f"the database {path} {next(known, f'fails: {cause}')}"
+
+
+def maintain(database: Database) -> None:
+    """Give free pages back to the disk, and fold the write-ahead log into the file."""
+    raw: Any = database.engine.raw_connection()
+    try:
+        connection: sqlite3.Connection = raw.driver_connection
+        free = -1
+        while 0 != (left := connection.execute("PRAGMA freelist_count").fetchone()[0]) != free:
+            free = left
+            connection.execute(f"PRAGMA incremental_vacuum({VACUUM_STEP})").fetchall()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(database.explain(error)) from error
+    finally:
+        raw.close()
