@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from worker.core.model import Facts, QueueRun, Snapshot
 
-RESTARTED = timedelta(0)
-"""What has been told of a review whose wait began anew: that it is there, no more."""
+SAME_INSTANT = timedelta(seconds=1)
+"""Two listings may give one date with more or with fewer digits; nobody puts a run back within a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,14 @@ def digest(runs: Iterable[QueueRun]) -> int:
     return total
 
 
-def wait_began(run: QueueRun, first_seen_at: datetime, now: datetime) -> datetime:
-    """When the run's wait began. A date in the future is no beginning: it would never become stale."""
-    began = run.effective_added_at or run.added_at
-    return began if began is not None and began <= now else first_seen_at
+def wait_began(run: QueueRun, believed: datetime, now: datetime) -> datetime:
+    """When the run's wait began: its first date that is not in the future, else what we believed so far.
+
+    A date in the future is no beginning, for it would never become stale. Where our clock was set back every date may
+    look like one: what was believed stays, so that nothing is told again when the clock is right again.
+    """
+    dates = (run.effective_added_at, run.added_at)
+    return next((date for date in dates if date is not None and date <= now), believed)
 
 
 def is_newer(run: QueueRun, review: Review) -> bool:
@@ -58,7 +62,7 @@ def is_newer(run: QueueRun, review: Review) -> bool:
     """
     if run.added_at is None:
         return False
-    return run.added_at > (review.added_at or review.first_seen_at)
+    return run.added_at - (review.added_at or review.first_seen_at) >= SAME_INSTANT
 
 
 def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
@@ -88,12 +92,11 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     """The review that this listed run belongs to, as it is now."""
     if review is None or is_newer(run, review):
         return _begin(run, now, back=review is not None)
-    since = wait_began(run, review.first_seen_at, now)
-    restarted = review.told is not None and since > review.since
+    since = wait_began(run, review.since, now)
     return replace(
         review,
         since=since,
-        told=RESTARTED if restarted else review.told,
+        told=_told_since(since, review),
         reserved=run.reserved,
         done=run.done,
         facts=_better(run.facts, review.facts),
@@ -101,6 +104,13 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         closed_at=None,
         left=None,
     )
+
+
+def _told_since(since: datetime, review: Review) -> timedelta | None:
+    """What was told, as an age of a wait that began later: it stays told at the instant at which it was."""
+    if review.told is None or since <= review.since:
+        return review.told
+    return max(review.since + review.told - since, timedelta(0))
 
 
 def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:

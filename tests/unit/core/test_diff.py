@@ -1,0 +1,247 @@
+"""A listing against memory: each id is a sentence of the specification."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from tests.unit.core.given import DAY, HOUR, NOON, a_listing, a_review, a_run, at
+from worker.core.diff import diff, digest, is_newer, wait_began
+from worker.core.model import Facts, Left
+
+SECOND = timedelta(seconds=1)
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("added_at", "remembered_added_at", "newer"),
+    [
+        pytest.param(NOON, NOON, False, id="the same date is the same stay"),
+        pytest.param(at(1), NOON, True, id="a newer date is another stay"),
+        pytest.param(at(-1), NOON, False, id="an older date is the same stay, corrected"),
+        pytest.param(None, NOON, False, id="a lost date is the same stay"),
+        pytest.param(None, None, False, id="undated twice is the same stay"),
+        pytest.param(at(-1), None, False, id="a date from before the first sight of an undated run is its own"),
+        pytest.param(at(1), None, True, id="a date from after the first sight of an undated run is another stay"),
+        pytest.param(NOON + SECOND, NOON, True, id="a second later is another stay"),
+        pytest.param(NOON + 0.9 * SECOND, NOON, False, id="the same instant with more digits is the same stay"),
+    ],
+)
+def test_what_makes_a_stay_another(
+    added_at: datetime | None,
+    remembered_added_at: datetime | None,
+    newer: bool,  # noqa: FBT001
+) -> None:
+    assert is_newer(a_run(added_at=added_at), a_review(added_at=remembered_added_at)) is newer
+
+
+@pytest.mark.parametrize(
+    ("added_at", "effective_added_at", "began"),
+    [
+        pytest.param(at(1), at(2), at(2), id="the reviewer's own date comes first"),
+        pytest.param(at(2), at(1), at(1), id="even where it is the older one"),
+        pytest.param(at(1), None, at(1), id="then the date for everybody"),
+        pytest.param(None, None, NOON, id="then what we believed before"),
+        pytest.param(None, at(2), at(2), id="the reviewer's own date alone suffices"),
+        pytest.param(FAR, None, NOON, id="a date in the future is no date"),
+        pytest.param(at(1), FAR, at(1), id="a future date of the reviewer's own leaves the one for everybody"),
+        pytest.param(FAR, FAR, NOON, id="two dates in the future are none"),
+        pytest.param(at(3), None, at(3), id="a date of this instant is a date"),
+    ],
+)
+def test_when_a_wait_began(added_at: datetime | None, effective_added_at: datetime | None, began: datetime) -> None:
+    run = a_run(added_at=added_at, effective_added_at=effective_added_at)
+    assert wait_began(run, NOON, now=at(3)) == began
+
+
+def test_a_run_never_seen_before_begins_a_stay() -> None:
+    run = a_run(reserved=True, done=1, facts=Facts(name="answer"))
+    found = diff(a_listing(run), [], at(1))
+    (begun,) = found.open
+    assert begun == replace(
+        a_review(told=None, generation=0, reserved=True, done=1, facts=Facts(name="answer")), first_seen_at=at(1)
+    )
+    assert (found.changed, found.unsure) == (found.open, False)
+
+
+def test_an_undated_run_waits_since_it_was_seen_and_keeps_no_date() -> None:
+    (begun,) = diff(a_listing(a_run(added_at=None)), [], at(1)).open
+    assert (begun.added_at, begun.since) == (None, at(1))
+
+
+def test_a_run_dated_in_the_future_waits_since_it_was_seen_and_keeps_its_date() -> None:
+    (begun,) = diff(a_listing(a_run(added_at=FAR)), [], at(1)).open
+    assert (begun.added_at, begun.since) == (FAR, at(1))
+
+
+def test_an_unchanged_run_changes_nothing() -> None:
+    review = a_review()
+    found = diff(a_listing(a_run()), [review], at(1))
+    assert (found.open, found.changed, found.unsure) == ((review,), (), False)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        pytest.param({"reserved": True}, {"reserved": True}, id="reserved"),
+        pytest.param({"done": 1}, {"done": 1}, id="completed by one of its reviewers"),
+        pytest.param({"facts": Facts(name="new")}, {"facts": Facts(name="new")}, id="renamed"),
+        pytest.param({"added_at": at(-2)}, {"since": at(-2)}, id="dated back: the wait is longer, the key the same"),
+    ],
+)
+def test_what_is_listed_replaces_what_was_remembered(listed: dict[str, object], expected: dict[str, object]) -> None:
+    review = a_review(facts=Facts(name="old"))
+    run = replace(a_run(facts=Facts(name="old")), **listed)
+    assert diff(a_listing(run), [review], at(1)).changed == (replace(review, **expected),)
+
+
+def test_a_listing_that_has_lost_a_name_keeps_the_known_facts() -> None:
+    review = a_review(facts=Facts(name="answer", tags=("vip",)))
+    assert diff(a_listing(a_run(facts=Facts())), [review], at(1)).changed == ()
+
+
+def test_facts_without_a_name_are_taken_where_none_is_known() -> None:
+    facts = Facts(tags=("vip",))
+    (seen,) = diff(a_listing(a_run(facts=facts)), [a_review()], at(1)).changed
+    assert seen.facts == facts
+
+
+def test_a_run_put_back_begins_a_new_stay_and_ends_the_old_one() -> None:
+    old = a_review()
+    found = diff(a_listing(a_run(added_at=at(5)), one_page=False), [old], at(6))
+    (begun,) = found.open
+    assert (begun.key, begun.back, begun.told) == ((old.queue_run_id, at(5)), True, None)
+    assert found.changed == (begun, replace(old, closed_at=at(6)))
+    assert not found.unsure
+
+
+def test_a_run_put_back_after_its_review_leaves_the_tombstone_alone() -> None:
+    tombstone = a_review(closed_at=at(2), left=Left.REVIEWED)
+    found = diff(a_listing(a_run(added_at=at(5))), [tombstone], at(6))
+    assert [(review.added_at, review.back) for review in found.changed] == [(at(5), True)]
+
+
+def test_the_newest_of_several_stays_is_the_one_that_a_listing_means() -> None:
+    first = a_review(added_at=None, since=at(-9), first_seen_at=at(-9), closed_at=at(-8))
+    second = a_review(added_at=at(-5), closed_at=at(-4))
+    third = a_review(added_at=at(-1))
+    found = diff(a_listing(a_run(added_at=at(-1))), [third, first, second], at(0))
+    assert (found.open, found.changed) == ((third,), ())
+
+
+def test_the_same_stay_that_comes_back_is_reopened_with_its_history() -> None:
+    tombstone = a_review(told=4 * HOUR, generation=3, closed_at=at(5), left=Left.REMOVED)
+    (reopened,) = diff(a_listing(a_run()), [tombstone], at(6)).changed
+    assert reopened == a_review(told=4 * HOUR, generation=3)
+
+
+class TestAbsence:
+    """Half a listing is no listing, and one absence from a moving one is no proof."""
+
+    def test_from_a_listing_of_one_page_is_proof(self) -> None:
+        found = diff(a_listing(), [a_review()], at(1))
+        assert (found.changed, found.open, found.unsure) == ((a_review(closed_at=at(1)),), (), False)
+
+    @pytest.mark.parametrize(
+        "listing",
+        [
+            pytest.param(a_listing(one_page=False), id="several pages"),
+            pytest.param(a_listing(unusable=1), id="a row that could not be read"),
+        ],
+    )
+    def test_is_proof_only_the_second_time(self, listing) -> None:  # noqa: ANN001
+        once = diff(listing, [a_review()], at(1))
+        assert (once.open, once.unsure) == ((a_review(absent_at=at(1)),), True)
+        twice = diff(listing, once.open, at(2))
+        assert (twice.changed, twice.unsure) == ((a_review(closed_at=at(2)),), False)
+
+    def test_that_ends_is_forgotten(self) -> None:
+        found = diff(a_listing(a_run(), one_page=False), [a_review(absent_at=at(1))], at(2))
+        assert (found.changed, found.unsure) == ((a_review(),), False)
+
+    def test_of_what_has_left_already_is_nothing_new(self) -> None:
+        assert diff(a_listing(), [a_review(closed_at=at(1))], at(2)).changed == ()
+
+
+class TestADateThatMoves:
+    """What has been told stays told at the instant at which it was, whatever becomes of the wait's beginning."""
+
+    def test_forward_for_the_reviewer_alone_restarts_the_wait_and_announces_nothing(self) -> None:
+        review = a_review(told=5 * HOUR)
+        (moved,) = diff(a_listing(a_run(effective_added_at=at(8))), [review], at(9)).changed
+        assert moved == replace(review, since=at(8), told=timedelta(0))
+
+    def test_forward_to_before_we_spoke_of_it_keeps_what_we_said(self) -> None:
+        review = a_review(told=5 * HOUR)
+        (moved,) = diff(a_listing(a_run(effective_added_at=at(3))), [review], at(9)).changed
+        assert moved == replace(review, since=at(3), told=2 * HOUR)
+
+    def test_forward_before_anything_was_told_leaves_nothing_told(self) -> None:
+        review = a_review(told=None)
+        (moved,) = diff(a_listing(a_run(effective_added_at=at(3))), [review], at(9)).changed
+        assert moved.told is None
+
+    def test_back_makes_the_run_older_than_what_we_said(self) -> None:
+        review = a_review(told=HOUR)
+        (moved,) = diff(a_listing(a_run(added_at=at(-24))), [review], at(2)).changed
+        assert moved == replace(review, since=at(-24))
+
+    def test_away_keeps_the_wait_that_we_knew(self) -> None:
+        review = a_review(told=5 * HOUR, first_seen_at=at(2))
+        assert diff(a_listing(a_run(added_at=None)), [review], at(9)).changed == ()
+
+    def test_because_our_clock_was_set_back_changes_nothing(self) -> None:
+        review = a_review(told=5 * HOUR, first_seen_at=at(2))
+        assert diff(a_listing(a_run()), [review], at(-8)).changed == ()
+
+    def test_into_the_future_for_the_reviewer_alone_changes_nothing(self) -> None:
+        review = a_review(told=5 * HOUR, first_seen_at=at(2))
+        assert diff(a_listing(a_run(effective_added_at=FAR)), [review], at(9)).changed == ()
+
+    def test_known_only_after_the_first_sight_is_taken(self) -> None:
+        undated = a_review(added_at=None, since=at(2), first_seen_at=at(2))
+        (dated,) = diff(a_listing(a_run(added_at=at(-1))), [undated], at(3)).changed
+        assert dated == replace(undated, since=at(-1))
+
+
+class TestDigest:
+    """Equal exactly where a diff would change nothing."""
+
+    def test_does_not_depend_on_the_order(self) -> None:
+        runs = [a_run(number) for number in range(5)]
+        assert digest(runs) == digest(runs[::-1])
+
+    def test_does_not_look_at_facts(self) -> None:
+        assert digest([a_run()]) == digest([a_run(facts=Facts(name="other"))])
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param(a_run(2), id="another run"),
+            pytest.param(a_run(added_at=at(1)), id="another date"),
+            pytest.param(a_run(added_at=None), id="no date"),
+            pytest.param(a_run(effective_added_at=at(1)), id="another date of the reviewer's own"),
+            pytest.param(a_run(reserved=True), id="reserved"),
+            pytest.param(a_run(done=1), id="completed by one"),
+        ],
+    )
+    def test_differs_for(self, other) -> None:  # noqa: ANN001
+        assert digest([a_run()]) != digest([other])
+
+    def test_differs_for_a_run_more(self) -> None:
+        assert digest([a_run()]) != digest([a_run(), a_run(2)])
+
+    def test_of_nothing_is_that_of_nothing(self) -> None:
+        assert digest([]) == digest([])
+
+    def test_of_two_runs_with_their_dates_exchanged_differs(self) -> None:
+        one, other = a_run(1, at(1)), a_run(2, at(2))
+        assert digest([one, other]) != digest([a_run(1, at(2)), a_run(2, at(1))])
+
+
+def test_runs_are_found_again_by_their_place_in_the_queue_not_by_their_trace() -> None:
+    review = replace(a_review(), run_id=UUID(int=5))
+    assert diff(a_listing(a_run()), [review], at(1) + DAY).changed == ()
