@@ -14,7 +14,7 @@ from worker.notifiers import text as write
 from worker.notifiers.words import BASELINE_NOTE, DETAILS, Detail, Pen, entry, headline, more, queue_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from worker.core.model import Receipt
 
@@ -47,7 +47,7 @@ TEXT = Pen(
     words=write.bare,
     code=write.bare,
     link=lambda _url, label: write.bare(label, len(label)),
-    ago=lambda since, as_of: f"{write.age(as_of - since)} ago",
+    ago=write.told,
     strike=lambda name: name,
 )
 
@@ -83,7 +83,7 @@ def size(blocks: list[Block]) -> int:
 
 def _blocks(message: Message, team_url: str) -> list[Block]:
     if message.kind is Kind.OPS:
-        return [_section(write.words(message.text, 2_000) or "(nothing to tell)")]
+        return [_section(_told(message.text, write.words, SECTION_LIMIT))]
     if message.successor is not None:
         return [_context([_pointer(message, team_url)])]
     candidates = (_digest(message, detail) for detail in DETAILS)
@@ -171,11 +171,17 @@ def _context(elements: list[str]) -> Block:
 def _text(message: Message, team_url: str) -> str:
     """The whole story without blocks: what notifications and screen readers get."""
     if message.kind is Kind.OPS:
-        return write.bare(message.text, 500) or "(nothing to tell)"
+        return _told(message.text, write.bare, TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url)
     told = ["\n".join(_rows(message, detail)) for detail in DETAILS]
     return next((text for text in told if len(text) <= TEXT_LIMIT), told[-1])
+
+
+def _told(raw: str, written: Callable[[str, int], str], limit: int) -> str:
+    """As much of a text as stays within `limit` when it is escaped; five characters stand for an ampersand."""
+    cuts = (written(raw, cut) for cut in (limit, limit // 2, limit // 7))
+    return next(text for text in cuts if len(text) <= limit) or "(nothing to tell)"
 
 
 def _rows(message: Message, detail: Detail) -> Iterator[str]:

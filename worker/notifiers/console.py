@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.core.model import Receipt
 from worker.notifiers import blocks
-from worker.notifiers.text import age, flat, target
+from worker.notifiers.text import flat, target, told
 from worker.notifiers.words import DETAILS, Pen, entry, headline, more
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PEN = Pen(
     words=lambda raw, limit: escape(flat(raw, limit)),
     code=lambda raw, limit: f"[cyan]{escape(text)}[/cyan]" if (text := flat(raw, limit)) else "",
     link=lambda url, label: f"[link={url}]{escape(label)}[/link]" if _is_plain(url) else escape(label),
-    ago=lambda since, as_of: f"{age(as_of - since)} ago",
+    ago=told,
     strike=lambda name: f"[strike]{name}[/strike]",
 )
 """Writes rich's markup; whatever comes from outside is escaped."""

@@ -13,6 +13,10 @@ from urllib.parse import quote, urlsplit
 URL_LIMIT = 500
 """Characters of a link's target; a longer one is not linked."""
 
+PILE_LIMIT = 3
+"""Accents on one letter; no script needs more."""
+
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that look like nothing
 _KEPT_FORMATS = "\u200c\u200d"  # joiners: emoji and several scripts are spelled with them
 _ALIKE = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ"})  # noqa: RUF001 - look-alikes that format nothing
 _TITLE = str.maketrans({"<": "‹", ">": "›"})  # noqa: RUF001 - nothing to parse, whoever might
@@ -24,7 +28,7 @@ _SAFE_IN_URL = "/?#[]@!$&'()+,;=:%-._"
 def flat(raw: str, limit: int) -> str:
     """`raw` as one visible line of at most `limit` characters: no control, bidi or hidden ones, single spaces."""
     kept = "".join(_visible(char) for char in raw[: limit * 8])
-    text = " ".join(kept.split())
+    text = " ".join(_unpiled(kept).split())
     if not text.strip(_KEPT_FORMATS + " "):
         return ""
     return text if len(text) <= limit and len(raw) <= limit * 8 else text[: limit - 1].rstrip() + "…"
@@ -84,9 +88,14 @@ def age(wait: timedelta) -> str:
     return f"{seconds} s"
 
 
+def told(since: datetime, as_of: datetime) -> str:
+    """How long before `as_of`, in words."""
+    return f"{age(as_of - since)} ago" if as_of - since >= timedelta(seconds=1) else "just now"
+
+
 def ago(since: datetime, as_of: datetime) -> str:
     """How long before `as_of`, as a date that Slack keeps current where it can show one."""
-    plain = f"{age(as_of - since)} ago"
+    plain = told(since, as_of)
     if not (_FIRST_DATE <= since <= as_of and since < _LAST_DATE):
         return plain
     return f"<!date^{int(since.timestamp())}^{{ago}}|{plain}>"
@@ -96,7 +105,16 @@ def _visible(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cf":
         return char if char in _KEPT_FORMATS else ""
-    return " " if category in {"Cc", "Cs", "Cn", "Zl", "Zp", "Zs"} else char
+    return " " if category in {"Cc", "Cs", "Cn", "Zl", "Zp", "Zs"} or char in _FILLERS else char
+
+
+def _unpiled(text: str) -> str:
+    """At most three accents on a letter: piled up, they paint over the lines above."""
+    pile, kept = 0, []
+    for char in text:
+        pile = pile + 1 if unicodedata.combining(char) else 0
+        kept.append(char if pile <= PILE_LIMIT else "")
+    return "".join(kept)
 
 
 def _unformatted(text: str) -> str:
@@ -108,4 +126,4 @@ def _unformatted(text: str) -> str:
 
 def _unlinked(text: str) -> str:
     """Break what looks like an address or a mention with a character that neither shows nor is read aloud."""
-    return re.sub(r"(?<=:)(?=//)|(?<=[@#])|(?<=\.)(?=[^\W\d_]{2})", _WORD_JOINER, text)
+    return re.sub(r"(?<=:)(?=//)|(?<=[@#])(?=[^\W\d])|(?<=\.)(?=[^\W\d_]{2})", _WORD_JOINER, text)
