@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -144,6 +144,7 @@ class Service:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
         clock = self._parts.clock
+        try_again(self._parts)
         self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
         self._ticker.every(TICK, self._guarded("roster", self._follow_roster), name="roster", pool="house")
         self._ticker.every(TICK, self._guarded("deliver", self._deliver), name="deliver", pool="posts")
@@ -229,6 +230,13 @@ class Service:
         return guarded
 
 
+def try_again(parts: Parts) -> None:
+    """End the waiting of every pause, not the pause: whoever starts us may have mended the reason."""
+    now = parts.clock.now()
+    for pause in parts.store.pauses():
+        parts.store.pause(replace(pause, until=now))
+
+
 def remember_roster(parts: Parts) -> None:
     """Write down which queues are polled, for `status` in another process."""
     parts.store.remember(ROSTER, " ".join(sorted(str(queue_id) for queue_id in parts.roster.queues)))
@@ -236,6 +244,7 @@ def remember_roster(parts: Parts) -> None:
 
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
     """The `poll` command: poll every queue once, deliver what is due; whether all of it worked."""
+    try_again(parts)
     parts.roster.refresh()
     remember_roster(parts)
     well = not parts.roster.is_failing and not parts.roster.unknown
