@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dotenv.parser import parse_stream
 
 from worker.settings.model import EVERY, PER_QUEUE
-from worker.settings.names import PREFIX, did_you_mean
+from worker.settings.names import FILE_SUFFIX, PREFIX, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +89,12 @@ def unknown_names(texts: Mapping[str, str], *, origin: str = "") -> Iterator[str
     """A line on each name that looks like a setting of ours but is none."""
     for env in sorted(texts):
         if env.startswith(PREFIX) and env not in _KNOWN:
-            yield f"{origin}{env} is not a setting and has no effect{did_you_mean(env, _KNOWN)}"
+            yield f"{origin}{env} is not a setting and has no effect{_instead(env)}"
+
+
+def _instead(env: str) -> str:
+    plain = env.removesuffix(FILE_SUFFIX)
+    return f" (only secrets come from files: set {plain})" if plain in _KNOWN else did_you_mean(env, _KNOWN)
 
 
 def shadowed_files(texts: Mapping[str, str]) -> Iterator[str]:

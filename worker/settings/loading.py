@@ -110,7 +110,9 @@ def _validate(layers: Layers) -> tuple[Settings | None, list[str]]:
     try:
         return Settings([layer.values() for layer in layers]), []
     except ValidationError as error:
-        return None, [_line(detail, layers) for detail in error.errors(include_url=False)]
+        # the other type there is only says that a default was not derived from a value that is wrong
+        details = (detail for detail in error.errors(include_url=False) if detail["type"] == "value_error")
+        return None, [_line(detail, layers) for detail in details]
 
 
 def _line(detail: ErrorDetails, layers: Layers) -> str:

@@ -55,16 +55,16 @@ class Name:
         return self.env.lower()
 
 
-def similar(name: str, known: Iterable[str]) -> str | None:
+def similar(name: str, known: Iterable[str], *, cutoff: float = 0.75) -> str | None:
     """The known name that was probably meant."""
     by_core = {_core(candidate): candidate for candidate in known}
-    found = difflib.get_close_matches(_core(name), by_core, n=1, cutoff=0.75)
+    found = difflib.get_close_matches(_core(name), by_core, n=1, cutoff=cutoff)
     return by_core[found[0]] if found else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question to end a line about an unknown name with; empty where nothing is close."""
-    meant = similar(name, known)
+    meant = similar(name, known, cutoff=0.6)
     return f" (did you mean {meant}?)" if meant else ""
 
 
