@@ -347,6 +347,15 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """The deliveries of one state that need something still: how many, and when the oldest of them was owed."""
+
+    state: State
+    count: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """One notice in the story of one run. `left_out` tells that the run was reviewed before the post."""
 

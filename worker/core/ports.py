@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import (
+        Backlog,
         Claim,
         Delivery,
         Left,
@@ -225,6 +226,10 @@ class Store(Protocol):
 
     def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
         """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`."""
+        ...
+
+    def backlog(self) -> Sequence[Backlog]:
+        """How many deliveries are live (pending, sending, unknown, held) or dead, for each such state that occurs."""
         ...
 
     def deliveries(self, state: State | None = None, limit: int = 100) -> Sequence[Delivery]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import NEVER, Delivery, Notice, Queue, Receipt, Review, ReviewKey, State, Story, Told
+from worker.core.model import NEVER, Backlog, Delivery, Notice, Queue, Receipt, Review, ReviewKey, State, Story, Told
 from worker.stores import queues
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql import Select
 
 SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
+UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
 _QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
 _SETTLED_BY_LOOP = (
@@ -159,6 +160,16 @@ EDIT_OWED = (
     deliveries.c.edit_until.is_not(None),
     deliveries.c.state == State.SENT,
 )
+
+
+def backlog(connection: Connection) -> Sequence[Backlog]:
+    """How many deliveries need something still, by state."""
+    query = (
+        sa.select(deliveries.c.state, sa.func.count(), sa.func.min(deliveries.c.created_at))
+        .where(deliveries.c.state.in_(UNFINISHED))
+        .group_by(deliveries.c.state)
+    )
+    return [Backlog(*row) for row in connection.execute(query)]
 
 
 def newest(connection: Connection, state: State | None, limit: int) -> Sequence[Delivery]:

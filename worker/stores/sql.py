@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import Claim, Delivery, Left, Pause, Plan, Polled, Queue, ReviewKey, Standing, Story
+    from worker.core.model import (
+        Backlog,
+        Claim,
+        Delivery,
+        Left,
+        Pause,
+        Plan,
+        Polled,
+        Queue,
+        ReviewKey,
+        Standing,
+        Story,
+    )
     from worker.stores.database import Database
 
 
@@ -128,6 +140,10 @@ class SqlStore:
     def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
         """See `Store.standing`."""
         return self._database.read(lambda connection: reviews.standing(connection, queue_id, stale_before))
+
+    def backlog(self) -> Sequence[Backlog]:
+        """See `Store.backlog`."""
+        return self._database.read(outbox.backlog)
 
     def deliveries(self, state: State | None = None, limit: int = 100) -> Sequence[Delivery]:
         """See `Store.deliveries`."""
