@@ -34,18 +34,28 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     return Plan(tuple(changed.values()), tuple(notices), _next_due_at(found, after, policy, now))
 
 
-def still_owed(reviews: Iterable[Review], as_of: datetime) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
-    """Split a delivery's reviews into those that waited `as_of` and those that nobody had to be told of any more."""
-    reviews = tuple(reviews)
-    gone = tuple(r for r in reviews if r.closed_at is not None and r.closed_at <= as_of)
-    left = {review.key for review in gone}
-    return tuple(r for r in reviews if r.key not in left), gone
+def still_owed(
+    reviews: Iterable[Review], as_of: datetime | None = None
+) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
+    """Split a delivery's reviews into those that wait and those that nobody has to be told of any more.
+
+    `as_of` asks for then instead of now: what an attempt that began then told of.
+    """
+    owed: list[Review] = []
+    gone: list[Review] = []
+    for review in reviews:
+        (gone if _had_left(review, as_of) else owed).append(review)
+    return tuple(owed), tuple(gone)
 
 
 def notice_key(queue_id: UUID, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
     """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
     spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
     return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, channel, *spoken)))
+
+
+def _had_left(review: Review, as_of: datetime | None) -> bool:
+    return review.closed_at is not None and (as_of is None or review.closed_at <= as_of)
 
 
 def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step, list[Review]]:
@@ -60,8 +70,10 @@ def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> 
     for review in waiting:
         step = policy.due(review, now)
         (rest if step is None else due[step]).append(review)
-    for step, reviews in due.items():
-        reviews.extend(r for r in rest if _joins(step, r, policy, now))
+    for review in rest:
+        step = next((step for step in due if _joins(step, review, policy, now)), None)
+        if step is not None:
+            due[step].append(review)
     return due
 
 

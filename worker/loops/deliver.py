@@ -106,7 +106,7 @@ class Deliver:
 
     def _post(self, claim: Claim, now: datetime, pauses: dict[str, Pause]) -> None:
         delivery = claim.delivery
-        owed, gone = still_owed(claim.reviews, now)
+        owed, gone = still_owed(claim.reviews)
         if not owed and delivery.kind is not Kind.OPS:
             self._settle(step.withdrawn(delivery, now), claim)
             return
@@ -127,7 +127,7 @@ class Deliver:
         """Find out whether the last attempt was posted, before anything is sent again."""
         delivery = claim.delivery
         tried_at = delivery.attempted_at or delivery.created_at
-        owed, gone = still_owed(claim.reviews, tried_at)
+        owed, gone = still_owed(claim.reviews, as_of=tried_at)
         care = self._care(delivery.queue)
         message = compose_post(claim, owed, care.show, tried_at)
         try:

@@ -1,0 +1,306 @@
+"""One poll's decision, and the last look before a send."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from tests.unit.core.given import (
+    CHANNEL,
+    DAY,
+    HOUR,
+    LEADS,
+    NOON,
+    QUEUE,
+    a_listing,
+    a_policy,
+    a_review,
+    a_run,
+    at,
+    replan,
+    run_id,
+)
+from worker.core.model import Kind, Memory, Notice, RemindIn
+from worker.core.plan import notice_key, plan, still_owed
+from worker.core.policy import EscalationPolicy, Step
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.model import Plan, QueueRun, Review, ReviewKey
+
+UNSEEN = Memory(baselined=False, reviews=())
+
+
+def recalled(*reviews: Review) -> Memory:
+    return Memory(baselined=True, reviews=reviews)
+
+
+def told(decided: Plan) -> dict[Kind, tuple[ReviewKey, ...]]:
+    return {notice.kind: notice.reviews for notice in decided.notices}
+
+
+def keys(*numbers: int) -> tuple[ReviewKey, ...]:
+    return tuple(a_review(number).key for number in numbers)
+
+
+class TestTheFirstCompletePoll:
+    """One baseline, and everything in it counts as told at its age."""
+
+    def test_tells_of_everything_that_waits_in_one_baseline(self) -> None:
+        decided = plan(a_listing(a_run(1, at(-90)), a_run(2, NOON)), UNSEEN, a_policy(escalate_after=DAY), at(1))
+        assert [(notice.kind, notice.channel) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
+        assert [review.told for review in decided.reviews] == [91 * HOUR, HOUR]
+        assert [review.generation for review in decided.reviews] == [1, 1]
+
+    def test_of_an_empty_queue_tells_nothing(self) -> None:
+        decided = plan(a_listing(), UNSEEN, a_policy(), NOON)
+        assert (decided.reviews, decided.notices, decided.next_due_at) == ((), (), None)
+
+    def test_after_an_empty_one_is_no_first_one(self) -> None:
+        decided = plan(a_listing(a_run()), recalled(), a_policy(), NOON)
+        assert told(decided) == {Kind.ANNOUNCEMENT: keys(1)}
+
+    def test_tells_of_reserved_runs_too(self) -> None:
+        decided = plan(a_listing(a_run(reserved=True)), UNSEEN, a_policy(), NOON)
+        assert told(decided) == {Kind.BASELINE: keys(1)}
+
+
+@pytest.mark.parametrize(
+    ("runs", "reviews", "now", "expected"),
+    [
+        pytest.param([a_run()], [], NOON, {Kind.ANNOUNCEMENT: keys(1)}, id="a new run is announced"),
+        pytest.param([a_run(1), a_run(2)], [], NOON, {Kind.ANNOUNCEMENT: keys(1, 2)}, id="new runs share one notice"),
+        pytest.param([a_run()], [a_review()], at(1), {}, id="a known run is not told of again"),
+        pytest.param([a_run()], [a_review()], at(4), {Kind.REMINDER: keys(1)}, id="a stale run is reminded of"),
+        pytest.param(
+            [a_run(1, at(-4)), a_run(2, NOON)],
+            [a_review(1, at(-4))],
+            NOON,
+            {Kind.REMINDER: (a_review(1, at(-4)).key,), Kind.ANNOUNCEMENT: keys(2)},
+            id="each kind has its own notice",
+        ),
+        pytest.param([], [a_review()], at(9), {}, id="a run that is gone is not reminded of"),
+        pytest.param(
+            [a_run(added_at=at(5))],
+            [a_review()],
+            at(5),
+            {Kind.ANNOUNCEMENT: (a_review(added_at=at(5)).key,)},
+            id="a run put back is announced, its old stay no more",
+        ),
+        pytest.param(
+            [a_run(effective_added_at=at(5))],
+            [a_review(told=4 * HOUR, closed_at=at(4.5))],
+            at(5),
+            {},
+            id="a run that the reviewer alone put back is announced to nobody",
+        ),
+        pytest.param(
+            [a_run(effective_added_at=at(5))],
+            [a_review(told=4 * HOUR, closed_at=at(4.5))],
+            at(9),
+            {Kind.REMINDER: keys(1)},
+            id="but reminded of when it is stale anew",
+        ),
+        pytest.param(
+            [a_run()], [a_review(closed_at=at(1))], at(2), {}, id="a run that comes back as it was is not told of again"
+        ),
+        pytest.param(
+            [a_run()],
+            [a_review(closed_at=at(1))],
+            at(5),
+            {Kind.REMINDER: keys(1)},
+            id="unless it is stale by now",
+        ),
+        pytest.param([a_run(reserved=True)], [a_review()], at(9), {}, id="a reserved run is spared"),
+        pytest.param([a_run()], [a_review(reserved=True)], at(9), {Kind.REMINDER: keys(1)}, id="a released one is not"),
+    ],
+)
+def test_whom_a_poll_tells_what(
+    runs: list[QueueRun], reviews: list[Review], now: datetime, expected: dict[Kind, tuple[ReviewKey, ...]]
+) -> None:
+    assert told(plan(a_listing(*runs), recalled(*reviews), a_policy(), now)) == expected
+
+
+def test_a_run_absent_once_is_not_reminded_of() -> None:
+    decided = plan(a_listing(one_page=False), recalled(a_review()), a_policy(), at(9))
+    assert decided.notices == ()
+
+
+def test_what_is_told_is_remembered_with_its_age_and_a_new_generation() -> None:
+    decided = plan(a_listing(a_run()), recalled(a_review(generation=3)), a_policy(), at(5))
+    assert decided.reviews == (a_review(told=5 * HOUR, generation=4),)
+
+
+def test_what_changes_without_being_told_is_remembered_too() -> None:
+    decided = plan(a_listing(a_run(1), a_run(2)), recalled(a_review(1), a_review(3)), a_policy(), at(1))
+    after = {review.queue_run_id: review for review in decided.reviews}
+    assert set(after) == {run_id(2), run_id(3)}
+    assert after[run_id(3)].closed_at == at(1)
+    assert after[run_id(2)].told == HOUR
+
+
+class TestARepeatThatIsNear:
+    """It joins a reminder that goes out anyway: fewer messages, none late."""
+
+    def decide(self, *reviews: Review, now: datetime, **more: Any) -> Plan:
+        runs = (a_run(number, review.added_at) for number, review in enumerate(reviews, 1))
+        return plan(a_listing(*runs), recalled(*reviews), a_policy(**more), now)
+
+    def test_joins(self) -> None:
+        due, near = a_review(1, told=4 * HOUR), a_review(2, told=9 * HOUR)
+        decided = self.decide(due, near, now=at(28))
+        assert told(decided) == {Kind.REMINDER: keys(1, 2)}
+        assert [review.told for review in decided.reviews] == [28 * HOUR, 28 * HOUR]
+
+    def test_joins_not_where_it_is_far(self) -> None:
+        due, far = a_review(1, told=4 * HOUR), a_review(2, told=11 * HOUR)
+        assert told(self.decide(due, far, now=at(28))) == {Kind.REMINDER: keys(1)}
+
+    def test_goes_not_out_alone(self) -> None:
+        assert told(self.decide(a_review(told=4 * HOUR), now=at(27))) == {}
+
+    def test_joins_not_an_announcement(self) -> None:
+        near = a_review(1, told=4 * HOUR)
+        decided = plan(a_listing(a_run(1), a_run(2, at(27))), recalled(near), a_policy(), at(27))
+        assert set(told(decided)) == {Kind.ANNOUNCEMENT}
+
+    def test_joins_not_where_it_is_spared(self) -> None:
+        due, near = a_review(1, told=4 * HOUR), a_review(2, told=9 * HOUR)
+        decided = plan(a_listing(a_run(1), a_run(2, reserved=True)), recalled(due, near), a_policy(), at(28))
+        assert told(decided) == {Kind.REMINDER: keys(1)}
+
+    def test_joins_one_notice_only(self) -> None:
+        steps = (
+            Step(Kind.ANNOUNCEMENT, timedelta(0), CHANNEL),
+            Step(Kind.REMINDER, HOUR, CHANNEL, every=DAY),
+            Step(Kind.ESCALATION, 2 * HOUR, LEADS, every=DAY),
+        )
+        runs = [a_run(1, NOON), a_run(2, at(18.5)), a_run(3, NOON)]
+        reviews = [a_review(1, told=timedelta(0)), a_review(2, at(18.5)), a_review(3, told=2 * HOUR)]
+        decided = plan(a_listing(*runs), recalled(*reviews), EscalationPolicy(steps), at(20))
+        assert [len(told(decided)[kind]) for kind in (Kind.REMINDER, Kind.ESCALATION)] == [1, 2]
+
+
+class TestANotice:
+    """One a queue, kind and poll."""
+
+    def test_lists_the_oldest_first(self) -> None:
+        runs = [a_run(1, at(-1)), a_run(3, at(-2)), a_run(2, at(-2))]
+        (notice,) = plan(a_listing(*runs), recalled(), a_policy(), NOON).notices
+        assert [key.queue_run_id for key in notice.reviews] == [run_id(2), run_id(3), run_id(1)]
+
+    def test_carries_what_its_step_says(self) -> None:
+        policy = a_policy(
+            remind_in=RemindIn.THREAD, escalate_after=DAY, escalate_to=LEADS, escalate_mention=("U1", "S2")
+        )
+        reviews = [a_review(1), a_review(2, at(-25), told=4 * HOUR)]
+        decided = plan(a_listing(a_run(1), a_run(2, at(-25))), recalled(*reviews), policy, at(4))
+        reminder, escalation = sorted(decided.notices, key=lambda notice: notice.kind, reverse=True)
+        assert (reminder.channel, reminder.mention, reminder.remind_in) == (CHANNEL, (), RemindIn.THREAD)
+        assert (escalation.channel, escalation.mention, escalation.remind_in) == (LEADS, ("U1", "S2"), RemindIn.CHANNEL)
+
+    def test_is_named_by_what_it_says_after_it_was_said(self) -> None:
+        (notice,) = plan(a_listing(a_run()), recalled(a_review()), a_policy(), at(4)).notices
+        spoken = a_review(generation=2)
+        assert notice == Notice(
+            key=notice_key(QUEUE.queue_id, Kind.REMINDER, CHANNEL, [spoken]),
+            kind=Kind.REMINDER,
+            channel=CHANNEL,
+            reviews=(spoken.key,),
+        )
+
+
+class TestTheNextDueTime:
+    """When an unchanged listing would change something."""
+
+    def test_is_that_of_the_earliest_step(self) -> None:
+        decided = plan(a_listing(a_run(1), a_run(2, at(-1))), recalled(), a_policy(), NOON)
+        assert decided.next_due_at == at(3)
+
+    def test_counts_with_what_was_told_just_now(self) -> None:
+        decided = plan(a_listing(a_run()), recalled(a_review()), a_policy(), at(4))
+        assert decided.next_due_at == at(28)
+
+    def test_is_at_once_where_an_absence_has_to_be_settled(self) -> None:
+        decided = plan(a_listing(one_page=False), recalled(a_review()), a_policy(), at(1))
+        assert decided.next_due_at == at(1)
+
+    def test_is_never_where_no_step_comes(self) -> None:
+        decided = plan(a_listing(a_run(1, reserved=True), a_run(2)), recalled(), a_policy(stale_after=None), NOON)
+        assert decided.next_due_at is None
+
+
+class TestStillOwed:
+    """Just before a send, and of a send whose answer was lost."""
+
+    def test_are_those_that_wait(self) -> None:
+        waiting, left = a_review(1), a_review(2, closed_at=at(1))
+        assert still_owed([left, waiting]) == ((waiting,), (left,))
+
+    def test_keeps_the_order(self) -> None:
+        reviews = tuple(a_review(number) for number in (3, 1, 2))
+        assert still_owed(iter(reviews)) == (reviews, ())
+
+    def test_are_not_those_that_have_left_by_a_clock_that_was_set_back_since(self) -> None:
+        left = a_review(closed_at=at(99))
+        assert still_owed([left]) == ((), (left,))
+
+    @pytest.mark.parametrize(
+        ("closed_at", "owed"),
+        [
+            pytest.param(None, True, id="one that waits"),
+            pytest.param(at(2), True, id="one that left after the attempt began"),
+            pytest.param(at(1), False, id="one that had just left"),
+            pytest.param(at(0), False, id="one that had left before"),
+        ],
+    )
+    def test_then(self, closed_at: datetime | None, owed: bool) -> None:  # noqa: FBT001
+        review = a_review(closed_at=closed_at)
+        assert still_owed([review], as_of=at(1)) == (((review,), ()) if owed else ((), (review,)))
+
+
+class TestTheKeyOfANotice:
+    """The same decision has the same key, whoever takes it and however often."""
+
+    def named(self, *reviews: Review, queue: int = 1, kind: Kind = Kind.REMINDER, channel: str = CHANNEL) -> UUID:
+        return notice_key(UUID(int=queue), kind, channel, reviews)
+
+    def test_never_changes_between_versions(self) -> None:
+        assert str(self.named(a_review())) == "fd65513e-acc7-53c6-8ba9-256728e2b0d5"
+
+    def test_of_an_undated_stay_never_changes_either(self) -> None:
+        assert str(self.named(a_review(added_at=None))) == "251a4663-06c9-51a2-ad38-065d61333de2"
+
+    def test_does_not_depend_on_the_order(self) -> None:
+        assert self.named(a_review(1), a_review(2)) == self.named(a_review(2), a_review(1))
+
+    def test_differs_with_whatever_it_says(self) -> None:
+        names = [
+            self.named(a_review()),
+            self.named(a_review(2)),
+            self.named(a_review(1), a_review(2)),
+            self.named(a_review(added_at=at(1))),
+            self.named(a_review(added_at=None)),
+            self.named(a_review(generation=2)),
+            self.named(a_review(), queue=2),
+            self.named(a_review(), kind=Kind.ESCALATION),
+            self.named(a_review(), channel=LEADS),
+        ]
+        assert len(set(names)) == len(names)
+
+    def test_does_not_depend_on_what_may_change_while_it_waits(self) -> None:
+        review = a_review()
+        assert self.named(review) == self.named(replace(review, reserved=True, since=at(-5), told=HOUR, done=1))
+
+
+def test_a_plan_that_was_written_decides_nothing_more() -> None:
+    runs = [a_run(1), a_run(2, at(-30)), a_run(3, reserved=True)]
+    listing = a_listing(*runs)
+    _, memory = replan([a_review(1), a_review(4)], listing, a_policy(), at(5))
+    again, _ = replan(list(memory.reviews), listing, a_policy(), at(5))
+    assert (again.reviews, again.notices) == ((), ())
