@@ -108,7 +108,7 @@ def _merge(connection: Connection, row: Row[Any], now: datetime) -> dict[str, An
         _adopt(connection, row.delivery_id, some)
         _withdraw(connection, some, f"merged into {row.key}", now)
     mention = dict.fromkeys(name for one in (row, *others) for name in one.mention)
-    return {"mention": tuple(mention), "attempts": min(one.attempts for one in (row, *others))}
+    return {"mention": tuple(mention), "attempts": max(one.attempts for one in (row, *others))}
 
 
 def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEA
 
 _QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
 _SETTLED_BY_LOOP = (
-    "state", "due_at", "attempts", "attempted_at", "looks", "plain", "last_error",
+    "state", "due_at", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
     "settled_at", "edited_at", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (

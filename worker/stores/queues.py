@@ -56,8 +56,7 @@ def poll(connection: Connection, polled: Polled) -> None:
 
 def polls(connection: Connection) -> Sequence[Polled]:
     """How the polls of every queue stand, by name."""
-    rows = connection.execute(sa.select(queues).order_by(queues.c.name, queues.c.queue_id))
-    return [
+    found = [
         Polled(
             queue=queue_of(row),
             baselined_at=row.baselined_at,
@@ -65,8 +64,10 @@ def polls(connection: Connection) -> Sequence[Polled]:
             failing_since=row.failing_since,
             error=row.error,
         )
-        for row in rows
+        for row in connection.execute(sa.select(queues))
     ]
+    # Sorted here, since every database sorts letters in its own way.
+    return sorted(found, key=lambda polled: (polled.queue.name, polled.queue.queue_id))
 
 
 def queue_of(row: Row[Any]) -> Queue:

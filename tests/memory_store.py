@@ -1,0 +1,492 @@
+"""A store in memory: the contract of `Store` said as plainly as it can be, for tests of the loops and as a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from worker.core.model import (
+    EDIT_EVERY,
+    NEVER,
+    Backlog,
+    Claim,
+    Delivery,
+    Kind,
+    Memory,
+    Pause,
+    Polled,
+    RemindIn,
+    Review,
+    ReviewKey,
+    Standing,
+    State,
+    Story,
+    Told,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from uuid import UUID
+
+    from worker.core.model import Left, Plan, Queue, Receipt
+
+LIVE = frozenset({State.PENDING, State.SENDING, State.UNKNOWN, State.HELD})
+EVERY = "*"
+
+
+@dataclass(slots=True)
+class Owed:
+    """A delivery with the reviews that it speaks of (True: left out) and those that its message lists."""
+
+    delivery: Delivery
+    spoken: dict[ReviewKey, bool] = field(default_factory=dict)
+    shown: list[ReviewKey] = field(default_factory=list)
+
+    @property
+    def queue_id(self) -> UUID | None:
+        """The queue that it is about."""
+        return self.delivery.queue.queue_id if self.delivery.queue else None
+
+    @property
+    def told(self) -> list[ReviewKey]:
+        """What it speaks of still."""
+        return [key for key, left_out in self.spoken.items() if not left_out]
+
+    def change(self, **news: object) -> None:
+        """Alter the delivery."""
+        self.delivery = replace(self.delivery, **news)  # type: ignore[arg-type]
+
+
+class MemoryStore:
+    """The store's contract, said as plainly as it can be; nothing outlives the process."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._polled: dict[UUID, Polled] = {}
+        self._reviews: dict[tuple[UUID, ReviewKey], Review] = {}
+        self._outbox: dict[UUID, Owed] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._notes: dict[str, str] = {}
+
+    # Reviews
+
+    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+        with self._lock:
+            known = self._seen(queue)
+            mine = [review for (queue_id, _), review in self._reviews.items() if queue_id == queue.queue_id]
+            recalled = [review for review in mine if review.is_open or review.queue_run_id in keys]
+            plan = decide(Memory(baselined=known.baselined_at is not None, reviews=recalled))
+            self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
+            written = {(queue.queue_id, review.key): review for review in plan.reviews}
+            altered = [key for queue_id, key in written if (queue_id, key) in self._reviews]
+            self._reviews |= written
+            for notice in plan.notices:
+                delivery = Delivery(
+                    notice.key,
+                    notice.kind,
+                    notice.channel,
+                    created_at=now,
+                    due_at=now,
+                    queue=queue,
+                    mention=notice.mention,
+                    remind_in=notice.remind_in,
+                )
+                if self.owe(delivery):
+                    self._outbox[notice.key].spoken = dict.fromkeys(notice.reviews, False)
+            self._owe_edits(queue.queue_id, altered, now)
+            return plan
+
+    def _seen(self, queue: Queue) -> Polled:
+        known = self._polled.setdefault(queue.queue_id, Polled(queue))
+        if queue.name != str(queue.queue_id):
+            known = replace(known, queue=replace(queue, url=queue.url or known.queue.url))
+            self._polled[queue.queue_id] = known
+        return known
+
+    def polled(self, polls: Iterable[Polled]) -> None:
+        with self._lock:
+            for polled in polls:
+                known = self._seen(polled.queue)
+                self._polled[polled.queue.queue_id] = replace(
+                    known,
+                    completed_at=polled.completed_at or known.completed_at,
+                    failing_since=polled.failing_since,
+                    error=polled.error,
+                )
+
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
+        with self._lock:
+            latest: dict[UUID, Review] = {}
+            for review in sorted(self._closed(queue_id), key=_ended):
+                latest[review.queue_run_id] = review
+            news = {run: how for run, how in left.items() if run in latest and latest[run].left is not how}
+            for queue_run_id, how in news.items():
+                review = latest[queue_run_id]
+                self._reviews[queue_id, review.key] = replace(review, left=how)
+            self._owe_edits(queue_id, [latest[run].key for run in news], now)
+
+    def _closed(self, queue_id: UUID) -> Iterator[Review]:
+        return (review for (of, _), review in self._reviews.items() if of == queue_id and not review.is_open)
+
+    def _owe_edits(self, queue_id: UUID, keys: Collection[ReviewKey], now: datetime) -> None:
+        for owed in self._outbox.values():
+            if owed.queue_id == queue_id and set(owed.told) & set(keys) and _is_kept_true(owed.delivery, now):
+                owed.change(edit_at=_earliest_edit(owed.delivery, now))
+
+    # Deliveries
+
+    def owe(self, delivery: Delivery) -> bool:
+        with self._lock:
+            if delivery.queue is not None:
+                self._seen(delivery.queue)
+            if delivery.key in self._outbox:
+                return False
+            self._outbox[delivery.key] = Owed(delivery)
+            return True
+
+    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+        with self._lock:
+            while (owed := self._most_due(now, skip)) is not None:
+                if (claim := self._take(owed, now, lease)) is not None:
+                    return claim
+            return None
+
+    def _most_due(self, now: datetime, skip: Collection[str]) -> Owed | None:
+        due = (
+            owed
+            for owed in self._outbox.values()
+            if owed.delivery.state in LIVE and owed.delivery.due_at <= now and owed.delivery.channel not in skip
+        )
+        return min(due, key=lambda owed: owed.delivery.due_at, default=None)
+
+    def _take(self, owed: Owed, now: datetime, lease: timedelta) -> Claim | None:
+        found = State.UNKNOWN if owed.delivery.state in {State.SENDING, State.UNKNOWN} else State.PENDING
+        if found is State.PENDING:
+            self._merge(owed, now)
+            if self._leave_out(owed) and not owed.told:
+                _withdraw(owed, "a later notice that waits too tells of every run of it", now)
+                return None
+            owed.change(attempted_at=now)
+        owed.change(state=State.SENDING, lease_until=now + lease, due_at=now + lease)
+        reviews = tuple(sorted(self._told(owed), key=_oldest_first))
+        return Claim(
+            replace(self._as_read(owed), state=found),
+            reviews,
+            total=len(reviews),
+            waiting=sum(review.is_open for review in reviews),
+            root=self._root(owed),
+        )
+
+    def _merge(self, owed: Owed, now: datetime) -> None:
+        into = owed.delivery
+        beside = [other for other in self._outbox.values() if other is not owed and _is_beside(other, owed)]
+        for other in [] if into.plain or into.queue is None else beside:
+            owed.spoken |= dict.fromkeys(other.told, False)
+            owed.change(
+                mention=tuple(dict.fromkeys(owed.delivery.mention + other.delivery.mention)),
+                attempts=max(owed.delivery.attempts, other.delivery.attempts),
+            )
+            _withdraw(other, f"merged into {into.key}", now)
+
+    def _leave_out(self, owed: Owed) -> bool:
+        if owed.delivery.kind not in {Kind.BASELINE, Kind.ANNOUNCEMENT}:
+            return False
+        order = list(self._outbox.values())
+        later = [other for other in order[order.index(owed) + 1 :] if _tells_instead(other, owed)]
+        told_later = {key for other in later for key in other.told} & set(owed.told)
+        owed.spoken |= dict.fromkeys(told_later, True)
+        return bool(told_later)
+
+    def _told(self, owed: Owed) -> list[Review]:
+        return [self._review(owed, key) for key in owed.told]
+
+    def _review(self, owed: Owed, key: ReviewKey) -> Review:
+        assert owed.queue_id is not None
+        return self._reviews[owed.queue_id, key]
+
+    def _root(self, owed: Owed) -> Receipt | None:
+        if owed.delivery.remind_in is RemindIn.CHANNEL:
+            return None
+        return next((other.delivery.receipt for other in self._outbox.values() if _is_root_of(other, owed)), None)
+
+    def settle(
+        self,
+        after: Delivery,
+        claimed: Delivery,
+        *,
+        shown: Sequence[ReviewKey] = (),
+        left_out: Collection[ReviewKey] = (),
+    ) -> bool:
+        with self._lock:
+            owed = self._leased(claimed, State.SENDING)
+            if owed is None:
+                return False
+            owed.delivery = replace(
+                after,
+                queue=owed.delivery.queue,
+                lease_until=None,
+                edit_at=owed.delivery.edit_at,
+                successor=owed.delivery.successor,
+            )
+            owed.shown = list(shown) or owed.shown
+            owed.spoken |= {key: True for key in left_out if key in owed.spoken}
+            if after.state is State.SENT and after.kind is Kind.REMINDER:
+                self._supersede(owed)
+            return True
+
+    def _leased(self, claimed: Delivery, state: State) -> Owed | None:
+        owed = self._outbox.get(claimed.key)
+        if owed is None or claimed.lease_until is None or owed.delivery.state is not state:
+            return None
+        return owed if owed.delivery.lease_until == claimed.lease_until else None
+
+    def _supersede(self, newer: Owed) -> None:
+        now = newer.delivery.settled_at or newer.delivery.due_at
+        order = list(self._outbox.values())
+        for owed in order[: order.index(newer)]:
+            waiting = (
+                {review.key for review in self._told(owed) if review.is_open} if _may_point(owed, newer) else set()
+            )
+            if waiting and waiting <= set(newer.told) and _is_kept_true(owed.delivery, now):
+                owed.change(successor=newer.delivery.key, edit_at=_earliest_edit(owed.delivery, now))
+
+    def retry(self, key: UUID, now: datetime) -> bool:
+        with self._lock:
+            owed = self._outbox.get(key)
+            if owed is None or owed.delivery.state not in {State.DEAD, State.HELD}:
+                return False
+            owed.change(state=State.PENDING, due_at=now, attempts=0, looks=0, plain=False, settled_at=None)
+            return True
+
+    # Edits
+
+    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+        with self._lock:
+            due = [
+                owed
+                for owed in self._outbox.values()
+                if (at := _edit_due_at(owed.delivery)) is not None and at <= now and owed.delivery.channel not in skip
+            ]
+            owed = min(due, key=lambda owed: owed.delivery.edit_at or NEVER, default=None)
+            return None if owed is None else self._take_edit(owed, now + lease)
+
+    def _take_edit(self, owed: Owed, lease_until: datetime) -> Claim:
+        owed.change(lease_until=lease_until)
+        successor = self._outbox.get(owed.delivery.successor) if owed.delivery.successor else None
+        told = self._told(owed)
+        return Claim(
+            self._as_read(owed),
+            tuple(self._review(owed, key) for key in owed.shown if key in owed.told),
+            total=len(told),
+            waiting=sum(review.is_open for review in told),
+            successor=successor.delivery.receipt if successor else None,
+        )
+
+    def settle_edit(self, after: Delivery, claimed: Delivery) -> bool:
+        with self._lock:
+            owed = self._leased(claimed, State.SENT)
+            if owed is None:
+                return False
+            owed.change(
+                lease_until=None,
+                edit_at=_owed_after(owed.delivery, after, claimed),
+                edited_at=after.edited_at,
+                edits=after.edits,
+                edit_until=after.edit_until,
+                digest=after.digest,
+                last_error=after.last_error,
+            )
+            return True
+
+    # Pauses
+
+    def pauses(self) -> Sequence[Pause]:
+        with self._lock:
+            return sorted(self._pauses.values(), key=lambda pause: (pause.since, pause.channel))
+
+    def pause(self, pause: Pause) -> None:
+        with self._lock:
+            self._pauses[pause.channel] = pause
+            self._hold(pause.channel)
+
+    def resume(self, channel: str, now: datetime) -> None:
+        with self._lock:
+            self._pauses.pop(channel, None)
+            for owed in self._outbox.values():
+                if owed.delivery.state is State.HELD and _waits_for_time(owed) and _within(owed, channel):
+                    owed.change(state=State.PENDING, due_at=now)
+            self._hold(channel)
+
+    def _hold(self, channel: str) -> None:
+        for owed in self._outbox.values():
+            until = [p.until for p in self._pauses.values() if _within(owed, p.channel)]
+            if until and _waits_for_time(owed) and _within(owed, channel):
+                owed.change(state=State.HELD, due_at=max(until))
+
+    # Looking
+
+    def next_due_at(self) -> datetime | None:
+        with self._lock:
+            live = [owed.delivery.due_at for owed in self._outbox.values() if owed.delivery.state in LIVE]
+            edits = [_edit_due_at(owed.delivery) for owed in self._outbox.values()]
+            dues = [*(due for due in live if due < NEVER), *(at for at in edits if at is not None)]
+            return min(dues, default=None)
+
+    def polls(self) -> Sequence[Polled]:
+        with self._lock:
+            return sorted(self._polled.values(), key=lambda polled: (polled.queue.name, polled.queue.queue_id.bytes))
+
+    def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
+        with self._lock:
+            since = [r.since for (of, _), r in self._reviews.items() if of == queue_id and r.is_open]
+            states = [owed.delivery.state for owed in self._outbox.values() if owed.queue_id == queue_id]
+            return Standing(
+                waiting=len(since),
+                stale=0 if stale_before is None else sum(at <= stale_before for at in since),
+                oldest_since=min(since, default=None),
+                undelivered=sum(state in LIVE for state in states),
+                dead=states.count(State.DEAD),
+            )
+
+    def backlog(self) -> Sequence[Backlog]:
+        with self._lock:
+            found: dict[State, list[datetime]] = {}
+            for owed in self._outbox.values():
+                if owed.delivery.state in LIVE | {State.DEAD}:
+                    found.setdefault(owed.delivery.state, []).append(owed.delivery.created_at)
+            return [Backlog(state, len(created), min(created)) for state, created in found.items()]
+
+    def deliveries(self, state: State | None = None, limit: int = 100) -> Sequence[Delivery]:
+        with self._lock:
+            newest = [self._as_read(owed) for owed in reversed(self._outbox.values())]
+            return [delivery for delivery in newest if state in {None, delivery.state}][:limit]
+
+    def stories(self, queue_run_id: UUID) -> Sequence[Story]:
+        with self._lock:
+            stays = [(of, r) for (of, key), r in self._reviews.items() if key.queue_run_id == queue_run_id]
+            return [
+                Story(self._polled[of].queue, review, tuple(self._tellings(of, review.key)))
+                for of, review in sorted(stays, key=lambda stay: stay[1].first_seen_at)
+            ]
+
+    def _tellings(self, queue_id: UUID, key: ReviewKey) -> Iterator[Told]:
+        return (
+            Told(self._as_read(owed), left_out=owed.spoken[key])
+            for owed in self._outbox.values()
+            if owed.queue_id == queue_id and key in owed.spoken
+        )
+
+    def _as_read(self, owed: Owed) -> Delivery:
+        return (
+            owed.delivery if owed.queue_id is None else replace(owed.delivery, queue=self._polled[owed.queue_id].queue)
+        )
+
+    def recall(self, name: str) -> str | None:
+        with self._lock:
+            return self._notes.get(name)
+
+    def remember(self, name: str, value: str) -> None:
+        with self._lock:
+            self._notes[name] = value
+
+    def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
+        with self._lock:
+            old = [key for key, owed in self._outbox.items() if _is_over(owed.delivery, settled_before)]
+            for key in old:
+                del self._outbox[key]
+            spoken = {(owed.queue_id, key) for owed in self._outbox.values() for key in owed.spoken}
+            closed = [
+                key
+                for key, r in self._reviews.items()
+                if r.closed_at and r.closed_at < closed_before and key not in spoken
+            ]
+            for each in closed:
+                del self._reviews[each]
+            return len(old) + len(closed)
+
+
+def _ended(review: Review) -> tuple[datetime, datetime]:
+    return review.closed_at or NEVER, _added(review)
+
+
+def _added(review: Review) -> datetime:
+    return review.added_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _oldest_first(review: Review) -> tuple[datetime, bytes, datetime]:
+    return review.since, review.queue_run_id.bytes, _added(review)
+
+
+def _is_kept_true(delivery: Delivery, now: datetime) -> bool:
+    if delivery.edit_until is None:
+        return delivery.state in {State.SENDING, State.UNKNOWN}
+    return delivery.state in {State.SENDING, State.UNKNOWN, State.SENT} and delivery.edit_until > now
+
+
+def _earliest_edit(delivery: Delivery, now: datetime) -> datetime:
+    rested = delivery.edited_at + EDIT_EVERY if delivery.edited_at else now
+    return max(now, rested, delivery.lease_until or now)
+
+
+def _edit_due_at(delivery: Delivery) -> datetime | None:
+    if delivery.state is not State.SENT or delivery.edit_at is None or delivery.edit_until is None:
+        return None
+    return max(delivery.edit_at, delivery.lease_until or delivery.edit_at)
+
+
+def _owed_after(now_owed: Delivery, after: Delivery, claimed: Delivery) -> datetime | None:
+    if now_owed.edit_at is None or now_owed.edit_at == claimed.edit_at:
+        return after.edit_at
+    return max(now_owed.edit_at, after.edited_at + EDIT_EVERY) if after.edited_at else now_owed.edit_at
+
+
+def _is_surely_unposted(delivery: Delivery) -> bool:
+    paused = delivery.state is State.HELD and delivery.due_at < NEVER
+    return (delivery.state is State.PENDING or paused) and not delivery.plain
+
+
+def _is_same_place(one: Owed, other: Owed) -> bool:
+    return (one.queue_id, one.delivery.channel) == (other.queue_id, other.delivery.channel)
+
+
+def _is_beside(other: Owed, owed: Owed) -> bool:
+    same = _is_same_place(other, owed) and other.delivery.kind is owed.delivery.kind
+    return same and _is_surely_unposted(other.delivery)
+
+
+def _tells_instead(other: Owed, owed: Owed) -> bool:
+    higher = other.delivery.kind in {Kind.REMINDER, Kind.ESCALATION}
+    return higher and _is_same_place(other, owed) and _is_surely_unposted(other.delivery)
+
+
+def _is_root_of(other: Owed, owed: Owed) -> bool:
+    up = other.delivery.state is State.SENT and other.delivery.receipt is not None
+    in_channel = other.delivery.remind_in is RemindIn.CHANNEL
+    return up and in_channel and _is_same_place(other, owed) and bool(set(other.told) & set(owed.told))
+
+
+def _may_point(owed: Owed, newer: Owed) -> bool:
+    delivery = owed.delivery
+    sent_reminder = delivery.kind is Kind.REMINDER and delivery.state is State.SENT
+    return sent_reminder and delivery.successor is None and _is_same_place(owed, newer)
+
+
+def _withdraw(owed: Owed, reason: str, now: datetime) -> None:
+    owed.change(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None)
+
+
+def _waits_for_time(owed: Owed) -> bool:
+    state = owed.delivery.state
+    return state is State.PENDING or (state is State.HELD and owed.delivery.due_at < NEVER)
+
+
+def _within(owed: Owed, channel: str) -> bool:
+    return channel in {EVERY, owed.delivery.channel}
+
+
+def _is_over(delivery: Delivery, before: datetime) -> bool:
+    over = delivery.state not in LIVE and delivery.settled_at is not None and delivery.settled_at < before
+    return over and (delivery.edit_until is None or delivery.edit_until < before)
