@@ -114,22 +114,22 @@ def secret_files(texts: Mapping[str, str], *, needs: frozenset[Need], directory:
     names: dict[str, str] = {}
     problems = []
     for key, name in _SECRET.items():
-        path = None if _first(name.envs, texts) else _secret_path(name, texts, directory=directory, mounts=mounts)
-        if path is None:
+        written = None if _first(name.envs, texts) else _secret_file(name, texts, mounts)
+        if written is None:
             continue
         try:
-            given[key] = read_text(path)
+            given[key] = read_text(directory / written)
         except ValueError as error:
             if name.need is None or name.need in needs:
-                problems.append(f"{name.env}: the file {path} {error}")
-        names[key] = f"{name.env} (in the file {path})"
+                problems.append(f"{name.env}: the file {written} {error}")
+        names[key] = f"{name.env} (in the file {written})"
     return Layer(given, names, tuple(problems))
 
 
-def _secret_path(name: Name, texts: Mapping[str, str], *, directory: Path, mounts: Sequence[Path]) -> Path | None:
-    if named := texts.get(name.env_file, "").strip():
-        return directory / named
-    return next((mount / name.file for mount in mounts if exists(mount / name.file)), None)
+def _secret_file(name: Name, texts: Mapping[str, str], mounts: Sequence[Path]) -> str | None:
+    """The path as it is written, which is how it may be shown: a Path would reshape a secret put here by mistake."""
+    named = texts.get(name.env_file, "").strip()
+    return named or next((str(mount / name.file) for mount in mounts if exists(mount / name.file)), None)
 
 
 def exists(path: Path) -> bool:

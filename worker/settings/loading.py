@@ -83,9 +83,8 @@ def _toml(config: str, directory: Path) -> Layer:
     if exists(path):
         return toml_layer(path, label=config or CONFIG)
     if config:
-        return Layer(
-            problems=(f"WORKER_CONFIG: there is no file {path}; name the right one, or leave the setting out",)
-        )
+        # as the user wrote it: a path would reshape a secret that was put here by mistake past recognition
+        return Layer(problems=(f"WORKER_CONFIG: there is no file {config}; name the right one, or leave it out",))
     return Layer()
 
 

@@ -23,9 +23,7 @@ _SECTIONS = ("defaults", "queues")
 def toml_layer(path: Path, *, label: str) -> Layer:
     """What the file gives. `label` is what the user calls it."""
     try:
-        content = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        return Layer(problems=(f"{label}: this is not TOML: {error}; mend that line",))
+        content = _parse(read_text(path))
     except ValueError as error:
         return Layer(problems=(f"{label}: the file {error}",))
     parts = (_top(content), _defaults(content.get("defaults", {})), _queues(content.get("queues", [])))
@@ -34,6 +32,15 @@ def toml_layer(path: Path, *, label: str) -> Layer:
         names={key: f"{label}: {_name(key)}" for given, _ in parts for key in given},
         problems=tuple(f"{label}: {problem}" for _, problems in parts for problem in problems),
     )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        last = text.rstrip().count("\n") + 1
+        reason = str(error).replace("at end of document", f"at the end, line {last}")
+        raise ValueError(f"is not TOML: {reason}; mend that line") from None
 
 
 def _name(key: str) -> str:
@@ -96,4 +103,4 @@ def _advice(key: str, known: Collection[str]) -> str:
         return "; it belongs under [defaults] or into a table [[queues]]"
     if meant in TOP_KEYS:
         return "; it belongs at the top of the file, above [defaults]"
-    return did_you_mean(key, known) or f"; known are {', '.join(known)}"
+    return did_you_mean(key, [*known, *PER_QUEUE, *TOP_KEYS]) or f"; known are {', '.join(known)}"

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.settings_place import COMPLETE, TOKEN, Place
+from worker.settings import findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path, tmp_path / "mount")
+
+
+def test_settings_that_make_sense_have_no_findings(place: Place) -> None:
+    environ = {
+        "WORKER_ESCALATE_AFTER": "1d",
+        "WORKER_ESCALATE_TO": "leads",
+        "WORKER_ESCALATE_MENTION": "U1",
+        "LANGSMITH_WORKSPACE_ID": "11111111-2222-4333-8444-555555555555",
+        "WORKER_KEEP_REVIEWS": "1d",
+        "WORKER_KEEP_DELIVERIES": "1d",
+        "WORKER_STALE_AFTER": "60s",
+    }
+    assert findings(place.load_all()) == ()
+    assert findings(place.load_all(environ)) == ()
+    assert findings(place.load_all({"WORKER_QUEUES": "all"})) == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        (
+            {"WORKER_ESCALATE_MENTION": "U1"},
+            "queue 'Support QA': escalate_mention has no effect without escalate_after; set it, such as 1d",
+        ),
+        (
+            {"WORKER_ESCALATE_TO": "leads"},
+            "queue 'Support QA': escalate_to has no effect without escalate_after; set it, such as 1d",
+        ),
+        (
+            {"WORKER_ESCALATE_TO": "leads", "WORKER_QUEUES": "all"},
+            "every other queue: escalate_to has no effect without escalate_after; set it, such as 1d",
+        ),
+        (
+            {"WORKER_ESCALATE_AFTER": "1h"},
+            "queue 'Support QA': escalate_after is shorter than stale_after: that comes before any reminder; set it longer",
+        ),
+        (
+            {"WORKER_STALE_AFTER": "30s"},
+            "queue 'Support QA': stale_after is shorter than poll_interval: set it longer, or poll more often",
+        ),
+        (
+            {"LANGSMITH_WORKSPACE_ID": "acme"},
+            "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again",
+        ),
+        (
+            {"WORKER_KEEP_REVIEWS": "23h"},
+            "WORKER_KEEP_REVIEWS is shorter than 1d: a run that was not listed for longer is new again; keep some days",
+        ),
+        (
+            {"WORKER_KEEP_DELIVERIES": "23h"},
+            "WORKER_KEEP_DELIVERIES is shorter than 1d: `why` and `deliveries` soon know nothing; keep some days",
+        ),
+        (
+            {"WORKER_STALE": "1h"},
+            "WORKER_STALE is not a setting and has no effect (did you mean WORKER_STALE_AFTER?)",
+        ),
+        (
+            {"SLACK_BOT_TOKEN_FILE": "token"},
+            "SLACK_BOT_TOKEN_FILE has no effect, because SLACK_BOT_TOKEN is set too; remove one of them",
+        ),
+    ],
+)
+def test_what_was_probably_not_meant_is_found(place: Place, environ: dict[str, str], line: str) -> None:
+    assert findings(place.load_all(environ)) == (line,)
+
+
+def test_a_default_that_every_queue_overrides_is_no_finding(place: Place) -> None:
+    place.write("worker.toml", '[[queues]]\nqueue = "Support QA"\nescalate_after = "1d"\nescalate_mention = ["U1"]\n')
+    assert findings(place.load_all({"WORKER_ESCALATE_AFTER": "1h"})) == ()
+
+
+def test_a_secret_in_the_wrong_setting_is_not_shown(place: Place) -> None:
+    environ = {"WORKER_QUEUES": "xoxb-MARKED,hidden-MARKED", "LANGSMITH_WORKSPACE_ID": "lsv2_sk_MARKED"}
+    lines = findings(place.load_all({**environ, "LANGSMITH_API_KEY": "hidden-MARKED", "WORKER_ESCALATE_TO": "leads"}))
+    assert len(lines) == 2, "the two queues are called the same once they are masked"
+    assert "MARKED" not in "".join(lines)
+
+
+def test_each_queue_is_looked_at(place: Place) -> None:
+    place.write(
+        "worker.toml", '[[queues]]\nqueue = "A"\nescalate_to = "x"\n[[queues]]\nqueue = "B"\nescalate_to = "y"\n'
+    )
+    assert [line.partition(":")[0] for line in findings(place.load_all())] == ["queue 'A'", "queue 'B'"]
+
+
+def test_a_secret_file_in_one_place_and_the_secret_in_another_is_found(place: Place) -> None:
+    place.write(".env", f"SLACK_BOT_TOKEN={TOKEN}\n")
+    environ = {name: value for name, value in COMPLETE.items() if name != "SLACK_BOT_TOKEN"}
+    (line,) = findings(place.load(environ | {"SLACK_BOT_TOKEN_FILE": "token"}))
+    assert line.startswith("SLACK_BOT_TOKEN_FILE has no effect")
