@@ -31,6 +31,9 @@ FIRST_WAIT = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(minutes=15)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
+MOST_DOUBLINGS = 12
+"""A second becomes more than an hour by these; more would overflow where a queue is polled once a day."""
+
 SHORTEST_WISH = timedelta(seconds=1)
 LONGEST_WISH = timedelta(hours=1)
 
@@ -39,7 +42,7 @@ REVIEWED_MEANWHILE = "every run was reviewed before it could be told"
 
 def backoff(failures: int, *, first: timedelta = FIRST_WAIT, longest: timedelta = LONGEST_WAIT) -> timedelta:
     """Double the wait with every failure in a row (counted from 1), up to `longest`."""
-    doublings = min(max(failures - 1, 0), 32)
+    doublings = min(max(failures - 1, 0), MOST_DOUBLINGS)
     return min(first * (1 << doublings), longest)
 
 
@@ -49,8 +52,8 @@ def clamp_wish(retry_after: timedelta | None) -> timedelta | None:
 
 
 def begin(delivery: Delivery, now: datetime) -> Delivery:
-    """An attempt starts now: whatever was looked for before is settled."""
-    return replace(delivery, attempts=delivery.attempts + 1, attempted_at=now, looks=0)
+    """An attempt starts now: whatever was looked for before is settled, but may still turn up late."""
+    return replace(delivery, attempts=delivery.attempts + 1, attempted_at=delivery.attempted_at or now, looks=0)
 
 
 def sent(delivery: Delivery, receipt: Receipt, digest: str, now: datetime, edit_for: timedelta | None) -> Delivery:
@@ -71,19 +74,26 @@ def withdrawn(delivery: Delivery, now: datetime) -> Delivery:
     return replace(delivery, state=State.WITHDRAWN, settled_at=now, last_error=REVIEWED_MEANWHILE)
 
 
-def refused(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
-    """After a send that failed: where the delivery goes next."""
+def refused(delivery: Delivery, error: DeliveryError, now: datetime, *, began_at: datetime) -> Delivery:
+    """After a send that began then and failed: where the delivery goes next."""
     delivery = replace(delivery, last_error=str(error))
+    if error.outcome in {Outcome.UNKNOWN, Outcome.BLIND}:
+        return replace(delivery, state=State.UNKNOWN, due_at=now + LOOK_AGAIN)
+    if delivery.attempted_at == began_at:
+        delivery = replace(delivery, attempted_at=None)
+    return _unposted(delivery, error, now)
+
+
+def _unposted(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
+    """Where a delivery goes that was surely not posted."""
     match error.outcome:
-        case Outcome.UNKNOWN | Outcome.BLIND:
-            return replace(delivery, state=State.UNKNOWN, due_at=now + LOOK_AGAIN)
         case Outcome.MESSAGE | Outcome.EDIT:
             return _simpler(delivery, now)
         case Outcome.DESTINATION:
             return replace(delivery, state=State.HELD, due_at=now)
         case Outcome.TOKEN:
             return replace(delivery, state=State.PENDING, due_at=now)
-        case Outcome.RETRY | Outcome.THROTTLED:
+        case _:
             wait = clamp_wish(error.retry_after) or backoff(delivery.attempts)
             return replace(delivery, state=State.PENDING, due_at=now + wait)
 
@@ -94,7 +104,7 @@ def not_found(delivery: Delivery, now: datetime) -> Delivery:
     if looks < LOOKS:
         return replace(delivery, state=State.UNKNOWN, looks=looks, due_at=now + LOOK_AGAIN)
     # The next attempt starts with no looks of its own, also where a crash keeps it from saying so.
-    return replace(delivery, state=State.PENDING, looks=0, due_at=now)
+    return replace(_doubted(delivery), state=State.PENDING, looks=0, due_at=now)
 
 
 def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
@@ -106,7 +116,7 @@ def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Deli
 def unseen(delivery: Delivery, error: DeliveryError, now: datetime, *, resend: bool) -> Delivery:
     """Looking up is impossible here: send again, or leave it to a person who can look into the channel."""
     if resend and delivery.attempts < BLIND_RESENDS:
-        return replace(delivery, state=State.PENDING, due_at=now, last_error=str(error))
+        return replace(_doubted(delivery), state=State.PENDING, due_at=now, last_error=str(error))
     advice = f"may be posted, look into the channel, then run `review-notifier retry {delivery.key}` if it is not"
     return replace(delivery, state=State.HELD, due_at=NEVER, last_error=f"{error}; {advice}")
 
@@ -130,6 +140,11 @@ def paused(channel: str, error: DeliveryError, now: datetime, former: Pause | No
     wait = clamp_wish(error.retry_after) or backoff(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     since = now if former is None else former.since
     return Pause(channel=channel, since=since, until=now + wait, reason=error.code, failures=failures)
+
+
+def _doubted(delivery: Delivery) -> Delivery:
+    """One that may be posted after all, although nobody has seen it: so it must not take other notices in."""
+    return replace(delivery, attempted_at=delivery.attempted_at or delivery.created_at)
 
 
 def _simpler(delivery: Delivery, now: datetime) -> Delivery:

@@ -219,8 +219,9 @@ class Delivery:
     """One row of the outbox with its attempts.
 
     `queue` is None for `ops`, whose story is `text`. `due_at` is when to act next, whatever the state asks for.
-    `attempted_at` is when the last attempt began. `looks` counts the look-ups since then that found nothing.
-    `plain` asks for text without blocks after Slack refused the blocks. `lease_until` is set while it is claimed.
+    `attempted_at` is when the first attempt began that may have been posted (None: surely none was). `looks` counts
+    the look-ups since the last one that found nothing. `plain` asks for text without blocks after
+    Slack refused the blocks. `lease_until` is set while it is claimed.
     `edit_at` is when an edit is owed (None: none is); `edited_at` when the last was made; `edits` how many were;
     `edit_until` is when the message stops being kept true (None: it is not, or no longer). `digest` fingerprints what
     was last shown, so that no edit is made for nothing. `successor` is the newer reminder that it points to.

@@ -117,7 +117,7 @@ class Deliver:
             self._posted_at[delivery.channel] = self._clock.monotonic()
             receipt = self._notifier.send(message)
         except DeliveryError as error:
-            self._settle(step.refused(attempt, error, self._clock.now()), claim)
+            self._settle(step.refused(attempt, error, self._clock.now(), began_at=now), claim)
             self._hold_back(error, delivery.channel, pauses.get(delivery.channel))
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))

@@ -40,8 +40,14 @@ def a_run(number: int = 1, added_at: datetime | None = NOON, **more: Any) -> Que
 def a_review(number: int = 1, added_at: datetime | None = NOON, **more: Any) -> Review:
     """One that was seen when it was added, and told of at once."""
     since = added_at or NOON
-    given = {"since": since, "first_seen_at": since, "told": timedelta(0), "generation": 1} | more
-    return Review(run_id(number), added_at, UUID(int=900 + number), **given)
+    given = {
+        "run_id": UUID(int=900 + number),
+        "since": since,
+        "first_seen_at": since,
+        "told": timedelta(0),
+        "generation": 1,
+    } | more
+    return Review(run_id(number), added_at, **given)
 
 
 def a_listing(*runs: QueueRun, **more: Any) -> Snapshot:
