@@ -117,6 +117,9 @@ class Snapshot:
 
     `one_page` tells whether the listing came in a single answer: only then is one absence proof of having left.
     `unusable` counts rows that had to be skipped; while there are any, no absence is proof of anything.
+    `moved` tells that rows may have slipped by unread, because the list moved: an absence then says nothing at all.
+    `switched` tells that the queue was listed by another endpoint before: should the two give a queue run different
+    ids, then the same `run_id` is the same stay.
     """
 
     queue: Queue
@@ -124,6 +127,8 @@ class Snapshot:
     taken_at: datetime
     one_page: bool = True
     unusable: int = 0
+    moved: bool = False
+    switched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.model import Queue
-from worker.core.ports import SourceError
+from worker.core.ports import SourceError, Trouble
 from worker.sources.errors import unlawful
 from worker.sources.links import queue_url
 from worker.sources.values import identity, text
@@ -91,11 +91,17 @@ class Directory:
             offset += PAGE
 
     def exists(self, queue_id: UUID) -> bool:
-        """Whether there is such a queue.
+        """Whether LangSmith says that there is such a queue.
 
-        Raises SourceError where LangSmith does not say; MISSING means that there is none (or no such route).
+        Raises SourceError where it says neither yes nor no.
         """
-        return self._ask(queue_id, seconds=None) is not None
+        try:
+            self._ask(queue_id, seconds=None)
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return False
+            raise
+        return True
 
     def _page(self, offset: int) -> Sequence[QueueRow]:
         what = "listing the queues"

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.core.model import Snapshot
+from worker.core.ports import SourceError, Trouble
+from worker.sources.choice import Api, Choice, Outlook
+from worker.sources.counts import Counts
 from worker.sources.directory import Directory
 from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
-from worker.sources.listing import Listing
-from worker.sources.runs import Runs, Wanted
+from worker.sources.items import Items
+from worker.sources.left import Placement, Sections
+from worker.sources.links import queue_url, tenant_in
+from worker.sources.names import Names
+from worker.sources.rows import Wanted
+from worker.sources.runs import Runs
+from worker.sources.standing import Standing
 from worker.sources.values import identity
+from worker.sources.view import SENTENCES, View, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Left, Queue, Show
+    from worker.core.model import Left, Queue, QueueRun, Show
     from worker.core.ports import Clock
+    from worker.sources.listing import Listing
+    from worker.sources.view import Remark
 
 log = structlog.get_logger(__name__)
 
 NEEDS_MY_REVIEW = "needs_my_review"
-AUTO = "auto"
 
 
 class LangSmith:
     """One client for all queues. Thread-safe: different queues may be read at the same time.
 
-    Raises nothing but SourceError. Nothing is tried twice: the next poll is the only retry.
+    Raises nothing but SourceError, and what `recall` and `remember` raise. Nothing is tried twice: the next poll is
+    the only retry.
     """
 
     def __init__(  # noqa: PLR0913  (plain values from the settings, all by name)
@@ -41,7 +54,7 @@ class LangSmith:
         workspace_id: str = "",
         web_url: str = "",
         statuses: tuple[str, ...] = (NEEDS_MY_REVIEW,),
-        api: str = AUTO,
+        api: str = Api.AUTO,
         recall: Callable[[str], str | None] = lambda _name: None,
         remember: Callable[[str, str], None] = lambda _name, _value: None,
         requests_per_second: float = 20.0,
@@ -49,16 +62,16 @@ class LangSmith:
         most_bytes: int = MOST_BYTES,
         progress: Callable[[UUID, int], None] = lambda _queue_id, _runs: None,
     ) -> None:
-        """`root` is the API root without `/api/v1`; `web_url` the root of links, '' for none. `api` is `runs`, `items` or
-        `auto`; what `auto` finds out is kept over restarts by `recall` and `remember`.
+        """`root` is the API root without `/api/v1`; `web_url` the root of links, '' for none.
+
+        `api` is `runs`, `items` or `auto`; what `auto` finds out is kept over restarts by `recall` and `remember`.
         `progress` is called with a queue's id and the runs read so far, after every page but the last.
         """
-        self._api = api
-        self._recall = recall
-        self._remember = remember
-        web = web_url.rstrip("/")
         self._clock = clock
+        self._web = web_url.rstrip("/")
         self._statuses = statuses
+        self._recall, self._remember = recall, remember
+        self._whose = whose(key)
         self._http = Http(
             root=root,
             key=key,
@@ -68,16 +81,37 @@ class LangSmith:
             deadline_seconds=deadline_seconds,
             most_bytes=most_bytes,
         )
-        self._directory = Directory(self._http, clock=clock, web=web, workspace_id=identity(workspace_id))
-        self._runs = Runs(self._http, web=web, progress=progress)
+        self._directory = Directory(self._http, clock=clock, web=self._web, workspace_id=identity(workspace_id))
+        runs = Runs(self._http, progress=progress)
+        items = Items(self._http, Names(self._http, clock=clock), self._directory, progress=progress)
+        self._choice = Choice(
+            {Api.RUNS: partial(self._read, runs.read), Api.ITEMS: partial(self._read, items.read)},
+            fixed=Api(api),
+            exists=self._directory.exists,
+            clock=clock,
+            recall=partial(recall, f"listing of {root}"),
+            remember=partial(remember, f"listing of {root}"),
+        )
+        self._standing = Standing(clock)
+        self._counts = Counts(self._http)
+        self._placement = Placement(self._http, clock=clock, statuses=statuses)
+        self._sections = Sections(self._http, statuses=statuses)
+        self._waiting: dict[UUID, UUID] = {}
+        self._listed_by: dict[UUID, str] = {}
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
         """Read one queue completely, or raise: half a listing is no listing."""
         taken_at = self._clock.now()
-        listing = Listing()
-        for status in self._statuses:
-            listing.merge(self._runs.read(Wanted(queue_id, status, show, self._directory.tenant_id(queue_id))))
-        queue = self._directory.queue(queue_id)
+        self._standing.admit()
+        try:
+            api, listing = self._choice.read(queue_id, show)
+        except SourceError as error:
+            if error.trouble is Trouble.REFUSED:
+                self._standing.refused(queue_id, error)
+            raise
+        self._standing.accepted()
+        self._waiting[queue_id] = next(iter(listing.runs), queue_id)
+        queue = self._queue(queue_id, listing.runs.values())
         if listing.unusable:
             log.warning("rows_unusable", queue=queue.name, rows=listing.unusable)
         return Snapshot(
@@ -86,16 +120,69 @@ class LangSmith:
             taken_at=taken_at,
             one_page=listing.pages == 1,
             unusable=listing.unusable,
+            moved=listing.moved,
+            switched=self._is_switched(queue_id, api),
         )
 
     def queues(self) -> Sequence[Queue]:
         """Every queue that the key can see."""
         return self._directory.queues()
 
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:  # noqa: ARG002
-        """How runs that left did so: this listing cannot tell."""
-        return {}
+    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+        """How runs that left did so, as far as it can be told with a few requests; the others are left out."""
+        waiting = self._waiting.get(queue_id)
+        left = self._placement.how_left(queue_id, queue_run_ids, None if waiting == queue_id else waiting)
+        if left or self._listed_by.get(queue_id) != Api.RUNS:
+            return left
+        return self._sections.how_left(queue_id, queue_run_ids)
+
+    def waiting(self, queue_id: UUID) -> int:
+        """How many runs wait in a queue: counted by LangSmith, else by reading them."""
+        counts = [self._counts.count(queue_id, status) for status in self._statuses]
+        if None not in counts:
+            return sum(counted for counted in counts if counted is not None)
+        return len(self._choice.read(queue_id, frozenset())[1].runs)
+
+    @property
+    def outlook(self) -> Outlook:
+        """Which listing is read at present, and how long that will go well."""
+        return self._choice.outlook
+
+    def whose(self) -> str:
+        """Whose view of the queues the key gives, as a sentence."""
+        return SENTENCES[self._whose]
+
+    def remarks(self, queue_id: UUID) -> Sequence[Remark]:
+        """What the key does not see of a queue, or hides; nothing where the server does not count."""
+        return View(self._counts, whose=self._whose, statuses=self._statuses).remarks(queue_id)
 
     def close(self) -> None:
         """Break off whatever is under way, at once."""
         self._http.close()
+
+    def _read(self, read: Callable[[Wanted], Listing], queue_id: UUID, show: frozenset[Show]) -> Listing:
+        """Every wanted section of a queue by one of the listings. What the first one shows of a run counts."""
+        wanted = [
+            Wanted(queue_id, status, show, self._web, self._directory.tenant_id(queue_id)) for status in self._statuses
+        ]
+        listing = read(wanted[0])
+        for another in wanted[1:]:
+            listing.merge(read(another))
+        return listing
+
+    def _queue(self, queue_id: UUID, runs: Collection[QueueRun]) -> Queue:
+        """The queue; its workspace is also told by the links of its runs."""
+        queue = self._directory.queue(queue_id)
+        if queue.url:
+            return queue
+        tenants = (tenant_in(self._web, run.facts.url) for run in runs)
+        return replace(queue, url=queue_url(self._web, next(filter(None, tenants), None), queue_id))
+
+    def _is_switched(self, queue_id: UUID, api: Api) -> bool:
+        """Whether the queue was read by the other listing before; remembers by which it is read now."""
+        name = f"listing of {queue_id}"
+        before = self._listed_by.get(queue_id) or self._recall(name)
+        if before != api:
+            self._remember(name, api.value)
+        self._listed_by[queue_id] = api.value
+        return before is not None and before != api

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.sources.values import safe_path
+from worker.sources.values import safe_path, tenant_of
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+
+def tenant_in(web: str, url: str) -> UUID | None:
+    """The workspace that a link to a run tells of."""
+    return tenant_of(url.removeprefix(web)) if web else None
 
 
 def queue_url(web: str, tenant_id: UUID | None, queue_id: UUID) -> str:

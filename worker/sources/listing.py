@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from worker.sources.errors import unlawful
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from worker.core.model import QueueRun
@@ -16,31 +16,39 @@ if TYPE_CHECKING:
 MOST_RUNS = 500_000
 """More than anybody reviews; a server that goes on for longer is taken to have no end."""
 
+MOST_STANDSTILLS = 3
+"""Pages in a row without anything new that are borne with."""
+
 
 @dataclass(slots=True)
 class Listing:
     """The runs read so far, each once, the last answer about it counting.
 
-    `moved` tells that rows may have been passed over, because the list moved while it was read.
+    `moved` tells that rows may have been passed over, because the list moved while it was read. `headers` are those
+    of the last page.
     """
 
+    what: str
     runs: dict[UUID, QueueRun] = field(default_factory=dict)
     pages: int = 0
     unusable: int = 0
     moved: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    standstills: int = 0
 
-    def add(self, found: Iterable[QueueRun]) -> int:
-        """Take in one page; how many of it were known already.
+    def add(self, found: Iterable[QueueRun | None], size: int) -> int:
+        """Take in one page of `size` rows, None for an unusable one; how many of them were known already.
 
         Raises SourceError where the list has no end.
         """
-        known = 0
-        for run in found:
-            known += run.queue_run_id in self.runs
-            self.runs[run.queue_run_id] = run
+        usable = [run for run in found if run is not None]
+        known = sum(run.queue_run_id in self.runs for run in usable)
+        self.runs.update((run.queue_run_id, run) for run in usable)
         self.pages += 1
-        if len(self.runs) > MOST_RUNS:
-            raise unlawful("reading the queue", f"it has more than {MOST_RUNS} runs", remedy="archive or split it")
+        self.unusable += size - len(usable)
+        self.standstills = 0 if known < len(usable) else self.standstills + 1
+        if len(self.runs) > MOST_RUNS or self.standstills > MOST_STANDSTILLS:
+            raise unlawful(self.what, "the list has no end: pages repeat, or it has more runs than anybody reviews")
         return known
 
     def merge(self, other: Listing) -> None:
@@ -49,3 +57,4 @@ class Listing:
         self.pages += other.pages
         self.unusable += other.unusable
         self.moved = self.moved or other.moved
+        self.headers = other.headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.core.model import Facts, QueueRun, Show
@@ -9,18 +10,41 @@ from worker.sources.links import run_url
 from worker.sources.values import PREVIEW_CHARACTERS, amount, count, identity, instant, length, tags, text
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
-    from worker.sources.wire import Row
+    from worker.sources.wire import ItemRow, QueriedRow, Row
+
+CONVERSATION = "THREAD"
 
 
-def queue_run(row: Row, *, show: frozenset[Show], web: str, tenant_id: UUID | None) -> QueueRun | None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which list is read, and what of its rows is wanted. `web` is the root of links, '' for none."""
+
+    queue_id: UUID
+    status: str
+    show: frozenset[Show]
+    web: str = ""
+    tenant_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where the run of an item is to be looked up."""
+
+    run_id: UUID
+    project_id: UUID
+    began_at: datetime | None
+
+
+def of_runs(row: Row, wanted: Wanted) -> QueueRun | None:
     """A row of `runs`; None where it cannot be told from others, because it has no usable `queue_run_id`."""
     queue_run_id = identity(row.queue_run_id)
     if queue_run_id is None:
         return None
     run_id = identity(row.id)
-    project_id = identity(row.session_id)
+    ids = {"tenant_id": wanted.tenant_id, "project_id": identity(row.session_id), "run_id": run_id}
     return QueueRun(
         queue_run_id=queue_run_id,
         run_id=run_id,
@@ -28,11 +52,35 @@ def queue_run(row: Row, *, show: frozenset[Show], web: str, tenant_id: UUID | No
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
-        facts=facts(row, show, run_url(web, row.app_path, tenant_id=tenant_id, project_id=project_id, run_id=run_id)),
+        facts=facts(row, wanted.show, run_url(wanted.web, row.app_path, **ids)),
     )
 
 
-def facts(row: Row, show: frozenset[Show], url: str) -> Facts:
+def of_items(row: ItemRow, wanted: Wanted) -> QueueRun | None:
+    """A row of `items`, with what it tells by itself; None where it has no usable `id`."""
+    queue_run_id = identity(row.id)
+    if queue_run_id is None:
+        return None
+    return QueueRun(
+        queue_run_id=queue_run_id,
+        run_id=identity(row.run_id),
+        added_at=instant(row.added_at),
+        effective_added_at=instant(row.effective_added_at),
+        reserved=length(row.reserved_by) > 0,
+        done=length(row.completed_by),
+        facts=_conversation(row, wanted.show) if row.item_type == CONVERSATION else Facts(),
+    )
+
+
+def trace(row: ItemRow) -> Trace | None:
+    """Where the run of an item is to be looked up; None for a conversation, and where LangSmith does not say."""
+    run_id, project_id = identity(row.run_id), identity(row.project_id)
+    if run_id is None or project_id is None or row.item_type == CONVERSATION:
+        return None
+    return Trace(run_id, project_id, instant(row.start_time))
+
+
+def facts(row: Row | QueriedRow, show: frozenset[Show], url: str) -> Facts:
     """What `show` allows of a run, cleaned and cut."""
     return Facts(
         name=text(row.name) if Show.NAME in show else "",
@@ -45,4 +93,14 @@ def facts(row: Row, show: frozenset[Show], url: str) -> Facts:
         thread=text(row.thread_id) if Show.THREAD in show else "",
         tokens=count(row.total_tokens) if Show.TOKENS in show else None,
         cost=amount(row.total_cost) if Show.COST in show else "",
+    )
+
+
+def _conversation(row: ItemRow, show: frozenset[Show]) -> Facts:
+    """A conversation has no name: its id stands for it."""
+    thread = text(row.thread_id)
+    return Facts(
+        name=f"Conversation {thread[:8]}".strip() if Show.NAME in show else "",
+        run_type="conversation" if Show.TYPE in show else "",
+        thread=thread if Show.THREAD in show else "",
     )

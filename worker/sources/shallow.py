@@ -19,8 +19,8 @@ class BrokenError(ValueError):
     """The brackets do not close, or something follows the array."""
 
 
-def elements(body: bytes) -> Iterator[bytes]:
-    """Yield each element of the JSON array `body`, with everything nested deeper than DEEPEST replaced by null.
+def elements(body: bytes, deepest: int = DEEPEST) -> Iterator[bytes]:
+    """Yield each element of the JSON array `body`, with everything nested deeper than `deepest` replaced by null.
 
     Raises BrokenError at the end where the text is no whole array; whoever asked must then forget what was yielded.
     """
@@ -33,11 +33,11 @@ def elements(body: bytes) -> Iterator[bytes]:
             depth += 1
             if depth == 1:
                 begin = token.end()
-            elif depth == DEEPEST + 1:
+            elif depth == deepest + 1:
                 kept += body[begin : token.start()], b"null"
         elif byte in b"]}":
             depth -= 1
-            if depth == DEEPEST:
+            if depth == deepest:
                 begin = token.end()
             elif depth == 0:
                 yield from _element(kept, body[begin : token.start()])

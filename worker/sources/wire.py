@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from worker.sources.shallow import BrokenError, elements
+from worker.sources.shallow import DEEPEST, BrokenError, elements
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 LONGEST_NUMBER = 18
 """Digits that an integer of any use here can have."""
 
 BOM = b"\xef\xbb\xbf"
+ENVELOPE = {"items", "next_cursor", "previous_cursor"}
 
 
 class UnlawfulError(Exception):
@@ -48,6 +49,49 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     total_cost: Any = None
 
 
+class ItemRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of `items`: membership only."""
+
+    id: Any = None
+    item_type: Any = None
+    run_id: Any = None
+    thread_id: Any = None
+    project_id: Any = None
+    start_time: Any = None
+    added_at: Any = None
+    effective_added_at: Any = None
+    reserved_by: Any = None
+    completed_by: Any = None
+
+
+class QueriedRow(msgspec.Struct, frozen=True, gc=False):
+    """One run of `runs/query`, with whatever was selected."""
+
+    id: Any = None
+    name: Any = None
+    run_type: Any = None
+    tags: Any = None
+    error: Any = None
+    inputs_preview: Any = None
+    outputs_preview: Any = None
+    thread_id: Any = None
+    total_tokens: Any = None
+    total_cost: Any = None
+
+
+class Placed(msgspec.Struct, frozen=True, gc=False):
+    """Where an item is now."""
+
+    section: Any = None
+
+
+class Counted(msgspec.Struct, frozen=True, gc=False):
+    """How many there are, in the words of either endpoint."""
+
+    size: Any = None
+    count: Any = None
+
+
 class QueueRow(msgspec.Struct, frozen=True, gc=False):
     """One annotation queue, as its own endpoint and the list of queues show it."""
 
@@ -58,6 +102,13 @@ class QueueRow(msgspec.Struct, frozen=True, gc=False):
 
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+
+class Envelope(msgspec.Struct, Generic[RowT], frozen=True):
+    """A page of a list by cursor."""
+
+    items: list[RowT] | msgspec.UnsetType | None = msgspec.UNSET
+    next_cursor: Any = None
 
 
 class Page(msgspec.Struct, Generic[RowT], frozen=True):
@@ -81,6 +132,21 @@ def page(body: bytes | bytearray, row: type[RowT]) -> Page[RowT]:
         return Page(msgspec.json.decode(body, type=list[row]))  # type: ignore[valid-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _row_by_row(_array(body), row)
+
+
+def envelope(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]:
+    """Decode an object with `items` and `next_cursor`; '' is the cursor of the last page.
+
+    Raises UnlawfulError where the body is something else. Nothing but the list may be left out: an error that
+    arrives as a success must never look like an empty queue.
+    """
+    try:
+        found = msgspec.json.decode(body, type=Envelope[row])  # type: ignore[valid-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _envelope_leniently(body, row)
+    if found.items is msgspec.UNSET:
+        return _envelope_leniently(body, row)
+    return Page(found.items or ()), _cursor(found.next_cursor)
 
 
 def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
@@ -117,29 +183,56 @@ def _beginning(body: bytes | bytearray, opening: bytes, wanted: str) -> bytes:
 
 
 def _row_by_row(body: bytes, row: type[RowT]) -> Page[RowT]:
-    rows = []
-    unusable = 0
     try:
-        for element in elements(body):
-            try:
-                rows.append(_decode_leniently(element, row))
-            except (ValueError, RecursionError):
-                unusable += 1
+        return _rows(elements(body), row)
     except BrokenError as error:
         raise UnlawfulError("the answer is broken JSON") from error
+
+
+def _rows(found: Iterable[bytes | object], row: type[RowT]) -> Page[RowT]:
+    rows = []
+    unusable = 0
+    for element in found:
+        try:
+            rows.append(_row(_load(element) if isinstance(element, bytes) else element, row))
+        except (ValueError, RecursionError):
+            unusable += 1
     return Page(rows, unusable)
 
 
-def _decode_leniently(element: bytes, row: type[RowT]) -> RowT:
-    """Read one row with the standard library, which takes surrogates, NaN and control characters.
+def _envelope_leniently(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]:
+    """The rows of an envelope lie two levels deeper than those of a list."""
+    try:
+        found = _load(next(elements(b"[%b]" % _object(body), deepest=DEEPEST + 2)))
+    except (ValueError, RecursionError) as error:
+        raise UnlawfulError("the answer is broken JSON") from error
+    if not isinstance(found, dict) or ("items" not in found and not found.keys() <= ENVELOPE):
+        raise UnlawfulError("the answer is not a list of items")
+    items = found.get("items") or []
+    if not isinstance(items, list):
+        raise UnlawfulError("the answer is not a list of items")
+    return _rows(items, row), _cursor(found.get("next_cursor"))
+
+
+def _load(element: bytes) -> object:
+    """Read JSON with the standard library, which takes surrogates, NaN and control characters."""
+    text = element.decode("utf-8", "replace")
+    found: object = json.loads(text, strict=False, parse_int=_whole, parse_constant=_nothing)
+    return found
+
+
+def _row(found: object, row: type[RowT]) -> RowT:
+    """Take the needed fields of one row.
 
     Raises ValueError where it is no object.
     """
-    decoded = element.decode("utf-8", "replace")
-    found = json.loads(decoded, strict=False, parse_int=_whole, parse_constant=_nothing)
     if not isinstance(found, dict):
-        raise ValueError("not an object")  # noqa: TRY004  (the decoder's own error for "no row")
+        raise ValueError("not an object")  # noqa: TRY004  (one error for every row that is none)
     return row(**{name: found[name] for name in row.__struct_fields__ if name in found})
+
+
+def _cursor(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _whole(digits: str) -> int | None:

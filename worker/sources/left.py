@@ -1,0 +1,118 @@
+"""How runs left their queue: asked of LangSmith within a small budget, and only believed where it can tell."""
+
+from __future__ import annotations
+
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from worker.core.model import Left
+from worker.core.ports import SourceError, Trouble
+from worker.sources.values import identity
+from worker.sources.wire import Placed, Row, UnlawfulError, one, page
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from worker.core.ports import Clock
+    from worker.sources.http import Http
+
+QUESTIONS = 20
+"""Requests that one poll may spend on this."""
+
+PATIENCE_SECONDS = 5.0
+PAUSE_SECONDS = 3600.0
+ARCHIVED, COMPLETED, OTHERS = "archived", "completed", "needs_others_review"
+GLANCE = 25
+"""Rows of a section that are looked at; they are whole runs."""
+
+FRUITLESS = 3
+"""Glances in a row that showed nothing: this server's order does not help, so it is left alone."""
+
+
+class Sections:
+    """Looks into the other sections of the older listing, for servers that do not know placements. Thread-safe.
+
+    One page of each: no order is promised, so a run that is not there may have been reviewed all the same.
+    """
+
+    def __init__(self, http: Http, *, statuses: Collection[str]) -> None:
+        """`statuses` are the sections that count as waiting."""
+        self._http = http
+        self._reviewed = [status for status in (COMPLETED, OTHERS) if status not in statuses]
+        self._fruitless = 0
+
+    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+        """Those that are seen to be reviewed. Raises SourceError."""
+        if self._fruitless >= FRUITLESS or not queue_run_ids:
+            return {}
+        seen = {found for status in self._reviewed for found in self._page(queue_id, status)}
+        left = {queue_run_id: Left.REVIEWED for queue_run_id in queue_run_ids if queue_run_id in seen}
+        self._fruitless = 0 if left else self._fruitless + 1
+        return left
+
+    def _page(self, queue_id: UUID, status: str) -> Sequence[UUID | None]:
+        path = f"/api/v1/annotation-queues/{queue_id}/runs"
+        with self._http.get(path, {"status": status, "limit": GLANCE}, what="asking how a run left") as answer:
+            try:
+                return [identity(row.queue_run_id) for row in page(answer.body, Row).rows]
+            except UnlawfulError:
+                return ()
+
+
+class Placement:
+    """Asks for the section that an item is in now. Thread-safe."""
+
+    def __init__(self, http: Http, *, clock: Clock, statuses: Collection[str]) -> None:
+        """`statuses` are the sections that count as waiting."""
+        self._http = http
+        self._clock = clock
+        self._reviewed = {ARCHIVED, OTHERS} - set(statuses)
+        self._lock = threading.Lock()
+        self._works = False
+        self._not_before = float("-inf")
+
+    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID], waiting: UUID | None) -> Mapping[UUID, Left]:
+        """How those left for which it can be told. `waiting` is a run that is in the queue: the test of the question.
+
+        Raises SourceError where LangSmith answers neither yes nor no.
+        """
+        left: dict[UUID, Left] = {}
+        if self._clock.monotonic() < self._not_before:
+            return left
+        for queue_run_id in islice(queue_run_ids, QUESTIONS):
+            section = self._section(queue_id, queue_run_id)
+            if section is None and not self._is_to_be_believed(queue_id, waiting):
+                break
+            if section is None:
+                left[queue_run_id] = Left.REMOVED
+            elif section in self._reviewed:
+                left[queue_run_id] = Left.REVIEWED
+        return left
+
+    def _section(self, queue_id: UUID, queue_run_id: UUID) -> str | None:
+        """The section of an item; None where there is no such item, or no such question."""
+        path = f"/api/v1/platform/annotation-queues/{queue_id}/items/{queue_run_id}/placement"
+        try:
+            with self._http.get(path, what="asking how a run left", seconds=PATIENCE_SECONDS) as answer:
+                section = one(answer.body, Placed).section
+        except UnlawfulError:
+            return ""
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+        self._works = True
+        return section if isinstance(section, str) else ""
+
+    def _is_to_be_believed(self, queue_id: UUID, waiting: UUID | None) -> bool:
+        """Whether "there is no such item" can be told from "there is no such question" on this server."""
+        if self._works:
+            return True
+        if waiting is None:
+            return False
+        if self._section(queue_id, waiting) is None:
+            with self._lock:
+                self._not_before = self._clock.monotonic() + PAUSE_SECONDS
+        return self._works

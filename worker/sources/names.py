@@ -1,0 +1,134 @@
+"""What the runs of `items` are called: looked up in batches, kept while they wait, left out where that fails."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.model import Show
+from worker.core.ports import SourceError, Trouble
+from worker.sources.errors import unlawful
+from worker.sources.rows import facts
+from worker.sources.values import identity
+from worker.sources.wire import QueriedRow, UnlawfulError, envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from worker.core.model import Facts, QueueRun
+    from worker.core.ports import Clock
+    from worker.sources.http import Http
+    from worker.sources.rows import Trace, Wanted
+
+log = structlog.get_logger(__name__)
+
+PATH = "/api/v2/runs/query"
+BATCH = 100
+BATCHES = 10
+"""Look-ups one poll may cost; what is left has its turn at the next."""
+
+MOST_TRIES = 5
+"""A run that LangSmith does not know yet may be known later; one that is gone never will be."""
+
+LEAST_PAUSE = 60.0
+MISSING_PAUSE = 3600.0
+MARGIN = timedelta(minutes=1)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+SELECTS = {
+    Show.NAME: "NAME",
+    Show.TYPE: "RUN_TYPE",
+    Show.TAGS: "TAGS",
+    Show.ERROR: "ERROR",
+    Show.INPUTS_PREVIEW: "INPUTS_PREVIEW",
+    Show.OUTPUTS_PREVIEW: "OUTPUTS_PREVIEW",
+    Show.THREAD: "THREAD_ID",
+    Show.TOKENS: "TOTAL_TOKENS",
+    Show.COST: "TOTAL_COST",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a look-up gave; `facts` is None while it gave nothing."""
+
+    facts: Facts | None
+    tries: int
+
+
+class Names:
+    """Facts of runs by look-up. Thread-safe for different queues. Never raises."""
+
+    def __init__(self, http: Http, *, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[tuple[UUID, str], dict[UUID, Known]] = {}
+        self._not_before = float("-inf")
+
+    def of(self, runs: Mapping[UUID, QueueRun], traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, Facts]:
+        """The facts of those of `runs` that are known or could be looked up now, the oldest first; without links."""
+        selects = sorted(SELECTS[shown] for shown in wanted.show if shown in SELECTS)
+        before = self._known.get((wanted.queue_id, wanted.status), {})
+        known = {queue_run_id: before[queue_run_id] for queue_run_id in runs if queue_run_id in before}
+        missing = [one for one in traces if one in runs and _is_missing(known.get(one))] if selects else []
+        missing.sort(key=lambda one: runs[one].effective_added_at or runs[one].added_at or LONG_AGO)
+        for begin in range(0, min(len(missing), BATCH * BATCHES), BATCH):
+            batch = missing[begin : begin + BATCH]
+            found = self._look_up([traces[one] for one in batch], selects, wanted)
+            if found is None:
+                break
+            for one in batch:
+                tries = known[one].tries if one in known else 0
+                known[one] = Known(found.get(traces[one].run_id), tries + 1)
+        self._known[wanted.queue_id, wanted.status] = known
+        return {queue_run_id: entry.facts for queue_run_id, entry in known.items() if entry.facts is not None}
+
+    def _look_up(self, batch: Sequence[Trace], selects: list[str], wanted: Wanted) -> Mapping[UUID, Facts] | None:
+        """One batch by run id; None where it cannot be had now."""
+        if self._clock.monotonic() < self._not_before:
+            return None
+        try:
+            rows = self._ask(batch, selects)
+        except SourceError as error:
+            self._pause(error)
+            return None
+        self._not_before = float("-inf")
+        found = {identity(row.id): facts(row, wanted.show, "") for row in rows}
+        return {run_id: known for run_id, known in found.items() if run_id is not None}
+
+    def _ask(self, batch: Sequence[Trace], selects: list[str]) -> Sequence[QueriedRow]:
+        began = [at.began_at for at in batch]
+        since = min((at for at in began if at is not None), default=LONG_AGO) if None not in began else LONG_AGO
+        body = {
+            "ids": [str(at.run_id) for at in batch],
+            "project_ids": sorted({str(at.project_id) for at in batch}),
+            "min_start_time": (since - MARGIN).isoformat(),
+            "page_size": len(batch),
+            "selects": ["ID", *selects],
+        }
+        what = "looking up the names of runs"
+        with self._http.post(PATH, body, what=what) as answer:
+            try:
+                return envelope(answer.body, QueriedRow)[0].rows
+            except UnlawfulError as error:
+                raise unlawful(what, str(error)) from None
+
+    def _pause(self, error: SourceError) -> None:
+        """Leave the server alone for a while, and say so where it is news."""
+        with self._lock:
+            is_news = self._not_before == float("-inf")
+            wish = error.retry_after.total_seconds() if error.retry_after else 0.0
+            least = MISSING_PAUSE if error.trouble in {Trouble.MISSING, Trouble.REFUSED} else LEAST_PAUSE
+            self._not_before = self._clock.monotonic() + max(wish, least)
+        if is_news:
+            log.info("run_names_unknown", error=str(error))
+
+
+def _is_missing(known: Known | None) -> bool:
+    return known is None or (known.facts is None and known.tries < MOST_TRIES)
