@@ -36,23 +36,23 @@ def test_settings_that_make_sense_have_no_findings(place: Place) -> None:
     [
         (
             {"WORKER_ESCALATE_MENTION": "U1"},
-            "queue 'Support QA': escalate_mention has no effect without escalate_after; set it, such as 1d",
+            "escalate_mention has no effect without escalate_after; set it, such as 1d (for 'Support QA')",
         ),
         (
             {"WORKER_ESCALATE_TO": "leads"},
-            "queue 'Support QA': escalate_to has no effect without escalate_after; set it, such as 1d",
+            "escalate_to has no effect without escalate_after; set it, such as 1d (for 'Support QA')",
         ),
         (
             {"WORKER_ESCALATE_TO": "leads", "WORKER_QUEUES": "all"},
-            "every other queue: escalate_to has no effect without escalate_after; set it, such as 1d",
+            "escalate_to has no effect without escalate_after; set it, such as 1d (for every other queue)",
         ),
         (
             {"WORKER_ESCALATE_AFTER": "1h"},
-            "queue 'Support QA': escalate_after is shorter than stale_after: that comes before any reminder; set it longer",
+            "escalate_after is shorter than stale_after: no reminder comes first; set it longer (for 'Support QA')",
         ),
         (
             {"WORKER_STALE_AFTER": "30s"},
-            "queue 'Support QA': stale_after is shorter than poll_interval: set it longer, or poll more often",
+            "stale_after is shorter than poll_interval; set it longer, or poll more often (for 'Support QA')",
         ),
         (
             {"LANGSMITH_WORKSPACE_ID": "acme"},
@@ -60,11 +60,11 @@ def test_settings_that_make_sense_have_no_findings(place: Place) -> None:
         ),
         (
             {"WORKER_KEEP_REVIEWS": "23h"},
-            "WORKER_KEEP_REVIEWS is shorter than 1d: a run that was not listed for longer is new again; keep some days",
+            "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again",
         ),
         (
             {"WORKER_KEEP_DELIVERIES": "23h"},
-            "WORKER_KEEP_DELIVERIES is shorter than 1d: `why` and `deliveries` soon know nothing; keep some days",
+            "WORKER_KEEP_DELIVERIES is shorter than 1d; keep some days, or `why` and `deliveries` soon know nothing",
         ),
         (
             {"WORKER_STALE": "1h"},
@@ -88,15 +88,20 @@ def test_a_default_that_every_queue_overrides_is_no_finding(place: Place) -> Non
 def test_a_secret_in_the_wrong_setting_is_not_shown(place: Place) -> None:
     environ = {"WORKER_QUEUES": "xoxb-MARKED,hidden-MARKED", "LANGSMITH_WORKSPACE_ID": "lsv2_sk_MARKED"}
     lines = findings(place.load_all({**environ, "LANGSMITH_API_KEY": "hidden-MARKED", "WORKER_ESCALATE_TO": "leads"}))
-    assert len(lines) == 2, "the two queues are called the same once they are masked"
+    assert lines[-1].endswith("(for '***', '***')")
     assert "MARKED" not in "".join(lines)
 
 
-def test_each_queue_is_looked_at(place: Place) -> None:
+def test_queues_with_the_same_finding_share_a_line(place: Place) -> None:
     place.write(
-        "worker.toml", '[[queues]]\nqueue = "A"\nescalate_to = "x"\n[[queues]]\nqueue = "B"\nescalate_to = "y"\n'
+        "worker.toml", '[[queues]]\nqueue = "A"\nescalate_to = "x"\n[[queues]]\nqueue = "B"\nstale_after = "1s"\n'
     )
-    assert [line.partition(":")[0] for line in findings(place.load_all())] == ["queue 'A'", "queue 'B'"]
+    lines = findings(place.load({"WORKER_QUEUES": "all,C,D,E,F,G,H", "WORKER_ESCALATE_MENTION": "U1"}))
+    assert [line.partition(" (for ")[2] for line in lines] == [
+        "'A', 'B', 'C', 'D', 'E', 4 more)",
+        "'A')",
+        "'B')",
+    ]
 
 
 def test_a_secret_file_in_one_place_and_the_secret_in_another_is_found(place: Place) -> None:

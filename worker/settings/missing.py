@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from worker.settings.ids import ALL_QUEUES, identity, listed_queues
 from worker.settings.model import EVERY
-from worker.settings.names import Need, similar
+from worker.settings.names import Need, similar, some
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from worker.settings.layers import Layers
-
-_QUEUES_NAMED = 5
 
 
 def missing(needs: frozenset[Need], layers: Layers, *, names: Collection[str]) -> Iterator[str]:
@@ -44,9 +42,8 @@ def _channel(layers: Layers, names: Collection[str]) -> Iterator[str]:
 
 
 def _for(queues: list[str]) -> str:
-    named = ["every queue" if queue == ALL_QUEUES else repr(queue) for queue in queues[:_QUEUES_NAMED]]
-    more = [f"{len(queues) - _QUEUES_NAMED} more"] if len(queues) > _QUEUES_NAMED else []
-    return f" for {', '.join([*named, *more])}" if queues else ""
+    named = ["every queue" if queue == ALL_QUEUES else repr(queue) for queue in queues]
+    return f" for {some(named)}" if named else ""
 
 
 def _listed(layers: Layers) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PREFIX = "WORKER_"
 FILE_SUFFIX = "_FILE"
+
+_SOME = 5
 
 
 class Need(StrEnum):
@@ -53,6 +55,12 @@ class Name:
     def file(self) -> str:
         """What a file with this secret is called among mounted ones."""
         return self.env.lower()
+
+
+def some(words: Sequence[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = [f"{len(words) - _SOME} more"] if len(words) > _SOME else []
+    return ", ".join([*words[:_SOME], *more])
 
 
 def similar(name: str, known: Iterable[str], *, cutoff: float = 0.75) -> str | None:
