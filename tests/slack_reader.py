@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(r"<([^<>\n]*)>")
 MENTION = re.compile(r"@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+")
-DATE = re.compile(r"!date\^[0-9]+\^\{ago\}\|[0-9]+ (s|min|h|d) ago")
-LINK = re.compile(r"https?://[^|\s<>]+\|[^|<>\n]+")
+DATE = re.compile(r"!date\^[0-9]+\^\{ago\}\|([0-9]+ (s|min|h|d) ago|just now)")
+LINK = re.compile(r"(?i:https?)://[^|\s<>]+\|[^|<>\n]+")
 SHORTCODE = re.compile(r":[\w+'-]+:")
 ADDRESS = re.compile(
     r"(https?|ftp|mailto|slack)://|\bwww\.\w|\w@\w+\.\w|@(everyone|here|channel)|\w\.[a-z]{2,}\b", re.IGNORECASE

@@ -146,8 +146,8 @@ class SimulatedSlack:
     ) -> Fault:
         """Let calls of a method fail, `times` times or until healed; see Mode for how.
 
-        `error` alone answers `ok: false`, `status` alone that HTTP status; `how` may give `channel`, `retry_after`
-        and `delay` (seconds) and `location`.
+        `error` alone answers `ok: false`, `status` alone that HTTP status; `how` may give `channel`, `after`
+        (calls to let through first), `retry_after` and `delay` (seconds) and `location`.
         """
         chosen = Mode(mode) if mode else Mode.ERROR if error else Mode.STATUS
         fault = Fault(method, chosen, error=error, status=status or 500, times=times, **how)

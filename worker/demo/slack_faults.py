@@ -45,13 +45,17 @@ COMMITTING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One plan: which calls it meets (`*`: every method), what happens to them, how often (None: until healed)."""
+    """One plan: which calls it meets (`*`: every method), what happens to them, how often (None: until healed).
+
+    The first `after` calls that it meets go through.
+    """
 
     method: str
     mode: Mode
     error: str = ""
     status: int = 500
     times: int | None = None
+    after: int = 0
     channel: str | None = None
     retry_after: int | None = None
     delay: float = 1.0
@@ -93,8 +97,12 @@ class Faults:
         """The first plan that meets this call; it counts as used."""
         with self._lock:
             for number, plan in enumerate(self._plans):
-                if plan.meets(method, channel):
-                    left = plan.spent_once()
-                    self._plans[number : number + 1] = [left] if left else []
-                    return plan
+                if not plan.meets(method, channel):
+                    continue
+                if plan.after:
+                    self._plans[number] = replace(plan, after=plan.after - 1)
+                    continue
+                left = plan.spent_once()
+                self._plans[number : number + 1] = [left] if left else []
+                return plan
         return None

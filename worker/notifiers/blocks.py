@@ -85,7 +85,7 @@ def _blocks(message: Message, team_url: str) -> list[Block]:
     if message.kind is Kind.OPS:
         return [_section(_told(message.text, write.words, SECTION_LIMIT))]
     if message.successor is not None:
-        return [_context([_pointer(message, team_url)])]
+        return [_context([_pointer(message, team_url, write.words)])]
     candidates = (_digest(message, detail) for detail in DETAILS)
     return next(_fitting(candidates))
 
@@ -125,11 +125,11 @@ def _footer(message: Message) -> list[Block]:
     return [_context(elements)] if elements else []
 
 
-def _pointer(message: Message, team_url: str) -> str:
+def _pointer(message: Message, team_url: str, written: Callable[[str, int], str]) -> str:
     """One line instead of a reminder that a newer one repeats."""
     url = permalink(team_url, message.successor) if message.successor else ""
     newer = write.link(url, "a newer reminder") if url else "a newer reminder below"
-    return f"↪ {write.words(headline(message), HEADER_LIMIT)}: see {newer}"
+    return f"↪ {written(headline(message), HEADER_LIMIT)}: see {newer}"
 
 
 def _mentions(message: Message) -> str:
@@ -173,7 +173,7 @@ def _text(message: Message, team_url: str) -> str:
     if message.kind is Kind.OPS:
         return _told(message.text, write.bare, TEXT_LIMIT)
     if message.successor is not None:
-        return _pointer(message, team_url)
+        return _pointer(message, team_url, write.bare)
     told = ["\n".join(_rows(message, detail)) for detail in DETAILS]
     return next((text for text in told if len(text) <= TEXT_LIMIT), told[-1])
 

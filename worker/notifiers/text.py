@@ -70,12 +70,13 @@ def link(url: str, label: str) -> str:
 def target(url: str) -> str:
     """`url` percent-encoded and escaped; empty unless it is an http(s) address of moderate length."""
     try:
-        parts = urlsplit(url)
+        parts, encoded = urlsplit(url), quote(url, safe=_SAFE_IN_URL)
     except ValueError:
         return ""
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or not parts.netloc.isascii():
+    # urlsplit overlooks blanks in front, which would make the link's target something else.
+    is_web = encoded.lower().startswith(("http://", "https://"))
+    if not is_web or not parts.hostname or "@" in parts.netloc or not parts.netloc.isascii():
         return ""
-    encoded = quote(url, safe=_SAFE_IN_URL, errors="replace")
     return escape(encoded) if len(encoded) <= URL_LIMIT else ""
 
 

@@ -1,0 +1,35 @@
+"""A simulated Slack over loopback and the notifier that talks to it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.slack_stage import TOKEN, Stage, stage
+from worker.notifiers.slack import Slack
+from worker.notifiers.slack_transport import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker.demo.slack import SimulatedSlack
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Stage]:
+    with stage() as made:
+        yield made
+
+
+@pytest.fixture
+def slack(server: Stage) -> SimulatedSlack:
+    return server.reset()
+
+
+@pytest.fixture
+def notifier(server: Stage, slack: SimulatedSlack) -> Iterator[Slack]:  # noqa: ARG001 - it answers the notifier
+    made = Slack(token=TOKEN, base_url=server.root, timeouts=Timeouts(connect=5, write=5, read=0.5, total=5))
+    with contextlib.closing(made):
+        yield made

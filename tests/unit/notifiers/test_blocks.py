@@ -1,0 +1,299 @@
+"""What people see, kept as JSON, and the laws that hold for every message."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import golden_slack as golden
+from tests import slack_reader as reader
+from worker.core.model import Facts, Kind, Left, Line, Message, Receipt, Show
+from worker.notifiers import blocks
+from worker.notifiers.text import target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NASTY = (
+    "<!channel>",
+    "<@U0EVIL0000>",
+    "<!subteam^S0EVIL0000>",
+    "<https://evil.example|click>",
+    "https://evil.example/x",
+    "|b>c<d&",
+    "&lt;!here&gt;",
+    "\n• fake · reviewed",
+    "\u202egnp\u2066",
+    "\ud800",
+    "~struck~",
+    "`code` ```",
+    "*bold* _italic_",
+    ":white_check_mark:",
+    "@everyone #general",
+    "<!date^1^{ago}|x>",
+    "&" * 400,
+    "😀" * 300,
+    "x" * 5_000,
+    "",
+)
+outside = st.one_of(
+    st.sampled_from(NASTY),
+    st.text(st.characters(), max_size=60),
+    st.lists(st.sampled_from(NASTY), min_size=1, max_size=4).map(" ".join),
+)
+urls = st.one_of(outside, st.text(max_size=700).map("https://smith.langchain.com/".__add__))
+facts = st.builds(
+    Facts,
+    name=outside,
+    run_type=outside,
+    url=urls,
+    tags=st.lists(outside, max_size=8).map(tuple),
+    error=outside,
+    inputs_preview=outside,
+    outputs_preview=outside,
+    thread=outside,
+    tokens=st.none() | st.integers(0, 10**12),
+    cost=outside,
+)
+lines = st.builds(
+    Line,
+    facts=facts,
+    run_id=st.none() | st.uuids(),
+    since=st.datetimes(timezones=st.just(golden.AS_OF.tzinfo)),
+    reserved=st.booleans(),
+    back=st.booleans(),
+    left=st.none() | st.sampled_from(Left),
+    done=st.integers(0, 3),
+    of=st.integers(1, 3),
+)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Message:
+    listed = tuple(draw(st.lists(lines, max_size=10)))
+    unlisted = draw(st.integers(0, 100_000)) if len(listed) == 10 else 0
+    waiting = sum(line.left is None for line in listed)
+    kind = draw(st.sampled_from(Kind))
+    return golden.message(
+        kind,
+        listed,
+        queue=draw(st.builds(golden.queue, outside, url=urls)),
+        total=len(listed) + unlisted,
+        waiting=waiting + draw(st.integers(0, unlisted)),
+        mention=("U0LEAD00000", "S0ONCALL000") if kind is Kind.ESCALATION else (),
+        text=draw(outside),
+        plain=draw(st.booleans()),
+        show=draw(st.frozensets(st.sampled_from(Show))),
+        successor=draw(st.none() | st.just(Receipt("C1", "1.2"))),
+    )
+
+
+def rows(rendered: dict[str, Any]) -> list[str]:
+    return [
+        row for block in rendered["blocks"] if block["type"] == "section" for row in block["text"]["text"].split("\n")
+    ]
+
+
+def header(message: Message) -> str:
+    rendered = blocks.render(message)
+    assert rendered["text"].split("\n")[0] == rendered["blocks"][0]["text"]["text"]
+    return rendered["blocks"][0]["text"]["text"]
+
+
+@pytest.mark.parametrize("name", golden.CASES)
+def test_it_looks_as_it_was_approved(name: str) -> None:
+    """After a wanted change: python -m tests.golden_slack, and read the difference."""
+    assert golden.path_of(name).read_text(encoding="utf-8") == golden.written(name)
+
+
+def test_every_approved_file_has_its_case() -> None:
+    assert {path.stem for path in golden.FOLDER.glob("*.json")} == golden.CASES.keys()
+
+
+@pytest.mark.parametrize("name", golden.CASES)
+def test_every_approved_message_keeps_slacks_limits(name: str) -> None:
+    rendered = json.loads(golden.path_of(name).read_text(encoding="utf-8"))
+    assert reader.limits_broken(rendered) == []
+    _assert_harmless(rendered, golden.CASES[name])
+
+
+@settings(max_examples=150, deadline=None)
+@given(messages())
+def test_no_outside_text_breaks_a_limit_calls_links_or_formats(message: Message) -> None:
+    rendered = blocks.render(message, team_url=golden.TEAM_URL)
+    assert reader.limits_broken(rendered) == []
+    _assert_harmless(rendered, message)
+
+
+@settings(max_examples=100, deadline=None)
+@given(messages())
+def test_outside_text_adds_no_row_and_takes_none_away(message: Message) -> None:
+    previews = {Show.ERROR, Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW}
+    quiet = replace(message, show=message.show - previews, plain=False, successor=None)
+    if quiet.kind is Kind.OPS:
+        return
+    shown = rows(blocks.render(quiet))
+    extra = bool(quiet.mention) + (quiet.total > len(quiet.lines))
+    assert len(shown) == len(quiet.lines) + extra
+
+
+@settings(max_examples=50, deadline=None)
+@given(messages())
+def test_reviewed_lines_are_struck_and_no_others(message: Message) -> None:
+    if message.plain or message.successor or message.kind is Kind.OPS:
+        return
+    struck = [span for text in reader.mrkdwn(blocks.render(message)) for span in reader.struck(text)]
+    assert len(struck) == sum(line.left is not None for line in message.lines)
+
+
+@settings(max_examples=50, deadline=None)
+@given(messages(), st.integers(0, 10**8))
+def test_time_alone_changes_no_fingerprint(message: Message, seconds: int) -> None:
+    later = replace(message, as_of=message.as_of + timedelta(seconds=seconds))
+    assert blocks.fingerprint(message) == blocks.fingerprint(later)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        pytest.param(
+            golden.message(Kind.BASELINE, (), total=5_000, waiting=5_000),
+            "5,000 runs are waiting in Support QA",
+            id="baseline",
+        ),
+        pytest.param(golden.message(lines=(golden.line(),)), "1 new run to review in Support QA", id="one"),
+        pytest.param(
+            golden.message(lines=(golden.line(left=Left.REVIEWED), golden.line())),
+            "1 of 2 left to review in Support QA",
+            id="one is reviewed",
+        ),
+        pytest.param(golden.message(lines=golden.DONE), "All 3 reviewed in Support QA ✓", id="all are reviewed"),
+        pytest.param(golden.message(lines=golden.DONE[:1]), "Reviewed in Support QA ✓", id="the only one is reviewed"),
+        pytest.param(
+            golden.message(lines=golden.MIXED[:3]),
+            "None of 3 left to review in Support QA",
+            id="removed is not reviewed",
+        ),
+        pytest.param(
+            golden.message(lines=golden.MIXED[2:3]), "No longer waiting in Support QA", id="nobody knows how it left"
+        ),
+        pytest.param(
+            golden.message(lines=golden.DONE, total=12, waiting=0),
+            "None of 12 left to review in Support QA",
+            id="nobody knows how the unlisted left",
+        ),
+        pytest.param(
+            golden.message(lines=(golden.line(),), queue=golden.queue("\u200b")),
+            "1 new run to review in 11111111-2222-4333-8444-555555555555",
+            id="a queue without a name",
+        ),
+        pytest.param(
+            golden.message(lines=(golden.line(),), queue=golden.queue("R&D <x>")),
+            "1 new run to review in R&D ‹x›",  # noqa: RUF001
+            id="signs in a queue's name",
+        ),
+    ],
+)
+def test_the_header_says(message: Message, said: str) -> None:
+    assert blocks.render(message)["blocks"][0]["text"]["text"] == said
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "waiting", "said"),
+    [
+        (5, 5, "and 5 more in "),
+        (5, 2, "and 5 more, 2 of them still waiting in "),
+        (5, 0, "and 5 more, no longer waiting in "),
+    ],
+)
+def test_the_rest_is_counted_and_links_to_the_queue(unlisted: int, waiting: int, said: str) -> None:
+    message = golden.message(lines=(golden.line(),), total=1 + unlisted, waiting=1 + waiting)
+    last = rows(blocks.render(message))[-1]
+    assert last == f"{said}<{golden.queue().url}|the queue>"
+
+
+@pytest.mark.parametrize(
+    ("facts", "show", "shown", "hidden"),
+    [
+        pytest.param({"name": "secret"}, {Show.TYPE}, "run 1a2b3c4d", "secret", id="a hidden name gives way to the id"),
+        pytest.param({"run_type": "secret"}, {Show.NAME}, "Refund", "secret", id="a hidden type"),
+        pytest.param({"tags": ("secret",)}, {Show.NAME}, "Refund", "secret", id="hidden tags"),
+        pytest.param({"error": "secret"}, {Show.NAME}, "Refund", "secret", id="a hidden error"),
+        pytest.param({"error": "shown"}, {Show.ERROR}, "error: shown", "Refund", id="an error that may be shown"),
+        pytest.param({"inputs_preview": "shown"}, {Show.INPUTS_PREVIEW}, "in: shown", "Refund", id="inputs"),
+        pytest.param({"outputs_preview": "shown"}, {Show.OUTPUTS_PREVIEW}, "out: shown", "Refund", id="outputs"),
+        pytest.param({"tokens": 1234}, {Show.TOKENS}, "1,234 tokens", "Refund", id="tokens"),
+        pytest.param({"cost": "$0.02"}, {Show.COST}, "$0.02", "Refund", id="cost"),
+        pytest.param({"thread": "t-1"}, {Show.THREAD}, "t-1", "Refund", id="thread"),
+        pytest.param({}, {Show.NAME}, "Refund", "ago", id="a hidden age"),
+    ],
+)
+def test_only_what_may_be_shown_is(facts: dict[str, Any], show: set[Show], shown: str, hidden: str) -> None:
+    message = golden.message(Kind.REMINDER, (golden.with_facts(golden.line(), **facts),), show=frozenset(show))
+    told = json.dumps(blocks.render(message), ensure_ascii=False)
+    assert shown in told
+    assert hidden not in told
+
+
+@pytest.mark.parametrize(
+    ("mention", "called"),
+    [
+        (("U0LEAD00000",), ["@U0LEAD00000"]),
+        (("W0LEAD00000", "S0ONCALL000"), ["@W0LEAD00000", "!subteam^S0ONCALL000"]),
+        (("<!channel>", "channel", "U0 LEAD", "C0GENERAL00"), []),
+    ],
+)
+def test_only_ids_of_people_and_groups_are_called(mention: Sequence[str], called: list[str]) -> None:
+    rendered = blocks.render(golden.message(Kind.ESCALATION, (golden.line(),), mention=tuple(mention)))
+    assert [name for text in reader.mrkdwn(rendered) for name in reader.mentions(text)] == called
+    assert reader.mentions(rendered["text"]) == called
+
+
+def test_a_plain_message_is_text_alone() -> None:
+    assert blocks.render(golden.message(lines=(golden.line(),), plain=True))["blocks"] == []
+
+
+def test_a_reminder_that_was_repeated_is_one_line_even_where_the_link_is_unknown() -> None:
+    rendered = blocks.render(golden.CASES["reminder_succeeded"])
+    assert [element["text"] for element in rendered["blocks"][0]["elements"]] == [
+        "↪ 3 runs in Support QA: see a newer reminder below"
+    ]
+    assert rendered["text"] == "↪ 3 runs in Support QA: see a newer reminder below"
+
+
+def test_long_stories_lose_their_optional_parts_and_keep_every_run() -> None:
+    big = golden.with_facts(golden.EVERYTHING, name="&" * 90, error="&" * 900, tags=("&" * 30,) * 9)
+    rendered = blocks.render(golden.message(lines=(big,) * 10, show=frozenset(Show)))
+    assert reader.limits_broken(rendered) == []
+    assert len([row for row in rows(rendered) if row.startswith("• ")]) == 10
+    assert not [row for row in rows(rendered) if "↳" in row]
+
+
+def test_the_key_and_the_kind_travel_in_the_metadata() -> None:
+    assert blocks.render(golden.message(Kind.REMINDER))["metadata"] == {
+        "event_type": "review_notice",
+        "event_payload": {"delivery_key": str(golden.KEY), "kind": "reminder", "v": 1},
+    }
+
+
+def _aims(message: Message) -> set[str]:
+    """Where links may lead: the pages that the source named, and messages of the team."""
+    urls = {line.facts.url for line in message.lines} | {message.queue.url if message.queue else ""}
+    elsewhere = {blocks.permalink(golden.TEAM_URL, message.successor)} if message.successor else set()
+    return {target(url) for url in urls} | elsewhere
+
+
+def _assert_harmless(rendered: dict[str, Any], message: Message) -> None:
+    told = [*reader.mrkdwn(rendered), rendered["text"]]
+    allowed = set(message.mention)
+    for text in told:
+        assert {name.removeprefix("!subteam^").removeprefix("@") for name in reader.mentions(text)} <= allowed
+        assert reader.formatting(text) == []
+        assert set(reader.targets(text)) <= _aims(message)
+    assert reader.autolinked(rendered["text"]) == []
