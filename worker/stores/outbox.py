@@ -57,8 +57,8 @@ def owe(connection: Connection, delivery: Delivery) -> bool:
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),
     }
-    added = connection.execute(insert(connection, deliveries).values(row).on_conflict_do_nothing())
-    return added.rowcount == 1
+    added = insert(connection, deliveries).values(row).on_conflict_do_nothing()
+    return connection.execute(added.execution_options(preserve_rowcount=True)).rowcount == 1
 
 
 def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) -> None:

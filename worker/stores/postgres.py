@@ -110,11 +110,11 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
     )
 
     @event.listens_for(engine, "connect")
-    def begin_session(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401  SQLAlchemy's wrapper
-        record.info["watch"] = watch = Watch(connection.driver_connection, seconds)
+    def begin_session(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
+        record.info["watch"] = watch = Watch(connection, seconds)
         with watch:
-            connection.driver_connection.execute(settings)
-            connection.driver_connection.commit()
+            connection.execute(settings)
+            connection.commit()
 
     _keep_watch(engine, where, seconds)
 
