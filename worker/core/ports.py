@@ -254,3 +254,7 @@ class Store(Protocol):
         A review that a kept delivery speaks of stays; so does a delivery that is still kept true by edits.
         """
         ...
+
+    def maintain(self) -> None:
+        """Give free space back, where the database does not do so by itself. Cheap where there is nothing to do."""
+        ...

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid5
 
 import structlog
 
 from worker.core.model import Delivery, Kind
+from worker.core.overview import EVERYWHERE
 from worker.core.plan import NAMESPACE
 
 if TYPE_CHECKING:
@@ -16,8 +20,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-EVERYWHERE = "*"
-"""The channel of a pause that holds for every one."""
+MOST_A_DAY = 10
+"""So many troubles are told in 24 hours, and as many more ends of troubles; the rest is in the log."""
+
+LAST = f"(More than {MOST_A_DAY} reports in a day: further troubles stand in the log only.)"
+
+DAY = timedelta(days=1)
+TOLD = "ops_told"
+"""Under this name the store remembers when something was told, so that a restart does not begin to count afresh."""
 
 
 class Ops:
@@ -28,6 +38,7 @@ class Ops:
         self._store = store
         self._clock = clock
         self._channel = channel
+        self._lock = threading.Lock()
 
     def held(self, pause: Pause, error: str) -> None:
         """A destination cannot be posted to."""
@@ -39,7 +50,7 @@ class Ops:
         """A destination can be posted to again."""
         where = _where(pause)
         text = f"Posting to {where} works again. It failed since {pause.since:%Y-%m-%d %H:%M} UTC ({pause.reason})."
-        self.tell(text, name=f"works/{pause.channel}/{pause.since}")
+        self.tell(text, name=f"works/{pause.channel}/{pause.since}", ending=True)
 
     def dead(self, delivery: Delivery) -> None:
         """A delivery was given up."""
@@ -50,13 +61,29 @@ class Ops:
         if delivery.kind is not Kind.OPS:
             self.tell(text, name=f"dead/{delivery.key}/{delivery.attempts}")
 
-    def tell(self, text: str, *, name: str) -> None:
-        """Owe one message; `name` identifies the trouble, so that it is told once."""
+    def tell(self, text: str, *, name: str, ending: bool = False) -> None:
+        """Owe one message; `name` identifies the trouble, or its `ending`, so that it is told once.
+
+        Raises StoreError.
+        """
         if self._channel is None:
             return
-        now = self._clock.now()
+        with self._lock:
+            now = self._clock.now()
+            told = self._told(now)
+            if len(told) >= MOST_A_DAY * (2 if ending else 1):
+                log.warning("ops_report_left_out", text=text, told=len(told))
+            elif self._owe(self._channel, text if len(told) + 1 < MOST_A_DAY else f"{text} {LAST}", name, now):
+                self._store.remember(TOLD, json.dumps([at.isoformat() for at in (*told, now)]))
+
+    def _owe(self, channel: str, text: str, name: str, now: datetime) -> bool:
         key = uuid5(NAMESPACE, f"ops/{name}")
-        self._store.owe(Delivery(key=key, kind=Kind.OPS, channel=self._channel, created_at=now, due_at=now, text=text))
+        return self._store.owe(Delivery(key=key, kind=Kind.OPS, channel=channel, created_at=now, due_at=now, text=text))
+
+    def _told(self, now: datetime) -> list[datetime]:
+        """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
+        times = [datetime.fromisoformat(at) for at in json.loads(self._store.recall(TOLD) or "[]")]
+        return [at for at in times if now - DAY < at <= now]
 
 
 def _where(pause: Pause) -> str:

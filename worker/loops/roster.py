@@ -12,6 +12,7 @@ from worker.core.ports import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from worker.core.ports import Clock, Source
@@ -37,7 +38,8 @@ class Roster:
         self._everything = everything
         self._due_at = 0.0
         self._unknown: frozenset[str] = frozenset()
-        self._failing = False
+        self.failing_since: datetime | None = None
+        """Since when the look-up fails; None where the last one succeeded."""
         self.queues: dict[UUID, Queue] = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
 
     @property
@@ -48,7 +50,7 @@ class Roster:
     @property
     def is_failing(self) -> bool:
         """Whether the last look-up failed."""
-        return self._failing
+        return self.failing_since is not None
 
     def refresh(self) -> bool:
         """Look the queues up where that is due; whether `queues` has changed. A failure keeps what is known."""
@@ -59,7 +61,7 @@ class Roster:
         except SourceError as error:
             self._failed(error)
             return False
-        self._failing = False
+        self.failing_since = None
         self._due_at = self._clock.monotonic() + LOOK_UP_EVERY.total_seconds()
         self._miss(self._names - {queue.name for queue in listed})
         return self._take(listed)
@@ -83,6 +85,6 @@ class Roster:
 
     def _failed(self, error: SourceError) -> None:
         self._due_at = self._clock.monotonic() + (LOOK_UP_EVERY if self.queues else TRY_AGAIN_EVERY).total_seconds()
-        if not self._failing:
+        if self.failing_since is None:
+            self.failing_since = self._clock.now()
             log.warning("queues_not_listed", error=str(error), polled=len(self.queues))
-        self._failing = True

@@ -1,0 +1,79 @@
+"""Notices that nothing was polled for a while: the worker was stopped, asleep, or without its database. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.core.overview import LATE_AFTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from worker.core.incidents import Incident
+    from worker.core.overview import Overview
+
+SHORTEST = timedelta(minutes=15)
+"""A restart or an upgrade is no outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Nothing was polled between `since` and `until`; the counters are those from before."""
+
+    since: datetime
+    until: datetime
+    new: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen last: when a poll was complete, and the counters of all queues; and an outage not yet told."""
+
+    seen_at: datetime | None = None
+    new: int = 0
+    gone: int = 0
+    outage: Outage | None = None
+
+
+def look(before: Sight, overview: Overview, told: Iterable[Incident]) -> Sight:
+    """What is seen now. Of a gap that `told` incidents explain, people know already."""
+    completed = [queue.polled.completed_at for queue in overview.queues if queue.polled.completed_at is not None]
+    if not completed:
+        return before
+    outage = before.outage or _gap(before, overview, completed, told)
+    seen_at = max(completed)
+    new, gone = counters(overview)
+    return Sight(seen_at, new, gone, outage)
+
+
+def found(sight: Sight, overview: Overview) -> Outage | None:
+    """The outage to tell now, its counters being what was found since: when every queue that can be polled was."""
+    outage = sight.outage
+    if outage is None:
+        return None
+    for queue in overview.queues:
+        completed_at = queue.polled.completed_at
+        if not queue.trouble and (completed_at is None or completed_at < outage.until):
+            return None
+    return replace(outage, new=sight.new - outage.new, gone=sight.gone - outage.gone)
+
+
+def counters(overview: Overview) -> tuple[int, int]:
+    """How many runs were announced and have left since the process started."""
+    return sum(queue.new for queue in overview.queues), sum(queue.gone for queue in overview.queues)
+
+
+def _gap(before: Sight, overview: Overview, completed: list[datetime], told: Iterable[Incident]) -> Outage | None:
+    since = before.seen_at
+    if since is None:
+        return None
+    shortest = min(queue.interval for queue in overview.queues)
+    if max(completed) - since <= max(SHORTEST, LATE_AFTER * shortest):
+        return None
+    if any(incident.since <= since + SHORTEST for incident in told):
+        return None
+    return Outage(since, min(at for at in completed if at > since), before.new, before.gone)

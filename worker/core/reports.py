@@ -1,0 +1,84 @@
+"""The words in which the worker speaks of its own troubles; names and errors in them are raw. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.core.incidents import Group
+from worker.core.overview import NAMED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from worker.core.incidents import Incident
+
+
+def begun(group: Sequence[Incident]) -> str:
+    """One message about incidents of one group that have begun."""
+    first = min(group, key=lambda incident: incident.since)
+    since = f"since {_minute(first.since)}"
+    match first.group:
+        case Group.KEY:
+            return (
+                f"LangSmith refuses the API key {since}: {first.error}. Nothing is polled until it is accepted: "
+                "put a valid key in LANGSMITH_API_KEY and restart. What was posted before stays as it is."
+            )
+        case Group.LIST:
+            return f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."
+        case Group.NAME:
+            remedy = "correct WORKER_QUEUES or worker.toml, `review-notifier queues` lists what the key can see"
+            return f"{_names(group)}: no queue has this name; {remedy}."
+        case _:
+            what = f"{_names(group)} cannot be polled {since}"
+            return f"{what}: {first.error}. Nothing is lost: what is new there is told when polling works again."
+
+
+def ended(group: Sequence[Incident], *, new: int, gone: int) -> str:
+    """One message about incidents of one group that have ended; `new` and `gone` are what polling found at once."""
+    since = min(incident.since for incident in group)
+    until = max(incident.ended_at or since for incident in group)
+    match group[0].group:
+        case Group.KEY:
+            return f"LangSmith accepts the API key again. {blind(since, until, new=new, gone=gone)}"
+        case Group.LIST:
+            return f"The list of queues can be read again; it could not be since {_minute(since)}."
+        case Group.NAME:
+            return f"{_names(group)}: found now."
+        case _:
+            return f"{_names(group)} can be polled again. {blind(since, until, new=new, gone=gone)}"
+
+
+def blind(since: datetime, until: datetime, *, new: int, gone: int) -> str:
+    """What was missed while nothing could be seen, and found afterwards."""
+    return (
+        f"Blind from {_minute(since)} to {_minute(until)}; "
+        f"found since: {new} new {_runs(new)}, {gone} {_runs(gone)} that left."
+    )
+
+
+def outage(since: datetime, until: datetime, *, new: int, gone: int) -> str:
+    """The worker itself was not at work: stopped, asleep, or without its database."""
+    return f"The worker polled nothing for a while. {blind(since, until, new=new, gone=gone)}"
+
+
+def sunset(api: str, ends_at: datetime, now: datetime) -> str:
+    """LangSmith ends the listing that is in use."""
+    days = (ends_at - now).days
+    when = f"ends on {ends_at:%Y-%m-%d}" if days >= 0 else f"was to end on {ends_at:%Y-%m-%d}"
+    remedy = "Set WORKER_LANGSMITH_API=auto, and update the worker (or a self-hosted LangSmith) if that does not help."
+    return f"LangSmith's `{api}` listing, which this worker reads, {when}. {remedy}"
+
+
+def _names(group: Sequence[Incident]) -> str:
+    names = ", ".join(incident.name for incident in group[:NAMED])
+    more = len(group) - NAMED
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _runs(count: int) -> str:
+    return "run" if count == 1 else "runs"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,112 @@
+"""Looks at how the worker stands: what the loops know, and what the store counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.model import Polled
+from worker.core.overview import Overview, QueueView
+from worker.core.ports import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.core.model import Backlog, Pause, Queue, Standing
+    from worker.core.overview import ApiInUse
+    from worker.core.ports import Clock, Store
+    from worker.loops.poll import Poll, Progress
+    from worker.loops.roster import Roster
+
+log = structlog.get_logger(__name__)
+
+COUNT_EVERY = timedelta(seconds=60)
+"""How often each queue's runs are counted in the database: there may be hundreds of queues."""
+
+
+class Look:
+    """Makes an Overview. One thread at a time."""
+
+    def __init__(  # noqa: PLR0913  (what is looked at, all by name)
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        poll: Poll,
+        roster: Roster,
+        expect: Callable[[Queue], tuple[timedelta, timedelta | None]],
+        api: Callable[[], ApiInUse | None] = lambda: None,
+        counting: bool = False,
+    ) -> None:
+        """`expect` gives a queue's poll interval and the age at which its runs are stale (None: never).
+
+        `api` tells which of LangSmith's listings is in use; `counting` whether each queue's runs are counted too.
+        """
+        self._store = store
+        self._clock = clock
+        self._poll = poll
+        self._roster = roster
+        self._expect = expect
+        self._api = api
+        self._counting = counting
+        self._count_at = 0.0
+        self._standings: dict[UUID, Standing] = {}
+        self._pauses: Sequence[Pause] = ()
+        self._backlog: Sequence[Backlog] = ()
+
+    def __call__(self) -> Overview:
+        """Look now. Where the database does not answer, what it said last stands, with its error."""
+        error = self._ask_store()
+        return Overview(
+            taken_at=self._clock.now(),
+            queues=self._queues(),
+            unknown=self._roster.unknown,
+            unlisted_since=self._roster.failing_since,
+            store_error=error,
+            pauses=self._pauses,
+            backlog=self._backlog,
+            api=self._api(),
+        )
+
+    def _ask_store(self) -> str:
+        try:
+            self._pauses = self._store.pauses()
+            self._backlog = self._store.backlog()
+            if self._counting and self._clock.monotonic() >= self._count_at:
+                self._standings = self._count(self._clock.now())
+                self._count_at = self._clock.monotonic() + COUNT_EVERY.total_seconds()
+        except StoreError as error:
+            log.debug("store_not_looked_at", error=str(error))
+            return str(error)
+        return ""
+
+    def _count(self, now: datetime) -> dict[UUID, Standing]:
+        return {
+            queue.queue_id: self._store.standing(queue.queue_id, None if stale is None else now - stale)
+            for queue in self._roster.queues.values()
+            for _, stale in [self._expect(queue)]
+        }
+
+    def _queues(self) -> tuple[QueueView, ...]:
+        known = {progress.polled.queue.queue_id: progress for progress in self._poll.progress()}
+        return tuple(self._view(queue, known.get(queue.queue_id)) for queue in self._roster.queues.values())
+
+    def _view(self, queue: Queue, progress: Progress | None) -> QueueView:
+        polled = Polled(queue) if progress is None else progress.polled
+        interval, _ = self._expect(polled.queue)
+        standing = self._standings.get(queue.queue_id)
+        if progress is None:
+            return QueueView(polled, interval, standing=standing)
+        return QueueView(
+            polled,
+            interval,
+            trouble=progress.trouble,
+            waiting=progress.waiting,
+            new=progress.new,
+            gone=progress.gone,
+            standing=standing,
+        )
