@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -69,10 +70,17 @@ def count(value: object) -> int | None:
 
 
 def amount(value: object) -> str:
-    """A cost as text: one listing sends text, the other a number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:.10f}".rstrip("0").rstrip(".")
-    return text(value, TAG_CHARACTERS)
+    """A cost as text: one listing sends text, the other a number. '' for what is no plausible cost."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return ""
+    try:
+        cost = Decimal(str(value)[:TAG_CHARACTERS])
+    except InvalidOperation:
+        return ""
+    if not cost.is_finite() or abs(cost) > MOST_TOKENS:
+        return ""
+    written = f"{cost:.10f}"
+    return written.rstrip("0").rstrip(".")
 
 
 def length(value: object) -> int:

@@ -146,7 +146,7 @@ def envelope(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]
         return _envelope_leniently(body, row)
     if found.items is msgspec.UNSET:
         return _envelope_leniently(body, row)
-    return Page(found.items or ()), _cursor(found.next_cursor)
+    return Page(found.items or []), _cursor(found.next_cursor)
 
 
 def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
@@ -203,15 +203,16 @@ def _rows(found: Iterable[bytes | object], row: type[RowT]) -> Page[RowT]:
 def _envelope_leniently(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]:
     """The rows of an envelope lie two levels deeper than those of a list."""
     try:
-        found = _load(next(elements(b"[%b]" % _object(body), deepest=DEEPEST + 2)))
+        (whole,) = elements(b"[%b]" % _object(body), deepest=DEEPEST + 2)
+        found = _load(whole)
     except (ValueError, RecursionError) as error:
         raise UnlawfulError("the answer is broken JSON") from error
     if not isinstance(found, dict) or ("items" not in found and not found.keys() <= ENVELOPE):
         raise UnlawfulError("the answer is not a list of items")
-    items = found.get("items") or []
-    if not isinstance(items, list):
+    items = found.get("items")
+    if not isinstance(items, list | None):
         raise UnlawfulError("the answer is not a list of items")
-    return _rows(items, row), _cursor(found.get("next_cursor"))
+    return _rows(items or [], row), _cursor(found.get("next_cursor"))
 
 
 def _load(element: bytes) -> object:
