@@ -1,4 +1,4 @@
-"""A store in memory: the contract of `Store` said as plainly as it can be, for tests of the loops and as a reference."""
+"""A store in memory: the contract of `Store` said as plainly as it can be, for the loops and as a reference."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class MemoryStore:
             if self._leave_out(owed) and not owed.told:
                 _withdraw(owed, "a later notice that waits too tells of every run of it", now)
                 return None
-            owed.change(attempted_at=now)
+            owed.change(attempted_at=owed.delivery.attempted_at or now)
         owed.change(state=State.SENDING, lease_until=now + lease, due_at=now + lease)
         reviews = tuple(sorted(self._told(owed), key=_oldest_first))
         return Claim(
@@ -183,7 +183,8 @@ class MemoryStore:
     def _merge(self, owed: Owed, now: datetime) -> None:
         into = owed.delivery
         beside = [other for other in self._outbox.values() if other is not owed and _is_beside(other, owed)]
-        for other in [] if into.plain or into.queue is None else beside:
+        alone = into.plain or into.queue is None or into.attempted_at is not None
+        for other in [] if alone else beside:
             owed.spoken |= dict.fromkeys(other.told, False)
             owed.change(
                 mention=tuple(dict.fromkeys(owed.delivery.mention + other.delivery.mention)),
@@ -406,6 +407,9 @@ class MemoryStore:
             for each in closed:
                 del self._reviews[each]
             return len(old) + len(closed)
+
+    def maintain(self) -> None:
+        """Nothing to give back."""
 
 
 def _ended(review: Review) -> tuple[datetime, datetime]:
