@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from worker.demo.langsmith_app import Application
@@ -9,7 +10,7 @@ from worker.demo.langsmith_faults import Fault, Faults, How
 from worker.demo.langsmith_state import TENANT_ID, Annotations, Key, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -137,6 +138,12 @@ class SimulatedLangSmith:
         )
         self._annotations.put(place)
         return place.queue_run_id
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let all that is done within show at once: no listing sees a part of it."""
+        with self._annotations.held():
+            yield
 
     def complete(self, queue_run_id: UUID, *, reviewer: str = "someone@example.com") -> None:
         """A reviewer is done with a run."""

@@ -1,0 +1,128 @@
+"""Who and what the demo is about: channels, people, queues and their policies, the runs that arrive. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+SUPPORT, RAG = "Support assistant", "RAG bot: grounding"
+SUPPORT_CHANNEL, RAG_CHANNEL, LEADS_CHANNEL = "C0SUPPORT01", "C0RAGTEAM01", "C0LEADS0001"
+ON_CALL = "S0ONCALL001"
+
+NAMES = {ON_CALL: "review-on-call"}
+"""What Slack shows for ids of people and groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A channel and what it is for."""
+
+    channel_id: str
+    name: str
+    about: str
+
+
+ROOMS = (
+    Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is told of"),
+    Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is told of; its reminders go into threads"),
+    Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that nobody has reviewed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A run as an application would have traced it."""
+
+    name: str
+    run_type: str = "chain"
+    tags: tuple[str, ...] = ()
+    error: str | None = None
+    waits: timedelta = timedelta(0)
+
+
+SUPPORT_WAITING = (
+    Trace("Cancel my subscription, please", tags=("billing", "thumbs-down"), waits=timedelta(days=3, hours=2)),
+    Trace("Where is order 4711?", tags=("orders",), waits=timedelta(hours=9)),
+    Trace("Does the warranty cover water damage?", tags=("policy", "low-confidence"), waits=timedelta(hours=2)),
+    Trace("Reset link never arrives", tags=("login",), waits=timedelta(minutes=25)),
+)
+RAG_WAITING = (
+    Trace("What is the parental leave policy?", "retriever", ("hr", "no-citation"), waits=timedelta(days=1)),
+    Trace("Summarise the Q3 board paper", tags=("finance",), waits=timedelta(hours=5)),
+    Trace("List every supplier in Spain", "retriever", ("procurement",), waits=timedelta(minutes=50)),
+)
+SUPPORT_NEW = (
+    Trace("Refund for a damaged parcel", tags=("billing", "thumbs-down")),
+    Trace("Talk to a human now", tags=("handover",)),
+    Trace("<!channel> *bold* <script>alert(1)</script>", "tool", ("hostile", "<@U0EVERYONE>")),
+)
+RAG_NEW = (
+    Trace("Compare the 2024 and 2025 travel rules", tags=("no-citation",)),
+    Trace(
+        "Which clause limits liability?",
+        "retriever",
+        ("legal", "timeout"),
+        error="TimeoutError: the vector store did not answer within 30 s",
+    ),
+)
+SUPPORT_LATE = Trace("Change my delivery address", tags=("orders", "urgent"))
+
+ANY = (
+    Trace("Invoice shows the wrong VAT", tags=("billing",)),
+    Trace("Translate the manual into Polish", "llm", ("language",)),
+    Trace("My coupon code is refused", tags=("orders", "thumbs-down")),
+    Trace("Look up the SLA of plan B", "retriever", ("legal",), error="IndexError: no document matched"),
+    Trace("Delete all my personal data", "tool", ("privacy", "urgent")),
+    Trace("Why was my claim rejected?", tags=("policy", "low-confidence")),
+)
+"""What the page's button adds, in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How fast the story goes: the policies' ages, in seconds, and how long people get to read.
+
+    `outage` is how long LangSmith stays away.
+    """
+
+    beat: float
+    support_stale: int
+    support_escalate: int
+    rag_stale: int
+    outage: float
+
+
+CALM = Tempo(beat=4.0, support_stale=25, support_escalate=85, rag_stale=22, outage=7.0)
+FAST = Tempo(beat=0.2, support_stale=8, support_escalate=31, rag_stale=8, outage=2.0)
+
+
+def policies(tempo: Tempo) -> dict[str, str]:
+    """What each queue's policy says, for people."""
+    return {
+        SUPPORT: f"Reminder after {tempo.support_stale} s, escalation after {tempo.support_escalate} s (usually hours)",
+        RAG: f"Reminder after {tempo.rag_stale} s, in the thread; shows errors",
+    }
+
+
+def worker_toml(tempo: Tempo, *, rag_id: str) -> str:
+    """The worker's settings: one queue by its name, one by its id, each with a policy of its own."""
+    return f"""\
+[[queues]]
+queue = "{SUPPORT}"
+channel = "{SUPPORT_CHANNEL}"
+poll_interval = "1s"
+stale_after = "{tempo.support_stale}s"
+remind_every = "1d"
+escalate_after = "{tempo.support_escalate}s"
+escalate_to = "{LEADS_CHANNEL}"
+escalate_mention = ["{ON_CALL}"]
+
+[[queues]]
+queue = "{rag_id}"
+channel = "{RAG_CHANNEL}"
+poll_interval = "1s"
+stale_after = "{tempo.rag_stale}s"
+remind_every = "1d"
+remind_in = "thread"
+show = ["name", "type", "age", "tags", "error"]
+"""

@@ -1,0 +1,165 @@
+"""The demo's page: its files, its state as a stream of events, and what its buttons do. For this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID  # noqa: TC003 - msgspec reads it at run time
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from worker.demo.stage import LANGSMITH, SLACK, ImpossibleError
+from worker.demo.view import view
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from worker.demo.stage import Stage
+
+STATIC = Path(__file__).parent / "static"
+LOOK_SECONDS = 0.2
+BEAT = 50
+"""After so many looks without a change something is sent, so that a lost browser is noticed."""
+
+LARGEST_ACTION = 1_000
+HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What a button asks for."""
+
+    do: str
+    queue: UUID | None = None
+    run: UUID | None = None
+
+
+class Page:
+    """The page of one stage; serve `app` on loopback, and `close` it before the server is stopped."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Nothing is served yet."""
+        self._stage = stage
+        self._closing = threading.Event()
+        self._on_run: dict[str, Callable[[UUID], None]] = {
+            "complete": stage.complete,
+            "reserve": stage.reserve,
+            "release": stage.release,
+            "requeue": stage.requeue,
+        }
+        self._on_stage: dict[str, Callable[[], None]] = {
+            "break-langsmith": lambda: stage.fail(LANGSMITH),
+            "heal-langsmith": lambda: stage.heal(LANGSMITH),
+            "break-slack": lambda: stage.fail(SLACK),
+            "heal-slack": lambda: stage.heal(SLACK),
+            "lose-answer": stage.lose_answer,
+        }
+        self.app = Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/events", self._events),
+                Route("/act", self._act, methods=["POST"]),
+                Route("/langsmith/{rest:path}", self._link),
+                Mount("/static", StaticFiles(directory=STATIC)),
+            ],
+            # Any page in the browser may send requests here, under any name that it lets resolve to loopback.
+            middleware=[
+                Middleware(_WithHeaders),
+                Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False),
+            ],
+        )
+
+    def close(self) -> None:
+        """End the streams of events."""
+        self._closing.set()
+
+    async def _index(self, _request: Request) -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    async def _link(self, _request: Request) -> Response:
+        return FileResponse(STATIC / "link.html")
+
+    async def _events(self, _request: Request) -> Response:
+        return StreamingResponse(self._states(), media_type="text/event-stream")
+
+    async def _states(self) -> AsyncIterator[str]:
+        """The whole state whenever it has changed: whoever missed one, or comes again, needs no other."""
+        last, unchanged = "", 0
+        while not self._closing.is_set():
+            state = json.dumps(view(self._stage))
+            unchanged = 0 if state != last else unchanged + 1
+            if unchanged == 0:
+                yield f"event: state\ndata: {state}\n\n"
+            elif unchanged % BEAT == 0:
+                yield ": still here\n\n"
+            last = state
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _act(self, request: Request) -> Response:
+        refusal = _refusal(request)
+        if refusal:
+            return refusal
+        try:
+            self._do(msgspec.json.decode(await request.body(), type=Action))
+        except msgspec.DecodeError:
+            return PlainTextResponse("no action that this page knows", 400)
+        except ImpossibleError as error:
+            return PlainTextResponse(str(error), 409)
+        return Response(status_code=204)
+
+    def _do(self, action: Action) -> None:
+        """Raises ImpossibleError."""
+        if action.do == "add" and action.queue:
+            self._stage.add(action.queue)
+        elif action.do in self._on_run and action.run:
+            self._on_run[action.do](action.run)
+        elif action.do in self._on_stage:
+            self._on_stage[action.do]()
+        else:
+            raise ImpossibleError("no action that this page knows")
+
+
+def _refusal(request: Request) -> Response | None:
+    """Only this very page may act: other pages' requests carry another origin, or cannot say that they are JSON."""
+    if request.headers.get("origin") != f"http://{request.headers.get('host')}":
+        return PlainTextResponse("only the page itself may do that", 403)
+    if request.headers.get("content-type") != "application/json":
+        return PlainTextResponse("an action is JSON", 415)
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > LARGEST_ACTION:
+        return PlainTextResponse("an action is small", 413)
+    return None
+
+
+class _WithHeaders:
+    """Adds HEADERS to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)

@@ -1,0 +1,141 @@
+"""The `demo` command: sets the stage, starts the real worker before it, plays the story, clears everything away."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from worker import signals
+from worker.clock import SystemClock
+from worker.core.ports import ConfigError
+from worker.demo import cast
+from worker.demo.langsmith import SERVICE_KEY
+from worker.demo.page import Page
+from worker.demo.perform import EndedError, Performance
+from worker.demo.process import running, told
+from worker.demo.scenario import Story
+from worker.demo.serve import serving
+from worker.demo.stage import Chapter, Stage
+from worker.demo.terminal import ROOMS, Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from worker.demo.process import Line, Running
+    from worker.demo.slack_workspace import Event
+    from worker.demo.stage import Said
+
+DONE, FAILED = 0, 1
+YOUR_TURN = Chapter(
+    "The story is over",
+    "Now play yourself: add a run and let it grow stale, complete it, put it back, break a service and heal it.",
+    over=True,
+)
+_QUIET = frozenset({"debug", "info"})
+_LOUD_EVENTS = frozenset({"queue_recovered", "destination_works_again"})
+
+
+def play(*, fast: bool, port: int, open_browser: bool) -> int:
+    """Run the demo; its exit status.
+
+    `fast` plays the story once, without the page, and tells by the status whether all of it was seen as it should be.
+    Else the page is on `port` of loopback (0: a free one) until SIGINT, SIGTERM or SIGHUP. Raises ConfigError where the
+    port is taken.
+    """
+    _mind_signals()
+    stage = Stage(SystemClock(), cast.FAST if fast else cast.CALM)
+    terminal = Terminal(Console())
+    story = Story(stage)
+    with contextlib.ExitStack() as stack:
+        address = None if fast else stack.enter_context(_page(stage, port))
+        terminal.open(address)
+        happenings: queue.SimpleQueue[Event | Said] = queue.SimpleQueue()
+        worker = stack.enter_context(_worker(stage, happenings, web=address))
+        if address and open_browser:
+            webbrowser.open(address)
+        performance = Performance(stage, terminal, stage.clock, signals.STOP, worker.ended, happenings)
+        return _perform(performance, story, worker, stay=not fast)
+
+
+def _perform(performance: Performance, story: Story, worker: Running, *, stay: bool) -> int:
+    """Play to the end, whatever ends it."""
+    terminal, stage = performance.terminal, performance.stage
+    try:
+        performance.play(story.scenes())
+        well = terminal.summarize(stage) and not performance.missed
+        if stay:
+            performance.stay(YOUR_TURN)
+    except EndedError as end:
+        terminal.farewell(str(end) or "Stopping; nothing stays behind.")
+        asked_for = stay and not str(end)
+        return DONE if worker.stop() == 0 and asked_for else FAILED
+    for title in performance.missed:
+        terminal.farewell(f"Not seen in time: {title}.")
+    return DONE if worker.stop() == 0 and well else FAILED
+
+
+@contextlib.contextmanager
+def _page(stage: Stage, port: int) -> Iterator[str]:
+    """Serve the page; its address."""
+    page = Page(stage)
+    with contextlib.ExitStack() as stack:
+        try:
+            address = stack.enter_context(serving(page.app, port=port))
+        except OSError as error:
+            raise ConfigError(
+                f"Port {port} cannot be used ({error.strerror}): give another --port, 0 for any"
+            ) from None
+        stack.callback(page.close)
+        yield address
+
+
+@contextlib.contextmanager
+def _worker(stage: Stage, happenings: queue.SimpleQueue[Event | Said], *, web: str | None) -> Iterator[Running]:
+    """The worker before both simulators, in a folder of its own that goes with it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="review-notifier-demo-") as folder,
+        serving(stage.langsmith.app) as langsmith,
+        serving(stage.slack.app) as slack,
+    ):
+        directory = Path(folder)
+        config = directory / "worker.toml"
+        config.write_text(cast.worker_toml(stage.tempo, rag_id=str(stage.queues[cast.RAG])), encoding="utf-8")
+        settings = {
+            "LANGSMITH_API_KEY": SERVICE_KEY,
+            "LANGSMITH_ENDPOINT": langsmith,
+            "LANGSMITH_WEB_URL": f"{web or langsmith}/langsmith",
+            "SLACK_BOT_TOKEN": stage.slack.token,
+            "SLACK_BASE_URL": f"{slack}/api/",
+            "WORKER_CONFIG": str(config),
+            "WORKER_DATABASE_URL": f"sqlite:///{directory / 'worker.db'}",
+            "WORKER_LOG_FORMAT": "json",
+        }
+        stage.slack.subscribe(happenings.put)
+        with running(directory, settings, _hear(stage, happenings)) as worker:
+            yield worker
+
+
+def _hear(stage: Stage, happenings: queue.SimpleQueue[Event | Said]) -> Callable[[Line], None]:
+    """Keep each line of the worker's for the page; what is more than routine is said on the terminal too."""
+
+    def hear(line: Line) -> None:
+        level = str(line.get("level", "info"))
+        said = stage.say(level, told(line, ROOMS))
+        if level not in _QUIET or line.get("event") in _LOUD_EVENTS:
+            happenings.put(said)
+
+    return hear
+
+
+def _mind_signals() -> None:
+    """Let Ctrl-C, SIGTERM and a closed terminal end everything in good order."""
+    signals.install()
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))

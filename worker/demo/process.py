@@ -1,0 +1,115 @@
+"""The real worker as a process of its own, with settings of its own and nothing of the user's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+PATIENCE = 35.0
+"""Seconds that a stop may take: the worker itself promises less."""
+
+Line = dict[str, Any]
+
+WORDS = {
+    "queue_polled": "Polled {queue}: {waiting} waiting, {changed} changed; {notices}",
+    "queue_failing": "Cannot poll {queue}: {error}",
+    "queue_recovered": "Polls {queue} again, after {failures} failed attempts",
+    "delivery_sent": "Posted the {kind} to {where}",
+    "delivery_unknown": "Does not know whether the {kind} to {where} was posted and will look: {error}",
+    "delivery_pending": "Will try the {kind} to {where} again: {error}",
+    "delivery_withdrawn": "Withdrew the {kind} to {where}: {error}",
+    "message_edited": "Edited a message in {where}: {waiting} left",
+}
+"""What the lines say that the story is about; `where` is the channel's name."""
+
+
+class Running:
+    """`review-notifier run` as it runs in `directory`, until it is stopped."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], hear: Callable[[Line], None]) -> None:
+        """Start it; `hear` gets each line of its log, from another thread."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "run"],
+            cwd=directory,
+            # All of its environment: no variable of the user's reaches it, and `.env` is looked for in `directory`.
+            env={"PYTHONPATH": str(Path(worker.__file__).parents[1]), "PYTHONUTF8": "1", **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # Ctrl-C is for the demo, which then stops it in good order
+        )
+        self._reader = threading.Thread(target=self._read, args=(hear,), name="worker's log", daemon=True)
+        self._reader.start()
+
+    def ended(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> int:
+        """Ask it to end, and end it where it does not; its exit status (negative: the signal that ended it)."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            status = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self._reader.join(PATIENCE)
+        return status
+
+    def _read(self, hear: Callable[[Line], None]) -> None:
+        stream = self._process.stderr
+        if stream is None:
+            return
+        with stream:
+            for written in stream:
+                hear(_line(written))
+
+
+@contextmanager
+def running(directory: Path, settings: Mapping[str, str], hear: Callable[[Line], None]) -> Iterator[Running]:
+    """A worker that is stopped at the end, whatever happens."""
+    process = Running(directory, settings, hear)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def told(line: Line, channels: Mapping[str, str]) -> str:
+    """A line of the log in words; `channels` maps ids to names."""
+    template = WORDS.get(str(line.get("event")))
+    if template is None:
+        return _other(line)
+    channel = str(line.get("channel"))
+    notices = ", ".join(line.get("notices") or ["nothing to tell"])
+    return template.format_map(defaultdict(str, line, where=f"#{channels.get(channel, channel)}", notices=notices))
+
+
+def _other(line: Line) -> str:
+    known = {"event", "level", "logger", "timestamp"}
+    details = ", ".join(f"{name} {value}" for name, value in line.items() if name not in known)
+    event = str(line.get("event", "")).replace("_", " ").capitalize()
+    return f"{event}: {details}" if details else event
+
+
+def _line(written: str) -> Line:
+    try:
+        line = json.loads(written)
+    except ValueError:
+        line = None
+    return line if isinstance(line, dict) else {"event": written.rstrip("\n"), "level": "error"}

@@ -1,0 +1,179 @@
+"""The story that the demo plays: scene by scene, each with what happens, what is said of it, what must be seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker.demo import cast
+from worker.demo.stage import LANGSMITH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from uuid import UUID
+
+    from worker.demo.stage import Stage
+
+EXPECTED: Mapping[tuple[str, str], int] = {
+    (cast.SUPPORT_CHANNEL, "baseline"): 1,
+    (cast.SUPPORT_CHANNEL, "announcement"): 3,
+    (cast.SUPPORT_CHANNEL, "reminder"): 1,
+    (cast.RAG_CHANNEL, "baseline"): 1,
+    (cast.RAG_CHANNEL, "announcement"): 1,
+    (cast.RAG_CHANNEL, "reminder"): 1,
+    (cast.LEADS_CHANNEL, "escalation"): 1,
+}
+"""How many messages of each kind the whole story has in each channel: no more, no fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One step. `act` makes it happen, `until` tells that its outcome has been seen, `then` ends it.
+
+    `hold` is how long to let it be before `then`, in seconds.
+    """
+
+    title: str
+    text: str
+    until: Callable[[Stage], bool]
+    act: Callable[[], None] = lambda: None
+    then: Callable[[], None] = lambda: None
+    hold: float = 0.0
+
+
+@dataclass(slots=True)
+class Story:
+    """The whole story on one stage. Runs are put where the first scene finds them when it is made."""
+
+    stage: Stage
+    support: list[UUID] = field(default_factory=list)
+    rag: list[UUID] = field(default_factory=list)
+    first: list[UUID] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let runs wait from the beginning."""
+        self.first = self.stage.arrive(cast.SUPPORT, cast.SUPPORT_WAITING)
+        self.stage.arrive(cast.RAG, cast.RAG_WAITING)
+
+    def scenes(self) -> list[Scene]:
+        """Every scene in its order."""
+        return [*self._begin(), *self._wait(), *self._fail(), *self._end()]
+
+    def _begin(self) -> list[Scene]:
+        return [
+            Scene(
+                "First start",
+                "Runs have waited in both queues for days. The worker sums them up, one message a queue, and from now "
+                "on announces only what is new.",
+                _posted((cast.SUPPORT_CHANNEL, "baseline"), (cast.RAG_CHANNEL, "baseline")),
+            ),
+            Scene(
+                "Three new runs",
+                "One message tells of all three, not three messages. One run has a hostile name: it stays text.",
+                _posted((cast.SUPPORT_CHANNEL, "announcement")),
+                act=lambda: self.support.extend(self.stage.arrive(cast.SUPPORT, cast.SUPPORT_NEW)),
+            ),
+            Scene(
+                "A reviewer opens one",
+                "LangSmith reserves it. The announcement is edited to say so, and nobody will be reminded of this run.",
+                _edited(cast.SUPPORT_CHANNEL, "announcement"),
+                act=lambda: self.stage.reserve(self.support[0]),
+            ),
+            Scene(
+                "A review is done",
+                "The first message is edited: it always shows how many are left.",
+                _edited(cast.SUPPORT_CHANNEL, "baseline"),
+                act=lambda: self.stage.complete(self.first[0]),
+            ),
+            Scene(
+                "Another queue, other rules",
+                "Two runs of the RAG bot. This queue has its own channel, shows errors, and reminds in the thread.",
+                _posted((cast.RAG_CHANNEL, "announcement")),
+                act=self._bring_rag,
+            ),
+        ]
+
+    def _wait(self) -> list[Scene]:
+        return [
+            Scene(
+                "They wait too long",
+                "Two runs of the support assistant are stale now: one reminder for both. The reserved one is spared.",
+                _posted((cast.SUPPORT_CHANNEL, "reminder")),
+                act=lambda: self.stage.lose_answer(cast.RAG_CHANNEL),
+            ),
+            Scene(
+                "Slack's answer gets lost",
+                "The reminder in the thread is posted, but the connection breaks before Slack says so. The worker "
+                "looks for its message instead of posting it twice.",
+                _all(_posted((cast.RAG_CHANNEL, "reminder")), _looked_up),
+            ),
+            Scene(
+                "All reviewed",
+                "Both runs of the RAG bot are done: its messages are edited to say so.",
+                _edited(cast.RAG_CHANNEL, "announcement"),
+                act=lambda: self.stage.complete(*self.rag),
+            ),
+            Scene(
+                "One of two",
+                "One of the stale runs is reviewed. The reminder shows the one that is left.",
+                _edited(cast.SUPPORT_CHANNEL, "reminder"),
+                act=lambda: self.stage.complete(self.support[2]),
+            ),
+        ]
+
+    def _fail(self) -> list[Scene]:
+        return [
+            Scene(
+                "LangSmith is down",
+                "It answers 503. The worker concludes nothing from that, tries again less and less often, and forgets "
+                "nothing. Meanwhile another run arrives.",
+                lambda stage: not stage.is_up(LANGSMITH),
+                act=lambda: self.stage.fail(LANGSMITH),
+                then=self._end_outage,
+                hold=self.stage.tempo.outage,
+            ),
+            Scene(
+                "LangSmith is back",
+                "The run that arrived meanwhile is announced once. Nothing else is said twice.",
+                _posted((cast.SUPPORT_CHANNEL, "announcement"), times=2),
+            ),
+        ]
+
+    def _end(self) -> list[Scene]:
+        return [
+            Scene(
+                "Put back",
+                "A reviewed run is put back into its queue, for a second opinion: it is announced as back.",
+                _posted((cast.SUPPORT_CHANNEL, "announcement"), times=3),
+                act=lambda: self.stage.requeue(self.first[0], reserved=True),
+            ),
+            Scene(
+                "Escalation",
+                "One run still waits for its first reviewer. Now the people on call are told, in another channel.",
+                _posted((cast.LEADS_CHANNEL, "escalation")),
+            ),
+        ]
+
+    def _bring_rag(self) -> None:
+        self.rag.extend(self.stage.arrive(cast.RAG, cast.RAG_NEW))
+
+    def _end_outage(self) -> None:
+        self.stage.arrive(cast.SUPPORT, [cast.SUPPORT_LATE], reserved=True)
+        self.stage.heal(LANGSMITH)
+
+
+def _posted(*messages: tuple[str, str], times: int = 1) -> Callable[[Stage], bool]:
+    return lambda stage: all(stage.seen("post", channel, kind) >= times for channel, kind in messages)
+
+
+def _edited(channel: str, kind: str) -> Callable[[Stage], bool]:
+    return lambda stage: stage.seen("edit", channel, kind) > 0
+
+
+def _all(*conditions: Callable[[Stage], bool]) -> Callable[[Stage], bool]:
+    return lambda stage: all(condition(stage) for condition in conditions)
+
+
+def _looked_up(stage: Stage) -> bool:
+    """Whether the worker has searched for a message of its own."""
+    return any(call.method in {"conversations.history", "conversations.replies"} for call in stage.slack.attempts)

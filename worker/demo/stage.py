@@ -1,0 +1,202 @@
+"""The simulated LangSmith and Slack as one stage: what people do there, and what has been seen. Thread-safe."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from worker.demo import cast
+from worker.demo.langsmith import SimulatedLangSmith
+from worker.demo.langsmith_state import DONE, MINE, Key
+from worker.demo.slack import Mode, SimulatedSlack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.core.ports import Clock
+    from worker.demo.cast import Tempo, Trace
+    from worker.demo.langsmith_state import Place
+    from worker.demo.slack_workspace import Event
+
+LINES = 200
+"""How many of the worker's lines are kept."""
+
+REVIEWER = "sam@example.com"
+LANGSMITH, SLACK = "langsmith", "slack"
+
+
+class ImpossibleError(Exception):
+    """What was asked for cannot be done (any more); `str()` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Where the story stands: `step` of `of`."""
+
+    title: str
+    text: str
+    step: int = 0
+    of: int = 1
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the worker's log, in words for people."""
+
+    number: int
+    at: datetime
+    level: str
+    text: str
+
+
+class Stage:
+    """Both simulators, the story told so far and the worker's log."""
+
+    def __init__(self, clock: Clock, tempo: Tempo) -> None:
+        """Open the channels and the queues; nobody polls yet."""
+        self.clock = clock
+        self.tempo = tempo
+        self.langsmith = SimulatedLangSmith(clock)
+        self.slack = SimulatedSlack(clock, team="Demo", url="https://demo.slack.example/")
+        for room in cast.ROOMS:
+            self.slack.add_channel(room.channel_id, room.name)
+        self.queues = {name: self.langsmith.add_queue(name) for name in (cast.SUPPORT, cast.RAG)}
+        self.chapter = Chapter("The worker starts", "")
+        self._lock = threading.Lock()
+        self._seen: Counter[tuple[str, str, str]] = Counter()
+        self._said: deque[Said] = deque(maxlen=LINES)
+        self._numbers = itertools.count(1)
+        self._any = itertools.cycle(cast.ANY)
+        self._down: set[str] = set()
+        self.slack.subscribe(self._see)
+
+    def seen(self, what: str, channel: str, kind: str) -> int:
+        """How often a message of a kind was posted to a channel (`what` is `post`), or edited there (`edit`)."""
+        with self._lock:
+            return self._seen[what, channel, kind]
+
+    def said(self) -> Sequence[Said]:
+        """The worker's last lines, oldest first."""
+        with self._lock:
+            return tuple(self._said)
+
+    def say(self, level: str, text: str) -> Said:
+        """Keep one line of the worker's."""
+        with self._lock:
+            said = Said(next(self._numbers), self.clock.now(), level, text)
+            self._said.append(said)
+            return said
+
+    def is_up(self, service: str) -> bool:
+        """Whether LANGSMITH or SLACK works."""
+        with self._lock:
+            return service not in self._down
+
+    def waiting(self, queue_id: UUID) -> list[Place]:
+        """What waits in a queue, oldest first."""
+        return self._section(queue_id, MINE)
+
+    def done(self, queue_id: UUID) -> list[Place]:
+        """What has been reviewed in a queue, the latest first."""
+        places = self._section(queue_id, DONE)
+        return sorted(places, key=lambda place: place.last_reviewed_at or place.started_at, reverse=True)
+
+    def arrive(self, queue: str, traces: Iterable[Trace], *, reserved: bool = False) -> list[UUID]:
+        """Put runs into a queue, all at once."""
+        with self.langsmith.at_once():
+            ids = [self._add(self.queues[queue], trace) for trace in traces]
+            for queue_run_id in ids if reserved else ():
+                self.langsmith.reserve(queue_run_id, reviewer=REVIEWER)
+            return ids
+
+    def add(self, queue_id: UUID) -> None:
+        """Put the next of the spare runs into a queue."""
+        if queue_id not in self.queues.values():
+            raise ImpossibleError("there is no such queue")
+        self._add(queue_id, next(self._any))
+
+    def complete(self, *queue_run_ids: UUID) -> None:
+        """A reviewer is done with these runs, all at once."""
+        with self.langsmith.at_once():
+            for queue_run_id in queue_run_ids:
+                self._find(queue_run_id, self.waiting)
+                self.langsmith.complete(queue_run_id, reviewer=REVIEWER)
+
+    def reserve(self, queue_run_id: UUID) -> None:
+        """A reviewer opens a run."""
+        with self.langsmith.at_once():
+            if not self._find(queue_run_id, self.waiting).reserved_by:
+                self.langsmith.reserve(queue_run_id, reviewer=REVIEWER)
+
+    def release(self, queue_run_id: UUID) -> None:
+        """Nobody has the run open any more."""
+        with self.langsmith.at_once():
+            self._find(queue_run_id, self.waiting)
+            self.langsmith.release(queue_run_id)
+
+    def requeue(self, queue_run_id: UUID, *, reserved: bool = False) -> None:
+        """Put a reviewed run back into its queue."""
+        with self.langsmith.at_once():
+            self._find(queue_run_id, self.done)
+            self.langsmith.requeue(queue_run_id)
+            if reserved:
+                self.langsmith.reserve(queue_run_id, reviewer=REVIEWER)
+
+    def fail(self, service: str) -> None:
+        """Let LANGSMITH or SLACK answer nothing but errors."""
+        with self._lock:
+            if service in self._down:
+                return
+            self._down.add(service)
+        if service == SLACK:
+            self.slack.fail(error="service_unavailable")
+        else:
+            self.langsmith.fail(status=503)
+
+    def heal(self, service: str) -> None:
+        """Let LANGSMITH or SLACK work again."""
+        with self._lock:
+            self._down.discard(service)
+        (self.slack if service == SLACK else self.langsmith).heal()
+
+    def lose_answer(self, channel: str | None = None) -> None:
+        """Let Slack make the next post and break off before it says so."""
+        self.slack.fail("chat.postMessage", mode=Mode.COMMIT_THEN_DROP, times=1, channel=channel)
+
+    def _add(self, queue_id: UUID, trace: Trace) -> UUID:
+        return self.langsmith.add_run(
+            queue_id,
+            name=trace.name,
+            run_type=trace.run_type,
+            tags=trace.tags,
+            error=trace.error,
+            added_at=self.clock.now() - trace.waits,
+        )
+
+    def _find(self, queue_run_id: UUID, among: Callable[[UUID], list[Place]]) -> Place:
+        for queue_id in self.queues.values():
+            for place in among(queue_id):
+                if place.queue_run_id == queue_run_id:
+                    return place
+        raise ImpossibleError("the run is not there any more")
+
+    def _section(self, queue_id: UUID, status: str) -> list[Place]:
+        with self.langsmith.at_once():
+            queues = {queue.queue_id: queue for queue in self.langsmith.queues}
+            return queues[queue_id].section(status, Key())
+
+    def _see(self, event: Event) -> None:
+        with self._lock:
+            self._seen[event.kind, event.channel, kind_of(event.message)] += 1
+
+
+def kind_of(message: dict[str, Any]) -> str:
+    """The kind that a message carries in its metadata."""
+    payload = (message.get("metadata") or {}).get("event_payload") or {}
+    return str(payload.get("kind", ""))
