@@ -1,0 +1,42 @@
+"""When the older listing will end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.sources.ending import Ending, ending, loudness
+
+SUNSET = datetime(2027, 1, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({}, None, id="nothing said"),
+        pytest.param({"deprecation": "false"}, None, id="expressly not"),
+        pytest.param({"deprecation": "true"}, Ending(None), id="no date"),
+        pytest.param({"deprecation": "@1785542400"}, Ending(None), id="deprecated since a time stamp"),
+        pytest.param(
+            {"deprecation": "true", "sunset": "Sun, 31 Jan 2027 00:00:00 GMT"}, Ending(SUNSET), id="an HTTP date"
+        ),
+        pytest.param({"sunset": "2027-01-31"}, Ending(SUNSET), id="a day"),
+        pytest.param({"sunset": "2027-01-31T00:00:00Z"}, Ending(SUNSET), id="ISO"),
+        pytest.param({"sunset": "2027-01-31T02:00:00+02:00"}, Ending(SUNSET), id="ISO elsewhere"),
+        pytest.param({"sunset": "end of January"}, Ending(None), id="no date that can be read"),
+    ],
+)
+def test_the_headers_are_read_leniently(headers, expected):
+    assert ending(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(200, "info"), (61, "info"), (59, "warning"), (15, "warning"), (13, "error"), (-3, "error")]
+)
+def test_it_gets_louder_as_the_date_nears(days, level):
+    assert loudness(Ending(SUNSET), SUNSET - timedelta(days=days)) == level
+
+
+def test_without_a_date_it_stays_quiet():
+    assert loudness(Ending(None), SUNSET) == "info"
