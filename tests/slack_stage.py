@@ -39,14 +39,15 @@ class Stage:
 
     def __init__(self) -> None:
         self.root = ""
-        self.slack = SimulatedSlack(SettableClock(), token=TOKEN)
+        self.reset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.slack.app(scope, receive, send)
 
     def reset(self, **settings: object) -> SimulatedSlack:
         """A fresh workspace with one channel."""
-        self.slack = SimulatedSlack(SettableClock(), token=TOKEN, **settings)
+        self.clock = SettableClock()
+        self.slack = SimulatedSlack(self.clock, token=TOKEN, **settings)
         self.slack.add_channel(CHANNEL, "support")
         return self.slack
 

@@ -185,20 +185,23 @@ class SimulatedSlack:
         return JSONResponse(answer, headers=headers)
 
     def _faulty(self, fault: Fault, method: str, arguments: dict[str, Any], request: Request) -> Response:
+        hangs = self._until_healed()
         answer: dict[str, Any] = {"ok": True}
         if fault.mode in COMMITTING:
             answer = self._answer(method, arguments, request)
         committed = fault.mode in COMMITTING and bool(answer["ok"])
         self._log(method, arguments, fault.error or str(fault.mode), committed=committed)
-        return self._played(fault, answer, lambda: self._commit_late(method, arguments, request))
+        return self._played(fault, answer, hangs, lambda: self._commit_late(method, arguments, request))
 
-    def _played(self, fault: Fault, answer: dict[str, Any], commit: Callable[[], None]) -> Response:
+    def _played(
+        self, fault: Fault, answer: dict[str, Any], hangs: Callable[[], bool], commit: Callable[[], None]
+    ) -> Response:
         plays: dict[Mode, Callable[[], Response]] = {
             Mode.DROP_BEFORE: Cut,
             Mode.COMMIT_THEN_DROP: Cut,
             Mode.LATE_COMMIT: lambda: Cut(then=commit, delay=fault.delay),
-            Mode.HANG: lambda: Hanging(self._until_healed()),
-            Mode.COMMIT_THEN_HANG: lambda: Hanging(self._until_healed()),
+            Mode.HANG: lambda: Hanging(hangs),
+            Mode.COMMIT_THEN_HANG: lambda: Hanging(hangs),
             Mode.HALF_ANSWER: lambda: Half(json.dumps(answer).encode()),
             Mode.DRIP: Dripping,
             Mode.HTML: lambda: HTMLResponse(_PAGE),

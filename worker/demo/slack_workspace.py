@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from worker.demo import slack_limits as limits
@@ -52,7 +52,7 @@ class Channel:
 
 
 class Workspace:
-    """Everything that Slack would remember."""
+    """Everything that Slack would remember. Within a message nothing is changed in place, only replaced."""
 
     def __init__(self, clock: Clock) -> None:
         """Start empty; `clock` gives the messages' timestamps."""
@@ -81,18 +81,19 @@ class Workspace:
             channel.is_archived = channel.is_archived if is_archived is None else is_archived
 
     def channel(self, channel_id: str) -> Channel:
-        """A copy of one channel; RefusedError where there is none."""
+        """One channel without its messages; RefusedError where there is none."""
         with self._lock:
-            return copy.deepcopy(self._found(channel_id))
+            return replace(self._found(channel_id), messages=[])
 
     def channels(self) -> list[Channel]:
         """Every channel without its messages, in the order of creation."""
         with self._lock:
-            return [Channel(c.channel_id, c.name, c.is_private, c.is_member, c.is_archived) for c in self._rooms()]
+            return [replace(channel, messages=[]) for channel in self._rooms()]
 
     def messages(self, channel_id: str) -> list[Message]:
         """Copies of all that stands in a channel and its threads, oldest first."""
-        return self.channel(channel_id).messages
+        with self._lock:
+            return copy.deepcopy(self._found(channel_id).messages)
 
     def resolve(self, channel: str) -> Channel:
         """The channel that a post names: by id, a public one by name, or a user's direct messages."""
@@ -138,15 +139,16 @@ class Workspace:
 
     def history(self, channel_id: str) -> list[Message]:
         """What the channel itself shows, newest first: no replies but those that were broadcast."""
-        shown = (m for m in self.messages(channel_id) if not _is_reply(m) or m.get("subtype") == "thread_broadcast")
-        return sorted(shown, key=lambda message: message["ts"], reverse=True)
+        with self._lock:
+            messages = reversed(self._found(channel_id).messages)
+            return [dict(m) for m in messages if not _is_reply(m) or m.get("subtype") == "thread_broadcast"]
 
     def replies(self, channel_id: str, root_ts: str) -> list[Message]:
         """A thread, its root first."""
         with self._lock:
-            root = self._message(self._found(channel_id), root_ts, missing="thread_not_found")
-            answers = (m for m in self.messages(channel_id) if _is_reply(m) and m["thread_ts"] == root["ts"])
-            return [copy.deepcopy(root), *answers]
+            room = self._found(channel_id)
+            root = self._message(room, root_ts, missing="thread_not_found")
+            return [dict(root), *(dict(m) for m in room.messages if _is_reply(m) and m["thread_ts"] == root["ts"])]
 
     def _thread(self, room: Channel, thread_ts: str, *, broadcast: bool) -> Message:
         root = self._message(room, thread_ts, missing="thread_not_found")

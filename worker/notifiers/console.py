@@ -40,7 +40,7 @@ class Console:
         """Print what would be posted."""
         for row in _rows(message):
             # Unbroken lines: a terminal wraps by itself, and a pipe must not lose or split a word.
-            self._screen.print(Text.from_markup(row), soft_wrap=True)
+            self._screen.print(Text.from_markup(row, emoji=False), soft_wrap=True)
         return Receipt(channel=message.channel, ts="0")
 
     def find(self, message: Message, since: datetime) -> Receipt | None:  # noqa: ARG002 - the port's signature

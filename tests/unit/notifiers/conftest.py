@@ -30,6 +30,5 @@ def slack(server: Stage) -> SimulatedSlack:
 
 @pytest.fixture
 def notifier(server: Stage, slack: SimulatedSlack) -> Iterator[Slack]:  # noqa: ARG001 - it answers the notifier
-    made = Slack(token=TOKEN, base_url=server.root, timeouts=Timeouts(connect=5, write=5, read=0.5, total=5))
-    with contextlib.closing(made):
+    with contextlib.closing(Slack(token=TOKEN, base_url=server.root, timeouts=Timeouts(5, 5, 5, 10))) as made:
         yield made

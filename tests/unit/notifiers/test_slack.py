@@ -105,10 +105,12 @@ def test_a_reply_that_may_have_been_made_is_not_made_again(notifier: Slack, slac
 
 
 @pytest.mark.parametrize("mode", FAULTS)
-def test_every_fault_is_classed_and_nothing_is_posted_twice(notifier: Slack, slack: SimulatedSlack, mode: Mode) -> None:
+def test_every_fault_is_classed_and_nothing_is_posted_twice(server: Stage, slack: SimulatedSlack, mode: Mode) -> None:
     outcome, code = FAULTS[mode]
+    patience = Timeouts(connect=5, write=5, read=0.5 if "hang" in mode else 5, total=5)
     slack.fail("chat.postMessage", mode=mode, error=code, times=1, delay=0.0, retry_after=7)
-    error = failure(notifier.send, notice())
+    with contextlib.closing(Slack(token=TOKEN, base_url=server.root, timeouts=patience)) as notifier:
+        error = failure(notifier.send, notice())
     assert (error.outcome, error.code) == (outcome, code)
     assert error.retry_after == (timedelta(seconds=7) if mode in {Mode.RATELIMITED, Mode.STATUS} else None)
     if mode is not Mode.LATE_COMMIT:

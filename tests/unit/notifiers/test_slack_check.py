@@ -1,0 +1,105 @@
+"""What `check` says of Slack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.slack_stage import CHANNEL
+from worker.demo.slack import ALL_SCOPES
+from worker.notifiers.slack_check import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.demo.slack import SimulatedSlack
+    from worker.notifiers.slack import Slack
+
+
+def test_all_is_well(notifier: Slack) -> None:
+    found = list(examine(notifier, [CHANNEL, CHANNEL]))
+    assert [(finding.name, finding.ok, finding.remedy) for finding in found] == [
+        ("slack token", True, ""),
+        ("slack scopes", True, ""),
+        (f"slack channel {CHANNEL}", True, ""),
+    ]
+    assert "review-notifier in Simulated" in found[0].text
+
+
+def test_a_name_is_answered_with_its_id(notifier: Slack) -> None:
+    assert CHANNEL in list(examine(notifier, ["#support"]))[-1].text
+
+
+@pytest.mark.parametrize(
+    ("disturb", "channel", "said", "remedy"),
+    [
+        pytest.param(
+            lambda s: setattr(s, "token_error", "token_revoked"),
+            CHANNEL,
+            "token_revoked",
+            "SLACK_BOT_TOKEN",
+            id="a revoked token",
+        ),
+        pytest.param(
+            lambda s: s.fail("auth.test", status=502),
+            CHANNEL,
+            "http_502",
+            "SLACK_BASE_URL",
+            id="a Slack that does not answer",
+        ),
+        pytest.param(
+            lambda s: setattr(s, "scopes", ALL_SCOPES - {"chat:write"}),
+            CHANNEL,
+            "channels:read",
+            "add chat:write",
+            id="a token that may not post",
+        ),
+        pytest.param(
+            lambda s: setattr(s, "scopes", ALL_SCOPES - {"channels:history"}),
+            CHANNEL,
+            "WORKER_ON_UNKNOWN",
+            "add channels:history",
+            id="a channel that cannot be looked through",
+        ),
+        pytest.param(
+            lambda s: setattr(s, "scopes", ALL_SCOPES - {"channels:read"}),
+            CHANNEL,
+            "missing_scope",
+            "add channels:read",
+            id="a channel that cannot be checked",
+        ),
+        pytest.param(lambda s: s.kick(CHANNEL), CHANNEL, "not in it", "/invite", id="a channel without the app"),
+        pytest.param(lambda s: s.archive(CHANNEL), CHANNEL, "is archived", "unarchive", id="an archived channel"),
+        pytest.param(lambda _: None, "C0NOWHERE00", "channel_not_found", "by its id", id="an unknown channel"),
+        pytest.param(lambda _: None, "#nowhere", "No public channel", "by its id", id="an unknown name"),
+        pytest.param(
+            lambda s: s.fail("conversations.info", status=500),
+            CHANNEL,
+            "http_500",
+            "later",
+            id="a channel that cannot be asked for now",
+        ),
+    ],
+)
+def test_each_trouble_has_its_remedy(
+    notifier: Slack,
+    slack: SimulatedSlack,
+    disturb: Callable[[SimulatedSlack], object],
+    channel: str,
+    said: str,
+    remedy: str,
+) -> None:
+    disturb(slack)
+    troubles = [finding for finding in examine(notifier, [channel]) if not finding.ok]
+    assert len(troubles) == 1
+    assert said in troubles[0].text
+    assert remedy in troubles[0].remedy
+
+
+def test_a_private_channel_needs_the_scope_of_private_ones(notifier: Slack, slack: SimulatedSlack) -> None:
+    slack.add_channel("G0PRIVATE00", "leads", private=True)
+    slack.scopes = ALL_SCOPES - {"channels:history"}
+    assert [finding.ok for finding in examine(notifier, ["G0PRIVATE00"])] == [True, True, True]
+    slack.scopes = ALL_SCOPES - {"groups:history"}
+    assert [finding.ok for finding in examine(notifier, ["G0PRIVATE00"])] == [True, True, False]
