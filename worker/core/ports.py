@@ -163,8 +163,9 @@ class Store(Protocol):
         Due are pending, unknown and held ones whose `due_at` has come, and sending ones whose lease has lapsed:
         nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
         `lease_until = now + lease`; the claim's delivery keeps the state that it was found in (unknown or pending).
-        Pending ones of the same queue, kind and channel that were never attempted are merged into it first: theirs
-        become withdrawn with the reason, their reviews and mentions are its own (not where it may be posted already).
+        A pending one without an `attempted_at` gets `now`: from here on nobody knows. Those that wait beside it for the
+        same queue, kind and channel are merged into it first, for it is surely not posted: they become withdrawn
+        with the reason, their reviews and mentions are its own. One with an `attempted_at` takes nothing in.
         """
         ...
 

@@ -12,9 +12,9 @@ from worker.core import delivery as step
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind, State
-from worker.core.overview import EVERYWHERE
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
+from worker.loops.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Pause, Queue, Receipt, Review, Show
+    from worker.core.model import Claim, Delivery, Queue, Receipt, Review, Show
     from worker.core.ports import Clock, Notifier, Store
     from worker.loops.ops import Ops
 
 log = structlog.get_logger(__name__)
-
-PACE = timedelta(seconds=1)
-"""One message a channel in this time, as Slack documents."""
 
 LOOK_INTO_STORE = timedelta(seconds=5)
 """How long an empty outbox is believed to be empty: `retry` comes from another process."""
@@ -68,8 +65,7 @@ class Deliver:
         self._care = care
         self._ops = ops
         self._meter = meter
-        self._posted_at: dict[str, float] = {}
-        self._quiet_until: datetime | None = None
+        self._patience = Patience(store=store, notifier=notifier, clock=clock, ops=ops, meter=meter)
         self._idle_until = 0.0
         self.unsettled: set[UUID] = set()
         """Deliveries whose last step here did not settle them well."""
@@ -87,24 +83,28 @@ class Deliver:
 
     def step(self) -> bool:
         """Claim and treat one delivery; False where there is none that may go out now. Raises StoreError."""
+        if self._patience.is_quiet or self._clock.monotonic() < self._idle_until:
+            return False
         now = self._clock.now()
-        if self._clock.monotonic() < self._idle_until:
+        if not self._patience.may_try(now):
             return False
-        pauses = {pause.channel: pause for pause in self._store.pauses()}
-        if self._is_quiet(now) or not self._token_is_good(pauses.get(EVERYWHERE), now):
-            return False
-        skip = {channel for channel, pause in pauses.items() if pause.until > now} | self._paced()
-        claim = self._store.claim(now, step.LEASE, skip)
+        claim = self._store.claim(now, step.LEASE, self._patience.spared(now))
         if claim is None:
-            self._rest(now, paced=self.is_paced)
+            self._patience.nothing_to_try()
+            self._rest(now)
             return False
         if claim.delivery.state is State.UNKNOWN:
             self._look_up(claim, now)
         else:
-            self._post(claim, now, pauses)
+            self._post(claim, now)
         return True
 
-    def _post(self, claim: Claim, now: datetime, pauses: dict[str, Pause]) -> None:
+    @property
+    def is_paced(self) -> bool:
+        """Whether a channel has to be spared for a moment."""
+        return self._patience.is_paced
+
+    def _post(self, claim: Claim, now: datetime) -> None:
         delivery = claim.delivery
         owed, gone = still_owed(claim.reviews)
         if not owed and delivery.kind is not Kind.OPS:
@@ -114,14 +114,14 @@ class Deliver:
         message = compose_post(claim, owed, care.show, now)
         attempt = step.begin(delivery, now)
         try:
-            self._posted_at[delivery.channel] = self._clock.monotonic()
+            self._patience.posting(delivery.channel)
             receipt = self._notifier.send(message)
         except DeliveryError as error:
             self._settle(step.refused(attempt, error, self._clock.now(), began_at=now), claim)
-            self._hold_back(error, delivery.channel, pauses.get(delivery.channel))
+            self._patience.refused(error, delivery.channel)
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
-        self._works_again(pauses.get(delivery.channel))
+        self._patience.posted(delivery.channel)
 
     def _look_up(self, claim: Claim, now: datetime) -> None:
         """Find out whether the last attempt was posted, before anything is sent again."""
@@ -134,7 +134,7 @@ class Deliver:
             receipt = self._notifier.find(message, tried_at)
         except DeliveryError as error:
             self._settle(self._not_looked_up(delivery, error, care), claim)
-            self._hold_back(error, delivery.channel, None, looking=True)
+            self._patience.not_looked_up(error)
             return
         if receipt is None:
             self._settle(step.not_found(delivery, now), claim)
@@ -184,67 +184,12 @@ class Deliver:
         if after.last_error:
             line = line.bind(error=after.last_error, due_at=after.due_at)
         (line.info if well else line.warning)(event)
-        if after.state is State.DEAD:
+        if kept and after.state is State.DEAD:
             self._ops.dead(after)
 
-    def _hold_back(self, error: DeliveryError, channel: str, former: Pause | None, *, looking: bool = False) -> None:
-        """Let one failure stop the attempts that would fail for the same reason."""
-        now = self._clock.now()
-        if error.outcome is Outcome.THROTTLED:
-            self._meter.throttled()
-        if error.outcome is Outcome.THROTTLED and not looking:
-            wait = step.clamp_wish(error.retry_after) or step.FIRST_WAIT
-            self._quiet_until = now + wait
-        elif error.outcome is Outcome.TOKEN:
-            self._pause(EVERYWHERE, error, now, None)
-        elif error.outcome is Outcome.DESTINATION and not looking:
-            self._pause(channel, error, now, former)
-
-    def _pause(self, channel: str, error: DeliveryError, now: datetime, former: Pause | None) -> None:
-        pause = step.paused(channel, error, now, former)
-        self._store.pause(pause)
-        if former is None:
-            log.error("destination_held", channel=channel, error=str(error), until=pause.until)
-            self._ops.held(pause, str(error))
-
-    def _works_again(self, pause: Pause | None) -> None:
-        if pause is None:
-            return
-        self._store.resume(pause.channel, self._clock.now())
-        log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
-        self._ops.works_again(pause)
-
-    def _token_is_good(self, pause: Pause | None, now: datetime) -> bool:
-        """While the token is refused, ask seldom whether it works again; until then nothing is sent."""
-        if pause is None:
-            return True
-        if pause.until > now:
-            return False
-        try:
-            self._notifier.probe()
-        except DeliveryError as error:
-            self._pause(EVERYWHERE, error, now, pause)
-            return False
-        self._works_again(pause)
-        return True
-
-    def _is_quiet(self, now: datetime) -> bool:
-        return self._quiet_until is not None and now < self._quiet_until
-
-    @property
-    def is_paced(self) -> bool:
-        """Whether a channel has to be spared for a moment."""
-        return bool(self._paced())
-
-    def _paced(self) -> set[str]:
-        """Channels that had a message less than a second ago."""
-        horizon = self._clock.monotonic() - PACE.total_seconds()
-        self._posted_at = {channel: at for channel, at in self._posted_at.items() if at > horizon}
-        return set(self._posted_at)
-
-    def _rest(self, now: datetime, *, paced: bool) -> None:
+    def _rest(self, now: datetime) -> None:
         """Leave an outbox alone in which nothing is due yet."""
-        if paced:
+        if self.is_paced:
             return
         due_at = self._store.next_due_at()
         wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)

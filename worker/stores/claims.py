@@ -67,7 +67,7 @@ def _take(connection: Connection, row: Row[Any], now: datetime, lease: timedelta
     news: dict[str, Any] = {"lease_until": lease_until, "due_at": lease_until}
     found = State.UNKNOWN if row.state in {State.SENDING, State.UNKNOWN} else State.PENDING
     if found is State.PENDING:
-        news |= {"attempted_at": now, **_merge(connection, row, now)}
+        news |= {"attempted_at": row.attempted_at or now, **_merge(connection, row, now)}
         if _leave_out(connection, row) and not _speaks_of(connection, row.delivery_id):
             _withdraw(connection, [row.delivery_id], "a later notice that waits too tells of every run of it", now)
             return None
@@ -103,7 +103,9 @@ def _merge(connection: Connection, row: Row[Any], now: datetime) -> dict[str, An
         .order_by(deliveries.c.delivery_id)
         .with_for_update(skip_locked=True)
     )
-    others = [] if row.plain or row.queue_id is None else connection.execute(beside).all()
+    # One that may be posted already takes nothing in: found by its key later, it would count as having told it.
+    alone = row.plain or row.queue_id is None or row.attempted_at is not None
+    others = [] if alone else connection.execute(beside).all()
     for some in chunks(other.delivery_id for other in others):
         _adopt(connection, row.delivery_id, some)
         _withdraw(connection, some, f"merged into {row.key}", now)

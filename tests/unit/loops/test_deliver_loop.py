@@ -1,0 +1,623 @@
+"""The delivery loop: one claim at a time, each outcome with its treatment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review
+from tests.fakes_notifier import FakeNotifier
+from tests.unit.loops.stage import CARE, OPS_CHANNEL, Stage
+from worker.core.delivery import LEASE
+from worker.core.model import NEVER, Kind, RemindIn, State
+from worker.core.ports import DeliveryError, Outcome
+
+if TYPE_CHECKING:
+    from worker.core.model import Message, Receipt
+
+TICK = SECOND
+SERVICE_TROUBLE = [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN]
+
+
+def listed(message: Message) -> list[str]:
+    return [line.facts.name for line in message.lines]
+
+
+class Choosy(FakeNotifier):
+    """Refuses some channels until it is told not to."""
+
+    def __init__(self, refused: set[str]) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def send(self, message: Message) -> Receipt:
+        if message.channel in self.refused:
+            self.attempts.append(message)
+            raise DeliveryError("not in the channel", Outcome.DESTINATION, code="not_in_channel")
+        return super().send(message)
+
+
+class TestAPost:
+    """What is owed is posted once."""
+
+    def test_is_made_and_settled(self) -> None:
+        stage = Stage()
+        stage.owe("a", "b")
+        assert stage.run() == 1
+        (message,) = stage.notifier.board
+        assert (message.key, message.channel, listed(message)) == (ident("notice"), CHANNEL, ["b", "a"])
+        sent = stage.only()
+        assert (sent.state, sent.attempts, sent.settled_at) == (State.SENT, 1, NOON)
+        assert sent.edit_until == NOON + 7 * DAY
+        assert sent.digest == stage.notifier.fingerprint(message)
+
+    def test_is_not_made_again(self) -> None:
+        stage = Stage()
+        stage.owe()
+        stage.run_for(HOUR, MINUTE)
+        assert len(stage.notifier.attempts) == 1
+
+    def test_leaves_out_what_was_reviewed_meanwhile(self) -> None:
+        stage = Stage()
+        stage.owe("a", "b")
+        stage.close("a")
+        stage.run()
+        assert [listed(message) for message in stage.notifier.board] == [["b"]]
+        (story,) = stage.store.stories(ident("a"))
+        assert [told.left_out for told in story.told] == [True]
+
+    def test_of_nothing_but_reviewed_runs_is_withdrawn(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.close("a")
+        stage.run()
+        assert (stage.states(), stage.notifier.attempts) == ([State.WITHDRAWN], [])
+
+    def test_speaks_of_runs_that_were_put_back_meanwhile_once(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.write(review("a", closed_at=stage.now))
+        again = review("a", added_at=NOON + HOUR, back=True)
+        stage.write(again)
+        stage.run()
+        assert stage.states() == [State.WITHDRAWN]
+
+    def test_for_the_operators_speaks_of_no_run(self) -> None:
+        stage = Stage()
+        stage.owe()
+        stage.notifier.fail("send", Outcome.DESTINATION)
+        stage.run()
+        (report,) = stage.notifier.board
+        assert (report.kind, report.channel, report.total) == (Kind.OPS, OPS_CHANNEL, 0)
+        assert "Posting to" in report.text
+
+    def test_is_not_kept_true_where_that_is_not_wanted(self) -> None:
+        stage = Stage(care=replace(CARE, edit_for=None))
+        stage.owe()
+        stage.run()
+        assert stage.only().edit_until is None
+
+
+class TestPacing:
+    """One message a second and channel."""
+
+    def test_spaces_messages_of_one_channel(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", kind=Kind.REMINDER)
+        assert stage.run() == 1
+        assert stage.deliver.is_paced
+        assert stage.run(0.9 * SECOND) == 0
+        assert stage.run(0.1 * SECOND) == 1
+        assert not Stage().deliver.is_paced
+
+    def test_lets_other_channels_go_at_once(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", channel=LEADS)
+        assert stage.run() == 2
+
+    def test_does_not_wait_for_an_hour_when_the_wall_clock_is_set_back(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.run()
+        stage.clock.set_wall(NOON - HOUR)
+        stage.owe("b", notice_name="two")
+        assert stage.run(SECOND) == 1
+
+
+class TestALostAnswer:
+    """It is looked for twice before anything is sent again."""
+
+    def test_that_is_found_counts_as_sent(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        assert stage.only().state is State.UNKNOWN
+        stage.run_for(MINUTE, TICK)
+        assert (stage.only().state, len(stage.notifier.board), len(stage.notifier.looks)) == (State.SENT, 1, 1)
+        assert stage.only().receipt is not None
+
+    def test_that_is_found_at_the_second_look_counts_as_sent(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True, after_looks=1)
+        stage.run_for(MINUTE, TICK)
+        assert (stage.only().state, len(stage.notifier.board), len(stage.notifier.looks)) == (State.SENT, 1, 2)
+
+    def test_that_is_absent_twice_is_sent_again_under_the_same_key(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.run_for(MINUTE, TICK)
+        assert (stage.only().state, stage.only().attempts) == (State.SENT, 2)
+        assert [message.key for message in stage.notifier.attempts] == [ident("notice")] * 2
+        assert len(stage.notifier.looks) == 2
+
+    def test_is_looked_for_some_seconds_apart(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.run()
+        assert stage.run(4 * SECOND) == 0
+        assert stage.run(SECOND) == 1
+        assert stage.run(4 * SECOND) == 0
+        assert len(stage.notifier.looks) == 1
+
+    def test_that_is_absent_twice_is_withdrawn_where_all_was_reviewed_meanwhile(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.run()
+        stage.close("a")
+        stage.run_for(MINUTE, TICK)
+        assert (stage.only().state, len(stage.notifier.attempts)) == (State.WITHDRAWN, 1)
+
+    def test_that_is_found_is_made_true_where_runs_were_reviewed_meanwhile(self) -> None:
+        stage = Stage()
+        stage.owe("a", "b")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        stage.clock.advance(SECOND)
+        stage.close("a")
+        stage.run_for(3 * MINUTE, TICK)
+        assert stage.edit.step()
+        (message,) = stage.notifier.board
+        assert (message.total, message.waiting) == (2, 1)
+
+    def test_is_looked_for_since_the_first_attempt_that_may_be_posted(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True, after_looks=3)
+        stage.notifier.fail("send", Outcome.RETRY, times=8)
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.run_for(4 * HOUR, TICK)
+        assert (stage.only().state, len(stage.notifier.board)) == (State.SENT, 1)
+
+    def test_takes_no_other_notice_in(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True, after_looks=2)
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.run()
+        stage.run(5 * SECOND)
+        stage.clock.advance(5 * SECOND)
+        stage.deliver.step()
+        assert stage.only().state is State.PENDING
+        stage.owe("b", notice_name="two")
+        stage.run_for(MINUTE, TICK)
+        assert [listed(message) for message in stage.notifier.board] == [["a"], ["b"]]
+
+    @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN])
+    def test_whose_look_up_fails_is_looked_for_later(self, outcome: Outcome) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.notifier.fail("find", outcome, times=3)
+        stage.run_for(MINUTE, TICK)
+        assert (stage.only().state, len(stage.notifier.attempts)) == (State.SENT, 1)
+
+
+class TestACrash:
+    """A claim whose process is gone comes back when its lease has lapsed."""
+
+    def crashed(self, *, posted: bool) -> Stage:
+        stage = Stage()
+        stage.owe("a")
+        claim = stage.store.claim(stage.now, LEASE)
+        if posted:
+            stage.owe("elsewhere", notice_name="elsewhere", channel=LEADS)
+            other = stage.store.claim(stage.now, LEASE)
+            message = replace(self.message_of(stage), key=claim.delivery.key, channel=CHANNEL)
+            stage.notifier.send(message)
+            stage.store.settle(replace(other.delivery, state=State.WITHDRAWN), other.delivery)
+        stage.restart()
+        return stage
+
+    def message_of(self, stage: Stage) -> Message:
+        other = Stage(clock=stage.clock)
+        other.owe("a")
+        other.run()
+        return other.notifier.board[0]
+
+    def test_before_the_post_loses_nothing(self) -> None:
+        stage = self.crashed(posted=False)
+        assert stage.run(LEASE - SECOND) == 0
+        stage.run_for(MINUTE, TICK)
+        assert (len(stage.notifier.board), len(stage.notifier.looks)) == (1, 2)
+
+    def test_after_the_post_repeats_nothing(self) -> None:
+        stage = self.crashed(posted=True)
+        stage.run_for(5 * MINUTE, TICK)
+        assert (len(stage.notifier.board), len(stage.notifier.looks)) == (1, 1)
+        assert stage.notices()[0].state is State.SENT
+
+    def test_within_a_look_up_looks_again(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        stage.clock.advance(5 * SECOND)
+        stage.store.claim(stage.now, LEASE)
+        stage.restart()
+        stage.run_for(5 * MINUTE, TICK)
+        assert (len(stage.notifier.board), stage.only().state) == (1, State.SENT)
+
+    def test_that_was_none_but_a_long_sleep_settles_nothing_twice(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        slow = stage.store.claim(stage.now, LEASE)
+        stage.clock.advance(LEASE)
+        other = stage.store.claim(stage.now, LEASE)
+        assert other.delivery.state is State.UNKNOWN
+        assert stage.store.settle(replace(slow.delivery, state=State.SENT), slow.delivery) is False
+
+
+class TestABlindLookUp:
+    """Where nobody can look, the setting decides."""
+
+    def blind(self, *, resend: bool) -> Stage:
+        stage = Stage(care=replace(CARE, resend=resend))
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, times=9, committed=True)
+        stage.notifier.fail("find", Outcome.BLIND, code="missing_scope", times=9)
+        stage.run_for(HOUR, TICK)
+        return stage
+
+    def test_sends_again_but_not_for_ever(self) -> None:
+        stage = self.blind(resend=True)
+        assert (len(stage.notifier.attempts), stage.only().state, stage.only().due_at) == (3, State.HELD, NEVER)
+
+    def test_holds_for_an_operator(self) -> None:
+        stage = self.blind(resend=False)
+        assert (len(stage.notifier.attempts), stage.only().state, stage.only().due_at) == (1, State.HELD, NEVER)
+        assert "review-notifier retry" in stage.only().last_error
+
+    def test_leaves_other_notices_alone(self) -> None:
+        stage = self.blind(resend=False)
+        stage.notifier._failures["send"].clear()  # noqa: SLF001
+        stage.owe("b", notice_name="two")
+        stage.run()
+        assert stage.states() == [State.HELD, State.SENT]
+
+    def test_that_is_held_is_sent_when_an_operator_says_so(self) -> None:
+        stage = self.blind(resend=False)
+        stage.notifier._failures["send"].clear()  # noqa: SLF001
+        assert stage.store.retry(stage.only().key, stage.now)
+        stage.run_for(MINUTE, TICK)
+        assert stage.only().state is State.SENT
+
+    def test_that_is_held_and_reviewed_meanwhile_is_withdrawn_when_an_operator_says_so(self) -> None:
+        stage = self.blind(resend=False)
+        stage.close("a")
+        stage.store.retry(stage.only().key, stage.now)
+        stage.run_for(MINUTE, TICK)
+        assert (stage.only().state, len(stage.notifier.attempts)) == (State.WITHDRAWN, 1)
+
+
+class TestARefusedMessage:
+    """Tried once more with less, then dead, and the operators are told."""
+
+    def test_is_sent_as_plain_text(self) -> None:
+        stage = Stage()
+        stage.owe()
+        stage.notifier.fail("send", Outcome.MESSAGE, code="invalid_blocks")
+        stage.run_for(5 * SECOND, TICK)
+        assert [message.plain for message in stage.notifier.attempts] == [False, True]
+        assert stage.only().state is State.SENT
+
+    def test_is_dead_when_it_is_refused_as_plain_text_too(self) -> None:
+        stage = Stage()
+        stage.owe()
+        stage.notifier.fail("send", Outcome.MESSAGE, code="msg_too_long", times=2)
+        stage.run_for(HOUR, MINUTE)
+        assert (stage.only().state, len(stage.notifier.attempts)) == (State.DEAD, 3)
+        (report,) = stage.reports()
+        assert f"review-notifier retry {stage.only().key}" in report
+
+    def test_that_is_dead_is_sent_when_an_operator_says_so(self) -> None:
+        stage = Stage()
+        stage.owe()
+        stage.notifier.fail("send", Outcome.MESSAGE, times=2)
+        stage.run_for(MINUTE, TICK)
+        stage.store.retry(stage.only().key, stage.now)
+        stage.run()
+        assert stage.only().state is State.SENT
+
+    @pytest.mark.parametrize("remind_in", [RemindIn.THREAD, RemindIn.BOTH])
+    def test_leaves_a_thread_that_is_gone(self, remind_in: RemindIn) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.run()
+        stage.owe("a", notice_name="reminder", kind=Kind.REMINDER, remind_in=remind_in)
+        stage.notifier.fail("send", Outcome.MESSAGE, code="thread_not_found")
+        stage.run_for(10 * SECOND, TICK)
+        first, second, third = stage.notifier.attempts
+        assert (first.root, third.root, third.plain) == (None, None, False)
+        assert second.root is not None
+        assert second.broadcast is (remind_in is RemindIn.BOTH)
+        assert stage.states() == [State.SENT, State.SENT]
+
+
+class TestADestinationThatRefuses:
+    """It is held with all that it is owed, others go on, and it is tried again slowly."""
+
+    def held(self) -> Stage:
+        stage = Stage(notifier=Choosy({CHANNEL}))
+        stage.owe("a", notice_name="one")
+        stage.run()
+        return stage
+
+    def test_is_held(self) -> None:
+        stage = self.held()
+        (pause,) = stage.store.pauses()
+        assert (pause.channel, pause.until, pause.reason) == (CHANNEL, NOON + MINUTE, "not_in_channel")
+        assert stage.only().state is State.HELD
+
+    def test_lets_others_go_on(self) -> None:
+        stage = self.held()
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.run(SECOND)
+        assert LEADS in {message.channel for message in stage.notifier.board}
+
+    def test_is_tried_again_slowly(self) -> None:
+        stage = self.held()
+        stage.run_for(DAY, 10 * SECOND)
+        tries = [message for message in stage.notifier.attempts if message.channel == CHANNEL]
+        assert 25 < len(tries) < 35
+
+    def test_is_told_to_the_operators_once_and_once_when_it_works_again(self) -> None:
+        stage = self.held()
+        stage.run_for(HOUR, 10 * SECOND)
+        stage.notifier.refused.clear()
+        stage.run_for(HOUR, 10 * SECOND)
+        failing, working = stage.reports()
+        assert "not in the channel" in failing
+        assert "works again" in working
+        assert stage.store.pauses() == []
+
+    def test_is_owed_the_newest_state_in_few_messages(self) -> None:
+        stage = self.held()
+        for number in range(200):
+            stage.owe(f"run {number}", notice_name=f"notice {number}")
+            stage.run(5 * MINUTE)
+        stage.notifier.refused.clear()
+        stage.run_for(HOUR, MINUTE)
+        posted = [message for message in stage.notifier.board if message.channel == CHANNEL]
+        assert (len(posted), sum(message.total for message in posted)) == (1, 201)
+
+    def test_stays_held_over_a_restart(self) -> None:
+        stage = self.held()
+        stage.notifier.refused.clear()
+        stage.restart()
+        assert stage.run(59 * SECOND) == 0
+        assert stage.only().state is State.HELD
+        stage.run(SECOND)
+        assert stage.only().state is State.SENT
+
+
+class TestATokenThatIsRefused:
+    """Nothing is sent, nothing is lost, and the token is asked for slowly."""
+
+    def refused(self, *, sends: int = 1, probes: int = 0) -> Stage:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.TOKEN, code="token_revoked", times=sends)
+        stage.notifier.fail("probe", Outcome.TOKEN, code="token_revoked", times=probes)
+        stage.run()
+        return stage
+
+    def test_holds_everything(self) -> None:
+        stage = self.refused()
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.run(59 * SECOND)
+        assert (len(stage.notifier.attempts), stage.notifier.probes) == (1, 0)
+        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+
+    def test_is_probed_slowly(self) -> None:
+        stage = self.refused(probes=100)
+        stage.run_for(DAY, 10 * SECOND)
+        assert len(stage.notifier.attempts) == 1
+        assert 25 < stage.notifier.probes < 35
+
+    def test_that_works_again_sends_what_is_owed(self) -> None:
+        stage = self.refused(probes=3)
+        stage.run_for(HOUR, TICK)
+        assert stage.only().state is State.SENT
+        assert stage.store.pauses() == []
+        assert len(stage.reports()) == 2
+
+    def test_that_a_probe_likes_and_a_post_does_not_is_one_trouble(self) -> None:
+        stage = self.refused(sends=6)
+        stage.run_for(2 * HOUR, 10 * SECOND)
+        assert len(stage.notifier.attempts) <= 7 + 2
+        assert len(stage.reports()) == 2
+        assert stage.only().state is State.SENT
+
+    def test_that_is_probed_while_the_network_is_down_stays_held(self) -> None:
+        stage = self.refused()
+        stage.notifier.fail("probe", Outcome.RETRY, times=3)
+        stage.run(MINUTE)
+        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+        stage.run_for(MINUTE, TICK)
+        assert stage.only().state is State.SENT
+
+    def test_is_good_again_where_nothing_is_left_to_try_it_with(self) -> None:
+        stage = self.refused()
+        stage.close("a")
+        stage.run(MINUTE)
+        stage.run(SECOND)
+        assert stage.store.pauses() == []
+        assert stage.only().state is State.WITHDRAWN
+
+    def test_in_a_look_up_holds_everything_too(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.notifier.fail("find", Outcome.TOKEN)
+        stage.run_for(30 * SECOND, TICK)
+        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+        stage.run_for(2 * MINUTE, TICK)
+        assert (stage.only().state, len(stage.notifier.board)) == (State.SENT, 1 + len(stage.reports()))
+
+
+class TestAServiceInTrouble:
+    """One failure holds all back for a while, longer each time."""
+
+    def test_that_throttles_is_left_alone_as_long_as_it_wishes(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.notifier.fail("send", Outcome.THROTTLED, retry_after=30 * SECOND)
+        assert stage.run() == 1
+        assert stage.run(29 * SECOND) == 0
+        stage.run(SECOND)
+        assert len(stage.notifier.board) == 2
+
+    def test_does_not_stay_quiet_because_the_wall_clock_was_set_back(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.THROTTLED, retry_after=30 * SECOND)
+        stage.owe("a", notice_name="one")
+        stage.run()
+        stage.clock.set_wall(NOON - 5 * HOUR)
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.run(30 * SECOND)
+        assert [message.channel for message in stage.notifier.board] == [LEADS]
+
+    @pytest.mark.parametrize("outcome", SERVICE_TROUBLE)
+    def test_is_not_tried_with_every_notice(self, outcome: Outcome) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", outcome, times=10_000)
+        stage.notifier.fail("find", Outcome.RETRY, times=10_000)
+        for number in range(24 * 4):
+            stage.owe(f"run {number}", notice_name=f"notice {number}", channel=f"C{number}")
+            stage.run_for(15 * MINUTE, MINUTE)
+        assert len(stage.notifier.attempts) < 350
+
+    def test_that_is_down_altogether_is_asked_before_anything_is_sent(self) -> None:
+        stage = Stage()
+        for call in ("send", "find", "probe"):
+            stage.notifier.fail(call, Outcome.UNKNOWN if call == "send" else Outcome.RETRY, times=10_000)
+        for number in range(24 * 4):
+            stage.owe(f"run {number}", notice_name=f"notice {number}")
+            stage.run_for(15 * MINUTE, MINUTE)
+        assert len(stage.notifier.attempts) == 1
+        stage.notifier._failures.update(send=[], find=[], probe=[])  # noqa: SLF001
+        stage.run_for(10 * MINUTE, TICK)
+        assert sum(message.total for message in stage.notifier.board) == 24 * 4
+        assert len(stage.notifier.board) == 2
+
+    def test_is_not_asked_again_once_it_answers(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run_for(HOUR, TICK)
+        assert stage.notifier.probes == 1
+
+    def test_that_works_again_starts_with_short_waits(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.RETRY, times=6)
+        stage.owe("a", notice_name="one")
+        stage.run_for(10 * MINUTE, TICK)
+        assert stage.only().state is State.SENT
+        stage.notifier.fail("send", Outcome.RETRY)
+        stage.owe("b", notice_name="two")
+        stage.run()
+        stage.run(2 * SECOND)
+        assert stage.states() == [State.SENT, State.SENT]
+
+    def test_that_cannot_be_read_does_not_hold_back_posts(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.notifier.fail("find", Outcome.RETRY, times=10_000)
+        stage.owe("a", notice_name="one")
+        stage.run_for(MINUTE, TICK)
+        stage.owe("b", notice_name="two")
+        stage.run_for(5 * SECOND, TICK)
+        assert stage.states() == [State.UNKNOWN, State.SENT]
+
+    def test_that_throttles_look_ups_does_not_hold_back_posts(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.UNKNOWN)
+        stage.notifier.fail("find", Outcome.THROTTLED, retry_after=HOUR)
+        stage.owe("a", notice_name="one")
+        stage.run_for(10 * SECOND, TICK)
+        stage.owe("b", notice_name="two")
+        stage.run(SECOND)
+        assert stage.states() == [State.UNKNOWN, State.SENT]
+
+
+class TestRest:
+    """An outbox in which nothing is due is left alone."""
+
+    def test_until_something_is_due_or_five_seconds_at_most(self) -> None:
+        stage = Stage()
+        stage.run()
+        stage.owe()
+        assert stage.deliver.step() is False
+        stage.clock.advance(5 * SECOND)
+        assert stage.deliver.step() is True
+
+    def test_is_ended_by_a_nudge(self) -> None:
+        stage = Stage()
+        stage.run()
+        stage.owe()
+        stage.deliver.wake()
+        assert stage.deliver.step() is True
+
+    def test_ends_when_the_next_is_due(self) -> None:
+        stage = Stage()
+        stage.owe()
+        stage.notifier.fail("send", Outcome.RETRY)
+        stage.run()
+        stage.clock.advance(2 * SECOND)
+        assert stage.deliver.step() is True
+
+    def test_stops_between_two_steps_when_told_to(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", channel=LEADS)
+        assert stage.deliver.run(lambda: bool(stage.notifier.attempts)) == 1
+
+
+def test_what_did_not_end_well_is_known_until_it_does() -> None:
+    stage = Stage()
+    delivery = stage.owe()
+    stage.notifier.fail("send", Outcome.RETRY)
+    stage.run()
+    assert stage.deliver.unsettled == {delivery.key}
+    stage.run_for(MINUTE, TICK)
+    assert stage.deliver.unsettled == set()
+
+
+def test_each_queue_has_its_own_rules() -> None:
+    stage = Stage()
+    seen: list[object] = []
+    stage.rules = lambda of: seen.append(of) or CARE  # type: ignore[method-assign]
+    stage.restart()
+    stage.owe(of=queue("Other"))
+    stage.run()
+    assert set(seen) == {queue("Other")}

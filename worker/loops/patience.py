@@ -1,0 +1,153 @@
+"""What keeps deliveries back: a channel's pace, a destination that refuses, a service in trouble."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.delivery import backoff, clamp_wish, paused
+from worker.core.overview import EVERYWHERE
+from worker.core.ports import DeliveryError, Outcome
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.meter import Meter
+    from worker.core.model import Pause
+    from worker.core.ports import Clock, Notifier, Store
+    from worker.loops.ops import Ops
+
+log = structlog.get_logger(__name__)
+
+PACE = timedelta(seconds=1)
+"""One message a channel in this time, as Slack documents."""
+
+LONGEST_QUIET = timedelta(minutes=5)
+"""How long a service in trouble is left alone at most, unless it wishes for longer."""
+
+SERVICE_TROUBLE = frozenset({Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN})
+"""Failures that the next delivery would meet too, whatever it is and wherever it goes."""
+
+
+class Patience:
+    """Lets one failure stop the attempts that would fail for the same reason. For one thread.
+
+    A destination's pause is kept in the store, for it may last for hours; a service's trouble in memory only: the
+    first attempt after a restart finds out.
+    """
+
+    def __init__(self, *, store: Store, notifier: Notifier, clock: Clock, ops: Ops, meter: Meter) -> None:
+        """Nothing is kept back yet but what the store remembers."""
+        self._store = store
+        self._notifier = notifier
+        self._clock = clock
+        self._ops = ops
+        self._meter = meter
+        self._pauses: dict[str, Pause] = {}
+        self._posted_at: dict[str, float] = {}
+        self._failures = 0
+        self._doubted = False
+        self._quiet_until = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the service is left alone for a while."""
+        return self._clock.monotonic() < self._quiet_until
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether a channel has to be spared for a moment."""
+        return bool(self._paced())
+
+    def may_try(self, now: datetime) -> bool:
+        """Whether anything may be sent at all: after trouble with the service or the token, once a probe gets through.
+
+        So an outage makes nobody guess what became of a message. Raises StoreError.
+        """
+        self._pauses = {pause.channel: pause for pause in self._store.pauses()}
+        token = self._pauses.get(EVERYWHERE)
+        if token is not None and token.until > now:
+            return False
+        return (token is None and not self._doubted) or self._probe()
+
+    def spared(self, now: datetime) -> set[str]:
+        """The channels that nothing is sent to at present."""
+        return {channel for channel, pause in self._pauses.items() if pause.until > now} | self._paced()
+
+    def posting(self, channel: str) -> None:
+        """A message goes out to a channel."""
+        self._posted_at[channel] = self._clock.monotonic()
+
+    def posted(self, channel: str) -> None:
+        """It was taken: whatever held its channel back is over. Raises StoreError."""
+        self._failures = 0
+        self._works_again(self._pauses.get(EVERYWHERE))
+        self._works_again(self._pauses.get(channel))
+
+    def nothing_to_try(self) -> None:
+        """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
+        if not self.is_paced:
+            self._works_again(self._pauses.get(EVERYWHERE))
+
+    def refused(self, error: DeliveryError, channel: str) -> None:
+        """A post to a channel failed. Raises StoreError."""
+        if error.outcome in SERVICE_TROUBLE:
+            self._keep_quiet(error)
+            return
+        self._failures = 0
+        if error.outcome is Outcome.TOKEN:
+            self._pause(EVERYWHERE, error)
+        elif error.outcome is Outcome.DESTINATION:
+            self._pause(channel, error)
+
+    def not_looked_up(self, error: DeliveryError) -> None:
+        """A look-up failed: a reason to ask before the next post, not to hold it back. Raises StoreError."""
+        if error.outcome is Outcome.THROTTLED:
+            self._meter.throttled()
+        elif error.outcome in SERVICE_TROUBLE:
+            self._doubted = True
+        elif error.outcome is Outcome.TOKEN:
+            self._pause(EVERYWHERE, error)
+
+    def _probe(self) -> bool:
+        try:
+            self._notifier.probe()
+        except DeliveryError as error:
+            if error.outcome is Outcome.TOKEN:
+                self._pause(EVERYWHERE, error)
+            else:
+                self._keep_quiet(error)
+            return False
+        self._doubted = False
+        return True
+
+    def _keep_quiet(self, error: DeliveryError) -> None:
+        self._failures += 1
+        if error.outcome is Outcome.THROTTLED:
+            self._meter.throttled()
+        else:
+            self._doubted = True
+        wait = clamp_wish(error.retry_after) or backoff(self._failures, longest=LONGEST_QUIET)
+        self._quiet_until = self._clock.monotonic() + wait.total_seconds()
+
+    def _pause(self, channel: str, error: DeliveryError) -> None:
+        former = self._pauses.get(channel)
+        pause = paused(channel, error, self._clock.now(), former)
+        self._store.pause(pause)
+        if former is None:
+            log.error("destination_held", channel=channel, error=str(error), until=pause.until)
+            self._ops.held(pause, str(error))
+
+    def _works_again(self, pause: Pause | None) -> None:
+        if pause is None:
+            return
+        self._store.resume(pause.channel, self._clock.now())
+        log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
+        self._ops.works_again(pause)
+
+    def _paced(self) -> set[str]:
+        horizon = self._clock.monotonic() - PACE.total_seconds()
+        self._posted_at = {channel: at for channel, at in self._posted_at.items() if at > horizon}
+        return set(self._posted_at)
