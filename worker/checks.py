@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from worker.core.ports import ConfigError, DeliveryError, Outcome, SourceError, StoreError
-from worker.settings import OnUnknown
+from worker.core.model import Finding
+from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.stores.opening import database_path, open_store
-from worker.views import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from worker.core.model import Queue
     from worker.loops.roster import Roster
-    from worker.notifiers.slack import Identity, Slack
     from worker.settings import Settings
     from worker.sources.langsmith import LangSmith
 
-POSTING = frozenset({"chat:write"})
-LOOKING_UP = frozenset({"channels:history", "groups:history"})
-RESOLVING = frozenset({"channels:read", "groups:read"})
+REMEDIES = {
+    Trouble.UNREACHABLE: "check LANGSMITH_ENDPOINT, and this machine's way to it",
+    Trouble.THROTTLED: "try again later; WORKER_REQUESTS_PER_SECOND lowers the rate",
+    Trouble.REFUSED: "check LANGSMITH_API_KEY, and for a key of the organisation LANGSMITH_WORKSPACE_ID",
+    Trouble.MISSING: "correct the queue's id in WORKER_QUEUES; `review-notifier queues` lists what the key can see",
+    Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",
+}
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
@@ -48,38 +51,48 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", ok=True, text="opens, and its schema is the newest")
 
 
-def check_langsmith(source: LangSmith, roster: Roster) -> Iterator[Finding]:
-    """Whether the key is good and every queue can be read."""
+def check_langsmith(source: LangSmith, roster: Roster, settings: Settings) -> Iterator[Finding]:
+    """Whether the key is good, whose view it gives, and whether every queue can be read."""
     try:
         listed = source.queues()
-        yield Finding("LangSmith", ok=True, text=f"the key can see {len(listed)} queues")
+        yield Finding("LangSmith", ok=True, text=f"the key can see {len(listed)} queues; {source.whose()}")
     except SourceError as error:
-        yield Finding("LangSmith", ok=bool(roster.queues), text=f"the queues cannot be listed: {error}")
+        served = "; queues given by id can be served all the same" if roster.queues else ""
+        text = f"the queues cannot be listed: {error}{served}"
+        yield Finding("LangSmith", ok=bool(roster.queues) and error.trouble is Trouble.MISSING, text=text)
     roster.refresh()
     for name in sorted(roster.unknown):
         remedy = "correct the name, or give the queue's id; `review-notifier queues` lists what the key can see"
         yield Finding(f"queue {name}", ok=False, text="no queue has this name", remedy=remedy)
     for queue in roster.queues.values():
-        try:
-            waiting = source.waiting(queue.queue_id)
-        except SourceError as error:
-            yield Finding(f"queue {queue.name}", ok=False, text=str(error))
-        else:
-            yield Finding(f"queue {queue.name}", ok=True, text=f"{waiting} waiting")
+        yield from _check_queue(source, queue, settings)
+    yield from _check_listing(source)
 
 
-def check_slack(slack: Slack, settings: Settings, roster: Roster) -> Iterator[Finding]:
-    """Whether the token is good, has its scopes, and every channel can be posted to."""
+def _check_queue(source: LangSmith, queue: Queue, settings: Settings) -> Iterator[Finding]:
+    """Whether the queue can be read as a poll would read it, and what the key does not see of it."""
+    show = settings.for_queue(queue.queue_id, queue.name).show
     try:
-        identity = slack.identity()
-    except DeliveryError as error:
-        remedy = "set SLACK_BOT_TOKEN to the app's Bot User OAuth Token (OAuth & Permissions)"
-        yield Finding("Slack", ok=False, text=str(error), remedy=remedy)
+        snapshot = source.snapshot(queue.queue_id, show=show)
+        remarks = source.remarks(queue.queue_id)
+    except SourceError as error:
+        yield Finding(f"queue {queue.name}", ok=False, text=str(error), remedy=REMEDIES[error.trouble])
         return
-    yield Finding("Slack", ok=True, text=f"posts as {identity.user} in {identity.team}")
-    yield from _check_scopes(identity, settings)
-    for channel in sorted(channels_of(settings, roster)):
-        yield _check_channel(slack, channel)
+    name = f"queue {snapshot.queue.name}"
+    yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
+    for remark in remarks:
+        yield Finding(name, ok=False, text=remark.text, remedy=remark.remedy)
+
+
+def _check_listing(source: LangSmith) -> Iterator[Finding]:
+    """Whether the listing in use will be there tomorrow."""
+    outlook = source.outlook
+    if outlook.ending is None:
+        return
+    when = f" on {outlook.ending.sunset:%Y-%m-%d}" if outlook.ending.sunset else ""
+    text = f"LangSmith ends the listing `{outlook.api}`{when}, and its successor cannot be read: {outlook.obstacle}"
+    remedy = "set WORKER_LANGSMITH_API=auto, and upgrade a self-hosted LangSmith to 0.16.14 or later"
+    yield Finding("LangSmith listing", ok=False, text=text, remedy=remedy)
 
 
 def channels_of(settings: Settings, roster: Roster) -> set[str]:
@@ -89,39 +102,3 @@ def channels_of(settings: Settings, roster: Roster) -> set[str]:
     channels |= {rule.escalate_to for rule in rules if rule.escalate_after is not None}
     channels |= {settings.ops_channel} if settings.ops_channel else set()
     return {channel for channel in channels if channel}
-
-
-def _check_scopes(identity: Identity, settings: Settings) -> Iterator[Finding]:
-    if identity.scopes is None:
-        yield Finding("Slack scopes", ok=True, text="Slack did not list them")
-        return
-    reinstall = "add it to the app (OAuth & Permissions) and reinstall the app"
-    for scope in sorted(POSTING - identity.scopes):
-        yield Finding("Slack scopes", ok=False, text=f"{scope} is missing: nothing can be posted", remedy=reinstall)
-    unknown = "is sent again" if settings.defaults.on_unknown is OnUnknown.RESEND else "waits for an operator"
-    for scope in sorted(LOOKING_UP - identity.scopes):
-        text = f"{scope} is missing: a message whose answer was lost cannot be looked up and {unknown}"
-        yield Finding("Slack scopes", ok=False, text=text, remedy=reinstall)
-    for scope in sorted(RESOLVING - identity.scopes):
-        text = f"{scope} is missing: channels cannot be checked, and not be given by name"
-        yield Finding("Slack scopes", ok=False, text=text, remedy=reinstall)
-    if identity.scopes >= POSTING | LOOKING_UP | RESOLVING:
-        yield Finding("Slack scopes", ok=True, text="complete")
-
-
-def _check_channel(slack: Slack, channel: str) -> Finding:
-    name = f"channel {channel}"
-    try:
-        found = slack.channel(channel)
-    except DeliveryError as error:
-        if error.outcome in {Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN}:
-            return Finding(name, ok=False, text=str(error), remedy="run `check` again")
-        remedy = "give the channel's id (channel details, at the bottom) and invite the app to the channel"
-        return Finding(name, ok=False, text=str(error), remedy=remedy)
-    if found.is_archived:
-        return Finding(name, ok=False, text="is archived", remedy="unarchive it or choose another channel")
-    if not found.is_member:
-        remedy = f"invite the app: /invite in #{found.name}"
-        return Finding(name, ok=False, text=f"the app is not a member of #{found.name}", remedy=remedy)
-    by_name = "" if found.channel_id == channel else f"; better give its id {found.channel_id}, a name can change"
-    return Finding(name, ok=True, text=f"#{found.name}, the app is a member{by_name}")

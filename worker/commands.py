@@ -15,6 +15,7 @@ from worker.app import ROSTER, Service, build, one_pass, roster_for, rules_for
 from worker.clock import SystemClock
 from worker.core.ports import SourceError
 from worker.loops.preview import Preview
+from worker.notifiers import slack_check
 from worker.notifiers.console import Console
 from worker.notifiers.slack import Slack
 from worker.settings import Need, Settings, load, secrets
@@ -53,9 +54,9 @@ def run() -> None:
     """The service, until a signal ends it."""
     settings = start(EVERYTHING)
     clock = SystemClock()
-    with _held_store(settings) as store, _langsmith(settings, clock) as source, _slack(settings) as slack:
+    with _held_store(settings) as store, _langsmith(settings, clock, store) as source, _slack(settings) as slack:
         parts = build(settings, clock=clock, store=store, source=source, notifier=slack)
-        log.info("started", queues=len(settings.queues), all_queues=settings.all_queues)
+        log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
         Service(parts).run(signals.STOP)
         log.info("stopped")
 
@@ -67,7 +68,7 @@ def poll() -> bool:
     with (
         _held_store(settings) as store,
         _progress() as read,
-        _langsmith(settings, clock, read) as source,
+        _langsmith(settings, clock, store, read) as source,
         _slack(settings) as slack,
     ):
         return one_pass(build(settings, clock=clock, store=store, source=source, notifier=slack))
@@ -160,8 +161,8 @@ def check(*, as_json: bool) -> bool:
         found = [
             *checks.check_settings(settings),
             *checks.check_database(settings),
-            *checks.check_langsmith(source, roster),
-            *checks.check_slack(slack, settings, roster),
+            *checks.check_langsmith(source, roster, settings),
+            *slack_check.examine(slack, sorted(checks.channels_of(settings, roster))),
         ]
     if as_json:
         views.print_json([views.finding_json(finding) for finding in found])
@@ -219,14 +220,26 @@ def _rehearsal(settings: Settings) -> Iterator[SqlStore]:
             yield store
 
 
+def _recall_nothing(_name: str) -> None:
+    """A command that changes nothing knows nothing from before."""
+
+
+def _remember_nothing(_name: str, _value: str) -> None:
+    """A command that changes nothing remembers nothing."""
+
+
 def _ignore(_queue_id: UUID, _runs: int) -> None:
     """Nobody waits for progress."""
 
 
 @contextlib.contextmanager
 def _langsmith(
-    settings: Settings, clock: Clock, progress: Callable[[UUID, int], None] = _ignore
+    settings: Settings,
+    clock: Clock,
+    store: SqlStore | None = None,
+    progress: Callable[[UUID, int], None] = _ignore,
 ) -> Iterator[LangSmith]:
+    """The source; with a `store` it remembers over restarts which listing the server serves."""
     key = settings.langsmith_api_key
     source = LangSmith(
         root=settings.langsmith_endpoint,
@@ -235,8 +248,11 @@ def _langsmith(
         workspace_id=settings.langsmith_workspace_id or "",
         web_url=settings.langsmith_web_url or "",
         statuses=settings.statuses,
+        api=settings.langsmith_api,
         requests_per_second=settings.requests_per_second,
         progress=progress,
+        recall=store.recall if store else _recall_nothing,
+        remember=store.remember if store else _remember_nothing,
     )
     with contextlib.closing(source):
         yield source

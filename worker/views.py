@@ -14,10 +14,10 @@ from rich.text import Text
 from worker.core.model import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-    from worker.core.model import Delivery, Polled, Standing, Story
+    from worker.core.model import Delivery, Finding, Polled, Standing, Story
 
 WIDE = 200
 """Columns to lay a table out for where the output is not a terminal: a pipe cuts nothing off."""
@@ -30,16 +30,6 @@ class QueueStatus:
     polled: Polled
     standing: Standing
     late: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `check`. `remedy` is empty where all is well."""
-
-    name: str
-    ok: bool
-    text: str
-    remedy: str = ""
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
@@ -234,8 +224,3 @@ def story_json(story: Story) -> dict[str, Any]:
         "left": review.left.value if review.left else None,
         "notices": [delivery_json(told.delivery) | {"left_out": told.left_out} for told in story.told],
     }
-
-
-def queue_rows(queues: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, str]]:
-    """Rows of `queues`: id, name, how many wait."""
-    return [(queue_id, name, waiting) for queue_id, (name, waiting) in queues.items()]

@@ -63,7 +63,9 @@ def test_poll_fails_where_a_delivery_fails_and_keeps_it(
     langsmith.add_run(queue)
     slack.kick(CHANNEL)
     assert bench.run("poll").returncode == 1
-    (delivery,) = json.loads(bench.run("deliveries", "--json").stdout)
+    shown = bench.run("deliveries", "--json")
+    assert shown.returncode == 0, shown.stderr
+    (delivery,) = json.loads(shown.stdout)
     assert delivery["state"] == "held"
     assert "not_in_channel" in delivery["last_error"]
     slack.invite(CHANNEL)

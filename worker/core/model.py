@@ -376,3 +376,13 @@ class Story:
     queue: Queue
     review: Review
     told: tuple[Told, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `check`. `remedy` is empty where all is well."""
+
+    name: str
+    ok: bool
+    text: str
+    remedy: str = ""

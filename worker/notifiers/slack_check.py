@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from worker.core.model import Finding
 from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from worker.notifiers.slack import Channel, Identity, Slack
 
 POSTING = "chat:write"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of a check. `remedy` is empty where all is well."""
-
-    name: str
-    ok: bool
-    text: str
-    remedy: str = ""
 
 
 def examine(slack: Slack, channels: Iterable[str]) -> Iterator[Finding]:
