@@ -1,0 +1,73 @@
+"""Reports to a dead man's switch after each full cycle; it raises the alarm when the reports stay away."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import httpx
+import structlog
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.core.overview import Overview
+
+log = structlog.get_logger(__name__)
+
+SECONDS = 5.0
+"""For each phase of a request; one that drips on is overtaken by the next cycle and counts as failed."""
+
+
+class Cycle:
+    """Notices when every queue has been polled completely since the last time."""
+
+    def __init__(self) -> None:
+        """Nothing has been polled yet."""
+        self._counted: dict[UUID, datetime] = {}
+
+    def is_full(self, overview: Overview) -> bool:
+        """Whether a cycle is complete now; the next one begins with that."""
+        completed = {queue.polled.queue.queue_id: queue.polled.completed_at for queue in overview.queues}
+        if not completed or overview.unknown or overview.store_error:
+            return False
+        if any(at is None or at == self._counted.get(queue_id) for queue_id, at in completed.items()):
+            return False
+        self._counted = {queue_id: at for queue_id, at in completed.items() if at is not None}
+        return True
+
+
+class Heartbeat:
+    """Fetches an address that is a secret. Never waits, never raises."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is fetched with GET; redirects are not followed."""
+        self._url = url
+        self._client = httpx.Client(timeout=SECONDS, follow_redirects=False)
+        self._thread: threading.Thread | None = None
+        self._failing = False
+
+    def beat(self) -> None:
+        """Report once."""
+        if self._thread is not None and self._thread.is_alive():
+            self._note("no answer to the last report yet")
+            return
+        self._thread = threading.Thread(target=self._report, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def _report(self) -> None:
+        """Ask, and look at the status alone. The text of an error may quote the address, so only its kind is told."""
+        try:
+            with self._client.stream("GET", self._url) as response:
+                self._note("" if response.is_success else f"HTTP {response.status_code}")
+        except httpx.HTTPError as error:
+            self._note(type(error).__name__)
+
+    def _note(self, problem: str) -> None:
+        """Say once that the reports fail and once that they arrive again."""
+        if problem and not self._failing:
+            log.warning("heartbeat_failing", problem=problem, remedy="check WORKER_HEARTBEAT_URL and the network")
+        elif self._failing and not problem:
+            log.info("heartbeat_works_again")
+        self._failing = bool(problem)

@@ -1,0 +1,192 @@
+"""Counts the work for Prometheus, and shows how the worker stands; labels are bounded."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import generate_latest
+
+from worker.core.model import Kind, State
+from worker.core.overview import readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from prometheus_client.metrics_core import Metric
+
+    from worker.core.model import Queue
+    from worker.core.overview import Overview, QueueView
+
+PREFIX = "review_notifier"
+MOST_QUEUES = 200
+OTHER = "other"
+LONGEST_NAME = 80
+POLL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Labels:
+    """A bounded set of names for queues; those that come too late share one. Thread-safe."""
+
+    def __init__(self, most: int = MOST_QUEUES) -> None:
+        """`most` queues have a label of their own."""
+        self._most = most
+        self._lock = threading.Lock()
+        self._known: set[UUID] = set()
+
+    def of(self, queue: Queue) -> str:
+        """The label of a queue."""
+        with self._lock:
+            if queue.queue_id not in self._known and len(self._known) >= self._most:
+                return OTHER
+            self._known.add(queue.queue_id)
+        return queue.name[:LONGEST_NAME]
+
+
+class Metrics:
+    """A Meter for Prometheus, with a registry of its own. Thread-safe."""
+
+    def __init__(
+        self, *, version: str, commit: str, overview: Callable[[], Overview | None], most_queues: int = MOST_QUEUES
+    ) -> None:
+        """`overview` gives how the worker stands, None before the first look."""
+        self._labels = Labels(most_queues)
+        self._registry = CollectorRegistry()
+        self._polls = self._counter("polls", "Polls that ended, complete or not", "queue")
+        self._failures = self._counter(
+            "poll_failures", "Polls that failed, by what stood in the way", "queue", "trouble"
+        )
+        self._seconds = Histogram(
+            f"{PREFIX}_poll_seconds", "How long a poll took", buckets=POLL_BUCKETS, registry=self._registry
+        )
+        self._deliveries = self._counter(
+            "deliveries", "Steps of deliveries, by kind and the state that they led to", "kind", "outcome"
+        )
+        self._edits = self._counter("edits", "Edits of posted messages that were owed, by outcome", "outcome")
+        self._throttled = self._counter("throttled", "Requests to wait, by the service that asked", "service")
+        self._preset()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._registry.register(Shown(overview, self._labels, {"version": version, "commit": commit}))
+
+    def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
+        """See `Meter.polled`."""
+        label = self._labels.of(queue)
+        self._polls.labels(label).inc()
+        self._seconds.observe(seconds)
+        if trouble:
+            self._failures.labels(label, trouble).inc()
+        if trouble == "throttled":
+            self._throttled.labels("langsmith").inc()
+
+    def delivered(self, kind: Kind, outcome: str) -> None:
+        """See `Meter.delivered`."""
+        self._deliveries.labels(kind.value, outcome).inc()
+
+    def edited(self, outcome: str) -> None:
+        """See `Meter.edited`."""
+        self._edits.labels(outcome).inc()
+
+    def throttled(self) -> None:
+        """See `Meter.throttled`."""
+        self._throttled.labels("slack").inc()
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", meaning, labels, registry=self._registry)
+
+    def _preset(self) -> None:
+        """Begin at zero what is known beforehand: a rate misses the first step of a series that only just appeared."""
+        for service in ("langsmith", "slack"):
+            self._throttled.labels(service)
+        for kind in Kind:
+            for outcome in (State.SENT, State.DEAD, State.UNKNOWN):
+                self._deliveries.labels(kind.value, outcome.value)
+
+
+class Shown:
+    """A collector of what an overview shows at the moment of asking."""
+
+    def __init__(self, overview: Callable[[], Overview | None], labels: Labels, build: dict[str, str]) -> None:
+        """`build` is what tells one build from another."""
+        self._overview = overview
+        self._labels = labels
+        self._build = build
+
+    def collect(self) -> Iterator[Metric]:
+        """Every gauge; those of an overview only when there is one."""
+        yield InfoMetricFamily(f"{PREFIX}_build", "Which build this is", value=self._build)
+        overview = self._overview()
+        if overview is not None:
+            yield from _of_queues(self._by_label(overview), overview.taken_at)
+            yield from _of_outbox(overview)
+            yield from _of_worker(overview)
+
+    def _by_label(self, overview: Overview) -> dict[str, list[QueueView]]:
+        by_label: dict[str, list[QueueView]] = {}
+        for queue in overview.queues:
+            by_label.setdefault(self._labels.of(queue.polled.queue), []).append(queue)
+        return by_label
+
+
+def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterator[Metric]:
+    """One value a label; queues that share one count as one: their sum, their oldest."""
+    waiting = {label: sum(queue.waiting for queue in queues) for label, queues in by_label.items()}
+    yield _gauge("queue_waiting", "Runs that wait for review", "queue", waiting)
+    completed = {label: [queue.polled.completed_at for queue in queues] for label, queues in by_label.items()}
+    polled_at = {label: min(at.timestamp() if at else 0.0 for at in times) for label, times in completed.items()}
+    yield _gauge("queue_completed_timestamp_seconds", "When a poll was last complete, 0 for never", "queue", polled_at)
+    standings = {
+        label: counted
+        for label, queues in by_label.items()
+        if (counted := [queue.standing for queue in queues if queue.standing])
+    }
+    stale = {label: sum(standing.stale for standing in counted) for label, counted in standings.items()}
+    yield _gauge("queue_stale", "Runs that wait longer than WORKER_STALE_AFTER", "queue", stale)
+    oldest = {
+        label: max(_age(standing.oldest_since, now) for standing in counted) for label, counted in standings.items()
+    }
+    yield _gauge("queue_oldest_seconds", "How long the oldest run has waited, 0 where none does", "queue", oldest)
+
+
+def _of_outbox(overview: Overview) -> Iterator[Metric]:
+    count = {state.value: 0 for state in (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)}
+    count |= {backlog.state.value: backlog.count for backlog in overview.backlog}
+    yield _gauge("outbox", "Deliveries that need something still, by state", "state", count)
+    live = [backlog.oldest_at for backlog in overview.backlog if backlog.state is not State.DEAD]
+    oldest = _age(min(live, default=None), overview.taken_at)
+    yield GaugeMetricFamily(f"{PREFIX}_outbox_oldest_seconds", "Age of the oldest live delivery, 0 for none", oldest)
+    yield GaugeMetricFamily(
+        f"{PREFIX}_held_destinations", "Destinations not posted to at present", len(overview.pauses)
+    )
+
+
+def _of_worker(overview: Overview) -> Iterator[Metric]:
+    checks = {check.name: int(check.ok) for check in readiness(overview)}
+    yield _gauge("ready", "Whether a condition of /readyz holds", "check", checks)
+    looked_at = overview.taken_at.timestamp()
+    yield GaugeMetricFamily(f"{PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)
+    if overview.api is None:
+        return
+    yield InfoMetricFamily(f"{PREFIX}_langsmith_api", "Which listing is in use", value={"api": overview.api.name})
+    if overview.api.sunset_at is not None:
+        days = (overview.api.sunset_at - overview.taken_at).total_seconds() / 86_400
+        yield GaugeMetricFamily(f"{PREFIX}_langsmith_api_sunset_days", "Days until LangSmith ends it", days)
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else (now - since).total_seconds()
+
+
+def _gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
+    for value in sorted(values):
+        family.add_metric([value], values[value])
+    return family

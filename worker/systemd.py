@@ -1,0 +1,65 @@
+"""Tells systemd how we are, by its notify protocol; tells nobody where nobody listens."""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = structlog.get_logger(__name__)
+
+LONGEST_STATUS = 500
+
+
+class Notify:
+    """Datagrams to the service manager. Never raises: being watched is never in the way of the work."""
+
+    def __init__(self, address: str | None, watchdog: timedelta | None = None) -> None:
+        """`address` is a path, or begins with `@` for an abstract socket; `watchdog` is systemd's patience."""
+        self._address = address
+        self.watchdog = watchdog
+
+    def ready(self) -> None:
+        """Settings and database are good and the loops run."""
+        self._tell("READY=1")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        line = " ".join(text.split())[:LONGEST_STATUS]
+        self._tell(f"STATUS={line}")
+
+    def alive(self) -> None:
+        """The loops make progress."""
+        if self.watchdog is not None:
+            self._tell("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """A clean stop has begun."""
+        self._tell("STOPPING=1")
+
+    def _tell(self, message: str) -> None:
+        if not self._address:
+            return
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                sender.sendto(message.encode(), address)
+        except OSError as error:
+            log.debug("systemd_not_told", message=message.partition("=")[0], error=str(error))
+
+
+def from_environ(environ: Mapping[str, str], pid: int) -> Notify:
+    """Read where systemd listens and how patient it is.
+
+    A watchdog that was meant for another process, or is no number, is none.
+    """
+    micros = environ.get("WATCHDOG_USEC", "")
+    ours = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+    watchdog = timedelta(microseconds=int(micros)) if ours and micros.isdecimal() and int(micros) else None
+    return Notify(environ.get("NOTIFY_SOCKET"), watchdog)
