@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,8 @@ from slack_sdk.errors import SlackApiError
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers import blocks
+from worker.notifiers import slack_answers as read
+from worker.notifiers.slack_answers import Channel, Identity
 from worker.notifiers.slack_errors import THREAD_GONE, Doing, refused, unanswered
 from worker.notifiers.slack_transport import BASE_URL, NoAnswer, Timeouts, Transport
 
@@ -23,35 +23,14 @@ if TYPE_CHECKING:
 
     from worker.core.model import Message
 
+__all__ = ["Channel", "Identity", "Slack"]
+
 SLACK_AHEAD = timedelta(seconds=60)
 """By how much this machine's clock may be ahead of Slack's when a post is looked up."""
 
 PAGE = 100
 PAGES = 50
 """Pages of history that one look reads; a channel that is busier than that cannot be searched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who the token speaks for. `scopes` is None where Slack did not list them."""
-
-    team: str
-    url: str
-    user: str
-    user_id: str
-    bot_id: str
-    scopes: frozenset[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel as the app sees it."""
-
-    channel_id: str
-    name: str
-    is_member: bool
-    is_archived: bool
-    is_private: bool
 
 
 class Slack:
@@ -82,7 +61,7 @@ class Slack:
         channel = self._channel_id(message.channel)
         oldest = (since - SLACK_AHEAD).timestamp()
         for found in self._candidates(message, channel, oldest):
-            if _is_ours(found, me) and _key(found) == str(message.key):
+            if read.is_ours(found, me) and read.key(found) == str(message.key):
                 return Receipt(channel=channel, ts=str(found["ts"]))
         return None
 
@@ -117,22 +96,15 @@ class Slack:
     def identity(self) -> Identity:
         """Ask Slack who the token speaks for. Raises DeliveryError."""
         response = self._call(Doing.ASK, self._client.auth_test)
-        self._identity = Identity(
-            team=str(response.get("team", "")),
-            url=str(response.get("url", "")),
-            user=str(response.get("user", "")),
-            user_id=str(response.get("user_id", "")),
-            bot_id=str(response.get("bot_id", "")),
-            scopes=_scopes(response.headers),
-        )
+        self._identity = read.identity(response)
         return self._identity
 
     def channel(self, channel: str) -> Channel:
         """Look a channel up by id, or a public one by name. Raises DeliveryError."""
-        if not _is_id(channel):
+        if not read.is_id(channel):
             return self._named(channel, Doing.ASK)
         response = self._call(Doing.ASK, lambda: self._client.conversations_info(channel=channel), channel=channel)
-        return _channel(response["channel"])
+        return read.channel(response["channel"])
 
     def close(self) -> None:
         """Free what the client holds."""
@@ -156,7 +128,7 @@ class Slack:
             ),
             channel=message.channel,
         )
-        receipt = _receipt(response)
+        receipt = read.receipt(response)
         self._ids[message.channel] = receipt.channel
         return receipt
 
@@ -166,7 +138,7 @@ class Slack:
             yield from self._replies(channel, message.root.ts)
         for page in self._pages(lambda cursor: self._history(channel, cursor), channel):
             yield from page
-            if page and _seconds(page[-1]) < oldest:
+            if page and read.seconds(page[-1]) < oldest:
                 return
 
     def _history(self, channel: str, cursor: str | None) -> SlackResponse:
@@ -192,8 +164,8 @@ class Slack:
         cursor: str | None = None
         for _ in range(PAGES):
             response = self._call(Doing.FIND, lambda: ask(cursor), channel=channel)  # noqa: B023 - called at once
-            yield _objects(response.get(field))
-            cursor = _next_cursor(response)
+            yield read.objects(response.get(field))
+            cursor = read.next_cursor(response)
             if not cursor:
                 return
         raise DeliveryError(
@@ -204,7 +176,7 @@ class Slack:
 
     def _channel_id(self, channel: str) -> str:
         """The id that look-ups need. A name is resolved once."""
-        if _is_id(channel):
+        if read.is_id(channel):
             return channel
         if channel not in self._ids:
             self._ids[channel] = self._named(channel, Doing.FIND).channel_id
@@ -221,7 +193,7 @@ class Slack:
         for page in self._pages(ask, name, field="channels"):
             for raw in page:
                 if raw.get("name") == wanted:
-                    return _channel(raw)
+                    return read.channel(raw)
         outcome = Outcome.BLIND if doing is Doing.FIND else Outcome.DESTINATION
         raise DeliveryError(
             f"No public channel is named {wanted}: set the channel by its id", outcome, code="channel_not_found"
@@ -247,56 +219,3 @@ class Slack:
             failure = unanswered(doing, exc)
         # Raised out here, so that no answer's body hangs on to it.
         raise failure
-
-
-def _receipt(response: SlackResponse) -> Receipt:
-    channel, ts = response.get("channel"), response.get("ts")
-    if not (isinstance(channel, str) and isinstance(ts, str) and channel and ts):
-        raise DeliveryError("Slack said ok, and not which message it made", Outcome.UNKNOWN, code="no_ts")
-    return Receipt(channel=channel, ts=ts)
-
-
-def _is_id(channel: str) -> bool:
-    return re.fullmatch(r"[CGD][A-Z0-9]{6,}", channel) is not None
-
-
-def _is_ours(found: dict[str, Any], me: Identity) -> bool:
-    by_bot = bool(me.bot_id) and found.get("bot_id") == me.bot_id
-    return by_bot or (bool(me.user_id) and found.get("user") == me.user_id)
-
-
-def _key(found: dict[str, Any]) -> str:
-    metadata = found.get("metadata")
-    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
-    return str(payload.get("delivery_key", "")) if isinstance(payload, dict) else ""
-
-
-def _seconds(found: dict[str, Any]) -> float:
-    try:
-        return float(found.get("ts", 0))
-    except (TypeError, ValueError):
-        return 0.0
-
-
-def _next_cursor(response: SlackResponse) -> str:
-    metadata = response.get("response_metadata")
-    return str(metadata.get("next_cursor") or "") if isinstance(metadata, dict) else ""
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _channel(raw: dict[str, Any]) -> Channel:
-    return Channel(
-        channel_id=str(raw.get("id", "")),
-        name=str(raw.get("name", "")),
-        is_member=bool(raw.get("is_member")),
-        is_archived=bool(raw.get("is_archived")),
-        is_private=bool(raw.get("is_private")),
-    )
-
-
-def _scopes(headers: dict[str, str]) -> frozenset[str] | None:
-    listed = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), None)
-    return None if listed is None else frozenset(scope.strip() for scope in listed.split(",") if scope.strip())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as jsonlib
-import socket
-import threading
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,11 +15,10 @@ from slack_sdk.web.client import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
 from worker.core.ports import ConfigError
+from worker.notifiers.cutoff import Cutoff, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Iterator
 
 BASE_URL = "https://slack.com/api/"
 BODY_LIMIT = 16 * 1024 * 1024
@@ -57,7 +55,9 @@ class Transport(WebClient):
 
     def __init__(self, token: str, *, base_url: str = BASE_URL, timeouts: Timeouts | None = None) -> None:
         """Raise ConfigError for a token that no HTTP header can carry and a root that is no address."""
-        super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[])
+        # A logger out of reach: the SDK tells the address of a proxy, which may hold a password.
+        silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
+        super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[], logger=silent)
         self._timeouts = timeouts or Timeouts()
         self._http = httpx.Client(
             follow_redirects=False,
@@ -121,75 +121,7 @@ class Transport(WebClient):
         )
 
 
-class Cutoff:
-    """Shuts the connection of one request when its total time is over: a slow drip never trips a time-out per read.
-
-    It also sees whether the request began to go out, which the exceptions alone do not tell.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        """Count from entering the context."""
-        self.request_began = False
-        self._expired = False
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._timer.cancel()
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Follow httpx's own account of the request."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._watch(info["return_value"].get_extra_info("socket"))
-        elif event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
-            self.request_began = True
-
-    def word_for(self, exc: Exception) -> str:
-        """Name what ended the request; only the exception's type is safe to tell."""
-        return "deadline" if self._expired else _WORDS.get(type(exc).__name__, "connection_error")
-
-    def _watch(self, opened: socket.socket) -> None:
-        with self._lock:
-            self._socket = opened
-        if self._expired:
-            self._shut()
-
-    def _expire(self) -> None:
-        self._expired = True
-        self._shut()
-
-    def _shut(self) -> None:
-        with self._lock, contextlib.suppress(OSError):
-            if self._socket is not None:
-                # Past SSLSocket's own shutdown, which would swap the state under the thread that reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
 _IDENTITY = {"Accept-Encoding": "identity"}  # answers are small, and what is not packed cannot be a bomb
-
-_WORDS = {
-    "ConnectError": "connect_failed",
-    "ConnectTimeout": "connect_timeout",
-    "PoolTimeout": "connect_timeout",
-    "ProxyError": "proxy_refused",
-    "ReadTimeout": "read_timeout",
-    "WriteTimeout": "write_timeout",
-    "RemoteProtocolError": "broken_off",
-    "ReadError": "broken_off",
-    "WriteError": "broken_off",
-    "_TooLargeError": "too_large",
-    "DecodingError": "unreadable",
-}
-
-
-class _TooLargeError(ValueError):
-    """An answer beyond the limit."""
 
 
 def _checked_token(token: str) -> str:
@@ -245,7 +177,7 @@ def _chunks(response: httpx.Response) -> Iterator[bytes]:
     for chunk in response.iter_bytes():
         left -= len(chunk)
         if left < 0:
-            raise _TooLargeError
+            raise TooLargeError
         yield chunk
 
 

@@ -70,7 +70,8 @@ def link(url: str, label: str) -> str:
 def target(url: str) -> str:
     """`url` percent-encoded and escaped; empty unless it is an http(s) address of moderate length."""
     try:
-        parts, encoded = urlsplit(url), quote(url, safe=_SAFE_IN_URL)
+        # A tilde needs no encoding elsewhere; here it could end a struck line.
+        parts, encoded = urlsplit(url), quote(url, safe=_SAFE_IN_URL).replace("~", "%7E")
     except ValueError:
         return ""
     # urlsplit overlooks blanks in front, which would make the link's target something else.

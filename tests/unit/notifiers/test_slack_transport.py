@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -40,11 +41,18 @@ class Listener:
 
     def _treat(self, connection: socket.socket) -> None:
         connection.settimeout(2)
-        request = connection.recv(65_536)
-        if b"\r\n\r\n" in request and not request.endswith(b"}") and b"Content-Length: 0" not in request:
-            request += connection.recv(65_536)
+        request = b""
+        while not _is_whole(request) and (part := connection.recv(65_536)):
+            request += part
         self.heard.append(request)
         connection.sendall(self.answer)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    is_http = not request or request.startswith(b"P")
+    return not is_http or (length is not None and len(body) == int(length[1]))
 
 
 @contextlib.contextmanager

@@ -90,6 +90,7 @@ def test_bare_text_changes_no_more_than_it_must(raw: str, shown: str) -> None:
         pytest.param("http://localhost:8080/r", "http://localhost:8080/r", id="http"),
         pytest.param("https://x/a|b>c<d e\n", "https://x/a%7Cb%3Ec%3Cd%20e%0A", id="percent-encoded"),
         pytest.param("https://x/%7Ea%20b", "https://x/%7Ea%20b", id="not encoded twice"),
+        pytest.param("https://x/~me", "https://x/%7Eme", id="a tilde"),
         pytest.param("https://x/é", "https://x/%C3%A9", id="not ASCII"),
         pytest.param("https://x/\ud800", "", id="not Unicode"),
         pytest.param("javascript:alert(1)", "", id="a script is not linked"),
