@@ -126,12 +126,16 @@ class Poll:
         snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.show)
         now = self._clock.now()
         listed = digest(snapshot.runs)
-        progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
         progress.waiting = len(snapshot.runs)
         due = progress.next_due_at is not None and progress.next_due_at <= now
-        if listed == progress.digest and not due:
-            return
-        decided = self._update(snapshot, rules.policy, now)
+        if listed != progress.digest or due:
+            self._conclude(progress, snapshot, listed, rules.policy, now)
+        progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
+
+    def _conclude(
+        self, progress: Progress, snapshot: Snapshot, listed: int, policy: EscalationPolicy, now: datetime
+    ) -> None:
+        decided = self._update(snapshot, policy, now)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
         progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in NEWS)
         progress.gone += sum(not review.is_open for review in decided.reviews)
@@ -158,7 +162,8 @@ class Poll:
 
     def _learn(self, snapshot: Snapshot, decided: Plan) -> None:
         """Ask how runs left. Nothing depends on the answer but the wording, so a failure is no failure of the poll."""
-        gone = [review.queue_run_id for review in decided.reviews if not review.is_open]
+        listed = {run.queue_run_id for run in snapshot.runs}
+        gone = {review.queue_run_id for review in decided.reviews if not review.is_open} - listed
         if not gone:
             return
         try:

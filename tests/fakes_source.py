@@ -1,0 +1,64 @@
+"""A Source whose queues are lists in memory, and which fails as it is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.builders import NOON
+from worker.core.model import Snapshot
+from worker.core.ports import SourceError, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import timedelta
+    from uuid import UUID
+
+    from worker.core.model import Left, Queue, QueueRun, Show
+
+
+class FakeSource:
+    """`listed` and `asked` record the calls of `snapshot` and `how_left`; `left` is what `how_left` answers."""
+
+    def __init__(self) -> None:
+        self.listed: list[UUID] = []
+        self.asked: list[set[UUID]] = []
+        self.left: dict[UUID, Left] = {}
+        self._queues: dict[UUID, tuple[Queue, tuple[QueueRun, ...], bool]] = {}
+        self._failures: dict[str, list[SourceError]] = {"snapshot": [], "queues": [], "how_left": []}
+
+    def show(self, queue: Queue, *runs: QueueRun, one_page: bool = True) -> None:
+        """Let a queue hold these runs from now on."""
+        self._queues[queue.queue_id] = queue, runs, one_page
+
+    def fail(
+        self,
+        call: str = "snapshot",
+        trouble: Trouble = Trouble.UNREACHABLE,
+        *,
+        retry_after: timedelta | None = None,
+        times: int = 1,
+    ) -> None:
+        """Let the next `times` calls of `snapshot`, `queues` or `how_left` fail."""
+        self._failures[call] += [SourceError(f"told to be {trouble}", trouble, retry_after=retry_after)] * times
+
+    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:  # noqa: ARG002
+        self.listed.append(queue_id)
+        self._raise("snapshot")
+        if queue_id not in self._queues:
+            raise SourceError(f"there is no queue {queue_id}", Trouble.MISSING)
+        queue, runs, one_page = self._queues[queue_id]
+        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page)
+
+    def queues(self) -> Sequence[Queue]:
+        self._raise("queues")
+        return [queue for queue, _, _ in self._queues.values()]
+
+    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+        assert queue_id in self._queues
+        self.asked.append(set(queue_run_ids))
+        self._raise("how_left")
+        return {run: how for run, how in self.left.items() if run in queue_run_ids}
+
+    def _raise(self, call: str) -> None:
+        if self._failures[call]:
+            raise self._failures[call].pop(0)

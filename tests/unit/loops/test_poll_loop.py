@@ -1,0 +1,421 @@
+"""The poll loop: one snapshot, one transaction, and how a failing queue is left alone."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run
+from tests.fakes import FakeClock, MemoryStore
+from tests.fakes_source import FakeSource
+from worker.core.model import Kind, Left
+from worker.core.policy import ladder
+from worker.core.ports import SourceError, StoreError, Trouble
+from worker.loops.poll import Poll, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from worker.core.model import Memory, Plan, Queue
+
+QUEUE = queue()
+
+
+class CountingStore(MemoryStore):
+    """Counts transactions, and fails as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates = 0
+        self.broken: set[str] = set()
+
+    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+        self._break("update")
+        self.updates += 1
+        return super().update(queue, keys, decide, now)
+
+    def learn(self, *args: Any) -> None:
+        self._break("learn")
+        super().learn(*args)
+
+    def _break(self, name: str) -> None:
+        if name in self.broken:
+            raise StoreError("the disk is full")
+
+
+@dataclass
+class Meter:
+    """Notes what it is told."""
+
+    polls: list[tuple[str, float, str]] = field(default_factory=list)
+
+    def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
+        self.polls.append((queue.name, seconds, trouble))
+
+
+@dataclass
+class Stage:
+    """A poll on a stage without a world."""
+
+    interval: timedelta = MINUTE
+    jitter: float = 0.0
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: CountingStore = field(default_factory=CountingStore)
+    source: FakeSource = field(default_factory=FakeSource)
+    meter: Any = field(default_factory=Meter)
+    nudges: int = 0
+
+    def __post_init__(self) -> None:
+        policy = ladder(channel=CHANNEL, stale_after=4 * HOUR, remind_every=DAY)
+        rules = Rules(policy=policy, interval=self.interval, show=frozenset())
+        self.poll = Poll(
+            source=self.source,
+            store=self.store,
+            clock=self.clock,
+            rules=lambda _queue: rules,
+            owed=self.nudge,
+            jitter=lambda: self.jitter,
+            meter=self.meter,
+        )
+        self.source.show(QUEUE)
+
+    def nudge(self) -> None:
+        self.nudges += 1
+
+    def tick(self, wait: timedelta | None = None) -> bool:
+        """The next tick of the ticker."""
+        self.clock.advance(self.interval if wait is None else wait)
+        return self.poll(QUEUE)
+
+    def kinds(self) -> list[Kind]:
+        return [delivery.kind for delivery in self.store.deliveries()[::-1]]
+
+
+class TestAPollThatSucceeds:
+    """Snapshot, plan, one transaction."""
+
+    def test_owes_what_the_plan_says_and_nudges_the_delivery(self) -> None:
+        stage = Stage()
+        assert stage.tick() is True
+        stage.source.show(QUEUE, queue_run("a"))
+        assert stage.tick() is True
+        assert (stage.kinds(), stage.nudges) == ([Kind.ANNOUNCEMENT], 1)
+
+    def test_remembers_how_it_stands(self) -> None:
+        stage = Stage()
+        stage.tick()
+        (polled,) = stage.poll.polled()
+        assert (polled.queue, polled.completed_at, polled.failing_since) == (QUEUE, NOON + MINUTE, None)
+
+    def test_says_what_changed_in_one_line(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        with capture_logs() as lines:
+            stage.tick()
+            stage.tick()
+        assert [(line["event"], line["changed"], line["notices"]) for line in lines] == [
+            ("queue_polled", 1, ["baseline"])
+        ]
+
+    def test_is_counted(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
+        stage.tick()
+        stage.source.show(QUEUE, queue_run("b"), queue_run("c"))
+        stage.tick()
+        (progress,) = stage.poll.progress()
+        assert (progress.waiting, progress.new, progress.gone) == (2, 3, 1)
+        assert [(name, trouble) for name, _, trouble in stage.meter.polls] == [(QUEUE.name, "")] * 2
+
+    def test_takes_the_name_of_the_queue_from_the_listing(self) -> None:
+        stage = Stage()
+        stage.poll(queue(str(QUEUE.queue_id), queue_id=QUEUE.queue_id))
+        assert stage.poll.polled()[0].queue.name == QUEUE.name
+
+
+class TestAnUnchangedQueue:
+    """It costs its request and nothing else."""
+
+    def test_needs_no_transaction(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
+        stage.tick()
+        stage.source.show(QUEUE, queue_run("b"), queue_run("a"))
+        stage.tick()
+        assert stage.store.updates == 1
+
+    def test_is_looked_at_when_the_next_step_is_due(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a", added_at=NOON))
+        stage.tick()
+        stage.tick(4 * HOUR - 2 * MINUTE)
+        assert (stage.store.updates, stage.kinds()) == (1, [Kind.BASELINE])
+        stage.tick()
+        assert (stage.store.updates, stage.kinds()) == (2, [Kind.BASELINE, Kind.REMINDER])
+
+    def test_is_looked_at_until_an_absence_is_settled(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"), one_page=False)
+        stage.tick()
+        stage.source.show(QUEUE, queue_run("a"), one_page=False)
+        for _ in range(4):
+            stage.tick()
+        assert stage.store.updates == 3
+        assert stage.store.stories(ident("b"))[0].review.closed_at == NOON + 3 * MINUTE
+
+    def test_is_looked_at_after_a_failed_transaction(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
+        stage.store.broken.add("update")
+        assert stage.tick() is False
+        stage.store.broken.clear()
+        stage.source.show(QUEUE, queue_run("a"))
+        assert stage.tick() is True
+        assert stage.store.updates == 2
+
+    def test_is_looked_at_by_a_new_process(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        again = Stage(clock=stage.clock, store=stage.store, source=stage.source)
+        again.source.show(QUEUE, queue_run("a"))
+        again.tick()
+        assert (stage.store.updates, stage.kinds()) == (2, [Kind.BASELINE])
+
+    def test_that_is_forgotten_is_looked_at_afresh(self) -> None:
+        stage = Stage()
+        stage.tick()
+        stage.poll.forget(QUEUE.queue_id)
+        stage.poll.forget(QUEUE.queue_id)
+        assert stage.poll.polled() == []
+        stage.tick()
+        assert stage.store.updates == 2
+
+
+class TestAFailingQueue:
+    """Nothing is concluded, and it is left alone for longer each time."""
+
+    def polls_until(self, stage: Stage, until: timedelta) -> list[int]:
+        """At which minutes the source was asked, with a tick a minute."""
+        asked = []
+        for minute in range(int(until / MINUTE)):
+            before = len(stage.source.listed)
+            stage.tick()
+            asked += [minute] * (len(stage.source.listed) - before)
+        return asked
+
+    def test_concludes_nothing(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.source.fail()
+        assert stage.tick() is False
+        assert stage.store.updates == 1
+
+    @pytest.mark.parametrize("jitter", [0.0, 1.0])
+    def test_is_tried_at_the_next_tick_and_then_ever_more_seldom(self, jitter: float) -> None:
+        stage = Stage(jitter=jitter)
+        stage.source.fail(times=99)
+        assert self.polls_until(stage, 2 * HOUR)[:6] == [0, 1, 3, *([7, 15, 30] if jitter else [6, 12, 24])]
+
+    def test_is_never_left_alone_for_more_than_a_quarter_of_an_hour(self) -> None:
+        stage = Stage(jitter=1.0)
+        stage.source.fail(times=999)
+        asked = self.polls_until(stage, DAY)
+        assert max(later - earlier for earlier, later in pairwise(asked)) == 15
+
+    def test_of_a_long_interval_is_tried_at_each_tick(self) -> None:
+        stage = Stage(interval=HOUR, jitter=1.0)
+        stage.source.fail(times=5)
+        assert [stage.tick() for _ in range(6)] == [False] * 5 + [True]
+        assert len(stage.source.listed) == 6
+
+    @pytest.mark.parametrize(
+        ("wish", "alone"),
+        [
+            pytest.param(30 * SECOND, 30 * SECOND, id="as long as the server wishes"),
+            pytest.param(-SECOND, SECOND, id="at least a second"),
+            pytest.param(DAY, HOUR, id="at most an hour"),
+        ],
+    )
+    def test_is_left_alone(self, wish: timedelta, alone: timedelta) -> None:
+        stage = Stage()
+        stage.source.fail(trouble=Trouble.THROTTLED, retry_after=wish)
+        stage.tick()
+        assert stage.tick(alone - SECOND / 2) is False
+        assert len(stage.source.listed) == 1
+        assert stage.tick(SECOND / 2) is True
+
+    def test_whose_key_is_refused_is_tried_every_five_minutes(self) -> None:
+        stage = Stage()
+        stage.source.fail(trouble=Trouble.REFUSED, times=9)
+        assert self.polls_until(stage, HOUR / 2) == [0, 5, 10, 15, 20, 25]
+
+    def test_whose_key_is_refused_keeps_a_longer_interval(self) -> None:
+        stage = Stage(interval=HOUR)
+        stage.source.fail(trouble=Trouble.REFUSED)
+        stage.tick()
+        assert stage.tick(HOUR - SECOND) is False
+        assert stage.tick(SECOND) is True
+
+    def test_says_when_it_begins_and_when_it_ends(self) -> None:
+        stage = Stage()
+        stage.tick()
+        stage.source.fail(times=3)
+        with capture_logs() as lines:
+            for _ in range(8):
+                stage.tick()
+        assert [line["event"] for line in lines] == ["queue_failing", "queue_recovered"]
+        assert (lines[1]["failures"], lines[1]["failing_since"]) == (3, NOON + 2 * MINUTE)
+
+    def test_remembers_since_when_and_why(self) -> None:
+        stage = Stage()
+        stage.tick()
+        stage.source.fail(times=2)
+        for _ in range(3):
+            stage.tick()
+        (polled,) = stage.poll.polled()
+        assert (polled.completed_at, polled.failing_since) == (NOON + MINUTE, NOON + 2 * MINUTE)
+        assert polled.error == "told to be unreachable"
+        (progress,) = stage.poll.progress()
+        assert progress.trouble == Trouble.UNREACHABLE
+
+    def test_that_works_again_is_well(self) -> None:
+        stage = Stage()
+        stage.source.fail(times=2)
+        for _ in range(4):
+            stage.tick()
+        (progress,) = stage.poll.progress()
+        assert (progress.polled.failing_since, progress.polled.error, progress.trouble) == (None, "", "")
+        stage.source.fail()
+        stage.tick()
+        assert stage.tick() is True
+
+    def test_does_not_concern_others(self) -> None:
+        stage, other = Stage(), queue("Other")
+        stage.source.fail()
+        stage.source.show(other, queue_run("b"))
+        assert [stage.poll(QUEUE), stage.poll(other)] == [False, True]
+
+    def test_is_not_left_alone_for_longer_when_the_wall_clock_is_set_back(self) -> None:
+        stage = Stage()
+        stage.source.fail()
+        stage.tick()
+        stage.clock.set_wall(NOON - 9 * HOUR)
+        assert stage.tick() is True
+
+    def test_is_counted_by_its_trouble(self) -> None:
+        stage = Stage()
+        stage.source.fail(trouble=Trouble.UNLAWFUL)
+        stage.tick()
+        stage.store.broken.add("update")
+        stage.tick()
+        assert [trouble for _, _, trouble in stage.meter.polls] == ["unlawful", "store"]
+
+
+class TestADatabaseThatFails:
+    """Nothing was concluded, so the poll was not complete."""
+
+    def test_fails_the_poll(self) -> None:
+        stage = Stage()
+        stage.store.broken.add("update")
+        assert stage.tick() is False
+        (polled,) = stage.poll.polled()
+        assert (polled.completed_at, polled.error) == (None, "the disk is full")
+
+    def test_is_tried_again_with_the_next_tick(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.store.broken.add("update")
+        stage.tick()
+        stage.store.broken.clear()
+        assert stage.tick() is True
+        assert stage.kinds() == [Kind.BASELINE]
+
+
+class TestHowRunsLeft:
+    """Asked of those that are gone; only the wording depends on it."""
+
+    def left(self, *, gone: str = "a") -> Stage:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
+        stage.tick()
+        stage.source.left = {ident(gone): Left.REMOVED}
+        return stage
+
+    def test_is_remembered(self) -> None:
+        stage = self.left()
+        stage.source.show(QUEUE, queue_run("b"))
+        stage.tick()
+        assert stage.source.asked == [{ident("a")}]
+        assert stage.store.stories(ident("a"))[0].review.left is Left.REMOVED
+
+    def test_is_not_asked_where_nothing_left(self) -> None:
+        stage = self.left()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"), queue_run("c"))
+        stage.tick()
+        assert stage.source.asked == []
+
+    def test_is_not_asked_of_what_was_put_back(self) -> None:
+        stage = self.left()
+        stage.source.show(QUEUE, queue_run("a", added_at=NOON + MINUTE), queue_run("b"))
+        stage.tick()
+        assert stage.source.asked == []
+
+    @pytest.mark.parametrize("broken", ["source", "store"])
+    def test_matters_not_where_it_cannot_be_told(self, broken: str) -> None:
+        stage = self.left()
+        stage.source.show(QUEUE, queue_run("b"))
+        if broken == "source":
+            stage.source.fail("how_left")
+        else:
+            stage.store.broken.add("learn")
+        assert stage.tick() is True
+        assert stage.store.stories(ident("a"))[0].review.left is None
+
+
+def test_two_polls_of_one_queue_never_run_at_once() -> None:
+    stage = Stage()
+    inside, go_on = threading.Event(), threading.Event()
+    at_once: list[int] = []
+    snapshot = stage.source.snapshot
+
+    def slow(queue_id: UUID, **more: Any) -> Any:
+        at_once.append(len(at_once))
+        inside.set()
+        go_on.wait(5)
+        return snapshot(queue_id, **more)
+
+    stage.source.snapshot = slow  # type: ignore[method-assign]
+    threads = [threading.Thread(target=stage.poll, args=(QUEUE,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert inside.wait(5)
+    assert len(at_once) == 1
+    go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert (len(at_once), len(stage.poll.polled())) == (2, 1)
+
+
+def test_a_bug_is_let_out() -> None:
+    stage = Stage()
+    stage.source.snapshot = lambda *_args, **_more: 1 / 0  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        stage.tick()
+
+
+def test_an_unknown_queue_is_a_failing_one() -> None:
+    stage = Stage()
+    assert stage.poll(queue("Nowhere")) is False
+    with pytest.raises(SourceError):
+        stage.source.snapshot(ident("Nowhere"), show=frozenset())
