@@ -10,7 +10,7 @@ from worker.core.model import EDIT_EVERY, Claim, Delivery, Kind, Receipt, Review
 from worker.stores.chunks import chunks
 from worker.stores.columns import EPOCH, MICROSECOND
 from worker.stores.dialects import latest
-from worker.stores.outbox import EDIT_OWED, SPEAKS, change, delivery_of, select_deliveries
+from worker.stores.outbox import EDIT_OWED, SPEAKS, change, delivery_of, is_ours, select_deliveries
 from worker.stores.reviews import REVIEW
 from worker.stores.tables import deliveries, delivery_reviews, reviews
 
@@ -145,11 +145,7 @@ def _receipt_of(connection: Connection, row: Row[Any]) -> Receipt | None:
 
 def settle(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
     """Write what became of an edit and end its lease; False where the lease is not ours any more."""
-    ours = sa.update(deliveries).where(
-        deliveries.c.key == claimed.key,
-        deliveries.c.state == State.SENT,
-        deliveries.c.lease_until == claimed.lease_until,
-    )
+    ours = sa.update(deliveries).where(*is_ours(claimed, State.SENT))
     unchanged = deliveries.c.edit_at == claimed.edit_at
     written = ours.values(
         lease_until=None,

@@ -99,13 +99,19 @@ def _key(key: ReviewKey) -> dict[str, Any]:
     return {"of_run": key.queue_run_id, "of_stay": key.added_at}
 
 
-def settle(connection: Connection, after: Delivery, claimed: Delivery) -> int | None:
-    """Write what became of a claimed delivery and end its lease; its number, or None where the lease is not ours."""
-    ours = sa.select(deliveries.c.delivery_id).where(
+def is_ours(claimed: Delivery, state: State) -> tuple[sa.ColumnElement[bool], ...]:
+    """Match a delivery while the lease is still the one that the claim got."""
+    return (
         deliveries.c.key == claimed.key,
-        deliveries.c.state == State.SENDING,
+        deliveries.c.state == state,
+        deliveries.c.lease_until.is_not(None),
         deliveries.c.lease_until == claimed.lease_until,
     )
+
+
+def settle(connection: Connection, after: Delivery, claimed: Delivery) -> int | None:
+    """Write what became of a claimed delivery and end its lease; its number, or None where the lease is not ours."""
+    ours = sa.select(deliveries.c.delivery_id).where(*is_ours(claimed, State.SENDING))
     number: int | None = connection.execute(ours.with_for_update()).scalar_one_or_none()
     if number is not None:
         news = {name: getattr(after, name) for name in _SETTLED_BY_LOOP} | _receipt(after)

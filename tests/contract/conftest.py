@@ -1,0 +1,49 @@
+"""The implementations that the contracts are run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract import stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.postgres import Postgres
+    from worker.core.ports import Store
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file."""
+    return stores.migrated_file(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_server: Postgres) -> Iterator[Callable[[], Store]]:
+    """Gives the store on PostgreSQL, emptied."""
+    yield from stores.postgres(postgres_server)
+
+
+def _store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "memory":
+        yield from stores.memory()
+    elif request.param == "sqlite":
+        yield from stores.sqlite(request.getfixturevalue("sqlite_template"), request.getfixturevalue("tmp_path"))
+    else:
+        yield request.getfixturevalue("empty_postgres")()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store of each kind."""
+    yield from _store(request)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def sql_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store of each kind that more than one thread may use for real."""
+    yield from _store(request)

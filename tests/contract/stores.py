@@ -1,0 +1,57 @@
+"""Every implementation of the store, empty, as quickly as it can be had."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import sqlalchemy as sa
+
+from tests.memory_store import MemoryStore
+from worker.stores.opening import migrate, open_store
+from worker.stores.tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.postgres import Postgres
+    from worker.core.ports import Store
+
+
+def memory() -> Iterator[Store]:
+    """The reference."""
+    yield MemoryStore()
+
+
+def sqlite(template: Path, directory: Path) -> Iterator[Store]:
+    """A copy of a migrated file."""
+    shutil.copy(template, directory / "worker.db")
+    with closing(open_store(f"sqlite:///{directory}/worker.db", migrate=False)) as store:
+        yield store
+
+
+def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
+    """A migrated database that is emptied and used again: opening one costs more than most tests."""
+    url = server.create()
+    migrate(url)
+    # Every reference goes to a table that comes before.
+    empty = "; ".join(str(sa.delete(table)) for table in reversed(metadata.sorted_tables))
+    with (
+        closing(open_store(url, migrate=False)) as store,
+        psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection,
+    ):
+
+        def emptied() -> Store:
+            connection.execute(empty.encode())
+            return store
+
+        yield emptied
+
+
+def migrated_file(directory: Path) -> Path:
+    """Make a migrated SQLite file to copy."""
+    migrate(f"sqlite:///{directory}/template.db")
+    return directory / "template.db"

