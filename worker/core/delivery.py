@@ -130,7 +130,8 @@ def unedited(delivery: Delivery, error: DeliveryError, now: datetime) -> Deliver
     """After an edit that failed: later, or never again. A notice is never given up for it."""
     if error.outcome in {Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN, Outcome.TOKEN}:
         wait = clamp_wish(error.retry_after) or backoff(1, first=FIRST_PAUSE)
-        return replace(delivery, edit_at=now + wait, last_error=str(error))
+        # It may have been made after all, so what the message shows is not known any more.
+        return replace(delivery, edit_at=now + wait, digest="", last_error=str(error))
     return replace(delivery, edit_at=None, edit_until=None, last_error=str(error))
 
 

@@ -80,9 +80,10 @@ class Edit:
         self._store.settle_edit(after, claim.delivery)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
-        if error.outcome in {Outcome.THROTTLED, Outcome.TOKEN}:
-            self._wait(step.clamp_wish(error.retry_after) or step.FIRST_PAUSE)
         given_up = after.edit_until is None
+        if not given_up:
+            # The next message would meet the same trouble.
+            self._wait(step.clamp_wish(error.retry_after) or step.FIRST_PAUSE)
         self._meter.edited("given_up" if given_up else "failed")
         log.info("edits_given_up" if given_up else "edit_failed", key=str(after.key), error=str(error))
 

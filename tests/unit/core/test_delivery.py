@@ -251,9 +251,9 @@ class TestAnEdit:
 
     @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN, Outcome.TOKEN])
     def test_is_made_later(self, outcome: Outcome) -> None:
-        owed = an_attempt(edit_at=NOON, edit_until=NOON + DAY)
+        owed = an_attempt(edit_at=NOON, edit_until=NOON + DAY, digest="old")
         after = step.unedited(owed, error(outcome), LATER)
-        assert after == replace(owed, edit_at=LATER + MINUTE, last_error="it said no")
+        assert after == replace(owed, edit_at=LATER + MINUTE, digest="", last_error="it said no")
 
     def test_is_made_when_the_service_wishes(self) -> None:
         wish = error(Outcome.THROTTLED, retry_after=5 * SECOND)
