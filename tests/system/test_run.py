@@ -39,7 +39,7 @@ def test_baseline_announcement_reminder_and_no_word_of_completed_runs(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
     first = [langsmith.add_run(queue, name=f"waiting {number}") for number in range(3)]
-    with bench.service(WORKER_STALE_AFTER="6s") as service:
+    with bench.service(WORKER_STALE_AFTER="8s") as service:
         wait_for_kinds(slack, "baseline")
         baseline = posted(slack, "baseline")[0]["text"]
         assert "3 runs" in baseline
@@ -67,10 +67,10 @@ def test_baseline_announcement_reminder_and_no_word_of_completed_runs(
 def test_all_stale_at_once_get_one_reminder(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
-    added_at = ago(1)
+    added_at = ago(0)
     for number in range(5):
         langsmith.add_run(queue, name=f"run {number}", added_at=added_at)
-    with bench.service(WORKER_STALE_AFTER="5s"):
+    with bench.service(WORKER_STALE_AFTER="8s"):
         wait_for_kinds(slack, "baseline", "reminder")
         assert "5 runs" in posted(slack, "reminder")[0]["text"]
         stays(lambda: kinds(slack) == ["baseline", "reminder"], 3, "nothing is repeated")
@@ -125,7 +125,7 @@ def test_a_server_that_knows_the_listing_alone_is_served_fully(
 ) -> None:
     langsmith.serve_the_seed_alone()
     langsmith.add_run(queue, name="first")
-    with bench.service(WORKER_STALE_AFTER="5s") as service:
+    with bench.service(WORKER_STALE_AFTER="8s") as service:
         wait_for_kinds(slack, "baseline")
         run = langsmith.add_run(queue, name="second")
         wait_for_kinds(slack, "baseline", "announcement")
@@ -140,7 +140,7 @@ def test_escalation_goes_to_its_own_channel_with_its_mention(
 ) -> None:
     langsmith.add_run(queue, name="urgent")
     settings = {
-        "WORKER_ESCALATE_AFTER": "3s",
+        "WORKER_ESCALATE_AFTER": "8s",
         "WORKER_ESCALATE_TO": LEADS,
         "WORKER_ESCALATE_MENTION": "S0ONCALL00",
     }
@@ -155,9 +155,9 @@ def test_a_reserved_run_is_spared_until_it_is_let_go(
 ) -> None:
     run = langsmith.add_run(queue, name="being read")
     langsmith.reserve(run)
-    with bench.service(WORKER_STALE_AFTER="2s"):
+    with bench.service(WORKER_STALE_AFTER="8s"):
         wait_for_kinds(slack, "baseline")
-        stays(lambda: kinds(slack) == ["baseline"], 4, "reserved runs are spared")
+        stays(lambda: kinds(slack) == ["baseline"], 10, "reserved runs are spared")
         langsmith.release(run)
         wait_for_kinds(slack, "baseline", "reminder")
 
