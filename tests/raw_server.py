@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -40,6 +41,11 @@ def raw_server(answer: Callable[[Connection], None]) -> Iterator[str]:
             request = b""
             while b"\r\n\r\n" not in request and (read := accepted.recv(65_536)):
                 request += read
+            head, _, sent = request.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            while length and len(sent) < int(length[1]) and (read := accepted.recv(65_536)):
+                request += read
+                sent += read
             answer(Connection(accepted, request, over))
 
     def accept() -> None:

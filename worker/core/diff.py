@@ -45,13 +45,13 @@ def digest(runs: Iterable[QueueRun]) -> int:
 
 
 def wait_began(run: QueueRun, believed: datetime, now: datetime) -> datetime:
-    """When the run's wait began: its first date that is not in the future, else what we believed so far.
+    """When the run's wait began, as its date says; what we believed so far where it says nothing.
 
     A date in the future is no beginning, for it would never become stale. Where our clock was set back every date may
     look like one: what was believed stays, so that nothing is told again when the clock is right again.
     """
-    dates = (run.effective_added_at, run.added_at)
-    return next((date for date in dates if date is not None and date <= now), believed)
+    began = run.effective_added_at or run.added_at
+    return began if began is not None and began <= now else believed
 
 
 def is_newer(run: QueueRun, review: Review) -> bool:
@@ -67,17 +67,31 @@ def is_newer(run: QueueRun, review: Review) -> bool:
 
 def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
     """Compare one complete listing with what is remembered of the queue."""
-    stays = _newest_stays(reviews)
+    twins = _twins(snapshot, reviews) if snapshot.switched else {}
+    stays = _newest_stays(reviews) | twins
     seen = [_see(run, stays.get(run.queue_run_id), now) for run in snapshot.runs]
     current = {review.key for review in seen}
     missed = [review for review in reviews if review.is_open and review.key not in current]
     listed = {run.queue_run_id for run in snapshot.runs}
-    proof = snapshot.one_page and not snapshot.unusable
-    after = [_miss(review, now, proof=proof or review.queue_run_id in listed) for review in missed]
+    renamed = {twin.run_id for twin in twins.values()}
+    accounted = [review.queue_run_id in listed or review.run_id in renamed for review in missed]
+    after = [_miss(review, now, snapshot, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
     before = {review.key: review for review in reviews}
     changed = tuple(review for review in (*seen, *after) if before.get(review.key) != review)
     waiting = tuple(review for review in (*seen, *after) if review.is_open)
     return Diff(open=waiting, changed=changed, unsure=any(review.is_open for review in after))
+
+
+def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[UUID, Review]:
+    """What is known of runs that the other listing shows by another id: the same stays, under the ids shown now."""
+    listed = {run.queue_run_id for run in snapshot.runs}
+    known = {review.queue_run_id for review in reviews}
+    lost = {review.run_id: review for review in reviews if review.is_open and review.queue_run_id not in listed}
+    return {
+        run.queue_run_id: replace(lost[run.run_id], queue_run_id=run.queue_run_id, added_at=run.added_at)
+        for run in snapshot.runs
+        if run.run_id is not None and run.run_id in lost and run.queue_run_id not in known
+    }
 
 
 def _newest_stays(reviews: Iterable[Review]) -> dict[UUID, Review]:
@@ -133,8 +147,10 @@ def _better(fresh: Facts, known: Facts) -> Facts:
     return fresh if fresh.name or not known.name else known
 
 
-def _miss(review: Review, now: datetime, *, proof: bool) -> Review:
-    """An absence closes a review where it is proof, or the second one in a row."""
-    if proof or review.absent_at is not None:
+def _miss(review: Review, now: datetime, snapshot: Snapshot, *, proof: bool) -> Review:
+    """An absence closes a review where it is proof, or the second in a row; in a list that moved it tells nothing."""
+    if not proof and snapshot.moved:
+        return review
+    if proof or (snapshot.one_page and not snapshot.unusable) or review.absent_at is not None:
         return replace(review, absent_at=None, closed_at=now)
     return replace(review, absent_at=now)

@@ -90,6 +90,7 @@ class Http:
         """Break off whatever is under way; its callers get a SourceError at once."""
         self._stopping.set()
         self._backend.break_off()
+        self._client.close()
 
     @contextlib.contextmanager
     def _answer(self, request: httpx.Request, what: str, seconds: float | None) -> Iterator[Answer]:

@@ -69,10 +69,12 @@ class Items:
             except TooLargeError:
                 if not self._limits.shrink(wanted.queue_id):
                     raise
-        runs = [of_items(row, wanted) for row in found.rows]
-        for run, row in zip(runs, found.rows, strict=True):
-            if run is not None and (at := trace(row)) is not None:
-                traces[run.queue_run_id] = at
+        runs = []
+        for row in found.rows:
+            if (run := of_items(row, wanted)) is not None:
+                runs.append(run)
+                if (at := trace(row)) is not None:
+                    traces[run.queue_run_id] = at
         listing.add(runs, found.size)
         return following
 

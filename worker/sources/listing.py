@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from worker.sources.errors import unlawful
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from uuid import UUID
 
     from worker.core.model import QueueRun
@@ -36,24 +36,23 @@ class Listing:
     headers: Mapping[str, str] = field(default_factory=dict)
     standstills: int = 0
 
-    def add(self, found: Iterable[QueueRun | None], size: int) -> int:
-        """Take in one page of `size` rows, None for an unusable one; how many of them were known already.
+    def add(self, found: Collection[QueueRun], size: int) -> None:
+        """Take in what is usable of one page of `size` rows.
 
         Raises SourceError where the list has no end.
         """
-        usable = [run for run in found if run is not None]
-        known = sum(run.queue_run_id in self.runs for run in usable)
-        self.runs.update((run.queue_run_id, run) for run in usable)
+        before = len(self.runs)
+        self.runs.update((run.queue_run_id, run) for run in found)
         self.pages += 1
-        self.unusable += size - len(usable)
-        self.standstills = 0 if known < len(usable) else self.standstills + 1
+        self.unusable += size - len(found)
+        self.standstills = 0 if len(self.runs) > before else self.standstills + 1
         if len(self.runs) > MOST_RUNS or self.standstills > MOST_STANDSTILLS:
             raise unlawful(self.what, "the list has no end: pages repeat, or it has more runs than anybody reviews")
-        return known
 
     def merge(self, other: Listing) -> None:
         """Take in another listing of the same queue; what was read first stays."""
-        self.runs = other.runs | self.runs
+        for queue_run_id, run in other.runs.items():
+            self.runs.setdefault(queue_run_id, run)
         self.pages += other.pages
         self.unusable += other.unusable
         self.moved = self.moved or other.moved

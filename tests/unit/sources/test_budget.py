@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,18 +13,18 @@ from tests.fakes import FakeClock
 from worker.sources.budget import Budget
 
 
-def make(per_second):
+def make(per_second: Any) -> Any:
     clock = FakeClock()
     waits = []
 
-    def wait(seconds):
+    def wait(seconds: Any) -> None:
         waits.append(seconds)
         clock.advance(timedelta(seconds=seconds))
 
     return clock, waits, Budget(per_second=per_second, clock=clock, wait=wait)
 
 
-def test_requests_are_spread_without_bursts():
+def test_requests_are_spread_without_bursts() -> None:
     clock, waits, budget = make(20)
     for _ in range(41):
         budget.turn()
@@ -31,7 +32,7 @@ def test_requests_are_spread_without_bursts():
     assert max(waits) < 0.051
 
 
-def test_a_slow_caller_never_waits():
+def test_a_slow_caller_never_waits() -> None:
     clock, waits, budget = make(20)
     for _ in range(10):
         budget.turn()
@@ -39,7 +40,7 @@ def test_a_slow_caller_never_waits():
     assert waits == []
 
 
-def test_idle_time_is_not_saved_up():
+def test_idle_time_is_not_saved_up() -> None:
     clock, waits, budget = make(10)
     clock.advance(timedelta(hours=1))
     for _ in range(3):
@@ -48,7 +49,7 @@ def test_idle_time_is_not_saved_up():
 
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=8))
-def test_turns_are_given_in_the_order_of_asking(sizes):
+def test_turns_are_given_in_the_order_of_asking(sizes: Any) -> None:
     """Queues that each ask for one turn after the other all advance alike, whatever they have still to read."""
     clock = FakeClock()
     granted = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -27,16 +28,16 @@ SUNSET = datetime(2027, 1, 31, tzinfo=UTC)
         pytest.param({"sunset": "end of January"}, Ending(None), id="no date that can be read"),
     ],
 )
-def test_the_headers_are_read_leniently(headers, expected):
+def test_the_headers_are_read_leniently(headers: Any, expected: Any) -> None:
     assert ending(headers) == expected
 
 
 @pytest.mark.parametrize(
     ("days", "level"), [(200, "info"), (61, "info"), (59, "warning"), (15, "warning"), (13, "error"), (-3, "error")]
 )
-def test_it_gets_louder_as_the_date_nears(days, level):
+def test_it_gets_louder_as_the_date_nears(days: Any, level: Any) -> None:
     assert loudness(Ending(SUNSET), SUNSET - timedelta(days=days)) == level
 
 
-def test_without_a_date_it_stays_quiet():
+def test_without_a_date_it_stays_quiet() -> None:
     assert loudness(Ending(None), SUNSET) == "info"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,7 @@ JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the ser
         pytest.param(204, b"", Trouble.UNLAWFUL, "LANGSMITH_ENDPOINT", id="no content"),
     ],
 )
-def test_each_status_has_its_trouble_and_remedy(status, body, trouble, remedy):
+def test_each_status_has_its_trouble_and_remedy(status: Any, body: bytes, trouble: Any, remedy: Any) -> None:
     error = from_status("reading", status, {}, body, NOW)
     assert error.trouble is trouble
     assert remedy in str(error)
@@ -72,12 +73,12 @@ def test_each_status_has_its_trouble_and_remedy(status, body, trouble, remedy):
         pytest.param("Mon, 99 Foo 2026 12:05:00 GMT", None, id="no date"),
     ],
 )
-def test_a_wish_to_be_left_alone_is_read_or_ignored(value, expected):
+def test_a_wish_to_be_left_alone_is_read_or_ignored(value: Any, expected: Any) -> None:
     assert retry_after(value, NOW) == expected
     assert from_status("reading", 429, {"retry-after": value}, b"", NOW).retry_after == expected
 
 
 @given(st.text())
-def test_no_wish_is_too_strange(value):
+def test_no_wish_is_too_strange(value: Any) -> None:
     found = retry_after(value, NOW)
     assert found is None or found >= timedelta(0)

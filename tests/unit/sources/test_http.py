@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import zlib
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -23,7 +24,7 @@ WORKSPACE = str(UUID(int=7))
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-def client(root, **more):
+def client(root: Any, **more: Any) -> Any:
     return Http(
         **{
             "root": root,
@@ -37,12 +38,12 @@ def client(root, **more):
     )
 
 
-def read(root, **more):
+def read(root: Any, **more: Any) -> Any:
     with client(root, **more).get("/api/v1/x", {"limit": 1}, what="reading") as answer:
         return bytes(answer.body)
 
 
-def failure(root, **more):
+def failure(root: Any, **more: Any) -> Any:
     with pytest.raises(SourceError) as caught:
         read(root, **more)
     assert KEY not in str(caught.value)
@@ -50,10 +51,10 @@ def failure(root, **more):
     return caught.value
 
 
-def test_a_request_carries_what_langsmith_wants_and_no_more():
+def test_a_request_carries_what_langsmith_wants_and_no_more() -> None:
     seen = []
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         seen.append(connection.request.decode())
         connection.send(http(b"[]"))
 
@@ -67,10 +68,10 @@ def test_a_request_carries_what_langsmith_wants_and_no_more():
     assert "accept-encoding: gzip" in lines
 
 
-def test_without_a_workspace_none_is_named():
+def test_without_a_workspace_none_is_named() -> None:
     seen = []
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         seen.append(connection.request.lower())
         connection.send(http(b"[]"))
 
@@ -79,10 +80,10 @@ def test_without_a_workspace_none_is_named():
     assert b"x-tenant-id" not in seen[0]
 
 
-def test_a_question_is_sent_as_json():
+def test_a_question_is_sent_as_json() -> None:
     seen = []
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         seen.append(connection.request)
         connection.send(http(b"{}"))
 
@@ -101,12 +102,12 @@ def test_a_question_is_sent_as_json():
         (b"[1, 2]", "identity"),
     ],
 )
-def test_a_packed_body_is_unpacked(packed, encoding):
+def test_a_packed_body_is_unpacked(packed: Any, encoding: Any) -> None:
     with raw_server(lambda c: c.send(http(packed, f"Content-Encoding: {encoding}"))) as root:
         assert read(root) == b"[1, 2]"
 
 
-def test_headers_are_found_whatever_their_case():
+def test_headers_are_found_whatever_their_case() -> None:
     with (
         raw_server(lambda c: c.send(http(b"[]", "SUNSET: soon"))) as root,
         client(root).get("/x", what="reading") as answer,
@@ -127,7 +128,7 @@ def test_headers_are_found_whatever_their_case():
         ),
     ],
 )
-def test_the_deadline_ends_it(script):
+def test_the_deadline_ends_it(script: Any) -> None:
     begin = time.perf_counter()
     with raw_server(script) as root:
         error = failure(root, deadline_seconds=0.4)
@@ -135,7 +136,7 @@ def test_the_deadline_ends_it(script):
     assert time.perf_counter() - begin < 3
 
 
-def test_a_shorter_deadline_can_be_asked_for():
+def test_a_shorter_deadline_can_be_asked_for() -> None:
     with (
         raw_server(lambda c: c.over.wait(30)) as root,
         pytest.raises(SourceError, match=r"within 0\.2 s"),
@@ -157,14 +158,14 @@ def test_a_shorter_deadline_can_be_asked_for():
         pytest.param(lambda c: c.send(http(b"not gzip", "Content-Encoding: gzip")), id="not packed at all"),
     ],
 )
-def test_a_broken_connection_is_told_as_such(script):
+def test_a_broken_connection_is_told_as_such(script: Any) -> None:
     with raw_server(script) as root:
         error = failure(root)
     assert error.trouble is Trouble.UNREACHABLE
     assert "the connection broke" in str(error)
 
 
-def test_nobody_there():
+def test_nobody_there() -> None:
     with raw_server(lambda _: None) as root:
         pass
     error = failure(root)
@@ -172,15 +173,15 @@ def test_nobody_there():
     assert "cannot connect" in str(error)
 
 
-def test_an_encoding_that_was_not_asked_for_is_refused():
+def test_an_encoding_that_was_not_asked_for_is_refused() -> None:
     with raw_server(lambda c: c.send(http(b"x", "Content-Encoding: br"))) as root:
         assert failure(root).trouble is Trouble.UNLAWFUL
 
 
-def test_a_redirect_is_not_followed():
+def test_a_redirect_is_not_followed() -> None:
     followed = []
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         followed.append(connection.request.split()[1])
         connection.send(http(b"", "Location: /elsewhere", status="302 Found"))
 
@@ -190,10 +191,10 @@ def test_a_redirect_is_not_followed():
     assert followed == [b"/api/v1/x?limit=1"]
 
 
-def test_nothing_is_sent_twice():
+def test_nothing_is_sent_twice() -> None:
     asked = []
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         asked.append(1)
         connection.send(http(b"{}", status="503 Trouble"))
 
@@ -202,7 +203,7 @@ def test_nothing_is_sent_twice():
     assert asked == [1]
 
 
-def test_the_wish_to_be_left_alone_is_passed_on():
+def test_the_wish_to_be_left_alone_is_passed_on() -> None:
     with raw_server(lambda c: c.send(http(b"{}", "Retry-After: 17", status="429 Slow"))) as root:
         error = failure(root)
     assert error.trouble is Trouble.THROTTLED
@@ -218,15 +219,15 @@ def test_the_wish_to_be_left_alone_is_passed_on():
         pytest.param(lambda c: (c.send(HEAD + b"\r\n"), c.drip(b" " * 500_000, 0)), id="without end"),
     ],
 )
-def test_a_body_over_the_cap_is_not_read_to_its_end(script):
+def test_a_body_over_the_cap_is_not_read_to_its_end(script: Any) -> None:
     with raw_server(script) as root:
         error = failure(root, most_bytes=2_000_000)
     assert isinstance(error, TooLargeError)
     assert error.trouble is Trouble.UNLAWFUL
 
 
-def test_an_error_with_an_endless_body_is_still_that_error():
-    def answer(connection):
+def test_an_error_with_an_endless_body_is_still_that_error() -> None:
+    def answer(connection: Any) -> None:
         connection.send(b'HTTP/1.1 429 Slow\r\nRetry-After: 3\r\n\r\n{"a":"')
         connection.drip(b"x" * 100_000, 0)
 
@@ -235,17 +236,17 @@ def test_an_error_with_an_endless_body_is_still_that_error():
 
 
 @pytest.mark.parametrize("key", ["lsv2_sk_very-secret\r\nX-Evil: 1", "lsv2_sk_very-secret\n", "lsv2_sk_very-secret\0"])
-def test_a_key_that_no_header_can_carry_is_not_told(key):
+def test_a_key_that_no_header_can_carry_is_not_told(key: Any) -> None:
     with raw_server(lambda c: c.send(http(b"[]"))) as root, pytest.raises(SourceError) as caught:
         read(root, key=key)
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert not any("secret" in str(error) for error in chain if error)
 
 
-def test_few_large_bodies_are_held_at_a_time_and_small_ones_pass():
+def test_few_large_bodies_are_held_at_a_time_and_small_ones_pass() -> None:
     large = b" " * 2_000_000
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         connection.send(http(large if b"/large" in connection.request else b"[]"))
 
     with raw_server(answer) as root:
@@ -253,7 +254,7 @@ def test_few_large_bodies_are_held_at_a_time_and_small_ones_pass():
         holding = threading.Semaphore(0)
         done = threading.Event()
 
-        def hold():
+        def hold() -> None:
             with shared.get("/large", what="reading"):
                 holding.release()
                 done.wait(10)
@@ -273,10 +274,10 @@ def test_few_large_bodies_are_held_at_a_time_and_small_ones_pass():
         assert holding.acquire(timeout=1)
 
 
-def test_closing_frees_whoever_waits_at_once():
+def test_closing_frees_whoever_waits_at_once() -> None:
     asked = threading.Event()
 
-    def answer(connection):
+    def answer(connection: Any) -> None:
         asked.set()
         connection.over.wait(30)
 
@@ -284,7 +285,7 @@ def test_closing_frees_whoever_waits_at_once():
         shared = client(root, deadline_seconds=30)
         found = []
 
-        def ask():
+        def ask() -> None:
             try:
                 with shared.get("/x", what="reading"):
                     pass
@@ -303,7 +304,7 @@ def test_closing_frees_whoever_waits_at_once():
             pass
 
 
-def test_closing_frees_whoever_waits_for_a_turn():
+def test_closing_frees_whoever_waits_for_a_turn() -> None:
     with raw_server(lambda c: c.send(http(b"[]"))) as root:
         shared = client(root, requests_per_second=0.01)
         with shared.get("/x", what="reading"):
@@ -315,10 +316,10 @@ def test_closing_frees_whoever_waits_for_a_turn():
         thread.join()
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch):
+def test_a_proxy_of_the_environment_is_used(monkeypatch: Any) -> None:
     seen = []
 
-    def proxy(connection):
+    def proxy(connection: Any) -> None:
         seen.append(connection.request)
         connection.send(http(b"[]"))
 
@@ -330,14 +331,14 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch):
     assert b"proxy-authorization: basic" in seen[0].lower()
 
 
-def test_a_proxy_is_passed_by_where_the_environment_says_so(monkeypatch):
+def test_a_proxy_is_passed_by_where_the_environment_says_so(monkeypatch: Any) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with raw_server(lambda c: c.send(http(b"[]"))) as root:
         assert read(root) == b"[]"
 
 
-def test_a_proxy_of_another_kind_is_refused_at_the_start(monkeypatch):
+def test_a_proxy_of_another_kind_is_refused_at_the_start(monkeypatch: Any) -> None:
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):

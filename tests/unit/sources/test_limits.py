@@ -9,7 +9,7 @@ from worker.sources.limits import Limits
 QUEUE, OTHER = UUID(int=1), UUID(int=2)
 
 
-def test_pages_shrink_step_by_step_and_only_for_their_queue():
+def test_pages_shrink_step_by_step_and_only_for_their_queue() -> None:
     limits = Limits(most_bytes=1000)
     seen = [limits.of(QUEUE)]
     while limits.shrink(QUEUE):
@@ -19,7 +19,7 @@ def test_pages_shrink_step_by_step_and_only_for_their_queue():
     assert limits.of(OTHER) == 100
 
 
-def test_pages_grow_again_where_the_larger_one_surely_fits():
+def test_pages_grow_again_where_the_larger_one_surely_fits() -> None:
     limits = Limits(most_bytes=1000)
     limits.shrink(QUEUE)
     limits.read(QUEUE, 125)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,7 @@ WEB = "https://smith.example/prefix"
 T, P, R, Q = (UUID(int=n) for n in range(1, 5))
 
 
-def test_a_queue_is_linked_where_its_workspace_is_known():
+def test_a_queue_is_linked_where_its_workspace_is_known() -> None:
     assert queue_url(WEB, T, Q) == f"{WEB}/o/{T}/annotation-queues/{Q}"
     assert queue_url(WEB, None, Q) == ""
     assert queue_url("", T, Q) == ""
@@ -27,15 +28,15 @@ def test_a_queue_is_linked_where_its_workspace_is_known():
         pytest.param(None, None, "", id="not at all without the workspace"),
     ],
 )
-def test_a_run_is_linked(path, tenant, expected):
+def test_a_run_is_linked(path: Any, tenant: Any, expected: Any) -> None:
     assert run_url(WEB, path, tenant_id=tenant, project_id=P, run_id=R) == expected
 
 
-def test_a_run_is_not_linked_without_a_web_root():
+def test_a_run_is_not_linked_without_a_web_root() -> None:
     assert run_url("", "/o/x/r/y", tenant_id=T, project_id=P, run_id=R) == ""
 
 
-def test_a_link_tells_the_workspace():
+def test_a_link_tells_the_workspace() -> None:
     assert tenant_in(WEB, f"{WEB}/o/{T}/projects/p/{P}/r/{R}") == T
     assert tenant_in(WEB, "") is None
     assert tenant_in("", f"/o/{T}/") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,16 +16,16 @@ FLAT = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_n
 ROWS = FLAT | st.lists(FLAT, max_size=3) | st.dictionaries(st.text(), FLAT | st.lists(FLAT, max_size=3), max_size=4)
 
 
-def apart(value):
+def apart(value: Any) -> Any:
     return [json.loads(element) for element in elements(value)]
 
 
 @given(st.lists(ROWS, max_size=5), st.sampled_from([None, 1]), st.booleans())
-def test_flat_elements_come_out_as_they_went_in(rows, indent, ascii_only):
+def test_flat_elements_come_out_as_they_went_in(rows: Any, indent: Any, ascii_only: Any) -> None:
     assert apart(json.dumps(rows, indent=indent, ensure_ascii=ascii_only).encode()) == rows
 
 
-def test_what_is_nested_deeper_becomes_null():
+def test_what_is_nested_deeper_becomes_null() -> None:
     rows = [{"id": 1, "tags": ["a", "b"], "inputs": {"x": {"y": [1]}, "z": [2]}}, [[[[7]]]]]
     assert apart(json.dumps(rows).encode()) == [
         {"id": 1, "tags": ["a", "b"], "inputs": {"x": None, "z": None}},
@@ -32,7 +33,7 @@ def test_what_is_nested_deeper_becomes_null():
     ]
 
 
-def test_nesting_without_end_costs_only_itself():
+def test_nesting_without_end_costs_only_itself() -> None:
     body = b'[{"id":1,"inputs":' + b"[" * 200_000 + b"]" * 200_000 + b'},{"id":2}]'
     assert apart(body) == [{"id": 1, "inputs": [None]}, {"id": 2}]
 
@@ -41,7 +42,7 @@ def test_nesting_without_end_costs_only_itself():
     "body",
     [b"[1", b"[1]]", b'["a]', b"[1] 2", b'[{"a":1}', b"[1}", b'["' + b'\\"' * 100_000],
 )
-def test_what_is_no_whole_array_is_told_at_the_end(body):
+def test_what_is_no_whole_array_is_told_at_the_end(body: bytes) -> None:
     begin = time.perf_counter()
     with pytest.raises(BrokenError):
         list(elements(body))
@@ -49,7 +50,7 @@ def test_what_is_no_whole_array_is_told_at_the_end(body):
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_are_too_strange(body):
+def test_no_bytes_are_too_strange(body: bytes) -> None:
     try:
         found = list(elements(b"[" + body))
     except BrokenError:

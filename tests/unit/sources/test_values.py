@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -43,7 +44,7 @@ ANYTHING = st.recursive(
         pytest.param(None, None, id="null"),
     ],
 )
-def test_an_instant_is_aware_and_plausible_or_absent(written, expected):
+def test_an_instant_is_aware_and_plausible_or_absent(written: Any, expected: Any) -> None:
     found = values.instant(written)
     assert found == expected
     assert found is None or found.utcoffset() == timedelta(0)
@@ -64,7 +65,7 @@ def test_an_instant_is_aware_and_plausible_or_absent(written, expected):
         pytest.param([str(ID)], None, id="a list"),
     ],
 )
-def test_an_identity_is_one_or_absent(written, expected):
+def test_an_identity_is_one_or_absent(written: Any, expected: Any) -> None:
     assert values.identity(written) == expected
 
 
@@ -81,12 +82,12 @@ def test_an_identity_is_one_or_absent(written, expected):
         pytest.param(None, "", id="null"),
     ],
 )
-def test_text_can_be_kept_anywhere(given_text, expected):
+def test_text_can_be_kept_anywhere(given_text: Any, expected: Any) -> None:
     assert values.text(given_text) == expected
 
 
 @given(ANYTHING | st.text(st.characters(codec=None)))
-def test_no_value_is_too_strange(value):
+def test_no_value_is_too_strange(value: Any) -> None:
     assert len(values.text(value).encode("utf-8")) <= 4 * values.NAME_CHARACTERS
     assert "\0" not in values.text(value)
     assert all(isinstance(tag, str) for tag in values.tags(value))
@@ -96,7 +97,7 @@ def test_no_value_is_too_strange(value):
     assert values.length(value) >= 0
 
 
-def test_tags_are_cut_in_number_and_length():
+def test_tags_are_cut_in_number_and_length() -> None:
     found = values.tags(["a" * 100, 7, "", None, *(f"t{n}" for n in range(50))])
     assert found[0] == "a" * 60
     assert found[1] == "t0"
@@ -107,7 +108,7 @@ def test_tags_are_cut_in_number_and_length():
     ("value", "expected"),
     [(0, 0), (350, 350), (-1, None), (True, None), (1.5, None), ("7", None), (10**30, None), (None, None)],
 )
-def test_a_count_is_plausible_or_absent(value, expected):
+def test_a_count_is_plausible_or_absent(value: Any, expected: Any) -> None:
     assert values.count(value) == expected
 
 
@@ -130,7 +131,7 @@ def test_a_count_is_plausible_or_absent(value, expected):
         (None, ""),
     ],
 )
-def test_a_cost_reads_the_same_from_either_listing(value, expected):
+def test_a_cost_reads_the_same_from_either_listing(value: Any, expected: Any) -> None:
     assert values.amount(value) == expected
 
 
@@ -163,11 +164,11 @@ SAFE = "/o/11111111-2222-4333-8444-555555555555/projects/p/x/r/y?trace_id=z&star
         pytest.param(None, "", id="null"),
     ],
 )
-def test_a_path_stays_below_the_web_root(path, expected):
+def test_a_path_stays_below_the_web_root(path: Any, expected: Any) -> None:
     assert values.safe_path(path) == expected
 
 
-def test_the_workspace_is_read_from_a_path():
+def test_the_workspace_is_read_from_a_path() -> None:
     assert values.tenant_of(f"/o/{ID}/projects/p/x") == ID
     assert values.tenant_of(f"/o/{ID}") == ID
     assert values.tenant_of(f"/x/o/{ID}/") is None

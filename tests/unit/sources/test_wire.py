@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,11 @@ from worker.sources.wire import ItemRow, QueueRow, Row, UnlawfulError, envelope,
 A, B, C = ({"queue_run_id": str(n), "name": f"run {n}", "inputs": {"deep": [1, {"x": 2}]}} for n in range(3))
 
 
-def ids(found):
+def ids(found: Any) -> Any:
     return [row.queue_run_id for row in found.rows]
 
 
-def with_raw(field, raw):
+def with_raw(field: Any, raw: Any) -> Any:
     """Three rows, the middle one with a raw JSON value."""
     middle = json.dumps(B)[:-1] + f', "{field}": '
     return b"[" + json.dumps(A).encode() + b"," + middle.encode() + raw + b"}," + json.dumps(C).encode() + b"]"
@@ -43,7 +44,7 @@ def with_raw(field, raw):
         pytest.param(b'1, "name": "twice"', id="the same key twice"),
     ],
 )
-def test_one_strange_value_costs_no_row(field, raw):
+def test_one_strange_value_costs_no_row(field: Any, raw: Any) -> None:
     found = page(with_raw(field, raw), Row)
     assert ids(found) == ["0", "1", "2"]
     assert found.rows[0].name == "run 0"
@@ -51,20 +52,20 @@ def test_one_strange_value_costs_no_row(field, raw):
 
 
 @pytest.mark.parametrize("other", [b"1", b'"text"', b"null", b"[1]", b"true"])
-def test_a_row_that_is_none_is_counted(other):
+def test_a_row_that_is_none_is_counted(other: Any) -> None:
     found = page(b"[" + json.dumps(A).encode() + b"," + other + b"," + json.dumps(C).encode() + b"]", Row)
     assert ids(found) == ["0", "2"]
     assert found.unusable == 1
     assert found.size == 3
 
 
-def test_a_row_of_broken_text_is_counted():
+def test_a_row_of_broken_text_is_counted() -> None:
     found = page(b'[{"queue_run_id":"0"},{"queue_run_id" "1"},{"queue_run_id":"2"}]', Row)
     assert (ids(found), found.unusable) == (["0", "2"], 1)
 
 
 @pytest.mark.parametrize("body", [b"[]", b" [ ] ", b"\xef\xbb\xbf[]"])
-def test_an_empty_list_is_lawful(body):
+def test_an_empty_list_is_lawful(body: bytes) -> None:
     assert page(body, Row).size == 0
 
 
@@ -85,18 +86,18 @@ def test_an_empty_list_is_lawful(body):
         (b"\x00\x01\x02", "not a list"),
     ],
 )
-def test_a_body_that_is_no_list_is_refused_without_its_content(body, told):
+def test_a_body_that_is_no_list_is_refused_without_its_content(body: bytes, told: Any) -> None:
     with pytest.raises(UnlawfulError, match=told) as caught:
         page(body, Row)
     assert "secret" not in str(caught.value)
 
 
-def item(number, **more):
+def item(number: Any, **more: Any) -> Any:
     return {"id": str(number), "run_id": str(number), **more}
 
 
 @pytest.mark.parametrize("raw", [rb'"\ud800"', b"NaN", b"1" * 10_000, b"[" * 50_000 + b"]" * 50_000, b'{"a":[1]}'])
-def test_one_strange_value_costs_no_item(raw):
+def test_one_strange_value_costs_no_item(raw: Any) -> None:
     body = b'{"items":[{"id":"0"},{"id":"1","x":%b,"reserved_by":["a"]},{"id":"2"}],"next_cursor":"more"}' % raw
     found, cursor = envelope(body, ItemRow)
     assert [row.id for row in found.rows] == ["0", "1", "2"]
@@ -116,7 +117,7 @@ def test_one_strange_value_costs_no_item(raw):
         (b'{"next_cursor":"x","items":[]}', "x"),
     ],
 )
-def test_an_envelope_may_be_empty(body, cursor):
+def test_an_envelope_may_be_empty(body: bytes, cursor: Any) -> None:
     assert envelope(body, ItemRow) == (page(b"[]", ItemRow), cursor)
 
 
@@ -135,21 +136,21 @@ def test_an_envelope_may_be_empty(body, cursor):
         b'{"items":[]} x',
     ],
 )
-def test_an_error_that_arrives_as_a_success_is_no_empty_queue(body):
+def test_an_error_that_arrives_as_a_success_is_no_empty_queue(body: bytes) -> None:
     with pytest.raises(UnlawfulError):
         envelope(body, ItemRow)
 
 
-def test_an_item_that_is_none_is_counted():
+def test_an_item_that_is_none_is_counted() -> None:
     found, _ = envelope(b'{"items":[{"id":"0"},7,null]}', ItemRow)
     assert ([row.id for row in found.rows], found.unusable) == (["0"], 2)
 
 
-def test_one_object_is_read_even_when_strange():
+def test_one_object_is_read_even_when_strange() -> None:
     assert one(rb'{"name":"a\ud800","tenant_id":7,"x":NaN}', QueueRow).name == "a\ud800"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"null", b'{"name"', b"{} {}", b"{}]"])
-def test_what_is_no_object_is_refused(body):
+def test_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(UnlawfulError):
         one(body, QueueRow)

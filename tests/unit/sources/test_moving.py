@@ -1,0 +1,179 @@
+"""Queues that move while they are read: nothing that stays is lost, told twice, or taken for reviewed.
+
+A list as LangSmith may keep it, with things happening between any two pages; read by the real listing and planned by
+the real core. The pages are small here, so that small cases are exhaustive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import combinations, product
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import NOON, queue
+from worker.core.model import Kind, Memory, Snapshot
+from worker.core.plan import plan
+from worker.core.policy import EscalationPolicy, Step
+from worker.sources.rows import Wanted
+from worker.sources.runs import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+QUEUE = queue()
+POLICY = EscalationPolicy((Step(Kind.ANNOUNCEMENT, timedelta(0), "C1"),))
+
+
+def row(number: int) -> dict[str, Any]:
+    return {"queue_run_id": str(UUID(int=number + 1)), "added_at": "2026-03-02T11:00:00Z", "name": str(number)}
+
+
+@dataclass
+class List:
+    """The rows of a queue in their order, and what happens to them between two requests."""
+
+    rows: list[int]
+    events: Iterator[Callable[[list[int]], None]]
+    most_bytes: int = 1 << 20
+    requests: int = 0
+    stayed: set[int] = field(default_factory=set)
+
+    @contextlib.contextmanager
+    def get(self, _path: str, params: dict[str, int], *, what: str) -> Iterator[Any]:
+        if self.requests:
+            next(self.events, lambda _: None)(self.rows)
+        self.requests += 1
+        self.stayed &= set(self.rows)
+        page = self.rows[params["offset"] : params["offset"] + params["limit"]]
+        yield SimpleNamespace(headers={}, body=json.dumps([row(number) for number in page]).encode(), what=what)
+
+
+def sweep(rows: Sequence[int], events: Iterator[Callable[[list[int]], None]], size: int) -> tuple[Any, List]:
+    """Read a list once; what it gave, and the list as it was left. `stayed` are the rows that never went."""
+    found = List(list(rows), events)
+    found.stayed = set(rows)
+    listing = Runs(found, progress=lambda *_: None, steps=(size, 1)).read(Wanted(QUEUE.queue_id, "x", frozenset()))
+    return listing, found
+
+
+def numbers(listing: Any) -> set[int]:
+    return {run.queue_run_id.int - 1 for run in listing.runs.values()}
+
+
+def least(rows: int, size: int) -> int:
+    """Pages that an unmoved list of so many rows takes."""
+    overlap = min(10, size // 2)
+    return 1 if rows < size else 1 + -(-(rows - size + 1) // (size - overlap))
+
+
+def remove(gone: Sequence[int]) -> Callable[[list[int]], None]:
+    def act(rows: list[int]) -> None:
+        rows[:] = [number for number in rows if number not in gone]
+
+    return act
+
+
+def test_every_removal_between_the_first_two_pages_of_a_small_list() -> None:
+    for length, count in product(range(4, 12), range(6)):
+        for gone in combinations(range(length), count):
+            listing, left = sweep(range(length), iter([remove(gone)]), 4)
+            assert listing.moved or left.stayed <= numbers(listing), (length, gone)
+
+
+def test_every_removal_of_a_run_of_neighbours_between_any_two_pages() -> None:
+    for length in range(6, 20):
+        for when, begin, count in product(range(5), range(length), range(1, 7)):
+            events = [lambda _: None] * when + [remove(range(begin, begin + count))]
+            listing, left = sweep(range(length), iter(events), 6)
+            assert listing.moved or left.stayed <= numbers(listing), (length, when, begin, count)
+
+
+def act(kind: str, at: float, count: int, fresh: Iterator[int]) -> Callable[[list[int]], None]:
+    def happen(rows: list[int]) -> None:
+        begin = round(at * len(rows))
+        if kind == "go":
+            del rows[begin : begin + count]
+        else:
+            place = {"front": 0, "end": len(rows), "middle": begin}[kind]
+            rows[place:place] = [next(fresh) for _ in range(count)]
+
+    return happen
+
+
+EVENTS = st.lists(
+    st.none() | st.tuples(st.sampled_from(["go", "front", "end", "middle"]), st.floats(0, 1), st.integers(1, 40)),
+    max_size=30,
+)
+
+
+def script(
+    drawn: Sequence[tuple[str, float, int] | None], fresh: Iterator[int]
+) -> Iterator[Callable[[list[int]], None]]:
+    return iter([act(*event, fresh) if event else (lambda _: None) for event in drawn])
+
+
+@given(st.integers(0, 600), EVENTS)
+def test_a_sweep_shows_all_that_stayed_or_says_that_it_may_not(length: int, drawn: Any) -> None:
+    fresh = iter(range(10_000, 1_000_000))
+    listing, left = sweep(range(length), script(drawn, fresh), 100)
+    assert listing.moved or left.stayed <= numbers(listing)
+    assert numbers(listing) <= set(range(length)) | set(range(10_000, next(fresh)))
+
+
+@given(st.integers(0, 3000), EVENTS)
+def test_a_moving_list_costs_a_quarter_more_requests_at_most(length: int, drawn: Any) -> None:
+    calm = [event for event in drawn if event is None or event[0] == "go"]
+    listing, left = sweep(range(length), script(calm, iter(())), 100)
+    assert left.requests == listing.pages
+    assert left.requests <= 1 + 1.25 * least(length, 100)
+
+
+@dataclass
+class Watcher:
+    """The worker's memory of the queue over many polls, and what it said."""
+
+    reviews: dict[Any, Any] = field(default_factory=dict)
+    baselined: bool = False
+    told: list[int] = field(default_factory=list)
+    now: Any = NOON
+
+    def poll(self, listing: Any) -> None:
+        self.now += timedelta(minutes=1)
+        one_page = listing.pages == 1
+        snapshot = Snapshot(QUEUE, tuple(listing.runs.values()), self.now, one_page=one_page, moved=listing.moved)
+        decided = plan(snapshot, Memory(self.baselined, tuple(self.reviews.values())), POLICY, self.now)
+        self.reviews |= {review.key: review for review in decided.reviews}
+        self.baselined = True
+        self.told += [key.queue_run_id.int - 1 for notice in decided.notices for key in notice.reviews]
+
+    def closed(self) -> set[int]:
+        return {review.queue_run_id.int - 1 for review in self.reviews.values() if not review.is_open}
+
+    def open(self) -> set[int]:
+        return {review.queue_run_id.int - 1 for review in self.reviews.values() if review.is_open}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 400), st.lists(EVENTS, min_size=1, max_size=6))
+def test_over_many_polls_nothing_is_lost_told_twice_or_taken_for_reviewed(length: int, sweeps: Any) -> None:
+    fresh = iter(range(10_000, 1_000_000))
+    watcher = Watcher()
+    rows: list[int] = list(range(length))
+    for drawn in sweeps:
+        listing, left = sweep(rows, script(drawn, fresh), 100)
+        rows = left.rows
+        watcher.poll(listing)
+        assert not watcher.closed() & left.stayed, "falsely shown as reviewed"
+    for _ in range(2):
+        watcher.poll(sweep(rows, iter(()), 100)[0])
+    assert watcher.open() == set(rows), "lost, or kept although gone"
+    assert len(watcher.told) == len(set(watcher.told)), "told twice"
+    assert set(watcher.told) >= set(rows)
