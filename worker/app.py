@@ -1,4 +1,4 @@
-"""Composition root: the one place that names concrete classes; the service and the single pass."""
+"""Composition root: the one place that names concrete classes; and the single pass."""
 
 from __future__ import annotations
 
@@ -9,42 +9,32 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-import structlog
-
+from worker.core.meter import UNMETERED
 from worker.core.policy import ladder
-from worker.core.ports import StoreError
 from worker.loops.deliver import Care, Deliver
 from worker.loops.edit import Edit
+from worker.loops.housekeep import Housekeep
+from worker.loops.look import Look
 from worker.loops.ops import Ops
 from worker.loops.poll import Poll, Rules
 from worker.loops.roster import Roster
-from worker.scheduler import Ticker
+from worker.loops.watch import Watch
 from worker.settings import OnUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from worker.core.meter import Meter
     from worker.core.model import Queue
+    from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Notifier, Source, Store
     from worker.settings import QueueSettings, Settings
-
-log = structlog.get_logger(__name__)
 
 TICK = timedelta(seconds=1)
 
 ROSTER = "roster"
 """The name under which the ids of the queues that are polled are remembered, for `status`."""
-
-POLL_THREADS = 8
-SPREAD = timedelta(milliseconds=250)
-"""Between the first polls of two queues, where the interval leaves room: no herd at the start, nor ever after."""
-
-FIRST_POLLS = timedelta(seconds=30)
-"""How long a start waits for the first polls before it delivers: what was reviewed meanwhile is not posted."""
-
-POST_PATIENCE = 28.0
-"""Seconds that a stop waits for a post in flight."""
 
 PASS_PATIENCE = timedelta(seconds=60)
 """How long a single pass goes on with deliveries that are not settled at once."""
@@ -65,12 +55,28 @@ class Parts:
     poll: Poll
     deliver: Deliver
     edit: Edit
+    look: Look
+    watch: Watch
+    housekeep: Housekeep
 
 
-def build(settings: Settings, *, clock: Clock, store: Store, source: Source, notifier: Notifier) -> Parts:
-    """Put the parts together as the settings say."""
+def build(  # noqa: PLR0913  (the parts that differ between a service, a single pass and a test, all by name)
+    settings: Settings,
+    *,
+    clock: Clock,
+    store: Store,
+    source: Source,
+    notifier: Notifier,
+    meter: Meter = UNMETERED,
+    api: Callable[[], ApiInUse | None] = lambda: None,
+) -> Parts:
+    """Put the parts together as the settings say.
+
+    `meter` is told of the work; `api` tells which of LangSmith's listings is in use.
+    """
     ops = Ops(store=store, clock=clock, channel=settings.ops_channel)
-    deliver = Deliver(store=store, notifier=notifier, clock=clock, care=_care(settings), ops=ops)
+    care = _care(settings)
+    deliver = Deliver(store=store, notifier=notifier, clock=clock, care=care, ops=ops, meter=meter)
     poll = Poll(
         source=source,
         store=store,
@@ -78,10 +84,36 @@ def build(settings: Settings, *, clock: Clock, store: Store, source: Source, not
         rules=rules_for(settings),
         owed=deliver.wake,
         jitter=random.random,
+        meter=meter,
     )
     roster = roster_for(settings, clock=clock, source=source)
-    edit = Edit(store=store, notifier=notifier, clock=clock, care=_care(settings))
-    return Parts(settings, clock, store, source, roster, poll, deliver, edit)
+    look = Look(
+        store=store,
+        clock=clock,
+        poll=poll,
+        roster=roster,
+        expect=_expect(settings),
+        api=api,
+        counting=settings.http_address is not None,
+    )
+    return Parts(
+        settings=settings,
+        clock=clock,
+        store=store,
+        source=source,
+        roster=roster,
+        poll=poll,
+        deliver=deliver,
+        edit=Edit(store=store, notifier=notifier, clock=clock, care=care, meter=meter),
+        look=look,
+        watch=Watch(look=look, store=store, ops=ops),
+        housekeep=Housekeep(
+            store=store,
+            clock=clock,
+            keep_deliveries=settings.keep_deliveries,
+            keep_reviews=settings.keep_reviews,
+        ),
+    )
 
 
 def roster_for(settings: Settings, *, clock: Clock, source: Source) -> Roster:
@@ -120,114 +152,23 @@ def rules_for(settings: Settings) -> Callable[[Queue], Rules]:
     return lambda queue: rules(queue.queue_id, queue.name)
 
 
+def _expect(settings: Settings) -> Callable[[Queue], tuple[timedelta, timedelta | None]]:
+    """How often a queue is polled, and from which age its runs are stale."""
+
+    @cache
+    def expected(queue_id: UUID, name: str) -> tuple[timedelta, timedelta | None]:
+        queue = settings.for_queue(queue_id, name)
+        return queue.poll_interval, queue.stale_after
+
+    return lambda queue: expected(queue.queue_id, queue.name)
+
+
 def _care(settings: Settings) -> Callable[[Queue | None], Care]:
     def care(queue: Queue | None) -> Care:
         rules = settings.defaults if queue is None else settings.for_queue(queue.queue_id, queue.name)
         return Care(show=rules.show, edit_for=rules.edit_for, resend=rules.on_unknown is OnUnknown.RESEND)
 
     return care
-
-
-class Service:
-    """The `run` command: every loop on its tick until it is told to stop."""
-
-    def __init__(self, parts: Parts) -> None:
-        """Nothing starts yet."""
-        self._parts = parts
-        self._ticker = Ticker(parts.clock, {"polls": POLL_THREADS, "posts": 1, "edits": 1, "house": 1})
-        self._stopping = threading.Event()
-        self._posting = threading.Lock()
-        self._first_polls_until = 0.0
-        self._scheduled: set[UUID] = set()
-        self._trouble: dict[str, str] = {}
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; returns when nothing of ours is in flight any more."""
-        clock = self._parts.clock
-        try_again(self._parts)
-        self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
-        self._ticker.every(TICK, self._guarded("roster", self._follow_roster), name="roster", pool="house")
-        self._ticker.every(TICK, self._guarded("deliver", self._deliver), name="deliver", pool="posts")
-        self._ticker.every(TICK, self._guarded("edit", self._edit), name="edit", pool="edits")
-        self._ticker.every(self._shortest_interval(), self._guarded("note", self._note), name="note", pool="house")
-        self._ticker.start()
-        while not stop.wait(TICK.total_seconds()):
-            self._ticker.mind_the_clock()
-        self._stop()
-
-    def _stop(self) -> None:
-        """Start nothing new, let a post in flight end, write down how the polls stand."""
-        self._stopping.set()
-        self._ticker.stop()
-        if not self._posting.acquire(timeout=POST_PATIENCE):
-            log.warning("post_abandoned", remedy="it is looked up at the next start")
-        self._guarded("note", self._note)()
-
-    def _follow_roster(self) -> None:
-        roster = self._parts.roster
-        roster.refresh()
-        for queue_id in self._scheduled - roster.queues.keys():
-            self._ticker.cancel(f"poll {queue_id}")
-            self._parts.poll.forget(queue_id)
-        added = [queue for queue_id, queue in roster.queues.items() if queue_id not in self._scheduled]
-        for number, queue in enumerate(added):
-            self._schedule(queue, number, len(added))
-        if self._scheduled != roster.queues.keys():
-            self._scheduled = set(roster.queues)
-            remember_roster(self._parts)
-
-    def _schedule(self, queue: Queue, number: int, count: int) -> None:
-        interval = self._parts.settings.for_queue(queue.queue_id, queue.name).poll_interval
-        after = min(interval / count, SPREAD) * number
-        self._ticker.every(
-            interval, lambda: self._parts.poll(queue), name=f"poll {queue.queue_id}", pool="polls", after=after
-        )
-
-    def _deliver(self) -> None:
-        if self._warming_up():
-            return
-        with self._posting:
-            self._parts.deliver.run(self._stopping.is_set)
-
-    def _warming_up(self) -> bool:
-        """Whether first polls are still awaited: they tell what was reviewed while we were not running."""
-        if self._parts.clock.monotonic() > self._first_polls_until:
-            return False
-        waiting = len(self._parts.poll.polled()) < len(self._parts.roster.queues) or not self._parts.roster.queues
-        if not waiting and all(polled.completed_at or polled.failing_since for polled in self._parts.poll.polled()):
-            self._first_polls_until = 0.0
-            return False
-        return True
-
-    def _edit(self) -> None:
-        while not self._stopping.is_set() and self._parts.edit.step():
-            pass
-
-    def _note(self) -> None:
-        """Write down how the polls stand, for `status` in another process."""
-        polled = [polled for polled in self._parts.poll.polled() if polled.completed_at or polled.failing_since]
-        if polled:
-            self._parts.store.polled(polled)
-
-    def _shortest_interval(self) -> timedelta:
-        intervals = [queue.poll_interval for queue in (*self._parts.settings.queues, self._parts.settings.defaults)]
-        return max(min(intervals), TICK)
-
-    def _guarded(self, name: str, work: Callable[[], None]) -> Callable[[], None]:
-        """Say once that the database has failed a loop and once that it works again; the next tick is the retry."""
-
-        def guarded() -> None:
-            try:
-                work()
-            except StoreError as error:
-                if name not in self._trouble:
-                    log.error("store_failing", loop=name, error=str(error))
-                self._trouble[name] = str(error)
-            else:
-                if self._trouble.pop(name, None):
-                    log.info("store_recovered", loop=name)
-
-        return guarded
 
 
 def try_again(parts: Parts) -> None:

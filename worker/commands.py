@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,17 +12,22 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import checks, logs, signals, views
-from worker.app import ROSTER, Service, build, one_pass, roster_for, rules_for
+from worker.app import ROSTER, build, one_pass, roster_for, rules_for
 from worker.clock import SystemClock
+from worker.core.overview import LATE_AFTER, ApiInUse
 from worker.core.ports import SourceError
 from worker.loops.preview import Preview
+from worker.monitor import Monitor
 from worker.notifiers import slack_check
 from worker.notifiers.console import Console
 from worker.notifiers.slack import Slack
+from worker.service import Service
 from worker.settings import Need, Settings, load, secrets
+from worker.settings.surroundings import surroundings
 from worker.sources.langsmith import LangSmith
 from worker.stores import opening
 from worker.stores.lock import hold_lock
+from worker.systemd import from_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,9 +45,6 @@ LANGSMITH = frozenset({Need.LANGSMITH})
 PREVIEW = frozenset({Need.LANGSMITH, Need.QUEUES})
 EVERYTHING = frozenset(Need)
 
-LATE_AFTER = 3
-"""A last complete poll older than so many intervals is late."""
-
 
 def start(needs: frozenset[Need]) -> Settings:
     """Read the settings that a command needs and set up the logs. Raises ConfigError."""
@@ -55,9 +58,18 @@ def run() -> None:
     settings = start(EVERYTHING)
     clock = SystemClock()
     with _held_store(settings) as store, _langsmith(settings, clock, store) as source, _slack(settings) as slack:
-        parts = build(settings, clock=clock, store=store, source=source, notifier=slack)
+        monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
+        parts = build(
+            settings,
+            clock=clock,
+            store=store,
+            source=source,
+            notifier=slack,
+            meter=monitor.meter,
+            api=lambda: _api(source),
+        )
         log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
-        Service(parts).run(signals.STOP)
+        Service(parts, monitor).run(signals.STOP)
         log.info("stopped")
 
 
@@ -277,6 +289,11 @@ def _progress() -> Iterator[Callable[[UUID, int], None]]:
     terminal = Terminal(stderr=True)
     with terminal.status("Reading the queues …") as shown:
         yield lambda queue_id, runs: shown.update(f"Reading queue {queue_id}: {runs:,} runs …")
+
+
+def _api(source: LangSmith) -> ApiInUse:
+    outlook = source.outlook
+    return ApiInUse(outlook.api.value, outlook.ending.sunset if outlook.ending else None)
 
 
 def _waiting(source: LangSmith, queue: Queue) -> int | None:

@@ -63,7 +63,7 @@ class Look:
         error = self._ask_store()
         return Overview(
             taken_at=self._clock.now(),
-            queues=self._queues(),
+            queues=self.queues(),
             unknown=self._roster.unknown,
             unlisted_since=self._roster.failing_since,
             store_error=error,
@@ -91,7 +91,8 @@ class Look:
             for _, stale in [self._expect(queue)]
         }
 
-    def _queues(self) -> tuple[QueueView, ...]:
+    def queues(self) -> tuple[QueueView, ...]:
+        """What the loops know of each queue now, with what the database counted last. From any thread."""
         known = {progress.polled.queue.queue_id: progress for progress in self._poll.progress()}
         return tuple(self._view(queue, known.get(queue.queue_id)) for queue in self._roster.queues.values())
 

@@ -1,0 +1,112 @@
+"""Lets others see how the worker is: pages and metrics, systemd, a dead man's switch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from worker import version
+from worker.core.meter import UNMETERED
+from worker.core.overview import Check, readiness
+from worker.heartbeat import Cycle, Heartbeat
+from worker.loops.pulse import Pulse
+from worker.systemd import Notify
+
+if TYPE_CHECKING:
+    from worker.core.meter import Meter
+    from worker.core.overview import Overview
+    from worker.core.ports import Clock
+    from worker.health import Health
+    from worker.loops.look import Look
+    from worker.loops.watch import Watch
+    from worker.metrics import Metrics
+    from worker.settings import Settings
+
+PINGS = 3
+"""So many signs of life in systemd's patience: one may be lost."""
+
+
+class Monitor:
+    """Begins to watch when the parts are built; shows nothing where nobody asked for it."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, notify: Notify | None = None) -> None:
+        """`notify` reaches the service manager, where there is one."""
+        self._settings = settings
+        self._clock = clock
+        self._notify = notify or Notify(None)
+        self._overview: Overview | None = None
+        self._look: Look | None = None
+        self._metrics = self._count() if settings.http_address else None
+        self._health: Health | None = None
+        url = settings.heartbeat_url
+        self._heartbeat = Heartbeat(url.get_secret_value()) if url else None
+        self._cycle = Cycle()
+        self._ping_at = 0.0
+        self.pulse = Pulse(clock)
+
+    @property
+    def meter(self) -> Meter:
+        """What the loops tell of their work to."""
+        return self._metrics or UNMETERED
+
+    def begin(self, look: Look) -> None:
+        """Open the pages and tell systemd that we are ready: settings and database are good. Raises ConfigError."""
+        self._look = look
+        if self._settings.http_address and self._metrics:
+            from worker.health import Health  # noqa: PLC0415 - only where somebody looks
+
+            self._health = Health(hanging=self.pulse.hanging, ready=self._ready, metrics=self._metrics.exposition)
+            self._health.start(self._settings.http_address)
+        self._notify.ready()
+
+    def seen(self, watch: Watch) -> None:
+        """Look once more, and report. Raises StoreError."""
+        try:
+            watch()
+        finally:
+            self._overview = watch.overview
+            if watch.overview:
+                self._report(watch.overview)
+
+    def alive(self) -> None:
+        """To be called each second from the main thread: tells systemd that the loops make progress, if they do."""
+        watchdog = self._notify.watchdog
+        now = self._clock.monotonic()
+        if watchdog is None or now < self._ping_at or self.pulse.hanging():
+            return
+        self._notify.alive()
+        self._ping_at = now + watchdog.total_seconds() / PINGS
+
+    def end(self) -> None:
+        """A clean stop has begun."""
+        self._notify.stopping()
+        if self._health:
+            self._health.stop()
+
+    def _report(self, overview: Overview) -> None:
+        self._notify.status(_status(overview))
+        if self._heartbeat and self._cycle.is_full(overview):
+            self._heartbeat.beat()
+
+    def _ready(self) -> tuple[Check, ...]:
+        """From what the loops know now and what the database said at the last look: an answer never waits."""
+        hanging = self.pulse.hanging()
+        loops = Check("loops", not hanging, f"no progress: {', '.join(hanging)}" if hanging else "make progress")
+        if self._overview is None or self._look is None:
+            return (loops, Check("start", ok=False, text="not looked yet"))
+        now = replace(self._overview, taken_at=self._clock.now(), queues=self._look.queues())
+        return (loops, *readiness(now))
+
+    def _count(self) -> Metrics:
+        from worker.metrics import Metrics  # noqa: PLC0415 - only where somebody looks
+
+        return Metrics(version=version.release(), commit=version.commit(), overview=lambda: self._overview)
+
+
+def _status(overview: Overview) -> str:
+    """One line for `systemctl status`."""
+    completed = [queue.polled.completed_at for queue in overview.queues if queue.polled.completed_at]
+    last = f"{max(completed):%Y-%m-%d %H:%M:%S} UTC" if completed else "none yet"
+    wrong = "; ".join(f"{check.name}: {check.text}" for check in readiness(overview) if not check.ok)
+    line = f"{len(overview.queues)} queues, {overview.waiting} runs waiting, last complete poll {last}"
+    return f"{line}; {wrong}" if wrong else line

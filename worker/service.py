@@ -1,0 +1,175 @@
+"""The service: every loop on its tick until it is told to stop."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.app import TICK, remember_roster, try_again
+from worker.core.ports import StoreError
+from worker.scheduler import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from worker.app import Parts
+    from worker.core.model import Queue
+    from worker.monitor import Monitor
+
+log = structlog.get_logger(__name__)
+
+POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "keep": 1}
+"""Threads by what they are for, so that nothing waits behind something slow of another kind."""
+
+SPREAD = timedelta(milliseconds=250)
+"""Between the first polls of two queues, where the interval leaves room: no herd at the start, nor ever after."""
+
+FIRST_POLLS = timedelta(seconds=30)
+"""How long a start waits for the first polls before it delivers: what was reviewed meanwhile is not posted."""
+
+POST_PATIENCE = 28.0
+"""Seconds that a stop waits for a post in flight."""
+
+LOOK_EVERY = timedelta(seconds=10)
+KEEP_EVERY = timedelta(hours=1)
+KEEP_AFTER = timedelta(minutes=5)
+"""How long after a start the house is kept for the first time: whoever restarts often gets there too."""
+
+HANGS_AFTER = timedelta(minutes=10)
+"""Without a sign of life for so long a loop hangs. Every wait within one has a deadline that is far shorter."""
+
+
+class Service:
+    """The `run` command: every loop on its tick until it is told to stop."""
+
+    def __init__(self, parts: Parts, monitor: Monitor) -> None:
+        """Nothing starts yet. `monitor` lets others see how it goes."""
+        self._parts = parts
+        self._monitor = monitor
+        self._ticker = Ticker(parts.clock, POOLS)
+        self._stopping = threading.Event()
+        self._posting = threading.Lock()
+        self._first_polls_until = 0.0
+        self._scheduled: set[UUID] = set()
+        self._trouble: dict[str, str] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; returns when nothing of ours is in flight any more."""
+        clock = self._parts.clock
+        try_again(self._parts)
+        self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
+        self._monitor.begin(self._parts.look)
+        self._loop("roster", TICK, self._follow_roster, pool="house")
+        self._loop("deliver", TICK, self._deliver, pool="posts")
+        self._loop("edit", TICK, self._edit, pool="edits")
+        self._loop("note", self._shortest_interval(), self._note, pool="house")
+        self._loop("watch", LOOK_EVERY, self._watch, pool="watch")
+        self._loop("polls", LOOK_EVERY, lambda: None, pool="polls")
+        self._ticker.every(
+            KEEP_EVERY, self._guarded("housekeep", self._housekeep), name="housekeep", pool="keep", after=KEEP_AFTER
+        )
+        self._ticker.start()
+        while not stop.wait(TICK.total_seconds()):
+            self._ticker.mind_the_clock()
+            self._monitor.alive()
+        self._stop()
+
+    def _loop(self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str) -> None:
+        """Work each `interval`; every turn is a sign of life, which is missed when none comes any more."""
+        self._monitor.pulse.expect(name, max(HANGS_AFTER, interval * 3))
+        self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool)
+
+    def _stop(self) -> None:
+        """Start nothing new, let a post in flight end, write down how the polls stand."""
+        self._stopping.set()
+        self._monitor.end()
+        self._ticker.stop()
+        if not self._posting.acquire(timeout=POST_PATIENCE):
+            log.warning("post_abandoned", remedy="it is looked up at the next start")
+        self._guarded("note", self._note)()
+
+    def _follow_roster(self) -> None:
+        roster = self._parts.roster
+        roster.refresh()
+        for queue_id in self._scheduled - roster.queues.keys():
+            self._ticker.cancel(f"poll {queue_id}")
+            self._parts.poll.forget(queue_id)
+        added = [queue for queue_id, queue in roster.queues.items() if queue_id not in self._scheduled]
+        for number, queue in enumerate(added):
+            self._schedule(queue, number, len(added))
+        if self._scheduled != roster.queues.keys():
+            self._scheduled = set(roster.queues)
+            remember_roster(self._parts)
+
+    def _schedule(self, queue: Queue, number: int, count: int) -> None:
+        interval = self._parts.settings.for_queue(queue.queue_id, queue.name).poll_interval
+        after = min(interval / count, SPREAD) * number
+        self._ticker.every(
+            interval, lambda: self._poll(queue), name=f"poll {queue.queue_id}", pool="polls", after=after
+        )
+
+    def _poll(self, queue: Queue) -> None:
+        self._parts.poll(queue)
+        self._monitor.pulse.beat("polls")
+
+    def _deliver(self) -> None:
+        if self._warming_up():
+            return
+        with self._posting:
+            self._parts.deliver.run(lambda: self._is_stopping("deliver"))
+
+    def _warming_up(self) -> bool:
+        """Whether first polls are still awaited: they tell what was reviewed while we were not running."""
+        if self._parts.clock.monotonic() > self._first_polls_until:
+            return False
+        waiting = len(self._parts.poll.polled()) < len(self._parts.roster.queues) or not self._parts.roster.queues
+        if not waiting and all(polled.completed_at or polled.failing_since for polled in self._parts.poll.polled()):
+            self._first_polls_until = 0.0
+            return False
+        return True
+
+    def _edit(self) -> None:
+        while not self._is_stopping("edit") and self._parts.edit.step():
+            pass
+
+    def _is_stopping(self, loop: str) -> bool:
+        """Asked between two steps of a loop: a long row of them is progress too."""
+        self._monitor.pulse.beat(loop)
+        return self._stopping.is_set()
+
+    def _watch(self) -> None:
+        self._monitor.seen(self._parts.watch)
+
+    def _housekeep(self) -> None:
+        self._parts.housekeep()
+
+    def _note(self) -> None:
+        """Write down how the polls stand, for `status` in another process."""
+        polled = [polled for polled in self._parts.poll.polled() if polled.completed_at or polled.failing_since]
+        if polled:
+            self._parts.store.polled(polled)
+
+    def _shortest_interval(self) -> timedelta:
+        intervals = [queue.poll_interval for queue in (*self._parts.settings.queues, self._parts.settings.defaults)]
+        return max(min(intervals), TICK)
+
+    def _guarded(self, name: str, work: Callable[[], object]) -> Callable[[], None]:
+        """Say once that the database has failed a loop and once that it works again; the next tick is the retry."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except StoreError as error:
+                if name not in self._trouble:
+                    log.error("store_failing", loop=name, error=str(error))
+                self._trouble[name] = str(error)
+            else:
+                if self._trouble.pop(name, None):
+                    log.info("store_recovered", loop=name)
+            self._monitor.pulse.beat(name)
+
+        return guarded
