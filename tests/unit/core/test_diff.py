@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from tests.unit.core.given import DAY, HOUR, NOON, a_listing, a_review, a_run, at
 from worker.core.diff import diff, digest, is_newer, wait_began
 from worker.core.model import Facts, Left
+
+if TYPE_CHECKING:
+    from worker.core.model import QueueRun
 
 SECOND = timedelta(seconds=1)
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
@@ -47,8 +51,7 @@ def test_what_makes_a_stay_another(
         pytest.param(None, None, NOON, id="then what we believed before"),
         pytest.param(None, at(2), at(2), id="the reviewer's own date alone suffices"),
         pytest.param(FAR, None, NOON, id="a date in the future is no date"),
-        pytest.param(at(1), FAR, at(1), id="a future date of the reviewer's own leaves the one for everybody"),
-        pytest.param(FAR, FAR, NOON, id="two dates in the future are none"),
+        pytest.param(at(1), FAR, NOON, id="nor is one of the reviewer's own, whatever the other"),
         pytest.param(at(3), None, at(3), id="a date of this instant is a date"),
     ],
 )
@@ -245,3 +248,62 @@ class TestDigest:
 def test_runs_are_found_again_by_their_place_in_the_queue_not_by_their_trace() -> None:
     review = replace(a_review(), run_id=UUID(int=5))
     assert diff(a_listing(a_run()), [review], at(1) + DAY).changed == ()
+
+
+class TestAListThatMovedWhileItWasRead:
+    """Rows may have slipped by unread: an absence from it says nothing at all."""
+
+    def test_closes_nothing_and_has_to_be_read_again(self) -> None:
+        found = diff(a_listing(one_page=False, moved=True), [a_review()], at(1))
+        assert (found.open, found.changed, found.unsure) == ((a_review(),), (), True)
+
+    def test_is_no_second_absence(self) -> None:
+        absent = a_review(absent_at=at(1))
+        assert diff(a_listing(one_page=False, moved=True), [absent], at(2)).changed == ()
+
+    def test_still_ends_the_stay_of_a_run_that_was_put_back(self) -> None:
+        found = diff(a_listing(a_run(added_at=at(5)), one_page=False, moved=True), [a_review()], at(6))
+        assert found.changed[1:] == (a_review(closed_at=at(6)),)
+        assert not found.unsure
+
+    def test_that_misses_nothing_is_sure(self) -> None:
+        assert diff(a_listing(a_run(), moved=True), [a_review()], at(1)).unsure is False
+
+
+class TestAnotherEndpoint:
+    """Should it give a queue run another id, then the same traced run is the same stay, and nobody is told again."""
+
+    def renamed(self, **more: object) -> QueueRun:
+        return replace(a_run(2, **more), run_id=a_run(1).run_id)
+
+    def test_that_gives_other_ids_makes_a_silent_new_beginning(self) -> None:
+        old = a_review(1, told=5 * HOUR, generation=2, back=True, first_seen_at=at(1))
+        found = diff(a_listing(self.renamed(), one_page=False, switched=True), [old], at(6))
+        assert found.open == (replace(old, queue_run_id=a_run(2).queue_run_id),)
+        assert found.changed == (*found.open, replace(old, closed_at=at(6)))
+        assert not found.unsure
+
+    def test_that_gives_another_date_with_the_other_id_is_the_same_stay_too(self) -> None:
+        old = a_review(1, told=5 * HOUR)
+        (seen,) = diff(a_listing(self.renamed(added_at=at(3)), switched=True), [old], at(6)).open
+        assert (seen.added_at, seen.since, seen.told, seen.back) == (at(3), at(3), 2 * HOUR, False)
+
+    def test_that_gives_the_same_ids_changes_nothing(self) -> None:
+        assert diff(a_listing(a_run(), switched=True), [a_review()], at(1)).changed == ()
+
+    def test_does_not_join_two_places_of_one_traced_run(self) -> None:
+        found = diff(a_listing(a_run(1), self.renamed(), switched=True), [a_review(1)], at(1))
+        assert [review.told for review in found.open] == [timedelta(0), None]
+
+    def test_does_not_join_what_has_no_traced_run(self) -> None:
+        old, new = a_review(1, run_id=None), replace(a_run(2), run_id=None)
+        (seen, _) = diff(a_listing(new, switched=True), [old], at(1)).changed
+        assert seen.told is None
+
+    def test_does_not_revive_what_had_left(self) -> None:
+        found = diff(a_listing(self.renamed(), switched=True), [a_review(1, closed_at=at(1))], at(2))
+        assert [review.told for review in found.changed] == [None]
+
+    def test_of_before_knows_a_run_under_another_id_as_new(self) -> None:
+        found = diff(a_listing(self.renamed()), [a_review(1)], at(1))
+        assert [review.told for review in found.open] == [None]

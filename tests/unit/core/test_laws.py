@@ -1,0 +1,247 @@
+"""Laws of the core, whatever happens: runs appear, vanish, return, age; polls fail; dates move; ladders are edited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_run, at, remember
+from worker.core.diff import digest
+from worker.core.model import Kind, Memory, Plan, QueueRun, Review, ReviewKey, Snapshot
+from worker.core.plan import plan
+from worker.core.policy import EscalationPolicy, age_of, ladder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from worker.core.model import Notice
+
+Event = tuple[float, Snapshot, EscalationPolicy]
+"""Hours to wait, what is listed then, and by which ladder."""
+
+FIRST_SIGHT = {Kind.BASELINE, Kind.ANNOUNCEMENT}
+
+durations = st.sampled_from([HOUR, 2 * HOUR, 4 * HOUR, 24 * HOUR])
+policies = st.builds(
+    ladder,
+    channel=st.just(CHANNEL),
+    stale_after=st.none() | durations,
+    remind_every=st.none() | durations,
+    escalate_after=st.none() | durations,
+    escalate_to=st.sampled_from(["", LEADS]),
+    remind_reserved=st.booleans(),
+)
+dates = st.none() | st.sampled_from([at(hours) for hours in (-30, -3, -1, 0)])
+"""Dates before anybody looked, so that none is in the future of any poll."""
+
+steady_runs = st.builds(a_run, number=st.integers(1, 4), added_at=st.just(at(-1)))
+any_runs = st.builds(
+    a_run,
+    number=st.integers(1, 4),
+    added_at=dates | st.sampled_from([at(hours) for hours in (5, 20, 50)]),
+    effective_added_at=dates | st.sampled_from([at(hours) for hours in (6, 60)]),
+    reserved=st.booleans(),
+)
+
+
+def listings(runs: st.SearchStrategy[QueueRun]) -> st.SearchStrategy[Snapshot]:
+    """Complete listings, each run once, in any order."""
+    listed = st.lists(runs, max_size=4, unique_by=lambda run: run.queue_run_id)
+    ways = st.sampled_from([{}, {}, {"one_page": False}, {"one_page": False, "moved": True}, {"unusable": 1}])
+    return st.builds(lambda runs, how: Snapshot(QUEUE, tuple(runs), at(0), **how), listed, ways)
+
+
+@dataclass
+class History:
+    """One queue's polls, one after the other."""
+
+    reviews: tuple[Review, ...] = ()
+    baselined: bool = False
+    told: list[tuple[datetime, Notice]] = field(default_factory=list)
+
+    def poll(self, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
+        """A complete poll, written as a store would."""
+        decided = self.preview(snapshot, policy, now)
+        self.reviews, self.baselined = remember(self.reviews, decided.reviews), True
+        self.told += [(now, notice) for notice in decided.notices]
+        return decided
+
+    def preview(self, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
+        """What a poll would decide."""
+        listed = {run.queue_run_id for run in snapshot.runs}
+        recalled = tuple(review for review in self.reviews if review.is_open or review.queue_run_id in listed)
+        return plan(snapshot, Memory(self.baselined, recalled), policy, now)
+
+
+waits = st.sampled_from([0.5, 1.0, 3.0, 10.0, 25.0])
+
+
+@st.composite
+def histories(draw: st.DrawFn, runs: st.SearchStrategy[QueueRun] = any_runs, ladders: int = 2) -> Sequence[Event]:
+    """Polls one after the other, between which the ladder may be edited."""
+    edited = draw(st.lists(policies, min_size=1, max_size=ladders))
+    polls = draw(st.lists(st.tuples(waits, listings(runs)), min_size=1, max_size=8))
+    return [
+        (wait, snapshot, edited[number * len(edited) // len(polls)]) for number, (wait, snapshot) in enumerate(polls)
+    ]
+
+
+polls = histories()
+steady_polls = histories(steady_runs, ladders=1)
+
+
+def play(events: Iterable[Event]) -> tuple[History, datetime]:
+    history, now = History(), at(0)
+    for wait, snapshot, policy in events:
+        now += wait * HOUR
+        history.poll(snapshot, policy, now)
+    return history, now
+
+
+def decided(one: Plan) -> tuple[frozenset[Review], frozenset[Notice], datetime | None]:
+    return frozenset(one.reviews), frozenset(one.notices), one.next_due_at
+
+
+@given(polls)
+def test_nothing_is_told_by_planning_twice(events: Sequence[Event]) -> None:
+    history, now = play(events)
+    _, snapshot, policy = events[-1]
+    assert history.preview(snapshot, policy, now).notices == ()
+
+
+@given(polls)
+def test_planning_again_settles_absences_and_then_changes_nothing(
+    events: Sequence[Event],
+) -> None:
+    history, now = play(events)
+    _, snapshot, policy = events[-1]
+    again = history.poll(snapshot, policy, now)
+    assert all(not review.is_open for review in again.reviews)
+    assert (history.poll(snapshot, policy, now).reviews, again.notices) == ((), ())
+
+
+@given(polls)
+def test_no_stay_is_announced_twice(events: Sequence[Event]) -> None:
+    history, _ = play(events)
+    announced = Counter(key for _, notice in history.told if notice.kind in FIRST_SIGHT for key in notice.reviews)
+    assert set(announced.values()) <= {1}
+
+
+@given(polls)
+def test_no_stay_is_told_of_twice_in_one_poll(events: Sequence[Event]) -> None:
+    history, _ = play(events)
+    told = Counter((when, key) for when, notice in history.told for key in notice.reviews)
+    assert set(told.values()) <= {1}
+
+
+@given(polls)
+def test_every_notice_has_a_key_of_its_own(events: Sequence[Event]) -> None:
+    history, _ = play(events)
+    keys = [notice.key for _, notice in history.told]
+    assert len(set(keys)) == len(keys)
+
+
+@given(polls)
+def test_what_was_told_never_exceeds_the_age(events: Sequence[Event]) -> None:
+    history, now = play(events)
+    assert all(review.told <= age_of(review, now) for review in history.reviews if review.told is not None)
+
+
+@given(polls)
+def test_every_listed_run_has_been_told_of(events: Sequence[Event]) -> None:
+    history, _ = play(events)
+    listed = {run.queue_run_id for run in events[-1][1].runs}
+    waiting = {review.queue_run_id for review in history.reviews if review.is_open and review.told is not None}
+    assert listed <= waiting
+
+
+@given(polls, st.randoms(use_true_random=False))
+def test_the_order_of_a_listing_does_not_matter(
+    events: Sequence[Event],
+    random,  # noqa: ANN001
+) -> None:
+    history, now = play(events[:-1])
+    _, snapshot, policy = events[-1]
+    runs, reviews = list(snapshot.runs), list(history.reviews)
+    one = history.preview(snapshot, policy, now)
+    random.shuffle(runs)
+    random.shuffle(reviews)
+    history.reviews = tuple(reviews)
+    other = history.preview(replace(snapshot, runs=tuple(runs)), policy, now)
+    assert decided(one) == decided(other)
+    assert digest(runs) == digest(snapshot.runs)
+
+
+@given(polls, st.floats(0, 1))
+def test_an_unchanged_listing_changes_nothing_before_the_next_due_time(events: Sequence[Event], share: float) -> None:
+    events = [(wait, without_future(snapshot), policy) for wait, snapshot, policy in events]
+    history, now = play(events)
+    _, snapshot, policy = events[-1]
+    settled = history.poll(snapshot, policy, now)
+    if settled.next_due_at == now:
+        return
+    until = settled.next_due_at or now + timedelta(days=900)
+    early = now + (until - now) * share
+    if early < until:
+        assert decided(history.preview(snapshot, policy, early)) == (frozenset(), frozenset(), settled.next_due_at)
+
+
+def without_future(snapshot: Snapshot) -> Snapshot:
+    """The dates that are none in the future of the first poll."""
+    known = [
+        replace(
+            run,
+            added_at=run.added_at if run.added_at and run.added_at <= at(0) else None,
+            effective_added_at=run.effective_added_at
+            if run.effective_added_at and run.effective_added_at <= at(0)
+            else None,
+        )
+        for run in snapshot.runs
+    ]
+    return replace(snapshot, runs=tuple(known))
+
+
+@given(polls, st.sampled_from([1.0, 3.0, 24.0, 24.0 * 365]))
+def test_a_clock_that_is_set_back_and_right_again_tells_nobody(events: Sequence[Event], back: float) -> None:
+    history, now = play(events)
+    _, snapshot, policy = events[-1]
+    history.poll(snapshot, policy, now)
+    wrong = history.poll(snapshot, policy, now - back * HOUR)
+    right = history.poll(snapshot, policy, now)
+    assert (wrong.notices, right.notices) == ((), ())
+
+
+@given(polls)
+def test_nothing_is_closed_by_a_list_that_moved_but_stays_that_ended(
+    events: Sequence[Event],
+) -> None:
+    history, now = play(events[:-1])
+    _, snapshot, policy = events[-1]
+    listed = {run.queue_run_id for run in snapshot.runs}
+    moved = replace(snapshot, one_page=False, moved=True)
+    closed = [review for review in history.preview(moved, policy, now).reviews if not review.is_open]
+    assert {review.queue_run_id for review in closed} <= listed
+
+
+@given(steady_polls)
+def test_with_steady_dates_each_rung_is_told_once_and_repeats_keep_their_distance(events: Sequence[Event]) -> None:
+    history, _ = play(events)
+    every = {step.kind: step.every for step in events[0][2].steps}
+    for (kind, _), times in tellings(history).items():
+        repeat = every.get(kind)
+        assert all(repeat is not None and later - earlier >= repeat * 0.75 for earlier, later in pairwise(times))
+
+
+def tellings(history: History) -> dict[tuple[Kind, ReviewKey], Sequence[datetime]]:
+    """When each stay was told of, by kind."""
+    times: dict[tuple[Kind, ReviewKey], list[datetime]] = {}
+    for when, notice in history.told:
+        for key in notice.reviews:
+            times.setdefault((notice.kind, key), []).append(when)
+    return times
