@@ -13,7 +13,7 @@ HERE = Path("/srv/worker")
 PASSWORD = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20)
 
 
-@pytest.mark.parametrize("end", ["", "/", "//", "/api", "/api/", "/api/v1", "/api/v1/"])
+@pytest.mark.parametrize("end", ["", "/", "//", "/api", "/api/", "//api", "/api/v1", "/api/v1/"])
 @pytest.mark.parametrize(
     "root",
     [
