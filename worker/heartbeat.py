@@ -56,6 +56,11 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._report, name="heartbeat", daemon=True)
         self._thread.start()
 
+    def wait(self) -> None:
+        """Until the last report has ended, if there was one."""
+        if self._thread is not None:
+            self._thread.join()
+
     def _report(self) -> None:
         """Ask, and look at the status alone. The text of an error may quote the address, so only its kind is told."""
         try:

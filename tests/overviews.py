@@ -1,0 +1,34 @@
+"""Overviews of a worker, of which a test names only what it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.builders import MINUTE, NOON, queue
+from worker.core.model import Polled
+from worker.core.overview import Overview, QueueView
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+
+def view(
+    name: str = "Support QA",
+    *,
+    completed_at: datetime | None = NOON,
+    failing_since: datetime | None = None,
+    error: str = "",
+    trouble: str = "",
+    interval: timedelta = MINUTE,
+    **more: Any,
+) -> QueueView:
+    """A queue that is polled well; one that fails since some time is unreachable unless said otherwise."""
+    if failing_since is not None:
+        trouble, error = trouble or "unreachable", error or "cannot connect"
+    polled = Polled(queue(name), NOON, completed_at, failing_since, error)
+    return QueueView(polled, interval, trouble=trouble, **more)
+
+
+def overview(*queues: QueueView, taken_at: datetime = NOON, **more: Any) -> Overview:
+    """One look."""
+    return Overview(taken_at, queues, **more)

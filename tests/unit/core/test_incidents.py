@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import HOUR, MINUTE, NOON, SECOND
+from tests.overviews import overview, view
+from worker.core.incidents import Group, Incident, Reported, current, report
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from worker.core.overview import Overview
+
+
+def names(groups: tuple[tuple[Incident, ...], ...]) -> list[list[str]]:
+    return [[incident.name or incident.group for incident in group] for group in groups]
+
+
+def after(seen: Overview, told: tuple[Incident, ...] = ()) -> Reported:
+    return report(current(seen), told, seen.taken_at)
+
+
+def failing(name: str, ago: timedelta, trouble: str = "unreachable") -> object:
+    return view(name, failing_since=NOON - ago, trouble=trouble)
+
+
+@pytest.mark.parametrize(
+    ("ago", "told"),
+    [
+        pytest.param(15 * MINUTE - SECOND, [], id="not before 15 minutes"),
+        pytest.param(15 * MINUTE, [["A"]], id="from 15 minutes on"),
+    ],
+)
+def test_a_failing_queue_is_told(ago: timedelta, told: list[list[str]]) -> None:
+    assert names(after(overview(failing("A", ago), view("B"))).begun) == told
+
+
+def test_it_is_told_once() -> None:
+    seen = overview(failing("A", HOUR), view("B"))
+    first = after(seen)
+    assert names(after(seen, first.told).begun) == []
+
+
+def test_queues_that_fail_together_share_one_message() -> None:
+    seen = overview(failing("A", 15 * MINUTE), failing("B", 11 * MINUTE), failing("C", 2 * MINUTE))
+    assert names(after(seen).begun) == [["A", "B"]]
+
+
+def test_the_end_is_told_once_for_all_that_were_told() -> None:
+    told = after(overview(failing("A", HOUR), failing("B", HOUR))).told
+    one_well = after(overview(view("A"), failing("B", HOUR)), told)
+    assert one_well.ended == ()
+    all_well = after(overview(view("A"), view("B")), one_well.told)
+    assert names(all_well.ended) == [["A", "B"]]
+    assert all_well.told == ()
+
+
+def test_the_end_does_not_wait_for_one_that_never_gets_well() -> None:
+    told = after(overview(failing("A", HOUR), failing("B", HOUR))).told
+    told = after(overview(view("A"), failing("B", HOUR)), told).told
+    later = after(overview(view("A"), failing("B", HOUR), taken_at=NOON + 15 * MINUTE), told)
+    assert names(later.ended) == [["A"]]
+    assert [incident.name for incident in later.told] == ["B"]
+
+
+def test_one_that_fails_again_before_its_end_was_told_has_not_ended() -> None:
+    told = after(overview(failing("A", HOUR), failing("B", HOUR))).told
+    told = after(overview(view("A"), failing("B", HOUR)), told).told
+    again = after(overview(failing("A", MINUTE), failing("B", HOUR), taken_at=NOON + 20 * MINUTE), told)
+    assert again.ended == ()
+    assert again.begun == ()
+
+
+def test_a_refused_key_is_told_at_once_and_once_for_all_queues() -> None:
+    seen = overview(failing("A", SECOND, "refused"), failing("B", SECOND, "refused"))
+    first = after(seen)
+    assert [group[0].group for group in first.begun] == [Group.KEY]
+    later = after(
+        overview(failing("A", SECOND, "refused"), failing("B", SECOND, "refused"), taken_at=NOON + HOUR), first.told
+    )
+    assert later.begun == ()
+
+
+def test_a_key_that_works_again_makes_no_noise_about_queues_that_are_not_asked_yet() -> None:
+    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).told
+    half = after(overview(view("A"), failing("B", HOUR, "refused")), told)
+    assert (half.begun, half.ended) == ((), ())
+    whole = after(overview(view("A"), view("B")), half.told)
+    assert names(whole.ended) == [["key"]]
+
+
+def test_a_queue_that_stays_refused_after_the_key_is_good_is_a_trouble_of_its_own() -> None:
+    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).told
+    told = after(overview(view("A"), failing("B", HOUR, "refused")), told).told
+    later = after(overview(view("A"), failing("B", HOUR, "refused"), taken_at=NOON + 16 * MINUTE), told)
+    assert names(later.ended) == [["key"]]
+    last = after(overview(view("A"), failing("B", HOUR, "refused"), taken_at=NOON + 17 * MINUTE), later.told)
+    assert names(last.begun) == [["B"]]
+
+
+def test_one_refused_queue_among_good_ones_is_about_that_queue() -> None:
+    assert names(after(overview(failing("A", HOUR, "refused"), view("B"))).begun) == [["A"]]
+
+
+def test_a_name_without_a_queue_is_told_at_once_and_its_end() -> None:
+    first = after(overview(view(), unknown=frozenset({"Ghost"})))
+    assert names(first.begun) == [["Ghost"]]
+    assert names(after(overview(view()), first.told).ended) == [["Ghost"]]
+
+
+def test_an_unreadable_list_of_queues_is_told_after_15_minutes() -> None:
+    assert after(overview(view(), unlisted_since=NOON - 14 * MINUTE)).begun == ()
+    assert names(after(overview(view(), unlisted_since=NOON - 15 * MINUTE)).begun) == [["list"]]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.builders import HOUR, MINUTE, NOON, SECOND, pause
+from tests.overviews import overview, view
+from worker.core.overview import NAMED, Check, readiness
+
+
+def failing(*checks: Check) -> dict[str, str]:
+    return {check.name: check.text for check in checks if not check.ok}
+
+
+def test_a_worker_that_polls_is_ready() -> None:
+    assert failing(*readiness(overview(view()))) == {}
+
+
+def test_a_queue_is_late_after_three_intervals_and_not_before() -> None:
+    assert not view(completed_at=NOON - 3 * MINUTE).is_late(NOON)
+    assert view(completed_at=NOON - 3 * MINUTE - SECOND).is_late(NOON)
+
+
+def test_a_late_queue_is_named_with_its_time_and_error() -> None:
+    late = view(completed_at=NOON - HOUR, failing_since=NOON - HOUR, error="HTTP 502")
+    assert failing(*readiness(overview(late, view("Other")))) == {
+        "queues": "Support QA: last complete poll 2026-03-02 11:00:00 UTC (HTTP 502)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        pytest.param(overview(), "no queue is polled yet", id="no queue"),
+        pytest.param(
+            overview(view(completed_at=None)), "Support QA: last complete poll never", id="first poll awaited"
+        ),
+        pytest.param(
+            overview(view(), unknown=frozenset({"Ghost"})), "Ghost: no queue has this name", id="unknown name"
+        ),
+        pytest.param(overview(view(), unlisted_since=NOON), "the list of queues cannot be read", id="list unread"),
+    ],
+)
+def test_a_worker_that_misses_a_queue_is_not_ready(seen: object, said: str) -> None:
+    assert failing(*readiness(seen)) == {"queues": said}  # type: ignore[arg-type]
+
+
+def test_the_database_speaks_through_the_look_and_through_the_polls() -> None:
+    by_look = overview(view(), store_error="disk full")
+    by_poll = overview(view(trouble="store", failing_since=NOON, error="database is locked"))
+    assert failing(*readiness(by_look)) == {"database": "disk full"}
+    assert failing(*readiness(by_poll)) == {"database": "database is locked"}
+
+
+def test_a_refused_token_is_not_ready_but_one_held_channel_is() -> None:
+    everywhere = overview(view(), pauses=[pause("*", reason="invalid_auth")])
+    one = overview(view(), pauses=[pause("C0SUPPORT")])
+    assert failing(*readiness(everywhere)) == {"slack": "refuses the token since 2026-03-02 12:00 UTC (invalid_auth)"}
+    assert failing(*readiness(one)) == {}
+
+
+def test_many_late_queues_are_counted_not_listed() -> None:
+    late = [view(f"q{number}", completed_at=None) for number in range(NAMED + 30)]
+    text = failing(*readiness(overview(*late)))["queues"]
+    assert text.count("last complete poll") == NAMED
+    assert text.endswith("; and 30 more")

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from structlog.testing import capture_logs
+
+from tests.builders import DAY, HOUR, MINUTE, NOON, delivery, pause
+from tests.fakes import FakeClock, MemoryStore
+from worker.core.model import Kind, State
+from worker.loops.ops import MOST_A_DAY, Ops
+
+
+def ops(store: MemoryStore, clock: FakeClock) -> Ops:
+    return Ops(store=store, clock=clock, channel="C0OPS")
+
+
+def texts(store: MemoryStore) -> list[str]:
+    return [each.text for each in store.deliveries()[::-1]]
+
+
+def test_a_hundred_dead_deliveries_are_ten_reports_and_the_rest_is_in_the_log() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    with capture_logs() as logs:
+        for number in range(100):
+            ops(store, clock).dead(delivery(f"d{number}", state=State.DEAD, last_error="msg_too_long"))
+            clock.advance(MINUTE)
+    assert len(texts(store)) == MOST_A_DAY
+    assert texts(store)[-1].endswith("further troubles stand in the log only.)")
+    assert "log only" not in texts(store)[-2]
+    assert len([line for line in logs if line["event"] == "ops_report_left_out"]) == 90
+
+
+def test_the_end_of_what_was_told_is_told_even_so() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    speaker = ops(store, clock)
+    for number in range(20):
+        speaker.dead(delivery(f"d{number}", state=State.DEAD, last_error="x"))
+    speaker.works_again(pause(since=NOON))
+    assert texts(store)[-1].startswith("Posting to C0SUPPORT works again.")
+
+
+def test_what_is_owed_already_does_not_count() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    for _ in range(50):
+        ops(store, clock).tell("the same", name="same")
+    ops(store, clock).tell("another", name="another")
+    assert texts(store) == ["the same", "another"]
+
+
+def test_a_new_day_may_speak_again() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    for number in range(20):
+        ops(store, clock).tell(str(number), name=str(number))
+    clock.advance(DAY + HOUR)
+    ops(store, clock).tell("new day", name="new day")
+    assert texts(store)[-1] == "new day"
+
+
+def test_a_clock_that_was_set_back_does_not_silence_us() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    for number in range(20):
+        ops(store, clock).tell(str(number), name=str(number))
+    clock.set_wall(NOON - 365 * DAY)
+    ops(store, clock).tell("yesteryear", name="yesteryear")
+    assert texts(store)[-1] == "yesteryear"
+
+
+def test_a_report_that_cannot_be_delivered_is_not_reported() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    ops(store, clock).dead(delivery("ops", kind=Kind.OPS, state=State.DEAD, last_error="x"))
+    assert texts(store) == []

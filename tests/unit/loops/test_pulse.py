@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.fakes import FakeClock
+from worker.loops.pulse import Pulse
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_a_loop_that_gives_no_sign_of_life_hangs() -> None:
+    clock = FakeClock()
+    pulse = Pulse(clock)
+    pulse.expect("deliver", 3 * MINUTE)
+    pulse.expect("watch", MINUTE)
+    clock.advance(2 * MINUTE)
+    assert pulse.hanging() == ("watch",)
+    pulse.beat("watch")
+    clock.advance(2 * MINUTE)
+    assert pulse.hanging() == ("deliver", "watch")
+
+
+def test_a_sign_from_a_loop_that_nobody_expects_counts_for_nothing() -> None:
+    clock = FakeClock()
+    pulse = Pulse(clock)
+    pulse.beat("polls")
+    clock.advance(60 * MINUTE)
+    assert pulse.hanging() == ()
+
+
+def test_a_wall_clock_that_is_set_does_not_matter() -> None:
+    clock = FakeClock()
+    pulse = Pulse(clock)
+    pulse.expect("deliver", MINUTE)
+    clock.set_wall(clock.now() + 60 * MINUTE)
+    assert pulse.hanging() == ()

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.builders import DAY, HOUR, MINUTE, NOON, pause, queue
+from tests.overviews import overview, view
+from worker.core.model import Backlog, Kind, Standing, State
+from worker.core.overview import ApiInUse
+from worker.metrics import Metrics
+
+if TYPE_CHECKING:
+    from worker.core.overview import Overview
+
+
+def metrics(seen: Overview | None = None, *, most_queues: int = 200) -> Metrics:
+    return Metrics(version="1.2.3", commit="abc", overview=lambda: seen, most_queues=most_queues)
+
+
+def value(of: Metrics, name: str, **labels: str) -> float | None:
+    """One sample as Prometheus reads it."""
+    for family in text_string_to_metric_families(of.exposition().decode()):
+        for sample in family.samples:
+            if sample.name == f"review_notifier_{name}" and sample.labels == labels:
+                return sample.value
+    return None
+
+
+def test_polls_are_counted_with_their_time_and_trouble() -> None:
+    counted = metrics()
+    counted.polled(queue(), seconds=2)
+    counted.polled(queue(), seconds=4, trouble="unreachable")
+    assert value(counted, "polls_total", queue="Support QA") == 2
+    assert value(counted, "poll_failures_total", queue="Support QA", trouble="unreachable") == 1
+    assert value(counted, "poll_seconds_sum") == 6
+
+
+def test_being_throttled_is_counted_by_service() -> None:
+    counted = metrics()
+    counted.throttled()
+    counted.polled(queue(), seconds=1, trouble="throttled")
+    counted.polled(queue(), seconds=1, trouble="missing")
+    assert value(counted, "throttled_total", service="slack") == 1
+    assert value(counted, "throttled_total", service="langsmith") == 1
+
+
+def test_deliveries_and_edits_are_counted_by_what_became_of_them() -> None:
+    counted = metrics()
+    counted.delivered(Kind.REMINDER, "unknown")
+    counted.edited("made")
+    assert value(counted, "deliveries_total", kind="reminder", outcome="unknown") == 1
+    assert value(counted, "edits_total", outcome="made") == 1
+
+
+def test_what_matters_begins_at_zero() -> None:
+    assert value(metrics(), "deliveries_total", kind="announcement", outcome="dead") == 0
+
+
+def test_a_build_is_told_before_anything_was_looked_at() -> None:
+    assert value(metrics(), "build_info", version="1.2.3", commit="abc") == 1
+    assert value(metrics(), "outbox_oldest_seconds") is None
+
+
+def test_a_look_shows_queues_outbox_and_readiness() -> None:
+    seen = overview(
+        view(waiting=3, standing=Standing(waiting=3, stale=2, oldest_since=NOON - HOUR)),
+        pauses=[pause()],
+        backlog=[Backlog(State.PENDING, 4, NOON - MINUTE), Backlog(State.DEAD, 1, NOON - DAY)],
+        api=ApiInUse("runs", NOON + 10 * DAY),
+    )
+    shown = metrics(seen)
+    expected = {
+        ("queue_waiting", "Support QA"): 3,
+        ("queue_stale", "Support QA"): 2,
+        ("queue_oldest_seconds", "Support QA"): 3600,
+        ("queue_completed_timestamp_seconds", "Support QA"): NOON.timestamp(),
+    }
+    assert {key: value(shown, key[0], queue=key[1]) for key in expected} == expected
+    assert value(shown, "outbox", state="pending") == 4
+    assert value(shown, "outbox", state="unknown") == 0
+    assert value(shown, "outbox_oldest_seconds") == 60
+    assert value(shown, "held_destinations") == 1
+    assert value(shown, "ready", check="queues") == 1
+    assert value(shown, "langsmith_api_info", api="runs") == 1
+    assert value(shown, "langsmith_api_sunset_days") == 10
+    assert value(shown, "looked_timestamp_seconds") == NOON.timestamp()
+
+
+def test_a_queue_that_was_never_polled_completely_is_not_taken_for_a_fresh_one() -> None:
+    shown = metrics(overview(view(completed_at=None)))
+    assert value(shown, "queue_completed_timestamp_seconds", queue="Support QA") == 0
+    assert value(shown, "ready", check="queues") == 0
+
+
+def test_labels_are_bounded_and_the_rest_is_one() -> None:
+    queues = [
+        view(f"q{number}", waiting=1, standing=Standing(oldest_since=NOON - number * HOUR)) for number in range(5)
+    ]
+    shown = metrics(overview(*queues), most_queues=2)
+    assert value(shown, "queue_waiting", queue="other") == 3
+    assert value(shown, "queue_oldest_seconds", queue="other") == 4 * 3600
+    for number in range(1000):
+        shown.polled(queue(f"later {number}"), seconds=1)
+    assert value(shown, "polls_total", queue="other") == 1000
+    assert shown.exposition().count(b"review_notifier_polls_total{") == 1
+
+
+@pytest.mark.parametrize("name", ['a"b\\c\nd', "é" * 500, "{}", ""], ids=["quotes", "long", "braces", "empty"])
+def test_a_hostile_name_breaks_nothing(name: str) -> None:
+    shown = metrics(overview(view(name, waiting=7)))
+    assert value(shown, "queue_waiting", queue=name[:80]) == 7
