@@ -166,7 +166,7 @@ class MemoryStore:
         found = State.UNKNOWN if owed.delivery.state in {State.SENDING, State.UNKNOWN} else State.PENDING
         if found is State.PENDING:
             self._merge(owed, now)
-            if self._leave_out(owed) and not owed.told:
+            if self._leaves_out(owed) and not owed.told:
                 _withdraw(owed, "a later notice that waits too tells of every run of it", now)
                 return None
             owed.change(attempted_at=owed.delivery.attempted_at or now)
@@ -192,8 +192,9 @@ class MemoryStore:
             )
             _withdraw(other, f"merged into {into.key}", now)
 
-    def _leave_out(self, owed: Owed) -> bool:
-        if owed.delivery.kind not in {Kind.BASELINE, Kind.ANNOUNCEMENT}:
+    def _leaves_out(self, owed: Owed) -> bool:
+        first_sight = owed.delivery.kind in {Kind.BASELINE, Kind.ANNOUNCEMENT}
+        if not first_sight or owed.delivery.attempted_at is not None:
             return False
         order = list(self._outbox.values())
         later = [other for other in order[order.index(owed) + 1 :] if _tells_instead(other, owed)]
@@ -259,7 +260,15 @@ class MemoryStore:
             owed = self._outbox.get(key)
             if owed is None or owed.delivery.state not in {State.DEAD, State.HELD}:
                 return False
-            owed.change(state=State.PENDING, due_at=now, attempts=0, looks=0, plain=False, settled_at=None)
+            owed.change(
+                state=State.PENDING,
+                due_at=now,
+                attempts=0,
+                attempted_at=None,
+                looks=0,
+                plain=False,
+                settled_at=None,
+            )
             return True
 
     # Edits
@@ -449,7 +458,8 @@ def _owed_after(now_owed: Delivery, after: Delivery, claimed: Delivery) -> datet
 
 def _is_surely_unposted(delivery: Delivery) -> bool:
     paused = delivery.state is State.HELD and delivery.due_at < NEVER
-    return (delivery.state is State.PENDING or paused) and not delivery.plain
+    waits = delivery.state is State.PENDING or paused
+    return waits and delivery.attempted_at is None and not delivery.plain
 
 
 def _is_same_place(one: Owed, other: Owed) -> bool:

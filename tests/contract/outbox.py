@@ -85,8 +85,9 @@ def post(
 
 
 def put_back(store: Store, claim: Claim, due_at: datetime, *, state: State = State.PENDING, **news: object) -> None:
-    """Settle a claim as one that has to be treated again later."""
-    after = replace(claim.delivery, state=state, due_at=due_at, **{"attempts": claim.delivery.attempts + 1, **news})  # type: ignore[arg-type]
+    """Settle a claim as one that was surely not posted and has to be treated again later."""
+    usual = {"attempts": claim.delivery.attempts + 1, "attempted_at": None}
+    after = replace(claim.delivery, state=state, due_at=due_at, **{**usual, **news})  # type: ignore[arg-type]
     assert store.settle(after, claim.delivery)
 
 

@@ -185,14 +185,15 @@ class TestMerging:
     def test_speaks_again_of_what_one_had_left_out(self, store: Store) -> None:
         owe(store, review("a"), review("b"), name="first")
         claim = take(store)
-        store.settle(replace(claim.delivery, state=State.PENDING), claim.delivery, left_out=[review("a").key])
+        after = replace(claim.delivery, state=State.PENDING, attempted_at=None)
+        store.settle(after, claim.delivery, left_out=[review("a").key])
         owe(store, review("a"), name="second")
         assert set(take(store, NOON + HOUR).reviews) == {review("a"), review("b")}
 
     def test_does_not_take_over_what_the_other_had_left_out(self, store: Store) -> None:
         owe(store, review("a"), review("b"), name="first")
         claim = take(store)
-        after = replace(claim.delivery, state=State.PENDING, due_at=NOON + HOUR)
+        after = replace(claim.delivery, state=State.PENDING, due_at=NOON + HOUR, attempted_at=None)
         store.settle(after, claim.delivery, left_out=[review("a").key])
         owe(store, review("c"), name="second")
         assert set(take(store, NOON).reviews) == {review("b"), review("c")}
@@ -252,6 +253,17 @@ class TestMerging:
         owe(store, review("b"), name="second", at=NOON + MINUTE)
         claim = take(store, NOON + MINUTE)
         assert (claim.delivery.key, claim.total, claim.delivery.attempts) == (ident("second"), 2, 1)
+
+    @pytest.mark.parametrize("doubted", ["first", "second"])
+    def test_is_not_done_with_one_whose_attempt_is_in_doubt(self, store: Store, doubted: str) -> None:
+        """Found by its key after all, it would count as having told what it never told."""
+        order = [doubted, *({"first", "second"} - {doubted})]
+        owe(store, review("a"), name=order[0])
+        put_back(store, take(store), NOON + MINUTE, attempted_at=NOON)
+        owe(store, review("b"), name=order[1], at=NOON + MINUTE)
+        claims = [take(store, NOON + HOUR) for _ in range(2)]
+        assert [claim.total for claim in claims] == [1, 1]
+        assert {claim.delivery.attempted_at for claim in claims} == {NOON, NOON + HOUR}
 
     def test_gathers_what_a_pause_holds(self, store: Store) -> None:
         self.two(store)
@@ -313,6 +325,12 @@ class TestTheHighestIsTold:
         owe(store, review("a"), name="later", kind=Kind.REMINDER, at=NOON + LEASE)
         unknown = take(store, NOON + LEASE)
         assert (unknown.delivery.key, unknown.reviews) == (ident("first"), (review("a"),))
+
+    def test_but_a_first_sight_whose_attempt_is_in_doubt_stays_whole(self, store: Store) -> None:
+        owe(store, review("a"), name="first")
+        put_back(store, take(store), NOON + HOUR, attempted_at=NOON)
+        owe(store, review("a"), name="later", kind=Kind.REMINDER, at=NOON + 2 * HOUR)
+        assert take(store, NOON + 2 * HOUR).reviews == (review("a"),)
 
     def test_but_a_reminder_that_is_on_its_way_changes_nothing(self, store: Store) -> None:
         owe(store, review("a"), name="first")
@@ -439,7 +457,9 @@ class TestSettling:
 class TestRetrying:
     @pytest.mark.parametrize("given_up", [delivery(state=State.DEAD), delivery(state=State.HELD, due_at=NEVER)])
     def test_puts_back_what_is_dead_or_held(self, store: Store, given_up: Delivery) -> None:
-        given_up = replace(given_up, attempts=9, looks=2, plain=True, last_error="why", settled_at=NOON)
+        given_up = replace(
+            given_up, attempts=9, attempted_at=NOON, looks=2, plain=True, last_error="why", settled_at=NOON
+        )
         store.owe(given_up)
         assert store.retry(given_up.key, NOON + DAY)
         assert row(store) == delivery(last_error="why", due_at=NOON + DAY)

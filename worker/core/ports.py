@@ -163,9 +163,13 @@ class Store(Protocol):
         Due are pending, unknown and held ones whose `due_at` has come, and sending ones whose lease has lapsed:
         nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
         `lease_until = now + lease`; the claim's delivery keeps the state that it was found in (unknown or pending).
-        A pending one without an `attempted_at` gets `now`: from here on nobody knows. Those that wait beside it for the
-        same queue, kind and channel are merged into it first, for it is surely not posted: they become withdrawn
-        with the reason, their reviews and mentions are its own. One with an `attempted_at` takes nothing in.
+        A pending one without an `attempted_at` gets `now`: from here on nobody knows. Before that it is surely not
+        posted, so those that wait beside it for the same queue, kind and channel (pending or held by a pause, without
+        an `attempted_at` too) are merged into it: they become withdrawn with the reason, their reviews and mentions are
+        its own. None is merged that is `plain`, lest one run that cannot be shown take others along. And a baseline or
+        announcement leaves out the runs of which a later reminder or escalation tells that waits beside it in the same
+        way; with nothing left it is withdrawn with the reason, and the next is taken.
+        One with an `attempted_at` stays as it is.
         """
         ...
 
@@ -182,18 +186,22 @@ class Store(Protocol):
         Ends the lease. `shown` are the reviews that the message lists, in its order; `left_out` those that it no
         longer speaks of. `edit_at` is left as `update` may have set it. A reminder that is sent becomes the
         `successor` of earlier sent reminders of the same queue and channel, where it speaks of every run of theirs
-        that still waits: they are owed an edit.
+        that still waits (and one does): they are owed an edit.
         """
         ...
 
     def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
-        """Take the sent delivery whose edit is owed longest and whose lease, if any, has lapsed."""
+        """Take the sent delivery whose edit is owed longest and whose lease, if any, has lapsed.
+
+        A message that is not kept true any more (`edit_until` None) is owed none.
+        """
         ...
 
     def settle_edit(self, after: Delivery, claimed: Delivery) -> bool:
         """Write what became of an edit; False where the lease is not ours any more.
 
-        `after.edit_at` (None: nothing owed) is written only where `update` has not owed a newer edit meanwhile.
+        `after.edit_at` (None: nothing owed) is written only where no newer edit was owed meanwhile; one that was is
+        still not made sooner than `edited_at + EDIT_EVERY`.
         """
         ...
 
@@ -218,7 +226,7 @@ class Store(Protocol):
         ...
 
     def next_due_at(self) -> datetime | None:
-        """When the next live delivery or edit is due; None where nothing is owed."""
+        """When the next live delivery or edit is due; None where nothing is owed but what waits for an operator."""
         ...
 
     def polls(self) -> Sequence[Polled]:
@@ -250,9 +258,10 @@ class Store(Protocol):
         ...
 
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
-        """Forget settled deliveries and closed reviews older than that, in small steps; how many rows went.
+        """Forget settled deliveries and closed reviews older than that, in small transactions; how many rows went.
 
-        A review that a kept delivery speaks of stays; so does a delivery that is still kept true by edits.
+        A review that a kept delivery speaks of stays; so does a delivery that was kept true by edits since
+        `settled_before`.
         """
         ...
 

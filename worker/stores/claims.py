@@ -68,7 +68,7 @@ def _take(connection: Connection, row: Row[Any], now: datetime, lease: timedelta
     found = State.UNKNOWN if row.state in {State.SENDING, State.UNKNOWN} else State.PENDING
     if found is State.PENDING:
         news |= {"attempted_at": row.attempted_at or now, **_merge(connection, row, now)}
-        if _leave_out(connection, row) and not _speaks_of(connection, row.delivery_id):
+        if _leaves_out(connection, row) and not _speaks_of(connection, row.delivery_id):
             _withdraw(connection, [row.delivery_id], "a later notice that waits too tells of every run of it", now)
             return None
     connection.execute(change(row.delivery_id).values(**news, state=State.SENDING))
@@ -84,9 +84,10 @@ def _take(connection: Connection, row: Row[Any], now: datetime, lease: timedelta
 
 
 def _surely_unposted(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Pending, or held by a pause (not for an operator), and not a text that was refused before."""
+    """Pending, or held by a pause (not for an operator), without an attempt in doubt or a text that was refused."""
     paused = sa.and_(table.c.state == State.HELD, table.c.due_at < NEVER)
-    return sa.and_(sa.or_(table.c.state == State.PENDING, paused), table.c.plain.is_(sa.false()))
+    waits = sa.or_(table.c.state == State.PENDING, paused)
+    return sa.and_(waits, table.c.attempted_at.is_(None), table.c.plain.is_(sa.false()))
 
 
 def _merge(connection: Connection, row: Row[Any], now: datetime) -> dict[str, Any]:
@@ -130,9 +131,9 @@ def _withdraw(connection: Connection, numbers: Sequence[int], reason: str, now: 
     connection.execute(withdrawn.values(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None))
 
 
-def _leave_out(connection: Connection, row: Row[Any]) -> bool:
+def _leaves_out(connection: Connection, row: Row[Any]) -> bool:
     """After an outage tell only the highest: leave to a later reminder or escalation what it speaks of anyway."""
-    if row.kind not in FIRST_SIGHT:
+    if row.kind not in FIRST_SIGHT or row.attempted_at is not None:
         return False
     later, its = deliveries.alias("later"), delivery_reviews.alias("its")
     told_later = (

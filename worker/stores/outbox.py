@@ -146,7 +146,9 @@ def mark(connection: Connection, number: int, *, shown: Sequence[ReviewKey], lef
 def retry(connection: Connection, key: UUID, now: datetime) -> bool:
     """Put a dead or held delivery back to pending."""
     given_up = sa.update(deliveries).where(deliveries.c.key == key, deliveries.c.state.in_([State.DEAD, State.HELD]))
-    afresh = given_up.values(state=State.PENDING, due_at=now, attempts=0, looks=0, plain=False, settled_at=None)
+    afresh = given_up.values(
+        state=State.PENDING, due_at=now, attempts=0, attempted_at=None, looks=0, plain=False, settled_at=None
+    )
     return connection.execute(afresh).rowcount == 1
 
 
