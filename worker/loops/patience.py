@@ -27,6 +27,9 @@ PACE = timedelta(seconds=1)
 LONGEST_QUIET = timedelta(minutes=5)
 """How long a service in trouble is left alone at most, unless it wishes for longer."""
 
+NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
+"""Answers of a server that does not know the probe: then only a post can tell whether posts get through."""
+
 SERVICE_TROUBLE = frozenset({Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN})
 """Failures that the next delivery would meet too, whatever it is and wherever it goes."""
 
@@ -115,13 +118,17 @@ class Patience:
         try:
             self._notifier.probe()
         except DeliveryError as error:
-            if error.outcome is Outcome.TOKEN:
-                self._pause(EVERYWHERE, error)
-            else:
-                self._keep_quiet(error)
-            return False
+            if error.code not in NOT_ASKED:
+                self._probed_in_vain(error)
+                return False
         self._doubted = False
         return True
+
+    def _probed_in_vain(self, error: DeliveryError) -> None:
+        if error.outcome is Outcome.TOKEN:
+            self._pause(EVERYWHERE, error)
+        else:
+            self._keep_quiet(error)
 
     def _keep_quiet(self, error: DeliveryError) -> None:
         self._failures += 1

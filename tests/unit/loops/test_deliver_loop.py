@@ -450,6 +450,12 @@ class TestATokenThatIsRefused:
         assert stage.store.pauses() == []
         assert len(stage.reports()) == 2
 
+    def test_is_tried_by_a_post_where_the_server_knows_no_probe(self) -> None:
+        stage = self.refused()
+        stage.notifier.fail("probe", Outcome.TOKEN, code="unknown_method", times=100)
+        stage.run_for(HOUR, 10 * SECOND)
+        assert stage.only().state is State.SENT
+
     def test_that_a_probe_likes_and_a_post_does_not_is_one_trouble(self) -> None:
         stage = self.refused(sends=6)
         stage.run_for(2 * HOUR, 10 * SECOND)
