@@ -101,6 +101,7 @@ def test_a_question_is_sent_as_json() -> None:
         (zlib.compress(b"[1, 2]"), "deflate"),
         (b"[1, 2]", "identity"),
     ],
+    ids=["gzip", "x-gzip", "deflate", "identity"],
 )
 def test_a_packed_body_is_unpacked(packed: Any, encoding: Any) -> None:
     with raw_server(lambda c: c.send(http(packed, f"Content-Encoding: {encoding}"))) as root:
