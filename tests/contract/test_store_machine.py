@@ -1,0 +1,281 @@
+"""The SQL store against the store in memory: whatever is asked of both in whatever order, they answer alike."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from tests.builders import (
+    CHANNEL,
+    DAY,
+    HOUR,
+    LEADS,
+    MINUTE,
+    NOON,
+    SECOND,
+    delivery,
+    ident,
+    notice,
+    pause,
+    queue,
+    receipt,
+    review,
+)
+from tests.contract import stores
+from tests.memory_store import MemoryStore
+from worker.core.model import EDIT_EVERY, NEVER, Kind, Left, Memory, Plan, Polled, RemindIn, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import timedelta
+
+    from worker.core.model import Claim, Delivery, Queue, Review, ReviewKey
+    from worker.core.ports import Store
+
+QUEUES = [queue("Support QA"), queue("RAG bot")]
+NAMES = ["a", "b", "c", "d"]
+STAYS = [NOON, NOON + HOUR, None]
+CHANNELS = [CHANNEL, LEADS]
+LEASE = MINUTE
+KINDS = [Kind.BASELINE, Kind.ANNOUNCEMENT, Kind.REMINDER, Kind.REMINDER, Kind.ESCALATION]
+AFTER_A_POST = [State.SENT, State.SENT, State.PENDING, State.UNKNOWN, State.HELD, State.DEAD, State.WITHDRAWN]
+
+steps = st.sampled_from([SECOND, EDIT_EVERY, LEASE, HOUR, DAY])
+flags = st.booleans()
+
+
+@st.composite
+def altered(draw: st.DrawFn) -> Review:
+    """A review as a plan may write it."""
+    at = NOON + draw(st.sampled_from([-HOUR, 0 * HOUR, HOUR]))
+    return review(
+        draw(st.sampled_from(NAMES)),
+        added_at=draw(st.sampled_from(STAYS)),
+        since=at,
+        reserved=draw(flags),
+        closed_at=draw(st.sampled_from([None, None, at])),
+        left=draw(st.sampled_from([None, Left.REVIEWED])),
+    )
+
+
+plans = st.lists(altered(), max_size=5, unique_by=lambda each: each.key)
+
+
+class SideBySide(RuleBasedStateMachine):
+    """Two stores that are asked the same."""
+
+    opened: ClassVar[Callable[[Path], Iterator[Store]]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="store-machine-"))
+        self.opening = type(self).opened(self.directory)
+        self.subject = next(self.opening)
+        self.model = MemoryStore()
+        self.now = NOON
+        self.number = 0
+        self.posts: list[Claim] = []
+        self.edits: list[Claim] = []
+
+    def teardown(self) -> None:
+        for _ in self.opening:  # let it close what it opened
+            pass
+        shutil.rmtree(self.directory)
+
+    def both(self, ask: Callable[[Store], Any]) -> Any:
+        """Ask both, and compare."""
+        said, expected = ask(self.subject), ask(self.model)
+        assert said == expected
+        return said
+
+    @rule(by=steps)
+    def time_passes(self, by: timedelta) -> None:
+        self.now += by
+
+    @rule(
+        of=st.sampled_from(QUEUES),
+        reviews=plans,
+        kinds=st.lists(st.sampled_from(KINDS), max_size=2),
+        channel=st.sampled_from(CHANNELS),
+        remind_in=st.sampled_from(RemindIn),
+        others=flags,
+    )
+    def poll(
+        self,
+        of: Queue,
+        reviews: Sequence[Review],
+        kinds: Sequence[Kind],
+        channel: str,
+        remind_in: RemindIn,
+        *,
+        others: bool,
+    ) -> None:
+        spoken = [each.key for each in reviews]
+        asked = [ident(name) for name in NAMES[: 4 if others else 1]]
+        if others:
+            spoken += [key for key in self.known(of) if key not in spoken]
+        notices = []
+        for kind in kinds if spoken else []:
+            self.number += 1
+            notices.append(
+                notice(
+                    *spoken,
+                    name=f"{self.number}",
+                    kind=kind,
+                    channel=channel,
+                    mention=[f"U{self.number % 3}"],
+                    remind_in=remind_in,
+                )
+            )
+        memories: list[tuple[bool, set[Review], int]] = []
+
+        def decide(memory: Memory) -> Plan:
+            memories.append((memory.baselined, set(memory.reviews), len(memory.reviews)))
+            return Plan(tuple(reviews), tuple(notices))
+
+        self.both(lambda store: store.update(of, asked, decide, self.now))
+        assert memories[0] == memories[1]
+
+    def known(self, of: Queue) -> list[ReviewKey]:
+        stories = [story for name in NAMES for story in self.model.stories(ident(name))]
+        return [story.review.key for story in stories if story.queue == of]
+
+    @rule(of=st.sampled_from(QUEUES), left=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Left)))
+    def learn(self, of: Queue, left: dict[str, Left]) -> None:
+        news = {ident(name): how for name, how in left.items()}
+        self.both(lambda store: store.learn(of.queue_id, news, self.now))
+
+    @rule(of=st.sampled_from(QUEUES), failing=flags)
+    def polled(self, of: Queue, *, failing: bool) -> None:
+        state = {"failing_since": self.now, "error": "down"} if failing else {"completed_at": self.now}
+        self.both(lambda store: store.polled([Polled(of, **state)]))  # type: ignore[arg-type]
+
+    @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1))
+    def claim(self, skip: Collection[str]) -> None:
+        self.take(self.posts, lambda store: store.claim(self.now, LEASE, skip))
+
+    @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1))
+    def claim_edit(self, skip: Collection[str]) -> None:
+        self.take(self.edits, lambda store: store.claim_edit(self.now, LEASE, skip))
+
+    def take(self, claims: list[Claim], ask: Callable[[Store], Claim | None]) -> None:
+        said = self.both(ask)
+        if said is not None:
+            claims.append(said)
+
+    @precondition(lambda self: self.posts)
+    @rule(
+        which=st.integers(0, 9),
+        state=st.sampled_from(AFTER_A_POST),
+        in_doubt=flags,
+        plain=flags,
+        edit_for=st.sampled_from([None, HOUR, 9 * DAY]),
+        shown=st.permutations(range(4)),
+        some=st.integers(0, 3),
+    )
+    def settle(
+        self,
+        which: int,
+        state: State,
+        edit_for: timedelta | None,
+        shown: Sequence[int],
+        some: int,
+        *,
+        in_doubt: bool,
+        plain: bool,
+    ) -> None:
+        claim = self.posts.pop(which % len(self.posts))
+        keys = [each.key for each in claim.reviews]
+        listed = [keys[place] for place in shown if place < len(keys)]
+        left_out = listed[:some] if state in {State.SENT, State.PENDING} else []
+        after = self.settled(claim.delivery, state, edit_for)
+        after = replace(after, attempted_at=after.attempted_at if in_doubt else None, plain=plain and not in_doubt)
+        self.both(
+            lambda store: store.settle(
+                after,
+                claim.delivery,
+                shown=[key for key in listed if key not in left_out] if state is State.SENT else [],
+                left_out=left_out,
+            )
+        )
+
+    def settled(self, claimed: Delivery, state: State, edit_for: timedelta | None) -> Delivery:
+        after = replace(claimed, state=state, attempts=claimed.attempts + 1, last_error=state.value)
+        if state is State.SENT:
+            self.number += 1
+            return replace(
+                after,
+                receipt=receipt(f"{self.number}.0", channel=claimed.channel),
+                settled_at=self.now,
+                edit_until=None if edit_for is None else self.now + edit_for,
+            )
+        if state in {State.DEAD, State.WITHDRAWN}:
+            return replace(after, settled_at=self.now)
+        due_at = NEVER if state is State.HELD and edit_for is None else self.now + LEASE
+        return replace(after, due_at=due_at)
+
+    @precondition(lambda self: self.edits)
+    @rule(which=st.integers(0, 9), made=flags, given_up=flags)
+    def settle_edit(self, which: int, *, made: bool, given_up: bool) -> None:
+        claim = self.edits.pop(which % len(self.edits))
+        after = replace(claim.delivery, edit_at=None, edited_at=self.now, edits=claim.delivery.edits + 1, digest="d")
+        if not made:
+            after = replace(claim.delivery, edit_at=self.now + MINUTE, last_error="why")
+        if given_up:
+            after = replace(after, edit_at=None, edit_until=None)
+        self.both(lambda store: store.settle_edit(after, claim.delivery))
+
+    @rule(number=st.integers(1, 12))
+    def retry(self, number: int) -> None:
+        self.both(lambda store: store.retry(ident(f"{number}"), self.now))
+
+    @rule(channel=st.sampled_from([*CHANNELS, "*"]), length=steps)
+    def pause(self, channel: str, length: timedelta) -> None:
+        self.both(lambda store: store.pause(pause(channel, since=self.now, until=self.now + length)))
+
+    @rule(channel=st.sampled_from([*CHANNELS, "*"]))
+    def resume(self, channel: str) -> None:
+        self.both(lambda store: store.resume(channel, self.now))
+
+    @rule(again=flags)
+    def report(self, *, again: bool) -> None:
+        self.number += not again
+        owed = delivery(f"ops {self.number}", kind=Kind.OPS, text="trouble", created_at=self.now)
+        self.both(lambda store: store.owe(owed))
+
+    @rule(settled=steps, closed=steps)
+    def prune(self, settled: timedelta, closed: timedelta) -> None:
+        self.both(lambda store: store.prune(settled_before=self.now - settled, closed_before=NOON + closed))
+
+    @invariant()
+    def they_hold_the_same(self) -> None:
+        self.both(lambda store: store.deliveries(limit=1000))
+        self.both(lambda store: [store.stories(ident(name)) for name in NAMES])
+        self.both(lambda store: store.next_due_at())
+        self.both(lambda store: store.pauses())
+        self.both(lambda store: store.polls())
+        self.both(lambda store: {each.state: each for each in store.backlog()})
+        self.both(lambda store: [store.standing(each.queue_id, self.now - HOUR) for each in QUEUES])
+
+
+def run(opened: Callable[[Path], Iterator[Store]], examples: int) -> None:
+    machine = type("Machine", (SideBySide,), {"opened": staticmethod(opened)})
+    enough = settings(
+        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    run_state_machine_as_test(machine, settings=enough)
+
+
+def test_sqlite_says_what_memory_says(sqlite_template: Path) -> None:
+    run(lambda directory: stores.sqlite(sqlite_template, directory), examples=20)
+
+
+def test_postgres_says_what_memory_says(empty_postgres: Callable[[], Store]) -> None:
+    run(lambda _: iter([empty_postgres()]), examples=10)
