@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from worker.demo.slack_answers import App, Cut, Dripping, Half, Hanging
+from worker.demo.slack_answers import App
 from worker.demo.slack_faults import COMMITTING, Fault, Faults, Mode
 from worker.demo.slack_methods import Methods
+from worker.demo.slack_plays import play
+from worker.demo.slack_requests import Attempt, arguments_of
 from worker.demo.slack_workspace import BOT_ID, BOT_USER, TEAM_ID, Channel, RefusedError, Workspace
 
 if TYPE_CHECKING:
@@ -40,19 +39,7 @@ ALL_SCOPES = frozenset(
 )
 _TOKENLESS = frozenset({"blocks.validate"})
 _RATES = {"chat.postMessage": (3.0, 1.0)}  # so many at once, so many more a second, for each channel
-_PAGE = "<!doctype html><title>Please wait</title><p>Checking your browser."
 _OTHER_RATE = (50.0, 50 / 60)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One call as it arrived. `outcome` is `ok`, Slack's error, or the fault that was played."""
-
-    method: str
-    channel: str
-    arguments: dict[str, Any]
-    outcome: str
-    committed: bool
 
 
 class SimulatedSlack:
@@ -160,7 +147,7 @@ class SimulatedSlack:
 
     async def _endpoint(self, request: Request) -> Response:
         method = request.path_params["method"]
-        arguments = await _arguments(request)
+        arguments = await arguments_of(request)
         channel = str(arguments.get("channel") or "")
         fault = self._faults.take(method, channel)
         if fault:
@@ -191,30 +178,7 @@ class SimulatedSlack:
             answer = self._answer(method, arguments, request)
         committed = fault.mode in COMMITTING and bool(answer["ok"])
         self._log(method, arguments, fault.error or str(fault.mode), committed=committed)
-        return self._played(fault, answer, hangs, lambda: self._commit_late(method, arguments, request))
-
-    def _played(
-        self, fault: Fault, answer: dict[str, Any], hangs: Callable[[], bool], commit: Callable[[], None]
-    ) -> Response:
-        plays: dict[Mode, Callable[[], Response]] = {
-            Mode.DROP_BEFORE: Cut,
-            Mode.COMMIT_THEN_DROP: Cut,
-            Mode.LATE_COMMIT: lambda: Cut(then=commit, delay=fault.delay),
-            Mode.HANG: lambda: Hanging(hangs),
-            Mode.COMMIT_THEN_HANG: lambda: Hanging(hangs),
-            Mode.HALF_ANSWER: lambda: Half(json.dumps(answer).encode()),
-            Mode.DRIP: Dripping,
-            Mode.HTML: lambda: HTMLResponse(_PAGE),
-            Mode.HTML_AFTER_COMMIT: lambda: HTMLResponse(_PAGE),
-            Mode.NO_TS: lambda: self._response({"ok": True}),
-            Mode.STATUS: lambda: Response("upstream connect error", fault.status, _retry_after(fault)),
-            Mode.STATUS_500_AFTER_COMMIT: lambda: Response("upstream connect error", fault.status),
-            Mode.RATELIMITED: lambda: JSONResponse({"ok": False, "error": "ratelimited"}, 429, _retry_after(fault)),
-            Mode.REDIRECT: lambda: RedirectResponse(fault.location, 302),
-            Mode.ERROR: lambda: self._response({"ok": False, "error": fault.error}),
-            Mode.ERROR_AFTER_COMMIT: lambda: self._response({"ok": False, "error": fault.error}),
-        }
-        return plays[fault.mode]()
+        return play(fault, self._response(answer), hangs, lambda: self._commit_late(method, arguments, request))
 
     def _until_healed(self) -> Callable[[], bool]:
         healed = self._faults.healed
@@ -251,28 +215,6 @@ class SimulatedSlack:
         attempt = Attempt(method, str(arguments.get("channel") or ""), arguments, outcome, committed)
         with self._lock:
             self._attempts.append(attempt)
-
-
-async def _arguments(request: Request) -> dict[str, Any]:
-    body = await request.body()
-    given: dict[str, Any] = dict(request.query_params)
-    if "json" in request.headers.get("content-type", ""):
-        value = _decoded(body.decode("utf-8", "replace"))
-        return given | (value if isinstance(value, dict) else {})
-    fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    nested = {name: _decoded(fields[name]) for name in ("blocks", "metadata", "attachments") if name in fields}
-    return given | fields | nested
-
-
-def _decoded(raw: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return raw
-
-
-def _retry_after(fault: Fault) -> dict[str, str]:
-    return {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
 
 
 __all__ = ["ALL_SCOPES", "BOT_ID", "BOT_USER", "Attempt", "Fault", "Mode", "SimulatedSlack"]

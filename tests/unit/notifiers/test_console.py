@@ -54,6 +54,14 @@ def test_names_are_no_markup(name: str) -> None:
     assert f"• {name} · chain" in printed(golden.message(lines=(golden.line(name),)))
 
 
+def test_types_tags_and_queues_are_no_markup() -> None:
+    told = golden.with_facts(golden.line("x"), run_type="[red]t[/]", tags=("[b]g[/b]",))
+    shown = printed(golden.message(lines=(told,), queue=golden.queue("[i]q[/i]")))
+    assert "· [red]t[/] · " in shown
+    assert "· [b]g[/b]\n" in shown
+    assert "in [i]q[/i]\n" in shown
+
+
 def test_names_cannot_steer_the_terminal() -> None:
     shown = printed(golden.message(lines=(golden.line("a\x1b[2Jb\x07\u202e"),), channel="#x\x1b]0;y\x07"))
     assert "\x1b" not in shown

@@ -25,10 +25,12 @@ PATIENCE = Timeouts(connect=2, write=2, read=1, total=1.5)
 
 @dataclass
 class Listener:
-    """Answers every connection with the same bytes, and keeps what it heard."""
+    """Answers every connection with the same bytes and keeps what it heard; `waits` leaves hanging up to the caller."""
 
     answer: bytes
     heard: list[bytes] = field(default_factory=list)
+    hung_up: list[bool] = field(default_factory=list)
+    waits: bool = False
     root: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -46,6 +48,8 @@ class Listener:
             request += part
         self.heard.append(request)
         connection.sendall(self.answer)
+        if self.waits:
+            self.hung_up.append(connection.recv(1) == b"")
 
 
 def _is_whole(request: bytes) -> bool:
@@ -56,8 +60,8 @@ def _is_whole(request: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def listening(answer: bytes) -> Iterator[Listener]:
-    listener = Listener(answer)
+def listening(answer: bytes, *, waits: bool = False) -> Iterator[Listener]:
+    listener = Listener(answer, waits=waits)
     with socket.create_server(("127.0.0.1", 0)) as server:
         listener.root = f"http://127.0.0.1:{server.getsockname()[1]}/api/"
         thread = threading.Thread(target=listener.serve, args=(server,), daemon=True)
@@ -98,6 +102,13 @@ def test_a_read_goes_out_as_a_form_without_what_was_not_given() -> None:
         slack.conversations_history(channel="C1", include_all_metadata=True, limit=5)
     body = server.heard[0].split(b"\r\n\r\n", 1)[1].decode()
     assert dict(parse_qsl(body)) == {"channel": "C1", "include_all_metadata": "true", "limit": "5"}
+
+
+def test_no_connection_is_kept_for_slack_to_close_unseen() -> None:
+    with listening(http(b'{"ok":true}'), waits=True) as server, client(server.root) as slack:
+        slack.auth_test()
+        slack.auth_test()
+    assert server.hung_up == [True, True]
 
 
 def test_another_token_can_be_given_for_one_call() -> None:
