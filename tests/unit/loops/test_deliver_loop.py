@@ -536,6 +536,34 @@ class TestAServiceInTrouble:
         assert sum(message.total for message in stage.notifier.board) == 24 * 4
         assert len(stage.notifier.board) == 2
 
+    def test_that_answers_all_but_posts_is_owed_the_newest_state_in_few_messages(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.UNKNOWN, times=10_000)
+        for number in range(120):
+            stage.owe(f"run {number}", notice_name=f"notice {number}")
+            stage.run_for(MINUTE, 5 * SECOND)
+        stage.notifier._failures.update(send=[])  # noqa: SLF001
+        stage.run_for(10 * MINUTE, TICK)
+        assert sum(message.total for message in stage.notifier.board) == 120
+        assert len(stage.notifier.board) <= 15
+
+    def test_that_fails_with_one_message_only_posts_the_others(self) -> None:
+        stage = Stage()
+        real = stage.notifier.send
+
+        def poisoned(message: Message) -> Receipt:
+            if message.key == ident("poison"):
+                raise DeliveryError("internal error", Outcome.UNKNOWN)
+            return real(message)
+
+        stage.notifier.send = poisoned
+        stage.owe("p", notice_name="poison")
+        stage.run_for(MINUTE, TICK)
+        for number in range(5):
+            stage.owe(f"run {number}", notice_name=f"notice {number}")
+            stage.run_for(MINUTE, TICK)
+        assert len(stage.notifier.board) == 5
+
     def test_is_not_asked_again_once_it_answers(self) -> None:
         stage = Stage()
         stage.owe("a")
