@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
+from worker.settings import findings
 from worker.stores.opening import database_path, open_store
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ REMEDIES = {
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Whether the settings say what was probably meant; that they can be read at all is known here."""
-    findings = [*settings.unknown_names(), *settings.shadowed]
-    for text in findings:
-        yield Finding("settings", ok=False, text=text, remedy="correct the name or remove it")
-    if not findings:
+    found = findings(settings)
+    for text in found:
+        yield Finding("settings", ok=False, text=text, remedy="correct the setting or remove it")
+    if not found:
         where = f"from {settings.config}" if settings.config else "from the environment"
         yield Finding("settings", ok=True, text=f"complete, {where}")
 
