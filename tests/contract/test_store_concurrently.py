@@ -1,0 +1,232 @@
+"""Several threads and processes on one database: nothing is claimed twice, no plan rests on what has passed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
+from tests.contract.outbox import QUEUE, owe, posted, row, take, write
+from worker.core.model import Kind, Plan, State
+from worker.stores.opening import migrate, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from tests.postgres import Postgres
+    from worker.core.model import Memory
+    from worker.core.ports import Store
+
+OPEN = """
+import os, signal, sys
+from datetime import timedelta
+from tests.builders import *
+from tests.contract.outbox import *
+from worker.stores.opening import open_store
+store = open_store(sys.argv[1], migrate=False)
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+CLAIM_ALL = """
+while claim := store.claim(NOON, LEASE):
+    print(claim.delivery.key, flush=True)
+"""
+DIE_HOLDING_A_CLAIM = """
+take(store)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+DIE_WHILE_DECIDING = """
+def decide(memory):
+    os.kill(os.getpid(), signal.SIGKILL)
+store.update(QUEUE, [], decide, NOON)
+"""
+DIE_BEFORE_THE_COMMIT = """
+import sqlalchemy as sa
+sa.event.listen(store._database.engine, "commit", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+owe(store, review("a"))
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database that several processes may open."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "worker.db")
+        return f"sqlite:///{tmp_path}/worker.db"
+    created: str = request.getfixturevalue("postgres_url")
+    migrate(created)
+    return created
+
+
+def process(url: str, script: str) -> subprocess.Popen[str]:
+    """Another process that has the same database open and waits to be let go."""
+    command = [sys.executable, "-c", OPEN + script, url]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert started.stdout
+    assert started.stdout.readline() == "ready\n"
+    return started
+
+
+def results(processes: Iterable[subprocess.Popen[str]]) -> list[tuple[int, list[str]]]:
+    """Let all go at once; the exit status of each and what it said."""
+    processes = list(processes)
+    for each in processes:
+        assert each.stdin
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    return [(each.wait(60), said.split()) for each in processes for said in [each.communicate()[0]]]
+
+
+def at_once(*calls: Callable[[], object]) -> list[object]:
+    """Run calls in a thread each, all let go in the same instant."""
+    gate = Barrier(len(calls))
+
+    def run(call: Callable[[], object]) -> object:
+        gate.wait(10)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls))
+
+
+def announce_what_is_new(memory: Memory) -> Plan:
+    """Two pollers with the same listing: whoever comes second has nothing to tell."""
+    known = {each.queue_run_id for each in memory.reviews}
+    new = tuple(review(number) for number in range(39) if ident(number) not in known)
+    return Plan(new, (notice(*new, name=f"{len(known)}"),) if new else ())
+
+
+class TestClaims:
+    def test_of_two_processes_never_take_the_same(self, url: str) -> None:
+        with closing(open_store(url, migrate=False)) as store:
+            for number in range(200):
+                store.owe(delivery(f"{number}", kind=Kind.OPS))
+            said = results([process(url, CLAIM_ALL) for _ in range(2)])
+            claimed = [key for status, keys in said for key in keys if status == 0]
+            assert (len(claimed), len(set(claimed))) == (200, 200)
+
+    def test_of_many_threads_never_take_the_same(self, sql_store: Store) -> None:
+        for number in range(100):
+            sql_store.owe(delivery(f"{number}", kind=Kind.OPS))
+
+        def claim_all() -> list[object]:
+            taken = []
+            while claim := sql_store.claim(NOON, LEASE):
+                taken.append(claim.delivery.key)
+            return taken
+
+        claimed = [key for keys in at_once(*[claim_all] * 5) for key in keys]  # type: ignore[attr-defined]
+        assert (len(claimed), len(set(claimed))) == (100, 100)
+
+    def test_of_edits_never_take_the_same(self, sql_store: Store) -> None:
+        for number in range(40):
+            sql_store.owe(delivery(f"{number}", state=State.SENT, edit_at=NOON, edit_until=NOON + DAY))
+
+        def claim_all() -> list[object]:
+            taken = []
+            while claim := sql_store.claim_edit(NOON, LEASE):
+                taken.append(claim.delivery.key)
+            return taken
+
+        claimed = [key for keys in at_once(*[claim_all] * 4) for key in keys]  # type: ignore[attr-defined]
+        assert (len(claimed), len(set(claimed))) == (40, 40)
+
+    def test_that_lapse_are_settled_by_the_last_claimer_alone(self, sql_store: Store) -> None:
+        sql_store.owe(delivery())
+        claims = [take(sql_store, NOON + n * LEASE).delivery for n in range(5)]
+        calls = [lambda each=each: sql_store.settle(posted(each), each) for each in claims]
+        assert at_once(*calls) == [False] * 4 + [True]
+
+    def test_of_a_process_that_was_killed_come_back_as_unknown(self, url: str) -> None:
+        with closing(open_store(url, migrate=False)) as store:
+            owe(store, review("a"))
+            assert results([process(url, DIE_HOLDING_A_CLAIM)]) == [(-signal.SIGKILL, [])]
+            assert store.claim(NOON + LEASE - SECOND, LEASE) is None
+            again = take(store, NOON + LEASE)
+            assert (again.delivery.state, again.delivery.attempted_at) == (State.UNKNOWN, NOON)
+
+
+class TestUpdates:
+    def test_of_two_pollers_tell_of_each_run_once(self, sql_store: Store) -> None:
+        poll = lambda: sql_store.update(QUEUE, [ident(n) for n in range(39)], announce_what_is_new, NOON)  # noqa: E731
+        at_once(*[poll] * 4)
+        told = [sum(len(story.told) for story in sql_store.stories(ident(n))) for n in range(39)]
+        assert told == [1] * 39
+
+    def test_of_many_queues_go_on_side_by_side(self, sql_store: Store) -> None:
+        queues = [queue(f"Queue {number}") for number in range(6)]
+
+        def poll_all(names: list[str]) -> None:
+            for name in names:
+                for each in queues:
+                    sql_store.update(each, [], deciding(review(name), notices=[notice(name=name + each.name)]), NOON)
+
+        at_once(*[lambda n=n: poll_all([f"{n} {m}" for m in range(5)]) for n in range(4)])
+        assert [sql_store.standing(each.queue_id, None).waiting for each in queues] == [20] * 6
+
+    @pytest.mark.parametrize("script", [DIE_WHILE_DECIDING, DIE_BEFORE_THE_COMMIT], ids=["deciding", "committing"])
+    def test_of_a_process_that_was_killed_leave_nothing(self, url: str, script: str) -> None:
+        assert results([process(url, script)]) == [(-signal.SIGKILL, [])]
+        with closing(open_store(url, migrate=False)) as store:
+            assert (store.deliveries(), store.polls(), store.stories(ident("a"))) == ([], [], [])
+            owe(store, review("a"))
+            assert take(store).total == 1
+
+    def test_beside_a_claim_leave_no_message_with_an_old_state(self, sql_store: Store) -> None:
+        """Either the post sees that a run was reviewed, or the message is owed an edit."""
+        for number in range(25):
+            run, closed = review(number), review(number, closed_at=NOON)
+            owe(sql_store, run, name=f"{number}")
+            close = lambda closed=closed: write(sql_store, closed)  # noqa: E731
+            claim, _ = at_once(lambda: sql_store.claim(NOON, LEASE), close)
+            claim = claim or take(sql_store)
+            assert claim.waiting == 0 or row(sql_store, f"{number}").edit_at is not None  # type: ignore[attr-defined]
+
+    def test_beside_an_edit_leave_no_message_with_an_old_state(self, sql_store: Store) -> None:
+        for number in range(25):
+            run, name = review(number), f"{number}"
+            owe(sql_store, run, name=name)
+            claimed = take(sql_store)
+            assert sql_store.settle(posted(claimed.delivery), claimed.delivery, shown=[run.key])
+            write(sql_store, review(number, reserved=True))
+            closed = review(number, closed_at=NOON)
+            close = lambda closed=closed: write(sql_store, closed)  # noqa: E731
+            edit, _ = at_once(lambda: sql_store.claim_edit(NOON, LEASE), close)
+            edit = edit or sql_store.claim_edit(NOON + MINUTE, LEASE)
+            assert edit
+            assert edit.waiting == 0 or row(sql_store, name).edit_at != edit.delivery.edit_at  # type: ignore[attr-defined]
+            sql_store.settle_edit(edit.delivery, edit.delivery)  # type: ignore[attr-defined]
+            sql_store.prune(settled_before=NOON + 30 * DAY, closed_before=NOON)
+
+
+class TestNames:
+    def test_remembered_by_two_at_once_keep_one(self, sql_store: Store) -> None:
+        at_once(*[lambda n=n: sql_store.remember("api", f"{n}") for n in range(6)])
+        assert sql_store.recall("api") in {f"{n}" for n in range(6)}
+
+    def test_of_one_notice_owed_by_two_at_once_is_one(self, sql_store: Store) -> None:
+        owed = at_once(*[lambda: sql_store.owe(delivery(kind=Kind.OPS))] * 6)
+        assert sorted(owed) == [False] * 5 + [True]  # type: ignore[type-var]
+
+
+def test_a_fresh_database_may_be_opened_by_two_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.db"
+    at_once(*[lambda: open_store(url, migrate=True).close()] * 3)
+    with closing(open_store(url, migrate=False)) as store:
+        assert store.deliveries() == []
+
+
+def test_postgres_may_be_migrated_by_two_at_once(postgres_server: Postgres) -> None:
+    url = postgres_server.create()
+    at_once(*[lambda: migrate(url)] * 3)
+    with closing(open_store(url, migrate=False)) as store:
+        assert store.deliveries() == []
