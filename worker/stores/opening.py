@@ -75,10 +75,11 @@ def parse(url: str) -> URL:
     """Read a database URL; ConfigError, which does not repeat it, for one that names no database that we know."""
     try:
         where = sa.make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Not chained: what could not be read may be a password.
         raise ConfigError(
             "WORKER_DATABASE_URL is not a database URL: write sqlite:///worker.db or postgresql+psycopg://user@host/name"
-        ) from error
+        ) from None
     if where.get_backend_name() == "postgresql":
         return where.set(drivername="postgresql+psycopg")
     if where.get_backend_name() == "sqlite" and where.database and not where.database.startswith((":", "file:")):

@@ -14,14 +14,17 @@ NETWORK = frozenset(
 MOUNTS = Path("/proc/self/mounts")
 
 
-def check_directory(path: Path) -> None:
-    """Refuse a directory that is not there, or that is on another machine."""
+def check_directory(path: Path, mounts: str | None = None) -> None:
+    """Refuse a directory that is not there, or that is on another machine.
+
+    `mounts` is what is mounted where, as /proc/mounts says it; None: ask the system.
+    """
     directory = path.parent
     if not directory.is_dir():
         raise ConfigError(
             f"WORKER_DATABASE_URL: the directory {directory} of the database does not exist: create it, or name another"
         )
-    if (kind := file_system(directory, _mounts())) in NETWORK:
+    if (kind := file_system(directory, _mounts() if mounts is None else mounts)) in NETWORK:
         raise ConfigError(
             f"WORKER_DATABASE_URL: {directory} is on a network file system ({kind}), where SQLite loses data:"
             " use a local disk, or PostgreSQL"

@@ -1,0 +1,322 @@
+"""Which databases are opened, which are refused, and that those are left as they were."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import NOON, deciding, notice, queue, review
+from worker.core.ports import ConfigError, StoreError
+from worker.stores.opening import backup, database_path, migrate, open_store
+from worker.stores.place import check_directory, file_system
+from worker.stores.sqlite import APPLICATION_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOBODY = 65534
+QUEUE = queue()
+
+
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def ask(path: Path, *questions: str) -> list[object]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [connection.execute(question).fetchone()[0] for question in questions]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "worker.db"
+
+
+@pytest.fixture
+def used(path: Path) -> Path:
+    """A database with something in it, closed."""
+    with closing(open_store(url(path), migrate=True)) as store:
+        told = [review(number) for number in range(300)]
+        store.update(QUEUE, [], deciding(*told, notices=[notice(*told)]), NOON)
+    return path
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        ("given", "reason"),
+        [
+            ("", "not a database URL"),
+            ("worker.db", "not a database URL"),
+            ("mysql://root:hunter2@host/x", "'mysql' without a file that we could use"),
+            ("sqlite://", "without a file"),
+            ("sqlite:///:memory:", "without a file"),
+            ("sqlite:///file:x?mode=memory&uri=true", "without a file"),
+            ("postgresql+psycopg://user:hunter2@host:port/x", "not a database URL"),
+        ],
+    )
+    @pytest.mark.parametrize("how", [lambda at: open_store(at, migrate=True), migrate, database_path])
+    def test_are_refused(self, how: Callable[[str], object], given: str, reason: str) -> None:
+        with pytest.raises(ConfigError, match=reason) as caught:
+            how(given)
+        assert "WORKER_DATABASE_URL" in str(caught.value)
+        assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+    def test_name_the_file_whose_lock_is_held(self, tmp_path: Path) -> None:
+        (tmp_path / "alias").symlink_to(tmp_path)
+        assert database_path(f"sqlite:///{tmp_path}/alias/worker.db") == tmp_path / "worker.db"
+        assert database_path("postgresql://host/x") is None
+
+
+class TestANewDatabase:
+    def test_is_made_where_asked(self, path: Path) -> None:
+        open_store(url(path), migrate=True).close()
+        questions = [f"PRAGMA {name}" for name in ("journal_mode", "application_id", "auto_vacuum", "integrity_check")]
+        assert ask(path, *questions) == ["wal", APPLICATION_ID, 2, "ok"]
+
+    def test_is_for_its_owner_alone(self, path: Path) -> None:
+        open_store(url(path), migrate=True).close()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_may_take_an_empty_file_over(self, path: Path) -> None:
+        path.touch()
+        open_store(url(path), migrate=True).close()
+        assert ask(path, "PRAGMA auto_vacuum") == [2]
+
+    def test_may_go_on_where_a_crash_left_it_without_tables(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        open_store(url(path), migrate=True).close()
+
+    @pytest.mark.parametrize("left", ["nothing", "an empty file"])
+    def test_is_not_made_by_who_only_looks(self, path: Path, left: str) -> None:
+        if left == "an empty file":
+            path.touch()
+        with pytest.raises(ConfigError, match=re.escape(f"no database at {path} yet: start `review-notifier run`")):
+            open_store(url(path), migrate=False)
+        assert not path.exists() or path.stat().st_size == 0
+
+    @pytest.mark.parametrize("migrating", [True, False])
+    def test_needs_a_directory(self, tmp_path: Path, *, migrating: bool) -> None:
+        with pytest.raises(ConfigError, match=r"directory .*missing of the database does not exist: create it"):
+            open_store(url(tmp_path / "missing" / "worker.db"), migrate=migrating)
+        assert not (tmp_path / "missing").exists()
+
+
+class TestAConnection:
+    def test_is_durable_and_checks_references(self, path: Path) -> None:
+        with closing(open_store(url(path), migrate=True)) as store, store._database.engine.connect() as connection:  # noqa: SLF001
+            pragmas = ("synchronous", "foreign_keys", "journal_mode", "temp_store")
+            said = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas]
+        assert said == [2, 1, "wal", 2]
+
+
+class TestADatabaseThatCannotBeUsed:
+    """Status 78: one clear message with the remedy, and not a byte changed."""
+
+    def garbage(self, path: Path) -> None:
+        path.write_bytes(b"This is no database at all. " * 500)
+
+    def truncated(self, path: Path) -> None:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    def overwritten_inside(self, path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        for place in range(4096 * 3, len(content) - 4096, 4096 * 2):
+            content[place : place + 1000] = b"\xff" * 1000
+        path.write_bytes(content)
+
+    def foreign(self, path: Path) -> None:
+        path.unlink()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript("CREATE TABLE reviews (x); CREATE TABLE alembic_version (version_num)")
+
+    def newer(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE review_notifier_version SET version_num = '9999'")
+        ask(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def without_version(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DROP TABLE review_notifier_version")
+
+    @pytest.mark.parametrize("how", [True, False], ids=["to work", "to look"])
+    @pytest.mark.parametrize(
+        ("harm", "said"),
+        [
+            (garbage, "is not a database any more.*Restore a backup: stop the service; mv"),
+            (truncated, "damaged.*Restore a backup"),
+            (overwritten_inside, "damaged.*Restore a backup"),
+            (foreign, "belongs to another program"),
+            (newer, "newer than this program: install the version that wrote it.*or restore a backup"),
+            (without_version, "tables of another program"),
+        ],
+        ids=lambda value: getattr(value, "__name__", "message").replace("_", " "),
+    )
+    def test_is_refused(self, used: Path, harm: Callable[[object, Path], None], said: str, *, how: bool) -> None:
+        harm(self, used)
+        before = used.read_bytes()
+        with pytest.raises(ConfigError, match=re.compile(said, re.DOTALL)) as caught:
+            open_store(url(used), migrate=how)
+        assert str(used) in str(caught.value)
+        assert used.read_bytes() == before
+
+    @pytest.mark.parametrize("harm", [garbage, foreign, newer], ids=["garbage", "foreign", "newer"])
+    def test_is_not_migrated_or_backed_up(self, used: Path, harm: Callable[[object, Path], None]) -> None:
+        harm(self, used)
+        before = used.read_bytes()
+        with pytest.raises(ConfigError):
+            migrate(url(used))
+        assert used.read_bytes() == before
+
+    def test_is_behind_for_who_only_looks(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        with pytest.raises(ConfigError, match="older schema than this program: run `review-notifier migrate`"):
+            open_store(url(path), migrate=False)
+
+    def test_may_be_a_directory(self, path: Path) -> None:
+        path.mkdir()
+        with pytest.raises(ConfigError, match="may not be written"):
+            open_store(url(path), migrate=True)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lay down the superuser's rights, to whom nothing is read-only."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+class TestAPlaceThatMayNotBeWritten:
+    @pytest.fixture
+    def elsewhere(self) -> Iterator[Path]:
+        """A directory that everybody may enter: pytest's own are closed to others."""
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(0o755)
+            yield Path(name)
+
+    def test_keeps_a_new_database_from_being_made(self, elsewhere: Path) -> None:
+        elsewhere.chmod(0o555)
+        with as_nobody(), pytest.raises(ConfigError, match=r"directory .* may not be written, and SQLite needs to"):
+            open_store(url(elsewhere / "worker.db"), migrate=True)
+        assert list(elsewhere.iterdir()) == []
+
+    def test_keeps_a_database_from_being_worked_on(self, elsewhere: Path, used: Path) -> None:
+        shutil.copy(used, elsewhere / "worker.db")
+        (elsewhere / "worker.db").chmod(0o444)
+        elsewhere.chmod(0o777)
+        before = (elsewhere / "worker.db").read_bytes()
+        with as_nobody(), pytest.raises(ConfigError, match=r"worker.db may not be written \(Permission denied\)"):
+            open_store(url(elsewhere / "worker.db"), migrate=True)
+        assert (elsewhere / "worker.db").read_bytes() == before
+
+    def test_keeps_a_database_from_being_looked_at(self, elsewhere: Path, used: Path) -> None:
+        shutil.copy(used, elsewhere / "worker.db")
+        (elsewhere / "worker.db").chmod(0o000)
+        with as_nobody(), pytest.raises(ConfigError, match="cannot be opened: check"):
+            open_store(url(elsewhere / "worker.db"), migrate=False)
+
+
+class TestFileSystems:
+    MOUNTS = """\
+overlay / overlay rw 0 0
+fileserver:/export /data nfs4 rw,relatime 0 0
+/dev/sdb1 /data/local ext4 rw 0 0
+tmpfs /data/local tmpfs rw 0 0
+"""
+
+    @pytest.mark.parametrize(
+        ("directory", "kind"),
+        [
+            ("/srv", "overlay"),
+            ("/data", "nfs4"),
+            ("/data/x", "nfs4"),
+            ("/datax", "overlay"),
+            ("/data/local/x", "tmpfs"),
+        ],
+    )
+    def test_are_those_of_the_nearest_and_newest_mount(self, directory: str, kind: str) -> None:
+        assert file_system(Path(directory), self.MOUNTS) == kind
+
+    def test_are_unknown_where_the_system_does_not_tell(self) -> None:
+        assert not file_system(Path("/srv"), "")
+
+    def test_of_other_machines_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"network file system \(nfs4\), where SQLite loses data"):
+            check_directory(tmp_path / "worker.db", f"server:/x {tmp_path} nfs4 rw 0 0")
+
+
+class TestBackups:
+    def test_are_one_complete_file_while_the_database_is_in_use(self, used: Path, tmp_path: Path) -> None:
+        with closing(open_store(url(used), migrate=False)) as store:
+            store.update(QUEUE, [], deciding(review("late")), NOON)
+            backup(url(used), tmp_path / "copy.db")
+            store.update(QUEUE, [], deciding(review("too late")), NOON)
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "worker.db"]
+        assert ask(tmp_path / "copy.db", "PRAGMA journal_mode", "SELECT count(*) FROM reviews") == ["delete", 301]
+        assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+
+    def test_can_be_put_in_the_place_of_a_broken_database(self, used: Path, tmp_path: Path) -> None:
+        backup(url(used), tmp_path / "copy.db")
+        used.write_bytes(b"broken")
+        shutil.copy(tmp_path / "copy.db", used)
+        with closing(open_store(url(used), migrate=True)) as store:
+            assert store.standing(QUEUE.queue_id, None).waiting == 300
+            store.update(QUEUE, [], deciding(review("new")), NOON)
+        assert ask(used, "PRAGMA journal_mode", "PRAGMA auto_vacuum") == ["wal", 2]
+
+    def test_never_replace_a_file(self, used: Path, tmp_path: Path) -> None:
+        (tmp_path / "copy.db").write_text("precious")
+        with pytest.raises(StoreError, match=r"copy.db exists already: name another file"):
+            backup(url(used), tmp_path / "copy.db")
+        assert (tmp_path / "copy.db").read_text() == "precious"
+
+    def test_need_a_directory(self, used: Path, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match=r"missing does not exist"):
+            backup(url(used), tmp_path / "missing" / "copy.db")
+
+    def test_need_a_place_that_may_be_written(self, used: Path) -> None:
+        with pytest.raises(StoreError, match="no backup was made"):
+            backup(url(used), Path("/proc/copy.db"))
+
+    def test_need_a_database(self, path: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="no database at"):
+            backup(url(path), tmp_path / "copy.db")
+
+    def test_of_postgres_are_left_to_its_own_tools(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="pg_dump"):
+            backup("postgresql://host/x", tmp_path / "copy.db")
+
+
+class TestMaintenance:
+    def test_gives_space_back_and_keeps_the_log_short(self, used: Path) -> None:
+        wal = used.with_name("worker.db-wal")
+        with closing(open_store(url(used), migrate=False)) as store:
+            many = [review(number, closed_at=NOON) for number in range(5000)]
+            store.update(QUEUE, [], deciding(*many), NOON)
+            store.maintain()
+            full = used.stat().st_size
+            assert wal.stat().st_size == 0
+            store.prune(settled_before=NOON, closed_before=NOON + timedelta(days=1))
+            store.maintain()
+            assert used.stat().st_size < full / 4
+
+    def test_of_a_tidy_database_is_nothing(self, used: Path) -> None:
+        with closing(open_store(url(used), migrate=False)) as store:
+            store.maintain()
+            store.ping()
