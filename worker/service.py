@@ -34,7 +34,7 @@ FIRST_POLLS = timedelta(seconds=30)
 POST_PATIENCE = 28.0
 """Seconds that a stop waits for a post in flight."""
 
-LOOK_EVERY = timedelta(seconds=10)
+LOOK_EVERY = timedelta(seconds=5)
 KEEP_EVERY = timedelta(hours=1)
 KEEP_AFTER = timedelta(minutes=5)
 """How long after a start the house is kept for the first time: whoever restarts often gets there too."""
