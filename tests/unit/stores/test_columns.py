@@ -1,0 +1,89 @@
+"""How values are kept: what goes in comes out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects.sqlite import dialect
+
+from worker.core.model import Facts
+from worker.stores.columns import UNDATED, AddedAt, At, Plain, Span, read_facts, write_facts
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeDecorator
+
+SQLITE = dialect()
+zones = st.integers(-12, 14).map(lambda hours: timezone(timedelta(hours=hours)))
+times = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 30), timezones=zones)  # noqa: DTZ001
+texts = st.text(st.characters(exclude_categories=()))
+
+
+def round_trip(column: TypeDecorator[object], value: object) -> object:
+    return column.process_result_value(column.process_bind_param(value, SQLITE), SQLITE)
+
+
+@pytest.mark.parametrize("column", [At(), AddedAt()], ids=["a time", "a time in a key"])
+@given(at=st.none() | times)
+def test_instants_come_back_exactly_and_in_utc(column: TypeDecorator[object], at: datetime | None) -> None:
+    kept = round_trip(column, at)
+    assert kept == at
+    assert at is None or kept.tzinfo is UTC  # type: ignore[union-attr]
+
+
+@given(at=times)
+def test_no_instant_is_taken_for_undated(at: datetime) -> None:
+    assert AddedAt().process_bind_param(at, SQLITE) != UNDATED
+
+
+@given(at=times, by=st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=1)))
+def test_order_is_kept(at: datetime, by: timedelta) -> None:
+    earlier, later = (At().process_bind_param(each, SQLITE) for each in (at - by, at))
+    assert earlier is not None
+    assert later is not None
+    assert earlier < later
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    with pytest.raises(TypeError):
+        At().process_bind_param(datetime(2026, 1, 1), SQLITE)  # noqa: DTZ001
+
+
+@given(span=st.none() | st.timedeltas(timedelta(days=-3_000_000), timedelta(days=3_652_058)))
+def test_spans_come_back_exactly(span: timedelta | None) -> None:
+    assert round_trip(Span(), span) == span
+
+
+@given(
+    st.builds(
+        Facts,
+        name=texts,
+        tags=st.lists(texts, max_size=3).map(tuple),
+        error=texts,
+        tokens=st.none() | st.integers(0, 2**63),
+        cost=texts,
+    )
+)
+def test_facts_come_back_whatever_they_say(facts: Facts) -> None:
+    written = write_facts(facts)
+    assert read_facts(written) == facts
+    assert "\0" not in written
+
+
+def test_facts_that_are_empty_take_no_room() -> None:
+    assert write_facts(Facts(name="n")) == '{"name":"n"}'
+
+
+@given(texts)
+def test_text_is_always_text_that_a_database_takes(text: str) -> None:
+    kept = Plain().process_bind_param(text, SQLITE)
+    assert kept is not None
+    assert "\0" not in kept.encode().decode()
+
+
+@pytest.mark.parametrize("text", ["", "plain", "🦜 \u202e <b>", "line\nbreak"])
+def test_usual_text_is_kept_as_it_is(text: str) -> None:
+    assert Plain().process_bind_param(text, SQLITE) == text
