@@ -62,9 +62,9 @@ def _fail(text: str, status: Exit) -> None:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
     if wanted:
-        from importlib.metadata import version
+        from worker.version import describe
 
-        sys.stdout.write(f"review-notifier {version('langsmith-review-notifier')}\n")
+        sys.stdout.write(f"{describe()}\n")
         raise typer.Exit
 
 
