@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 class Postgres:
     """A running server."""
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.uri: str = server.get_uri()
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again at the same place."""
+        self._server.ensure_postgres_running()
 
     def execute(self, statement: str) -> None:
         """Run a statement as the superuser, outside a transaction."""
@@ -42,7 +51,7 @@ def running() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="notifier-postgres-") as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
-            postgres = Postgres(server.get_uri())
+            postgres = Postgres(server)
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 postgres.execute(f"ALTER SYSTEM SET {setting} = off")
             postgres.execute("SELECT pg_reload_conf()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -39,9 +40,9 @@ REMEDIES = {
 
 def connect(path: Path, *, patience: timedelta, foreign_keys: bool = True) -> Database:
     """Open an existing database file; a lock of another process is waited for as long as `patience`."""
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)), hide_parameters=True, connect_args={"check_same_thread": False}
-    )
+    # As a URI with this mode, a file that is gone is not made again, empty.
+    where = sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+    engine = sa.create_engine(where, hide_parameters=True)
     wait = patience.total_seconds()
 
     @event.listens_for(engine, "connect")

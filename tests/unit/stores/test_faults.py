@@ -1,0 +1,256 @@
+"""Databases in trouble while the worker runs: one clear StoreError in bounded time, and recovery by itself."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from sqlalchemy.exc import OperationalError, StatementError
+
+from tests import postgres
+from tests.builders import NOON, deciding, delivery, queue, review
+from worker.core.model import Kind, Memory, Plan
+from worker.core.ports import ConfigError, StoreError
+from worker.stores.opening import migrate, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.postgres import Postgres
+    from worker.stores.sql import SqlStore
+
+SHORTLY = timedelta(seconds=0.3)
+QUEUE = queue()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "worker.db"
+
+
+@pytest.fixture
+def lite(path: Path) -> Iterator[SqlStore]:
+    with closing(open_store(f"sqlite:///{path}", migrate=True, patience=SHORTLY)) as store:
+        yield store
+
+
+@pytest.fixture
+def post(postgres_url: str) -> Iterator[SqlStore]:
+    migrate(postgres_url)
+    with closing(open_store(postgres_url, migrate=False, patience=timedelta(seconds=1))) as store:
+        yield store
+
+
+def write(store: SqlStore, name: str = "a") -> None:
+    store.update(QUEUE, [], deciding(review(name)), NOON)
+
+
+class TestSqlite:
+    def test_locked_by_another_is_said_and_over_when_that_lets_go(self, lite: SqlStore, path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match=f"{path} is locked by another program; it is tried again"):
+                write(lite)
+            assert lite.standing(QUEUE.queue_id, None).waiting == 0  # looking is still possible
+            other.execute("ROLLBACK")
+        write(lite)
+        assert lite.standing(QUEUE.queue_id, None).waiting == 1
+
+    def test_full_disk_is_said_and_over_when_there_is_room(self, lite: SqlStore) -> None:
+        many = [review(number) for number in range(3000)]
+        with limited(lite), pytest.raises(StoreError, match=r"disk is full. Free some space"):
+            lite.update(QUEUE, [], deciding(*many), NOON)
+        assert lite.polls() == []
+        lite.update(QUEUE, [], deciding(*many), NOON)
+        assert lite.standing(QUEUE.queue_id, None).waiting == 3000
+
+    def test_failing_disk_is_said_and_over_when_it_works_again(self, lite: SqlStore) -> None:
+        many = [review(number) for number in range(3000)]
+        with small_files(), pytest.raises(StoreError, match=r"cannot be read or written|cannot grow"):
+            lite.update(QUEUE, [], deciding(*many), NOON)
+        assert lite.polls() == []
+        lite.update(QUEUE, [], deciding(*many), NOON)
+        assert lite.standing(QUEUE.queue_id, None).waiting == 3000
+
+    def test_file_that_is_damaged_meanwhile_is_said(self, lite: SqlStore, path: Path) -> None:
+        write(lite)
+        lite.maintain()
+        content = bytearray(path.read_bytes())
+        content[100:] = b"\xff" * (len(content) - 100)
+        path.write_bytes(content)
+        lite.close()
+        with pytest.raises(StoreError, match=r"damaged: stop the service and restore a backup|not a database"):
+            lite.polls()
+
+    def test_file_that_is_gone_meanwhile_is_said(self, lite: SqlStore, path: Path) -> None:
+        lite.close()
+        path.unlink()
+        with pytest.raises(StoreError, match="cannot be opened: check that the file"):
+            lite.polls()
+        assert not path.exists()
+
+    def test_a_transaction_of_this_process_is_waited_for_in_turn(self, lite: SqlStore) -> None:
+        def decide(_: Memory) -> Plan:
+            with pytest.raises(StoreError, match="busy with another transaction of this process"):
+                lite.remember("a", "b")
+            return Plan()
+
+        lite.update(QUEUE, [], decide, NOON)
+        lite.remember("a", "b")
+
+    def test_a_bug_is_not_taken_for_trouble(self, lite: SqlStore) -> None:
+        with pytest.raises(StatementError, match="offset-naive"):
+            lite.owe(delivery(kind=Kind.OPS, created_at=NOON.replace(tzinfo=None)))
+        write(lite)
+
+
+@contextmanager
+def limited(store: SqlStore) -> Iterator[None]:
+    """Let the file grow no more, as on a full disk."""
+
+    def limit(pages: int) -> None:
+        raw = store._database.engine.raw_connection()  # noqa: SLF001  there is no other way to the one connection
+        raw.cursor().execute(f"PRAGMA max_page_count = {pages}")
+        raw.close()
+
+    limit(1)
+    yield
+    limit(2**30)
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Let the system refuse to write any further, in the middle of the transaction's log."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+class TestPostgres:
+    def test_lost_connections_are_replaced(self, post: SqlStore, postgres_url: str) -> None:
+        write(post)
+        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            write(post, "b")
+        assert post.standing(QUEUE.queue_id, None).waiting == 2
+
+    def test_frozen_server_holds_a_call_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
+        write(post)
+        with frozen(postgres_url), pytest.raises(StoreError, match="has not answered for 1 s; it is tried again"):
+            post.polls()
+        assert len(post.polls()) == 1
+
+    def test_row_held_by_another_is_waited_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
+        write(post)
+        with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
+            other.execute("SELECT * FROM queues FOR UPDATE")
+            with pytest.raises(StoreError, match=r"is busy|is too slow"):
+                write(post, "b")
+        write(post, "b")
+
+    def test_deadlock_is_tried_again(self, post: SqlStore) -> None:
+        """Whoever loses decides again."""
+        decided = []
+
+        def decide(_: Memory) -> Plan:
+            decided.append(1)
+            if len(decided) == 1:
+                raise psycopg_error()
+            return Plan((review("a"),))
+
+        post.update(QUEUE, [], decide, NOON)
+        assert (len(decided), post.standing(QUEUE.queue_id, None).waiting) == (2, 1)
+
+    def test_that_loses_for_ever_is_given_up(self, post: SqlStore) -> None:
+        decided = []
+
+        def decide(_: Memory) -> Plan:
+            decided.append(1)
+            raise psycopg_error()
+
+        with pytest.raises(StoreError, match="fails"):
+            post.update(QUEUE, [], decide, NOON)
+        assert len(decided) == 5
+
+
+def psycopg_error() -> Exception:
+    return OperationalError("UPDATE", None, psycopg.errors.DeadlockDetected("deadlock detected"))
+
+
+@contextmanager
+def frozen(url: str) -> Iterator[None]:
+    """Freeze every server process that serves this database, as a machine under a paused hypervisor."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
+        rows = other.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    for (pid,) in rows:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for (pid,) in rows:
+            os.kill(pid, signal.SIGCONT)
+
+
+class TestAServerThatCannotBeReached:
+    def test_refuses_connections(self) -> None:
+        with pytest.raises(ConfigError, match=r"the PostgreSQL database notifier on 127.0.0.1:1 .*WORKER_DATABASE_URL"):
+            open_store("postgresql+psycopg://user:hunter2@127.0.0.1:1/notifier", migrate=False)
+
+    def test_accepts_and_says_nothing(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ConfigError) as caught:
+            open_store(f"postgresql://user:hunter2@127.0.0.1:{silent.getsockname()[1]}/notifier", migrate=False)
+        assert "hunter2" not in str(caught.value)
+
+    def test_has_no_such_database(self, postgres_server: Postgres) -> None:
+        missing = postgres_server.uri.replace("/postgres?", "/missing?")
+        with pytest.raises(ConfigError, match="missing"):
+            open_store(missing, migrate=False)
+
+    @pytest.mark.parametrize("work", [migrate, lambda url: open_store(url, migrate=True)], ids=["migrate", "open"])
+    def test_holds_tables_of_another_program(self, postgres_url: str, work: object) -> None:
+        with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
+            other.execute("CREATE TABLE queues (x int)")
+        with pytest.raises(ConfigError, match="tables of another program: name a database of its own"):
+            work(postgres_url)  # type: ignore[operator]
+
+    def test_is_not_migrated_by_who_works(self, postgres_url: str) -> None:
+        with pytest.raises(ConfigError, match="older schema than this program: run `review-notifier migrate`"):
+            open_store(postgres_url, migrate=True)
+
+    def test_is_newer(self, postgres_url: str) -> None:
+        migrate(postgres_url)
+        with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
+            other.execute("UPDATE review_notifier_version SET version_num = '9999'")
+        with pytest.raises(ConfigError, match="newer than this program: install the version that wrote it"):
+            open_store(postgres_url, migrate=False)
+
+
+def test_a_server_that_restarts_is_found_again() -> None:
+    with postgres.running() as server:
+        url = server.create()
+        migrate(url)
+        with closing(open_store(url, migrate=False, patience=timedelta(seconds=2))) as store:
+            write(store)
+            server.stop()
+            with pytest.raises(StoreError, match="PostgreSQL database"):
+                write(store, "b")
+            server.start()
+            write(store, "b")
+            assert store.standing(QUEUE.queue_id, None).waiting == 2
