@@ -57,7 +57,7 @@ def revision_of(connection: Connection) -> str | None:
 def _compare(revision: str, scripts: Path | None) -> Fit:
     from alembic.script import ScriptDirectory  # noqa: PLC0415  costs a fifth of a second that few starts need
 
-    known = ScriptDirectory.from_config(_config(scripts))
+    known = ScriptDirectory.from_config(settings(scripts))
     if revision == known.get_current_head():
         return Fit.HEAD
     return Fit.BEHIND if revision in {script.revision for script in known.walk_revisions()} else Fit.AHEAD
@@ -67,14 +67,14 @@ def upgrade(connection: Connection, scripts: Path | None = None) -> None:
     """Bring a database to the newest revision, inside the transaction of `connection`."""
     from alembic import command  # noqa: PLC0415  costs a fifth of a second that few starts need
 
-    config = _config(scripts)
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(settings(scripts, connection), "head")
 
 
-def _config(scripts: Path | None) -> Config:
+def settings(scripts: Path | None = None, connection: Connection | None = None) -> Config:
+    """Alembic's settings, for the program's own migrations or others, over a connection."""
     from alembic.config import Config  # noqa: PLC0415  costs a fifth of a second that few starts need
 
     config = Config()
     config.set_main_option("script_location", str(scripts or migrations()).replace("%", "%%"))
+    config.attributes["connection"] = connection
     return config
