@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RELEASE := $(VENV)-release/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock mutants clean
+.PHONY: help demo test lint lock audit dist soak mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +31,35 @@ lint: $(READY) ## check style, types and the direction of imports
 
 lock: ## refresh constraints.txt with the newest versions that pyproject.toml allows
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,release]'
 	@$(VENV)-lock/bin/python -m pip freeze --exclude langsmith-review-notifier | grep -v ' @ ' > constraints.txt
 	@rm -rf $(VENV)-lock
 
+$(RELEASE): pyproject.toml constraints.txt
+	@rm -rf $(VENV)-release && $(PYTHON) -m venv $(VENV)-release
+	@$(VENV)-release/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		build cyclonedx-bom pip-audit
+	@touch $@
+
+audit: $(RELEASE) ## look for known vulnerabilities in what constraints.txt names (asks the package index)
+	@$(VENV)-release/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
+
+dist: $(RELEASE) ## build wheel, sdist and their list of parts into dist/, and install both cleanly
+	@rm -rf dist && $(VENV)-release/bin/python -m build --outdir dist .
+	@set -e; for built in dist/*.tar.gz dist/*.whl; do \
+		rm -rf $(VENV)-dist && $(PYTHON) -m venv --without-pip $(VENV)-dist; \
+		$(VENV)-release/bin/python -m pip --python $(VENV)-dist/bin/python install --quiet \
+			--disable-pip-version-check -c constraints.txt "$$built"; \
+		$(VENV)-dist/bin/review-notifier --version; \
+		(cd / && $(CURDIR)/$(VENV)-dist/bin/review-notifier demo --fast >/dev/null); \
+	done
+	@$(VENV)-release/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.cdx.json $(VENV)-dist/bin/python
+	@cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
+	@rm -rf $(VENV)-dist
+
+soak: $(READY) ## 100,000 polls under a fake clock: memory, files and database stay flat
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) $(VENV)-lock mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
