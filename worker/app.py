@@ -23,6 +23,7 @@ from worker.settings import OnUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from uuid import UUID
 
     from worker.core.meter import Meter
@@ -171,11 +172,10 @@ def _care(settings: Settings) -> Callable[[Queue | None], Care]:
     return care
 
 
-def try_again(parts: Parts) -> None:
-    """End the waiting of every pause, not the pause: whoever starts us may have mended the reason."""
-    now = parts.clock.now()
-    for pause in parts.store.pauses():
-        parts.store.pause(replace(pause, until=now))
+def try_again(store: Store, now: datetime) -> None:
+    """End the waiting of every pause, not the pause: whoever starts us, or retries, may have mended the reason."""
+    for pause in store.pauses():
+        store.pause(replace(pause, until=now))
 
 
 def remember_roster(parts: Parts) -> None:
@@ -185,7 +185,7 @@ def remember_roster(parts: Parts) -> None:
 
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
     """The `poll` command: poll every queue once, deliver what is due; whether all of it worked."""
-    try_again(parts)
+    try_again(parts.store, parts.clock.now())
     parts.roster.refresh()
     remember_roster(parts)
     well = not parts.roster.is_failing and not parts.roster.unknown

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import checks, logs, signals, views
-from worker.app import ROSTER, build, one_pass, roster_for, rules_for
+from worker.app import ROSTER, build, one_pass, roster_for, rules_for, try_again
 from worker.clock import SystemClock
 from worker.core.overview import LATE_AFTER, ApiInUse
 from worker.core.ports import SourceError
@@ -145,10 +145,12 @@ def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
 
 
 def retry(key: UUID) -> bool:
-    """Put a delivery back to pending."""
+    """Put a delivery back to pending, and let paused destinations be tried at once."""
     settings = start(DATABASE)
+    now = SystemClock().now()
     with _store(settings) as store:
-        return store.retry(key, SystemClock().now())
+        try_again(store, now)
+        return store.retry(key, now)
 
 
 def why(queue_run_id: UUID, *, as_json: bool) -> bool:

@@ -60,7 +60,7 @@ class Service:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
         clock = self._parts.clock
-        try_again(self._parts)
+        try_again(self._parts.store, clock.now())
         self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
         self._monitor.begin(self._parts.look)
         self._loop("roster", TICK, self._follow_roster, pool="house")

@@ -109,6 +109,18 @@ def test_why_tells_the_story_of_a_run(
     assert bench.run("why", str(uuid4())).returncode == 1
 
 
+def test_retry_reaches_a_running_service_before_the_pause_is_over(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    slack.kick(CHANNEL)
+    with bench.service():
+        (held,) = wait_for(lambda: json.loads(bench.run("deliveries", "--json", "--state", "held").stdout), "held")
+        slack.invite(CHANNEL)
+        assert bench.run("retry", held["key"]).returncode == 0
+        wait_for(lambda: slack.messages(CHANNEL), "the message")
+
+
 def test_retry_of_an_unknown_key_fails(bench: Bench) -> None:
     bench.run("poll")
     assert bench.run("retry", str(uuid4())).returncode == 1
