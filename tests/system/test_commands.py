@@ -114,8 +114,9 @@ def test_retry_reaches_a_running_service_before_the_pause_is_over(
 ) -> None:
     langsmith.add_run(queue)
     slack.kick(CHANNEL)
-    with bench.service():
-        (held,) = wait_for(lambda: json.loads(bench.run("deliveries", "--json", "--state", "held").stdout), "held")
+    with bench.service() as service:
+        wait_for(lambda: service.logged("delivery_held"), "the channel refuses")
+        (held,) = json.loads(bench.run("deliveries", "--json", "--state", "held").stdout)
         slack.invite(CHANNEL)
         assert bench.run("retry", held["key"]).returncode == 0
         wait_for(lambda: slack.messages(CHANNEL), "the message")
