@@ -1,0 +1,257 @@
+"""A soak: many polls of a lively queue under a clock that flies, on a real SQLite file; what is left must be flat.
+
+Everything of the service takes part but the network and the ticker. `python -m benchmarks.soak [POLLS]`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import random
+import resource
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import structlog
+
+from worker.clock import SystemClock
+from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot
+from worker.core.policy import ladder
+from worker.loops.deliver import Care, Deliver
+from worker.loops.edit import Edit
+from worker.loops.housekeep import Housekeep
+from worker.loops.look import Look
+from worker.loops.ops import Ops
+from worker.loops.poll import Poll, Rules
+from worker.loops.roster import Roster
+from worker.loops.watch import Watch
+from worker.metrics import Metrics
+from worker.notifiers import blocks
+from worker.stores.opening import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from worker.core.model import Left, Message
+    from worker.stores.sql import SqlStore
+
+POLLS = 100_000
+MINUTE = timedelta(minutes=1)
+QUEUE = Queue(UUID(int=1), "Soak")
+SHOW = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
+STALE = timedelta(hours=1)
+LOOK_EVERY = 5
+KEEP_EVERY = 60
+MEMORY_SLACK = 4 * 1024 * 1024
+DATABASE_SLACK = 1.25
+COMES_EVERY = 10
+"""One poll in so many finds something new."""
+
+WAITS = timedelta(hours=3)
+KEEP = timedelta(days=2)
+"""How long what is settled is kept here, so that the database is in its steady state early."""
+
+WARM = 0.3
+"""The share of the polls after which nothing may grow any more."""
+
+
+class Clock:
+    """A clock that moves a minute a poll."""
+
+    def __init__(self) -> None:
+        """It begins on a winter's day."""
+        self._now = datetime(2026, 1, 5, tzinfo=UTC)
+        self._monotonic = 0.0
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds since the start."""
+        return self._monotonic
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        self._now += by
+        self._monotonic += by.total_seconds()
+
+
+class Churn:
+    """A source with one queue to which runs come at random, wait some hours, and go."""
+
+    def __init__(self, clock: Clock) -> None:
+        """The same chances at every start."""
+        self._clock = clock
+        self._chance = random.Random(7)  # noqa: S311 - chances of a soak, no secret
+        self._runs: list[QueueRun] = []
+        self._number = 0
+
+    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
+        """What waits now."""
+        del queue_id, show
+        now = self._clock.now()
+        self._runs = [run for run in self._runs if run.added_at is None or now - run.added_at < WAITS]
+        if self._chance.randrange(COMES_EVERY) == 0:
+            self._number += 1
+            queue_run_id, run_id = UUID(int=self._chance.getrandbits(128)), UUID(int=self._chance.getrandbits(128))
+            facts = Facts(name=f"run {self._number}", run_type="chain", tags=("soak",))
+            self._runs.append(QueueRun(queue_run_id, run_id, now, facts=facts))
+        return Snapshot(QUEUE, tuple(self._runs), now)
+
+    def queues(self) -> Sequence[Queue]:
+        """The one queue."""
+        return [QUEUE]
+
+    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+        """Nobody can tell."""
+        del queue_id, queue_run_ids
+        return {}
+
+
+@dataclass(slots=True)
+class Sink:
+    """A notifier that remembers only how much it was given."""
+
+    posts: int = 0
+    edits: int = 0
+
+    def send(self, message: Message) -> Receipt:
+        """Count a post."""
+        self.posts += 1
+        return Receipt(message.channel, f"{self.posts}.000000")
+
+    def find(self, message: Message, since: datetime) -> Receipt | None:
+        """Find nothing."""
+        del message, since
+        return None
+
+    def edit(self, message: Message, receipt: Receipt) -> None:
+        """Count an edit."""
+        del message, receipt
+        self.edits += 1
+
+    def probe(self) -> None:
+        """All is well."""
+
+    def fingerprint(self, message: Message) -> str:
+        """As Slack's."""
+        return blocks.fingerprint(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What the process and its database take: bytes, open files, bytes."""
+
+    memory: int
+    files: int
+    database: int
+
+
+class Soak:
+    """Everything of one process, turned by hand."""
+
+    def __init__(self, store: SqlStore, path: Path, keep: timedelta) -> None:
+        """Put the loops together; what is settled is kept for `keep`."""
+        self._path = path
+        self._turns = 0
+        self.clock = Clock()
+        self.sink = Sink()
+        source = Churn(self.clock)
+        metrics = Metrics(version="0", commit="soak", overview=lambda: self._watch.overview)
+        policy = ladder(channel="C0SOAK", stale_after=STALE, remind_every=timedelta(hours=1))
+        care = Care(show=SHOW, edit_for=timedelta(hours=2), resend=True)
+        ops = Ops(store=store, clock=self.clock, channel="C0OPS")
+        world: dict[str, Any] = {"store": store, "clock": self.clock}
+        posting: dict[str, Any] = {**world, "notifier": self.sink, "care": lambda _: care, "meter": metrics}
+        self._deliver = Deliver(**posting, ops=ops)
+        self._edit = Edit(**posting)
+        self._poll = Poll(
+            **world,
+            source=source,
+            rules=lambda _: Rules(policy, MINUTE, SHOW),
+            owed=self._deliver.wake,
+            jitter=lambda: 0.5,
+            meter=metrics,
+        )
+        roster = Roster(source=source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False)
+        look = Look(**world, poll=self._poll, roster=roster, expect=lambda _: (MINUTE, STALE), counting=True)
+        self._watch = Watch(look=look, store=store, ops=ops)
+        self._housekeep = Housekeep(**world, keep_deliveries=keep, keep_reviews=keep)
+        self._metrics = metrics
+
+    def turn(self) -> None:
+        """One minute: a poll, what it owes, and now and then the rest."""
+        self._turns += 1
+        self._poll(QUEUE)
+        self.clock.advance(MINUTE)
+        self._deliver.run(lambda: False)
+        self._edit.step()
+        if self._turns % LOOK_EVERY == 0:
+            self._watch()
+            self._metrics.exposition()
+        if self._turns % KEEP_EVERY == 0:
+            self._housekeep()
+
+    def weigh(self) -> Weight:
+        """What all of it takes now, everything that is done with being forgotten first."""
+        self._housekeep()
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        database = sum(file.stat().st_size for file in self._path.parent.glob(f"{self._path.name}*"))
+        return Weight(pages * resource.getpagesize(), files, database)
+
+
+def soak(polls: int, keep: timedelta, directory: Path) -> tuple[Weight, Weight, Sink]:
+    """Poll so often; what it weighed when it was warm, and at the end, and what was posted."""
+    path = directory / "soak.db"
+    with contextlib.closing(open_store(f"sqlite:///{path}", migrate=True)) as store:
+        whole = Soak(store, path, keep)
+        for _ in range(int(polls * WARM)):
+            whole.turn()
+        warm = whole.weigh()
+        for _ in range(int(polls * WARM), polls):
+            whole.turn()
+        return warm, whole.weigh(), whole.sink
+
+
+def growth(warm: Weight, end: Weight) -> list[str]:
+    """What has grown by more than chance explains; nothing where all is flat."""
+    found = []
+    if end.memory > warm.memory + MEMORY_SLACK:
+        found.append(f"memory grew from {warm.memory:,} to {end.memory:,} bytes")
+    if end.files > warm.files:
+        found.append(f"open files grew from {warm.files} to {end.files}")
+    if end.database > warm.database * DATABASE_SLACK:
+        found.append(f"the database grew from {warm.database:,} to {end.database:,} bytes")
+    return found
+
+
+def main() -> int:
+    """Soak, and tell; the exit status is 1 where something grew."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    polls = int(sys.argv[1]) if len(sys.argv) > 1 else POLLS
+    began = SystemClock().monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        warm, end, sink = soak(polls, KEEP, Path(directory))
+    took = SystemClock().monotonic() - began
+    grown = growth(warm, end)
+    lines = [
+        f"{polls:,} polls in {took:.0f} s: {sink.posts:,} messages, {sink.edits:,} edits",
+        f"warm: {warm.memory:,} bytes of memory, {warm.files} files, {warm.database:,} bytes of database",
+        f"end:  {end.memory:,} bytes of memory, {end.files} files, {end.database:,} bytes of database",
+        "; ".join(grown) or "nothing grew",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return bool(grown)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
