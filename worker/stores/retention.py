@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-STEP = 500
+DELIVERIES_A_STEP = 100
+"""Few, since each may speak of very many reviews."""
+
+REVIEWS_A_STEP = 1000
 SETTLED = (State.SENT, State.WITHDRAWN, State.DEAD)
 
 
@@ -24,7 +27,7 @@ def prune_deliveries(connection: Connection, before: datetime) -> int:
     query = (
         sa.select(deliveries.c.delivery_id)
         .where(deliveries.c.settled_at < before, deliveries.c.state.in_(SETTLED), ended)
-        .limit(STEP)
+        .limit(DELIVERIES_A_STEP)
         .with_for_update(skip_locked=True)
     )
     old = connection.execute(query).scalars().all()
@@ -43,7 +46,7 @@ def prune_reviews(connection: Connection, before: datetime) -> int:
         sa.select(reviews.c.review_id)
         .join_from(reviews, queues)
         .where(reviews.c.closed_at < before, ~told.exists())
-        .limit(STEP)
+        .limit(REVIEWS_A_STEP)
         .with_for_update(of=[reviews, queues], key_share=True, skip_locked=True)
     )
     old = connection.execute(query).scalars().all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -37,61 +36,58 @@ REVIEW = (
     reviews.c.closed_at,
     reviews.c.left,
 )
+FIELDS = tuple(column.key for column in REVIEW)
+BESIDE_THE_KEY = FIELDS[2:]
+"""Writing a key that stays as it is would make the database look after its indexes."""
+
 OLDEST_FIRST = (reviews.c.since, reviews.c.queue_run_id, reviews.c.added_at)
 IS_CLOSED = reviews.c.closed_at.is_not(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """Reviews with the numbers of their rows."""
-
-    reviews: Sequence[Review]
-    ids: Mapping[ReviewKey, int]
-
-
-def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> Recalled:
+def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> list[Review]:
     """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`."""
-    query = sa.select(*REVIEW, reviews.c.review_id).where(reviews.c.queue_id == queue_id)
-    rows = list(connection.execute(query.where(OPEN)))
-    closed = query.where(IS_CLOSED, reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True)))
+    mine = sa.select(*REVIEW).where(reviews.c.queue_id == queue_id)
+    found = [Review(*row) for row in connection.execute(mine.where(OPEN))]
+    closed = mine.where(IS_CLOSED, reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True)))
     for some in chunks(keys):
-        rows += connection.execute(closed, {"some": some})
-    found = [Review(*row[:-1]) for row in rows]
-    return Recalled(found, {review.key: row.review_id for review, row in zip(found, rows, strict=True)})
+        found += [Review(*row) for row in connection.execute(closed, {"some": some})]
+    return found
 
 
-def write(connection: Connection, queue_id: UUID, altered: Collection[Review], known: Recalled) -> list[int]:
+def write(connection: Connection, queue_id: UUID, altered: Collection[Review]) -> list[int]:
     """Write reviews; the numbers of those that existed before."""
-    ids = {**known.ids, **_ids(connection, queue_id, [review.key for review in altered if review.key not in known.ids])}
+    ids = _ids(connection, queue_id, altered)
     _insert(connection, queue_id, [review for review in altered if review.key not in ids])
     _replace(connection, ids, [review for review in altered if review.key in ids])
     return [ids[review.key] for review in altered if review.key in ids]
 
 
-def _ids(connection: Connection, queue_id: UUID, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
-    """Find reviews that the memory did not hold: closed ones that nobody asked about."""
+def _ids(connection: Connection, queue_id: UUID, altered: Collection[Review]) -> dict[ReviewKey, int]:
+    """The numbers of the rows of these runs, by key."""
     query = sa.select(reviews.c.queue_run_id, reviews.c.added_at, reviews.c.review_id).where(
         reviews.c.queue_id == queue_id,
         reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True)),
     )
-    some = chunks({key.queue_run_id for key in keys})
+    some = chunks({review.queue_run_id for review in altered})
     rows = (row for ids in some for row in connection.execute(query, {"some": ids}))
     return {ReviewKey(row.queue_run_id, row.added_at): row.review_id for row in rows}
 
 
 def _insert(connection: Connection, queue_id: UUID, new: Sequence[Review]) -> None:
     for some in chunks(new):
-        connection.execute(sa.insert(reviews), [{"queue_id": queue_id, **_values(review)} for review in some])
+        connection.execute(sa.insert(reviews), [{"queue_id": queue_id, **_values(review, FIELDS)} for review in some])
 
 
 def _replace(connection: Connection, ids: Mapping[ReviewKey, int], altered: Sequence[Review]) -> None:
     statement = sa.update(reviews).where(reviews.c.review_id == sa.bindparam("number"))
     for some in chunks(altered):
-        connection.execute(statement, [{"number": ids[review.key], **_values(review)} for review in some])
+        connection.execute(
+            statement, [{"number": ids[review.key], **_values(review, BESIDE_THE_KEY)} for review in some]
+        )
 
 
-def _values(review: Review) -> dict[str, Any]:
-    return {column.key: getattr(review, column.key) for column in REVIEW}
+def _values(review: Review, fields: Iterable[str]) -> dict[str, Any]:
+    return {field: getattr(review, field) for field in fields}
 
 
 def learn(connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]) -> list[int]:

@@ -44,11 +44,11 @@ class SqlStore:
 
         def work(connection: Connection) -> Plan:
             baselined = queues.lock(connection, queue)
-            known = reviews.recall(connection, queue.queue_id, keys)
-            plan = decide(Memory(baselined=baselined, reviews=known.reviews))
+            recalled = reviews.recall(connection, queue.queue_id, keys)
+            plan = decide(Memory(baselined=baselined, reviews=recalled))
             if not baselined:
                 queues.baseline(connection, queue, now)
-            altered = reviews.write(connection, queue.queue_id, plan.reviews, known)
+            altered = reviews.write(connection, queue.queue_id, plan.reviews)
             for notice in plan.notices:
                 outbox.notify(connection, queue, notice, now)
             edits.owe(connection, altered, now)
