@@ -12,6 +12,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 WRITTEN = Path("worker") / "_commit.txt"
 
+COMMIT = ("git", "-c", "safe.directory=*", "describe", "--always", "--dirty=-modified", "--abbrev=12", "--exclude=*")
+"""Root may install from somebody else's checkout, of which git would say nothing without `safe.directory`."""
+
 
 class CommitHook(BuildHookInterface[Any]):
     """Puts one more file into what is built; the working copy never keeps it."""
@@ -39,13 +42,7 @@ class CommitHook(BuildHookInterface[Any]):
         if carried.is_file():
             return carried.read_text(encoding="ascii").strip()
         try:
-            done = subprocess.run(
-                ["git", "describe", "--always", "--dirty=-modified", "--abbrev=12", "--exclude=*"],  # noqa: S607
-                cwd=self.root,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
+            done = subprocess.run(COMMIT, cwd=self.root, capture_output=True, text=True, check=True)  # noqa: S603
         except (OSError, subprocess.CalledProcessError):
             return "unknown"
         return done.stdout.strip()

@@ -1,0 +1,132 @@
+#!/bin/sh
+# Installs or upgrades the service, or rolls it back. Run it as root, from a checkout or an unpacked release:
+#
+#   install.sh            install this version beside the others and switch to it
+#   install.sh rollback   switch back to the version before, with the database as it was before the upgrade
+#
+# PYTHON names the interpreter to use (3.11 or newer). ROOT is put before every path, for trying it out.
+set -eu
+
+ROOT=${ROOT:-}
+PYTHON=${PYTHON:-python3}
+SYSTEMCTL=${SYSTEMCTL:-systemctl}
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+source=$(CDPATH='' cd -- "$here/../.." && pwd)
+home=$ROOT/opt/review-notifier
+settings=$ROOT/etc/review-notifier
+state=$ROOT/var/lib/review-notifier
+units=$ROOT/etc/systemd/system
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+
+check() {
+    [ -n "$ROOT" ] || [ "$(id -u)" = 0 ] || fail "run it as root: sudo $0"
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$PYTHON is older than 3.11: set PYTHON to a newer one"
+}
+
+# Each version has a folder of its own, named after the time: a download that breaks off never becomes a version.
+build() {
+    version=$home/versions/$(date -u +%Y%m%d-%H%M%S)
+    mkdir -p "$home/versions"
+    trap 'rm -rf "$version"' EXIT
+    "$PYTHON" -m venv "$version"
+    "$version/bin/python" -m pip install --quiet --disable-pip-version-check -c "$source/constraints.txt" "$source"
+    "$version/bin/review-notifier" --version
+    trap - EXIT
+}
+
+write_settings() {
+    mkdir -p "$settings"
+    chmod 755 "$settings"
+    [ -e "$settings/worker.toml" ] || cp "$source/worker.toml.example" "$settings/worker.toml"
+    [ -e "$settings/environment" ] || cp "$here/environment" "$settings/environment"
+    for secret in langsmith_api_key slack_bot_token; do
+        [ -e "$settings/$secret" ] || (umask 077 && : >"$settings/$secret")
+        chmod 600 "$settings/$secret"
+    done
+}
+
+write_units() {
+    mkdir -p "$units/review-notifier.service.d" "$ROOT/usr/local/bin"
+    cp "$here/review-notifier.service" "$units/"
+    if [ "$("$SYSTEMCTL" --version | awk 'NR == 1 {print int($2)}')" -ge 254 ]; then
+        cp "$here/backoff.conf" "$units/review-notifier.service.d/50-backoff.conf"
+    fi
+    cp "$here/review-notifier" "$ROOT/usr/local/bin/review-notifier"
+    chmod 755 "$ROOT/usr/local/bin/review-notifier"
+    "$SYSTEMCTL" daemon-reload
+}
+
+# The link is replaced in one step: at no time is there no version.
+switch_to() {
+    ln -sfn "$1" "$home/.link"
+    mv -T "$home/.link" "$home/current"
+}
+
+# The copy is made by the version that wrote the database, while it runs.
+save_database() {
+    [ -e "$state/worker.db" ] || return 0
+    saved=$home/backups/$(basename "$1").db
+    mkdir -p "$home/backups"
+    chmod 700 "$home/backups"
+    rm -f "$saved"
+    WORKER_DATABASE_URL="sqlite:///$state/worker.db" "$1/bin/review-notifier" backup "$saved"
+}
+
+forget_older() {
+    for each in "$home"/versions/*; do
+        [ "$each" = "$(readlink "$home/current")" ] || [ "$each" = "$(readlink "$home/previous" || true)" ] ||
+            rm -rf "$each"
+    done
+}
+
+install() {
+    check
+    build
+    write_settings
+    write_units
+    before=$(readlink "$home/current" || true)
+    if [ -n "$before" ]; then
+        save_database "$before"
+        ln -sfn "$before" "$home/previous"
+    fi
+    switch_to "$version"
+    forget_older
+    if [ ! -s "$settings/langsmith_api_key" ] || [ ! -s "$settings/slack_bot_token" ]; then
+        say "Now write the secrets into $settings/langsmith_api_key and $settings/slack_bot_token,"
+        say "queues and channels into $settings/worker.toml, and run:"
+        say "  review-notifier check && systemctl enable --now review-notifier"
+    elif "$SYSTEMCTL" is-enabled --quiet review-notifier; then
+        "$SYSTEMCTL" restart review-notifier
+        say "The service runs it. Back to the version before: $0 rollback"
+    fi
+}
+
+rollback() {
+    check
+    before=$(readlink "$home/previous" || true)
+    [ -n "$before" ] && [ -d "$before" ] || fail "there is no version before this one"
+    "$SYSTEMCTL" stop review-notifier
+    saved=$home/backups/$(basename "$before").db
+    if [ -e "$saved" ]; then
+        mv "$state/worker.db" "$home/backups/replaced.db"
+        rm -f "$state/worker.db-wal" "$state/worker.db-shm"
+        # It must belong to whom the one before belonged: systemd moves the owner only with the whole folder.
+        cp "$saved" "$state/worker.db"
+        chmod --reference="$home/backups/replaced.db" "$state/worker.db"
+        chown --reference="$home/backups/replaced.db" "$state/worker.db"
+    fi
+    switch_to "$before"
+    rm -f "$home/previous"
+    "$SYSTEMCTL" start review-notifier
+    say "Back at: $("$home/current/bin/review-notifier" --version), with the database as it was before the upgrade."
+}
+
+case ${1:-install} in
+install) install ;;
+rollback) rollback ;;
+*) fail "use: install.sh [install | rollback]" ;;
+esac

@@ -1,0 +1,194 @@
+"""The installer of the systemd unit, with an interpreter and a systemctl that only note what they are asked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from worker.clock import SystemClock
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SYSTEMD = REPOSITORY / "deploy" / "systemd"
+UNIT = SYSTEMD / "review-notifier.service"
+
+PYTHON = """#!/bin/sh
+# `-m venv DIR` makes a version whose program says its own number; whatever else is asked is done.
+[ "$1 ${2-}" = "-m venv" ] || exit 0
+number=$(cat "{root}/number")
+mkdir -p "$3/bin"
+cp "$0" "$3/bin/python"
+cat > "$3/bin/review-notifier" <<PROGRAM
+#!/bin/sh
+case \\$1 in
+--version) echo "review-notifier $number" ;;
+backup) cp "{root}/var/lib/review-notifier/worker.db" "\\$2" ;;
+esac
+PROGRAM
+chmod +x "$3/bin/review-notifier"
+"""
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> "{root}/systemctl"
+[ "$1" = --version ] && echo "systemd {version} (252)"
+exit 0
+"""
+
+
+class Machine:
+    """A folder that stands for a machine."""
+
+    def __init__(self, root: Path, *, systemd: int = 255) -> None:
+        self.root = root
+        self.database = root / "var/lib/review-notifier/worker.db"
+        self.settings = root / "etc/review-notifier"
+        self.database.parent.mkdir(parents=True)
+        for name, text in {"python.sh": PYTHON, "systemctl.sh": SYSTEMCTL}.items():
+            program = root / name
+            program.write_text(text.replace("{root}", str(root)).replace("{version}", str(systemd)))
+            program.chmod(0o755)
+
+    def install(self, *arguments: str, number: int = 1) -> subprocess.CompletedProcess[str]:
+        """Run the installer of release `number`, at another second than before."""
+        (self.root / "number").write_text(str(number))
+        while list(self.root.glob(f"opt/review-notifier/versions/{self._second()}")):
+            time.sleep(0.05)
+        tools = {"PYTHON": "python.sh", "SYSTEMCTL": "systemctl.sh", "ROOT": ""}
+        return subprocess.run(
+            [SYSTEMD / "install.sh", *arguments],
+            env={"PATH": "/usr/bin:/bin"} | {name: str(self.root / file) for name, file in tools.items()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _second(self) -> str:
+        return f"{SystemClock().now():%Y%m%d-%H%M%S}"
+
+    def write_secrets(self) -> None:
+        for name in ("langsmith_api_key", "slack_bot_token"):
+            (self.settings / name).write_text("made up")
+
+    def running(self) -> str:
+        program = self.root / "opt/review-notifier/current/bin/review-notifier"
+        return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+    def versions(self) -> int:
+        return len(list((self.root / "opt/review-notifier/versions").iterdir()))
+
+    def asked(self) -> list[str]:
+        return (self.root / "systemctl").read_text().splitlines()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_first_installation_says_what_is_missing_and_starts_nothing(machine: Machine) -> None:
+    done = machine.install()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "langsmith_api_key" in done.stdout
+    assert machine.running() == "review-notifier 1"
+    assert not any(asked.startswith(("restart", "start", "enable")) for asked in machine.asked())
+
+
+def test_secrets_are_for_root_alone_and_the_rest_can_be_read(machine: Machine) -> None:
+    machine.install()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in machine.settings.iterdir()}
+    assert modes["langsmith_api_key"] == modes["slack_bot_token"] == 0o600
+    assert modes["worker.toml"] & 0o044 == 0o044
+
+
+def test_an_upgrade_keeps_settings_and_saves_the_database_first(machine: Machine) -> None:
+    machine.install()
+    machine.write_secrets()
+    (machine.settings / "worker.toml").write_text("mine")
+    machine.database.write_text("before")
+    done = machine.install(number=2)
+    assert done.returncode == 0, done.stderr
+    assert machine.running() == "review-notifier 2"
+    assert (machine.settings / "worker.toml").read_text() == "mine"
+    assert (machine.settings / "slack_bot_token").read_text() == "made up"
+    (saved,) = (machine.root / "opt/review-notifier/backups").iterdir()
+    assert saved.read_text() == "before"
+    assert machine.asked()[-1] == "restart review-notifier"
+
+
+def test_a_rollback_brings_back_program_and_database(machine: Machine) -> None:
+    machine.install()
+    machine.write_secrets()
+    machine.database.write_text("before")
+    machine.install(number=2)
+    machine.database.write_text("of the new schema")
+    machine.database.with_name("worker.db-wal").write_text("of the new schema")
+    done = machine.install("rollback")
+    assert done.returncode == 0, done.stderr
+    assert machine.running() == "review-notifier 1"
+    assert machine.database.read_text() == "before"
+    assert not machine.database.with_name("worker.db-wal").exists()
+    assert machine.asked()[-2:] == ["stop review-notifier", "start review-notifier"]
+
+
+def test_there_is_no_way_back_from_the_first_version(machine: Machine) -> None:
+    machine.install()
+    done = machine.install("rollback")
+    assert done.returncode == 1
+    assert "no version before" in done.stderr
+    assert "stop review-notifier" not in machine.asked()
+
+
+def test_only_the_version_before_is_kept(machine: Machine) -> None:
+    for number in range(1, 4):
+        machine.install(number=number)
+    assert machine.versions() == 2
+    assert machine.running() == "review-notifier 3"
+
+
+def test_a_version_that_does_not_run_is_none(machine: Machine) -> None:
+    machine.install()
+    (machine.root / "python.sh").write_text("#!/bin/sh\n[ $2 = venv ] && exit 1\nexit 0\n")
+    done = machine.install(number=2)
+    assert done.returncode != 0
+    assert machine.running() == "review-notifier 1"
+    assert machine.versions() == 1
+
+
+@pytest.mark.parametrize(("systemd", "there"), [(252, False), (254, True)])
+def test_growing_pauses_are_for_a_systemd_that_knows_them(tmp_path: Path, systemd: int, *, there: bool) -> None:
+    Machine(tmp_path, systemd=systemd).install()
+    assert (tmp_path / "etc/systemd/system/review-notifier.service.d/50-backoff.conf").exists() == there
+
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: the unit cannot be verified here"
+)
+
+
+def analyze(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask systemd about the unit, with a program that exists here in place of the installed one."""
+    unit = tmp_path / UNIT.name
+    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text()))
+    return subprocess.run(
+        ["systemd-analyze", *arguments, str(unit)],  # noqa: S607 - wherever it is installed
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+
+
+@needs_systemd
+def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
+    done = analyze(tmp_path, "verify", "--man=no")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_the_unit_is_exposed_no_more_than_it_must_be(tmp_path: Path) -> None:
+    done = analyze(tmp_path, "security", "--offline=true", "--threshold=12", "--no-pager")
+    assert done.returncode == 0, done.stdout
