@@ -23,11 +23,15 @@ demo: $(READY) ## see it work: the real worker against a simulated LangSmith and
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-lint: $(READY) ## check style, types and the direction of imports
+lint: $(READY) ## check style, types, the direction of imports, and what is shipped for deployment
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/shellcheck .ci/run deploy/systemd/install.sh deploy/systemd/review-notifier
+	@$(BIN)/hadolint deploy/container/Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/container/compose*.yaml
+	@$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
 
 lock: ## refresh constraints.txt with the newest versions that pyproject.toml allows
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
