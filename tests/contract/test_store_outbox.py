@@ -238,14 +238,28 @@ class TestMerging:
         assert (unknown.reviews, unknown.delivery.state) == ((review("a"),), State.UNKNOWN)
         assert take(store, NOON + HOUR).reviews == (review("b"),)
 
-    @pytest.mark.parametrize("refused", ["first", "second"])
-    def test_is_not_done_with_a_text_that_was_refused(self, store: Store, refused: str) -> None:
-        """Else one run that cannot be shown would take all others with it."""
-        order = [refused, *({"first", "second"} - {refused})]
-        owe(store, review("a"), name=order[0])
-        put_back(store, take(store), NOON + MINUTE, plain=True)
-        owe(store, review("b"), name=order[1], at=NOON + MINUTE)
-        assert [take(store, NOON + HOUR).total for _ in range(2)] == [1, 1]
+    @pytest.mark.parametrize("due_at", [NOON, NOON + HOUR], ids=["claimed before", "claimed after"])
+    @pytest.mark.parametrize(
+        "alone",
+        [
+            # Else one run that cannot be shown would take all others with it.
+            pytest.param({"plain": True}, id="a text that was refused"),
+            # Found by its key after all, it would count as having told what it never told.
+            pytest.param({"attempted_at": NOON}, id="one whose attempt is in doubt"),
+        ],
+    )
+    def test_is_not_done_with(self, store: Store, alone: dict[str, object], due_at: datetime) -> None:
+        owe(store, review("a"), name="alone")
+        put_back(store, take(store), due_at, **alone)
+        owe(store, review("b"), name="other", at=NOON + MINUTE)
+        claims = [take(store, NOON + HOUR) for _ in range(2)]
+        assert [claim.total for claim in claims] == [1, 1]
+        assert [claim.delivery.key for claim in claims].index(ident("alone")) == (due_at > NOON)
+
+    def test_of_an_attempt_in_doubt_keeps_its_time(self, store: Store) -> None:
+        owe(store, review("a"))
+        put_back(store, take(store), NOON, attempted_at=NOON - HOUR)
+        assert take(store).delivery.attempted_at == NOON - HOUR
 
     def test_gathers_what_surely_failed_before_and_keeps_count_of_its_attempts(self, store: Store) -> None:
         owe(store, review("a"), name="first")
@@ -253,17 +267,6 @@ class TestMerging:
         owe(store, review("b"), name="second", at=NOON + MINUTE)
         claim = take(store, NOON + MINUTE)
         assert (claim.delivery.key, claim.total, claim.delivery.attempts) == (ident("second"), 2, 1)
-
-    @pytest.mark.parametrize("doubted", ["first", "second"])
-    def test_is_not_done_with_one_whose_attempt_is_in_doubt(self, store: Store, doubted: str) -> None:
-        """Found by its key after all, it would count as having told what it never told."""
-        order = [doubted, *({"first", "second"} - {doubted})]
-        owe(store, review("a"), name=order[0])
-        put_back(store, take(store), NOON + MINUTE, attempted_at=NOON)
-        owe(store, review("b"), name=order[1], at=NOON + MINUTE)
-        claims = [take(store, NOON + HOUR) for _ in range(2)]
-        assert [claim.total for claim in claims] == [1, 1]
-        assert {claim.delivery.attempted_at for claim in claims} == {NOON, NOON + HOUR}
 
     def test_gathers_what_a_pause_holds(self, store: Store) -> None:
         self.two(store)
