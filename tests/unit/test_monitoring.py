@@ -1,0 +1,87 @@
+"""Alert rules and dashboard speak of metrics that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.metered import samples
+
+MONITORING = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
+METRIC = re.compile(r"\b(?:review_notifier|process)_[a-z_]+\b(?:\{([^}]*)\})?")
+LABEL = re.compile(r"(\w+)\s*[=!]")
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed: the rules cannot be run here"
+)
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    return found
+
+
+EXPRESSIONS = [pytest.param(rule["expr"], id=rule["alert"]) for rule in rules()] + [
+    pytest.param(target["expr"], id=panel["title"]) for panel in panels() for target in panel["targets"]
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_metric_and_label_that_is_asked_for_exists(expression: str) -> None:
+    there = samples()
+    found = list(METRIC.finditer(expression))
+    assert found
+    for match in found:
+        name = match[0].partition("{")[0]
+        assert name in there
+        assert set(LABEL.findall(match[1] or "")) <= there[name]
+
+
+def test_every_metric_of_ours_is_shown_or_watched() -> None:
+    asked = " ".join(str(expression.values[0]) for expression in EXPRESSIONS)
+    shared = {"review_notifier_langsmith_api_info", "review_notifier_build_info"}
+    ours = {name for name in samples() if name.startswith("review_notifier") and not name.endswith("_created")}
+    assert {name for name in ours - shared if name not in asked} == set()
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
+def test_every_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
+    assert set(rule["annotations"]) == {"summary", "remedy"}
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+
+
+def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
+    places = [(panel["gridPos"], panel["id"]) for panel in panels()]
+    assert len({number for _, number in places}) == len(places)
+    cells = [
+        (x, y)
+        for place, _ in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) == 23
+
+
+@needs_promtool
+def test_the_rules_do_what_they_say() -> None:
+    done = subprocess.run(
+        ["promtool", "test", "rules", "alerts.test.yaml"],  # noqa: S607 - wherever it is installed
+        cwd=MONITORING,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
