@@ -86,7 +86,7 @@ def headline(message: Message) -> str:
 def entry(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
     """One run's rows: the first tells it, the others preview it."""
     if line.left is not None:
-        mark = "✓" if line.left is Left.REVIEWED else "–"  # noqa: RUF001 - a dash is meant
+        mark = "–" if line.left is Left.REMOVED else "✓"  # noqa: RUF001 - a dash is meant
         return [f"{mark} {pen.strike(_name(message, line, detail, pen))}{SEPARATOR}{FATES[line.left]}"]
     parts = [_name(message, line, detail, pen), *_facts(message, line, detail, pen), *_marks(line)]
     return ["• " + SEPARATOR.join(part for part in parts if part), *_previews(message, line, detail, pen)]
@@ -130,13 +130,16 @@ def _news(message: Message, place: str) -> str:
 
 
 def _done(message: Message, place: str) -> str:
-    """The headline when nothing waits any more: "reviewed" only where that is known of every run."""
-    known = len(message.lines) == message.total
-    if known and all(line.left is Left.REVIEWED for line in message.lines):
-        return f"{'Reviewed' if message.total == 1 else f'All {message.total:,} reviewed'} in {place} ✓"
+    """The headline when nothing waits any more; it claims no review that is not known."""
+    fates = {line.left for line in message.lines}
+    known = len(message.lines) == message.total and fates == {Left.REVIEWED}
     if message.total == 1:
-        return f"No longer waiting in {place}"
-    return f"None of {message.total:,} left to review in {place}"
+        return f"Reviewed in {place} ✓" if known else f"No longer waiting in {place}"
+    if known:
+        return f"All {message.total:,} reviewed in {place} ✓"
+    if Left.REMOVED in fates:
+        return f"None of {message.total:,} left to review in {place}"
+    return f"All {message.total:,} reviewed or no longer waiting in {place} ✓"
 
 
 def _oldest(message: Message, words: str) -> str:

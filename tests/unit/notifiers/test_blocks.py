@@ -185,7 +185,7 @@ def test_time_alone_changes_no_fingerprint(message: Message, seconds: int) -> No
         ),
         pytest.param(
             golden.message(lines=golden.DONE, total=12, waiting=0),
-            "None of 12 left to review in Support QA",
+            "All 12 reviewed or no longer waiting in Support QA ✓",
             id="nobody knows how the unlisted left",
         ),
         pytest.param(

@@ -28,7 +28,7 @@ def test_a_message_reads_like_its_post() -> None:
         "2 of 5 left to review in Support QA",
         "✓ Refund flow · reviewed",
         "– Order status · removed from the queue",  # noqa: RUF001
-        "– Cancel subscription · no longer waiting",  # noqa: RUF001
+        "✓ Cancel subscription · no longer waiting",
         "• Change address · chain · 4 h ago · prod eu-west · 1 of 2 reviews done · reserved",
         "• Missing parcel · chain · 12 min ago · prod eu-west · back in the queue",
         golden.queue().url,
