@@ -185,10 +185,11 @@ class TestMerging:
     def test_speaks_again_of_what_one_had_left_out(self, store: Store) -> None:
         owe(store, review("a"), review("b"), name="first")
         claim = take(store)
-        after = replace(claim.delivery, state=State.PENDING, attempted_at=None)
+        after = replace(claim.delivery, state=State.PENDING, due_at=NOON, attempted_at=None)
         store.settle(after, claim.delivery, left_out=[review("a").key])
         owe(store, review("a"), name="second")
-        assert set(take(store, NOON + HOUR).reviews) == {review("a"), review("b")}
+        again = take(store, NOON + HOUR)
+        assert (again.delivery.key, set(again.reviews)) == (ident("first"), {review("a"), review("b")})
 
     def test_does_not_take_over_what_the_other_had_left_out(self, store: Store) -> None:
         owe(store, review("a"), review("b"), name="first")
@@ -314,13 +315,15 @@ class TestTheHighestIsTold:
         "later",
         [
             pytest.param({"channel": LEADS}, id="but not where the later one goes to other people"),
-            pytest.param({"kind": Kind.ANNOUNCEMENT, "of": queue("Other")}, id="but not for another queue"),
+            pytest.param({"of": queue("Other")}, id="but not for another queue"),
+            pytest.param({"kind": Kind.BASELINE}, id="but not by another first sight"),
         ],
     )
     def test_only_there(self, store: Store, later: dict[str, object]) -> None:
         owe(store, review("a"), name="first")
         owe(store, review("a"), name="later", at=NOON + HOUR, **{"kind": Kind.REMINDER, **later})  # type: ignore[arg-type]
-        assert take(store, NOON + HOUR).reviews == (review("a"),)
+        claim = take(store, NOON + HOUR)
+        assert (claim.delivery.key, claim.reviews) == (ident("first"), (review("a"),))
 
     def test_but_a_first_sight_that_may_be_posted_stays_whole(self, store: Store) -> None:
         owe(store, review("a"), name="first")
@@ -333,20 +336,32 @@ class TestTheHighestIsTold:
         owe(store, review("a"), name="first")
         put_back(store, take(store), NOON + HOUR, attempted_at=NOON)
         owe(store, review("a"), name="later", kind=Kind.REMINDER, at=NOON + 2 * HOUR)
-        assert take(store, NOON + 2 * HOUR).reviews == (review("a"),)
+        claim = take(store, NOON + 2 * HOUR)
+        assert (claim.delivery.key, claim.reviews) == (ident("first"), (review("a"),))
+
+    def test_but_a_reminder_that_does_not_speak_of_the_run_after_all_changes_nothing(self, store: Store) -> None:
+        owe(store, review("a"), review("b"), name="first")
+        put_back(store, take(store), NOON + HOUR)
+        owe(store, review("a"), review("b"), name="later", kind=Kind.REMINDER, at=NOON + MINUTE)
+        reminder = take(store, NOON + MINUTE).delivery
+        after = replace(reminder, state=State.PENDING, due_at=NOON + DAY, attempted_at=None)
+        assert store.settle(after, reminder, left_out=[review("a").key])
+        assert take(store, NOON + HOUR).reviews == (review("a"),)
 
     def test_but_a_reminder_that_is_on_its_way_changes_nothing(self, store: Store) -> None:
         owe(store, review("a"), name="first")
         put_back(store, take(store), NOON + HOUR)
         owe(store, review("a"), name="later", kind=Kind.REMINDER, at=NOON + MINUTE)
         take(store, NOON + MINUTE, lease=DAY)
-        assert take(store, NOON + HOUR).reviews == (review("a"),)
+        claim = take(store, NOON + HOUR)
+        assert (claim.delivery.key, claim.reviews) == (ident("first"), (review("a"),))
 
     def test_but_a_reminder_before_the_first_sight_changes_nothing(self, store: Store) -> None:
         owe(store, review("a"), name="earlier", kind=Kind.REMINDER)
         put_back(store, take(store), NOON + DAY)
         owe(store, review("a"), name="first", at=NOON + MINUTE)
-        assert take(store, NOON + MINUTE).reviews == (review("a"),)
+        claim = take(store, NOON + MINUTE)
+        assert (claim.delivery.key, claim.reviews) == (ident("first"), (review("a"),))
 
     def test_and_a_reminder_beside_an_escalation_is_told_as_well(self, store: Store) -> None:
         owe(store, review("a"), name="first", kind=Kind.REMINDER)

@@ -100,7 +100,8 @@ def claim(connection: Connection, now: datetime, lease: timedelta, skip: Collect
 
 
 def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim:
-    connection.execute(change(row.delivery_id).values(lease_until=lease_until))
+    # Until the edit is settled nobody knows what the message shows: a crash leaves it so.
+    connection.execute(change(row.delivery_id).values(lease_until=lease_until, digest=""))
     total, waiting = _counts(connection, row.delivery_id)
     return Claim(
         delivery=delivery_of(row, lease_until=lease_until),

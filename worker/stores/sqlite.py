@@ -9,7 +9,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from worker.core.ports import StoreError
+from worker.core.ports import ConfigError, StoreError
 from worker.stores.database import Database
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def connect(path: Path, *, patience: timedelta, foreign_keys: bool = True) -> Da
     """Open an existing database file; a lock of another process is waited for as long as `patience`."""
     # As a URI with this mode, a file that is gone is not made again, empty.
     where = sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
-    engine = sa.create_engine(where, hide_parameters=True)
     wait = patience.total_seconds()
+    engine = sa.create_engine(where, hide_parameters=True, pool_timeout=wait)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -69,7 +69,9 @@ def configure(connection: sqlite3.Connection, wait: float, *, foreign_keys: bool
     connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        raise StoreError(f"SQLite refuses its write-ahead log here (it answers {mode!r}): use a local disk")
+        raise ConfigError(
+            f"WORKER_DATABASE_URL: SQLite cannot keep its write-ahead log there (it answers {mode!r}): use a local disk"
+        )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
     connection.execute("PRAGMA temp_store = MEMORY")

@@ -18,7 +18,7 @@ from tests.builders import NOON, deciding, notice, queue, review
 from worker.core.ports import ConfigError, StoreError
 from worker.stores.opening import backup, database_path, migrate, open_store
 from worker.stores.place import check_directory, file_system
-from worker.stores.sqlite import APPLICATION_ID
+from worker.stores.sqlite import APPLICATION_ID, configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +117,10 @@ class TestAConnection:
             pragmas = ("synchronous", "foreign_keys", "journal_mode", "temp_store")
             said = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas]
         assert said == [2, 1, "wal", 2]
+
+    def test_needs_a_place_where_a_write_ahead_log_can_be_kept(self) -> None:
+        with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(ConfigError, match="use a local disk"):
+            configure(connection, 1.0, foreign_keys=True)
 
 
 class TestADatabaseThatCannotBeUsed:
