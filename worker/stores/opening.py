@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from worker.core.ports import ConfigError, StoreError
-from worker.stores import files, place, postgres, schema, sqlite
+from worker.stores import files, place, schema, sqlite
 from worker.stores.schema import Fit
 from worker.stores.sql import SqlStore
 
@@ -151,6 +151,8 @@ def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None)
 
 
 def _open_postgres(where: URL, patience: timedelta) -> SqlStore:
+    from worker.stores import postgres  # noqa: PLC0415  most never need its driver, and a start should be quick
+
     database = postgres.connect(where, patience=patience)
     with _closed_on_failure(database):
         _reach(database)
@@ -168,16 +170,21 @@ def _closed_on_failure(database: Database) -> Iterator[None]:
 
 
 def _migrate_postgres(where: URL, scripts: Path | None) -> None:
+    from worker.stores import postgres  # noqa: PLC0415  most never need its driver, and a start should be quick
+
+    def work(connection: Connection) -> None:
+        postgres.alone(connection)
+        _bring_postgres_to_head(connection, postgres.name(where), scripts)
+
     database = postgres.connect(where, patience=MIGRATION_PATIENCE)
     try:
         _reach(database)
-        database.write(lambda connection: _bring_postgres_to_head(connection, postgres.name(where), scripts))
+        database.write(work)
     finally:
         database.engine.dispose()
 
 
 def _bring_postgres_to_head(connection: Connection, name: str, scripts: Path | None) -> None:
-    postgres.alone(connection)
     found = schema.fit(connection, scripts)
     _refuse_unfit(found, name)
     if found is not Fit.HEAD:
