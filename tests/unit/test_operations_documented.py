@@ -1,0 +1,160 @@
+"""`docs/operations.md` lists what the code has and nothing else: events, metrics, exit statuses, error codes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.metered import samples
+from tests.overviews import overview
+from worker.cli import Exit
+from worker.core.model import State
+from worker.core.overview import readiness
+from worker.core.ports import Trouble
+from worker.notifiers import slack_errors
+from worker.settings.model import EVERY
+from worker.stores.place import NETWORK
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "operations.md").read_text()
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+LOGGERS = {"log", "line"}
+SETTLING = {f"delivery_{state}" for state in State if state is not State.SENDING} | {"delivery_lease_lost"}
+"""What deliver.py logs under a name that it puts together."""
+
+SAID = {"listing_ends"}
+"""What choice.py logs at a level that it works out."""
+
+
+def section(title: str) -> str:
+    """The text under a heading, up to the next of its rank or above."""
+    rank = re.search(rf"(?m)^(#+) {title}$", DOCS)
+    assert rank, title
+    rest = DOCS[rank.end() :]
+    following = re.search(rf"(?m)^#{{1,{len(rank[1])}}} ", rest)
+    return rest[: following.start()] if following else rest
+
+
+def first_cells(text: str) -> list[str]:
+    """The code words in the first cell of each row."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
+    return [word for cell in rows for word in re.findall(r"`([^`]+)`", cell)]
+
+
+def events_of(file: Path) -> set[str]:
+    """What a module logs, as far as the name of the event stands in the call."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call) and node.args]
+    return {event for call in calls if _is_logging(call.func) for event in _texts(call.args[0])}
+
+
+def _is_logging(function: ast.expr) -> bool:
+    named = isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
+    return named and function.attr in LEVELS and function.value.id in LOGGERS
+
+
+def _texts(argument: ast.expr) -> set[str]:
+    return {node.value for node in ast.walk(argument) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@cache
+def logged() -> frozenset[str]:
+    files = [file for file in (ROOT / "worker").rglob("*.py") if "demo" not in file.parts]
+    return frozenset({event for file in files for event in events_of(file)} | SETTLING | SAID)
+
+
+def test_every_event_of_the_log_is_documented_once_and_no_other() -> None:
+    assert sorted(first_cells(section("Log events"))) == sorted(logged())
+
+
+def test_events_that_are_put_together_are_those_that_the_test_knows() -> None:
+    assert 'f"delivery_{after.state.value}"' in (ROOT / "worker/loops/deliver.py").read_text()
+    assert all(f'"{event}"' in (ROOT / "worker/sources/choice.py").read_text() for event in SAID)
+
+
+def test_every_metric_is_documented_with_its_labels_and_no_other() -> None:
+    rows = [line.split("|") for line in section("Metrics").splitlines() if line.startswith("| `")]
+    documented = {row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[2])) for row in rows}
+    ours = {name: labels for name, labels in samples().items() if name.startswith("review_notifier")}
+    histogram = "review_notifier_poll_seconds"
+    there = {name: labels for name, labels in ours.items() if not name.endswith("_created") and histogram not in name}
+    assert documented == there | {histogram: set()}
+
+
+def test_every_exit_status_is_documented() -> None:
+    rows = re.findall(r"(?m)^\| (\d+) \|", section("Exit statuses"))
+    assert {int(status) for status in rows} == set(Exit) | {2}
+
+
+def test_every_trouble_of_polling_has_its_row() -> None:
+    rows = first_cells(section("LangSmith"))
+    assert set(Trouble) <= set(rows)
+    assert "store" in rows
+
+
+def test_every_condition_of_being_ready_is_documented() -> None:
+    names = {check.name for check in readiness(overview())} | {"loops"}
+    (row,) = [line for line in section("Watch it").splitlines() if line.startswith("| `/readyz`")]
+    assert all(f"`{name}`" in row for name in names)
+
+
+CODES = sorted(slack_errors._OUTCOMES)  # noqa: SLF001 - the table is what is documented
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_of_slack_is_documented(code: str) -> None:
+    assert f"`{code}`" in section("Slack")
+
+
+@pytest.mark.parametrize("family", [name for name, _ in slack_errors._FAMILIES])  # noqa: SLF001
+def test_every_family_of_codes_is_documented(family: str) -> None:
+    assert f"`{family}…`" in section("Slack")
+
+
+def test_only_settings_that_exist_are_spoken_of() -> None:
+    named = set(re.findall(r"\b(?:WORKER|LANGSMITH|SLACK)_[A-Z_]+\b", DOCS)) - {"WORKER_KEEP_", "SLACK_API"}
+    assert named <= {name.env for name in EVERY.values()}
+
+
+@pytest.mark.parametrize("name", ["operations.md", "getting-started.md"])
+def test_what_a_page_links_to_exists(name: str) -> None:
+    page = ROOT / "docs" / name
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        assert "://" in target or (page.parent / target).exists(), target
+    headings = {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+
+
+SCOPES = {
+    "auth_test": set(),
+    "chat_postMessage": {"chat:write"},
+    "chat_update": {"chat:write"},
+    "close": set(),
+    "conversations_history": {"channels:history", "groups:history"},
+    "conversations_info": {"channels:read", "groups:read"},
+    "conversations_list": {"channels:read"},
+    "conversations_replies": {"channels:history", "groups:history"},
+}
+"""What Slack asks for each method, of public and private channels."""
+
+
+def test_the_slack_app_asks_for_exactly_the_scopes_that_are_used() -> None:
+    code = "".join(file.read_text() for file in (ROOT / "worker" / "notifiers").glob("slack*.py"))
+    called = set(re.findall(r"\b_client\.(\w+)", code))
+    manifest = yaml.safe_load((ROOT / "deploy" / "slack" / "manifest.yaml").read_text())
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == set().union(*(SCOPES[method] for method in called))
+    assert manifest["settings"]["token_rotation_enabled"] is False
+
+
+def test_network_file_systems_are_warned_of() -> None:
+    assert "nfs" in NETWORK
+    assert "network file systems (NFS, CIFS, SSHFS and the like)" in DOCS.replace("\n", " ")
