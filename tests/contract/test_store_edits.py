@@ -375,9 +375,9 @@ class TestSuccessors:
     def test_concern_reminders_of_one_queue_in_one_channel_and_not(
         self, store: Store, other: dict[str, object]
     ) -> None:
-        self.reminder(store, "a", at=NOON, **other)
+        self.reminder(store, "a", at=NOON, **other)  # type: ignore[arg-type]
         self.reminder(store, "a", at=LATER)
-        self.reminder(store, "a", at=LATER + HOUR, **other)
+        self.reminder(store, "a", at=LATER + HOUR, **other)  # type: ignore[arg-type]
         expected = "kind" not in other
         assert self.successors(store) == [expected, False, False]
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CHECK_FOR = 2.0
 """Seconds for looking through a database at the start: a small one is seen whole, a large one in part."""
 
+GLANCE = 0.2
+"""The same for who only looks, perhaps twice a minute."""
+
 OWNER_ONLY = 0o600
 
 
@@ -38,12 +41,12 @@ def is_new(path: Path) -> bool:
     return not path.exists() or path.stat().st_size == 0
 
 
-def check(path: Path) -> None:
-    """Refuse, with a ConfigError, a file that is not a sound database of ours. Reads only."""
+def check(path: Path, within: float = CHECK_FOR) -> None:
+    """Refuse, with a ConfigError, a file that is not a sound database of ours. Reads only, for so many seconds."""
     try:
         with closing(_read_only(path)) as connection:
             _check_ours(connection, path)
-            _check_sound(connection, path)
+            _check_sound(connection, path, within)
     except sqlite3.Error as error:
         if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise StoreError(explain(error, path)) from error
@@ -62,9 +65,9 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
+def _check_sound(connection: sqlite3.Connection, path: Path, within: float) -> None:
     """Look through the pages for as long as a start may take; what was not reached in time counts as sound."""
-    stop = Timer(CHECK_FOR, connection.interrupt)
+    stop = Timer(within, connection.interrupt)
     stop.daemon = True
     stop.start()
     try:
@@ -94,7 +97,9 @@ def copy(path: Path, target: Path) -> None:
     try:
         with _beside(target) as draft:
             _copy(path, draft)
-            os.link(draft, target)  # unlike a rename it never replaces a file that came meanwhile
+            # Taking the name first makes sure that no file that came meanwhile is replaced.
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
+            draft.replace(target)
     except sqlite3.Error as error:
         raise StoreError(f"no backup was made: {explain(error, path)}") from error
     except OSError as error:

@@ -99,7 +99,7 @@ def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
         _migrate_sqlite(path, None)
     else:
         _check_present(path)
-        files.check(path)
+        files.check(path, files.GLANCE)
     database = sqlite.connect(path, patience=patience)
     with _closed_on_failure(database):
         _require_head(database, f"the database {path}")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.builders import NOON, deciding, notice, queue, review
 from worker.core.ports import ConfigError, StoreError
+from worker.stores import files
 from worker.stores.opening import backup, database_path, migrate, open_store
 from worker.stores.place import check_directory, file_system
 from worker.stores.sqlite import APPLICATION_ID, configure
@@ -180,6 +181,9 @@ class TestADatabaseThatCannotBeUsed:
         with pytest.raises(ConfigError):
             migrate(url(used))
         assert used.read_bytes() == before
+
+    def test_is_not_one_that_is_too_large_to_be_looked_through(self, used: Path) -> None:
+        files.check(used, within=0)
 
     def test_is_behind_for_who_only_looks(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
