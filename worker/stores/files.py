@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHECK_FOR = 2.0
+CHECK_FOR = 0.5
 """Seconds for looking through a database at the start: a small one is seen whole, a large one in part."""
 
 GLANCE = 0.2
