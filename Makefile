@@ -20,8 +20,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## see it work: the real worker against a simulated LangSmith and Slack
 	@$(BIN)/review-notifier demo $(ARGS)
 
+# More processes than cores: the tests of the real process mostly wait.
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 lint: $(READY) ## check style, types, the direction of imports, and what is shipped for deployment
 	@$(BIN)/ruff check .

@@ -30,6 +30,10 @@ class FakeSource:
         """Let a queue hold these runs from now on."""
         self._queues[queue.queue_id] = queue, runs, one_page
 
+    def hide(self, queue: Queue) -> None:
+        """Let a queue be gone."""
+        del self._queues[queue.queue_id]
+
     def fail(
         self,
         call: str = "snapshot",

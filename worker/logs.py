@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
     finished line, so that neither a traceback nor another library's message gets around it.
     """
     people = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if people else _as_json()
+    renderer = _for_people() if people else _as_json()
     shared: list[Callable[..., Any]] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -66,8 +67,14 @@ def redactor(secrets: Iterable[str]) -> Callable[[Any, str, str], str]:
 def _forms(secret: str) -> set[str]:
     if len(secret) < SHORTEST_SECRET:
         return set()
-    escaped = structlog.processors.JSONRenderer()(None, "", {"s": secret})
-    return {secret, str(escaped)[len('{"s": "') : -len('"}')]}
+    # An exception's text often quotes what it is about as Python would, and JSON escapes that once more.
+    quoted = repr(secret)[1:-1]
+    return {secret, quoted, json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1]}
+
+
+def _for_people() -> structlog.dev.ConsoleRenderer:
+    """Plain tracebacks: the pretty ones show local variables, and break a secret over lines where nothing finds it."""
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def _as_json() -> Callable[[Any, str, MutableMapping[str, Any]], str | bytes]:

@@ -1,0 +1,99 @@
+"""Which queues are polled: by id, by name, all; as they come, go and are renamed, and while the list fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.builders import queue
+from tests.fakes import FakeClock
+from tests.fakes_source import FakeSource
+from worker.loops.roster import LOOK_UP_EVERY, TRY_AGAIN_EVERY, Roster
+
+SUPPORT, RAG = queue("Support QA"), queue("RAG bot")
+
+
+class Scene:
+    def __init__(self, *, ids: bool = False, names: tuple[str, ...] = (), everything: bool = False) -> None:
+        self.clock = FakeClock()
+        self.source = FakeSource()
+        self.roster = Roster(
+            source=self.source,
+            clock=self.clock,
+            ids=[SUPPORT.queue_id] if ids else [],
+            names=names,
+            everything=everything,
+        )
+
+    def after(self, wait: timedelta) -> bool:
+        self.clock.advance(wait)
+        return self.roster.refresh()
+
+    def names(self) -> set[str]:
+        return {queue.name for queue in self.roster.queues.values()}
+
+
+def test_ids_alone_need_no_list() -> None:
+    scene = Scene(ids=True)
+    scene.source.fail("queues")
+    assert not scene.roster.refresh()
+    assert set(scene.roster.queues) == {SUPPORT.queue_id}
+    assert not scene.roster.is_failing
+
+
+def test_a_name_becomes_the_queue_that_has_it() -> None:
+    scene = Scene(names=("RAG bot",))
+    scene.source.show(SUPPORT)
+    scene.source.show(RAG)
+    assert scene.roster.refresh()
+    assert set(scene.roster.queues) == {RAG.queue_id}
+
+
+def test_a_name_that_no_queue_has_is_told_and_found_when_it_comes() -> None:
+    scene = Scene(names=("RAG bot",))
+    scene.roster.refresh()
+    assert scene.roster.unknown == {"RAG bot"}
+    scene.source.show(RAG)
+    assert scene.after(LOOK_UP_EVERY)
+    assert scene.names() == {"RAG bot"}
+    assert not scene.roster.unknown
+
+
+def test_all_follows_queues_that_come_and_go() -> None:
+    scene = Scene(everything=True)
+    scene.source.show(SUPPORT)
+    assert scene.roster.refresh()
+    scene.source.show(RAG)
+    assert not scene.after(LOOK_UP_EVERY - timedelta(seconds=1))
+    assert scene.after(timedelta(seconds=1))
+    assert scene.names() == {"Support QA", "RAG bot"}
+    scene.source.hide(SUPPORT)
+    assert scene.after(LOOK_UP_EVERY)
+    assert scene.names() == {"RAG bot"}
+
+
+def test_a_queue_given_by_id_is_polled_whatever_the_list_says() -> None:
+    scene = Scene(ids=True, everything=True)
+    scene.source.show(RAG)
+    scene.roster.refresh()
+    assert set(scene.roster.queues) == {SUPPORT.queue_id, RAG.queue_id}
+
+
+def test_a_list_that_fails_keeps_what_is_known() -> None:
+    scene = Scene(everything=True)
+    scene.source.show(SUPPORT)
+    scene.roster.refresh()
+    scene.source.fail("queues")
+    assert not scene.after(LOOK_UP_EVERY)
+    assert scene.names() == {"Support QA"}
+    assert scene.roster.is_failing
+    assert not scene.after(LOOK_UP_EVERY)
+    assert not scene.roster.is_failing
+
+
+def test_while_nothing_is_known_the_list_is_asked_for_sooner() -> None:
+    scene = Scene(everything=True)
+    scene.source.show(SUPPORT)
+    scene.source.fail("queues")
+    assert not scene.roster.refresh()
+    assert scene.after(TRY_AGAIN_EVERY)
+    assert scene.names() == {"Support QA"}

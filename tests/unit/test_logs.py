@@ -1,0 +1,65 @@
+"""Log lines: JSON off a terminal, and no secret in any of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from worker import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = 'lsv2_pt_"quoted\\swordfish'
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(level="info", form="json", secrets=())
+    structlog.get_logger("worker.test").info("polled", queue="Support QA", waiting=3)
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["queue"], said["waiting"], said["level"]) == ("polled", "Support QA", 3, "info")
+    assert said["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_secret_passes_in_an_event_a_traceback_or_anothers_line(
+    capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    logs.configure(level="debug", form=form, secrets=[SECRET])
+    log = structlog.get_logger("worker.test")
+    log.warning("failing", error=f"refused: {SECRET}")
+    try:
+        int(f"header {SECRET}")
+    except ValueError:
+        log.exception("bug")
+        logging.getLogger("some.library").exception("theirs")
+    said = capsys.readouterr().err
+    assert "swordfish" not in said
+    assert said.count(logs.REDACTED) >= 3
+
+
+def test_less_than_the_level_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(level="warning", form="json", secrets=())
+    structlog.get_logger("worker.test").info("detail")
+    logging.getLogger("httpx").info("HTTP Request: GET")
+    assert not capsys.readouterr().err
+
+
+def test_a_short_word_is_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(level="info", form="json", secrets=["a", ""])
+    structlog.get_logger("worker.test").info("a banana")
+    assert "a banana" in capsys.readouterr().err
