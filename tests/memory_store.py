@@ -284,11 +284,12 @@ class MemoryStore:
             return None if owed is None else self._take_edit(owed, now + lease)
 
     def _take_edit(self, owed: Owed, lease_until: datetime) -> Claim:
-        owed.change(lease_until=lease_until)
+        claimed = replace(self._as_read(owed), lease_until=lease_until)
+        owed.change(lease_until=lease_until, digest="")
         successor = self._outbox.get(owed.delivery.successor) if owed.delivery.successor else None
         told = self._told(owed)
         return Claim(
-            self._as_read(owed),
+            claimed,
             tuple(self._review(owed, key) for key in owed.shown if key in owed.told),
             total=len(told),
             waiting=sum(review.is_open for review in told),

@@ -193,7 +193,9 @@ class Store(Protocol):
     def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
         """Take the sent delivery whose edit is owed longest and whose lease, if any, has lapsed.
 
-        A message that is not kept true any more (`edit_until` None) is owed none.
+        A message that is not kept true any more (`edit_until` None) is owed none. The claim's delivery keeps its
+        `digest`, the row loses it until the edit is settled: should the process be gone in between, nobody knows what
+        the message shows.
         """
         ...
 

@@ -10,6 +10,7 @@ import pytest
 from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, review
 from tests.unit.loops.stage import CARE, Stage
 from worker.core.delivery import LEASE
+from worker.core.message import compose_edit
 from worker.core.model import EDIT_EVERY, Kind, State
 from worker.core.ports import DeliveryError, Outcome
 
@@ -342,3 +343,15 @@ class TestANewerReminder:
         stage = self.reminded("a", "b", newer=("b",))
         run(stage)
         assert shown(stage).successor is None
+
+
+def test_an_edit_that_was_made_by_a_process_that_is_gone_is_undone_when_its_run_waits_again() -> None:
+    stage = posted("a")
+    stage.close("a")
+    claim = stage.store.claim_edit(stage.now, LEASE)
+    stage.notifier.edit(compose_edit(claim, CARE.show), claim.delivery.receipt)
+    stage.restart()
+    stage.write(review("a"))
+    stage.clock.advance(LEASE)
+    run(stage)
+    assert shown(stage).waiting == 1
