@@ -57,7 +57,7 @@ WAITS = timedelta(hours=3)
 KEEP = timedelta(days=2)
 """How long what is settled is kept here, so that the database is in its steady state early."""
 
-WARM = 0.3
+WARM = 0.4
 """The share of the polls after which nothing may grow any more."""
 
 

@@ -53,7 +53,6 @@ def slack_echoes(slack: SimulatedSlack, elsewhere: str) -> None:
     """Refusals that quote the token, and a redirect that would carry it away."""
     slack.fail("chat.postMessage", error=f"no_{TOKEN}", times=1)
     slack.fail("chat.postMessage", mode=Mode.REDIRECT, location=f"{elsewhere}/{TOKEN}", times=1)
-    slack.fail("chat.postMessage", mode=Mode.HTML_AFTER_COMMIT, times=1)
 
 
 def test_nothing_that_gets_out_holds_a_secret(

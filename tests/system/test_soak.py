@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_day_of_polls_leaves_memory_files_and_database_flat(tmp_path: Path) -> None:
-    warm, end, sink = soak(1_440, timedelta(hours=1), tmp_path)
+def test_many_hours_of_polls_leave_memory_files_and_database_flat(tmp_path: Path) -> None:
+    warm, end, sink = soak(1_000, timedelta(hours=1), tmp_path)
     assert growth(warm, end) == []
-    assert sink.posts > 100
-    assert sink.edits > 100
+    assert sink.posts > 50
+    assert sink.edits > 50
 
 
 def test_growth_is_noticed() -> None:
