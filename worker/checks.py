@@ -96,6 +96,13 @@ def _check_listing(source: LangSmith) -> Iterator[Finding]:
     yield Finding("LangSmith listing", ok=False, text=text, remedy=remedy)
 
 
+def ask_live(source: LangSmith, roster: Roster) -> Iterator[Finding]:
+    """What only the live service can tell: a report to be pasted into an issue. Nothing in it is a fault."""
+    for queue in roster.queues.values():
+        for line in source.live(queue.queue_id):
+            yield Finding(f"live {queue.queue_id}", ok=True, text=line)
+
+
 def channels_of(settings: Settings, roster: Roster) -> set[str]:
     """Every channel that something may be posted to."""
     rules = [settings.for_queue(queue.queue_id, queue.name) for queue in roster.queues.values()]

@@ -106,12 +106,15 @@ def poll(
 def check(
     *,
     as_json: Json = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Add a report of what only the live service can tell; read-only.")
+    ] = False,
 ) -> None:
     """Check settings, database, LangSmith, every queue, Slack and every channel."""
     from worker import commands
 
     with reported():
-        well = commands.check(as_json=as_json)
+        well = commands.check(as_json=as_json, live=live)
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 

@@ -166,8 +166,8 @@ def why(queue_run_id: UUID, *, as_json: bool) -> bool:
     return bool(stories)
 
 
-def check(*, as_json: bool) -> bool:
-    """Check everything; whether all is well."""
+def check(*, as_json: bool, live: bool) -> bool:
+    """Check everything, with `live` also what only the live service can tell; whether all is well."""
     settings = start(EVERYTHING)
     clock = SystemClock()
     with _langsmith(settings, clock) as source, _slack(settings) as slack:
@@ -177,6 +177,7 @@ def check(*, as_json: bool) -> bool:
             *checks.check_database(settings),
             *checks.check_langsmith(source, roster, settings),
             *slack_check.examine(slack, sorted(checks.channels_of(settings, roster))),
+            *(checks.ask_live(source, roster) if live else ()),
         ]
     if as_json:
         views.print_json([views.finding_json(finding) for finding in found])

@@ -140,6 +140,21 @@ def test_check_is_content_with_a_good_configuration(bench: Bench) -> None:
     assert "FINDING" not in done.stdout
 
 
+def test_check_live_reports_what_only_the_service_can_tell_and_no_content(
+    bench: Bench, langsmith: SimulatedLangSmith, queue: UUID
+) -> None:
+    langsmith.add_run(queue, name="a private name")
+    langsmith.add_run(queue)
+    langsmith.deprecate()
+    done = bench.run("check", "--live")
+    assert done.returncode == 0, done.stdout
+    for told in ("2 of 2 in runs stand in items too", "with a zone", "ascending", "sunset", "needs_my_review: 2"):
+        assert told in done.stdout
+    assert "a private name" not in done.stdout
+    langsmith.serve_the_seed_alone()
+    assert "the server does not count" in bench.run("check", "--live").stdout
+
+
 @pytest.mark.parametrize(
     ("settings", "finding"),
     [

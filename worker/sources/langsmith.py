@@ -17,6 +17,7 @@ from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.items import Items
 from worker.sources.left import Placement, Sections
 from worker.sources.links import queue_url, tenant_in
+from worker.sources.live import Live
 from worker.sources.names import Names
 from worker.sources.rows import Wanted
 from worker.sources.runs import Runs
@@ -25,7 +26,7 @@ from worker.sources.values import identity
 from worker.sources.view import SENTENCES, View, whose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from worker.core.model import Left, Queue, QueueRun, Show
@@ -155,6 +156,10 @@ class LangSmith:
     def remarks(self, queue_id: UUID) -> Sequence[Remark]:
         """What the key does not see of a queue, or hides; nothing where the server does not count."""
         return View(self._counts, whose=self._whose, statuses=self._statuses).remarks(queue_id)
+
+    def live(self, queue_id: UUID) -> Iterator[str]:
+        """What only the live service can tell of a queue, as lines; a few read-only calls."""
+        return Live(self._http, self._counts).report(queue_id)
 
     def close(self) -> None:
         """Break off whatever is under way, at once."""
