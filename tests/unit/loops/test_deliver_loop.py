@@ -188,6 +188,30 @@ class TestALostAnswer:
         (message,) = stage.notifier.board
         assert (message.total, message.waiting) == (2, 1)
 
+    def test_that_is_found_shows_a_run_whose_end_a_poll_was_just_writing(self) -> None:
+        stage = Stage()
+        stage.owe("a", "b")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        stage.write(review("a", closed_at=stage.now - SECOND))
+        stage.run_for(3 * MINUTE, TICK)
+        assert stage.edit.step()
+        (message,) = stage.notifier.board
+        assert (message.total, message.waiting) == (2, 1)
+
+    def test_that_is_found_does_not_show_a_run_that_had_left_long_before(self) -> None:
+        stage = Stage()
+        stage.owe("a", "b", "c")
+        stage.close("a")
+        stage.clock.advance(HOUR)
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        stage.close("b")
+        stage.run_for(3 * MINUTE, TICK)
+        assert stage.edit.step()
+        (message,) = stage.notifier.board
+        assert (message.total, message.waiting) == (2, 1)
+
     def test_is_looked_for_since_the_first_attempt_that_may_be_posted(self) -> None:
         stage = Stage()
         stage.owe("a")
