@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--demo-screenshot", metavar="PNG", help="play the demo's whole story, then take this picture")
+
+
 CHANNEL = "C0SUPPORT00"
 LEADS = "C0LEADS0000"
 

@@ -54,10 +54,10 @@ def play(*, fast: bool, port: int, open_browser: bool) -> int:
     terminal = Terminal(Console())
     story = Story(stage)
     with contextlib.ExitStack() as stack:
-        address = None if fast else stack.enter_context(_page(stage, port))
+        address = None if fast else stack.enter_context(serving_page(stage, port=port))
         terminal.open(address)
         happenings: queue.SimpleQueue[Event | Said] = queue.SimpleQueue()
-        worker = stack.enter_context(_worker(stage, happenings, web=address))
+        worker = stack.enter_context(worker_before(stage, happenings, web=address))
         if address and open_browser:
             webbrowser.open(address)
         performance = Performance(stage, terminal, stage.clock, signals.STOP, worker.ended, happenings)
@@ -82,8 +82,8 @@ def _perform(performance: Performance, story: Story, worker: Running, *, stay: b
 
 
 @contextlib.contextmanager
-def _page(stage: Stage, port: int) -> Iterator[str]:
-    """Serve the page; its address."""
+def serving_page(stage: Stage, *, port: int) -> Iterator[str]:
+    """Serve the page; its address. Raises ConfigError where the port is taken."""
     page = Page(stage)
     with contextlib.ExitStack() as stack:
         try:
@@ -97,8 +97,12 @@ def _page(stage: Stage, port: int) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _worker(stage: Stage, happenings: queue.SimpleQueue[Event | Said], *, web: str | None) -> Iterator[Running]:
-    """The worker before both simulators, in a folder of its own that goes with it."""
+def worker_before(stage: Stage, happenings: queue.SimpleQueue[Event | Said], *, web: str | None) -> Iterator[Running]:
+    """The real worker before both simulators, in a folder of its own that goes with it.
+
+    `happenings` gets what is seen in Slack and what the worker says of trouble; `web` is the root of links (None: none
+    that is of use).
+    """
     with (
         tempfile.TemporaryDirectory(prefix="review-notifier-demo-") as folder,
         serving(stage.langsmith.app) as langsmith,

@@ -1,0 +1,314 @@
+"""The demo's page in a real browser: what people see of the worker's messages, and what the buttons do.
+
+`pytest tests/system/test_demo_page.py -k screenshot --demo-screenshot docs/demo.png` makes the README's picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+from rich.console import Console
+
+from tests.system.demo_page import Demo, browsing, chromium, raised
+from worker.demo import cast
+from worker.demo.cast import Trace
+from worker.demo.perform import Performance
+from worker.demo.play import YOUR_TURN
+from worker.demo.terminal import Terminal
+from worker.signals import STOP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.xdist_group("demo page")
+expect.set_options(timeout=20_000)
+
+PICTURE, LARGEST_PICTURE = {"width": 1100, "height": 720}, 200_000
+SIZES = [
+    pytest.param({"width": 1280, "height": 900}, id="wide"),
+    pytest.param({"width": 400, "height": 820}, id="narrow"),
+]
+
+
+@pytest.fixture(scope="module")
+def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
+    picture = request.config.getoption("--demo-screenshot", default=None)
+    with raised(replace(cast.CALM, beat=0.5)) if picture else raised() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = chromium()
+    if executable is None:
+        pytest.skip("no Chromium is installed: install the package `chromium` to test the demo's page")
+    with browsing(executable) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, demo: Demo) -> Iterator[Page]:
+    """The page at 1280 pixels. Whatever the browser complains of fails the test."""
+    with opened(browser, demo, {"width": 1280, "height": 900}) as page:
+        yield page
+
+
+class opened:  # noqa: N801 - used as a context manager
+    def __init__(self, browser: Browser, demo: Demo, viewport: Any, **context: Any) -> None:
+        self._context = browser.new_context(viewport=viewport, locale="en-GB", **context)
+        self._context.set_default_timeout(20_000)
+        self._address = demo.address
+        self._complaints: list[str] = []
+
+    def __enter__(self) -> Page:
+        page = self._context.new_page()
+        page.on("console", lambda message: self._complaints.append(message.text))
+        page.on("pageerror", lambda error: self._complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self._complaints.append(f"a dialog: {dialog.message}"))
+        page.goto(self._address)
+        expect(page.locator("#channels button").first).to_be_visible()
+        page.evaluate("window.neverReloaded = true")
+        return page
+
+    def __exit__(self, *error: object) -> None:
+        self._context.close()
+        if error[0] is None:
+            assert not self._complaints
+
+
+def message(page: Page, text: str) -> Any:
+    return page.locator("#feed > .message", has_text=text)
+
+
+def row(page: Page, name: str) -> Any:
+    return page.locator("#queues .run", has_text=name)
+
+
+def test_messages_appear_as_slack_shows_them(page: Page) -> None:
+    baseline = message(page, "4 runs are waiting in Support assistant")
+    expect(baseline).to_have_count(1)
+    expect(baseline.locator("h4.header")).to_have_text("4 runs are waiting in Support assistant")
+    expect(baseline.locator("code").first).to_have_text("billing")
+    expect(baseline.locator(".section time").first).to_have_text("3 days ago")
+    expect(baseline.locator(".where")).to_have_text("#support-reviews")
+    assert "/langsmith/o/" in str(baseline.locator(".section a").first.get_attribute("href"))
+    expect(baseline.locator(".context")).to_contain_text("From now on only what is new is announced")
+
+
+def test_a_new_run_is_announced_and_its_review_changes_the_message_without_a_reload(page: Page) -> None:
+    waiting = page.locator("#queues .queue", has_text="Support assistant").locator("ul.runs").first.locator(".run")
+    before = waiting.count()
+    page.get_by_role("button", name="Add a run to Support assistant").click()
+    expect(waiting).to_have_count(before + 1)
+    name = str(waiting.last.locator("b").text_content())
+    expect(message(page, name)).to_have_count(1)
+    expect(message(page, name).locator("h4.header")).to_have_text("1 new run to review in Support assistant")
+    page.get_by_role("button", name=f"Complete: {name}").click()
+    expect(message(page, name).locator("h4.header")).to_have_text("Reviewed in Support assistant ✓")
+    expect(message(page, name).locator("s")).to_have_text(name)
+    expect(message(page, name).locator(".edited")).to_have_text("(edited)")
+    assert page.evaluate("window.neverReloaded")
+
+
+def test_a_run_is_reserved_and_released(page: Page, demo: Demo) -> None:
+    demo.arrive(cast.RAG, Trace("Which form for sick leave?"))
+    expect(message(page, "Which form for sick leave?")).to_be_visible()
+    page.get_by_role("button", name="Reserve: Which form for sick leave?").click()
+    expect(row(page, "Which form for sick leave?").locator(".mark")).to_have_text("reserved")
+    expect(message(page, "Which form for sick leave?")).to_contain_text("· reserved")
+    page.get_by_role("button", name="Release: Which form for sick leave?").click()
+    expect(row(page, "Which form for sick leave?").locator(".mark")).to_have_count(0)
+
+
+def test_a_reviewed_run_is_put_back(page: Page, demo: Demo) -> None:
+    run = demo.arrive(cast.RAG, Trace("Who approves travel?"))
+    expect(message(page, "Who approves travel?")).to_have_count(1)
+    demo.stage.complete(run)
+    expect(message(page, "Reviewed in RAG bot").filter(has_text="Who approves travel?")).to_have_count(1)
+    queue = page.locator("#queues .queue", has_text="RAG bot")
+    queue.locator("summary").click()
+    page.get_by_role("button", name="Put back: Who approves travel?").click()
+    back = message(page, "1 run is back in RAG bot: grounding")
+    expect(back.filter(has_text="Who approves travel?")).to_have_count(1)
+    expect(queue.locator("ul.runs").first).to_contain_text("Who approves travel?")
+
+
+def test_hostile_text_stays_text(page: Page, demo: Demo) -> None:
+    name = "<!channel> *x* <img src=x onerror=alert(1)> <script>alert(2)</script>"
+    demo.arrive(cast.SUPPORT, Trace(name, tags=("<@U0EVERYONE>", "<b>bold</b>"), error="</li><h1>broken"))
+    shown = message(page, "<script>alert(2)</script>")
+    expect(shown).to_have_count(1)
+    expect(shown).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(shown.locator("img, script, b:not(.byline b), .mention, strong")).to_have_count(0)
+    expect(row(page, name).locator("b")).to_have_text(name)
+    expect(page.locator("#feed script, #feed img, #queues img, #queues script, #queues h1")).to_have_count(0)
+
+
+def test_the_renderer_draws_slacks_markup_and_links_only_to_the_web(page: Page, demo: Demo) -> None:
+    text = (
+        "*bold* _it_ ~old~ `co*d*e` a_b_c <https://example.com/?a=1&amp;b=2|a *label*> <javascript:alert(1)|no> "
+        f"<!subteam^{cast.ON_CALL}> <@U0X> <!here> <#{cast.LEADS_CHANNEL}> <!date^0^{{nonsense}}|then> "
+        "1 &lt; 2 &amp;lt;"
+    )
+    block = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+    demo.call("chat.postMessage", channel=cast.LEADS_CHANNEL, text="rendered", blocks=[block])
+    section = page.locator(".section", has_text="a_b_c")
+    expect(section).to_have_text(
+        "bold it old co*d*e a_b_c a *label* no @review-on-call @U0X @here #review-leads then 1 < 2 &lt;"
+    )
+    expect(section.locator("strong")).to_have_text("bold")
+    expect(section.locator("em")).to_have_text("it")
+    expect(section.locator("s")).to_have_text("old")
+    expect(section.locator("code")).to_have_text("co*d*e")
+    assert [link.get_attribute("href") for link in section.locator("a").all()] == ["https://example.com/?a=1&b=2"]
+    assert section.locator("a").get_attribute("rel") == "noopener noreferrer"
+    assert section.locator(".mention").all_text_contents() == ["@review-on-call", "@U0X", "@here", "#review-leads"]
+
+
+def test_replies_stand_in_their_thread(page: Page, demo: Demo) -> None:
+    root = demo.call("chat.postMessage", channel=cast.LEADS_CHANNEL, text="the root of it")
+    demo.call("chat.postMessage", channel=cast.LEADS_CHANNEL, text="an answer", thread_ts=root["ts"])
+    thread = message(page, "the root of it").locator(".thread")
+    expect(thread).to_contain_text("1 reply in the thread")
+    expect(thread.locator(".message")).to_contain_text("an answer")
+    expect(message(page, "an answer")).to_have_count(1)
+
+
+def test_a_channel_shows_its_own_messages_alone(page: Page) -> None:
+    page.get_by_role("button", name="# rag-quality").click()
+    expect(message(page, "3 runs are waiting in RAG bot")).to_be_visible()
+    expect(message(page, "Support assistant")).to_have_count(0)
+    page.get_by_role("button", name="All channels").click()
+    expect(message(page, "4 runs are waiting in Support assistant")).to_have_count(1)
+
+
+def test_langsmith_breaks_and_heals(page: Page, demo: Demo) -> None:
+    page.get_by_role("button", name="Break LangSmith").click()
+    expect(page.locator("#langsmith-up")).to_have_text("broken")
+    expect(page.locator("#log")).to_contain_text("Cannot poll Support assistant")
+    demo.arrive(cast.SUPPORT, Trace("Came while nobody could look"))
+    page.get_by_role("button", name="Heal LangSmith").click()
+    expect(page.locator("#langsmith-up")).to_have_text("works")
+    expect(message(page, "Came while nobody could look")).to_have_count(1)
+    expect(page.locator("#log")).to_contain_text("Polls Support assistant again")
+
+
+def test_slack_breaks_and_heals(page: Page, demo: Demo) -> None:
+    page.get_by_role("button", name="Break Slack").click()
+    expect(page.locator("#slack-up")).to_have_text("broken")
+    demo.arrive(cast.RAG, Trace("Came while Slack was away"))
+    expect(page.locator("#log")).to_contain_text("Will try the announcement to #rag-quality again")
+    page.get_by_role("button", name="Heal Slack").click()
+    expect(message(page, "Came while Slack was away")).to_have_count(1)
+
+
+def test_a_lost_answer_does_not_post_twice(page: Page, demo: Demo) -> None:
+    page.get_by_role("button", name="Lose next answer").click()
+    demo.arrive(cast.SUPPORT, Trace("Its answer got lost"))
+    expect(message(page, "Its answer got lost")).to_have_count(1)
+    expect(page.locator("#log")).to_contain_text(
+        "Does not know whether the announcement to #support-reviews was posted"
+    )
+    lines = page.locator("#log li")
+    expect(lines.last).to_contain_text("Posted the announcement to #support-reviews")
+    expect(message(page, "Its answer got lost")).to_have_count(1)
+
+
+def test_news_are_told_to_those_who_do_not_see_them(page: Page, demo: Demo) -> None:
+    expect(page.locator("#live")).to_have_attribute("aria-live", "polite")
+    demo.arrive(cast.RAG, Trace("Tell me aloud"))
+    expect(page.locator("#live")).to_contain_text("New in #rag-quality: 1 new run to review in RAG bot: grounding")
+
+
+def test_news_out_of_sight_are_pointed_to(page: Page, demo: Demo) -> None:
+    feed = page.locator("#feed")
+    demo.call("chat.postMessage", channel=cast.LEADS_CHANNEL, text="a long one\n" + "line\n" * 80)
+    expect(message(page, "a long one")).to_have_count(1)
+    feed.evaluate("feed => feed.scrollTop = 0")
+    demo.arrive(cast.RAG, Trace("Below what is seen"))
+    expect(page.locator("#jump")).to_have_text("↓ New: 1 new run to review in RAG bot: grounding")
+    expect(message(page, "Below what is seen")).not_to_be_in_viewport()
+    page.locator("#jump").click()
+    expect(message(page, "Below what is seen")).to_be_in_viewport()
+    expect(page.locator("#jump")).to_be_hidden()
+
+
+def test_news_behind_another_tab_are_counted(browser: Browser, demo: Demo) -> None:
+    with opened(browser, demo, {"width": 400, "height": 820}) as page:
+        page.get_by_role("button", name="Queues").click()
+        demo.arrive(cast.RAG, Trace("Counted on the tab"))
+        expect(page.locator("#unread")).to_have_text("1")
+        page.locator("[data-tab=slack]").click()
+        expect(message(page, "Counted on the tab")).to_be_visible()
+        expect(page.locator("#unread")).to_be_empty()
+
+
+def test_the_keyboard_reaches_a_button_and_keeps_its_place(page: Page, demo: Demo) -> None:
+    first = demo.arrive(cast.SUPPORT, Trace("Reached by keyboard"))
+    demo.arrive(cast.SUPPORT, Trace("And the next one"))
+    button = page.get_by_role("button", name="Complete: Reached by keyboard")
+    button.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    expect(button).to_be_focused()
+    assert button.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(row(page, "Reached by keyboard").first).to_be_hidden()
+    assert page.evaluate("document.activeElement.closest('.queue') !== null"), "the focus got lost with its row"
+    assert first not in {place.queue_run_id for place in demo.stage.waiting(demo.stage.queues[cast.SUPPORT])}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", SIZES)
+def test_nothing_is_wider_than_the_window(browser: Browser, demo: Demo, viewport: Any, scheme: Any) -> None:
+    with opened(browser, demo, viewport, color_scheme=scheme) as page:
+        for tab in ("worker", "langsmith", "slack"):
+            if viewport["width"] < 860:
+                page.locator(f"[data-tab={tab}]").click()
+            expect(page.locator(f".panel.{tab}")).to_be_visible()
+            assert page.evaluate(WIDER) == []
+        light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert (light == "rgb(243, 244, 248)") == (scheme == "light")
+
+
+WIDER = """() => [...document.querySelectorAll("body *")]
+  .filter((element) => element.checkVisibility() && !element.closest(".aside, .run .name"))
+  .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5
+    || (element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflowX === "auto"))
+  .map((element) => element.outerHTML.slice(0, 120))"""
+
+
+def test_the_page_loads_nothing_from_elsewhere(browser: Browser, demo: Demo) -> None:
+    asked: list[str] = []
+    with opened(browser, demo, {"width": 1280, "height": 900}) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.reload()
+        expect(page.locator("#feed .message").first).to_be_visible()
+    assert asked
+    assert all(url.startswith(demo.address) for url in asked)
+
+
+def test_a_screenshot_for_the_readme(
+    browser: Browser, demo: Demo, request: pytest.FixtureRequest, tmp_path: Any
+) -> None:
+    picture = request.config.getoption("--demo-screenshot", default=None)
+    with opened(browser, demo, PICTURE) as page:
+        if picture:
+            play_all(demo)
+        expect(page.locator("#feed .message").first).to_be_visible()
+        taken = page.screenshot(path=picture or tmp_path / "demo.png", animations="disabled")
+    assert 20_000 < len(taken) < LARGEST_PICTURE
+
+
+def play_all(demo: Demo) -> None:
+    """The whole story, so that the picture shows every kind of message."""
+    terminal = Terminal(Console(quiet=True))
+    story = Performance(demo.stage, terminal, demo.stage.clock, STOP, demo.worker.ended, demo.happenings)
+    story.play(demo.story.scenes())
+    assert not story.missed
+    demo.stage.chapter = YOUR_TURN

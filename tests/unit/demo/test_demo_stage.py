@@ -1,0 +1,222 @@
+"""What people do on the demo's stage, and what the page and the terminal say of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import queue
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+from rich.console import Console
+
+from tests.fakes import FakeClock
+from worker.demo import cast
+from worker.demo.perform import EndedError, Performance
+from worker.demo.process import told
+from worker.demo.scenario import EXPECTED, Scene, Story
+from worker.demo.stage import Chapter, ImpossibleError, Stage
+from worker.demo.terminal import ROOMS, Terminal, plain
+from worker.demo.view import view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage(FakeClock(), cast.FAST)
+
+
+def names(places: list[Any]) -> list[str]:
+    return [place.name for place in places]
+
+
+def test_runs_wait_until_they_are_completed_and_again_when_put_back(stage: Stage) -> None:
+    support = stage.queues[cast.SUPPORT]
+    first, second = stage.arrive(cast.SUPPORT, cast.SUPPORT_WAITING[:2])
+    stage.complete(first)
+    assert names(stage.waiting(support)) == [cast.SUPPORT_WAITING[1].name]
+    assert names(stage.done(support)) == [cast.SUPPORT_WAITING[0].name]
+    stage.requeue(first, reserved=True)
+    assert {place.queue_run_id for place in stage.waiting(support)} == {first, second}
+    assert stage.waiting(support)[-1].reserved_by
+    assert not stage.done(support)
+
+
+@pytest.mark.parametrize("action", ["complete", "reserve", "release", "requeue"])
+def test_a_run_that_is_not_there_is_named_so(stage: Stage, action: str) -> None:
+    with pytest.raises(ImpossibleError, match="not there"):
+        getattr(stage, action)(uuid4())
+
+
+def test_a_run_is_not_completed_twice(stage: Stage) -> None:
+    (run,) = stage.arrive(cast.RAG, cast.RAG_NEW[:1])
+    stage.complete(run)
+    with pytest.raises(ImpossibleError):
+        stage.complete(run)
+
+
+def test_the_first_reservation_stays_the_only_one(stage: Stage) -> None:
+    (run,) = stage.arrive(cast.RAG, cast.RAG_NEW[:1])
+    stage.reserve(run)
+    stage.reserve(run)
+    assert len(stage.waiting(stage.queues[cast.RAG])[0].reserved_by) == 1
+
+
+def test_the_view_is_json_and_shows_what_waits_and_what_is_done(stage: Stage) -> None:
+    story = Story(stage)
+    stage.complete(story.first[0])
+    stage.reserve(story.first[1])
+    stage.say("info", "polled")
+    shown = json.loads(json.dumps(view(stage)))
+    support = next(q for q in shown["queues"] if q["name"] == cast.SUPPORT)
+    assert [run["name"] for run in support["done"]] == [cast.SUPPORT_WAITING[0].name]
+    assert support["waiting"][0] | {"added": 0} == {
+        "id": str(story.first[1]),
+        "name": cast.SUPPORT_WAITING[1].name,
+        "type": "chain",
+        "added": 0,
+        "reserved": True,
+        "error": False,
+    }
+    assert [line["text"] for line in shown["log"]] == ["polled"]
+    assert shown["up"] == {"langsmith": True, "slack": True}
+
+
+def test_every_kind_that_is_expected_goes_to_a_channel_of_the_demo() -> None:
+    assert {channel for channel, _ in EXPECTED} == set(ROOMS)
+    assert {kind for _, kind in EXPECTED} == {"baseline", "announcement", "reminder", "escalation"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"<!subteam^{cast.ON_CALL}> look", "@review-on-call look"),
+        ("<@U0X> look", "@U0X look"),
+        ("<https://x.example/?a=1&amp;b|the queue>", "the queue"),
+        ("<https://x.example>", "https://x.example"),
+        ("&lt;b&gt; &amp;lt;", "<b> &lt;"),
+    ],
+)
+def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            {"event": "delivery_sent", "kind": "reminder", "channel": cast.RAG_CHANNEL},
+            "Posted the reminder to #rag-quality",
+        ),
+        (
+            {"event": "queue_polled", "queue": "Q", "waiting": 3, "changed": 1, "notices": ["announcement"]},
+            "Polled Q: 3 waiting, 1 changed; announcement",
+        ),
+        (
+            {"event": "queue_polled", "queue": "Q{x}", "waiting": 3, "changed": 1},
+            "Polled Q{x}: 3 waiting, 1 changed; nothing to tell",
+        ),
+        ({"event": "clock_jumped", "level": "warning", "seconds": 5}, "Clock jumped: seconds 5"),
+        ({"event": "stopped", "level": "info"}, "Stopped"),
+        ({}, ""),
+    ],
+    ids=["posted", "polled", "polled without a word", "an event of another kind", "bare", "empty"],
+)
+def test_the_workers_lines_are_told_in_words(line: dict[str, Any], words: str) -> None:
+    assert told(line, ROOMS) == words
+
+
+def summary(stage: Stage) -> tuple[bool, str]:
+    written = io.StringIO()
+    well = Terminal(Console(file=written, width=100)).summarize(stage)
+    return well, written.getvalue()
+
+
+def post(stage: Stage, channel: str, kind: str) -> None:
+    stage.slack.say(channel, "…", metadata={"event_payload": {"kind": kind}})
+
+
+def test_the_summary_is_content_with_what_the_story_has(stage: Stage) -> None:
+    for (channel, kind), times in EXPECTED.items():
+        for _ in range(times):
+            post(stage, channel, kind)
+    well, written = summary(stage)
+    assert well
+    assert written.count("✓") == len(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind"),
+    [
+        pytest.param(cast.RAG_CHANNEL, "reminder", id="posted twice"),
+        pytest.param(cast.RAG_CHANNEL, "escalation", id="not in the story"),
+    ],
+)
+def test_the_summary_finds_what_is_too_much(stage: Stage, channel: str, kind: str) -> None:
+    for expected, times in EXPECTED.items():
+        for _ in range(times):
+            post(stage, *expected)
+    post(stage, channel, kind)
+    well, written = summary(stage)
+    assert not well
+    assert "differs" in written
+
+
+def test_the_summary_finds_what_is_missing(stage: Stage) -> None:
+    assert not summary(stage)[0]
+
+
+class Ticking(FakeClock):
+    """A clock that goes on by a second whenever it is looked at."""
+
+    def monotonic(self) -> float:
+        self.advance(timedelta(seconds=1))
+        return super().monotonic()
+
+
+def performance(stage: Stage, *, ended: Callable[[], int | None] = lambda: None, stopped: bool = False) -> Performance:
+    stop = threading.Event()
+    if stopped:
+        stop.set()
+    terminal = Terminal(Console(quiet=True))
+    return Performance(stage, terminal, Ticking(), stop, ended, queue.SimpleQueue())
+
+
+def test_scenes_are_played_in_order_and_told(stage: Stage) -> None:
+    done: list[str] = []
+    scenes = [
+        Scene("one", "first", lambda _: True, act=lambda: done.append("act"), then=lambda: done.append("then")),
+        Scene("two", "second", lambda _: True, act=lambda: done.append("second act")),
+    ]
+    playing = performance(stage)
+    playing.play(scenes)
+    assert done == ["act", "then", "second act"]
+    assert playing.missed == []
+    assert stage.chapter == Chapter("two", "second", 2, 2)
+
+
+def test_a_scene_whose_outcome_does_not_come_is_kept_as_missed(stage: Stage) -> None:
+    playing = performance(stage)
+    playing.play([Scene("never", "", lambda _: False), Scene("well", "", lambda _: True)])
+    assert playing.missed == ["never"]
+
+
+def test_the_story_ends_when_it_is_told_to(stage: Stage) -> None:
+    with pytest.raises(EndedError, match=r"^$"):
+        performance(stage, stopped=True).play([Scene("never", "", lambda _: False)])
+
+
+def test_the_story_ends_with_the_worker(stage: Stage) -> None:
+    with pytest.raises(EndedError, match="with status 78"):
+        performance(stage, ended=lambda: 78).stay(Chapter("stay", ""))
+
+
+def test_each_run_of_the_story_has_a_name_of_its_own() -> None:
+    traces = [*cast.SUPPORT_WAITING, *cast.RAG_WAITING, *cast.SUPPORT_NEW, *cast.RAG_NEW, cast.SUPPORT_LATE, *cast.ANY]
+    assert len({trace.name for trace in traces}) == len(traces)
+    assert isinstance(Stage(FakeClock(), cast.CALM).arrive(cast.SUPPORT, traces)[0], UUID)
