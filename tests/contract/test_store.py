@@ -249,7 +249,7 @@ class TestLearning:
         assert self.left(store, "a", "b") == {review("a").key: Left.REVIEWED, review("b").key: None}
 
     def test_concerns_the_stay_that_ended_last(self, store: Store) -> None:
-        stays = [review("a", added_at=NOON + HOUR * n, closed_at=NOON + DAY * n) for n in range(3)]
+        stays = [review("a", added_at=NOON - HOUR * n, closed_at=NOON + DAY * n) for n in range(3)]
         write(store, *reversed(stays))
         store.learn(QUEUE.queue_id, {ident("a"): Left.REMOVED}, NOON)
         assert self.left(store, "a") == dict(zip((each.key for each in stays), (None, None, Left.REMOVED), strict=True))

@@ -233,6 +233,15 @@ class TestClaimingAnEdit:
         close(store, "b")
         assert take_edit(store, LATER).reviews == (review("b", closed_at=LATER),)
 
+    def test_lists_nothing_that_was_left_out_after_all(self, store: Store) -> None:
+        owe(store, review("a"), review("b"))
+        claim = take(store)
+        after = replace(claim.delivery, state=State.UNKNOWN, due_at=NOON)
+        store.settle(after, claim.delivery, shown=[review("a").key, review("b").key])
+        post(store, shown=[], left_out=[review("a").key])
+        close(store, "b")
+        assert take_edit(store, LATER).reviews == (review("b", closed_at=LATER),)
+
     def test_brings_no_root(self, store: Store) -> None:
         owe(store, review("a"))
         post(store)

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
 from worker.core.model import Facts
-from worker.stores.columns import UNDATED, AddedAt, At, Plain, Span, read_facts, write_facts
+from worker.stores.columns import EPOCH, UNDATED, AddedAt, At, Plain, Span, read_facts, write_facts
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeDecorator
@@ -35,6 +35,9 @@ def test_instants_come_back_exactly_and_in_utc(column: TypeDecorator[object], at
 
 
 @given(at=times)
+@example(EPOCH)
+@example(datetime.min.replace(tzinfo=UTC))
+@example(datetime.max.replace(tzinfo=UTC))
 def test_no_instant_is_taken_for_undated(at: datetime) -> None:
     assert AddedAt().process_bind_param(at, SQLITE) != UNDATED
 
