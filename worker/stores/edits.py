@@ -83,6 +83,12 @@ def _spoken_of_by(number: int) -> sa.ColumnElement[bool]:
     return same.correlate(delivery_reviews).exists()
 
 
+def is_due(connection: Connection, now: datetime) -> bool:
+    """Whether any edit is owed by now: a question that locks nothing."""
+    owed = sa.select(sa.literal(1)).where(*EDIT_OWED, deliveries.c.edit_at <= now).limit(1)
+    return connection.execute(owed).first() is not None
+
+
 def claim(connection: Connection, now: datetime, lease: timedelta, skip: Collection[str]) -> Claim | None:
     """Take the message whose edit is owed longest; the rules are those of `Store.claim_edit`."""
     query = (
