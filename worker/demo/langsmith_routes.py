@@ -91,7 +91,7 @@ class Endpoints:
         if status not in {*_SECTIONS, "all"}:
             raise RefusedError(400, {"error": "status is missing or unknown"})
         if status == "all":
-            return {"count": sum(len(self._section(request, part, key)) for part in (MINE, OTHERS, DONE))}
+            return {"count": len(self._queue(request).places)}
         return {"count": len(self._section(request, _SECTIONS[status], key))}
 
     def placement(self, request: Request, key: Key) -> Answer:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from worker.core.ports import SourceError, Trouble
 from worker.sources.errors import unlawful
-from worker.sources.values import count
-from worker.sources.wire import Counted, UnlawfulError, one
+from worker.sources.values import count, identity
+from worker.sources.wire import Counted, QueueRow, UnlawfulError, one, page
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,9 +31,28 @@ class Counts:
         """
         word = PLATFORM_WORDS.get(status, status)
         newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", word)
-        if newer is not None or status == ALL:
-            return newer
-        return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status)
+        return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status) if newer is None else newer
+
+    def total(self, queue_id: UUID) -> int | None:
+        """How many runs there are whatever their status; None where this server does not count.
+
+        Raises SourceError where it should but does not answer.
+        """
+        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", ALL)
+        return self._listed_total(queue_id) if newer is None else newer
+
+    def _listed_total(self, queue_id: UUID) -> int | None:
+        what = "counting the runs of a queue"
+        try:
+            with self._http.get("/api/v1/annotation-queues", {"ids": str(queue_id)}, what=what) as answer:
+                rows = page(answer.body, QueueRow).rows
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+        except UnlawfulError as error:
+            raise unlawful(what, str(error)) from None
+        return next((count(row.total_runs) for row in rows if identity(row.id) == queue_id), None)
 
     def _ask(self, path: str, status: str) -> int | None:
         what = f"counting the runs that are {status}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.sources.counts import ALL, DONE, MINE, OTHERS
+from worker.sources.counts import DONE, MINE, OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -66,7 +66,7 @@ class View:
         return self._hidden(others)
 
     def _blindness(self, queue_id: UUID) -> Sequence[Remark]:
-        everything = self._counts.count(queue_id, ALL)
+        everything = self._counts.total(queue_id)
         done = self._counts.count(queue_id, DONE)
         if everything is None or done is None or everything <= done:
             return ()

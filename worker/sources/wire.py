@@ -99,6 +99,7 @@ class QueueRow(msgspec.Struct, frozen=True, gc=False):
     name: Any = None
     tenant_id: Any = None
     num_reviewers_per_item: Any = None
+    total_runs: Any = None
 
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)

@@ -1,0 +1,235 @@
+"""Which of the two listings is read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+import structlog
+
+from tests.langsmith_stage import ITEMS, QUEUE, RUNS, SHOW, ids
+from worker.core.ports import SourceError, Trouble
+from worker.demo.langsmith import How
+from worker.sources.choice import Api, Outlook
+from worker.sources.ending import Ending
+
+if TYPE_CHECKING:
+    from tests.langsmith_stage import Stage
+
+SUNSET = "Sun, 31 Jan 2027 00:00:00 GMT"
+
+
+def listings(stage: Stage) -> Any:
+    """Which listings were asked, in order, since the last call."""
+    paths = [asked.path for asked in stage.langsmith.requests]
+    stage.langsmith.forget_requests()
+    return [path.rpartition("/")[2] for path in paths if path.endswith(("/runs", "/items"))]
+
+
+def test_the_older_listing_is_read_while_it_is_not_deprecated(stage: Stage, queue: UUID) -> None:
+    stage.add(queue, 1)
+    stage.snapshot(queue)
+    stage.snapshot(queue)
+    assert listings(stage) == ["runs", "runs"]
+    assert stage.source.outlook == Outlook(Api.RUNS)
+
+
+@pytest.mark.parametrize("headers", [{"deprecation": "true", "sunset": ""}, {"deprecation": "", "sunset": SUNSET}])
+def test_once_it_is_deprecated_the_newer_one_is_read_and_nothing_looks_different(
+    stage: Stage, queue: UUID, headers: Any
+) -> None:
+    added = stage.add(queue, 120)
+    before = stage.snapshot(queue)
+    stage.langsmith.deprecate(**headers)
+    with structlog.testing.capture_logs() as lines:
+        during, after, later = (stage.snapshot(queue) for _ in range(3))
+    assert ids(before) == ids(during) == ids(after) == added
+    assert listings(stage) == ["runs"] * 4 + ["items"] * 6
+    assert [found.switched for found in (before, during, after, later)] == [False, False, True, False]
+    assert [(line["event"], line["listing"]) for line in lines] == [("listing_changed", "items")]
+    strip = [(run.queue_run_id, run.run_id, run.added_at, run.effective_added_at) for run in before.runs]
+    assert [(run.queue_run_id, run.run_id, run.added_at, run.effective_added_at) for run in after.runs] == strip
+
+
+def test_the_decision_outlives_a_restart(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    listings(stage)
+    stage.restart()
+    assert stage.snapshot(queue).switched is True
+    stage.restart()
+    assert stage.snapshot(queue).switched is False
+    assert listings(stage) == ["items", "items"]
+
+
+def test_the_decision_holds_for_all_queues_of_the_server(stage: Stage, queue: UUID) -> None:
+    other = stage.langsmith.add_queue("Other")
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    listings(stage)
+    stage.snapshot(other)
+    assert listings(stage) == ["items"]
+
+
+def test_a_server_without_the_newer_listing_is_read_by_the_older_with_a_warning(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(ITEMS)
+    stage.langsmith.deprecate()
+    added = stage.add(queue, 2)
+    with structlog.testing.capture_logs() as lines:
+        assert ids(stage.snapshot(queue)) == ids(stage.snapshot(queue)) == added
+    (warning,) = lines
+    assert (warning["event"], warning["log_level"], warning["days"]) == ("listing_ends", "info", 334)
+    assert "404" in warning["successor_fails"]
+    outlook = stage.source.outlook
+    assert (outlook.api, outlook.ending.sunset.isoformat()) == (Api.RUNS, "2027-01-31T00:00:00+00:00")
+    assert "404" in outlook.obstacle
+
+
+def test_the_warning_comes_once_a_day_and_louder_as_the_date_nears(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(ITEMS)
+    stage.langsmith.deprecate()
+    said = []
+    for hours in (0, 1, 24, 24 * 300, 24 * 25):
+        stage.clock.advance(timedelta(hours=hours))
+        with structlog.testing.capture_logs() as lines:
+            stage.snapshot(queue)
+        said.append([line["log_level"] for line in lines if line["event"] == "listing_ends"])
+    assert said == [["info"], [], ["info"], ["warning"], ["error"]]
+
+
+def test_the_newer_listing_is_tried_again_every_hour(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(ITEMS)
+    stage.langsmith.deprecate()
+    for _ in range(7):
+        stage.snapshot(queue)
+        stage.clock.advance(timedelta(minutes=20))
+    assert listings(stage).count("items") == 3
+    stage.langsmith.switch_on(ITEMS)
+    stage.clock.advance(timedelta(hours=1))
+    stage.snapshot(queue)
+    assert stage.source.outlook.api is Api.ITEMS
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"how": How.HTML, "status": 200}, {"how": How.BODY, "status": 200, "body": b'{"error":"x"}'}, {"status": 500}],
+)
+def test_a_newer_listing_that_is_unlawful_is_not_gone_over_to(stage: Stage, queue: UUID, fault: Any) -> None:
+    stage.langsmith.deprecate()
+    stage.langsmith.fail(path="/items", **fault)
+    added = stage.add(queue, 2)
+    assert ids(stage.snapshot(queue)) == added
+    assert stage.source.outlook.api is Api.RUNS
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_where_the_older_listing_is_gone_but_the_queue_exists_the_newer_is_read(
+    stage: Stage, queue: UUID, status: Any
+) -> None:
+    added = stage.add(queue, 2)
+    stage.langsmith.fail(path="/runs", status=status)
+    assert ids(stage.snapshot(queue)) == added
+    listings(stage)
+    assert ids(stage.snapshot(queue)) == added
+    assert listings(stage) == ["items"]
+
+
+def test_a_queue_that_does_not_exist_changes_no_decision(stage: Stage, queue: UUID) -> None:
+    for api in ("runs", "items"):
+        with pytest.raises(SourceError, match="WORKER_QUEUES") as caught:
+            stage.snapshot(UUID(int=7))
+        assert caught.value.trouble is Trouble.MISSING
+        assert stage.source.outlook.api == api
+        stage.langsmith.deprecate()
+        stage.snapshot(queue)
+
+
+def test_where_neither_listing_answers_the_first_trouble_is_told(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(RUNS)
+    stage.langsmith.fail(path="/items", status=500)
+    with pytest.raises(SourceError) as caught:
+        stage.snapshot(queue)
+    assert caught.value.trouble is Trouble.MISSING
+    assert stage.source.outlook.api is Api.RUNS
+
+
+def test_where_it_cannot_be_told_whether_the_queue_exists_nothing_is_decided(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(RUNS)
+    stage.langsmith.fail(path=f"/annotation-queues/{queue}", status=500)
+    stage.langsmith.fail(path="/runs", status=404)
+    with pytest.raises(SourceError):
+        stage.snapshot(queue)
+    assert stage.source.outlook.api is Api.RUNS
+
+
+def test_a_server_that_loses_the_newer_listing_is_read_by_the_older_again(stage: Stage, queue: UUID) -> None:
+    added = stage.add(queue, 2)
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    stage.langsmith.switch_off(ITEMS)
+    stage.langsmith.deprecate(deprecation="", sunset="")
+    snapshot = stage.snapshot(queue)
+    assert (ids(snapshot), snapshot.switched) == (added, False)
+    assert stage.source.outlook.api is Api.RUNS
+    listings(stage)
+    stage.snapshot(queue)
+    assert listings(stage) == ["runs"]
+
+
+def test_one_unlawful_answer_of_the_newer_listing_is_made_up_for_by_the_older(stage: Stage, queue: UUID) -> None:
+    added = stage.add(queue, 2)
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    stage.langsmith.fail(How.HTML, path="/items", status=200, times=1)
+    assert ids(stage.snapshot(queue)) == added
+    assert stage.source.outlook.api is Api.ITEMS
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_a_passing_trouble_of_the_newer_listing_is_a_failed_poll(stage: Stage, queue: UUID, status: Any) -> None:
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    listings(stage)
+    stage.langsmith.fail(path="/items", status=status)
+    with pytest.raises(SourceError):
+        stage.snapshot(queue)
+    assert listings(stage) == ["items"]
+
+
+def test_a_listing_that_was_set_is_kept(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.deprecate()
+    stage.restart(api="runs")
+    stage.snapshot(queue)
+    assert listings(stage) == ["runs"]
+    found = stage.source.outlook
+    assert (found.api, found.obstacle) == (Api.RUNS, "WORKER_LANGSMITH_API=runs is set")
+    assert isinstance(found.ending, Ending)
+    stage.langsmith.switch_off(RUNS)
+    with pytest.raises(SourceError):
+        stage.snapshot(queue)
+    assert listings(stage) == ["runs"]
+
+
+def test_the_newer_listing_that_was_set_is_kept(stage: Stage, queue: UUID) -> None:
+    stage.restart(api="items")
+    stage.langsmith.switch_off(ITEMS)
+    with pytest.raises(SourceError):
+        stage.snapshot(queue)
+    assert listings(stage) == ["items"]
+
+
+def test_a_change_by_the_settings_is_told_with_the_snapshot(stage: Stage, queue: UUID) -> None:
+    stage.restart(api="runs")
+    stage.snapshot(queue)
+    stage.restart(api="items")
+    assert [stage.source.snapshot(queue, show=SHOW).switched for _ in range(2)] == [True, False]
+
+
+def test_the_queue_route_alone_missing_means_that_the_queue_is_missing(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(QUEUE)
+    stage.langsmith.switch_off(RUNS)
+    with pytest.raises(SourceError) as caught:
+        stage.snapshot(queue)
+    assert caught.value.trouble is Trouble.MISSING
