@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.sync_api import expect
 from rich.console import Console
 
 from tests.system.demo_page import Demo, browsing, chromium, raised
+from tests.system.picture import reduced
 from worker.demo import cast
 from worker.demo.cast import Trace
 from worker.demo.perform import Performance
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("demo page")
 expect.set_options(timeout=20_000)
 
-PICTURE, LARGEST_PICTURE = {"width": 1100, "height": 720}, 200_000
+LARGEST_PICTURE = 200_000
 SIZES = [
     pytest.param({"width": 1280, "height": 900}, id="wide"),
     pytest.param({"width": 400, "height": 820}, id="narrow"),
@@ -294,14 +296,16 @@ def test_the_page_loads_nothing_from_elsewhere(browser: Browser, demo: Demo) -> 
 
 
 def test_a_screenshot_for_the_readme(
-    browser: Browser, demo: Demo, request: pytest.FixtureRequest, tmp_path: Any
+    browser: Browser, demo: Demo, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     picture = request.config.getoption("--demo-screenshot", default=None)
-    with opened(browser, demo, PICTURE) as page:
+    with opened(browser, demo, {"width": 1280, "height": 900}) as page:
         if picture:
             play_all(demo)
+            expect(page.locator("#step")).to_have_text("Your turn")
         expect(page.locator("#feed .message").first).to_be_visible()
-        taken = page.screenshot(path=picture or tmp_path / "demo.png", animations="disabled")
+        taken = reduced(browser, page.screenshot(animations="disabled"))
+    Path(picture or tmp_path / "demo.png").write_bytes(taken)
     assert 20_000 < len(taken) < LARGEST_PICTURE
 
 
