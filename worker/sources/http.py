@@ -15,6 +15,7 @@ from worker.core.ports import SourceError, Trouble
 from worker.sources.budget import Budget
 from worker.sources.deadline import Backend, Deadline
 from worker.sources.errors import TooLargeError, from_status, unlawful
+from worker.sources.inflate import inflated
 from worker.sources.transport import PooledTransport
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ MOST_BYTES = 64 * 1024 * 1024
 ERROR_BYTES = 64 * 1024
 LARGE_BYTES = 1024 * 1024
 LARGE_AT_ONCE = 4
-INFLATE_BYTES = 256 * 1024
 OK = 200
 
 
@@ -170,17 +170,5 @@ def _pieces(response: httpx.Response, what: str) -> Iterator[bytes]:
     if encoding in {"", "identity"}:
         return response.iter_raw()
     if encoding in {"gzip", "x-gzip", "deflate"}:
-        return _inflated(response)
+        return inflated(response.iter_raw())
     raise unlawful(what, "the answer is in an encoding that was not asked for")
-
-
-def _inflated(response: httpx.Response) -> Iterator[bytes]:
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    for packed in response.iter_raw():
-        rest = packed
-        while rest and not inflate.eof:
-            yield inflate.decompress(rest, INFLATE_BYTES)
-            rest = inflate.unconsumed_tail
-    yield inflate.flush()
-    if not inflate.eof:
-        raise zlib.error("the packed answer ends early")
