@@ -273,6 +273,18 @@ class MemoryStore:
 
     # Edits
 
+    def lapse(self, now: datetime, look_at: datetime) -> int:
+        with self._lock:
+            leased = [owed for owed in self._outbox.values() if owed.delivery.lease_until is not None]
+            for owed in leased:
+                waited = owed.delivery.edit_at == owed.delivery.lease_until
+                owed.change(lease_until=None)
+                if waited:
+                    owed.change(edit_at=_earliest_edit(owed.delivery, now))
+                if owed.delivery.state is State.SENDING:
+                    owed.change(state=State.UNKNOWN, due_at=look_at)
+            return len(leased)
+
     def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
         with self._lock:
             due = [

@@ -9,6 +9,9 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
+import structlog
+
+from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
 from worker.core.policy import ladder
 from worker.loops.deliver import Care, Deliver
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Notifier, Source, Store
     from worker.settings import QueueSettings, Settings
+
+log = structlog.get_logger(__name__)
 
 TICK = timedelta(seconds=1)
 
@@ -176,6 +181,16 @@ def try_again(store: Store, now: datetime) -> None:
     """End the waiting of every pause, not the pause: whoever starts us, or retries, may have mended the reason."""
     for pause in store.pauses():
         store.pause(replace(pause, until=now))
+
+
+def take_over(store: Store, now: datetime) -> None:
+    """Go on where a process ended that was killed; only where no other can be alive, else its leases must lapse.
+
+    What it was just sending may still arrive, as after any answer that was lost: the looks keep the same distance.
+    """
+    left = store.lapse(now, now + LOOK_AGAIN)
+    if left:
+        log.warning("taken_over", deliveries=left)
 
 
 def remember_roster(parts: Parts) -> None:

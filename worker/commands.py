@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import checks, logs, signals, views
-from worker.app import ROSTER, build, one_pass, roster_for, rules_for, try_again
+from worker.app import ROSTER, build, one_pass, roster_for, rules_for, take_over, try_again
 from worker.clock import SystemClock
 from worker.core.overview import LATE_AFTER, ApiInUse
 from worker.core.ports import SourceError
@@ -57,7 +57,11 @@ def run() -> None:
     """The service, until a signal ends it."""
     settings = start(EVERYTHING)
     clock = SystemClock()
-    with _held_store(settings) as store, _langsmith(settings, clock, store) as source, _slack(settings) as slack:
+    with (
+        _held_store(settings, clock) as store,
+        _langsmith(settings, clock, store) as source,
+        _slack(settings) as slack,
+    ):
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
         parts = build(
             settings,
@@ -78,7 +82,7 @@ def poll() -> bool:
     settings = start(EVERYTHING)
     clock = SystemClock()
     with (
-        _held_store(settings) as store,
+        _held_store(settings, clock) as store,
         _progress() as read,
         _langsmith(settings, clock, store, read) as source,
         _slack(settings) as slack,
@@ -208,16 +212,18 @@ def _store(settings: Settings, *, migrate: bool = False) -> Iterator[SqlStore]:
 
 
 @contextlib.contextmanager
-def _lock(settings: Settings) -> Iterator[None]:
-    """Be the only process that works on an SQLite file; several may work on PostgreSQL."""
+def _lock(settings: Settings) -> Iterator[bool]:
+    """Be the only process that works on an SQLite file; False for PostgreSQL, on which several may work."""
     path = opening.database_path(settings.database_url)
     with hold_lock(path) if path else contextlib.nullcontext():
-        yield
+        yield path is not None
 
 
 @contextlib.contextmanager
-def _held_store(settings: Settings) -> Iterator[SqlStore]:
-    with _lock(settings), _store(settings, migrate=True) as store:
+def _held_store(settings: Settings, clock: Clock) -> Iterator[SqlStore]:
+    with _lock(settings) as alone, _store(settings, migrate=True) as store:
+        if alone:
+            take_over(store, clock.now())
         yield store
 
 

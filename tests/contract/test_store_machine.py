@@ -161,6 +161,10 @@ class SideBySide(RuleBasedStateMachine):
     def claim(self, skip: Collection[str]) -> None:
         self.take(self.posts, lambda store: store.claim(self.now, LEASE, skip))
 
+    @rule()
+    def lapse(self) -> None:
+        self.both(lambda store: store.lapse(self.now, self.now + SECOND))
+
     @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1))
     def claim_edit(self, skip: Collection[str]) -> None:
         self.take(self.edits, lambda store: store.claim_edit(self.now, LEASE, skip))

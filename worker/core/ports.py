@@ -173,6 +173,14 @@ class Store(Protocol):
         """
         ...
 
+    def lapse(self, now: datetime, look_at: datetime) -> int:
+        """End every lease at once, for a process that is alone; how many there were.
+
+        What was being sent becomes unknown and is due at `look_at`. An edit that was under way is free again, and one
+        that waited for a lease alone is due as if there had been none.
+        """
+        ...
+
     def settle(
         self,
         after: Delivery,

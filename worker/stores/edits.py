@@ -39,10 +39,24 @@ def _kept_true(now: datetime) -> sa.ColumnElement[bool]:
 
 def _earliest(connection: Connection, now: datetime) -> sa.ColumnElement[Any]:
     """Not before the debounce is over, nor before a claim that may have looked already has ended."""
-    at = sa.literal((now - EPOCH) // MICROSECOND, sa.BigInteger)
-    rested = sa.type_coerce(deliveries.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
     free = sa.type_coerce(deliveries.c.lease_until, sa.BigInteger)
-    return latest(connection, at, sa.func.coalesce(rested, at), sa.func.coalesce(free, at))
+    return latest(connection, *_debounced(now), sa.func.coalesce(free, 0))
+
+
+def _debounced(now: datetime) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+    """An edit is made after the latest of these."""
+    rested = sa.type_coerce(deliveries.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
+    return sa.literal((now - EPOCH) // MICROSECOND, sa.BigInteger), sa.func.coalesce(rested, 0)
+
+
+def lapse(connection: Connection, now: datetime, look_at: datetime) -> int:
+    """End every lease; the rules are those of `Store.lapse`."""
+    leased = sa.update(deliveries).where(deliveries.c.lease_until.is_not(None))
+    waited = deliveries.c.edit_at == deliveries.c.lease_until
+    connection.execute(leased.where(waited).values(edit_at=latest(connection, *_debounced(now))))
+    sending = leased.where(deliveries.c.state == State.SENDING)
+    sent = connection.execute(sending.values(state=State.UNKNOWN, due_at=look_at, lease_until=None)).rowcount
+    return sent + connection.execute(leased.values(lease_until=None)).rowcount
 
 
 def supersede(connection: Connection, number: int, after: Delivery) -> None:

@@ -80,6 +80,10 @@ class SqlStore:
         """See `Store.claim`."""
         return self._database.write(lambda connection: claims.claim(connection, now, lease, skip))
 
+    def lapse(self, now: datetime, look_at: datetime) -> int:
+        """See `Store.lapse`."""
+        return self._database.write(lambda connection: edits.lapse(connection, now, look_at))
+
     def settle(
         self,
         after: Delivery,
