@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from worker.demo.langsmith_state import DONE, ORGANISATION_ID, PROJECT_ID, TENANT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
-    from uuid import UUID
 
     from worker.demo.langsmith_state import AnnotationQueue, Key, Place
 
@@ -20,14 +20,13 @@ PREVIEW = 200
 
 
 def stamp(at: datetime | None) -> str | None:
-    """A date as LangSmith writes it: UTC, six digits, without a zone."""
-    return None if at is None else at.replace(tzinfo=None).isoformat(timespec="microseconds")
+    """A date as the older endpoints write it."""
+    return None if at is None else at.isoformat(timespec="microseconds")
 
 
 def zulu(at: datetime | None) -> str | None:
     """A date as the platform's endpoints write it."""
-    written = stamp(at)
-    return None if written is None else f"{written}Z"
+    return None if at is None else f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def run(place: Place, key: Key) -> Json:
@@ -97,13 +96,21 @@ def queried(place: Place, selects: Collection[str]) -> Json:
         "tags": list(place.tags),
         "project_id": str(PROJECT_ID),
         "trace_id": str(place.run_id),
-        "thread_id": place.thread_id,
+        "thread_id": _uuid(place.thread_id),
         "total_tokens": place.tokens,
         "total_cost": None if place.cost is None else float(place.cost),
         "start_time": zulu(place.started_at),
     }
     wanted = {select.lower() for select in selects} or {"id"}
     return {name: value for name, value in known.items() if name in wanted and value is not None}
+
+
+def _uuid(thread_id: str | None) -> str | None:
+    """This endpoint tells only of conversations that have a UUID."""
+    try:
+        return None if thread_id is None else str(UUID(thread_id))
+    except ValueError:
+        return None
 
 
 def queue(found: AnnotationQueue) -> Json:

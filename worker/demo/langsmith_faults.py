@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import struct
 import threading
 import zlib
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ class Faults:
     async def _commit(self, fault: Fault, send: Send) -> None:
         if fault.how is How.HANG:
             await self._hang()
+            await _answer(send, 503, "application/json", b"{}")
         elif fault.how is How.DROP:
             await _start(send, 200, "application/json")
             await send({"type": "http.response.body", "body": b"[", "more_body": True})
@@ -147,6 +149,10 @@ async def _answer(send: Send, status: int, content_type: str, body: bytes, *extr
 @functools.cache
 def bomb(megabytes: int = BOMB_MEGABYTES) -> bytes:
     """A gzip stream that inflates to so many megabytes of blanks, made without ever holding them."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     blanks = b" " * MEGABYTE
-    return b"".join([*(packer.compress(blanks) for _ in range(megabytes)), packer.flush()])
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    # After a full flush nothing refers back, so one packed megabyte can be repeated.
+    packed = packer.compress(blanks) + packer.flush(zlib.Z_FULL_FLUSH)
+    check = functools.reduce(lambda before, _: zlib.crc32(blanks, before), range(megabytes), 0)
+    end = packer.flush() + struct.pack("<II", check, megabytes * MEGABYTE % 2**32)
+    return b"\x1f\x8b\x08" + bytes(7) + packed * megabytes + end

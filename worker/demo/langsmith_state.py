@@ -154,7 +154,11 @@ class Annotations:
     def place(self, queue_run_id: UUID) -> Place:
         """One place; KeyError where it has been removed."""
         with self._lock:
-            return next(queue.places[queue_run_id] for queue in self._queues.values() if queue_run_id in queue.places)
+            places = (queue.places.get(queue_run_id) for queue in self._queues.values())
+            found = next(filter(None, places), None)
+        if found is None:
+            raise KeyError(queue_run_id)
+        return found
 
     def complete(self, queue_run_id: UUID, reviewer: UUID) -> None:
         """A reviewer is done with a run."""

@@ -1,0 +1,54 @@
+"""LangSmith's published specification, and answers held to it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from openapi_core import Config, OpenAPI
+from openapi_core.testing import MockRequest, MockResponse
+
+if TYPE_CHECKING:
+    import httpx
+
+HERE = Path(__file__).parent / "data" / "openapi"
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """The endpoints of the public specification."""
+    found: dict[str, Any] = json.loads((HERE / "langsmith-2026-08-22.json").read_text())
+    return found
+
+
+@functools.cache
+def seed() -> dict[str, Any]:
+    """The listing that the product is specified against."""
+    found: dict[str, Any] = yaml.safe_load((HERE / "seed.yaml").read_text())
+    return found
+
+
+@functools.cache
+def _specification(name: str) -> OpenAPI:
+    # Both documents name a security scheme with a blank in it, which OpenAPI itself does not allow.
+    return OpenAPI.from_dict({"seed": seed, "document": document}[name](), config=Config(spec_validator_cls=None))
+
+
+def hold_to_the_specification(answer: httpx.Response, *, by: str = "document") -> Any:
+    """The JSON of an answer, once the published specification allows it. Raises OpenAPIError where it does not."""
+    url = answer.request.url
+    asked = MockRequest(
+        f"{url.scheme}://{url.host}:{url.port}",
+        answer.request.method.lower(),
+        url.path,
+        args=dict(url.params),
+        headers=dict(answer.request.headers),
+        data=answer.request.content or None,
+        content_type="application/json",
+    )
+    given = MockResponse(answer.content, answer.status_code, dict(answer.headers), answer.headers["content-type"])
+    _specification(by).validate_response(asked, given)
+    return answer.json()
