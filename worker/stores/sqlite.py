@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from time import sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +23,9 @@ APPLICATION_ID = 0x4C52764E
 """Marks a database file as ours, in its header."""
 
 WAL_LIMIT = 64 * 2**20
+PAUSE = 0.02
+"""Seconds between two tries for a lock for which SQLite itself does not wait."""
+
 VACUUM_STEP = 2000
 """Pages given back in one transaction."""
 
@@ -50,6 +54,7 @@ def connect(path: Path, *, patience: timedelta, foreign_keys: bool = True) -> Da
         try:
             configure(connection, wait, foreign_keys=foreign_keys)
         except sqlite3.Error as error:
+            connection.close()
             raise StoreError(explain(error, path)) from error
 
     @event.listens_for(engine, "begin")
@@ -67,7 +72,7 @@ def configure(connection: sqlite3.Connection, wait: float, *, foreign_keys: bool
     """
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    mode = _ask_for_wal(connection, wait)
     if mode != "wal":
         raise ConfigError(
             f"WORKER_DATABASE_URL: SQLite cannot keep its write-ahead log there (it answers {mode!r}): use a local disk"
@@ -76,6 +81,18 @@ def configure(connection: sqlite3.Connection, wait: float, *, foreign_keys: bool
     connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+
+
+def _ask_for_wal(connection: sqlite3.Connection, wait: float) -> str:
+    """Switch a new file to its log. For that lock SQLite does not wait, whatever its time-out says."""
+    for left in reversed(range(max(1, int(wait / PAUSE)))):
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if not left or error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+            sleep(PAUSE)
+    raise AssertionError  # the last attempt returned or raised
 
 
 def explain(error: BaseException, path: Path) -> str:
