@@ -49,8 +49,6 @@ def test_a_hundred_items_are_one_page(items: Any, queue: UUID) -> None:
 def test_both_listings_tell_the_same(stage: Stage, queue: UUID) -> None:
     facts = {"tags": ["vip"], "error": "boom", "thread_id": str(UUID(int=9)), "cost": "0.5"}
     stage.langsmith.add_run(queue, name="triage", run_type="llm", **facts)
-        queue, name="triage", run_type="llm", tags=["vip"], error="boom", thread_id=str(UUID(int=9)), cost="0.5"
-    )
     stage.langsmith.reserve(stage.langsmith.add_run(queue, name="other", tokens=12))
     show = frozenset(Show) - {Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW}
     (first, *_), (second, *_) = (stage.restart(api=api).snapshot(queue, show=show).runs for api in ("runs", "items"))
