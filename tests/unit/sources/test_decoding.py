@@ -1,0 +1,122 @@
+"""Thousands of bodies drawn from the published schemas, and mutations of them: all that is lawful is understood, and
+nothing unlawful is a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.published import document, seed
+from tests.schemas import mutated, narrowed
+from worker.core.model import QueueRun, Show
+from worker.sources.rows import Wanted, facts, of_items, of_runs, trace
+from worker.sources.wire import ItemRow, QueriedRow, QueueRow, Row, UnlawfulError, envelope, one, page
+
+RUN = narrowed(seed(), "RunSchemaWithAnnotationQueueInfo", {*Row.__struct_fields__, "inputs", "trace_tier", "events"})
+ITEM = narrowed(document(), "annotationqueues.AnnotationQueueListItem", {*ItemRow.__struct_fields__, "queue_id"})
+QUERIED = narrowed(document(), "query.RunResponse", {*QueriedRow.__struct_fields__, "inputs"})
+QUEUE = narrowed(document(), "AnnotationQueueSchemaWithSize", {*QueueRow.__struct_fields__, "assigned_reviewers"})
+WANTED = Wanted(UUID(int=1), "needs_my_review", frozenset(Show), "https://smith.example", UUID(int=2))
+MANY = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def written(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def is_sound(run: QueueRun) -> bool:
+    """Whether a run can be kept by any database and shown by any notifier."""
+    texts = [run.facts.name, run.facts.run_type, run.facts.url, run.facts.error, run.facts.thread, run.facts.cost]
+    texts += [run.facts.inputs_preview, run.facts.outputs_preview, *run.facts.tags]
+    dates = [run.added_at, run.effective_added_at]
+    return (
+        isinstance(run.queue_run_id, UUID)
+        and all(isinstance(text, str) and "\0" not in text and len(text.encode()) < 10_000 for text in texts)
+        and all(date is None or (isinstance(date, datetime) and date.utcoffset() is not None) for date in dates)
+        and (not run.facts.url or run.facts.url.startswith("https://smith.example/"))
+        and isinstance(run.reserved, bool)
+        and run.done >= 0
+    )
+
+
+@MANY
+@given(st.lists(RUN, max_size=4))
+def test_every_lawful_run_is_understood(rows: Any) -> None:
+    found = page(written(rows), Row)
+    runs = [of_runs(row, WANTED) for row in found.rows]
+    assert found.unusable == 0
+    assert [run and run.queue_run_id for run in runs] == [
+        UUID(row["queue_run_id"]) if UUID(row["queue_run_id"]).int else None for row in rows
+    ]
+    for run, row in zip(runs, rows, strict=True):
+        if run is not None:
+            assert is_sound(run)
+            assert run.facts.name == row["name"].replace("\0", "")
+            assert run.facts.run_type == row["run_type"]
+            assert (run.added_at is None) is (row.get("added_at") is None)
+            assert run.done == len(row.get("completed_by", ()))
+
+
+@MANY
+@given(st.lists(mutated(RUN) | st.none() | st.text(max_size=3) | st.lists(st.integers(), max_size=2), max_size=4))
+def test_no_mutation_of_runs_is_a_crash_or_costs_another_row(rows: Any) -> None:
+    found = page(written(rows), Row)
+    assert found.size == len(rows)
+    assert found.unusable == sum(not isinstance(row, dict) for row in rows)
+    assert all(is_sound(run) for row in found.rows if (run := of_runs(row, WANTED)) is not None)
+
+
+@MANY
+@given(st.lists(mutated(ITEM) | ITEM | st.none(), max_size=4), st.text(max_size=5) | st.none())
+def test_no_mutation_of_items_is_a_crash_or_costs_another_row(rows: Any, cursor: Any) -> None:
+    found, following = envelope(written({"items": rows, "next_cursor": cursor}), ItemRow)
+    assert (found.size, following) == (len(rows), cursor or "")
+    for row in found.rows:
+        run, at = of_items(row, WANTED), trace(row)
+        assert run is None or is_sound(run)
+        assert at is None or isinstance(at.run_id, UUID)
+
+
+@MANY
+@given(st.lists(mutated(QUERIED), max_size=3))
+def test_no_mutation_of_a_look_up_is_a_crash(rows: Any) -> None:
+    found, _ = envelope(written({"items": rows}), QueriedRow)
+    for row in found.rows:
+        known = facts(row, frozenset(Show), "")
+        assert is_sound(QueueRun(UUID(int=1), None, None, facts=known))
+
+
+@MANY
+@given(mutated(QUEUE))
+def test_no_mutation_of_a_queue_is_a_crash(row: Any) -> None:
+    assert one(written(row), QueueRow) == page(written([row]), QueueRow).rows[0]
+
+
+def _cut(body: bytes, where: float, change: bytes) -> bytes:
+    at = round(where * len(body))
+    return body[:at] + change + body[at + 1 :]
+
+
+@MANY
+@given(st.lists(RUN, min_size=1, max_size=2), st.floats(0, 1), st.binary(max_size=3), st.booleans())
+def test_no_damage_to_a_body_is_a_crash(rows: Any, where: float, change: bytes, ends: bool) -> None:  # noqa: FBT001
+    body = written(rows)
+    damaged = body[: round(where * len(body))] if ends else _cut(body, where, change)
+    for read in (lambda: page(damaged, Row), lambda: envelope(damaged, ItemRow), lambda: one(damaged, QueueRow)):
+        with contextlib.suppress(UnlawfulError):
+            read()
+
+
+@MANY
+@given(st.binary(max_size=200))
+def test_no_bytes_are_a_crash(body: bytes) -> None:
+    for read in (lambda: page(body, Row), lambda: envelope(body, ItemRow), lambda: one(body, QueueRow)):
+        with contextlib.suppress(UnlawfulError):
+            read()

@@ -1,0 +1,78 @@
+"""What the worker holds in memory at most while it reads, measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from tests.raw_server import http, raw_server
+from worker.demo.langsmith_faults import bomb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.raw_server import Connection
+
+RUNS = 910  # ten pages of a hundred that overlap by ten
+PAYLOAD = "x" * 200_000
+
+# The high-water mark of this very process: what getrusage tells is inherited from the process that started it.
+READ = """
+import re, sys
+from pathlib import Path
+from uuid import UUID
+from worker.clock import SystemClock
+from worker.core.ports import SourceError
+from worker.sources.langsmith import LangSmith
+
+source = LangSmith(root=sys.argv[1], key="k", clock=SystemClock(), api="runs", requests_per_second=1000)
+try:
+    print(len(source.snapshot(UUID(int=1), show=frozenset()).runs))
+except SourceError as error:
+    print(error.trouble)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+def measure(answer: Callable[[Connection], None]) -> tuple[str, float]:
+    """Read a queue; what came out, and the most megabytes that it took."""
+    with raw_server(answer) as root:
+        done = subprocess.run(
+            [sys.executable, "-c", READ, root], capture_output=True, text=True, check=True, timeout=90
+        )
+    found, kilobytes = done.stdout.split()[-2:]
+    return found, int(kilobytes) / 1024
+
+
+def page(connection: Connection, strange: str) -> None:
+    """A page of whole runs of 200 KB."""
+    begin, limit = (int(re.search(rf"{name}=(\d+)".encode(), connection.request)[1]) for name in ("offset", "limit"))
+    row = f'{{"queue_run_id":"%s","name":"run","inputs":{{"question":"{PAYLOAD}"}},"extra":{strange}}}'
+    rows = [row % UUID(int=number + 1) for number in range(begin, min(begin + limit, RUNS))]
+    connection.send(http(f"[{','.join(rows)}]".encode()))
+
+
+@pytest.mark.parametrize("strange", [json.dumps({"a": [1]}), "NaN"], ids=["lawful", "not quite lawful"])
+def test_ten_large_pages_fit_into_200_megabytes(strange: str) -> None:
+    def answer(connection: Connection) -> None:
+        if b"/runs" in connection.request.split(b"\r\n")[0]:
+            page(connection, strange)
+        else:
+            connection.send(http(b"{}", status="404 Not Found"))
+
+    found, megabytes = measure(answer)
+    assert found == str(RUNS)
+    assert megabytes < 200
+
+
+def test_a_bomb_of_a_gigabyte_fits_into_300_megabytes() -> None:
+    packed = http(bomb(), "Content-Encoding: gzip")
+    found, megabytes = measure(lambda connection: connection.send(packed))
+    assert found == "unlawful"
+    assert megabytes < 300
