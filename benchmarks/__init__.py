@@ -1,1 +1,1 @@
-"""What the worker costs, measured against what it could cost: `make bench`."""
+"""What the worker costs, measured."""
