@@ -119,7 +119,8 @@ class Snapshot:
     `unusable` counts rows that had to be skipped; while there are any, no absence is proof of anything.
     `moved` tells that rows may have slipped by unread, because the list moved: an absence then says nothing at all.
     `switched` tells that the queue was listed by another endpoint before: should the two give a queue run different
-    ids, then the same `run_id` is the same stay.
+    ids, then the same `run_id` is the same stay. `fingerprint` is what `core.diff.digest` would say of the listing,
+    where the source knows that without making its runs; good within one process.
     """
 
     queue: Queue
@@ -129,6 +130,7 @@ class Snapshot:
     unusable: int = 0
     moved: bool = False
     switched: bool = False
+    fingerprint: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class Poll:
     def _poll(self, progress: Progress, rules: Rules) -> None:
         snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.show)
         now = self._clock.now()
-        listed = digest(snapshot.runs)
+        listed = digest(snapshot.runs) if snapshot.fingerprint is None else snapshot.fingerprint
         progress.waiting = len(snapshot.runs)
         due = progress.next_due_at is not None and progress.next_due_at <= now
         if listed != progress.digest or due:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from worker.core.diff import digest
+from worker.sources.deferred import Sighting
 from worker.sources.errors import TooLargeError, unlawful
 from worker.sources.limits import Limits
 from worker.sources.links import run_url
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from worker.core.model import QueueRun
     from worker.sources.directory import Directory
     from worker.sources.http import Http
     from worker.sources.names import Names
@@ -72,7 +76,7 @@ class Items:
         runs = []
         for row in found.rows:
             if (run := of_items(row, wanted)) is not None:
-                runs.append(run)
+                runs.append(Sighting(run.queue_run_id, digest([run]), partial(_itself, run)))
                 if (at := trace(row)) is not None:
                     traces[run.queue_run_id] = at
         listing.add(runs, found.size)
@@ -88,3 +92,7 @@ class Items:
                 return envelope(answer.body, ItemRow)
             except UnlawfulError as error:
                 raise unlawful(listing.what, str(error)) from None
+
+
+def _itself(run: QueueRun) -> QueueRun:
+    return run

@@ -12,6 +12,7 @@ from worker.core.model import Snapshot
 from worker.core.ports import SourceError, Trouble
 from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
+from worker.sources.deferred import InOrder
 from worker.sources.directory import Directory
 from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.items import Items
@@ -112,12 +113,13 @@ class LangSmith:
             raise
         self._standing.accepted()
         self._waiting[queue_id] = next(iter(listing.runs), queue_id)
-        queue = self._queue(queue_id, listing.runs.values())
+        queue = self._queue(queue_id, listing.runs)
         if listing.unusable:
             log.warning("rows_unusable", queue=queue.name, rows=listing.unusable)
         return Snapshot(
             queue=queue,
-            runs=tuple(listing.runs.values()),
+            runs=InOrder(listing.runs),
+            fingerprint=listing.fingerprint,
             taken_at=taken_at,
             one_page=listing.pages == 1,
             unusable=listing.unusable,
@@ -175,12 +177,12 @@ class LangSmith:
             listing.merge(read(another))
         return listing
 
-    def _queue(self, queue_id: UUID, runs: Collection[QueueRun]) -> Queue:
+    def _queue(self, queue_id: UUID, runs: Mapping[UUID, QueueRun]) -> Queue:
         """The queue; its workspace is also told by the links of its runs."""
         queue = self._directory.queue(queue_id)
         if queue.url:
             return queue
-        tenants = (tenant_in(self._web, run.facts.url) for run in runs)
+        tenants = (tenant_in(self._web, run.facts.url) for run in runs.values())
         return replace(queue, url=queue_url(self._web, next(filter(None, tenants), None), queue_id))
 
     def _is_switched(self, queue_id: UUID, api: Api) -> bool:

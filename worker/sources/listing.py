@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.sources.deferred import Runs
 from worker.sources.errors import unlawful
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from uuid import UUID
 
-    from worker.core.model import QueueRun
+    from worker.sources.deferred import Sighting
 
 MOST_RUNS = 500_000
 """More than anybody reviews; a server that goes on for longer is taken to have no end."""
@@ -25,24 +26,32 @@ class Listing:
     """The runs read so far, each once, the last answer about it counting.
 
     `moved` tells that rows may have been passed over, because the list moved while it was read. `headers` are those
-    of the last page.
+    of the last page. `marks` condense what each run looks like.
     """
 
     what: str
-    runs: dict[UUID, QueueRun] = field(default_factory=dict)
+    runs: Runs = field(default_factory=Runs)
+    marks: dict[UUID, int] = field(default_factory=dict)
     pages: int = 0
     unusable: int = 0
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     standstills: int = 0
 
-    def add(self, found: Collection[QueueRun], size: int) -> None:
+    @property
+    def fingerprint(self) -> int:
+        """Whatever the order of its runs; equal where no run looks different. Only good within one process."""
+        return sum(self.marks.values())
+
+    def add(self, found: Collection[Sighting], size: int) -> None:
         """Take in what is usable of one page of `size` rows.
 
         Raises SourceError where the list has no end.
         """
         before = len(self.runs)
-        self.runs.update((run.queue_run_id, run) for run in found)
+        for sighting in found:
+            self.runs.sight(sighting)
+            self.marks[sighting.queue_run_id] = sighting.mark
         self.pages += 1
         self.unusable += size - len(found)
         self.standstills = 0 if len(self.runs) > before else self.standstills + 1
@@ -51,8 +60,8 @@ class Listing:
 
     def merge(self, other: Listing) -> None:
         """Take in another listing of the same queue; what was read first stays."""
-        for queue_run_id, run in other.runs.items():
-            self.runs.setdefault(queue_run_id, run)
+        self.runs.adopt(other.runs)
+        self.marks = other.marks | self.marks
         self.pages += other.pages
         self.unusable += other.unusable
         self.moved = self.moved or other.moved

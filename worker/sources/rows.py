@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.core.model import Facts, QueueRun, Show
+from worker.sources.deferred import Sighting
 from worker.sources.links import run_url
 from worker.sources.values import PREVIEW_CHARACTERS, amount, count, identity, instant, length, tags, text
+from worker.sources.wire import BriefRow, Row
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.sources.wire import ItemRow, QueriedRow, Row
+    from worker.sources.wire import ItemRow, QueriedRow
 
 CONVERSATION = "THREAD"
+LONG = frozenset({Show.ERROR, Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,28 @@ class Trace:
     began_at: datetime | None
 
 
-def of_runs(row: Row, wanted: Wanted) -> QueueRun | None:
-    """A row of `runs`; None where it cannot be told from others, because it has no usable `queue_run_id`."""
+def row_type(show: frozenset[Show]) -> type[BriefRow]:
+    """What of a row of `runs` is kept until it is known whether anything has changed."""
+    return BriefRow if show.isdisjoint(LONG) else Row
+
+
+def sighted(row: BriefRow, wanted: Wanted) -> Sighting | None:
+    """A row of `runs` that becomes a QueueRun when somebody asks for it; None as in `of_runs`."""
     queue_run_id = identity(row.queue_run_id)
     if queue_run_id is None:
         return None
+    dates = (date if isinstance(date, str) else None for date in (row.added_at, row.effective_added_at))
+    mark = hash((queue_run_id, *dates, length(row.reserved_by) > 0, length(row.completed_by)))
+    return Sighting(queue_run_id, mark, partial(_of_runs, row, wanted, queue_run_id))
+
+
+def of_runs(row: BriefRow, wanted: Wanted) -> QueueRun | None:
+    """A row of `runs`; None where it cannot be told from others, because it has no usable `queue_run_id`."""
+    queue_run_id = identity(row.queue_run_id)
+    return None if queue_run_id is None else _of_runs(row, wanted, queue_run_id)
+
+
+def _of_runs(row: BriefRow, wanted: Wanted, queue_run_id: UUID) -> QueueRun:
     run_id = identity(row.id)
     ids = {"tenant_id": wanted.tenant_id, "project_id": identity(row.session_id), "run_id": run_id}
     return QueueRun(
@@ -80,16 +101,20 @@ def trace(row: ItemRow) -> Trace | None:
     return Trace(run_id, project_id, instant(row.start_time))
 
 
-def facts(row: Row | QueriedRow, show: frozenset[Show], url: str) -> Facts:
+def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:
     """What `show` allows of a run, cleaned and cut."""
     return Facts(
         name=text(row.name) if Show.NAME in show else "",
         run_type=text(row.run_type).lower() if Show.TYPE in show else "",
         url=url,
         tags=tags(row.tags) if Show.TAGS in show else (),
-        error=text(row.error, PREVIEW_CHARACTERS) if Show.ERROR in show else "",
-        inputs_preview=text(row.inputs_preview, PREVIEW_CHARACTERS) if Show.INPUTS_PREVIEW in show else "",
-        outputs_preview=text(row.outputs_preview, PREVIEW_CHARACTERS) if Show.OUTPUTS_PREVIEW in show else "",
+        error=text(getattr(row, "error", None), PREVIEW_CHARACTERS) if Show.ERROR in show else "",
+        inputs_preview=text(getattr(row, "inputs_preview", None), PREVIEW_CHARACTERS)
+        if Show.INPUTS_PREVIEW in show
+        else "",
+        outputs_preview=text(getattr(row, "outputs_preview", None), PREVIEW_CHARACTERS)
+        if Show.OUTPUTS_PREVIEW in show
+        else "",
         thread=text(row.thread_id) if Show.THREAD in show else "",
         tokens=count(row.total_tokens) if Show.TOKENS in show else None,
         cost=amount(row.total_cost) if Show.COST in show else "",

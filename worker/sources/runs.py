@@ -9,7 +9,7 @@ from worker.sources import wire
 from worker.sources.errors import TooLargeError, unlawful
 from worker.sources.limits import STEPS, Limits
 from worker.sources.listing import Listing
-from worker.sources.rows import of_runs
+from worker.sources.rows import row_type, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,12 +77,12 @@ class Runs:
         except TooLargeError:
             self._shrink(sweep)
             return True
-        runs = [run for row in found.rows if (run := of_runs(row, sweep.wanted)) is not None]
+        runs = [run for row in found.rows if (run := sighted(row, sweep.wanted)) is not None]
         sweep.listing.add(runs, found.size)
         shown = frozenset(run.queue_run_id for run in runs)
         return _go_on(sweep, Page(shown, sweep.offset + found.size, is_last=found.size < limit), limit)
 
-    def _page(self, sweep: Sweep, limit: int) -> wire.Page[wire.Row]:
+    def _page(self, sweep: Sweep, limit: int) -> wire.Page[wire.BriefRow]:
         wanted, what = sweep.wanted, sweep.listing.what
         path = f"/api/v1/annotation-queues/{wanted.queue_id}/runs"
         params: dict[str, str | int] = {"status": wanted.status, "limit": limit, "offset": sweep.offset}
@@ -90,7 +90,7 @@ class Runs:
             sweep.listing.headers = answer.headers
             self._limits.read(wanted.queue_id, len(answer.body))
             try:
-                return wire.page(answer.body, wire.Row)
+                return wire.page(answer.body, row_type(wanted.show))
             except wire.UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
 

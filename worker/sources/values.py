@@ -8,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from urllib.parse import unquote
 from uuid import UUID
 
+from msgspec import ValidationError, convert
+
 NAME_CHARACTERS = 300
 PREVIEW_CHARACTERS = 500
 TAG_CHARACTERS = 60
@@ -37,8 +39,8 @@ def identity(value: object) -> UUID | None:
     if not isinstance(value, str) or len(value) not in {32, 36}:
         return None
     try:
-        found = UUID(value)
-    except ValueError:
+        found = convert(value, UUID)
+    except ValidationError:
         return None
     return found if found.int else None
 

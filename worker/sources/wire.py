@@ -27,8 +27,8 @@ class UnlawfulError(Exception):
     """A body that is not what the specification says; `str()` tells how, without any of its content."""
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """One row of `runs`. Any type is taken, because one wrong value must not cost the whole page."""
+class BriefRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of `runs` without its long texts. Any type is taken: one wrong value must not cost the whole page."""
 
     queue_run_id: Any = None
     id: Any = None
@@ -41,12 +41,17 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     completed_by: Any = None
     app_path: Any = None
     tags: Any = None
-    error: Any = None
-    inputs_preview: Any = None
-    outputs_preview: Any = None
     thread_id: Any = None
     total_tokens: Any = None
     total_cost: Any = None
+
+
+class Row(BriefRow, frozen=True, gc=False):
+    """One row of `runs` with the texts that few want to be shown."""
+
+    error: Any = None
+    inputs_preview: Any = None
+    outputs_preview: Any = None
 
 
 class ItemRow(msgspec.Struct, frozen=True, gc=False):
