@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 RELEASE := $(VENV)-release/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock audit dist soak mutants clean
+.PHONY: help demo test lint lock audit dist soak crashes mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ dist: $(RELEASE) ## build wheel, sdist and their list of parts into dist/, and i
 
 soak: $(READY) ## 100,000 polls under a fake clock: memory, files and database stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+crashes: N ?= 100
+crashes: $(READY) ## kill the worker at random moments, N=100 on each database, and say what was lost or seen twice
+	@$(BIN)/python -m pytest -q -n 0 -p no:randomly --timeout 0 tests/system/test_crashes.py -k random --crashes $(N)
 
 clean: ## remove what the other targets made
 	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.system.process import Bench
+from tests.system.stage import Stage
 from worker.clock import SystemClock
 from worker.demo.langsmith import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crashes", type=int, metavar="N", help="kill the worker so often at random moments; say figures")
     parser.addoption("--demo-screenshot", metavar="PNG", help="play the demo's whole story, then take this picture")
 
 
@@ -62,3 +65,9 @@ def bench(langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID, tmp
         # A call that hangs in a simulator would keep its server from ending.
         slack.heal()
         langsmith.heal()
+
+
+@pytest.fixture
+def stage(bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack) -> Iterator[Stage]:
+    with closing(Stage(bench, langsmith, slack)) as made:
+        yield made

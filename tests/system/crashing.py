@@ -1,0 +1,79 @@
+"""The moments at which the real process is killed: seen from outside, by what arrives at Slack and in the database."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from worker.core.model import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.system.stage import Place, Stage
+    from worker.demo.slack import Mode
+    from worker.demo.slack_workspace import Event
+
+ANSWER_TRAVELS = 0.5
+"""Seconds in which an answer on loopback surely arrives."""
+
+
+@contextmanager
+def deaf_slack() -> Iterator[str]:
+    """An address at which nobody accepts: whoever wants to send waits for the connection. Yields its root."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/"
+        for one in waiting:
+            one.close()
+
+
+def meet(stage: Stage, method: str, place: Place, mode: Mode) -> Callable[[], bool]:
+    """Let the next call of a method for a channel end in `mode`; tells whether it has arrived."""
+    before = len(stage.attempts(method, place))
+    stage.slack.fail(method, mode=mode, channel=place.channel, times=1)
+    return lambda: len(stage.attempts(method, place)) > before
+
+
+def is_claimed(stage: Stage, place: Place) -> bool:
+    """Whether the process has taken something for this channel."""
+    return any(each.lease_until for each in stage.outbox(place))
+
+
+def is_sent(stage: Stage, place: Place, name: str) -> bool:
+    """Whether the message that tells of a run is written down as sent."""
+    told = any(name in text for text in stage.shown(place))
+    return told and stage.outbox(place)[0].state is State.SENT
+
+
+@contextmanager
+def database_locked_from(stage: Stage, kind: str, place: Place) -> Iterator[Callable[[], bool]]:
+    """From the first post or edit in a channel on nothing can be written down, until the end; tells whether it is so.
+
+    Slack's answer is sent only after that.
+    """
+    engine = sa.create_engine(stage.url, isolation_level="AUTOCOMMIT")
+    statement = "BEGIN; LOCK TABLE deliveries" if engine.name == "postgresql" else "BEGIN IMMEDIATE"
+    held: list[sa.Connection] = []
+
+    def lock(event: Event) -> None:
+        if not held and (event.kind, event.channel) == (kind, place.channel):
+            held.append(engine.connect())
+            held[0].exec_driver_sql(statement)
+
+    unsubscribe = stage.slack.subscribe(lock)
+    try:
+        yield lambda: bool(held)
+    finally:
+        unsubscribe()
+        for connection in held:
+            connection.close()
+        engine.dispose()
