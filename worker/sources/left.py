@@ -54,7 +54,8 @@ class Sections:
 
     def _page(self, queue_id: UUID, status: str) -> Sequence[UUID | None]:
         path = f"/api/v1/annotation-queues/{queue_id}/runs"
-        with self._http.get(path, {"status": status, "limit": GLANCE}, what="asking how a run left") as answer:
+        params = {"status": status, "limit": GLANCE}
+        with self._http.get(path, params, what="asking how a run left", seconds=PATIENCE_SECONDS) as answer:
             try:
                 return [identity(row.queue_run_id) for row in page(answer.body, Row).rows]
             except UnlawfulError:
