@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from worker.core.ports import DeliveryError
 
 LEASE = timedelta(seconds=90)
-"""How long a claim is ours: longer than a request's whole deadline, twice over."""
+"""How long a claim is ours: twice as long as a request may take."""
+
+REQUEST = LEASE / 2
+"""A request takes less than this, its whole deadline included."""
 
 LOOK_AGAIN = timedelta(seconds=5)
 """Between a lost answer and each look for its message: a late commit can follow a time-out."""
@@ -51,6 +54,16 @@ def clamp_wish(retry_after: timedelta | None) -> timedelta | None:
     return None if retry_after is None else min(max(retry_after, SHORTEST_WISH), LONGEST_WISH)
 
 
+def has_time(delivery: Delivery, now: datetime) -> bool:
+    """Whether a claim still outlives a request: a process that stood still must not send what another may have sent."""
+    return delivery.lease_until is not None and now + REQUEST < delivery.lease_until
+
+
+def released(delivery: Delivery, now: datetime, *, claimed_at: datetime) -> Delivery:
+    """A claim is given back before anything was sent."""
+    return replace(_undoubted(delivery, claimed_at), state=State.PENDING, due_at=now + FIRST_WAIT)
+
+
 def begin(delivery: Delivery, now: datetime) -> Delivery:
     """An attempt starts now: whatever was looked for before is settled, but may still turn up late."""
     return replace(delivery, attempts=delivery.attempts + 1, attempted_at=delivery.attempted_at or now, looks=0)
@@ -79,9 +92,7 @@ def refused(delivery: Delivery, error: DeliveryError, now: datetime, *, began_at
     delivery = replace(delivery, last_error=str(error))
     if error.outcome in {Outcome.UNKNOWN, Outcome.BLIND}:
         return replace(delivery, state=State.UNKNOWN, due_at=now + LOOK_AGAIN)
-    if delivery.attempted_at == began_at:
-        delivery = replace(delivery, attempted_at=None)
-    return _unposted(delivery, error, now)
+    return _unposted(_undoubted(delivery, began_at), error, now)
 
 
 def _unposted(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:
@@ -141,6 +152,11 @@ def paused(channel: str, error: DeliveryError, now: datetime, former: Pause | No
     wait = clamp_wish(error.retry_after) or backoff(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     since = now if former is None else former.since
     return Pause(channel=channel, since=since, until=now + wait, reason=error.code, failures=failures)
+
+
+def _undoubted(delivery: Delivery, began_at: datetime) -> Delivery:
+    """One whose attempt that began then was surely not posted; it may be in doubt for an earlier one."""
+    return replace(delivery, attempted_at=None) if delivery.attempted_at == began_at else delivery
 
 
 def _doubted(delivery: Delivery) -> Delivery:

@@ -85,9 +85,9 @@ class Deliver:
         """Claim and treat one delivery; False where there is none that may go out now. Raises StoreError."""
         if self._patience.is_quiet or self._clock.monotonic() < self._idle_until:
             return False
-        now = self._clock.now()
-        if not self._patience.may_try(now):
+        if not self._patience.may_try(self._clock.now()):
             return False
+        now = self._clock.now()
         claim = self._store.claim(now, step.LEASE, self._patience.spared(now))
         if claim is None:
             self._patience.nothing_to_try()
@@ -109,6 +109,9 @@ class Deliver:
         owed, gone = still_owed(claim.reviews)
         if not owed and delivery.kind is not Kind.OPS:
             self._settle(step.withdrawn(delivery, now), claim)
+            return
+        if not step.has_time(delivery, self._clock.now()):
+            self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
             return
         care = self._care(delivery.queue)
         message = compose_post(claim, owed, care.show, now)

@@ -83,6 +83,35 @@ def test_which_wish_is_granted(wish: timedelta | None, granted: timedelta | None
     assert step.clamp_wish(wish) == granted
 
 
+@pytest.mark.parametrize(
+    ("left", "enough"),
+    [
+        pytest.param(90 * SECOND, True, id="a claim just made"),
+        pytest.param(46 * SECOND, True, id="one that outlives a request"),
+        pytest.param(45 * SECOND, False, id="one that does not"),
+        pytest.param(-SECOND, False, id="one that has lapsed"),
+    ],
+)
+def test_whether_there_is_time_to_send(left: timedelta, enough: bool) -> None:  # noqa: FBT001
+    assert step.has_time(a_delivery(lease_until=NOON + left), NOON) is enough
+
+
+def test_there_is_no_time_to_send_without_a_claim() -> None:
+    assert step.has_time(a_delivery(), NOON) is False
+
+
+class TestReleased:
+    """A claim that is given back before anything was sent."""
+
+    def test_is_as_if_never_made(self) -> None:
+        claimed = a_delivery(attempted_at=NOON)
+        assert step.released(claimed, LATER, claimed_at=NOON) == a_delivery(due_at=LATER + 2 * SECOND)
+
+    def test_stays_in_doubt_for_an_earlier_attempt(self) -> None:
+        claimed = a_delivery(attempted_at=NOON)
+        assert step.released(claimed, LATER, claimed_at=LATER).attempted_at == NOON
+
+
 class TestBegin:
     """An attempt starts."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review
+from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_notifier import FakeNotifier
 from tests.unit.loops.stage import CARE, OPS_CHANNEL, Stage
 from worker.core.delivery import LEASE
@@ -15,6 +17,8 @@ from worker.core.model import NEVER, Kind, RemindIn, State
 from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from worker.core.model import Message, Receipt
 
 TICK = SECOND
@@ -298,6 +302,58 @@ class TestACrash:
         other = stage.store.claim(stage.now, LEASE)
         assert other.delivery.state is State.UNKNOWN
         assert stage.store.settle(replace(slow.delivery, state=State.SENT), slow.delivery) is False
+
+
+class SlowStore(MemoryStore):
+    """A claim after which the process stands still for so long."""
+
+    def __init__(self, clock: FakeClock, still: timedelta) -> None:
+        super().__init__()
+        self.clock = clock
+        self.still = still
+
+    def claim(self, *args: Any) -> Any:
+        claim = super().claim(*args)
+        self.clock.advance(self.still)
+        self.still *= 0
+        return claim
+
+
+class TestAProcessThatStoodStillAfterItsClaim:
+    """It must not send what another may have looked for in vain, and sent."""
+
+    def stood_still(self, still: timedelta) -> Stage:
+        clock = FakeClock()
+        stage = Stage(clock=clock, store=SlowStore(clock, still))
+        stage.owe("a")
+        stage.deliver.step()
+        return stage
+
+    def test_gives_the_claim_back_where_it_is_still_its_own(self) -> None:
+        stage = self.stood_still(LEASE - SECOND)
+        assert (stage.only().state, stage.only().attempted_at, stage.notifier.attempts) == (State.PENDING, None, [])
+        stage.run(2 * SECOND)
+        assert stage.only().state is State.SENT
+
+    def test_sends_nothing_and_writes_nothing_where_it_is_another_s(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        real = stage.store.claim
+
+        def taken_over(*args: Any) -> Any:
+            stage.store.claim = real
+            claim = real(*args)
+            stage.clock.advance(LEASE)
+            stage.store.claim(stage.now, LEASE)
+            return claim
+
+        stage.store.claim = taken_over
+        with capture_logs() as lines:
+            stage.deliver.step()
+        assert ([line["event"] for line in lines], stage.notifier.attempts) == (["delivery_lease_lost"], [])
+
+    def test_sends_where_a_request_fits_in(self) -> None:
+        assert self.stood_still(LEASE / 2 - SECOND).only().state is State.SENT
 
 
 class TestABlindLookUp:
