@@ -54,7 +54,7 @@ class Sections:
 
     def _page(self, queue_id: UUID, status: str) -> Sequence[UUID | None]:
         path = f"/api/v1/annotation-queues/{queue_id}/runs"
-        params = {"status": status, "limit": GLANCE}
+        params: dict[str, str | int] = {"status": status, "limit": GLANCE}
         with self._http.get(path, params, what="asking how a run left", seconds=PATIENCE_SECONDS) as answer:
             try:
                 return [identity(row.queue_run_id) for row in page(answer.body, Row).rows]
