@@ -67,8 +67,10 @@ def _take(connection: Connection, row: Row[Any], now: datetime, lease: timedelta
     news: dict[str, Any] = {"lease_until": lease_until, "due_at": lease_until}
     found = State.UNKNOWN if row.state in {State.SENDING, State.UNKNOWN} else State.PENDING
     if found is State.PENDING:
-        news |= {"attempted_at": row.attempted_at or now, **_merge(connection, row, now)}
+        merged = _merge(connection, row, now)
+        news |= {"attempted_at": row.attempted_at or now, **merged}
         if _leaves_out(connection, row) and not _speaks_of(connection, row.delivery_id):
+            connection.execute(change(row.delivery_id).values(**merged))
             _withdraw(connection, [row.delivery_id], "a later notice that waits too tells of every run of it", now)
             return None
     connection.execute(change(row.delivery_id).values(**news, state=State.SENDING))
