@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -13,6 +14,13 @@ import psycopg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+END = """
+read -r _
+pid=$(head -n 1 "$0/data/postmaster.pid") && kill -INT "$pid"
+rm -rf "$0"
+"""
 
 
 class Postgres:
@@ -51,10 +59,22 @@ def running() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="notifier-postgres-") as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
-            postgres = Postgres(server)
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                postgres.execute(f"ALTER SYSTEM SET {setting} = off")
-            postgres.execute("SELECT pg_reload_conf()")
-            yield postgres
+            with _outliving(directory):
+                postgres = Postgres(server)
+                for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                    postgres.execute(f"ALTER SYSTEM SET {setting} = off")
+                postgres.execute("SELECT pg_reload_conf()")
+                yield postgres
         finally:
             server.cleanup()
+
+
+@contextmanager
+def _outliving(directory: str) -> Iterator[None]:
+    """Keep a process that ends the server should this one be killed: the pipe between them closes then."""
+    guard = subprocess.Popen(["/bin/sh", "-c", END, directory], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
