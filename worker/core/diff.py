@@ -77,7 +77,9 @@ def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
     accounted = [review.queue_run_id in listed or review.run_id in renamed for review in missed]
     after = [_miss(review, now, snapshot, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
     before = {review.key: review for review in reviews}
-    changed = tuple(review for review in (*seen, *after) if before.get(review.key) != review)
+    untouched = {id(review) for review in reviews}
+    altered = (review for review in (*seen, *after) if id(review) not in untouched)
+    changed = tuple(review for review in altered if before.get(review.key) != review)
     waiting = tuple(review for review in (*seen, *after) if review.is_open)
     return Diff(open=waiting, changed=changed, unsure=any(review.is_open for review in after))
 
@@ -107,17 +109,32 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     if review is None or is_newer(run, review):
         return _begin(run, now, back=review is not None)
     since = wait_began(run, review.since, now)
+    facts = _better(run.facts, review.facts)
+    told = _told_since(since, review)
+    if _is_settled(review) and (since, told, run.reserved, run.done, facts) == (
+        review.since,
+        review.told,
+        review.reserved,
+        review.done,
+        review.facts,
+    ):
+        return review
     return replace(
         review,
         since=since,
-        told=_told_since(since, review),
+        told=told,
         reserved=run.reserved,
         done=run.done,
-        facts=_better(run.facts, review.facts),
+        facts=facts,
         absent_at=None,
         closed_at=None,
         left=None,
     )
+
+
+def _is_settled(review: Review) -> bool:
+    """Whether being seen again changes nothing of where it stands."""
+    return review.is_open and review.absent_at is None and review.left is None
 
 
 def _told_since(since: datetime, review: Review) -> timedelta | None:

@@ -30,7 +30,7 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     spoken = {review.key: _spoken(review, now) for reviews in due.values() for review in reviews}
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[review.key] for review in due[step]]) for step in due]
     changed = {review.key: review for review in found.changed} | spoken
-    after = [spoken.get(review.key, review) for review in found.open]
+    after = [spoken.get(review.key, review) for review in found.open] if spoken else found.open
     return Plan(tuple(changed.values()), tuple(notices), _next_due_at(found, after, policy, now))
 
 

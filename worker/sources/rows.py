@@ -52,8 +52,15 @@ def sighted(row: BriefRow, wanted: Wanted) -> Sighting | None:
     queue_run_id = identity(row.queue_run_id)
     if queue_run_id is None:
         return None
-    dates = (date if isinstance(date, str) else None for date in (row.added_at, row.effective_added_at))
-    mark = hash((queue_run_id, *dates, length(row.reserved_by) > 0, length(row.completed_by)))
+    mark = hash(
+        (
+            queue_run_id,
+            row.added_at if isinstance(row.added_at, str) else None,
+            row.effective_added_at if isinstance(row.effective_added_at, str) else None,
+            length(row.reserved_by) > 0,
+            length(row.completed_by),
+        )
+    )
     return Sighting(queue_run_id, mark, partial(_of_runs, row, wanted, queue_run_id))
 
 

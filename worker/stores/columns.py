@@ -43,7 +43,7 @@ class Id(TypeDecorator[UUID]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
         """From bytes."""
-        return None if value is None else UUID(bytes=value)
+        return None if value is None else msgspec.convert(value, UUID)
 
 
 class At(TypeDecorator[datetime]):
