@@ -24,7 +24,7 @@ ITEM = narrowed(document(), "annotationqueues.AnnotationQueueListItem", {*ItemRo
 QUERIED = narrowed(document(), "query.RunResponse", {*QueriedRow.__struct_fields__, "inputs"})
 QUEUE = narrowed(document(), "AnnotationQueueSchemaWithSize", {*QueueRow.__struct_fields__, "assigned_reviewers"})
 WANTED = Wanted(UUID(int=1), "needs_my_review", frozenset(Show), "https://smith.example", UUID(int=2))
-MANY = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def written(value: Any) -> bytes:
