@@ -144,7 +144,10 @@ class MemoryStore:
                 self._seen(delivery.queue)
             if delivery.key in self._outbox:
                 return False
-            self._outbox[delivery.key] = Owed(delivery)
+            owed = self._outbox[delivery.key] = Owed(delivery)
+            until = [p.until for p in self._pauses.values() if _within(owed, p.channel)]
+            if until and delivery.state is State.PENDING:
+                owed.change(state=State.HELD, due_at=max(until))
             return True
 
     def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:

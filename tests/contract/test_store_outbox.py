@@ -524,6 +524,22 @@ class TestPauses:
         store.pause(pause("*", until=NOON + HOUR))
         assert self.states(store, "here", "elsewhere") == [(State.HELD, NOON + HOUR)] * 2
 
+    def test_hold_what_is_owed_there_later(self, store: Store) -> None:
+        store.pause(pause(until=NOON + HOUR))
+        owe(store, review("a"), name="here", at=NOON + MINUTE)
+        owe(store, review("b"), name="elsewhere", channel=LEADS, at=NOON)
+        store.owe(delivery("ops"))
+        assert self.states(store, "here", "elsewhere", "ops") == [
+            (State.HELD, NOON + HOUR),
+            (State.PENDING, NOON),
+            (State.HELD, NOON + HOUR),
+        ]
+
+    def test_of_every_channel_hold_what_is_owed_later(self, store: Store) -> None:
+        store.pause(pause("*", until=NOON + HOUR))
+        owe(store, review("a"), at=NOON + MINUTE)
+        assert self.states(store, "notice") == [(State.HELD, NOON + HOUR)]
+
     @pytest.mark.parametrize(
         "other",
         [

@@ -228,7 +228,7 @@ class Store(Protocol):
         ...
 
     def pause(self, pause: Pause) -> None:
-        """Pause a destination: its pending deliveries are held until then."""
+        """Pause a destination: its pending deliveries, and those owed to it meanwhile, are held until then."""
         ...
 
     def resume(self, channel: str, now: datetime) -> None:

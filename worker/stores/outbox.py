@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from worker.core.model import NEVER, Backlog, Delivery, Notice, Queue, Receipt, Review, ReviewKey, State, Story, Told
-from worker.stores import queues
+from worker.stores import pauses, queues
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
 from worker.stores.reviews import REVIEW
@@ -50,9 +51,12 @@ def delivery_of(row: Row[Any], **news: Any) -> Delivery:  # noqa: ANN401  whatev
 
 
 def owe(connection: Connection, delivery: Delivery) -> bool:
-    """Add a delivery; False where its key is owed already."""
+    """Add a delivery, held where its destination is paused; False where its key is owed already."""
     if delivery.queue is not None:
         queues.lock(connection, delivery.queue)
+    until = pauses.until(connection, delivery.channel) if delivery.state is State.PENDING else None
+    if until is not None:
+        delivery = replace(delivery, state=State.HELD, due_at=until)
     row = {name: getattr(delivery, name) for name in _SAME_NAME} | {
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),

@@ -39,6 +39,11 @@ def pause(connection: Connection, paused: Pause) -> None:
     _hold(connection, paused.channel)
 
 
+def until(connection: Connection, channel: str) -> datetime | None:
+    """When the last of the pauses that concern a channel ends; None where there is none."""
+    return max((other.until for other in every(connection) if other.channel in {EVERY, channel}), default=None)
+
+
 def resume(connection: Connection, channel: str, now: datetime) -> None:
     """Forget a pause and let go what no other pause holds."""
     connection.execute(sa.delete(pauses).where(pauses.c.channel == channel))
