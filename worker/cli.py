@@ -81,10 +81,10 @@ def root(
 @app.command()
 def run() -> None:
     """Poll and deliver until SIGTERM or SIGINT."""
-    from worker import commands
+    from worker.commands import work
 
     with reported():
-        commands.run()
+        work.run()
 
 
 @app.command()
@@ -95,10 +95,10 @@ def poll(
     ] = False,
 ) -> None:
     """Poll every queue once, deliver everything that is due, and end."""
-    from worker import commands
+    from worker.commands import work
 
     with reported():
-        well = commands.dry_run() if dry_run else commands.poll()
+        well = work.dry_run() if dry_run else work.poll()
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
@@ -111,29 +111,29 @@ def check(
     ] = False,
 ) -> None:
     """Check settings, database, LangSmith, every queue, Slack and every channel."""
-    from worker import commands
+    from worker.commands import ask
 
     with reported():
-        well = commands.check(as_json=as_json, live=live)
+        well = ask.check(as_json=as_json, live=live)
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
 @app.command()
 def queues(*, as_json: Json = False) -> None:
     """List the queues that the key can see and how many runs wait in each."""
-    from worker import commands
+    from worker.commands import ask
 
     with reported():
-        raise SystemExit(Exit.DONE if commands.queues(as_json=as_json) else Exit.FAILED)
+        raise SystemExit(Exit.DONE if ask.queues(as_json=as_json) else Exit.FAILED)
 
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """Show each queue: waiting, stale, oldest, last complete poll, not yet delivered."""
-    from worker import commands
+    from worker.commands import look
 
     with reported():
-        raise SystemExit(Exit.DONE if commands.status(as_json=as_json) else Exit.FAILED)
+        raise SystemExit(Exit.DONE if look.status(as_json=as_json) else Exit.FAILED)
 
 
 @app.command()
@@ -144,19 +144,19 @@ def deliveries(
     as_json: Json = False,
 ) -> None:
     """Show the outbox, newest first."""
-    from worker import commands
+    from worker.commands import look
 
     with reported():
-        commands.deliveries(state=state, limit=limit, as_json=as_json)
+        look.deliveries(state=state, limit=limit, as_json=as_json)
 
 
 @app.command()
 def retry(key: Annotated[UUID, typer.Argument(help="The delivery's key, as `deliveries` shows it.")]) -> None:
     """Put a dead or held delivery back to pending."""
-    from worker import commands
+    from worker.commands import look
 
     with reported():
-        if not commands.retry(key):
+        if not look.retry(key):
             _fail(f"no dead or held delivery has the key {key}; see `review-notifier deliveries`", Exit.FAILED)
 
 
@@ -165,29 +165,29 @@ def why(
     queue_run_id: Annotated[UUID, typer.Argument(help="The run's place in its queue.")], *, as_json: Json = False
 ) -> None:
     """Tell the whole story of one run."""
-    from worker import commands
+    from worker.commands import look
 
     with reported():
-        if not commands.why(queue_run_id, as_json=as_json):
+        if not look.why(queue_run_id, as_json=as_json):
             _fail(f"no run with the queue_run_id {queue_run_id} was ever seen", Exit.FAILED)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    from worker import commands
+    from worker.commands import database
 
     with reported():
-        commands.migrate()
+        database.migrate()
 
 
 @app.command()
 def backup(file: Annotated[Path, typer.Argument(help="Where to; must not exist.")]) -> None:
     """Copy an SQLite database consistently while the service runs."""
-    from worker import commands
+    from worker.commands import database
 
     with reported():
-        commands.backup(file)
+        database.backup(file)
 
 
 @app.command()

@@ -1,0 +1,27 @@
+"""The commands for the database itself."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from worker.commands.begin import DATABASE, alone, start
+from worker.stores import opening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = start(DATABASE)
+    with alone(settings):
+        opening.migrate(settings.database_url)
+    sys.stdout.write("The database has the newest schema.\n")
+
+
+def backup(file: Path) -> None:
+    """Copy an SQLite database."""
+    settings = start(DATABASE)
+    opening.backup(settings.database_url, file)
+    sys.stdout.write(f"Backed up to {file}.\n")

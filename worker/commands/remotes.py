@@ -1,0 +1,64 @@
+"""LangSmith and Slack as the settings describe them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from worker.notifiers.slack import Slack
+from worker.sources.langsmith import LangSmith
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from worker.core.ports import Clock
+    from worker.settings import Settings
+    from worker.stores.sql import SqlStore
+
+
+def ignore(_queue_id: UUID, _runs: int) -> None:
+    """Nobody waits for progress."""
+
+
+def _recall_nothing(_name: str) -> None:
+    """A command that changes nothing knows nothing from before."""
+
+
+def _remember_nothing(_name: str, _value: str) -> None:
+    """A command that changes nothing remembers nothing."""
+
+
+@contextlib.contextmanager
+def langsmith(
+    settings: Settings,
+    clock: Clock,
+    store: SqlStore | None = None,
+    progress: Callable[[UUID, int], None] = ignore,
+) -> Iterator[LangSmith]:
+    """The source; with a `store` it remembers over restarts which listing the server serves."""
+    key = settings.langsmith_api_key
+    source = LangSmith(
+        root=settings.langsmith_endpoint,
+        key=key.get_secret_value() if key else "",
+        clock=clock,
+        workspace_id=settings.langsmith_workspace_id or "",
+        web_url=settings.langsmith_web_url or "",
+        statuses=settings.statuses,
+        api=settings.langsmith_api,
+        requests_per_second=settings.requests_per_second,
+        progress=progress,
+        recall=store.recall if store else _recall_nothing,
+        remember=store.remember if store else _remember_nothing,
+    )
+    with contextlib.closing(source):
+        yield source
+
+
+@contextlib.contextmanager
+def slack(settings: Settings) -> Iterator[Slack]:
+    """The notifier."""
+    token = settings.slack_bot_token
+    notifier = Slack(token=token.get_secret_value() if token else "", base_url=settings.slack_base_url)
+    with contextlib.closing(notifier):
+        yield notifier

@@ -1,0 +1,132 @@
+"""The commands that do the work: the service, a single pass, and its rehearsal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker import signals
+from worker.app import build, one_pass, roster_for, rules_for, take_over
+from worker.clock import SystemClock
+from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
+from worker.commands.remotes import ignore, langsmith, slack
+from worker.core.overview import ApiInUse
+from worker.loops.preview import Preview
+from worker.monitor import Monitor
+from worker.notifiers.console import Console
+from worker.service import Service
+from worker.settings.surroundings import surroundings
+from worker.stores import opening
+from worker.systemd import from_environ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from worker.core.ports import Clock
+    from worker.settings import Settings
+    from worker.sources.langsmith import LangSmith
+    from worker.stores.sql import SqlStore
+
+log = structlog.get_logger(__name__)
+
+
+def run() -> None:
+    """The service, until a signal ends it."""
+    settings = start(EVERYTHING)
+    clock = SystemClock()
+    with (
+        _taken_over(settings, clock) as store,
+        langsmith(settings, clock, store) as source,
+        slack(settings) as notifier,
+    ):
+        monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
+        parts = build(
+            settings,
+            clock=clock,
+            store=store,
+            source=source,
+            notifier=notifier,
+            meter=monitor.meter,
+            api=lambda: _api(source),
+        )
+        log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
+        Service(parts, monitor).run(signals.STOP)
+        log.info("stopped")
+
+
+def poll() -> bool:
+    """One pass; whether every queue and every delivery went well."""
+    settings = start(EVERYTHING)
+    clock = SystemClock()
+    with (
+        _taken_over(settings, clock) as store,
+        _progress() as read,
+        langsmith(settings, clock, store, read) as source,
+        slack(settings) as notifier,
+    ):
+        return one_pass(build(settings, clock=clock, store=store, source=source, notifier=notifier))
+
+
+def dry_run() -> bool:
+    """Print what `poll` would post."""
+    settings = start(PREVIEW)
+    clock = SystemClock()
+    with _rehearsal(settings) as store, langsmith(settings, clock) as source:
+        roster = roster_for(settings, clock=clock, source=source)
+        roster.refresh()
+        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings))
+        found = [preview(queue) for queue in roster.queues.values()]
+    console = Console()
+    for message in (message for messages in found if messages for message in messages):
+        console.send(message)
+    if not any(found):
+        sys.stdout.write("Nothing to post.\n")
+    return None not in found and not roster.is_failing and not roster.unknown
+
+
+@contextlib.contextmanager
+def _taken_over(settings: Settings, clock: Clock) -> Iterator[SqlStore]:
+    """The database, with what a process left behind that was killed."""
+    with alone(settings) as is_alone, opened(settings, migrate=True) as store:
+        if is_alone:
+            take_over(store, clock.now())
+        yield store
+
+
+@contextlib.contextmanager
+def _rehearsal(settings: Settings) -> Iterator[SqlStore]:
+    """The database to read from, or an empty one that is gone afterwards where there is none yet."""
+    path = opening.database_path(settings.database_url)
+    if path is None or path.exists():
+        with opened(settings) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"sqlite:///{Path(directory) / 'rehearsal.db'}"
+        with contextlib.closing(opening.open_store(url, migrate=True)) as store:
+            yield store
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[UUID, int], None]]:
+    """Show how far a long listing has come, where a person waits for it."""
+    if not sys.stderr.isatty():
+        yield ignore
+        return
+    from rich.console import Console as Terminal  # noqa: PLC0415 - only where a person looks
+
+    terminal = Terminal(stderr=True)
+    with terminal.status("Reading the queues …") as shown:
+        yield lambda queue_id, runs: shown.update(f"Reading queue {queue_id}: {runs:,} runs …")
+
+
+def _api(source: LangSmith) -> ApiInUse:
+    outlook = source.outlook
+    return ApiInUse(outlook.api.value, outlook.ending.sunset if outlook.ending else None)
