@@ -128,6 +128,18 @@ class MemoryStore:
                 self._reviews[queue_id, review.key] = replace(review, left=how)
             self._owe_edits(queue_id, [latest[run].key for run in news], now)
 
+    def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+        with self._lock:
+            kept = [o for o in self._outbox.values() if o.queue_id == queue_id and _is_kept_true(o.delivery, now)]
+            shown = {key for owed in kept for key in (owed.shown if owed.delivery.state is State.SENT else owed.told)}
+            told = {key for owed in kept for key in owed.told}
+            ended = {review.queue_run_id: review for review in sorted(self._closed(queue_id), key=_ended)}
+            waiting = {r.queue_run_id for (of, _), r in self._reviews.items() if of == queue_id and r.is_open}
+            found = [r for r in ended.values() if r.left is None and r.key in shown & told]
+            found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: r.queue_run_id)
+            found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
+            return [review.queue_run_id for review in found[:most]]
+
     def _closed(self, queue_id: UUID) -> Iterator[Review]:
         return (review for (of, _), review in self._reviews.items() if of == queue_id and not review.is_open)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.core.model import NEVER
+from worker.core.model import NEVER, Left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -186,8 +186,9 @@ def story_lines(story: Story, now: datetime) -> list[str]:
     if review.closed_at is None:
         lines.append(f"  {stamp(now)}  still waiting" + (", reserved" if review.reserved else ""))
     else:
-        how = f"closed: {review.left.value}" if review.left else "closed: no longer waiting"
-        lines.append(f"  {stamp(review.closed_at)}  {how}")
+        left = review.left or Left.UNKNOWN
+        how = "no longer waiting" if left is Left.UNKNOWN else left.value
+        lines.append(f"  {stamp(review.closed_at)}  closed: {how}")
     return lines
 
 

@@ -14,7 +14,7 @@ from worker.core.model import EDIT_EVERY, Kind, Left, Receipt, State
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.model import Claim, Delivery
+    from worker.core.model import Claim, Delivery, Queue
     from worker.core.ports import Store
 
 LATER = NOON + HOUR
@@ -424,3 +424,75 @@ class TestSuccessors:
         post(store, LATER, edit_for=None)
         assert store.prune(settled_before=LATER + SECOND, closed_before=NOON) == 1
         assert take_edit(store, LATER).successor is None
+
+
+class TestUnexplained:
+    """Runs that left nobody knows how, and which a message shows that is kept true."""
+
+    def ask(self, store: Store, *, at: datetime = LATER, of: Queue = QUEUE, most: int = 9) -> list[str]:
+        names = {ident(name): name for name in "abcd"}
+        return [names[found] for found in store.unexplained(of.queue_id, at, most)]
+
+    def test_are_those_of_a_message(self, store: Store) -> None:
+        owe(store, review("a"), review("b"))
+        post(store)
+        assert self.ask(store) == []
+        close(store)
+        assert self.ask(store) == ["a"]
+        assert self.ask(store, of=queue("Other")) == []
+
+    def test_are_none_of_which_something_was_learned(self, store: Store) -> None:
+        owe(store, *(review(name, closed_at=NOON) for name in "abc"))
+        post(store)
+        store.learn(QUEUE.queue_id, {ident("a"): Left.REMOVED, ident("b"): Left.UNKNOWN}, NOON)
+        assert self.ask(store) == ["c"]
+
+    def test_come_with_the_last_that_left_first_and_not_too_many(self, store: Store) -> None:
+        left = {"a": NOON, "b": NOON + MINUTE, "c": NOON + SECOND}
+        owe(store, *(review(name, closed_at=at) for name, at in left.items()))
+        post(store)
+        assert self.ask(store) == ["b", "c", "a"]
+        assert self.ask(store, most=2) == ["b", "c"]
+
+    def test_are_told_once_however_many_messages_show_them(self, store: Store) -> None:
+        for name in ("first", "second"):
+            owe(store, review("a", closed_at=NOON), name=name)
+            post(store)
+        assert self.ask(store) == ["a"]
+
+    def test_are_those_that_it_lists(self, store: Store) -> None:
+        owe(store, *(review(name, closed_at=NOON) for name in "abc"))
+        post(store, shown=[review("a").key, review("b").key], left_out=[review("b").key])
+        assert self.ask(store) == ["a"]
+
+    def test_are_all_that_it_may_come_to_list(self, store: Store) -> None:
+        owe(store, review("a", closed_at=NOON), review("b"))
+        assert self.ask(store) == []
+        take(store)
+        assert self.ask(store) == ["a"]
+        store.lapse(NOON, NOON)
+        assert self.ask(store) == ["a"]
+
+    def test_are_none_once_the_message_is_not_kept_true(self, store: Store) -> None:
+        owe(store, review("a", closed_at=NOON))
+        post(store, edit_for=HOUR + SECOND)
+        assert self.ask(store) == ["a"]
+        assert self.ask(store, at=LATER + SECOND) == []
+
+    def test_are_not_those_that_are_back(self, store: Store) -> None:
+        owe(store, review("a", closed_at=NOON))
+        post(store)
+        back = review("a", added_at=NOON + MINUTE)
+        write(store, back)
+        assert self.ask(store) == []
+        write(store, replace(back, closed_at=LATER))
+        assert self.ask(store) == [], "no message shows the later stay"
+
+    @pytest.mark.parametrize("added_at", [None, NOON - DAY], ids=["undated", "dated"])
+    def test_are_not_earlier_stays_of_a_run_that_came_back(self, store: Store, added_at: datetime | None) -> None:
+        older = replace(review("a", closed_at=NOON), added_at=added_at)
+        owe(store, older)
+        post(store)
+        assert self.ask(store) == ["a"]
+        write(store, replace(older, added_at=NOON - HOUR))
+        assert self.ask(store) == []

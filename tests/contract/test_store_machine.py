@@ -152,6 +152,10 @@ class SideBySide(RuleBasedStateMachine):
         news = {ident(name): how for name, how in left.items()}
         self.both(lambda store: store.learn(of.queue_id, news, self.now))
 
+    @rule(of=st.sampled_from(QUEUES), most=st.integers(1, 3))
+    def unexplained(self, of: Queue, most: int) -> None:
+        self.both(lambda store: store.unexplained(of.queue_id, self.now, most))
+
     @rule(of=st.sampled_from(QUEUES), failing=flags)
     def polled(self, of: Queue, *, failing: bool) -> None:
         state = {"failing_since": self.now, "error": "down"} if failing else {"completed_at": self.now}

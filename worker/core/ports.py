@@ -107,7 +107,10 @@ class Source(Protocol):
         ...
 
     def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
-        """How runs that left did so. May ask about fewer than given, to stay within its budget of requests."""
+        """How runs that left did so, the first ones first, within a budget of requests; UNKNOWN is an answer too.
+
+        One that is left out could not be asked about now: it is worth asking again.
+        """
         ...
 
 
@@ -155,6 +158,14 @@ class Store(Protocol):
 
     def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
         """Remember how closed reviews left; owes edits as `update` does."""
+        ...
+
+    def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+        """Runs of which nothing was learned since they left, and which a message shows that is kept true.
+
+        Shows: lists, or may come to list as long as it is not known to be posted. A run that is back is none of them.
+        The last that left come first, `most` at the most.
+        """
         ...
 
     def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:

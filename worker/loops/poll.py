@@ -15,9 +15,10 @@ from worker.core.meter import STORE, UNMETERED
 from worker.core.model import Kind, Polled, Queue
 from worker.core.plan import plan
 from worker.core.ports import SourceError, StoreError, Trouble
+from worker.loops.parting import Doubts, Parting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
     from uuid import UUID
 
@@ -62,6 +63,7 @@ class Progress:
     waiting: int = 0
     new: int = 0
     gone: int = 0
+    doubts: Doubts = field(default_factory=Doubts)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -87,6 +89,7 @@ class Poll:
         self._owed = owed
         self._jitter = jitter
         self._meter = meter
+        self._parting = Parting(source=source, store=store, clock=clock)
         self._progress: dict[UUID, Progress] = {}
 
     def polled(self) -> list[Polled]:
@@ -128,19 +131,22 @@ class Poll:
         listed = digest(snapshot.runs) if snapshot.fingerprint is None else snapshot.fingerprint
         progress.waiting = len(snapshot.runs)
         due = progress.next_due_at is not None and progress.next_due_at <= now
+        gone: Collection[UUID] = ()
         if listed != progress.digest or due:
-            self._conclude(progress, snapshot, listed, rules.policy, now)
+            gone = self._conclude(progress, snapshot, listed, rules.policy, now)
+        self._parting(snapshot.queue, gone, progress.doubts, rules.interval)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
 
     def _conclude(
         self, progress: Progress, snapshot: Snapshot, listed: int, policy: EscalationPolicy, now: datetime
-    ) -> None:
+    ) -> Collection[UUID]:
+        """Plan, write and tell; the runs that left."""
         decided = self._update(snapshot, policy, now)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
         progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in NEWS)
         progress.gone += sum(not review.is_open for review in decided.reviews)
         self._tell(snapshot, decided)
-        self._learn(snapshot, decided)
+        return _gone(snapshot, decided)
 
     def _update(self, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
         keys = {run.queue_run_id for run in snapshot.runs}
@@ -160,25 +166,13 @@ class Poll:
         if decided.notices:
             self._owed()
 
-    def _learn(self, snapshot: Snapshot, decided: Plan) -> None:
-        """Ask how runs left. Nothing depends on the answer but the wording, so a failure is no failure of the poll."""
-        listed = {run.queue_run_id for run in snapshot.runs}
-        gone = {review.queue_run_id for review in decided.reviews if not review.is_open} - listed
-        if not gone:
-            return
-        try:
-            left = self._source.how_left(snapshot.queue.queue_id, gone)
-            if left:
-                self._store.learn(snapshot.queue.queue_id, left, self._clock.now())
-        except (SourceError, StoreError) as error:
-            log.debug("how_left_unknown", queue=snapshot.queue.name, runs=len(gone), error=str(error))
-
     def _failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
         """Count, back off, and say so once: when the failing begins."""
         progress.failures += 1
         progress.trouble = error.trouble.value if isinstance(error, SourceError) else STORE
         # What was written is not known after a failed transaction: the next poll must look at the database.
         progress.digest = None
+        progress.doubts.are_open = True
         wait = self._wait(progress.failures, error, interval)
         progress.not_before = self._clock.monotonic() + wait.total_seconds()
         since = progress.polled.failing_since or self._clock.now()
@@ -206,3 +200,10 @@ class Poll:
         progress.failures = 0
         progress.trouble = ""
         progress.polled = replace(progress.polled, failing_since=None, error="")
+
+
+def _gone(snapshot: Snapshot, decided: Plan) -> Collection[UUID]:
+    """The runs that left the queue, in the order in which they waited; what was put back has not left."""
+    closed = dict.fromkeys(review.queue_run_id for review in decided.reviews if not review.is_open)
+    listed = {run.queue_run_id for run in snapshot.runs} if closed else set()
+    return [queue_run_id for queue_run_id in closed if queue_run_id not in listed]

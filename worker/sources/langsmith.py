@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.model import Snapshot
+from worker.core.model import Left, Snapshot
 from worker.core.ports import SourceError, Trouble
 from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Left, Queue, QueueRun, Show
+    from worker.core.model import Queue, QueueRun, Show
     from worker.core.ports import Clock
     from worker.sources.listing import Listing
     from worker.sources.view import Remark
@@ -98,7 +98,7 @@ class LangSmith:
         self._counts = Counts(self._http)
         self._placement = Placement(self._http, clock=clock, statuses=statuses)
         self._sections = Sections(self._http, statuses=statuses)
-        self._waiting: dict[UUID, UUID] = {}
+        self._waiting: dict[UUID, UUID | None] = {}
         self._listed_by: dict[UUID, str] = {}
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
@@ -112,7 +112,7 @@ class LangSmith:
                 self._standing.refused(queue_id, error)
             raise
         self._standing.accepted()
-        self._waiting[queue_id] = next(iter(listing.runs), queue_id)
+        self._waiting[queue_id] = next(iter(listing.runs), None)
         queue = self._queue(queue_id, listing.runs)
         if listing.unusable:
             log.warning("rows_unusable", queue=queue.name, rows=listing.unusable)
@@ -132,12 +132,18 @@ class LangSmith:
         return self._directory.queues()
 
     def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
-        """How runs that left did so, as far as it can be told with a few requests; the others are left out."""
-        waiting = self._waiting.get(queue_id)
-        left = self._placement.how_left(queue_id, queue_run_ids, None if waiting == queue_id else waiting)
-        if left or self._listed_by.get(queue_id) != Api.RUNS:
+        """How runs that left did so, as far as it can be told with a few requests; see `Source.how_left`."""
+        left = self._placement.how_left(queue_id, queue_run_ids, self._any_waiting(queue_id))
+        if left or not queue_run_ids or self._listed_by.get(queue_id) != Api.RUNS:
             return left
-        return self._sections.how_left(queue_id, queue_run_ids)
+        seen = self._sections.how_left(queue_id, queue_run_ids)
+        # Where placements are not known there is nobody else to ask.
+        return {**dict.fromkeys(queue_run_ids, Left.UNKNOWN), **seen} if self._placement.is_missing else seen
+
+    def _any_waiting(self, queue_id: UUID) -> tuple[UUID, UUID] | None:
+        """A queue, this one rather than another, and a run that waits in it."""
+        known = {queue_id: self._waiting.get(queue_id)} | self._waiting
+        return next(((of, run) for of, run in known.items() if run is not None), None)
 
     def waiting(self, queue_id: UUID) -> int:
         """How many runs wait in a queue: counted by LangSmith, else by reading them."""

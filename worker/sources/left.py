@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Left
 from worker.core.ports import SourceError, Trouble
+from worker.sources.errors import unlawful
 from worker.sources.values import identity
 from worker.sources.wire import Placed, Row, UnlawfulError, one, page
 
@@ -22,7 +23,10 @@ QUESTIONS = 20
 """Requests that one poll may spend on this."""
 
 PATIENCE_SECONDS = 5.0
+"""How long one question may take, and after which no further one is asked: others wait for this thread."""
+
 PAUSE_SECONDS = 3600.0
+WHAT = "asking how a run left"
 ARCHIVED, COMPLETED, OTHERS = "archived", "completed", "needs_others_review"
 GLANCE = 25
 """Rows of a section that are looked at; they are whole runs."""
@@ -42,20 +46,23 @@ class Sections:
         self._http = http
         self._reviewed = [status for status in (COMPLETED, OTHERS) if status not in statuses]
         self._fruitless = 0
+        self._sought: dict[UUID, frozenset[UUID]] = {}
 
     def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
-        """Those that are seen to be reviewed. Raises SourceError."""
-        if self._fruitless >= FRUITLESS or not queue_run_ids:
+        """Those that are seen to be reviewed; nothing where the same were sought before. Raises SourceError."""
+        sought = frozenset(queue_run_ids)
+        if self._fruitless >= FRUITLESS or sought <= self._sought.get(queue_id, frozenset()):
             return {}
         seen = {found for status in self._reviewed for found in self._page(queue_id, status)}
-        left = {queue_run_id: Left.REVIEWED for queue_run_id in queue_run_ids if queue_run_id in seen}
+        left = dict.fromkeys(sought & seen, Left.REVIEWED)
         self._fruitless = 0 if left else self._fruitless + 1
+        self._sought[queue_id] = sought
         return left
 
     def _page(self, queue_id: UUID, status: str) -> Sequence[UUID | None]:
         path = f"/api/v1/annotation-queues/{queue_id}/runs"
         params: dict[str, str | int] = {"status": status, "limit": GLANCE}
-        with self._http.get(path, params, what="asking how a run left", seconds=PATIENCE_SECONDS) as answer:
+        with self._http.get(path, params, what=WHAT, seconds=PATIENCE_SECONDS) as answer:
             try:
                 return [identity(row.queue_run_id) for row in page(answer.body, Row).rows]
             except UnlawfulError:
@@ -74,32 +81,48 @@ class Placement:
         self._works = False
         self._not_before = float("-inf")
 
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID], waiting: UUID | None) -> Mapping[UUID, Left]:
-        """How those left for which it can be told. `waiting` is a run that is in the queue: the test of the question.
+    @property
+    def is_missing(self) -> bool:
+        """Whether this server was found not to know the question, within the last hour."""
+        return self._clock.monotonic() < self._not_before
 
-        Raises SourceError where LangSmith answers neither yes nor no.
+    def how_left(
+        self, queue_id: UUID, queue_run_ids: Collection[UUID], waiting: tuple[UUID, UUID] | None
+    ) -> Mapping[UUID, Left]:
+        """How those left that were asked about; UNKNOWN where the answer says nothing of it.
+
+        `waiting` is any queue and a run that waits in it: the test of the question. Raises SourceError where LangSmith
+        answers neither yes nor no, unless something was found out before.
         """
         left: dict[UUID, Left] = {}
-        if self._clock.monotonic() < self._not_before:
-            return left
+        patience = self._clock.monotonic() + PATIENCE_SECONDS
         for queue_run_id in islice(queue_run_ids, QUESTIONS):
-            section = self._section(queue_id, queue_run_id)
-            if section is None and not self._is_to_be_believed(queue_id, waiting):
+            if self.is_missing or self._clock.monotonic() >= patience:
                 break
-            if section is None:
-                left[queue_run_id] = Left.REMOVED
-            elif section in self._reviewed:
-                left[queue_run_id] = Left.REVIEWED
+            try:
+                how = self._ask(queue_id, queue_run_id, waiting)
+            except SourceError:
+                if not left:
+                    raise
+                break
+            if how is not None:
+                left[queue_run_id] = how
         return left
+
+    def _ask(self, queue_id: UUID, queue_run_id: UUID, waiting: tuple[UUID, UUID] | None) -> Left | None:
+        section = self._section(queue_id, queue_run_id)
+        if section is None:
+            return Left.REMOVED if self._is_to_be_believed(waiting) else None
+        return Left.REVIEWED if section in self._reviewed else Left.UNKNOWN
 
     def _section(self, queue_id: UUID, queue_run_id: UUID) -> str | None:
         """The section of an item; None where there is no such item, or no such question."""
         path = f"/api/v1/platform/annotation-queues/{queue_id}/items/{queue_run_id}/placement"
         try:
-            with self._http.get(path, what="asking how a run left", seconds=PATIENCE_SECONDS) as answer:
+            with self._http.get(path, what=WHAT, seconds=PATIENCE_SECONDS) as answer:
                 section = one(answer.body, Placed).section
-        except UnlawfulError:
-            return ""
+        except UnlawfulError as error:
+            raise unlawful(WHAT, str(error)) from None
         except SourceError as error:
             if error.trouble is Trouble.MISSING:
                 return None
@@ -107,13 +130,13 @@ class Placement:
         self._works = True
         return section if isinstance(section, str) else ""
 
-    def _is_to_be_believed(self, queue_id: UUID, waiting: UUID | None) -> bool:
+    def _is_to_be_believed(self, waiting: tuple[UUID, UUID] | None) -> bool:
         """Whether "there is no such item" can be told from "there is no such question" on this server."""
         if self._works:
             return True
         if waiting is None:
             return False
-        if self._section(queue_id, waiting) is None:
+        if self._section(*waiting) is None:
             with self._lock:
                 self._not_before = self._clock.monotonic() + PAUSE_SECONDS
         return self._works

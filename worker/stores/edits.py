@@ -15,8 +15,9 @@ from worker.stores.reviews import REVIEW
 from worker.stores.tables import deliveries, delivery_reviews, reviews
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime, timedelta
+    from uuid import UUID
 
     from sqlalchemy.engine import Connection, Row
 
@@ -35,6 +36,31 @@ def _kept_true(now: datetime) -> sa.ColumnElement[bool]:
     """How long a message is kept true is settled with its receipt: before that, nothing has passed."""
     undecided = sa.and_(deliveries.c.edit_until.is_(None), deliveries.c.state != State.SENT)
     return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > now))
+
+
+def unexplained(connection: Connection, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+    """Find the runs that left nobody knows how; the rules are those of `Store.unexplained`."""
+    shown = sa.or_(delivery_reviews.c.position.is_not(None), deliveries.c.state != State.SENT)
+    query = (
+        sa.select(reviews.c.queue_run_id)
+        .select_from(deliveries)
+        .join(delivery_reviews)
+        .join(reviews)
+        .where(deliveries.c.queue_id == queue_id, _kept_true(now), SPEAKS, shown)
+        .where(reviews.c.closed_at.is_not(None), reviews.c.left.is_(None), ~_later_stay().exists())
+        .group_by(reviews.c.queue_run_id)
+        .order_by(sa.func.max(reviews.c.closed_at).desc(), reviews.c.queue_run_id)
+        .limit(most)
+    )
+    return connection.execute(query).scalars().all()
+
+
+def _later_stay() -> sa.Select[Any]:
+    """A stay of the same queue run that goes on, or ended later: a question would be answered for that one."""
+    other = reviews.alias("other")
+    same = (other.c.queue_id == reviews.c.queue_id, other.c.queue_run_id == reviews.c.queue_run_id)
+    ended = sa.tuple_(other.c.closed_at, other.c.added_at) > sa.tuple_(reviews.c.closed_at, reviews.c.added_at)
+    return sa.select(sa.literal(1)).where(*same, sa.or_(other.c.closed_at.is_(None), ended)).correlate(reviews)
 
 
 def _earliest(connection: Connection, now: datetime) -> sa.ColumnElement[Any]:

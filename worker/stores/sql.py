@@ -76,6 +76,10 @@ class SqlStore:
 
         self._database.write(work)
 
+    def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+        """See `Store.unexplained`."""
+        return self._database.read(lambda connection: edits.unexplained(connection, queue_id, now, most))
+
     def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
         """See `Store.claim`."""
         return self._database.write(lambda connection: claims.claim(connection, now, lease, skip))

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run
+from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
 from worker.core.model import Kind, Left
@@ -28,18 +29,45 @@ if TYPE_CHECKING:
 QUEUE = queue()
 
 
+class EndedError(BaseException):
+    """The process is gone."""
+
+
+def dying(*_args: Any) -> Any:
+    raise EndedError
+
+
+def grew(stage: Stage) -> bool:
+    """Whether it was asked since the last call."""
+    grown = bool(stage.source.asked)
+    stage.source.asked.clear()
+    return grown
+
+
 class CountingStore(MemoryStore):
     """Counts transactions, and fails as it is told."""
 
     def __init__(self) -> None:
         super().__init__()
         self.updates = 0
+        self.searches = 0
         self.broken: set[str] = set()
+        self.dies_after_update = False
+        self.fails_after_update = False
 
     def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         self._break("update")
         self.updates += 1
-        return super().update(queue, keys, decide, now)
+        plan = super().update(queue, keys, decide, now)
+        if self.dies_after_update:
+            raise EndedError
+        if self.fails_after_update:
+            raise StoreError("the connection is gone")
+        return plan
+
+    def unexplained(self, *args: Any) -> Any:
+        self.searches += 1
+        return super().unexplained(*args)
 
     def learn(self, *args: Any) -> None:
         self._break("learn")
@@ -381,6 +409,135 @@ class TestHowRunsLeft:
             stage.store.broken.add("learn")
         assert stage.tick() is True
         assert stage.store.stories(ident("a"))[0].review.left is None
+
+
+def how(stage: Stage, name: str = "a") -> Left | None:
+    return stage.store.stories(ident(name))[0].review.left
+
+
+class TestHowRunsLeftIsAskedAgain:
+    """As long as a message shows them that is kept true; the test's runs are listed in a baseline."""
+
+    def posted(self, *names: str) -> Stage:
+        """A queue whose runs a posted message lists, and which then leave it but for the last."""
+        stage = Stage()
+        stage.source.show(QUEUE, *map(queue_run, names))
+        stage.tick()
+        post(stage.store, stage.clock.now())
+        stage.source.show(QUEUE, queue_run(names[-1]))
+        return stage
+
+    @pytest.mark.parametrize("broken", ["source", "store"])
+    def test_where_it_could_not_be_told_or_kept(self, broken: str) -> None:
+        stage = self.posted("a", "b")
+        stage.source.left = {ident("a"): Left.REVIEWED}
+        if broken == "source":
+            stage.source.fail("how_left")
+        else:
+            stage.store.broken.add("learn")
+        stage.tick()
+        assert how(stage) is None
+        stage.store.broken.clear()
+        stage.tick()
+        assert how(stage) is Left.REVIEWED
+        assert stage.source.asked == [{ident("a")}] * 2
+
+    @pytest.mark.parametrize("ended", ["after the write", "in a write that may have arrived"])
+    def test_by_the_next_process_where_this_one_ended_before(self, ended: str) -> None:
+        stage = self.posted("a", "b")
+        if ended == "after the write":
+            stage.source.how_left = dying  # type: ignore[method-assign]
+        else:
+            stage.store.dies_after_update = True
+        with pytest.raises(EndedError):
+            stage.tick()
+        after = Stage(clock=stage.clock, store=stage.store)
+        after.store.dies_after_update = False
+        after.source.show(QUEUE, queue_run("b"))
+        after.source.left = {ident("a"): Left.REVIEWED}
+        after.tick()
+        assert how(after) is Left.REVIEWED
+
+    def test_where_a_failed_transaction_was_written_after_all(self) -> None:
+        stage = self.posted("a", "b")
+        stage.source.left = {ident("a"): Left.REVIEWED, ident("b"): Left.REMOVED}
+        stage.tick()
+        stage.source.show(QUEUE)
+        stage.store.fails_after_update = True
+        assert stage.tick() is False
+        stage.store.fails_after_update = False
+        stage.tick()
+        assert how(stage, "b") is Left.REMOVED
+
+    def test_in_portions_until_all_is_known(self) -> None:
+        stage = self.posted("a", "b", "c", "d")
+        for name in "abc":
+            stage.source.left = {ident(name): Left.REVIEWED}
+            stage.tick()
+        assert [how(stage, name) for name in "abc"] == [Left.REVIEWED] * 3
+        assert [len(asked) for asked in stage.source.asked] == [3, 2, 1]
+
+    def test_ever_more_seldom_where_nothing_is_said(self) -> None:
+        stage = self.posted("a", "b")
+        asked = [stage.clock.monotonic() for _ in range(600) if stage.tick() and grew(stage)]
+        gaps = [round((later - earlier) / 60) for earlier, later in pairwise(asked)]
+        assert gaps == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60]
+
+    def test_at_once_where_others_leave(self) -> None:
+        stage = self.posted("a", "b")
+        for _ in range(20):
+            stage.tick()
+        before = len(stage.source.asked)
+        stage.source.show(QUEUE)
+        stage.tick()
+        assert stage.source.asked[before:] == [{ident("a"), ident("b")}]
+
+    def test_of_those_first_that_a_message_lists(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, *map(queue_run, "abc"))
+        stage.tick()
+        stage.source.show(QUEUE)
+        post(stage.store, stage.clock.now(), shown=[stage.store.stories(ident("c"))[0].review.key])
+        asked: list[UUID] = []
+
+        def note(_queue_id: UUID, runs: Collection[UUID]) -> dict[UUID, Left]:
+            asked.extend(runs)
+            return {}
+
+        stage.source.how_left = note  # type: ignore[method-assign]
+        stage.tick()
+        assert (asked[0], len(asked)) == (ident("c"), 3)
+
+    def test_not_where_the_answer_is_that_nobody_knows(self) -> None:
+        stage = self.posted("a", "b")
+        stage.source.left = {ident("a"): Left.UNKNOWN}
+        stage.tick()
+        stage.tick()
+        assert len(stage.source.asked) == 1
+        assert how(stage) is Left.UNKNOWN
+
+    def test_not_once_no_message_shows_it_any_more(self) -> None:
+        stage = self.posted("a", "b")
+        stage.tick()
+        stage.clock.advance(8 * DAY)
+        stage.tick()
+        stage.tick()
+        assert len(stage.source.asked) == 1
+
+    def test_costs_the_database_nothing_while_all_is_known(self) -> None:
+        stage = self.posted("a", "b")
+        stage.source.left = {ident("a"): Left.REVIEWED}
+        stage.tick()
+        before = stage.store.searches
+        for _ in range(5):
+            stage.tick()
+        assert stage.store.searches == before
+
+    def test_is_one_look_at_the_start(self) -> None:
+        stage = Stage()
+        for _ in range(5):
+            stage.tick()
+        assert (stage.store.searches, stage.source.asked) == (1, [])
 
 
 def test_two_polls_of_one_queue_never_run_at_once() -> None:

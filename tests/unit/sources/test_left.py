@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.langsmith_stage import PLACEMENT, RUNS, SHOW
+from tests.fakes import FakeClock
+from tests.langsmith_stage import PLACEMENT, SHOW
 from worker.core.model import Left
-from worker.core.ports import SourceError
+from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith import How
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.langsmith_stage import Stage
+    from worker.demo.langsmith import SimulatedLangSmith
+
+
+class SlowClock(FakeClock):
+    """Every request takes two seconds."""
+
+    def __init__(self, langsmith: SimulatedLangSmith) -> None:
+        super().__init__()
+        self._langsmith = langsmith
+
+    def monotonic(self) -> float:
+        return 2.0 * len(self._langsmith.requests)
 
 
 def placements(stage: Stage) -> Any:
@@ -32,7 +45,7 @@ def test_reviewed_is_told_from_removed(stage: Stage, queue: UUID, api: Any) -> N
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
     left = stage.source.how_left(queue, [reviewed, removed, waiting])
-    assert left == {reviewed: Left.REVIEWED, removed: Left.REMOVED}
+    assert left == {reviewed: Left.REVIEWED, removed: Left.REMOVED, waiting: Left.UNKNOWN}
 
 
 def test_with_a_personal_key_reviewed_by_me_is_reviewed(stage: Stage) -> None:
@@ -42,7 +55,7 @@ def test_with_a_personal_key_reviewed_by_me_is_reviewed(stage: Stage) -> None:
     stage.langsmith.complete(mine, reviewer="me@example.com")
     for statuses, expected in [
         (("needs_my_review",), {mine: Left.REVIEWED}),
-        (("needs_my_review", "needs_others_review"), {}),
+        (("needs_my_review", "needs_others_review"), {mine: Left.UNKNOWN}),
     ]:
         stage.restart(key="lsv2_pt_me", statuses=statuses).snapshot(queue, show=SHOW)
         assert stage.source.how_left(queue, [mine]) == expected
@@ -74,7 +87,7 @@ def test_a_server_that_does_not_know_the_question_is_not_asked_again_for_an_hour
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
     for _ in range(3):
-        assert stage.source.how_left(queue, [removed]) == {}
+        assert stage.source.how_left(queue, [removed]) == {removed: Left.UNKNOWN}
     assert placements(stage) == 2
     stage.clock.advance(timedelta(minutes=61))
     stage.langsmith.switch_on(PLACEMENT)
@@ -97,28 +110,78 @@ def test_without_placements_the_older_listing_shows_what_was_reviewed(stage: Sta
     stage.langsmith.complete(reviewed)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    assert stage.source.how_left(queue, [reviewed, removed]) == {reviewed: Left.REVIEWED}
+    left = stage.source.how_left(queue, [reviewed, removed])
+    assert left == {reviewed: Left.REVIEWED, removed: Left.UNKNOWN}
 
 
 def test_looking_into_other_sections_is_given_up_where_it_shows_nothing(stage: Stage, queue: UUID) -> None:
     stage.langsmith.switch_off(PLACEMENT)
-    removed, _ = stage.add(queue, 2)
+    *removed, _ = stage.add(queue, 7)
+    for one in removed:
+        stage.langsmith.remove(one)
+    stage.snapshot(queue)
+    for one in removed:
+        assert stage.source.how_left(queue, [one]) == {one: Left.UNKNOWN}
+    assert glances(stage) == ["25"] * 3
+
+
+def test_the_sections_are_not_searched_twice_for_the_same_runs(stage: Stage, queue: UUID) -> None:
+    first, second = stage.add(queue, 2)
+    stage.langsmith.remove(first)
+    stage.langsmith.remove(second)
+    stage.snapshot(queue)
+    for asked in [[first], [first], [second, first], [second], [first]]:
+        assert stage.source.how_left(queue, asked) == {}, "nothing waits that could show that 404 means removed"
+    assert glances(stage) == ["25"] * 2
+
+
+def glances(stage: Stage) -> list[str]:
+    """The sizes of the pages of reviewed runs that were read."""
+    return [asked.query["limit"] for asked in stage.langsmith.requests if asked.query.get("status") == "completed"]
+
+
+def test_a_run_that_waits_in_another_queue_shows_that_the_question_works(stage: Stage, queue: UUID) -> None:
+    other = stage.langsmith.add_queue("Other")
+    stage.add(other, 1)
+    (removed,) = stage.add(queue, 1)
+    stage.snapshot(other)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    for _ in range(6):
-        assert stage.source.how_left(queue, [removed]) == {}
-    others = [asked for asked in stage.langsmith.requests if asked.query.get("status") == "completed"]
-    assert [asked.query["limit"] for asked in others] == ["25"] * 3
+    assert stage.source.how_left(queue, [removed]) == {removed: Left.REMOVED}
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"section": 7}', b'{"section": "elsewhere"}', b"{}"])
-def test_a_strange_answer_says_nothing(stage: Stage, queue: UUID, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b'{"section": 7}', b'{"section": "elsewhere"}', b"{}"])
+def test_an_answer_of_which_we_know_nothing_is_an_answer(stage: Stage, queue: UUID, body: bytes) -> None:
     one, _ = stage.add(queue, 2)
     stage.snapshot(queue)
     stage.langsmith.fail(How.BODY, path="/placement", status=200, body=body)
-    stage.langsmith.switch_off(RUNS)
-    stage.restart(api="items").snapshot(queue, show=SHOW)
-    assert stage.source.how_left(queue, [one]) == {}
+    assert stage.source.how_left(queue, [one]) == {one: Left.UNKNOWN}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
+def test_an_unlawful_answer_says_nothing(stage: Stage, queue: UUID, body: bytes) -> None:
+    one, _ = stage.add(queue, 2)
+    stage.langsmith.fail(How.BODY, path="/placement", status=200, body=body)
+    with pytest.raises(SourceError, match="asking how a run left") as caught:
+        stage.source.how_left(queue, [one])
+    assert caught.value.trouble is Trouble.UNLAWFUL
+
+
+def test_what_was_found_out_before_an_error_is_told(stage: Stage, queue: UUID) -> None:
+    *gone, _ = stage.add(queue, 4)
+    for one in gone:
+        stage.langsmith.complete(one)
+    stage.langsmith.fail(path=f"{gone[2]}/placement", status=500)
+    assert stage.source.how_left(queue, gone) == dict.fromkeys(gone[:2], Left.REVIEWED)
+
+
+def test_slow_answers_do_not_add_up(stage: Stage, queue: UUID) -> None:
+    *gone, _ = stage.add(queue, 9)
+    for one in gone:
+        stage.langsmith.complete(one)
+    stage.snapshot(queue)
+    source = stage.restart(clock=SlowClock(stage.langsmith))
+    assert len(source.how_left(queue, gone)) == 3
 
 
 def test_an_error_is_told(stage: Stage, queue: UUID) -> None:

@@ -63,6 +63,7 @@ def poll(store: SqlStore, name: str = "new") -> Plan:
 CALLS: dict[str, Callable[[SqlStore], object]] = {
     "a poll that changes something": poll,
     "learning": lambda store: store.learn(QUEUE.queue_id, {ident("old"): None}, NOON),  # type: ignore[dict-item]
+    "what is unexplained": lambda store: store.unexplained(QUEUE.queue_id, NOON, 20),
     "a claim": lambda store: store.claim(NOON, LEASE, ["C1"]),
     "a claim of an edit": lambda store: store.claim_edit(NOON, LEASE, ["C1"]),
     "what is due next": lambda store: store.next_due_at(),
