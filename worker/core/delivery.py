@@ -124,6 +124,11 @@ def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Deli
     return replace(delivery, state=State.UNKNOWN, due_at=now + wait, last_error=str(error))
 
 
+def look_deferred(delivery: Delivery, wait: timedelta, now: datetime) -> Delivery:
+    """No look at present: Slack has asked for a pause of all of them, and this one would only lengthen it."""
+    return replace(delivery, state=State.UNKNOWN, due_at=now + wait)
+
+
 def unseen(delivery: Delivery, error: DeliveryError, now: datetime, *, resend: bool) -> Delivery:
     """Looking up is impossible here: send again, or leave it to a person who can look into the channel."""
     if resend and delivery.attempts < BLIND_RESENDS:

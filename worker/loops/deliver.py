@@ -93,10 +93,12 @@ class Deliver:
             self._patience.nothing_to_try()
             self._rest(now)
             return False
-        if claim.delivery.state is State.UNKNOWN:
-            self._look_up(claim, now)
-        else:
+        if claim.delivery.state is not State.UNKNOWN:
             self._post(claim, now)
+        elif wait := self._patience.looks_wait:
+            self._store.settle(step.look_deferred(claim.delivery, wait, now), claim.delivery)
+        else:
+            self._look_up(claim, now)
         return True
 
     @property

@@ -53,6 +53,7 @@ class Patience:
         self._failures = 0
         self._doubted = False
         self._quiet_until = 0.0
+        self._looks_from = 0.0
 
     @property
     def is_quiet(self) -> bool:
@@ -63,6 +64,11 @@ class Patience:
     def is_paced(self) -> bool:
         """Whether a channel has to be spared for a moment."""
         return bool(self._paced())
+
+    @property
+    def looks_wait(self) -> timedelta:
+        """How long nothing may be looked up, as Slack has asked: its limits hold for a method, not for a message."""
+        return timedelta(seconds=max(self._looks_from - self._clock.monotonic(), 0))
 
     def may_try(self, now: datetime) -> bool:
         """Whether anything may be sent at all: after trouble with the service or the token, once a probe gets through.
@@ -109,6 +115,8 @@ class Patience:
         """A look-up failed: a reason to ask before the next post, not to hold it back. Raises StoreError."""
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
+            wait = clamp_wish(error.retry_after) or backoff(1)
+            self._looks_from = self._clock.monotonic() + wait.total_seconds()
         elif error.outcome in SERVICE_TROUBLE:
             self._doubted = True
         elif error.outcome is Outcome.TOKEN:

@@ -683,6 +683,19 @@ class TestAServiceInTrouble:
         stage.run(SECOND)
         assert stage.states() == [State.UNKNOWN, State.SENT]
 
+    def test_that_throttles_look_ups_is_not_asked_for_another_meanwhile(self) -> None:
+        stage = Stage()
+        for number, channel in enumerate((CHANNEL, LEADS)):
+            stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+            stage.owe(f"run {number}", notice_name=f"notice {number}", channel=channel)
+            stage.run(2 * SECOND)
+        stage.notifier.fail("find", Outcome.THROTTLED, retry_after=MINUTE)
+        stage.run_for(MINUTE, TICK)
+        assert len(stage.notifier.looks) == 1
+        stage.run_for(10 * SECOND, TICK)
+        assert stage.states() == [State.SENT, State.SENT]
+        assert (len(stage.notifier.looks), len(stage.notifier.attempts)) == (3, 2)
+
 
 class TestRest:
     """An outbox in which nothing is due is left alone."""
