@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from tests.langsmith_stage import SHOW, WEB, ids, run_of
-from worker.core.model import Facts, Show
+from worker.core.model import Facts, Left, Show
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith import How
 
@@ -243,7 +243,7 @@ def test_a_server_that_has_the_seed_alone_is_served_fully(stage: Stage, queue: U
             assert ids(stage.snapshot(queue)) == added
         stage.langsmith.remove(added[0])
         assert ids(stage.snapshot(queue)) == added[1:]
-        assert stage.source.how_left(queue, added[:1]) == {}
+        assert stage.source.how_left(queue, added[:1]) == {added[0]: Left.UNKNOWN}
     assert [line["event"] for line in lines] == ["queue_names_unknown"]
 
 
