@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RELEASE := $(VENV)-release/.ready
+BENCH := $(VENV)-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock audit dist soak crashes mutants clean
+.PHONY: help demo test lint lock audit dist bench soak crashes mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +37,7 @@ lint: $(READY) ## check style, types, the direction of imports, and what is ship
 
 lock: ## refresh constraints.txt with the newest versions that pyproject.toml allows
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,release]'
+	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,release,bench]'
 	@$(VENV)-lock/bin/python -m pip freeze --exclude langsmith-review-notifier | grep -v ' @ ' > constraints.txt
 	@rm -rf $(VENV)-lock
 
@@ -63,6 +64,15 @@ dist: $(RELEASE) ## build wheel, sdist and their list of parts into dist/, and i
 	@cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 	@rm -rf $(VENV)-dist
 
+# By itself: what is measured must not be slowed by the tools of the tests, nor the other way round.
+$(BENCH): pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(VENV)-bench
+	@$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(BENCH) ## measure what the worker costs, in half an hour; in half a minute with ARGS=--quick
+	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
 soak: $(READY) ## 100,000 polls under a fake clock: memory, files and database stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
@@ -71,4 +81,4 @@ crashes: $(READY) ## kill the worker at random moments, N=100 on each database, 
 	@$(BIN)/python -m pytest -q -n 0 -p no:randomly --timeout 0 tests/system/test_crashes.py -k random --crashes $(N)
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

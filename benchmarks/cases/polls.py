@@ -1,0 +1,72 @@
+"""What polling and comparing costs, against the limit and against what one would write in an afternoon."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.children import contender
+from benchmarks.figures import Figure, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from benchmarks.children import Cost, Server
+    from benchmarks.scale import Scale
+
+PHASES = ("first sight", "unchanged", "changed")
+
+
+def many_queues(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(a) Many queues of large runs, 1 % of which change, by the worker, the reference and the naive script."""
+    server.tell("reset", queues=scale.queues, row=scale.row, last=scale.runs)
+    names = ("reference", "ours", "naive")
+    costs = _measure(scale, server, directory, names, queues=scale.queues, changed=max(scale.runs // 100, 1))
+    yield from _costs("a", costs, names)
+    for phase in PHASES:
+        ours = _cpu(costs, "ours", phase)
+        limit, naive = _cpu(costs, "reference", phase), _cpu(costs, "naive", phase)
+        yield Figure("a", f"{phase}: worker / reference", ratio(ours, limit), "times", most=1)
+        yield Figure("a", f"{phase}: naive / worker", ratio(naive, ours), "times", least=8)
+
+
+def one_large_queue(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(c) One queue of very many small runs, 0.1 % of which change."""
+    server.tell("reset", queues=1, row=scale.large_row, last=scale.large_runs)
+    names = ("reference", "ours")
+    costs = _measure(scale, server, directory, names, queues=1, changed=max(scale.large_runs // 1000, 1))
+    yield from _costs("c", costs, names)
+    for phase in PHASES:
+        compared = ratio(_cpu(costs, "ours", phase), _cpu(costs, "reference", phase))
+        most = 1.3 if phase == "unchanged" else None
+        yield Figure("c", f"{phase}: worker / reference", compared, "times", most=most)
+
+
+def _measure(
+    scale: Scale, server: Server, directory: Path, names: Iterable[str], *, queues: int, changed: int
+) -> Mapping[tuple[str, str], Sequence[Cost]]:
+    """The costs by contender and phase, one a repeat, side by side."""
+    costs: defaultdict[tuple[str, str], list[Cost]] = defaultdict(list)
+    last = server.tell("set")["last"]
+    for repeat in range(scale.repeats):
+        for name in names:
+            server.tell("set", first=0, last=last)
+            with contender(name, server, directory / f"{name}-{queues}-{repeat}.db", queues=queues) as one:
+                for phase in PHASES:
+                    if phase == "changed":
+                        server.tell("set", first=changed, last=last + changed)
+                    costs[name, phase].append(one.cycle())
+    return costs
+
+
+def _costs(case: str, costs: Mapping[tuple[str, str], Sequence[Cost]], names: Iterable[str]) -> Iterator[Figure]:
+    for name in names:
+        for phase in PHASES:
+            yield Figure(case, f"{phase}: {name}", median(_cpu(costs, name, phase)), "CPU s")
+        yield Figure(case, f"peak of memory: {name}", max(cost.rss for cost in costs[name, PHASES[-1]]), "MB")
+
+
+def _cpu(costs: Mapping[tuple[str, str], Sequence[Cost]], name: str, phase: str) -> list[float]:
+    return [cost.cpu for cost in costs[name, phase]]

@@ -1,0 +1,95 @@
+"""The worker as it runs: what it costs while nothing changes, and how soon people hear of a run."""
+
+from __future__ import annotations
+
+import random
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.children import service
+from benchmarks.figures import Figure, percentile
+from benchmarks.pages import queue_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from benchmarks.children import Server
+    from benchmarks.scale import Scale
+
+PATIENCE = 600.0
+LOOK_EVERY = 0.5
+ARRIVAL_QUEUES = 20
+ARRIVE_EVERY = 0.35
+"""Seconds between two arrivals; a channel takes one message a second, which is not what is measured here."""
+
+
+def steady(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(b) Many queues in which nothing changes: share of one core, and memory."""
+    server.tell("reset", queues=scale.steady_queues, row=2000, last=20)
+    place = _configured(directory / "steady", scale.steady_queues)
+    with service(server, place, WORKER_POLL_INTERVAL=f"{scale.steady_interval}s") as running:
+        wait_for(lambda: server.tell("set")["posts"] >= scale.steady_queues)
+        asked, used, began = _asked(server), running.cpu(), time.perf_counter()
+        most = 0.0
+        while time.perf_counter() < began + scale.steady_for:
+            time.sleep(LOOK_EVERY)
+            most = max(most, running.memory())
+        took = time.perf_counter() - began
+        yield Figure("b", "polls a minute", (_asked(server) - asked) / took * 60, "")
+        yield Figure("b", "share of one core", (running.cpu() - used) / took * 100, "%", most=10)
+        yield Figure("b", "memory", most, "MB", most=120)
+
+
+def start(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(s) From the start of the process to its first request for a queue's runs, with the schema in place."""
+    took, used = [], []
+    place = _configured(directory / "start", 1)
+    for _ in range(scale.repeats + 1):
+        server.tell("reset", queues=1, row=2000, last=3)
+        began = time.perf_counter()
+        with service(server, place) as running:
+            wait_for(lambda: server.tell("set")["listed_at"])
+            used.append(running.cpu())
+        took.append(server.tell("set")["listed_at"] - began)
+    # The first start makes the database.
+    yield Figure("s", "start to first poll, wall", median(took[1:]), "s", most=1)
+    yield Figure("s", "start to first poll, CPU", median(used[1:]), "CPU s")
+
+
+def arrival(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(e) From a run's arrival in its queue to the message that names it."""
+    server.tell("reset", queues=ARRIVAL_QUEUES, row=2000, last=3)
+    place = _configured(directory / "arrival", ARRIVAL_QUEUES)
+    chance = random.Random(7)  # noqa: S311  the same arrivals in every run, no secret
+    with service(server, place, WORKER_POLL_INTERVAL=f"{scale.interval}s"):
+        wait_for(lambda: server.tell("set")["posts"] >= ARRIVAL_QUEUES)
+        for number in range(scale.arrivals):
+            server.tell("add", queue=number % ARRIVAL_QUEUES)
+            time.sleep(ARRIVE_EVERY * 2 * chance.random())
+        wait_for(lambda: not server.tell("set")["missing"])
+        waited = server.tell("set")["waited"]
+    yield Figure("e", "arrival to message, median", percentile(waited, 0.5), "s")
+    yield Figure("e", "arrival to message, p95", percentile(waited, 0.95), "s", most=scale.interval + 2)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    give_up_at = time.perf_counter() + PATIENCE
+    while not condition():
+        if time.perf_counter() > give_up_at:
+            raise TimeoutError(f"not within {PATIENCE:g} s")
+        time.sleep(LOOK_EVERY / 25)
+
+
+def _asked(server: Server) -> int:
+    return sum(server.tell("set")["asked"].values())
+
+
+def _configured(directory: Path, queues: int) -> Path:
+    """A directory with a `worker.toml` that gives each queue a channel of its own."""
+    directory.mkdir()
+    tables = (f'[[queues]]\nqueue = "{queue_id(number)}"\nchannel = "C{number:010}"\n' for number in range(queues))
+    (directory / "worker.toml").write_text("\n".join(tables))
+    return directory

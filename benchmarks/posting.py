@@ -1,0 +1,48 @@
+"""What posting costs: notices that wait in the outbox, each for a channel of its own, through the real notifier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.ours import SHOW, quiet
+from benchmarks.pages import queue_id
+from worker.clock import SystemClock
+from worker.core.model import Kind, Notice, Plan, Queue, Review
+from worker.core.plan import notice_key
+from worker.loops.deliver import Care, Deliver
+from worker.loops.ops import Ops
+from worker.notifiers.slack import Slack
+from worker.stores.opening import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from uuid import UUID
+
+    from benchmarks.contender import Task
+
+
+def prepare(task: Task) -> Callable[[], int]:
+    """One call posts everything; how many notices there were."""
+    quiet()
+    clock = SystemClock()
+    store = open_store(f"sqlite:///{task.database}", migrate=True)
+    for number in range(task.queues):
+        queue = Queue(queue_id(number), f"Queue {number}")
+        plan = _plan(queue.queue_id, number, clock.now())
+        store.update(queue, (), lambda _memory, plan=plan: plan, clock.now())  # type: ignore[misc]
+    deliver = Deliver(
+        store=store,
+        notifier=Slack(token="xoxb-bench", base_url=f"{task.url}/api/"),  # noqa: S106  a made-up secret
+        clock=clock,
+        care=lambda _: Care(show=SHOW, edit_for=None, resend=True),
+        ops=Ops(store=store, clock=clock, channel=None),
+    )
+    return lambda: deliver.run(lambda: False)
+
+
+def _plan(queue: UUID, number: int, now: datetime) -> Plan:
+    reviews = tuple(Review(queue_id(run), None, None, now, now) for run in range(number * 3, number * 3 + 3))
+    channel = f"C{number:010}"
+    key = notice_key(queue, Kind.ANNOUNCEMENT, channel, reviews)
+    return Plan(reviews, (Notice(key, Kind.ANNOUNCEMENT, channel, tuple(review.key for review in reviews)),))

@@ -1,0 +1,68 @@
+"""How large each measurement is: as it is published, or just large enough to see that it works. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KILOBYTE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of every case. Rows in bytes before packing, durations in seconds."""
+
+    repeats: int
+    queues: int
+    runs: int
+    row: int
+    steady_queues: int
+    steady_interval: int
+    steady_for: int
+    large_runs: int
+    large_row: int
+    history: tuple[int, ...]
+    history_polls: int
+    notices: int
+    arrivals: int
+    interval: int
+    workers: tuple[int, ...]
+    worker_queues: int
+
+
+FULL = Scale(
+    repeats=3,
+    queues=200,
+    runs=500,
+    row=25 * KILOBYTE,
+    steady_queues=1000,
+    steady_interval=60,
+    steady_for=120,
+    large_runs=100_000,
+    large_row=2500,
+    history=(0, 100_000, 1_000_000),
+    history_polls=200,
+    notices=1000,
+    arrivals=100,
+    interval=5,
+    workers=(1, 2, 4),
+    worker_queues=200,
+)
+
+QUICK = Scale(
+    repeats=1,
+    queues=4,
+    runs=150,
+    row=2 * KILOBYTE,
+    steady_queues=20,
+    steady_interval=1,
+    steady_for=2,
+    large_runs=1000,
+    large_row=500,
+    history=(0, 2000),
+    history_polls=5,
+    notices=20,
+    arrivals=3,
+    interval=1,
+    workers=(1, 2),
+    worker_queues=6,
+)
