@@ -7,7 +7,7 @@ RELEASE := $(VENV)-release/.ready
 BENCH := $(VENV)-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock audit dist bench soak crashes mutants clean
+.PHONY: help demo test lint lock audit dist bench profile soak crashes mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ $(BENCH): pyproject.toml constraints.txt
 
 bench: $(BENCH) ## measure what the worker costs, in half an hour; in half a minute with ARGS=--quick
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
+profile: $(BENCH) ## show where the time of a poll goes
+	@$(VENV)-bench/bin/python -m benchmarks.profiling $(ARGS)
 
 soak: $(READY) ## 100,000 polls under a fake clock: memory, files and database stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
