@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from enum import IntEnum
 from pathlib import Path
@@ -42,6 +43,8 @@ def reported() -> Iterator[None]:
     """Turn what makes a command impossible into one clear message and its exit status."""
     from worker.stores.lock import Busy
 
+    gc.freeze()  # what is imported by now stays for as long as the process, so it is never looked through
+    gc.enable()
     try:
         yield
     except ConfigError as error:
