@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 LONGEST_NUMBER = 18
 """Digits that an integer of any use here can have."""
 
+MOST_VALUES = 2_000_000
+"""Values of an answer that are decoded in one go: each may become an object, and there is room for 64 MB of them."""
+
+SMALL_BYTES = 4 * 1024 * 1024
+"""Too few for that many values."""
+
 BOM = b"\xef\xbb\xbf"
 ENVELOPE = {"items", "next_cursor", "previous_cursor"}
 
@@ -107,6 +113,7 @@ class QueueRow(msgspec.Struct, frozen=True, gc=False):
     total_runs: Any = None
 
 
+T = TypeVar("T")
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 
@@ -135,7 +142,7 @@ def page(body: bytes | bytearray, row: type[RowT]) -> Page[RowT]:
     Raises UnlawfulError where the body is not one array.
     """
     try:
-        return Page(msgspec.json.decode(body, type=list[row]))  # type: ignore[valid-type]
+        return Page(_decoded(body, list[row]))  # type: ignore[valid-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _row_by_row(_array(body), row)
 
@@ -147,7 +154,7 @@ def envelope(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]
     arrives as a success must never look like an empty queue.
     """
     try:
-        found = msgspec.json.decode(body, type=Envelope[row])  # type: ignore[valid-type]
+        found = _decoded(body, Envelope[row])  # type: ignore[valid-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _envelope_leniently(body, row)
     if found.items is msgspec.UNSET:
@@ -161,12 +168,22 @@ def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
     Raises UnlawfulError where the body is not one object.
     """
     try:
-        return msgspec.json.decode(body, type=row)
+        return _decoded(body, row)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         page = _row_by_row(b"[%b]" % _object(body), row)
     if page.unusable:
         raise UnlawfulError("the answer is broken JSON")
     return page.rows[0]
+
+
+def _decoded(body: bytes | bytearray, wanted: type[T]) -> T:
+    """Decode a body in one go.
+
+    Raises msgspec.DecodeError also where so many values could be in it that they would fill the memory.
+    """
+    if len(body) > SMALL_BYTES and sum(body.count(sign) for sign in b",[{") > MOST_VALUES:
+        raise msgspec.DecodeError("too many values")
+    return msgspec.json.decode(body, type=wanted)
 
 
 def _array(body: bytes | bytearray) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from worker.sources.wire import ItemRow, QueueRow, Row, UnlawfulError, envelope, one, page
+from worker.sources.wire import MOST_VALUES, ItemRow, QueueRow, Row, UnlawfulError, envelope, one, page
 
 A, B, C = ({"queue_run_id": str(n), "name": f"run {n}", "inputs": {"deep": [1, {"x": 2}]}} for n in range(3))
 
@@ -49,6 +49,19 @@ def test_one_strange_value_costs_no_row(field: Any, raw: Any) -> None:
     assert ids(found) == ["0", "1", "2"]
     assert found.rows[0].name == "run 0"
     assert found.unusable == 0
+
+
+def test_rows_among_more_values_than_are_decoded_in_one_go_are_found_all_the_same() -> None:
+    found = page(with_raw("inputs", b'{"text":"' + b"and, " * MOST_VALUES + b'"}'), Row)
+    assert ids(found) == ["0", "1", "2"]
+    assert found.unusable == 0
+
+
+@pytest.mark.parametrize("read", [page, envelope, one])
+def test_more_values_of_our_own_concern_than_any_answer_has_are_unlawful(read: Any) -> None:
+    body = b'{"items":[' + b"{}," * MOST_VALUES + b"{}]}"
+    with pytest.raises(UnlawfulError):
+        read(body if read is not page else b"[%b]" % body, QueueRow)
 
 
 @pytest.mark.parametrize("other", [b"1", b'"text"', b"null", b"[1]", b"true"])
