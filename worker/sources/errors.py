@@ -56,7 +56,7 @@ def _trouble(status: int, body: bytes | bytearray) -> Trouble:
         return Trouble.THROTTLED
     if status in {401, 403}:
         return Trouble.REFUSED if _is_json(body) else Trouble.UNREACHABLE
-    if status in {404, 410}:
+    if status in {404, 405, 410}:
         return Trouble.MISSING
     if status in {407, 408, 425} or status >= 500:  # noqa: PLR2004
         return Trouble.UNREACHABLE

@@ -124,7 +124,7 @@ def test_a_newer_listing_that_is_unlawful_is_not_gone_over_to(stage: Stage, queu
     assert stage.source.outlook.api is Api.RUNS
 
 
-@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("status", [404, 405, 410])
 def test_where_the_older_listing_is_gone_but_the_queue_exists_the_newer_is_read(
     stage: Stage, queue: UUID, status: Any
 ) -> None:

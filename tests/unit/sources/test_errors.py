@@ -36,6 +36,7 @@ JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the ser
         pytest.param(403, b'{"a":"\xff"}', Trouble.UNREACHABLE, "proxy", id="no UTF-8"),
         pytest.param(407, HTML, Trouble.UNREACHABLE, "proxy", id="a proxy that wants a password"),
         pytest.param(404, JSON, Trouble.MISSING, "WORKER_QUEUES", id="not found"),
+        pytest.param(405, JSON, Trouble.MISSING, "WORKER_QUEUES", id="not to be read any more"),
         pytest.param(410, JSON, Trouble.MISSING, "WORKER_QUEUES", id="gone"),
         pytest.param(429, JSON, Trouble.THROTTLED, "WORKER_REQUESTS_PER_SECOND", id="too many requests"),
         pytest.param(408, JSON, Trouble.UNREACHABLE, "again later", id="time-out"),
