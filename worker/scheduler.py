@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -63,6 +63,16 @@ class DaemonPoolExecutor(BasePoolExecutor):  # type: ignore[misc]  # APScheduler
         super().__init__(DaemonPool(name, size))
 
 
+class Steady(IntervalTrigger):  # type: ignore[misc]  # APScheduler ships no types
+    """An interval that leaps over what was missed, in step: APScheduler counts through it, each second of a year."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """When to run after `previous_fire_time`: later than `now`."""
+        following: datetime = super().get_next_fire_time(previous_fire_time, now)
+        missed = (now - following) // self.interval + 1 if following <= now else 0
+        return following + missed * timedelta(seconds=self.interval_length)
+
+
 class Ticker:
     """Interval jobs by name. A job never runs twice at once, missed ticks become one, and no tick is ever too late."""
 
@@ -89,7 +99,7 @@ class Ticker:
     ) -> None:
         """Run `call` each `interval`, for the first time `after` from now. A job of the same name is replaced."""
         first = self._clock.now() + after
-        trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=first, timezone="UTC")
+        trigger = Steady(seconds=interval.total_seconds(), start_date=first, timezone="UTC")
         self._scheduler.add_job(
             call, trigger, id=name, name=name, executor=pool, next_run_time=first, replace_existing=True
         )
@@ -110,9 +120,16 @@ class Ticker:
             return
         log.warning("clock_jumped", seconds=round(jump.total_seconds()))
         for job in self._scheduler.get_jobs():
-            trigger = IntervalTrigger(seconds=job.trigger.interval_length, timezone="UTC")
-            at = (job.next_run_time + jump) if job.next_run_time else self._clock.now()
-            job.modify(trigger=trigger, next_run_time=at)
+            job.modify(next_run_time=_follow(job.next_run_time, job.trigger.interval, jump, self._clock.now()))
 
     def _measure(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+def _follow(due: datetime, interval: timedelta, jump: timedelta, now: datetime) -> datetime:
+    """When a job is due by the clock that was set: never later than in an interval.
+
+    Where the scheduler has run it since, as it does at once when the clock is set forward, the time is right already.
+    """
+    moved = due if now <= due <= now + interval else due + jump
+    return min(max(moved, now), now + interval)
