@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux' CLOCK_MONOTONIC stands still while the machine is suspended."""
+
 
 class SystemClock:
     """Wall time and monotonic time of this machine."""
@@ -14,5 +17,5 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 - this is the Clock that everything else is given
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
-        return time.monotonic()  # noqa: TID251 - this is the Clock that everything else is given
+        """Seconds that never run backwards, those included in which the machine was suspended."""
+        return time.clock_gettime(STEADY)

@@ -39,6 +39,11 @@ class Sight:
     outage: Outage | None = None
 
 
+def follow(sight: Sight, clock_set: timedelta) -> Sight:
+    """The same by a wall clock that was set by so much: nothing was missed meanwhile."""
+    return replace(sight, seen_at=sight.seen_at and sight.seen_at + clock_set)
+
+
 def look(before: Sight, overview: Overview, told: Iterable[Incident]) -> Sight:
     """What is seen now. Of a gap that `told` incidents explain, people know already."""
     completed = [queue.polled.completed_at for queue in overview.queues if queue.polled.completed_at is not None]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.meter import STORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from worker.core.model import Backlog, Pause, Polled, Standing
 
@@ -63,7 +64,8 @@ class Overview:
     """Everything at one look. `store_error` is empty where the database answered; `unknown` are names without a queue.
 
     `queues` are those that this process polls; one that was never attempted is among them. `unlisted_since` tells
-    since when the list of queues, where it is needed, cannot be read.
+    since when the list of queues, where it is needed, cannot be read. `clock_set` is by how much the wall clock was
+    set since the look before.
     """
 
     taken_at: datetime
@@ -74,6 +76,7 @@ class Overview:
     pauses: Sequence[Pause] = ()
     backlog: Sequence[Backlog] = ()
     api: ApiInUse | None = None
+    clock_set: timedelta = timedelta(0)
 
     @property
     def waiting(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,7 +14,6 @@ from worker.core.ports import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from worker.core.model import Backlog, Pause, Queue, Standing
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from worker.loops.roster import Roster
 
 log = structlog.get_logger(__name__)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SET = timedelta(seconds=5)
+"""A wall clock that has moved against the monotonic one by more than this was set."""
 
 COUNT_EVERY = timedelta(seconds=60)
 """How often each queue's runs are counted in the database: there may be hundreds of queues."""
@@ -54,6 +58,7 @@ class Look:
         self._api = api
         self._counting = counting
         self._count_at = 0.0
+        self._offset = self._measure()
         self._standings: dict[UUID, Standing] = {}
         self._pauses: Sequence[Pause] = ()
         self._backlog: Sequence[Backlog] = ()
@@ -70,7 +75,15 @@ class Look:
             pauses=self._pauses,
             backlog=self._backlog,
             api=self._api(),
+            clock_set=self._clock_set(),
         )
+
+    def _clock_set(self) -> timedelta:
+        before, self._offset = self._offset, self._measure()
+        return _by(self._offset - before)
+
+    def _measure(self) -> timedelta:
+        return self._clock.now() - EPOCH - timedelta(seconds=self._clock.monotonic())
 
     def _ask_store(self) -> str:
         try:
@@ -97,7 +110,7 @@ class Look:
         return tuple(self._view(queue, known.get(queue.queue_id)) for queue in self._roster.queues.values())
 
     def _view(self, queue: Queue, progress: Progress | None) -> QueueView:
-        polled = Polled(queue) if progress is None else progress.polled
+        polled = Polled(queue) if progress is None else self._on_this_clock(progress)
         interval, _ = self._expect(polled.queue)
         standing = self._standings.get(queue.queue_id)
         if progress is None:
@@ -111,3 +124,15 @@ class Look:
             gone=progress.gone,
             standing=standing,
         )
+
+    def _on_this_clock(self, progress: Progress) -> Polled:
+        """How a queue's polls stand, in the time of a wall clock that may have been set since the last one."""
+        polled, ago = progress.polled, timedelta(seconds=self._clock.monotonic() - progress.completed)
+        if polled.completed_at is None:
+            return polled
+        return replace(polled, completed_at=polled.completed_at + _by(self._clock.now() - ago - polled.completed_at))
+
+
+def _by(moved: timedelta) -> timedelta:
+    """By how much the clock was set: whole seconds, so that it is the same at each look."""
+    return timedelta(seconds=round(moved.total_seconds())) if abs(moved) > SET else timedelta(0)

@@ -50,8 +50,9 @@ class Rules:
 class Progress:
     """What is known of one queue between its polls; in memory only.
 
-    `trouble` is what the last poll failed in, empty where it was complete. `waiting` counts the runs of the last
-    complete listing; `new` and `gone` count, since the process started, runs that were announced and runs that left.
+    `completed` is the monotonic time of the last complete poll, and `waiting` counts the runs of its listing. `trouble`
+    is what the last poll failed in, empty where it was complete. `new` and `gone` count, since the process started,
+    runs that were announced and runs that left.
     """
 
     polled: Polled
@@ -59,6 +60,7 @@ class Progress:
     next_due_at: datetime | None = None
     failures: int = 0
     not_before: float = 0.0
+    completed: float = 0.0
     trouble: str = ""
     waiting: int = 0
     new: int = 0
@@ -136,6 +138,7 @@ class Poll:
             gone = self._conclude(progress, snapshot, listed, rules.policy, now)
         self._parting(snapshot.queue, gone, progress.doubts, rules.interval)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
+        progress.completed = self._clock.monotonic()
 
     def _conclude(
         self, progress: Progress, snapshot: Snapshot, listed: int, policy: EscalationPolicy, now: datetime

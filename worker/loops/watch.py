@@ -45,6 +45,7 @@ class Watch:
     def __call__(self) -> Overview:
         """Look once, and tell what is to be told. Raises StoreError, and tries again at the next call."""
         overview = self.overview = self._look()
+        self._sight = outage.follow(self._sight, overview.clock_set)
         if overview.store_error:
             return overview
         if self._told is None:

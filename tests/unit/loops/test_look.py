@@ -4,14 +4,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.builders import HOUR, MINUTE, NOON, deciding, delivery, notice, pause, queue, queue_run, review, snapshot
 from tests.fakes import FakeClock, MemoryStore
 from worker.core.model import Kind, Show, State
 from worker.core.policy import ladder
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.look import COUNT_EVERY, Look
+from worker.loops.ops import Ops
 from worker.loops.poll import Poll, Rules
 from worker.loops.roster import Roster
+from worker.loops.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,3 +172,32 @@ def test_a_list_of_queues_that_cannot_be_read_shows_since_when() -> None:
     clock.advance(timedelta(minutes=5))
     roster.refresh()
     assert roster.failing_since == NOON
+
+
+@pytest.mark.parametrize("hours", [-3, 3], ids=["back", "forward"])
+def test_a_clock_that_was_set_makes_no_poll_younger_or_older_and_no_outage(hours: int) -> None:
+    stage = Stage()
+    watch = Watch(look=stage.look, store=stage.store, ops=Ops(store=stage.store, clock=stage.clock, channel="C0OPS"))
+    stage.poll(QUEUE)
+    watch()
+    stage.clock.advance(MINUTE)
+    stage.clock.set_wall(stage.clock.now() + hours * HOUR)
+    assert watch().clock_set == hours * HOUR
+    assert watch().clock_set == 0 * HOUR
+    (seen,) = stage.look.queues()
+    assert seen.polled.completed_at == stage.clock.now() - MINUTE
+    stage.poll(QUEUE)
+    watch()
+    assert not [owed for owed in stage.store.deliveries() if owed.kind is Kind.OPS]
+
+
+def test_a_machine_that_was_suspended_was_blind() -> None:
+    stage = Stage()
+    watch = Watch(look=stage.look, store=stage.store, ops=Ops(store=stage.store, clock=stage.clock, channel="C0OPS"))
+    stage.poll(QUEUE)
+    watch()
+    stage.clock.advance(3 * HOUR)
+    stage.poll(QUEUE)
+    watch()
+    (owed,) = [owed for owed in stage.store.deliveries() if owed.kind is Kind.OPS]
+    assert "Blind from 2026-03-02 12:00 UTC to 2026-03-02 15:00 UTC" in owed.text
