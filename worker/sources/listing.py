@@ -41,7 +41,7 @@ class Listing:
     @property
     def fingerprint(self) -> int:
         """Whatever the order of its runs; equal where no run looks different. Only good within one process."""
-        return sum(self.marks.values())
+        return hash(frozenset(self.marks.values()))
 
     def add(self, found: Collection[Sighting], size: int) -> None:
         """Take in what is usable of one page of `size` rows.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -240,9 +241,21 @@ class TestDigest:
     def test_of_nothing_is_that_of_nothing(self) -> None:
         assert digest([]) == digest([])
 
-    def test_of_two_runs_with_their_dates_exchanged_differs(self) -> None:
-        one, other = a_run(1, at(1)), a_run(2, at(2))
-        assert digest([one, other]) != digest([a_run(1, at(2)), a_run(2, at(1))])
+    @pytest.mark.parametrize(
+        ("this", "that"),
+        [
+            pytest.param({"added_at": at(1)}, {"added_at": at(2)}, id="their dates"),
+            pytest.param({"effective_added_at": at(1)}, {}, id="the reviewer's own date"),
+            pytest.param({"reserved": True}, {}, id="who is reserved"),
+            pytest.param({"done": 1}, {}, id="who is half done"),
+        ],
+    )
+    def test_differs_where_two_runs_exchange(self, this: dict[str, Any], that: dict[str, Any]) -> None:
+        same = [
+            digest([a_run(one, **this), a_run(other, **that)]) == digest([a_run(one, **that), a_run(other, **this)])
+            for one, other in combinations(range(1, 40), 2)
+        ]
+        assert not any(same)
 
 
 def test_runs_are_found_again_by_their_place_in_the_queue_not_by_their_trace() -> None:

@@ -113,3 +113,33 @@ def test_a_name_without_a_queue_is_told_at_once_and_its_end() -> None:
 def test_an_unreadable_list_of_queues_is_told_after_15_minutes() -> None:
     assert after(overview(view(), unlisted_since=NOON - 14 * MINUTE)).begun == ()
     assert names(after(overview(view(), unlisted_since=NOON - 15 * MINUTE)).begun) == [["list"]]
+
+
+def test_an_incident_knows_its_queue_its_error_and_what_was_found_before() -> None:
+    seen = view("A", failing_since=NOON - HOUR, error="HTTP 502", new=3, gone=2)
+    assert current(overview(seen)) == [
+        Incident(
+            Group.QUEUE, str(seen.polled.queue.queue_id), "A", NOON - HOUR, "HTTP 502", "unreachable", new=3, gone=2
+        )
+    ]
+
+
+def test_a_refused_key_speaks_for_all_queues_since_the_first_of_them() -> None:
+    refused = [
+        view("A", failing_since=NOON - MINUTE, trouble="refused", error="HTTP 401", new=3, gone=2),
+        view("B", failing_since=NOON - HOUR, trouble="refused", error="HTTP 403", new=4),
+    ]
+    key, *each = current(overview(*refused))
+    assert key == Incident(Group.KEY, "", "", NOON - HOUR, "HTTP 403", "refused", new=7, gone=2)
+    assert [incident.name for incident in each] == ["A", "B"]
+
+
+def test_a_trouble_without_a_queue_is_the_same_at_every_look() -> None:
+    seen = overview(unknown=frozenset({"Ghost"}), unlisted_since=NOON)
+    assert [incident.key for incident in current(seen)] == [(Group.NAME, "Ghost"), (Group.LIST, "")]
+    assert [incident.name for incident in current(seen)] == ["Ghost", ""]
+
+
+def test_troubles_of_different_kinds_are_told_apart() -> None:
+    seen = overview(failing("A", HOUR), view("B"), unknown=frozenset({"Ghost"}), unlisted_since=NOON - HOUR)
+    assert names(after(seen).begun) == [["Ghost"], ["list"], ["A"]]

@@ -75,3 +75,24 @@ def test_a_trouble_that_began_long_after_the_gap_does_not_explain_it() -> None:
 
 def test_a_clock_that_is_set_back_is_no_outage() -> None:
     assert told(Sight(NOON), polled(NOON - 3 * HOUR)) is None
+
+
+def test_an_hour_of_steady_polls_after_a_start_is_no_outage() -> None:
+    seen = [polled(NOON + number * MINUTE) for number in range(60)]
+    assert told(Sight(NOON), *seen) is None
+
+
+def test_an_outage_is_measured_from_the_last_poll_that_was_seen() -> None:
+    seen = [polled(NOON + number * MINUTE, new=number) for number in range(3)]
+    assert told(Sight(NOON), *seen, polled(NOON + HOUR, new=9)) == Outage(NOON + 2 * MINUTE, NOON + HOUR, 7, 0)
+
+
+def test_a_trouble_that_began_a_quarter_of_an_hour_into_the_gap_still_explains_it() -> None:
+    known = Incident(Group.QUEUE, "x", "A", NOON + 15 * MINUTE)
+    assert told(Sight(NOON), polled(NOON + HOUR), incidents=(known,)) is None
+
+
+def test_the_end_of_an_outage_is_a_poll_after_it_also_where_a_queue_was_polled_last_before_it() -> None:
+    late = NOON + HOUR
+    seen = overview(view("A", completed_at=late), view("B", completed_at=NOON, failing_since=late), taken_at=late)
+    assert told(Sight(NOON), seen) == Outage(NOON, late, 0, 0)

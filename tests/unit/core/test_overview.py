@@ -63,3 +63,23 @@ def test_many_late_queues_are_counted_not_listed() -> None:
     text = failing(*readiness(overview(*late)))["queues"]
     assert text.count("last complete poll") == NAMED
     assert text.endswith("; and 30 more")
+
+
+def test_a_ready_worker_says_of_each_condition_that_it_holds() -> None:
+    assert readiness(overview(view("A"), view("B"))) == (
+        Check("database", ok=True, text="answers"),
+        Check("queues", ok=True, text="2 polled within 3 intervals"),
+        Check("slack", ok=True, text="takes the token"),
+    )
+
+
+def test_what_does_not_hold_is_false_for_programs_too() -> None:
+    ill = overview(store_error="disk full", pauses=[pause("*")])
+    late = overview(view(completed_at=None))
+    assert [check.ok for check in (*readiness(ill), *readiness(late))] == [False, False, False, True, False, True]
+
+
+def test_as_many_late_queues_as_are_named_leave_no_others_to_count() -> None:
+    late = [view(f"q{number}", completed_at=None) for number in range(NAMED)]
+    text = failing(*readiness(overview(*late)))["queues"]
+    assert text.split("; ") == [f"q{number}: last complete poll never" for number in range(NAMED)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from worker.core.diff import digest
 from worker.core.model import QueueRun, Show
 from worker.sources.deferred import InOrder, Runs, Sighting
+from worker.sources.listing import Listing
 from worker.sources.rows import Wanted, of_runs, row_type, sighted
 from worker.sources.wire import Row
 
@@ -104,3 +106,19 @@ def test_an_unchanged_queue_has_one_fingerprint_and_a_changed_one_another(stage:
         change(queue)
         seen.append(stage.snapshot(queue).fingerprint)
     assert seen[0] == seen[1] != seen[2]
+
+
+def listed(*rows: Row) -> Listing:
+    listing = Listing("the list")
+    listing.add([sighting for row in rows if (sighting := sighted(row, WANTED))], len(rows))
+    return listing
+
+
+def test_a_queue_in_which_two_runs_exchange_who_is_reserved_has_changed() -> None:
+    ids = [str(UUID(int=number)) for number in range(1, 40)]
+    same = [
+        listed(Row(queue_run_id=one, reserved_by=["a"]), Row(queue_run_id=other)).fingerprint
+        == listed(Row(queue_run_id=one), Row(queue_run_id=other, reserved_by=["a"])).fingerprint
+        for one, other in combinations(ids, 2)
+    ]
+    assert not any(same)

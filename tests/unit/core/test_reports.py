@@ -1,0 +1,111 @@
+"""The words of the worker's reports on itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND
+from worker.core import reports
+from worker.core.incidents import Group, Incident
+from worker.core.overview import NAMED
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+SUNSET = NOON + 60 * DAY
+
+
+def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str = "", ended: bool = False) -> Incident:
+    return Incident(group, name, name, NOON - ago, error, ended_at=NOON if ended else None)
+
+
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        pytest.param(
+            [incident(Group.KEY, error="HTTP 401")],
+            "LangSmith refuses the API key since 2026-03-02 11:00 UTC: HTTP 401. Nothing is polled until it is "
+            "accepted: put a valid key in LANGSMITH_API_KEY and restart. What was posted before stays as it is.",
+            id="key",
+        ),
+        pytest.param(
+            [incident(Group.LIST)],
+            "The list of queues cannot be read since 2026-03-02 11:00 UTC, so new queues are not noticed. "
+            "Those known are polled.",
+            id="list",
+        ),
+        pytest.param(
+            [incident(Group.NAME, "Ghost"), incident(Group.NAME, "Spirit")],
+            "Ghost, Spirit: no queue has this name; correct WORKER_QUEUES or worker.toml, "
+            "`review-notifier queues` lists what the key can see.",
+            id="names",
+        ),
+        pytest.param(
+            [incident(Group.QUEUE, "A", ago=MINUTE, error="HTTP 500"), incident(Group.QUEUE, "B", error="HTTP 502")],
+            "A, B cannot be polled since 2026-03-02 11:00 UTC: HTTP 502. "
+            "Nothing is lost: what is new there is told when polling works again.",
+            id="queues, since the first",
+        ),
+    ],
+)
+def test_what_has_begun(group: list[Incident], text: str) -> None:
+    assert reports.begun(group) == text
+
+
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        pytest.param(
+            [incident(Group.KEY, ended=True)],
+            "LangSmith accepts the API key again. Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC; "
+            "found since: 1 new run, 2 runs that left.",
+            id="key",
+        ),
+        pytest.param(
+            [incident(Group.LIST, ended=True)],
+            "The list of queues can be read again; it could not be since 2026-03-02 11:00 UTC.",
+            id="list",
+        ),
+        pytest.param([incident(Group.NAME, "Ghost", ended=True)], "Ghost: found now.", id="name"),
+        pytest.param(
+            [incident(Group.QUEUE, "A", ago=MINUTE), incident(Group.QUEUE, "B", ended=True)],
+            "A, B can be polled again. Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC; "
+            "found since: 1 new run, 2 runs that left.",
+            id="queues",
+        ),
+    ],
+)
+def test_what_has_ended(group: list[Incident], text: str) -> None:
+    assert reports.ended(group, new=1, gone=2) == text
+
+
+def test_the_worker_s_own_outage() -> None:
+    assert reports.outage(NOON - HOUR, NOON, new=0, gone=1) == (
+        "The worker polled nothing for a while. Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC; "
+        "found since: 0 new runs, 1 run that left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "when"),
+    [
+        pytest.param(NOON, "ends on 2026-05-01", id="before"),
+        pytest.param(SUNSET, "ends on 2026-05-01", id="on the very instant"),
+        pytest.param(SUNSET + SECOND, "was to end on 2026-05-01", id="after"),
+    ],
+)
+def test_the_end_of_a_listing(now: object, when: str) -> None:
+    assert reports.sunset("runs", SUNSET, now) == (  # type: ignore[arg-type]
+        f"LangSmith's `runs` listing, which this worker reads, {when}. Set WORKER_LANGSMITH_API=auto, and update the "
+        "worker (or a self-hosted LangSmith) if that does not help."
+    )
+
+
+def test_many_queues_are_named_in_part_and_counted() -> None:
+    def told(count: int) -> str:
+        return reports.begun([incident(Group.QUEUE, f"q{number}") for number in range(count)]).split(" cannot")[0]
+
+    assert told(NAMED).endswith(f"q{NAMED - 1}")
+    assert told(NAMED + 1).endswith(f"q{NAMED - 1} and 1 more")
