@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.model import Left, Snapshot
-from worker.core.ports import SourceError, Trouble
+from worker.core.ports import SourceError
 from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
 from worker.sources.deferred import InOrder
@@ -108,8 +108,7 @@ class LangSmith:
         try:
             api, listing = self._choice.read(queue_id, show)
         except SourceError as error:
-            if error.trouble is Trouble.REFUSED:
-                self._standing.refused(queue_id, error)
+            self._standing.failed(queue_id, error)
             raise
         self._standing.accepted()
         self._waiting[queue_id] = next(iter(listing.runs), None)

@@ -1,4 +1,4 @@
-"""How the key stands with LangSmith: once several queues are refused, only one question in five minutes is asked."""
+"""How the key stands with LangSmith: once several queues are turned away, one question a pause is asked for all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker.core.delivery import clamp_wish
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
     from worker.core.ports import Clock
 
-PAUSE_SECONDS = 300.0
+PAUSES = {Trouble.REFUSED: timedelta(minutes=5), Trouble.THROTTLED: timedelta(minutes=1)}
+"""The troubles that are the key's, and how long nothing is asked where the server does not say."""
+
 ENOUGH = 2
-"""Different queues refused without any success between: it is the key, not the queue."""
+"""Different queues turned away without any success between: it is the key, not the queue."""
 
 
 class Standing:
@@ -24,31 +27,40 @@ class Standing:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._refused: set[UUID] = set()
-        self._reason = ""
+        self._turned_away: set[UUID] = set()
+        self._error = SourceError("", Trouble.REFUSED)
         self._not_before = float("-inf")
 
     def admit(self) -> None:
-        """Let a question pass, or raise SourceError while the key is known to be refused."""
+        """Let a question pass, or raise SourceError while the key is known to be refused or throttled."""
         with self._lock:
-            if len(self._refused) < ENOUGH:
+            if len(self._turned_away) < ENOUGH:
                 return
             now = self._clock.monotonic()
             if now < self._not_before:
                 wait = timedelta(seconds=self._not_before - now)
-                raise SourceError(self._reason, Trouble.REFUSED, retry_after=wait)
+                raise SourceError(str(self._error), self._error.trouble, retry_after=wait)
             # This one passes and finds out for all; the others wait for what it finds.
-            self._not_before = now + PAUSE_SECONDS
+            self._not_before = now + _pause(self._error)
 
-    def refused(self, queue_id: UUID, error: SourceError) -> None:
-        """A question about this queue was refused."""
+    def failed(self, queue_id: UUID, error: SourceError) -> None:
+        """A question about this queue was answered with an error."""
+        if error.trouble not in PAUSES:
+            return
         with self._lock:
-            self._refused.add(queue_id)
-            self._reason = str(error)
-            if len(self._refused) == ENOUGH:
-                self._not_before = self._clock.monotonic() + PAUSE_SECONDS
+            self._turned_away.add(queue_id)
+            self._error = error
+            if len(self._turned_away) >= ENOUGH:
+                self._not_before = max(self._not_before, self._clock.monotonic() + _pause(error))
 
     def accepted(self) -> None:
         """A question was answered: the key is good."""
         with self._lock:
-            self._refused.clear()
+            self._turned_away.clear()
+            self._not_before = float("-inf")
+
+
+def _pause(error: SourceError) -> float:
+    """Seconds without a question; the server's own wish counts where it may be asked again soon."""
+    wish = clamp_wish(error.retry_after) if error.trouble is Trouble.THROTTLED else None
+    return (wish or PAUSES[error.trouble]).total_seconds()

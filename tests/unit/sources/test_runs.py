@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -188,6 +189,18 @@ def test_a_bad_key_is_not_tried_for_every_queue(stage: Stage) -> None:
         with pytest.raises(SourceError, match="LANGSMITH_API_KEY") as caught:
             stage.snapshot(queue)
         assert caught.value.trouble is Trouble.REFUSED
+    assert len(stage.asked()) == 2
+
+
+def test_a_throttled_key_is_not_tried_for_every_queue(stage: Stage) -> None:
+    queues = [stage.langsmith.add_queue(f"Queue {n}") for n in range(10)]
+    stage.langsmith.fail(status=429, retry_after="7")
+    waits = []
+    for queue in queues:
+        with pytest.raises(SourceError) as caught:
+            stage.snapshot(queue)
+        waits.append((caught.value.trouble, caught.value.retry_after))
+    assert waits == [(Trouble.THROTTLED, timedelta(seconds=7))] * 10
     assert len(stage.asked()) == 2
 
 
