@@ -103,7 +103,7 @@ class Choice:
             raise
         found = ending(listing.headers)
         if found is not None:
-            self._prepare(found, queue_id, show)
+            self._prepare(found, queue_id, show, listing)
         return Api.RUNS, listing
 
     def _by_items(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
@@ -132,13 +132,13 @@ class Choice:
         except SourceError:
             raise error from None
 
-    def _prepare(self, found: Ending, queue_id: UUID, show: frozenset[Show]) -> None:
+    def _prepare(self, found: Ending, queue_id: UUID, show: frozenset[Show], listing: Listing) -> None:
         """The listing in use will end: go over to the other as soon as it answers lawfully."""
         with self._lock:
             now = self._clock.monotonic()
             is_due = now >= self._try_at
             self._try_at = now + TRY_AGAIN_SECONDS if is_due else self._try_at
-        obstacle = self._obstacle(queue_id, show) if is_due else self.outlook.obstacle
+        obstacle = self._obstacle(queue_id, show, listing) if is_due else self.outlook.obstacle
         if is_due and not obstacle:
             self._decide(Outlook(Api.ITEMS), because="LangSmith has deprecated the listing that was read")
             return
@@ -146,15 +146,15 @@ class Choice:
             self._outlook = Outlook(Api.RUNS, found, obstacle)
         self._say_once_a_day(found, obstacle)
 
-    def _obstacle(self, queue_id: UUID, show: frozenset[Show]) -> str:
+    def _obstacle(self, queue_id: UUID, show: frozenset[Show], listing: Listing) -> str:
         """Why the queue cannot be read by the other listing; '' where it can."""
         if self._fixed is not Api.AUTO:
             return "WORKER_LANGSMITH_API=runs is set"
         try:
-            self._readers[Api.ITEMS](queue_id, show)
+            newer = self._readers[Api.ITEMS](queue_id, show)
         except SourceError as error:
             return str(error)
-        return ""
+        return _lacking(listing, newer)
 
     def _decide(self, outlook: Outlook, *, because: str) -> None:
         with self._lock:
@@ -174,3 +174,17 @@ class Choice:
         days = None if left is None else left.days
         say = getattr(log, loudness(found, self._clock.now()))
         say("listing_ends", days=days, sunset=found.sunset, successor_fails=obstacle)
+
+
+def _lacking(older: Listing, newer: Listing) -> str:
+    """What the newer listing lacks of the older, read just before; '' where it has most of it.
+
+    Reviewers are at work meanwhile, and a run may stand in it by another id.
+    """
+    common = len(older.runs.keys() & newer.runs.keys())
+    if 2 * common < len(older.runs):
+        ids = {run.run_id for run in newer.runs.values()}
+        common = max(common, sum(run.run_id in ids for run in older.runs.values()))
+    if 2 * common >= len(older.runs):
+        return ""
+    return f"the newer listing shows {common} of the {len(older.runs)} runs of a queue"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -122,6 +123,31 @@ def test_a_newer_listing_that_is_unlawful_is_not_gone_over_to(stage: Stage, queu
     added = stage.add(queue, 2)
     assert ids(stage.snapshot(queue)) == added
     assert stage.source.outlook.api is Api.RUNS
+
+
+@pytest.mark.parametrize("shown", [0, 1, 2])
+def test_a_newer_listing_that_lacks_most_of_the_runs_is_not_gone_over_to(stage: Stage, queue: UUID, shown: int) -> None:
+    added = stage.add(queue, 4)
+    stage.langsmith.deprecate()
+    rows = [{"id": str(one), "item_type": "RUN"} for one in added[:shown]]
+    body = json.dumps({"items": rows}).encode()
+    stage.langsmith.fail(How.BODY, path="/items", status=200, body=body)
+    assert ids(stage.snapshot(queue)) == added
+    goes_over = shown >= 2
+    assert stage.source.outlook.api is (Api.ITEMS if goes_over else Api.RUNS)
+    assert goes_over or stage.source.outlook.obstacle == f"the newer listing shows {shown} of the 4 runs of a queue"
+
+
+def test_a_newer_listing_that_has_the_runs_by_other_ids_is_gone_over_to(stage: Stage, queue: UUID) -> None:
+    stage.add(queue, 2)
+    stage.langsmith.deprecate()
+    rows = [{"id": str(UUID(int=n + 1)), "run_id": str(run.run_id)} for n, run in enumerate(stage.snapshot(queue).runs)]
+    stage.restart()
+    stage.kept.clear()
+    body = json.dumps({"items": rows}).encode()
+    stage.langsmith.fail(How.BODY, path="/items", status=200, body=body)
+    stage.snapshot(queue)
+    assert stage.source.outlook.api is Api.ITEMS
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
