@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,7 @@ from worker.sources.values import identity
 from worker.sources.wire import QueriedRow, UnlawfulError, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from worker.core.model import Facts, QueueRun
@@ -36,7 +37,11 @@ MOST_TRIES = 5
 """A run that LangSmith does not know yet may be known later; one that is gone never will be."""
 
 LEAST_PAUSE = 60.0
-MISSING_PAUSE = 3600.0
+REFUSED_PAUSE = 3600.0
+PASSING = {Trouble.UNREACHABLE, Trouble.THROTTLED}
+"""Whatever was asked for would have met these; the others may come of the projects that were asked for."""
+
+LONG_SINCE = float("-inf")
 MARGIN = timedelta(minutes=1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -69,7 +74,8 @@ class Names:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[UUID, str], dict[UUID, Known]] = {}
-        self._not_before = float("-inf")
+        self._not_before = LONG_SINCE
+        self._apart: dict[UUID, float] = {}
 
     def of(self, runs: Mapping[UUID, QueueRun], traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, Facts]:
         """The facts of those of `runs` that are known or could be looked up now, the oldest first; without links."""
@@ -78,27 +84,41 @@ class Names:
         known = {queue_run_id: before[queue_run_id] for queue_run_id in runs if queue_run_id in before}
         missing = [one for one in traces if one in runs and _is_missing(known.get(one))] if selects else []
         missing.sort(key=lambda one: runs[one].effective_added_at or runs[one].added_at or LONG_AGO)
-        for begin in range(0, min(len(missing), BATCH * BATCHES), BATCH):
-            batch = missing[begin : begin + BATCH]
+        for batch in islice(self._batches(missing, traces), BATCHES):
             found = self._look_up([traces[one] for one in batch], selects, wanted)
             if found is None:
-                break
+                continue
             for one in batch:
                 tries = known[one].tries if one in known else 0
                 known[one] = Known(found.get(traces[one].run_id), tries + 1)
         self._known[wanted.queue_id, wanted.status] = known
         return {queue_run_id: entry.facts for queue_run_id, entry in known.items() if entry.facts is not None}
 
+    def _batches(self, missing: Sequence[UUID], traces: Mapping[UUID, Trace]) -> Iterator[Sequence[UUID]]:
+        """What may be asked for now: all projects together, and each alone that was in a batch that was refused."""
+        groups: dict[UUID | None, list[UUID]] = {}
+        for one in missing:
+            project = traces[one].project_id
+            groups.setdefault(project if project in self._apart else None, []).append(one)
+        for group in groups.values():
+            for begin in range(0, len(group), BATCH):
+                batch = group[begin : begin + BATCH]
+                held = max(self._apart.get(traces[one].project_id, LONG_SINCE) for one in batch)
+                if self._clock.monotonic() >= max(self._not_before, held):
+                    yield batch
+
     def _look_up(self, batch: Sequence[Trace], selects: list[str], wanted: Wanted) -> Mapping[UUID, Facts] | None:
         """One batch by run id; None where it cannot be had now."""
-        if self._clock.monotonic() < self._not_before:
-            return None
+        projects = {at.project_id for at in batch}
         try:
             rows = self._ask(batch, selects)
         except SourceError as error:
-            self._pause(error)
+            self._failed(error, projects)
             return None
-        self._not_before = float("-inf")
+        with self._lock:
+            self._not_before = LONG_SINCE
+            for project in projects:
+                self._apart.pop(project, None)
         found = {identity(row.id): facts(row, wanted.show, "") for row in rows}
         return {run_id: known for run_id, known in found.items() if run_id is not None}
 
@@ -119,13 +139,23 @@ class Names:
             except UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
 
-    def _pause(self, error: SourceError) -> None:
-        """Leave the server alone for a while, and say so where it is news."""
+    def _failed(self, error: SourceError, projects: Collection[UUID]) -> None:
+        """Leave the server alone for a while, or only a project that it refuses; say so where it is news.
+
+        One project that is gone makes LangSmith refuse a whole batch, so the next time each is asked for alone.
+        """
+        now = self._clock.monotonic()
+        wish = error.retry_after.total_seconds() if error.retry_after else 0.0
+        least = REFUSED_PAUSE if error.trouble in {Trouble.MISSING, Trouble.REFUSED} else LEAST_PAUSE
         with self._lock:
-            is_news = self._not_before == float("-inf")
-            wish = error.retry_after.total_seconds() if error.retry_after else 0.0
-            least = MISSING_PAUSE if error.trouble in {Trouble.MISSING, Trouble.REFUSED} else LEAST_PAUSE
-            self._not_before = self._clock.monotonic() + max(wish, least)
+            is_news = self._not_before == LONG_SINCE and self._apart.keys().isdisjoint(projects)
+            if error.trouble in PASSING:
+                self._not_before = now + max(wish, least)
+            elif len(projects) == 1:
+                self._apart |= dict.fromkeys(projects, now + least)
+            else:
+                self._apart = dict.fromkeys(projects, now) | self._apart
+                self._not_before = now + LEAST_PAUSE
         if is_news:
             log.info("run_names_unknown", error=str(error))
 

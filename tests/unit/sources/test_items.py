@@ -98,13 +98,6 @@ def test_a_run_of_last_month_is_found(items: Any, queue: UUID) -> None:
     assert run_of(items.snapshot(queue), added).facts.name == "old"
 
 
-def test_many_names_are_looked_up_over_several_polls_the_oldest_first(items: Any, queue: UUID) -> None:
-    items.add(queue, 1200)
-    named = [run.facts.name for run in items.snapshot(queue).runs if run.facts.name]
-    assert named == [f"run {n}" for n in range(1000)]
-    assert all(run.facts.name for run in items.snapshot(queue).runs)
-
-
 def test_without_names_the_runs_are_told_all_the_same(items: Any, queue: UUID) -> None:
     items.langsmith.switch_off(QUERY)
     added = items.add(queue, 3)
