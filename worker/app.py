@@ -14,6 +14,7 @@ import structlog
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
 from worker.core.policy import ladder
+from worker.loops.complaint import Complaint
 from worker.loops.deliver import Care, Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
@@ -64,6 +65,7 @@ class Parts:
     look: Look
     watch: Watch
     housekeep: Housekeep
+    complaint: Complaint
 
 
 def build(  # noqa: PLR0913  (the parts that differ between a service, a single pass and a test, all by name)
@@ -82,6 +84,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     """
     ops = Ops(store=store, clock=clock, channel=settings.ops_channel)
     care = _care(settings)
+    complaint = Complaint()
     deliver = Deliver(store=store, notifier=notifier, clock=clock, care=care, ops=ops, meter=meter)
     poll = Poll(
         source=source,
@@ -91,6 +94,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         owed=deliver.wake,
         jitter=random.random,
         meter=meter,
+        complaint=complaint,
     )
     roster = roster_for(settings, clock=clock, source=source)
     look = Look(
@@ -119,6 +123,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             keep_deliveries=settings.keep_deliveries,
             keep_reviews=settings.keep_reviews,
         ),
+        complaint=complaint,
     )
 
 

@@ -55,7 +55,6 @@ class Service:
         self._posting = threading.Lock()
         self._first_polls_until = 0.0
         self._scheduled: set[UUID] = set()
-        self._trouble: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
@@ -158,18 +157,15 @@ class Service:
         return max(min(intervals), TICK)
 
     def _guarded(self, name: str, work: Callable[[], object]) -> Callable[[], None]:
-        """Say once that the database has failed a loop and once that it works again; the next tick is the retry."""
+        """Go on where the database has failed a loop: the next tick is the retry."""
 
         def guarded() -> None:
             try:
                 work()
             except StoreError as error:
-                if name not in self._trouble:
-                    log.error("store_failing", loop=name, error=str(error))
-                self._trouble[name] = str(error)
+                self._parts.complaint.failed(name, error)
             else:
-                if self._trouble.pop(name, None):
-                    log.info("store_recovered", loop=name)
+                self._parts.complaint.worked(name)
             self._monitor.pulse.beat(name)
 
         return guarded

@@ -15,6 +15,7 @@ from worker.core.meter import STORE, UNMETERED
 from worker.core.model import Kind, Polled, Queue
 from worker.core.plan import plan
 from worker.core.ports import SourceError, StoreError, Trouble
+from worker.loops.complaint import Complaint
 from worker.loops.parting import Doubts, Parting
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LONGEST_BACKOFF = timedelta(minutes=15)
+LONGEST_STORE_BACKOFF = timedelta(minutes=1)
+"""A database is ours: it may work again as soon as somebody has made room."""
+
 REFUSED_BACKOFF = timedelta(minutes=5)
 """A key that is refused is tried this seldom: it does not get better by asking."""
 
@@ -51,8 +55,8 @@ class Progress:
     """What is known of one queue between its polls; in memory only.
 
     `completed` is the monotonic time of the last complete poll, and `waiting` counts the runs of its listing. `trouble`
-    is what the last poll failed in, empty where it was complete. `new` and `gone` count, since the process started,
-    runs that were announced and runs that left.
+    is what the last poll failed in, empty where it was complete; `told`, whether the log says that the queue fails.
+    `new` and `gone` count, since the process started, runs that were announced and runs that left.
     """
 
     polled: Polled
@@ -62,6 +66,7 @@ class Progress:
     not_before: float = 0.0
     completed: float = 0.0
     trouble: str = ""
+    told: bool = False
     waiting: int = 0
     new: int = 0
     gone: int = 0
@@ -82,8 +87,12 @@ class Poll:
         owed: Callable[[], None],
         jitter: Callable[[], float],
         meter: Meter = UNMETERED,
+        complaint: Complaint | None = None,
     ) -> None:
-        """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs."""
+        """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs.
+
+        `complaint` says that the database fails, for all loops together.
+        """
         self._source = source
         self._store = store
         self._clock = clock
@@ -91,6 +100,7 @@ class Poll:
         self._owed = owed
         self._jitter = jitter
         self._meter = meter
+        self._complaint = complaint or Complaint()
         self._parting = Parting(source=source, store=store, clock=clock)
         self._progress: dict[UUID, Progress] = {}
 
@@ -105,6 +115,7 @@ class Poll:
     def forget(self, queue_id: UUID) -> None:
         """Drop what is kept of a queue that is not polled any more."""
         self._progress.pop(queue_id, None)
+        self._complaint.worked(f"poll {queue_id}")
 
     def __call__(self, queue: Queue) -> bool:
         """Poll once unless the queue is backing off; whether the queue is well. Never raises for a failing queue."""
@@ -180,8 +191,18 @@ class Poll:
         progress.not_before = self._clock.monotonic() + wait.total_seconds()
         since = progress.polled.failing_since or self._clock.now()
         progress.polled = replace(progress.polled, failing_since=since, error=str(error))
-        if progress.failures == 1:
+        self._complain(progress, error)
+
+    def _complain(self, progress: Progress, error: SourceError | StoreError) -> None:
+        """A database that fails is one trouble, not one a queue."""
+        who = f"poll {progress.polled.queue.queue_id}"
+        if isinstance(error, StoreError):
+            self._complaint.failed(who, error)
+            return
+        self._complaint.worked(who)
+        if not progress.told:
             log.warning("queue_failing", queue=progress.polled.queue.name, error=str(error))
+        progress.told = True
 
     def _wait(self, failures: int, error: SourceError | StoreError, interval: timedelta) -> timedelta:
         """How long to leave a failing queue alone; the next scheduled poll after that is the retry."""
@@ -191,15 +212,19 @@ class Poll:
                 return wish
             if error.trouble is Trouble.REFUSED:
                 return max(REFUSED_BACKOFF, interval)
-        wait = backoff(failures, first=interval, longest=max(LONGEST_BACKOFF, interval))
+        longest = LONGEST_BACKOFF if isinstance(error, SourceError) else LONGEST_STORE_BACKOFF
+        wait = backoff(failures, first=interval, longest=max(longest, interval))
         # A little less than a whole interval lets the very next tick be the retry after a first failure.
         return wait * (0.75 + 0.2 * self._jitter())
 
     def _recovered(self, progress: Progress) -> None:
         if not progress.failures:
             return
-        since = progress.polled.failing_since
-        log.info("queue_recovered", queue=progress.polled.queue.name, failing_since=since, failures=progress.failures)
+        queue, since = progress.polled.queue, progress.polled.failing_since
+        self._complaint.worked(f"poll {queue.queue_id}")
+        if progress.told:
+            log.info("queue_recovered", queue=queue.name, failing_since=since, failures=progress.failures)
+        progress.told = False
         progress.failures = 0
         progress.trouble = ""
         progress.polled = replace(progress.polled, failing_since=None, error="")

@@ -17,6 +17,7 @@ from tests.fakes_source import FakeSource
 from worker.core.model import Kind, Left
 from worker.core.policy import ladder
 from worker.core.ports import SourceError, StoreError, Trouble
+from worker.loops.complaint import Complaint
 from worker.loops.poll import Poll, Rules
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Stage:
     store: CountingStore = field(default_factory=CountingStore)
     source: FakeSource = field(default_factory=FakeSource)
     meter: Any = field(default_factory=Meter)
+    complaint: Complaint = field(default_factory=Complaint)
     nudges: int = 0
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class Stage:
             owed=self.nudge,
             jitter=lambda: self.jitter,
             meter=self.meter,
+            complaint=self.complaint,
         )
         self.source.show(QUEUE)
 
@@ -304,6 +307,51 @@ class TestAFailingQueue:
                 stage.tick()
         assert [line["event"] for line in lines] == ["queue_failing", "queue_recovered"]
         assert (lines[1]["failures"], lines[1]["failing_since"]) == (3, NOON + 2 * MINUTE)
+
+    def test_whose_database_fails_is_one_trouble_of_all_queues_and_loops(self) -> None:
+        stage = Stage()
+        other = queue("Other QA")
+        stage.source.show(other, queue_run("z"))
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.store.broken = {"update"}
+        with capture_logs() as lines:
+            stage.tick()
+            stage.poll(other)
+            stage.complaint.failed("deliver", StoreError("the disk is full"))
+            stage.store.broken = set()
+            stage.tick(MINUTE)
+            stage.complaint.worked("deliver")
+            assert [line["event"] for line in lines if line["log_level"] != "info"] == ["store_failing"]
+            assert "store_recovered" not in {line["event"] for line in lines}
+            stage.poll(other)
+        assert [line["event"] for line in lines if "store" in line["event"]] == ["store_failing", "store_recovered"]
+        assert "queue_recovered" not in {line["event"] for line in lines}
+
+    def test_that_is_dropped_complains_no_more(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.store.broken = {"update"}
+        stage.tick()
+        with capture_logs() as lines:
+            stage.poll.forget(QUEUE.queue_id)
+        assert [line["event"] for line in lines] == ["store_recovered"]
+
+    def test_whose_database_fails_is_tried_each_minute(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.store.broken = {"update"}
+        assert self.polls_until(stage, 10 * MINUTE) == list(range(10))
+
+    def test_that_fails_for_a_second_reason_says_so(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.store.broken = {"update"}
+        with capture_logs() as lines:
+            stage.tick()
+            stage.source.fail(times=2)
+            stage.tick()
+            stage.tick()
+        assert [line["event"] for line in lines] == ["store_failing", "store_recovered", "queue_failing"]
 
     def test_remembers_since_when_and_why(self) -> None:
         stage = Stage()
