@@ -103,6 +103,15 @@ def test_a_project_that_is_refused_costs_the_others_one_poll(stage: Stage, troub
     assert stage.named == {GOOD, OTHER}
 
 
+def test_after_a_batch_that_is_refused_no_other_is_asked_for_in_the_same_poll(stage: Stage) -> None:
+    for _ in range(300):
+        stage.add(GOOD)
+        stage.add(GONE)
+    stage.queries.refused[GONE] = Trouble.MISSING
+    assert stage.poll() == [{GOOD, GONE}]
+    assert stage.poll() == [{GOOD}] * 3 + [{GONE}]
+
+
 def test_it_is_asked_for_again_every_hour_and_said_once(stage: Stage) -> None:
     for project in (GOOD, GONE):
         stage.add(project)
