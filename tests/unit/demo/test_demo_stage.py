@@ -172,10 +172,10 @@ def test_the_summary_finds_what_is_missing(stage: Stage) -> None:
 
 
 class Ticking(FakeClock):
-    """A clock that goes on by a second whenever it is looked at."""
+    """A clock that goes on by twenty seconds whenever it is looked at."""
 
     def monotonic(self) -> float:
-        self.advance(timedelta(seconds=1))
+        self.advance(timedelta(seconds=20))
         return super().monotonic()
 
 
