@@ -78,3 +78,14 @@ def mutated(draw: st.DrawFn, lawful: st.SearchStrategy[dict[str, Any]]) -> Any:
         else:
             found[name] = draw(JSON)
     return found
+
+
+def date_like() -> st.SearchStrategy[str]:
+    """Text that looks like a date of HTTP or of ISO 8601, with numbers of any size in it."""
+    number = st.integers(0, 60).map("{:02}".format) | st.integers(-(10**30), 10**30).map(str)
+    zone = st.sampled_from(["GMT", "-0000", "+1400", "-2359", "Z", ""]) | number.map("+{}".format)
+    http = st.tuples(number, number, number, number, number, zone)
+    iso = st.tuples(number, number, number, number, zone)
+    return http.map(lambda parts: "Sun, {} Jan {} {}:{}:{} {}".format(*parts)) | iso.map(
+        lambda parts: "{}-{}-{}T{}:00:00{}".format(*parts)
+    )

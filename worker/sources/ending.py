@@ -43,11 +43,18 @@ def loudness(found: Ending, now: datetime) -> str:
 
 
 def _date(value: str) -> datetime | None:
-    """An HTTP date, or any date that ISO 8601 knows: sources differ."""
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+    """An HTTP date, a stamp as in `Deprecation`, or any date that ISO 8601 knows: sources differ."""
+    for parse in (parsedate_to_datetime, datetime.fromisoformat, _stamp):
         try:
             found = parse(value)
-        except ValueError:
+            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        except (ValueError, OverflowError, OSError):
             continue
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     return None
+
+
+def _stamp(value: str) -> datetime:
+    """Seconds since 1970 behind an `@`. Raises ValueError, OverflowError or OSError."""
+    if not value.startswith("@"):
+        raise ValueError(value)
+    return datetime.fromtimestamp(int(value[1:]), UTC)

@@ -45,7 +45,7 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(seconds.group(1)))
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     return at - now if at > now else None

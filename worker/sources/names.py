@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.delivery import clamp_wish
 from worker.core.model import Show
 from worker.core.ports import SourceError, Trouble
 from worker.sources.errors import unlawful
@@ -145,12 +146,12 @@ class Names:
         One project that is gone makes LangSmith refuse a whole batch, so the next time each is asked for alone.
         """
         now = self._clock.monotonic()
-        wish = error.retry_after.total_seconds() if error.retry_after else 0.0
+        wish = clamp_wish(error.retry_after) or timedelta(0)
         least = REFUSED_PAUSE if error.trouble in {Trouble.MISSING, Trouble.REFUSED} else LEAST_PAUSE
         with self._lock:
             is_news = self._not_before == LONG_SINCE and self._apart.keys().isdisjoint(projects)
             if error.trouble in PASSING:
-                self._not_before = now + max(wish, least)
+                self._not_before = now + max(wish.total_seconds(), least)
             elif len(projects) == 1:
                 self._apart |= dict.fromkeys(projects, now + least)
             else:

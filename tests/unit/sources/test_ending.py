@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
 
+from tests.schemas import date_like
 from worker.sources.ending import Ending, ending, loudness
 
 SUNSET = datetime(2027, 1, 31, tzinfo=UTC)
@@ -25,11 +27,22 @@ SUNSET = datetime(2027, 1, 31, tzinfo=UTC)
         pytest.param({"sunset": "2027-01-31"}, Ending(SUNSET), id="a day"),
         pytest.param({"sunset": "2027-01-31T00:00:00Z"}, Ending(SUNSET), id="ISO"),
         pytest.param({"sunset": "2027-01-31T02:00:00+02:00"}, Ending(SUNSET), id="ISO elsewhere"),
+        pytest.param({"sunset": "@1801353600"}, Ending(SUNSET), id="a time stamp"),
+        pytest.param({"sunset": "@" + "9" * 20}, Ending(None), id="a time stamp beyond all time"),
+        pytest.param({"sunset": "Sun, 31 Jan 2027 00:00:00 -0000"}, Ending(SUNSET), id="an HTTP date without a zone"),
+        pytest.param({"sunset": "0001-01-01T00:00:00+14:00"}, Ending(None), id="before all time"),
         pytest.param({"sunset": "end of January"}, Ending(None), id="no date that can be read"),
     ],
 )
 def test_the_headers_are_read_leniently(headers: Any, expected: Any) -> None:
     assert ending(headers) == expected
+
+
+@given(date_like())
+def test_no_date_is_too_strange(value: str) -> None:
+    found = ending({"sunset": value, "deprecation": "true"})
+    assert found is not None
+    assert found.sunset is None or found.sunset.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

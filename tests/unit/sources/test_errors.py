@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.schemas import date_like
 from worker.core.ports import Trouble
 from worker.sources.errors import from_status, retry_after
 
@@ -79,7 +80,7 @@ def test_a_wish_to_be_left_alone_is_read_or_ignored(value: Any, expected: Any) -
     assert from_status("reading", 429, {"retry-after": value}, b"", NOW).retry_after == expected
 
 
-@given(st.text())
+@given(st.text() | date_like())
 def test_no_wish_is_too_strange(value: Any) -> None:
     found = retry_after(value, NOW)
     assert found is None or found >= timedelta(0)

@@ -30,6 +30,7 @@ class Queries:
 
     def __init__(self) -> None:
         self.refused: dict[UUID, Trouble] = {}
+        self.wish: timedelta | None = None
         self.asked: list[tuple[int, set[UUID]]] = []
 
     @contextlib.contextmanager
@@ -37,7 +38,7 @@ class Queries:
         projects = {UUID(project) for project in body["project_ids"]}
         self.asked.append((len(body["ids"]), projects))
         for project in projects & self.refused.keys():
-            raise SourceError(f"{what}: refused", self.refused[project])
+            raise SourceError(f"{what}: refused", self.refused[project], retry_after=self.wish)
         rows = [{"id": run_id, "name": run_id[:8]} for run_id in body["ids"]]
         yield SimpleNamespace(body=json.dumps({"items": rows}).encode())
 
@@ -153,3 +154,10 @@ def test_a_passing_trouble_concerns_every_project(stage: Stage, trouble: Trouble
     stage.queries.refused.clear()
     stage.poll()
     assert stage.named == {GOOD, OTHER}
+
+
+def test_an_absurd_wish_to_be_left_alone_is_followed_for_an_hour(stage: Stage) -> None:
+    stage.add(GOOD)
+    stage.queries.refused[GOOD] = Trouble.THROTTLED
+    stage.queries.wish = timedelta(days=9999)
+    assert sum(len(stage.poll()) for _ in range(61)) == 2
