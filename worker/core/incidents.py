@@ -81,15 +81,28 @@ def current(overview: Overview) -> list[Incident]:
     return [*incidents, *failing]
 
 
-def report(found: Sequence[Incident], told: Iterable[Incident], now: datetime) -> Reported:
+def report(overview: Overview, told: Iterable[Incident]) -> Reported:
     """Compare what is with what people know."""
+    found, now = current(overview), overview.taken_at
     here = {incident.key for incident in found}
-    known = [_follow(incident, now, lasts=incident.key in here) for incident in told]
+    known = [_follow(each, now, lasts=each.key in here or not _is_refuted(each, overview)) for each in told]
     begun = [ripe for group in _grouped(_fresh(found, known)) if (ripe := _ripe(group, now))]
     ended = [over for group in _grouped(known) if (over := _over(group, now, refused=bool(_refused(found))))]
     gone = {incident.key for group in ended for incident in group}
     kept = [incident for incident in known if incident.key not in gone]
     return Reported(tuple(begun), tuple(ended), (*kept, *(incident for group in begun for incident in group)))
+
+
+def _is_refuted(incident: Incident, overview: Overview) -> bool:
+    """Whether something shows that it is over: that another trouble has taken its place, or a start, shows nothing."""
+    if incident.group not in {Group.QUEUE, Group.KEY}:
+        return True
+    concerned = [
+        queue.polled
+        for queue in overview.queues
+        if incident.group is Group.KEY or str(queue.polled.queue.queue_id) == incident.subject
+    ]
+    return not concerned or any(polled.completed_at and polled.completed_at > incident.since for polled in concerned)
 
 
 def _refused(incidents: Iterable[Incident]) -> list[Incident]:

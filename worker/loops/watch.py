@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core import outage, reports
-from worker.core.incidents import Group, Incident, current, report
+from worker.core.incidents import Group, Incident, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,8 +62,7 @@ class Watch:
         return max((polled.completed_at for polled in self._store.polls() if polled.completed_at), default=None)
 
     def _tell_incidents(self, overview: Overview, told: Sequence[Incident]) -> tuple[Incident, ...]:
-        now = overview.taken_at
-        reported = report(current(overview), told, now)
+        reported = report(overview, told)
         for group in reported.begun:
             self._ops.tell(reports.begun(group), name=_name("begun", group))
         for group in reported.ended:

@@ -19,7 +19,7 @@ def names(groups: tuple[tuple[Incident, ...], ...]) -> list[list[str]]:
 
 
 def after(seen: Overview, told: tuple[Incident, ...] = ()) -> Reported:
-    return report(current(seen), told, seen.taken_at)
+    return report(seen, told)
 
 
 def failing(name: str, ago: timedelta, trouble: str = "unreachable") -> object:
@@ -89,6 +89,29 @@ def test_a_key_that_works_again_makes_no_noise_about_queues_that_are_not_asked_y
     assert (half.begun, half.ended) == ((), ())
     whole = after(overview(view("A"), view("B")), half.told)
     assert names(whole.ended) == [["key"]]
+
+
+def test_a_key_is_not_good_again_because_langsmith_cannot_be_reached() -> None:
+    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).told
+    nothing_seen = {"completed_at": NOON - 2 * HOUR}
+    unreachable = [view(name, failing_since=NOON - HOUR, trouble="unreachable", **nothing_seen) for name in "AB"]
+    later = after(overview(*unreachable), told)
+    assert later.ended == ()
+    assert names(later.begun) == [["A", "B"]], "that is a trouble of its own"
+    assert names(after(overview(view("A"), view("B")), later.told).ended) == [["key"], ["A", "B"]]
+
+
+def test_nothing_has_ended_because_a_start_has_not_polled_yet() -> None:
+    started = overview(view("A", completed_at=None), view("B", completed_at=None))
+    for trouble in ("refused", "unreachable"):
+        told = after(overview(failing("A", HOUR, trouble), failing("B", HOUR, trouble))).told
+        assert after(started, told) == Reported(told=told)
+        assert after(overview(view("A"), view("B")), told).told == ()
+
+
+def test_what_is_not_polled_any_more_has_ended() -> None:
+    told = after(overview(failing("A", HOUR), view("B"))).told
+    assert names(after(overview(view("B")), told).ended) == [["A"]]
 
 
 def test_a_queue_that_stays_refused_after_the_key_is_good_is_a_trouble_of_its_own() -> None:
