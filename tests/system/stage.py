@@ -108,7 +108,8 @@ class Stage:
 
     def attempts(self, method: str, place: Place) -> list[Attempt]:
         """The calls of a method that arrived for a channel."""
-        return [each for each in self.slack.attempts if (each.method, each.channel) == (method, place.channel)]
+        calls = (each for each in self.slack.attempts if (each.method, each.channel) == (method, place.channel))
+        return [call for call in calls if call.outcome != "late"]  # what is done late had arrived before
 
     # The outbox, as another process sees it
 
