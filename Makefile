@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RELEASE := $(VENV)-release/.ready
 BENCH := $(VENV)-bench/.ready
+MUTANTS := $(VENV)-mutants/.ready
+
+# The tests start the worker some hundred times: without its compiled files each start takes half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint lock audit dist bench profile soak crashes mutants clean
@@ -37,7 +41,7 @@ lint: $(READY) ## check style, types, the direction of imports, and what is ship
 
 lock: ## refresh constraints.txt with the newest versions that pyproject.toml allows
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,release,bench]'
+	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,release,bench,mutation]'
 	@$(VENV)-lock/bin/python -m pip freeze --exclude langsmith-review-notifier | grep -v ' @ ' > constraints.txt
 	@rm -rf $(VENV)-lock
 
@@ -76,6 +80,15 @@ bench: $(BENCH) ## measure what the worker costs, in half an hour; in half a min
 profile: $(BENCH) ## show where the time of a poll goes
 	@$(VENV)-bench/bin/python -m benchmarks.profiling $(ARGS)
 
+$(MUTANTS): pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(VENV)-mutants
+	@$(VENV)-mutants/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutation]'
+	@touch $@
+
+mutants: $(MUTANTS) ## change the core in a thousand small ways and list what no test of the core notices
+	@$(VENV)-mutants/bin/mutmut run $(ARGS)
+	@$(VENV)-mutants/bin/mutmut results
+
 soak: $(READY) ## 100,000 polls under a fake clock: memory, files and database stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
@@ -84,4 +97,4 @@ crashes: $(READY) ## kill the worker at random moments, N=100 on each database, 
 	@$(BIN)/python -m pytest -q -n 0 -p no:randomly --timeout 0 tests/system/test_crashes.py -k random --crashes $(N)
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench $(VENV)-mutants bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
