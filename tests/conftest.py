@@ -23,3 +23,9 @@ def postgres_server() -> Iterator[postgres.Postgres]:
 def postgres_url(postgres_server: postgres.Postgres) -> str:
     """An empty database of its own."""
     return postgres_server.create()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start what mostly waits first, so that nobody waits for it alone at the end; the rest stays in its order."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

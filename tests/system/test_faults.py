@@ -55,6 +55,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "troubles",
     [
@@ -85,6 +86,7 @@ def _meet(stage: Stage, place: Place, trouble: Trouble) -> None:
     wait_for(lambda: stage.attempts(POST, place), f"a post to {place.name}")
 
 
+@pytest.mark.long
 def test_throttled_again_and_again_it_asks_no_more_than_it_may_and_edits_go_on(stage: Stage) -> None:
     edited, first, second = stage.add("edited"), stage.add("first"), stage.add("second")
     run = stage.run(edited, "the reviewed one")

@@ -150,6 +150,7 @@ def test_escalation_goes_to_its_own_channel_with_its_mention(
     assert kinds(slack) == ["baseline"]
 
 
+@pytest.mark.long
 def test_a_reserved_run_is_spared_until_it_is_let_go(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
