@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from worker.app import Parts
     from worker.core.model import Queue
     from worker.monitor import Monitor
+    from worker.signals import Stop
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ class Service:
         self._first_polls_until = 0.0
         self._scheduled: set[UUID] = set()
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
         clock = self._parts.clock
         try_again(self._parts.store, clock.now())

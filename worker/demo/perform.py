@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from worker.demo.stage import Chapter, Said
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from worker.core.ports import Clock
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from worker.demo.slack_workspace import Event
     from worker.demo.stage import Stage
     from worker.demo.terminal import Terminal
+    from worker.signals import Stop
 
 PATIENCE = 45.0
 """Seconds that a scene's outcome is waited for."""
@@ -40,7 +40,7 @@ class Performance:
     stage: Stage
     terminal: Terminal
     clock: Clock
-    stop: threading.Event
+    stop: Stop
     ended: Callable[[], int | None]
     happenings: queue.SimpleQueue[Event | Said]
     missed: list[str] = field(default_factory=list)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import queue
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -21,6 +20,7 @@ from worker.demo.scenario import EXPECTED, Scene, Story
 from worker.demo.stage import Chapter, ImpossibleError, Stage
 from worker.demo.terminal import ROOMS, Terminal, plain
 from worker.demo.view import view
+from worker.signals import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +180,7 @@ class Ticking(FakeClock):
 
 
 def performance(stage: Stage, *, ended: Callable[[], int | None] = lambda: None, stopped: bool = False) -> Performance:
-    stop = threading.Event()
+    stop = Stop()
     if stopped:
         stop.set()
     terminal = Terminal(Console(quiet=True))
