@@ -73,7 +73,7 @@ def current(overview: Overview) -> list[Incident]:
     incidents = [Incident(Group.NAME, name, name, now) for name in sorted(overview.unknown)]
     if overview.unlisted_since is not None:
         incidents.append(Incident(Group.LIST, "", "", overview.unlisted_since))
-    failing = [_of_queue(queue, now) for queue in overview.queues if queue.polled.failing_since is not None]
+    failing = [_of_queue(queue, since) for queue in overview.queues if (since := queue.polled.failing_since)]
     if failing and len(_refused(failing)) == len(overview.queues):
         first = min(failing, key=lambda incident: incident.since)
         new, gone = sum(incident.new for incident in failing), sum(incident.gone for incident in failing)
@@ -117,13 +117,13 @@ def _fresh(found: Sequence[Incident], known: Sequence[Incident]) -> list[Inciden
     return [incident for incident in found if incident.key not in keys | refused]
 
 
-def _of_queue(queue: QueueView, now: datetime) -> Incident:
+def _of_queue(queue: QueueView, since: datetime) -> Incident:
     polled = queue.polled
     return Incident(
         group=Group.QUEUE,
         subject=str(polled.queue.queue_id),
         name=queue.name,
-        since=polled.failing_since or now,
+        since=since,
         error=polled.error,
         trouble=queue.trouble,
         new=queue.new,

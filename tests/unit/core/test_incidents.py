@@ -166,3 +166,15 @@ def test_a_trouble_without_a_queue_is_the_same_at_every_look() -> None:
 def test_troubles_of_different_kinds_are_told_apart() -> None:
     seen = overview(failing("A", HOUR), view("B"), unknown=frozenset({"Ghost"}), unlisted_since=NOON - HOUR)
     assert names(after(seen).begun) == [["Ghost"], ["list"], ["A"]]
+
+
+def test_a_poll_of_another_queue_does_not_end_the_trouble_of_one_that_has_not_been_polled_yet() -> None:
+    told = after(overview(failing("A", HOUR), view("B"))).told
+    awaited = after(overview(view("A", completed_at=None), view("B")), told)
+    assert (awaited.ended, [incident.name for incident in awaited.told]) == ((), ["A"])
+    assert names(after(overview(view("A"), view("B")), awaited.told).ended) == [["A"]]
+
+
+def test_a_poll_that_was_complete_when_the_trouble_began_does_not_end_it() -> None:
+    told = after(overview(failing("A", HOUR))).told
+    assert after(overview(view("A", completed_at=NOON - HOUR)), told).ended == ()

@@ -7,7 +7,7 @@ import pytest
 from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND
 from tests.overviews import overview, view
 from worker.core.incidents import Group, Incident
-from worker.core.outage import Outage, Sight, found, look
+from worker.core.outage import Outage, Sight, follow, found, look
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -96,3 +96,13 @@ def test_the_end_of_an_outage_is_a_poll_after_it_also_where_a_queue_was_polled_l
     late = NOON + HOUR
     seen = overview(view("A", completed_at=late), view("B", completed_at=NOON, failing_since=late), taken_at=late)
     assert told(Sight(NOON), seen) == Outage(NOON, late, 0, 0)
+
+
+def test_a_clock_that_was_set_forward_by_hours_is_no_outage() -> None:
+    sight = follow(Sight(NOON, new=2, gone=1), 3 * HOUR)
+    assert sight == Sight(NOON + 3 * HOUR, new=2, gone=1)
+    assert told(sight, polled(NOON + 3 * HOUR + MINUTE)) is None
+
+
+def test_what_was_never_seen_has_no_time_to_set() -> None:
+    assert follow(Sight(None), HOUR) == Sight(None)
