@@ -174,7 +174,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def story_lines(story: Story, now: datetime) -> list[str]:
-    """All that is known of one stay of a run, in the order in which it happened."""
+    """All that is known of one stay of a run: first seen, each notice with its fate and its edits, closed."""
     review = story.review
     lines = [
         f"{review.facts.name or review.queue_run_id} in {story.queue.name}",
@@ -202,7 +202,8 @@ def _delivery_story(delivery: Delivery, *, left_out: bool) -> list[str]:
     lines = [f"{stamp(delivery.created_at)}  {delivery.kind.value} {delivery.key} for {delivery.channel}"]
     lines.append(f"{stamp(delivery.settled_at) or ' ' * 20}    {fate}, {attempts}" + _because(delivery))
     if delivery.edits:
-        lines.append(f"{stamp(delivery.edited_at)}    edited {delivery.edits} times, last then")
+        often = "once" if delivery.edits == 1 else f"{delivery.edits} times, last then"
+        lines.append(f"{stamp(delivery.edited_at)}    edited {often}")
     return lines
 
 

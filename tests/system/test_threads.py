@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.system.process import wait_for
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 def messages(stage: Stage, place: Place) -> list[dict[str, Any]]:
     return stage.slack.messages(place.channel)
+
+
+def points_on(stage: Stage, place: Place) -> bool:
+    """Whether the first reminder has become one line."""
+    return "a newer reminder" in messages(stage, place)[1]["text"]
 
 
 def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(stage: Stage) -> None:
@@ -27,9 +33,7 @@ def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(
         stage.slack.delete(gone.channel, messages(stage, gone)[0]["ts"])
         wait_for(lambda: all(len(messages(stage, place)) >= 3 for place in places.values()), "two reminders each")
         for place in places.values():
-            wait_for(
-                lambda place=place: "a newer reminder" in messages(stage, place)[1]["text"], "the pointer", patience=45
-            )
+            wait_for(partial(points_on, stage, place), "the former one points to it", patience=45)
         wait_for(lambda: messages(stage, gone), "a reminder in spite of the lost thread")
     for where, place in places.items():
         first, reminder, newer = messages(stage, place)[:3]
