@@ -178,17 +178,27 @@ def test_check_tells_people_the_remedy(bench: Bench) -> None:
     assert "SLACK_BOT_TOKEN" in done.stdout
 
 
-def test_backup_copies_while_the_service_runs_and_refuses_an_existing_file(
+def test_a_backup_made_while_the_service_runs_tells_at_most_one_digest_when_it_is_restored(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
-    langsmith.add_run(queue)
+    reviewed = langsmith.add_run(queue, name="the old one")
     with bench.service():
         wait_for(lambda: slack.messages(CHANNEL), "a message")
         assert bench.run("backup", "copy.db").returncode == 0
         assert bench.run("backup", "copy.db").returncode != 0
-    restored = bench.run("poll", WORKER_DATABASE_URL="sqlite:///copy.db")
-    assert restored.returncode == 0, restored.stderr
-    assert len(slack.messages(CHANNEL)) == 1
+        for number, name in enumerate(("one", "another"), 2):
+            langsmith.add_run(queue, name=name)
+            wait_for(lambda number=number: len(slack.messages(CHANNEL)) == number, f"the message of {name}")
+        langsmith.complete(reviewed)
+    for _ in range(2):
+        restored = bench.run("poll", WORKER_DATABASE_URL="sqlite:///copy.db")
+        assert restored.returncode == 0, restored.stderr
+    first, *_, digest = texts = [message["text"] for message in slack.messages(CHANNEL)]
+    assert len(texts) == 4
+    assert "Reviewed" in first
+    assert "one" in digest
+    assert "another" in digest
+    assert "the old one" not in digest
 
 
 @pytest.mark.parametrize(
