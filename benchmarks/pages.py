@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
+TENANT = "11111111-2222-4333-8444-555555555555"
 BODIES = 16
+TURN = 1000
+HEAD = 900
+"""About so many bytes of a row are its own."""
+
 LARGE = 8000
 """Rows of so many bytes are packed once for all; pages of smaller ones are packed as a whole."""
 
@@ -22,6 +27,62 @@ VOCABULARY = 3000
 HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255])
 END = b"\x03\x00"
 """An empty last block of deflate."""
+
+NOTHING = (
+    "inputs_preview",
+    "error",
+    "serialized",
+    "outputs_preview",
+    "parent_run_id",
+    "manifest_id",
+    "manifest_s3_id",
+    "inputs_s3_urls",
+    "outputs_s3_urls",
+    "trace_min_start_time",
+    "trace_max_start_time",
+    "child_run_ids",
+    "direct_child_run_ids",
+    "parent_run_ids",
+    "reference_example_id",
+    "prompt_token_details",
+    "completion_token_details",
+    "prompt_cost_details",
+    "completion_cost_details",
+    "price_model_id",
+    "messages",
+    "last_queued_at",
+    "share_token",
+    "ttl_seconds",
+    "reference_dataset_id",
+    "thread_id",
+    "last_reviewed_time",
+    "source_proposed_example_id",
+)
+
+REST = {
+    "status": "success",
+    "execution_order": 1,
+    "extra": {
+        "metadata": {"ls_provider": "openai", "ls_model_name": "gpt-4o", "ls_temperature": 0.2, "revision_id": "7f3"},
+        "runtime": {"sdk": "langsmith-py", "sdk_version": "0.4.1", "platform": "Linux", "runtime_version": "3.12.3"},
+    },
+    "events": [{"name": "start", "time": "2026-03-01T08:00:00Z"}, {"name": "end", "time": "2026-03-01T08:00:04Z"}],
+    "s3_urls": {},
+    "feedback_stats": {"helpful": {"n": 2, "avg": 0.5, "values": {}}},
+    "total_tokens": 1156,
+    "prompt_tokens": 812,
+    "completion_tokens": 344,
+    "total_cost": "0.0054",
+    "prompt_cost": "0.0020",
+    "completion_cost": "0.0034",
+    "first_token_time": "2026-03-01T08:00:01.000000",
+    "in_dataset": False,
+    "trace_tier": "longlived",
+    "trace_first_received_at": "2026-03-01T08:00:05.000000",
+    "trace_upgrade": False,
+    **dict.fromkeys(NOTHING),
+}
+"""What is alike in every row, beside inputs and outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +138,37 @@ def bodies(row: int) -> list[Part]:
 
 
 def _body(words: list[str], row: int) -> bytes:
-    text = " ".join(words)
-    messages = {"messages": [{"role": "user", "content": text[: row // 3]}]}
-    answer = {"output": text[row // 3 : row - 500], "usage": {"input_tokens": 812, "output_tokens": 344}}
-    rest = {"status": "success", "error": None, "extra": {"metadata": {"revision": "7f3"}}, "feedback_stats": {}}
-    return json.dumps({"inputs": messages, "outputs": answer, **rest}).encode()[1:]
+    """What a run of a chat looks like: a few turns of about a kilobyte, one answer, and every field that there is."""
+    left = max(row - HEAD - len(json.dumps(REST)), 0)
+    text = " ".join(words)[: left * TURN // (TURN + len(json.dumps(_message(0, ""))))]
+    turns = [text[at : at + TURN] for at in range(0, len(text), TURN)]
+    said = {
+        "inputs": {"messages": [_message(number, turn) for number, turn in enumerate(turns[:-1])]},
+        "outputs": {"generations": [[{"text": turns[-1] if turns else "", "message": _message(1, "")}]]},
+    }
+    return json.dumps(said | REST).encode()[1:]
+
+
+def _message(number: int, content: str) -> dict[str, object]:
+    author = ("human", "ai")[number % 2]
+    about = {"additional_kwargs": {}, "response_metadata": {"finish_reason": "stop"}, "id": f"run-{number}"}
+    return {"type": author, "data": {"content": content, "name": None, **about}}
 
 
 @cache
 def head(queue: int, run: int) -> Part:
     """What is a row's own, up to where its body goes on."""
     minute, second = divmod(run, 60)
+    run_id = str(UUID(int=(0xBEE << 100) | (queue << 64) | (2 << 62) | run))
+    project_id = str(UUID(int=(0xD0E << 100) | (2 << 62) | queue))
     row = {
-        "id": str(UUID(int=(0xBEE << 100) | (queue << 64) | (2 << 62) | run)),
+        "id": run_id,
         "queue_run_id": str(UUID(int=(0xCAFE << 96) | (queue << 64) | (2 << 62) | run)),
-        "trace_id": str(UUID(int=(0xBEE << 100) | (queue << 64) | (2 << 62) | run)),
-        "session_id": str(UUID(int=(0xD0E << 100) | (2 << 62) | queue)),
+        "trace_id": run_id,
+        "session_id": project_id,
         "start_time": "2026-03-01T08:00:00.000000",
         "end_time": "2026-03-01T08:00:04.000000",
-        "dotted_order": "20260301T080000000000Z",
+        "dotted_order": f"20260301T080000000000Z{run_id}",
         "name": run_name(queue, run),
         "run_type": "chain",
         "added_at": f"2026-03-{1 + minute // 1440 % 28:02}T{minute // 60 % 24:02}:{minute % 60:02}:{second:02}.000000Z",
@@ -103,7 +176,7 @@ def head(queue: int, run: int) -> Part:
         "reserved_by": [],
         "completed_by": [],
         "tags": ["production", "refund"],
-        "app_path": None,
+        "app_path": f"/o/{TENANT}/projects/p/{project_id}/r/{run_id}",
     }
     # Many small blocks with a code of their own each would cost more to unpack than what servers send.
     return pack(json.dumps(row).encode()[:-1] + b", ", zlib.Z_FIXED)

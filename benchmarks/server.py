@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 QUEUES = "/api/v1/annotation-queues"
-TENANT = "11111111-2222-4333-8444-555555555555"
 NAMED = re.compile(r"\brun-(\d+)-(\d+)\b")
 JSON = b"content-type: application/json\r\n"
 
@@ -32,7 +31,7 @@ class World:
     """What there is. Each queue holds the runs from `first` to `last`, and those of `more` at its end."""
 
     queues: int = 1
-    row: int = 2000
+    row: int = 3000
     first: int = 0
     last: int = 0
     more: Counter[int] = field(default_factory=Counter)
@@ -93,7 +92,7 @@ def _langsmith(world: World, path: str, query: Mapping[str, str]) -> bytes:
 
 def _queue(number: int) -> dict[str, object]:
     named = {"id": str(pages.queue_id(number)), "name": f"Queue {number}"}
-    return named | {"tenant_id": TENANT, "num_reviewers_per_item": 1}
+    return named | {"tenant_id": pages.TENANT, "num_reviewers_per_item": 1}
 
 
 def _listing(world: World, queue: int, offset: int, limit: int) -> bytes:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 600.0
 LOOK_EVERY = 0.5
+SMALL = 3000
+"""Bytes of a run that holds next to nothing: its many fields alone."""
+
 ARRIVAL_QUEUES = 20
 ARRIVE_EVERY = 0.35
 """Seconds between two arrivals; a channel takes one message a second, which is not what is measured here."""
@@ -27,7 +30,7 @@ ARRIVE_EVERY = 0.35
 
 def steady(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     """(b) Many queues in which nothing changes: share of one core, and memory."""
-    server.tell("reset", queues=scale.steady_queues, row=2000, last=20)
+    server.tell("reset", queues=scale.steady_queues, row=SMALL, last=20)
     place = _configured(directory / "steady", scale.steady_queues)
     with service(server, place, WORKER_POLL_INTERVAL=f"{scale.steady_interval}s") as running:
         wait_for(lambda: server.tell("set")["posts"] >= scale.steady_queues)
@@ -47,7 +50,7 @@ def start(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     took, used = [], []
     place = _configured(directory / "start", 1)
     for _ in range(scale.repeats + 1):
-        server.tell("reset", queues=1, row=2000, last=3)
+        server.tell("reset", queues=1, row=SMALL, last=3)
         began = time.perf_counter()
         with service(server, place) as running:
             wait_for(lambda: server.tell("set")["listed_at"])
@@ -60,7 +63,7 @@ def start(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
 
 def arrival(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     """(e) From a run's arrival in its queue to the message that names it."""
-    server.tell("reset", queues=ARRIVAL_QUEUES, row=2000, last=3)
+    server.tell("reset", queues=ARRIVAL_QUEUES, row=SMALL, last=3)
     place = _configured(directory / "arrival", ARRIVAL_QUEUES)
     chance = random.Random(7)  # noqa: S311  the same arrivals in every run, no secret
     with service(server, place, WORKER_POLL_INTERVAL=f"{scale.interval}s"):
