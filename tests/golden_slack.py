@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from msgspec import structs
+
 from worker.core.model import Facts, Kind, Left, Line, Message, Queue, Receipt, Show
 from worker.notifiers import blocks
 
@@ -43,7 +45,7 @@ def line(name: str = "Refund flow", wait: timedelta = timedelta(hours=4), **chan
 
 
 def with_facts(told: Line, **changes: object) -> Line:
-    return replace(told, facts=replace(told.facts, **changes))
+    return replace(told, facts=structs.replace(told.facts, **changes))
 
 
 def message(kind: Kind = Kind.ANNOUNCEMENT, lines: tuple[Line, ...] = (), **changes: object) -> Message:

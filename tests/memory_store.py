@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from worker.core.model import (
     EDIT_EVERY,
     NEVER,
@@ -125,7 +127,7 @@ class MemoryStore:
             news = {run: how for run, how in left.items() if run in latest and latest[run].left is not how}
             for queue_run_id, how in news.items():
                 review = latest[queue_run_id]
-                self._reviews[queue_id, review.key] = replace(review, left=how)
+                self._reviews[queue_id, review.key] = structs.replace(review, left=how)
             self._owe_edits(queue_id, [latest[run].key for run in news], now)
 
     def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:

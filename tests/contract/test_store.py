@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, deciding, delivery, ident, notice, plan, queue, review
 from worker.core.model import Facts, Kind, Left, Memory, Plan, Polled, RemindIn, Review, Standing, State
@@ -100,7 +101,7 @@ class TestWhatIsWritten:
             pytest.param(review("a", generation=41, back=True, reserved=True, done=2), id="counts and flags"),
             pytest.param(review("a", absent_at=NOON), id="absent once"),
             pytest.param(review("a", closed_at=NOON, left=Left.REMOVED), id="removed"),
-            pytest.param(replace(review("a"), run_id=None), id="a conversation, which has no run"),
+            pytest.param(structs.replace(review("a"), run_id=None), id="a conversation, which has no run"),
             pytest.param(review("a", facts=Facts()), id="no facts"),
             pytest.param(
                 review("a", facts=Facts("n", "llm", "https://x/", ("a", "b"), "e", "i", "o", "t", 3, "0.1")),
@@ -142,7 +143,7 @@ class TestWhatIsWritten:
     def test_may_be_far_more_than_one_statement_takes(self, store: Store) -> None:
         many = [review(number) for number in range(2345)]
         store.update(QUEUE, [], deciding(*many, notices=[notice(*many)]), NOON)
-        write(store, *(replace(each, closed_at=NOON) for each in many[:2001]))
+        write(store, *(structs.replace(each, closed_at=NOON) for each in many[:2001]))
         keys = [each.queue_run_id for each in many]
         assert sum(each.is_open for each in recall(store, *keys).reviews) == 344
         claim = store.claim(NOON, MINUTE)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from tests.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, SECOND, delivery, ident, queue, review
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, take_edit, write
@@ -218,8 +219,8 @@ class TestClaimingAnEdit:
         runs = [review(n, since=NOON - n * HOUR) for n in range(5)]
         owe(store, *runs)
         post(store, shown=[runs[0].key, runs[3].key, runs[1].key], left_out=[runs[4].key])
-        closed = replace(runs[3], closed_at=LATER)
-        write(store, closed, replace(runs[2], closed_at=LATER), at=LATER)
+        closed = structs.replace(runs[3], closed_at=LATER)
+        write(store, closed, structs.replace(runs[2], closed_at=LATER), at=LATER)
         claim = take_edit(store, LATER)
         assert claim.reviews == (runs[0], closed, runs[1])
         assert (claim.total, claim.waiting) == (4, 2)
@@ -485,14 +486,14 @@ class TestUnexplained:
         back = review("a", added_at=NOON + MINUTE)
         write(store, back)
         assert self.ask(store) == []
-        write(store, replace(back, closed_at=LATER))
+        write(store, structs.replace(back, closed_at=LATER))
         assert self.ask(store) == [], "no message shows the later stay"
 
     @pytest.mark.parametrize("added_at", [None, NOON - DAY], ids=["undated", "dated"])
     def test_are_not_earlier_stays_of_a_run_that_came_back(self, store: Store, added_at: datetime | None) -> None:
-        older = replace(review("a", closed_at=NOON), added_at=added_at)
+        older = structs.replace(review("a", closed_at=NOON), added_at=added_at)
         owe(store, older)
         post(store)
         assert self.ask(store) == ["a"]
-        write(store, replace(older, added_at=NOON - HOUR))
+        write(store, structs.replace(older, added_at=NOON - HOUR))
         assert self.ask(store) == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from worker.core.model import Review
 
@@ -90,7 +92,7 @@ def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[UUID, Review]:
     known = {review.queue_run_id for review in reviews}
     lost = {review.run_id: review for review in reviews if review.is_open and review.queue_run_id not in listed}
     return {
-        run.queue_run_id: replace(lost[run.run_id], queue_run_id=run.queue_run_id, added_at=run.added_at)
+        run.queue_run_id: structs.replace(lost[run.run_id], queue_run_id=run.queue_run_id, added_at=run.added_at)
         for run in snapshot.runs
         if run.run_id is not None and run.run_id in lost and run.queue_run_id not in known
     }
@@ -119,7 +121,7 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         review.facts,
     ):
         return review
-    return replace(
+    return structs.replace(
         review,
         since=since,
         told=told,
@@ -169,5 +171,5 @@ def _miss(review: Review, now: datetime, snapshot: Snapshot, *, proof: bool) -> 
     if not proof and snapshot.moved:
         return review
     if proof or (snapshot.one_page and not snapshot.unusable) or review.absent_at is not None:
-        return replace(review, absent_at=None, closed_at=now)
-    return replace(review, absent_at=now)
+        return structs.replace(review, absent_at=None, closed_at=now)
+    return structs.replace(review, absent_at=now)

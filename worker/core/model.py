@@ -1,14 +1,18 @@
 """The words of the domain as frozen values. Pure.
 
+What there is thousands of (runs, what is known of them, reviews) are structs, which cost a tenth of a dataclass.
+
 Times are aware UTC datetimes and end in `_at` (or are a named instant such as `since`); durations are timedeltas.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +86,7 @@ class Queue:
     reviewers_per_run: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What may be shown of a run. The source fills in only what `WORKER_SHOW` allows; text is raw and hostile."""
 
     name: str = ""
@@ -98,8 +101,7 @@ class Facts:
     cost: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRun:
+class QueueRun(msgspec.Struct, frozen=True):
     """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it."""
 
     queue_run_id: UUID
@@ -108,7 +110,7 @@ class QueueRun:
     effective_added_at: datetime | None = None
     reserved: bool = False
     done: int = 0
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,7 @@ class Snapshot:
     fingerprint: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(msgspec.Struct, frozen=True):
     """Our memory of one stay of a queue run.
 
     `since` is when its wait began, as the last snapshot had it. `told` is the age up to which it has been spoken of
@@ -152,7 +153,7 @@ class Review:
     back: bool = False
     reserved: bool = False
     done: int = 0
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts = Facts()
     absent_at: datetime | None = None
     closed_at: datetime | None = None
     left: Left | None = None

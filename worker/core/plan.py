@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
+from msgspec import structs
+
 from worker.core.diff import diff
 from worker.core.model import Kind, Notice, Plan
 from worker.core.policy import Step, age_of
@@ -82,7 +84,7 @@ def _joins(step: Step, review: Review, policy: EscalationPolicy, now: datetime) 
 
 
 def _spoken(review: Review, now: datetime) -> Review:
-    return replace(review, told=age_of(review, now), generation=review.generation + 1)
+    return structs.replace(review, told=age_of(review, now), generation=review.generation + 1)
 
 
 def _notice(queue_id: UUID, step: Step, reviews: list[Review]) -> Notice:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from worker.core.diff import digest
 from worker.sources.deferred import Sighting
@@ -62,7 +63,7 @@ class Items:
                 if at is None
                 else run_url(wanted.web, tenant_id=tenant_id, project_id=at.project_id, run_id=at.run_id)
             )
-            listing.runs[key] = replace(run, facts=replace(found.get(key, run.facts), url=url))
+            listing.runs[key] = structs.replace(run, facts=structs.replace(found.get(key, run.facts), url=url))
 
     def _advance(self, listing: Listing, wanted: Wanted, cursor: str, traces: dict[UUID, Trace]) -> str:
         """Read one page; the cursor of the next, or ''."""

@@ -7,7 +7,6 @@ collide in a unique key.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
 from worker.core.model import Facts
@@ -26,7 +26,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 UNDATED = -(2**62)
 
-_EMPTY = {field.name: getattr(Facts(), field.name) for field in fields(Facts)}
+_EMPTY = structs.asdict(Facts())
 _read_facts = msgspec.json.Decoder(Facts).decode
 _read_words = msgspec.json.Decoder(tuple[str, ...]).decode
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from msgspec import structs
 
 from worker.core.model import Memory, Plan, Queue, QueueRun, Review, Snapshot
 from worker.core.plan import plan
@@ -74,4 +75,4 @@ def replan(
 
 
 def aged(review: Review, told: timedelta | None) -> Review:
-    return replace(review, told=told)
+    return structs.replace(review, told=told)

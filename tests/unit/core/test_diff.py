@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from tests.unit.core.given import DAY, HOUR, NOON, a_listing, a_review, a_run, at
 from worker.core.diff import diff, digest, is_newer, wait_began
@@ -65,7 +65,7 @@ def test_a_run_never_seen_before_begins_a_stay() -> None:
     run = a_run(reserved=True, done=1, facts=Facts(name="answer"))
     found = diff(a_listing(run), [], at(1))
     (begun,) = found.open
-    assert begun == replace(
+    assert begun == structs.replace(
         a_review(told=None, generation=0, reserved=True, done=1, facts=Facts(name="answer")), first_seen_at=at(1)
     )
     assert (found.changed, found.unsure) == (found.open, False)
@@ -98,8 +98,8 @@ def test_an_unchanged_run_changes_nothing() -> None:
 )
 def test_what_is_listed_replaces_what_was_remembered(listed: dict[str, object], expected: dict[str, object]) -> None:
     review = a_review(facts=Facts(name="old"))
-    run = replace(a_run(facts=Facts(name="old")), **listed)
-    assert diff(a_listing(run), [review], at(1)).changed == (replace(review, **expected),)
+    run = structs.replace(a_run(facts=Facts(name="old")), **listed)
+    assert diff(a_listing(run), [review], at(1)).changed == (structs.replace(review, **expected),)
 
 
 def test_a_listing_that_has_lost_a_name_keeps_the_known_facts() -> None:
@@ -118,7 +118,7 @@ def test_a_run_put_back_begins_a_new_stay_and_ends_the_old_one() -> None:
     found = diff(a_listing(a_run(added_at=at(5)), one_page=False), [old], at(6))
     (begun,) = found.open
     assert (begun.key, begun.back, begun.told) == ((old.queue_run_id, at(5)), True, None)
-    assert found.changed == (begun, replace(old, closed_at=at(6)))
+    assert found.changed == (begun, structs.replace(old, closed_at=at(6)))
     assert not found.unsure
 
 
@@ -176,12 +176,12 @@ class TestADateThatMoves:
     def test_forward_for_the_reviewer_alone_restarts_the_wait_and_announces_nothing(self) -> None:
         review = a_review(told=5 * HOUR)
         (moved,) = diff(a_listing(a_run(effective_added_at=at(8))), [review], at(9)).changed
-        assert moved == replace(review, since=at(8), told=timedelta(0))
+        assert moved == structs.replace(review, since=at(8), told=timedelta(0))
 
     def test_forward_to_before_we_spoke_of_it_keeps_what_we_said(self) -> None:
         review = a_review(told=5 * HOUR)
         (moved,) = diff(a_listing(a_run(effective_added_at=at(3))), [review], at(9)).changed
-        assert moved == replace(review, since=at(3), told=2 * HOUR)
+        assert moved == structs.replace(review, since=at(3), told=2 * HOUR)
 
     def test_forward_before_anything_was_told_leaves_nothing_told(self) -> None:
         review = a_review(told=None)
@@ -191,7 +191,7 @@ class TestADateThatMoves:
     def test_back_makes_the_run_older_than_what_we_said(self) -> None:
         review = a_review(told=HOUR)
         (moved,) = diff(a_listing(a_run(added_at=at(-24))), [review], at(2)).changed
-        assert moved == replace(review, since=at(-24))
+        assert moved == structs.replace(review, since=at(-24))
 
     def test_away_keeps_the_wait_that_we_knew(self) -> None:
         review = a_review(told=5 * HOUR, first_seen_at=at(2))
@@ -208,7 +208,7 @@ class TestADateThatMoves:
     def test_known_only_after_the_first_sight_is_taken(self) -> None:
         undated = a_review(added_at=None, since=at(2), first_seen_at=at(2))
         (dated,) = diff(a_listing(a_run(added_at=at(-1))), [undated], at(3)).changed
-        assert dated == replace(undated, since=at(-1))
+        assert dated == structs.replace(undated, since=at(-1))
 
 
 class TestDigest:
@@ -259,7 +259,7 @@ class TestDigest:
 
 
 def test_runs_are_found_again_by_their_place_in_the_queue_not_by_their_trace() -> None:
-    review = replace(a_review(), run_id=UUID(int=5))
+    review = structs.replace(a_review(), run_id=UUID(int=5))
     assert diff(a_listing(a_run()), [review], at(1) + DAY).changed == ()
 
 
@@ -287,13 +287,13 @@ class TestAnotherEndpoint:
     """Should it give a queue run another id, then the same traced run is the same stay, and nobody is told again."""
 
     def renamed(self, **more: object) -> QueueRun:
-        return replace(a_run(2, **more), run_id=a_run(1).run_id)
+        return structs.replace(a_run(2, **more), run_id=a_run(1).run_id)
 
     def test_that_gives_other_ids_makes_a_silent_new_beginning(self) -> None:
         old = a_review(1, told=5 * HOUR, generation=2, back=True, first_seen_at=at(1))
         found = diff(a_listing(self.renamed(), one_page=False, switched=True), [old], at(6))
-        assert found.open == (replace(old, queue_run_id=a_run(2).queue_run_id),)
-        assert found.changed == (*found.open, replace(old, closed_at=at(6)))
+        assert found.open == (structs.replace(old, queue_run_id=a_run(2).queue_run_id),)
+        assert found.changed == (*found.open, structs.replace(old, closed_at=at(6)))
         assert not found.unsure
 
     def test_that_gives_another_date_with_the_other_id_is_the_same_stay_too(self) -> None:
@@ -309,7 +309,7 @@ class TestAnotherEndpoint:
         assert [review.told for review in found.open] == [timedelta(0), None]
 
     def test_does_not_join_what_has_no_traced_run(self) -> None:
-        old, new = a_review(1, run_id=None), replace(a_run(2), run_id=None)
+        old, new = a_review(1, run_id=None), structs.replace(a_run(2), run_id=None)
         (seen, _) = diff(a_listing(new, switched=True), [old], at(1)).changed
         assert seen.told is None
 

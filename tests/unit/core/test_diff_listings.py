@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from tests.builders import MINUTE, NOON, ident, queue_run, snapshot
 from worker.core.diff import diff
 from worker.core.model import Review
@@ -16,7 +18,7 @@ def seen(*runs: Any, **more: Any) -> Any:
 
 
 def told(reviews: Any) -> Any:
-    return tuple(replace(review, told=MINUTE, generation=1) for review in reviews)
+    return tuple(structs.replace(review, told=MINUTE, generation=1) for review in reviews)
 
 
 A, B = queue_run("a"), queue_run("b")
@@ -49,13 +51,13 @@ def test_what_a_list_that_moved_shows_is_believed() -> None:
 
 
 def test_an_older_stay_is_closed_even_where_the_list_moved() -> None:
-    back = replace(A, added_at=LATER)
+    back = structs.replace(A, added_at=LATER)
     closed = [review for review in diff(moved(back), seen(A), LATER).changed if not review.is_open]
     assert [review.added_at for review in closed] == [A.added_at]
 
 
 def renamed(run: Any) -> Any:
-    return replace(run, queue_run_id=ident(f"other id of {run.queue_run_id}"))
+    return structs.replace(run, queue_run_id=ident(f"other id of {run.queue_run_id}"))
 
 
 def switched(*runs: Any, **more: Any) -> Any:
@@ -95,12 +97,12 @@ def test_one_run_twice_in_a_queue_stays_two_stays() -> None:
 
 
 def test_runs_without_an_id_are_no_twins() -> None:
-    nameless = replace(A, run_id=None)
-    found = diff(switched(replace(renamed(A), run_id=None)), told(seen(nameless)), LATER)
+    nameless = structs.replace(A, run_id=None)
+    found = diff(switched(structs.replace(renamed(A), run_id=None)), told(seen(nameless)), LATER)
     assert [review.told for review in found.open] == [None]
 
 
 def test_an_id_that_is_remembered_is_its_own_stay() -> None:
     known = (*told(seen(A)), Review(renamed(A).queue_run_id, None, A.run_id, NOON, NOON, closed_at=NOON, told=None))
-    found = diff(switched(renamed(replace(A, added_at=None))), known, LATER)
+    found = diff(switched(renamed(structs.replace(A, added_at=None))), known, LATER)
     assert [review.told for review in found.open] == [None]

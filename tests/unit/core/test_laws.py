@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_run, at, remember
 from worker.core.diff import digest
@@ -195,7 +196,7 @@ def test_an_unchanged_listing_changes_nothing_before_the_next_due_time(events: S
 def without_future(snapshot: Snapshot) -> Snapshot:
     """The dates that are none in the future of the first poll."""
     known = [
-        replace(
+        structs.replace(
             run,
             added_at=run.added_at if run.added_at and run.added_at <= at(0) else None,
             effective_added_at=run.effective_added_at

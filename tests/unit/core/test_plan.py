@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from tests.unit.core.given import (
     CHANNEL,
@@ -295,7 +295,7 @@ class TestTheKeyOfANotice:
 
     def test_does_not_depend_on_what_may_change_while_it_waits(self) -> None:
         review = a_review()
-        assert self.named(review) == self.named(replace(review, reserved=True, since=at(-5), told=HOUR, done=1))
+        assert self.named(review) == self.named(structs.replace(review, reserved=True, since=at(-5), told=HOUR, done=1))
 
 
 def test_a_plan_that_was_written_decides_nothing_more() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 from rich.console import Console as Screen
 
 from tests import golden_slack as golden
@@ -70,7 +71,7 @@ def test_names_cannot_steer_the_terminal() -> None:
 
 @pytest.mark.parametrize("url", ["https://x/[link=y]", "https://x/ y", "javascript:x", "https://x/\x1b"])
 def test_odd_addresses_are_not_linked(url: str) -> None:
-    told = replace(golden.line("x"), facts=replace(golden.line("x").facts, url=url))
+    told = replace(golden.line("x"), facts=structs.replace(golden.line("x").facts, url=url))
     assert "\x1b]8" not in printed(golden.message(lines=(told,), queue=golden.queue(url="")), colours=True)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from tests.builders import DAY, LEASE, NOON, deciding, notice, queue, review
 from tests.contract.outbox import posted
@@ -28,7 +29,7 @@ def live_through(store: SqlStore, day: int) -> None:
     claim = store.claim(now, LEASE)
     assert claim
     store.settle(posted(claim.delivery, now, edit_for=DAY), claim.delivery, shown=[runs[0].key])
-    store.update(QUEUE, [], deciding(*(replace(run, closed_at=now) for run in runs)), now)
+    store.update(QUEUE, [], deciding(*(structs.replace(run, closed_at=now) for run in runs)), now)
     store.prune(settled_before=now - KEPT, closed_before=now - KEPT)
     store.maintain()
 
