@@ -129,7 +129,8 @@ def _pointer(message: Message, team_url: str, written: Callable[[str, int], str]
     """One line instead of a reminder that a newer one repeats."""
     url = permalink(team_url, message.successor) if message.successor else ""
     newer = write.link(url, "a newer reminder") if url else "a newer reminder below"
-    return f"↪ {written(headline(message), HEADER_LIMIT)}: see {newer}"
+    # No colon: behind a name that ends in `:x` it would make an emoji of both.
+    return f"↪ {written(headline(message), HEADER_LIMIT)}, see {newer}"
 
 
 def _mentions(message: Message) -> str:

@@ -6,14 +6,15 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import golden_slack as golden
 from tests import slack_reader as reader
-from worker.core.model import Facts, Kind, Left, Line, Message, Receipt, Show
+from worker.core.model import Facts, Kind, Left, Line, Message, Queue, Receipt, Show
 from worker.notifiers import blocks
 from worker.notifiers.text import target
 
@@ -124,6 +125,7 @@ def test_every_approved_message_keeps_slacks_limits(name: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
+@example(replace(golden.message(Kind.REMINDER), queue=Queue(UUID(int=1), ":0"), successor=Receipt("C1", "1.2")))
 @given(messages())
 def test_no_outside_text_breaks_a_limit_calls_links_or_formats(message: Message) -> None:
     rendered = blocks.render(message, team_url=golden.TEAM_URL)
@@ -262,9 +264,9 @@ def test_a_plain_message_is_text_alone() -> None:
 def test_a_reminder_that_was_repeated_is_one_line_even_where_the_link_is_unknown() -> None:
     rendered = blocks.render(golden.CASES["reminder_succeeded"])
     assert [element["text"] for element in rendered["blocks"][0]["elements"]] == [
-        "↪ 3 runs in Support QA: see a newer reminder below"
+        "↪ 3 runs in Support QA, see a newer reminder below"
     ]
-    assert rendered["text"] == "↪ 3 runs in Support QA: see a newer reminder below"
+    assert rendered["text"] == "↪ 3 runs in Support QA, see a newer reminder below"
 
 
 def test_long_stories_lose_their_optional_parts_and_keep_every_run() -> None:
