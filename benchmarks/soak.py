@@ -122,8 +122,9 @@ class Sink:
     posts: int = 0
     edits: int = 0
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: Message, in_time: object = None) -> Receipt:
         """Count a post."""
+        del in_time
         self.posts += 1
         return Receipt(message.channel, f"{self.posts}.000000")
 
@@ -132,9 +133,9 @@ class Sink:
         del message, since
         return None
 
-    def edit(self, message: Message, receipt: Receipt) -> None:
+    def edit(self, message: Message, receipt: Receipt, in_time: object = None) -> None:
         """Count an edit."""
-        del message, receipt
+        del message, receipt, in_time
         self.edits += 1
 
     def probe(self) -> None:

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers import blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from worker.core.model import Message
@@ -74,8 +75,9 @@ class FakeNotifier:
         with self._lock:
             self._posts = [post for post in self._posts if post.receipt != receipt]
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         with self._lock:
+            self._require(in_time)
             self.attempts.append(message)
             failure = self._next("send")
             if failure is None:
@@ -92,8 +94,9 @@ class FakeNotifier:
             self._posts = [replace(post, hidden_for=max(post.hidden_for - 1, 0)) for post in self._posts]
             return next((post.receipt for post in seen if post.message.as_of >= since - timedelta(minutes=1)), None)
 
-    def edit(self, message: Message, receipt: Receipt) -> None:
+    def edit(self, message: Message, receipt: Receipt, in_time: Callable[[], bool] = always) -> None:
         with self._lock:
+            self._require(in_time)
             self.edits.append((message, receipt))
             self._raise("edit")
             if all(post.receipt != receipt for post in self._posts):
@@ -107,6 +110,11 @@ class FakeNotifier:
 
     def fingerprint(self, message: Message) -> str:
         return blocks.fingerprint(message)
+
+    @staticmethod
+    def _require(in_time: Callable[[], bool]) -> None:
+        if not in_time():
+            raise DeliveryError("too late to begin", Outcome.RETRY, code="too_late")
 
     def _post(self, message: Message, hidden_for: int = 0) -> Post:
         self._number += 1

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=90)
 """How long a claim is ours: twice as long as a request may take."""
 
-REQUEST = LEASE / 2
+START = timedelta(seconds=10)
+"""An attempt begins within this time of its claim, or not at all."""
+
+REQUEST = timedelta(seconds=30)
 """A request takes less than this, its whole deadline included."""
+
+OVER = START + REQUEST
+"""So long after a claim nothing of the attempt is under way any more, whatever became of the process."""
 
 LOOK_AGAIN = timedelta(seconds=5)
 """Between a lost answer and each look for its message: a late commit can follow a time-out."""
@@ -55,8 +61,8 @@ def clamp_wish(retry_after: timedelta | None) -> timedelta | None:
 
 
 def has_time(delivery: Delivery, now: datetime) -> bool:
-    """Whether a claim still outlives a request: a process that stood still must not send what another may have sent."""
-    return delivery.lease_until is not None and now + REQUEST < delivery.lease_until
+    """Whether an attempt may still begin: a process that stood still must not send what another may have sent."""
+    return delivery.lease_until is not None and now < delivery.lease_until - LEASE + START
 
 
 def released(delivery: Delivery, now: datetime, *, claimed_at: datetime) -> Delivery:

@@ -114,10 +114,19 @@ class Source(Protocol):
         ...
 
 
-class Notifier(Protocol):
-    """Who gets told. Thread-safe. Every method raises DeliveryError."""
+def always() -> bool:
+    """Say that it is never too late."""
+    return True
 
-    def send(self, message: Message) -> Receipt:
+
+class Notifier(Protocol):
+    """Who gets told. Thread-safe. Every method raises DeliveryError.
+
+    `in_time` is asked at the last moment before a request is written: where it says no, nothing is, and the outcome
+    is RETRY. A process that stood still must not do what another may have done meanwhile.
+    """
+
+    def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         """Post once; never re-sent by anything below this call."""
         ...
 
@@ -125,7 +134,7 @@ class Notifier(Protocol):
         """Look for a post of ours that carries `message.key`, made at `since` or later. None: there is none now."""
         ...
 
-    def edit(self, message: Message, receipt: Receipt) -> None:
+    def edit(self, message: Message, receipt: Receipt, in_time: Callable[[], bool] = always) -> None:
         """Replace what a post shows."""
         ...
 

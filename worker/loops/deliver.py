@@ -88,13 +88,14 @@ class Deliver:
         if not self._patience.may_try(self._clock.now()):
             return False
         now = self._clock.now()
+        start_by = self._clock.monotonic() + step.START.total_seconds()
         claim = self._store.claim(now, step.LEASE, self._patience.spared(now))
         if claim is None:
             self._patience.nothing_to_try()
             self._rest(now)
             return False
         if claim.delivery.state is not State.UNKNOWN:
-            self._post(claim, now)
+            self._post(claim, now, lambda: self._clock.monotonic() < start_by)
         elif wait := self._patience.looks_wait:
             self._store.settle(step.look_deferred(claim.delivery, wait, now), claim.delivery)
         else:
@@ -106,7 +107,7 @@ class Deliver:
         """Whether a channel has to be spared for a moment."""
         return self._patience.is_paced
 
-    def _post(self, claim: Claim, now: datetime) -> None:
+    def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
         owed, gone = still_owed(claim.reviews)
         if not owed and delivery.kind is not Kind.OPS:
@@ -120,7 +121,7 @@ class Deliver:
         attempt = step.begin(delivery, now)
         try:
             self._patience.posting(delivery.channel)
-            receipt = self._notifier.send(message)
+            receipt = self._notifier.send(message, in_time)
         except DeliveryError as error:
             self._settle(step.refused(attempt, error, self._clock.now(), began_at=now), claim)
             self._patience.refused(error, delivery.channel)

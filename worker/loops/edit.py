@@ -51,13 +51,14 @@ class Edit:
         """Treat one message whose edit is owed; False where there is none that may be made now. Raises StoreError."""
         if self._clock.monotonic() < self._not_before:
             return False
+        start_by = self._clock.monotonic() + step.START.total_seconds()
         claim = self._store.claim_edit(self._clock.now(), step.LEASE)
         if claim is None:
             return False
-        self._edit(claim)
+        self._edit(claim, lambda: self._clock.monotonic() < start_by)
         return True
 
-    def _edit(self, claim: Claim) -> None:
+    def _edit(self, claim: Claim, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
         message = compose_edit(claim, self._care(delivery.queue).show)
         digest = self._notifier.fingerprint(message)
@@ -67,7 +68,7 @@ class Edit:
             return
         self._wait(PACE)
         try:
-            self._notifier.edit(message, delivery.receipt)
+            self._notifier.edit(message, delivery.receipt, in_time)
         except DeliveryError as error:
             self._failed(claim, error)
             return

@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.text import Text
 
 from worker.core.model import Receipt
+from worker.core.ports import always
 from worker.notifiers import blocks
 from worker.notifiers.text import flat, target, told
 from worker.notifiers.words import DETAILS, Pen, entry, headline, more
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from worker.core.model import Message
@@ -36,7 +37,7 @@ class Console:
         """Print to `screen`, or to stdout."""
         self._screen = screen or Screen(highlight=False, emoji=False)
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:  # noqa: ARG002 - the port's signature
         """Print what would be posted."""
         for row in _rows(message):
             # Unbroken lines: a terminal wraps by itself, and a pipe must not lose or split a word.
@@ -47,7 +48,12 @@ class Console:
         """Find nothing: what is printed is not kept."""
         return None
 
-    def edit(self, message: Message, receipt: Receipt) -> None:  # noqa: ARG002 - the port's signature
+    def edit(
+        self,
+        message: Message,
+        receipt: Receipt,  # noqa: ARG002 - the port's signature
+        in_time: Callable[[], bool] = always,  # noqa: ARG002 - the port's signature
+    ) -> None:
         """Print what the message would show now."""
         self.send(message)
 

@@ -7,8 +7,11 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+from worker.core.ports import always
+from worker.notifiers.slack_errors import TOO_LATE
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -27,8 +30,15 @@ WORDS = {
 }
 
 
+SENDING = (".send_request_headers.started", ".send_request_body.started")
+
+
 class TooLargeError(ValueError):
     """An answer beyond the limit."""
+
+
+class TooLateError(ValueError):
+    """A request that must not go out any more."""
 
 
 class Cutoff:
@@ -37,9 +47,10 @@ class Cutoff:
     It also sees whether the request began to go out, which the exceptions alone do not tell.
     """
 
-    def __init__(self, seconds: float) -> None:
-        """Count from entering the context."""
+    def __init__(self, seconds: float, in_time: Callable[[], bool] = always) -> None:
+        """Count from entering the context. `in_time` is asked just before each part of the request goes out."""
         self.request_began = False
+        self._in_time = in_time
         self._expired = False
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
@@ -57,11 +68,17 @@ class Cutoff:
         """Follow httpx's own account of the request."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._watch(info["return_value"].get_extra_info("socket"))
-        elif event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+        elif event.endswith(SENDING) and info["request"].method != b"CONNECT":
+            # Slack acts on nothing but a whole request: without its body it was surely not done.
+            if not self._in_time():
+                self.request_began = False
+                raise TooLateError
             self.request_began = True
 
     def word_for(self, exc: Exception) -> str:
         """Name what ended the request; only the exception's type is safe to tell."""
+        if isinstance(exc, TooLateError):
+            return TOO_LATE
         return "deadline" if self._expired else WORDS.get(type(exc).__name__, "connection_error")
 
     def _watch(self, opened: socket.socket) -> None:

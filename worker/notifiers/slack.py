@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers import blocks
 from worker.notifiers import slack_answers as read
 from worker.notifiers.slack_answers import Channel, Identity
@@ -42,14 +42,14 @@ class Slack:
         self._identity: Identity | None = None
         self._ids: dict[str, str] = {}
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         """Post once. A reply whose thread is gone goes to the channel itself; Slack has surely not posted it before."""
         try:
-            return self._post(message, in_thread=message.root is not None)
+            return self._post(message, in_time, in_thread=message.root is not None)
         except DeliveryError as error:
             if message.root is None or error.code not in THREAD_GONE:
                 raise
-        return self._post(message, in_thread=False)
+        return self._post(message, in_time, in_thread=False)
 
     def find(self, message: Message, since: datetime) -> Receipt | None:
         """Look once for the post with the message's key, made by this app.
@@ -65,12 +65,12 @@ class Slack:
                 return Receipt(channel=channel, ts=str(found["ts"]))
         return None
 
-    def edit(self, message: Message, receipt: Receipt) -> None:
+    def edit(self, message: Message, receipt: Receipt, in_time: Callable[[], bool] = always) -> None:
         """Replace what a post shows. Its metadata stays as it was posted."""
         rendered = self.render(message)
         self._call(
             Doing.EDIT,
-            lambda: self._client.chat_update(
+            lambda: self._client.asking(in_time).chat_update(
                 channel=receipt.channel,
                 ts=receipt.ts,
                 text=rendered["text"],
@@ -110,14 +110,14 @@ class Slack:
         """Free what the client holds."""
         self._client.close()
 
-    def _post(self, message: Message, *, in_thread: bool) -> Receipt:
+    def _post(self, message: Message, in_time: Callable[[], bool], *, in_thread: bool) -> Receipt:
         rendered = self.render(message)
         thread: dict[str, Any] = {}
         if in_thread and message.root is not None:
             thread = {"thread_ts": message.root.ts, "reply_broadcast": message.broadcast}
         response = self._call(
             Doing.SEND,
-            lambda: self._client.chat_postMessage(
+            lambda: self._client.asking(in_time).chat_postMessage(
                 channel=message.channel,
                 text=rendered["text"],
                 blocks=rendered["blocks"] or None,

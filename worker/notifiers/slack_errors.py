@@ -24,6 +24,10 @@ LONGEST_WISH = timedelta(days=365)
 """A `Retry-After` beyond this is told as this."""
 
 
+TOO_LATE = "too_late"
+"""The code of a request that did not go out because it was not in time."""
+
+
 class Doing(StrEnum):
     """What was being done when the answer came; the same answer can mean another thing for each."""
 
@@ -137,8 +141,9 @@ def refused(doing: Doing, exc: SlackApiError, *, channel: str = "") -> DeliveryE
 def unanswered(doing: Doing, exc: NoAnswer) -> DeliveryError:
     """Class a request that got no answer."""
     outcome = Outcome.UNKNOWN if exc.may_be_done else Outcome.RETRY
+    text = f"Slack did not answer ({exc.code}): see its status page, and this machine's way to it"
     return DeliveryError(
-        f"Slack did not answer ({exc.code}): see its status page, and this machine's way to it",
+        "The request was too late to go out: this process stood still" if exc.code == TOO_LATE else text,
         _seen_as(doing, exc.code, outcome),
         code=exc.code,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as jsonlib
 import logging
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -14,11 +15,11 @@ from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.client import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
-from worker.core.ports import ConfigError
+from worker.core.ports import ConfigError, always
 from worker.notifiers.cutoff import Cutoff, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BASE_URL = "https://slack.com/api/"
 BODY_LIMIT = 16 * 1024 * 1024
@@ -59,11 +60,18 @@ class Transport(WebClient):
         silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
         super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[], logger=silent)
         self._timeouts = timeouts or Timeouts()
+        self._in_time: Callable[[], bool] = always
         self._http = httpx.Client(
             follow_redirects=False,
             limits=httpx.Limits(max_keepalive_connections=0),
             timeout=_phases(self._timeouts),
         )
+
+    def asking(self, in_time: Callable[[], bool]) -> Transport:
+        """The same client, which asks at the last moment whether a request may still go out."""
+        asking = copy(self)
+        asking._in_time = in_time  # noqa: SLF001 - it is our own
+        return asking
 
     def close(self) -> None:
         """Free what the client holds."""
@@ -99,7 +107,7 @@ class Transport(WebClient):
 
     def _answer(self, request: httpx.Request) -> SlackResponse:
         failure: NoAnswer
-        with Cutoff(self._timeouts.total) as cutoff:
+        with Cutoff(self._timeouts.total, self._in_time) as cutoff:
             request.extensions["trace"] = cutoff.trace
             try:
                 with contextlib.closing(self._http.send(request, stream=True)) as response:

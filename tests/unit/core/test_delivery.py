@@ -87,8 +87,8 @@ def test_which_wish_is_granted(wish: timedelta | None, granted: timedelta | None
     ("left", "enough"),
     [
         pytest.param(90 * SECOND, True, id="a claim just made"),
-        pytest.param(46 * SECOND, True, id="one that outlives a request"),
-        pytest.param(45 * SECOND, False, id="one that does not"),
+        pytest.param(81 * SECOND, True, id="one made less than 10 s ago"),
+        pytest.param(80 * SECOND, False, id="one made 10 s ago"),
         pytest.param(-SECOND, False, id="one that has lapsed"),
     ],
 )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers import blocks
 
 if TYPE_CHECKING:
@@ -102,8 +102,10 @@ class FlakySlack:
         for faults in (self.sends, self.finds, self.edits):
             faults.clear()
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         self._commit_late()
+        if not in_time():
+            raise DeliveryError("too late to begin", Outcome.RETRY, code="too_late")
         fault = self.sends.popleft() if self.sends else Fault.NONE
         self.uncertain += fault in UNCERTAIN
         if fault in _SURELY_NOT:
@@ -143,8 +145,10 @@ class FlakySlack:
         oldest = since - timedelta(minutes=1)
         return next((post.receipt for post in self.standing if post.key == message.key and post.at >= oldest), None)
 
-    def edit(self, message: Message, receipt: Receipt) -> None:
+    def edit(self, message: Message, receipt: Receipt, in_time: Callable[[], bool] = always) -> None:
         self._commit_late()
+        if not in_time():
+            raise DeliveryError("too late to begin", Outcome.RETRY, code="too_late")
         fault = self.edits.popleft() if self.edits else Fault.NONE
         if fault is Fault.THROTTLED:
             raise DeliveryError(fault, Outcome.THROTTLED, retry_after=timedelta(seconds=20))

@@ -12,11 +12,12 @@ from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, iden
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_notifier import FakeNotifier
 from tests.unit.loops.stage import CARE, OPS_CHANNEL, Stage
-from worker.core.delivery import LEASE
+from worker.core.delivery import LEASE, START
 from worker.core.model import NEVER, Kind, RemindIn, State
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome, always
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from worker.core.model import Message, Receipt
@@ -36,11 +37,11 @@ class Choosy(FakeNotifier):
         super().__init__()
         self.refused = refused
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         if message.channel in self.refused:
             self.attempts.append(message)
             raise DeliveryError("not in the channel", Outcome.DESTINATION, code="not_in_channel")
-        return super().send(message)
+        return super().send(message, in_time)
 
 
 class TestAPost:
@@ -352,8 +353,27 @@ class TestAProcessThatStoodStillAfterItsClaim:
             stage.deliver.step()
         assert ([line["event"] for line in lines], stage.notifier.attempts) == (["delivery_lease_lost"], [])
 
-    def test_sends_where_a_request_fits_in(self) -> None:
-        assert self.stood_still(LEASE / 2 - SECOND).only().state is State.SENT
+    def test_sends_where_it_stood_still_for_a_moment_only(self) -> None:
+        assert self.stood_still(START - SECOND).only().state is State.SENT
+
+    def test_gives_the_claim_back_where_it_begins_later_than_others_count_on(self) -> None:
+        assert self.stood_still(START).only().state is State.PENDING
+
+    def test_sends_nothing_where_the_wall_clock_stood_still_too(self) -> None:
+        """As in a machine that was suspended with all its clocks but the monotonic one, or set back meanwhile."""
+        stage = Stage()
+        stage.owe("a")
+        real = stage.store.claim
+
+        def slowly(*args: Any) -> Any:
+            claim, wall = real(*args), stage.clock.now()
+            stage.clock.advance(START)
+            stage.clock.set_wall(wall)
+            return claim
+
+        stage.store.claim = slowly
+        stage.deliver.step()
+        assert (stage.only().state, stage.only().attempted_at, stage.notifier.attempts) == (State.PENDING, None, [])
 
 
 class TestABlindLookUp:
@@ -631,7 +651,7 @@ class TestAServiceInTrouble:
         stage = Stage()
         real = stage.notifier.send
 
-        def poisoned(message: Message) -> Receipt:
+        def poisoned(message: Message, *_: object) -> Receipt:
             if message.key == ident("poison"):
                 raise DeliveryError("internal error", Outcome.UNKNOWN)
             return real(message)

@@ -299,11 +299,11 @@ class BlindMachine(DeliveryMachine):
 class MarksBeforeItSends(Deliver):
     """Defect: written as sent, then sent."""
 
-    def _post(self, claim: Claim, now: datetime) -> None:
+    def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         owed, gone = still_owed(claim.reviews)
         attempt = step.begin(claim.delivery, now)
         self._sent(claim, attempt, Receipt(attempt.channel, "0"), owed=owed, gone=gone, digest="")
-        super()._post(claim, now)
+        super()._post(claim, now, in_time)
 
 
 class NeverLooksUp(Deliver):

@@ -184,7 +184,7 @@ class TestDebouncing:
         stage.owe("a", "b")
         real = stage.notifier.send
 
-        def meanwhile(message: Message) -> object:
+        def meanwhile(message: Message, *_: object) -> object:
             receipt = real(message)
             stage.close("b")
             return receipt
@@ -215,7 +215,7 @@ class TestHowLong:
         stage.owe("a", "b")
         real = stage.notifier.send
 
-        def meanwhile(message: Message) -> object:
+        def meanwhile(message: Message, *_: object) -> object:
             receipt = real(message)
             stage.close("b")
             return receipt

@@ -153,6 +153,17 @@ def test_no_lawful_answer_may_mean_that_it_is_done(answer: bytes, word: str) -> 
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("written", [0, 1], ids=["nothing was", "the head was"])
+def test_what_is_too_late_is_never_written_whole_and_not_done(written: int) -> None:
+    answers = iter([True] * written + [False])
+    with listening(http(b'{"ok": true}')) as slack, client(slack.root) as web:
+        with pytest.raises(NoAnswer) as caught:
+            web.asking(lambda: next(answers)).chat_postMessage(channel="C1", text="late")
+        assert (caught.value.code, caught.value.may_be_done) == ("too_late", False)
+        assert web.api_test().data == {"ok": True}
+    assert not any(b"late" in heard for heard in slack.heard)
+
+
 def test_what_never_left_is_not_done() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
