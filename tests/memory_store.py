@@ -15,6 +15,7 @@ from worker.core.model import (
     Backlog,
     Claim,
     Delivery,
+    Duty,
     Kind,
     Memory,
     Pause,
@@ -73,6 +74,9 @@ class MemoryStore:
         self._pauses: dict[str, Pause] = {}
         self._notes: dict[str, str] = {}
 
+    def under(self, duty: Duty) -> MemoryStore:  # noqa: ARG002
+        return self
+
     # Reviews
 
     def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
@@ -117,6 +121,7 @@ class MemoryStore:
                     completed_at=polled.completed_at or known.completed_at,
                     failing_since=polled.failing_since,
                     error=polled.error,
+                    trouble=polled.trouble,
                 )
 
     def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
@@ -347,10 +352,12 @@ class MemoryStore:
         with self._lock:
             return sorted(self._pauses.values(), key=lambda pause: (pause.since, pause.channel))
 
-    def pause(self, pause: Pause) -> None:
+    def pause(self, pause: Pause) -> Pause:
         with self._lock:
-            self._pauses[pause.channel] = pause
+            former = self._pauses.get(pause.channel, pause)
+            self._pauses[pause.channel] = replace(pause, since=former.since)
             self._hold(pause.channel)
+            return self._pauses[pause.channel]
 
     def resume(self, channel: str, now: datetime) -> None:
         with self._lock:

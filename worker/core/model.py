@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
 EDIT_EVERY = timedelta(seconds=30)
@@ -335,13 +335,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """How the polls of one queue stand. `failing_since` and `error` are None and empty while they succeed."""
+    """How the polls of one queue stand.
+
+    `failing_since` is None, `error` and `trouble` are empty while they succeed; `trouble` is the kind of failure.
+    """
 
     queue: Queue
     baselined_at: datetime | None = None
     completed_at: datetime | None = None
     failing_since: datetime | None = None
     error: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +383,40 @@ class Story:
     queue: Queue
     review: Review
     told: tuple[Told, ...] = ()
+
+
+class Task(StrEnum):
+    """What is done once for all workers, whoever of them does it."""
+
+    REPORTS = "reports"
+    EDITS = "edits"
+    HOUSE = "house"
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What one of several workers does alone: a task, or polling a queue, whose id is its `name` then.
+
+    `token` rises whenever the duty changes hands, so that whoever had it before cannot be taken for who has it now.
+    """
+
+    name: str
+    worker_id: UUID
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a worker learns when it renews its lease.
+
+    `duties` are its own, by name; `now` is the database's time; `workers` counts the living ones. `again_in` is when
+    there may be something to take: another's lease ends then, or not everything was found that should be ours.
+    """
+
+    duties: Mapping[str, Duty]
+    now: datetime
+    workers: int
+    again_in: timedelta
 
 
 @dataclass(frozen=True, slots=True)

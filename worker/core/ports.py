@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Backlog,
         Claim,
         Delivery,
+        Duty,
         Left,
         Memory,
         Message,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         Standing,
         State,
         Story,
+        Task,
+        Turn,
     )
 
 
@@ -77,6 +80,10 @@ class DeliveryError(Exception):
 
 class StoreError(Exception):
     """The database cannot be used at present (locked, full, gone). The work is tried again at the next tick."""
+
+
+class Relieved(Exception):  # noqa: N818  it is no error: another worker goes on
+    """A duty is not ours any more. Nothing was written."""
 
 
 class ConfigError(Exception):
@@ -149,6 +156,14 @@ class Notifier(Protocol):
 
 class Store(Protocol):
     """Where memory lives. Thread-safe; every method is one transaction of its own and may raise StoreError."""
+
+    def under(self, duty: Duty) -> Store:
+        """The same store, in which `update` and `learn` write only while the duty is held; else they raise Relieved.
+
+        It is held while it has this very token and its worker's lease lasts, by the clock of the database; whoever
+        would take it over waits for a transaction that has begun.
+        """
+        ...
 
     def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         """Read, decide and write in one transaction; the plan that was written.
@@ -247,8 +262,11 @@ class Store(Protocol):
         """Every destination that is paused."""
         ...
 
-    def pause(self, pause: Pause) -> None:
-        """Pause a destination: its pending deliveries, and those owed to it meanwhile, are held until then."""
+    def pause(self, pause: Pause) -> Pause:
+        """Pause a destination: its pending deliveries, and those owed to it meanwhile, are held until then.
+
+        Gives the pause as it stands: one that there was already keeps its `since`.
+        """
         ...
 
     def resume(self, channel: str, now: datetime) -> None:
@@ -297,4 +315,49 @@ class Store(Protocol):
 
     def maintain(self) -> None:
         """Give free space back, where the database does not do so by itself. Cheap where there is nothing to do."""
+        ...
+
+
+class Duties(Protocol):
+    """Who of several workers does what, kept in the database they share. Every method may raise StoreError.
+
+    A worker lives while it renews its lease; by the clock of the database alone. Of the queues each takes its even
+    share, of the tasks whatever is free, and it gives back what it has too many of.
+    """
+
+    def turn(self, queues: Collection[UUID]) -> Turn:
+        """Renew our lease and take what is ours to do of the `queues` that are polled and of every Task."""
+        ...
+
+    def leave(self) -> None:
+        """Give everything back at once, and be no worker any more."""
+        ...
+
+
+class Shift(Protocol):
+    """What this worker has to do at present. Thread-safe, and but for `renew` and `leave` without the database."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be other workers beside this one."""
+        ...
+
+    def of(self, queue_id: UUID) -> Duty | None:
+        """The duty under which a queue is polled, None for a worker that is alone. Raises Relieved: it is not ours."""
+        ...
+
+    def has(self, task: Task) -> bool:
+        """Whether a task is ours."""
+        ...
+
+    def among(self, queue_ids: Collection[UUID]) -> set[UUID]:
+        """Those of the queues that are ours to poll."""
+        ...
+
+    def renew(self, queue_ids: Collection[UUID]) -> None:
+        """Go on, where that is due, and share these queues, and every task, with the others. Raises StoreError."""
+        ...
+
+    def leave(self) -> None:
+        """Give everything back, so that others go on at once. Raises StoreError."""
         ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.model import NEVER, Claim, Kind, Receipt, RemindIn, Review, State
+from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
 from worker.stores.outbox import SPEAKS, change, delivery_of, select_deliveries
@@ -19,15 +20,29 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
+    from worker.stores.duties import Member
+
 FIRST_SIGHT = (Kind.BASELINE, Kind.ANNOUNCEMENT)
 LATER = (Kind.REMINDER, Kind.ESCALATION)
+UNPOSTED = (State.PENDING, State.HELD)
 
 
-def claim(connection: Connection, now: datetime, lease: timedelta, skip: Collection[str]) -> Claim | None:
-    """Take the delivery that is due longest; the rules are those of `Store.claim`."""
+def claim(
+    connection: Connection, now: datetime, lease: timedelta, skip: Collection[str], member: Member | None = None
+) -> Claim | None:
+    """Take the delivery that is due longest; the rules are those of `Store.claim`.
+
+    One of several workers takes nothing once its lease has ended, and leaves a channel alone to which another posts.
+    """
+    if member is not None and not member.is_alive(connection):
+        return None
     passed: list[int] = []
-    while (row := _most_due(connection, now, skip, passed)) is not None:
-        taken = _take(connection, row, now, lease) if _is_free(connection, row) else None
+    spared = set(skip)
+    while (row := _most_due(connection, now, spared, passed)) is not None:
+        if member is not None and row.state in UNPOSTED and not paces.take(connection, row.channel, now, member.pace):
+            spared.add(row.channel)
+            continue
+        taken = _take(connection, row, now, lease, member) if _is_free(connection, row) else None
         if taken is not None:
             return taken
         passed.append(row.delivery_id)
@@ -61,10 +76,13 @@ def _is_free(connection: Connection, row: Row[Any]) -> bool:
     return connection.execute(held.with_for_update(read=True, skip_locked=True)).one_or_none() is not None
 
 
-def _take(connection: Connection, row: Row[Any], now: datetime, lease: timedelta) -> Claim | None:
+def _take(
+    connection: Connection, row: Row[Any], now: datetime, lease: timedelta, member: Member | None
+) -> Claim | None:
     """Make a due delivery ours; None where nothing was left to tell and it was withdrawn."""
     lease_until = now + lease
     news: dict[str, Any] = {"lease_until": lease_until, "due_at": lease_until}
+    claimer = {"worker_id": member and member.worker_id}
     found = State.UNKNOWN if row.state in {State.SENDING, State.UNKNOWN} else State.PENDING
     if found is State.PENDING:
         merged = _merge(connection, row, now)
@@ -73,7 +91,7 @@ def _take(connection: Connection, row: Row[Any], now: datetime, lease: timedelta
             connection.execute(change(row.delivery_id).values(**merged))
             _withdraw(connection, [row.delivery_id], "a later notice that waits too tells of every run of it", now)
             return None
-    connection.execute(change(row.delivery_id).values(**news, state=State.SENDING))
+    connection.execute(change(row.delivery_id).values(**news, **claimer, state=State.SENDING))
     told = _speaks_of(connection, row.delivery_id)
     waiting = sum(review.is_open for review in told)
     return Claim(

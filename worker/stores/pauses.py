@@ -31,12 +31,13 @@ def every(connection: Connection) -> Sequence[Pause]:
     return [Pause(*row) for row in rows]
 
 
-def pause(connection: Connection, paused: Pause) -> None:
-    """Remember a pause and hold what it concerns."""
-    news = {"since": paused.since, "until": paused.until, "reason": paused.reason, "failures": paused.failures}
-    statement = insert(connection, pauses).values(channel=paused.channel, **news)
+def pause(connection: Connection, paused: Pause) -> Pause:
+    """Remember a pause and hold what it concerns; the pause as it stands: one that there was began then."""
+    news = {"until": paused.until, "reason": paused.reason, "failures": paused.failures}
+    statement = insert(connection, pauses).values(channel=paused.channel, since=paused.since, **news)
     connection.execute(statement.on_conflict_do_update(index_elements=[pauses.c.channel], set_=news))
     _hold(connection, paused.channel)
+    return Pause(*connection.execute(sa.select(pauses).where(pauses.c.channel == paused.channel)).one())
 
 
 def until(connection: Connection, channel: str) -> datetime | None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CONNECT_WITHIN = 3
 """Seconds for one address; a start has to give up within five."""
 
-IDLE_IN_TRANSACTION = 15_000
-"""Milliseconds after which the server takes back what a frozen worker holds."""
+IDLE_IN_TRANSACTION = 10_000
+"""Milliseconds after which the server takes back what a frozen worker holds: its lease ends about then too."""
 
 MOST_SAID = 500
 LOST_A_RACE = frozenset({"40001", "40P01"})  # serialization failure, deadlock

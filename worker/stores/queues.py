@@ -48,7 +48,7 @@ def baseline(connection: Connection, queue: Queue, now: datetime) -> None:
 def poll(connection: Connection, polled: Polled) -> None:
     """Remember how the polls of one queue stand."""
     lock(connection, polled.queue)
-    news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error}
+    news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error, "trouble": polled.trouble}
     if polled.completed_at is not None:
         news["completed_at"] = polled.completed_at
     connection.execute(sa.update(queues).where(queues.c.queue_id == polled.queue.queue_id).values(news))
@@ -63,6 +63,7 @@ def polls(connection: Connection) -> Sequence[Polled]:
             completed_at=row.completed_at,
             failing_since=row.failing_since,
             error=row.error,
+            trouble=row.trouble or "",
         )
         for row in connection.execute(sa.select(queues))
     ]

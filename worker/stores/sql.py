@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from worker.core.model import Memory, State
 from worker.stores import claims, edits, notes, outbox, pauses, queues, retention, reviews
+from worker.stores.duties import Member, SqlDuties, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Backlog,
         Claim,
         Delivery,
+        Duty,
         Left,
         Pause,
         Plan,
@@ -35,14 +37,37 @@ if TYPE_CHECKING:
 class SqlStore:
     """Memory in an SQL database. Thread-safe. Opened by `worker.stores.opening.open_store`."""
 
-    def __init__(self, database: Database, maintain: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        maintain: Callable[[], None],
+        *,
+        member: Member | None = None,
+        duty: Duty | None = None,
+    ) -> None:
         self._database = database
         self._maintain = maintain
+        self._member = member
+        self._duty = duty
+
+    def join(self, member: Member) -> tuple[SqlStore, SqlDuties]:
+        """This store as one of several workers uses it, and what tells who of them does what. PostgreSQL alone."""
+        return SqlStore(self._database, self._maintain, member=member), SqlDuties(self._database, member)
+
+    def under(self, duty: Duty) -> SqlStore:
+        """See `Store.under`."""
+        return SqlStore(self._database, self._maintain, member=self._member, duty=duty)
+
+    def _hold(self, connection: Connection) -> None:
+        """Make sure of the duty that this store writes under, where there is one."""
+        if self._member is not None and self._duty is not None:
+            self._member.hold(connection, self._duty)
 
     def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         """See `Store.update`."""
 
         def work(connection: Connection) -> Plan:
+            self._hold(connection)
             baselined = queues.lock(connection, queue)
             recalled = reviews.recall(connection, queue.queue_id, keys)
             plan = decide(Memory(baselined=baselined, reviews=recalled))
@@ -62,8 +87,11 @@ class SqlStore:
         every = sorted(polls, key=lambda polled: polled.queue.queue_id)
 
         def work(connection: Connection) -> None:
+            ids = [polled.queue.queue_id for polled in every]
+            ours = set(ids) if self._member is None else self._member.hold_queues(connection, ids)
             for polled in every:
-                queues.poll(connection, polled)
+                if polled.queue.queue_id in ours:
+                    queues.poll(connection, polled)
 
         self._database.write(work)
 
@@ -71,6 +99,7 @@ class SqlStore:
         """See `Store.learn`."""
 
         def work(connection: Connection) -> None:
+            self._hold(connection)
             if queues.hold(connection, queue_id) is not None:
                 edits.owe(connection, reviews.learn(connection, queue_id, left), now)
 
@@ -82,7 +111,7 @@ class SqlStore:
 
     def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
         """See `Store.claim`."""
-        return self._database.write(lambda connection: claims.claim(connection, now, lease, skip))
+        return self._database.write(lambda connection: claims.claim(connection, now, lease, skip, self._member))
 
     def lapse(self, now: datetime, look_at: datetime) -> int:
         """See `Store.lapse`."""
@@ -131,9 +160,9 @@ class SqlStore:
         """See `Store.pauses`."""
         return self._database.read(pauses.every)
 
-    def pause(self, pause: Pause) -> None:
+    def pause(self, pause: Pause) -> Pause:
         """See `Store.pause`."""
-        self._database.write(lambda connection: pauses.pause(connection, pause))
+        return self._database.write(lambda connection: pauses.pause(connection, pause))
 
     def resume(self, channel: str, now: datetime) -> None:
         """See `Store.resume`."""
@@ -150,6 +179,12 @@ class SqlStore:
     def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
         """See `Store.standing`."""
         return self._database.read(lambda connection: reviews.standing(connection, queue_id, stale_before))
+
+    def on_duty(self) -> Mapping[str, str]:
+        """Which worker, by its name, polls which queue, by its id, or has which Task; empty with SQLite."""
+        if self._database.engine.dialect.name != "postgresql":
+            return {}
+        return self._database.read(held)
 
     def backlog(self) -> Sequence[Backlog]:
         """See `Store.backlog`."""

@@ -36,6 +36,7 @@ queues = sa.Table(
     sa.Column("completed_at", At),
     sa.Column("failing_since", At),
     sa.Column("error", Plain, nullable=False),
+    sa.Column("trouble", Plain),
 )
 
 reviews = sa.Table(
@@ -96,6 +97,7 @@ deliveries = sa.Table(
     sa.Column("edit_until", At),
     sa.Column("digest", Plain, nullable=False),
     sa.Column("successor", Id),
+    sa.Column("worker_id", Id),
     sa.Index("ix_deliveries_due", "due_at", sqlite_where=LIVE, postgresql_where=LIVE),
     sa.Index(
         "ix_deliveries_edit",
@@ -141,4 +143,31 @@ notes = sa.Table(
     metadata,
     sa.Column("name", Plain, primary_key=True),
     sa.Column("value", Plain, nullable=False),
+)
+
+# The rest is empty where one process is alone. Times are the database's; a worker's lease lasts `until` then, and with
+# it everything that it has taken. Whoever has a duty is noted there, also where its row in `workers` is gone already.
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("worker_id", Id, primary_key=True),
+    sa.Column("name", Plain, nullable=False),
+    sa.Column("started_at", At, nullable=False),
+    sa.Column("until", At, nullable=False),
+)
+
+duties = sa.Table(
+    "duties",
+    metadata,
+    sa.Column("name", Plain, primary_key=True),
+    sa.Column("worker_id", Id),
+    sa.Column("token", sa.BigInteger, nullable=False),
+)
+
+# When a channel may be posted to again, whoever of several workers posts.
+paces = sa.Table(
+    "paces",
+    metadata,
+    sa.Column("channel", Plain, primary_key=True),
+    sa.Column("free_at", At, nullable=False),
 )

@@ -1,0 +1,329 @@
+"""What several workers on one PostgreSQL may count on: who does what, and that nobody writes who must not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.builders import (
+    CHANNEL,
+    LEADS,
+    LEASE,
+    MINUTE,
+    NOON,
+    SECOND,
+    deciding,
+    delivery,
+    ident,
+    queue,
+    review,
+)
+from tests.contract.outbox import posted
+from worker.core.delivery import LEASE as REAL_LEASE
+from worker.core.delivery import OVER
+from worker.core.model import Kind, Left, Polled, State, Task
+from worker.core.ports import Relieved
+from worker.core.shift import RENEW, SOON, TTL
+from worker.stores.columns import At
+from worker.stores.duties import Member, SqlDuties, server_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from worker.core.model import Duty, Turn
+    from worker.core.ports import Store
+    from worker.stores.sql import SqlStore
+
+TASKS = {str(task) for task in Task}
+PACE = SECOND
+QUEUES = [queue(f"queue {number}") for number in range(7)]
+IDS = [each.queue_id for each in QUEUES]
+
+
+@dataclass
+class Worker:
+    """One of several, and what it had at its last turn."""
+
+    store: SqlStore
+    duties: SqlDuties
+    turn: Turn | None = None
+
+    @property
+    def held(self) -> dict[str, Duty]:
+        return dict(self.turn.duties) if self.turn else {}
+
+    @property
+    def queues(self) -> set[str]:
+        return self.held.keys() - TASKS
+
+    def of(self, queue_id: UUID) -> Duty:
+        return self.held[str(queue_id)]
+
+
+@dataclass
+class Crew:
+    """Workers on one database whose clock a test sets."""
+
+    store: SqlStore
+    now: datetime = NOON
+    workers: list[Worker] = field(default_factory=list)
+
+    def instant(self) -> sa.ColumnElement[Any]:
+        return sa.literal(self.now, At)
+
+    def hire(self, count: int = 1) -> Worker:
+        for _ in range(count):
+            number = len(self.workers)
+            member = Member(ident(number), f"host:{number}", PACE, self.instant)
+            self.workers.append(Worker(*self.store.join(member)))
+        return self.workers[-1]
+
+    def turn(self, *workers: Worker, of: Sequence[UUID] = IDS, after: timedelta = 0 * SECOND) -> None:
+        """Let time pass; then each has its turn, all of them as often as it takes until nothing moves any more."""
+        self.now += after
+        for _ in range(3):
+            for worker in workers or self.workers:
+                worker.turn = worker.duties.turn(of)
+
+
+@pytest.fixture
+def crew(empty_postgres: Callable[[], SqlStore]) -> Crew:
+    return Crew(empty_postgres())
+
+
+class TestQueues:
+    @pytest.mark.parametrize(("workers", "shares"), [(1, [7]), (2, [4, 3]), (3, [3, 2, 2]), (9, [1] * 7 + [0] * 2)])
+    def test_are_spread_evenly_and_each_has_one_poller(self, crew: Crew, workers: int, shares: list[int]) -> None:
+        crew.hire(workers)
+        crew.turn()
+        assert [len(worker.queues) for worker in crew.workers] == shares
+        assert set().union(*(worker.queues for worker in crew.workers)) == {str(each) for each in IDS}
+
+    def test_are_given_back_when_somebody_comes(self, crew: Crew) -> None:
+        first = crew.hire()
+        crew.turn()
+        assert len(first.queues) == 7
+        crew.hire(2)
+        crew.turn()
+        assert [len(worker.queues) for worker in crew.workers] == [3, 2, 2]
+
+    def test_of_one_who_leaves_are_free_at_once(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        second.duties.leave()
+        crew.turn(first)
+        assert len(first.queues) == 7
+
+    def test_of_one_who_dies_are_free_when_its_lease_has_ended_and_not_before(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        crew.turn(first, after=TTL - SECOND)
+        assert (len(first.queues), first.turn and first.turn.again_in) == (4, SOON)
+        crew.turn(first, after=SECOND)
+        assert len(first.queues) == 7
+        assert first.held.keys() >= TASKS
+        assert {name: first.held[name].token - second.held[name].token for name in second.queues} == dict.fromkeys(
+            second.queues, 1
+        )
+
+    def test_that_are_new_are_taken_and_those_that_are_gone_given_back(self, crew: Crew) -> None:
+        worker = crew.hire()
+        crew.turn(of=IDS[:3])
+        assert worker.queues == {str(each) for each in IDS[:3]}
+        crew.turn(of=IDS[2:5])
+        assert worker.queues == {str(each) for each in IDS[2:5]}
+
+    def test_stay_with_one_who_was_late_but_missed_by_nobody(self, crew: Crew) -> None:
+        worker = crew.hire()
+        crew.turn()
+        before = worker.held
+        crew.turn(after=MINUTE)
+        assert worker.held == before
+
+    def test_that_somebody_writes_for_just_now_are_passed_over(self, crew: Crew) -> None:
+        """Nobody waits for a worker that stands still in the middle of a transaction."""
+        first, second = crew.hire(), crew.hire()
+        crew.turn(first)
+
+        def decide(_memory: object) -> Any:
+            crew.turn(first, second, after=TTL)
+            assert IDS[0] not in {each for each in IDS if str(each) in second.queues}
+            return replace(deciding(review("a"))(None), next_due_at=None)  # type: ignore[arg-type]
+
+        first.store.under(first.of(IDS[0])).update(QUEUES[0], [], decide, NOON)
+        assert crew.store.standing(IDS[0], None).waiting == 1
+
+
+class TestTasks:
+    def test_are_each_done_by_one(self, crew: Crew) -> None:
+        crew.hire(3)
+        crew.turn()
+        tasks = [name for worker in crew.workers for name in worker.held if name in TASKS]
+        assert sorted(tasks) == sorted(TASKS)
+
+
+class TestATurn:
+    def test_tells_the_database_s_time_and_who_lives(self, crew: Crew) -> None:
+        first = crew.hire()
+        crew.hire()
+        crew.turn()
+        assert first.turn
+        assert (first.turn.now, first.turn.workers, first.turn.again_in) == (NOON, 2, RENEW)
+
+    def test_is_one_renewal_while_nobody_comes_or_goes(self, crew: Crew) -> None:
+        worker = crew.hire()
+        crew.turn()
+        engine, asked = crew.store._database.engine, []  # noqa: SLF001  nobody else sees them
+        sa.event.listen(engine, "before_cursor_execute", note := lambda *given: asked.append(given[2]))
+        worker.duties.turn(IDS)
+        sa.event.remove(engine, "before_cursor_execute", note)
+        assert [statement.split()[0] for statement in asked] == ["SELECT", "UPDATE", "SELECT"]
+
+
+class TestTheFence:
+    def test_lets_the_worker_write_who_has_the_duty(self, crew: Crew) -> None:
+        worker = crew.hire()
+        crew.turn()
+        worker.store.under(worker.of(IDS[0])).update(QUEUES[0], [], deciding(review("a")), NOON)
+        assert crew.store.standing(IDS[0], None).waiting == 1
+
+    @pytest.mark.parametrize("how", ["lease ended", "taken over", "taken back", "left"])
+    def test_keeps_out_who_had_it_before(self, crew: Crew, how: str) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn(first)
+        stale = first.store.under(first.of(IDS[0]))
+        if how == "left":
+            first.duties.leave()
+        else:
+            crew.now += TTL
+        if how.startswith("taken"):
+            crew.turn(second)
+        if how == "taken back":
+            second.duties.leave()
+            crew.turn(first)
+            assert first.of(IDS[0]).token == 3
+        with pytest.raises(Relieved):
+            stale.update(QUEUES[0], [], deciding(review("a")), NOON)
+        with pytest.raises(Relieved):
+            stale.learn(IDS[0], {ident("a"): Left.REVIEWED}, NOON)
+        assert crew.store.stories(ident("a")) == []
+
+    def test_makes_who_would_take_over_wait_for_what_is_being_written(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn(first)
+        seen: list[set[str]] = []
+
+        def decide(memory: Any) -> Any:
+            crew.turn(second, after=TTL)
+            seen.append(second.queues)
+            return deciding(review("a"))(memory)
+
+        first.store.under(first.of(IDS[0])).update(QUEUES[0], [], decide, NOON)
+        assert seen == [{str(each) for each in IDS[1:]}]
+        crew.turn(second)
+        assert str(IDS[0]) in second.queues
+
+    def test_leaves_out_how_polls_stand_that_others_make(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        for worker, error in [(first, "first"), (second, "second")]:
+            worker.store.polled([Polled(each, failing_since=NOON, error=error, trouble="store") for each in QUEUES])
+        told = {str(polled.queue.queue_id): polled for polled in crew.store.polls()}
+        assert {name for name, polled in told.items() if polled.error == "first"} == first.queues
+        assert {name for name, polled in told.items() if polled.error == "second"} == second.queues
+        assert {polled.trouble for polled in told.values()} == {"store"}
+        crew.now += TTL
+        first.store.polled([Polled(each, error="late") for each in QUEUES])
+        assert "late" not in {polled.error for polled in crew.store.polls()}
+
+
+def owe(store: Store, *names: str, channel: str = CHANNEL) -> None:
+    for name in names:
+        store.owe(delivery(name, kind=Kind.OPS, channel=channel))
+
+
+class TestDeliveries:
+    def test_to_one_channel_keep_its_pace_whoever_claims(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a", "b")
+        owe(crew.store, "c", channel=LEADS)
+        claims = [worker.store.claim(NOON, LEASE) for worker in (first, second, first)]
+        assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS, None]
+        assert second.store.claim(NOON + PACE - SECOND / 10, LEASE) is None
+        assert second.store.claim(NOON + PACE, LEASE)
+
+    def test_are_looked_up_without_a_pace(self, crew: Crew) -> None:
+        worker = crew.hire()
+        crew.turn()
+        crew.store.owe(delivery("a", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
+        crew.store.owe(delivery("b", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
+        assert worker.store.claim(NOON, LEASE)
+        assert worker.store.claim(NOON, LEASE)
+
+    def test_are_claimed_by_the_living_only(self, crew: Crew) -> None:
+        worker = crew.hire()
+        crew.turn()
+        owe(crew.store, "a")
+        crew.now += TTL
+        assert worker.store.claim(crew.now, LEASE) is None
+        crew.turn()
+        assert worker.store.claim(crew.now, LEASE)
+
+    def test_of_the_dead_are_looked_up_as_soon_as_their_requests_are_over(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a")
+        claim = first.store.claim(NOON, REAL_LEASE)
+        crew.turn(second, after=TTL)
+        assert second.store.claim(NOON + OVER - SECOND, REAL_LEASE) is None
+        crew.turn(second, after=OVER - TTL)
+        found = second.store.claim(NOON + OVER, REAL_LEASE)
+        assert claim
+        assert found
+        assert (found.delivery.key, found.delivery.state) == (claim.delivery.key, State.UNKNOWN)
+        assert not first.store.settle(posted(claim.delivery), claim.delivery)
+
+    def test_of_the_living_keep_their_whole_lease(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a")
+        first.store.claim(NOON, REAL_LEASE)
+        crew.hire()
+        crew.turn()
+        assert second.store.claim(NOON + REAL_LEASE - SECOND, REAL_LEASE) is None
+
+    def test_that_were_posted_just_before_the_end_are_settled_while_nobody_has_looked(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a")
+        claim = first.store.claim(NOON, REAL_LEASE)
+        crew.turn(second, after=TTL)
+        assert claim
+        assert first.store.settle(posted(claim.delivery), claim.delivery)
+
+
+def test_who_does_what_can_be_asked_from_outside(crew: Crew) -> None:
+    _, duties = crew.store.join(Member(ident(1), "host:1", PACE))
+    assert crew.store.on_duty() == {}
+    duties.turn(IDS[:1])
+    assert crew.store.on_duty() == dict.fromkeys({str(IDS[0]), *TASKS}, "host:1")
+    duties.leave()
+    assert crew.store.on_duty() == {}
+
+
+def test_the_time_of_the_database_is_its_own_and_goes_on_within_a_transaction(crew: Crew) -> None:
+    def ask(connection: sa.Connection) -> tuple[datetime, datetime]:
+        first = connection.execute(sa.select(server_time())).scalar_one()
+        connection.exec_driver_sql("SELECT pg_sleep(0.01)")
+        return first, connection.execute(sa.select(server_time())).scalar_one()
+
+    first, second = crew.store._database.read(ask)  # noqa: SLF001  there is no other way to the connection
+    with crew.store._database.engine.connect() as connection:  # noqa: SLF001
+        said = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    assert SECOND / 100 <= second - first < said - first < MINUTE

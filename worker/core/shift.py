@@ -1,0 +1,38 @@
+"""How several workers share what there is to do: whose lease lasts how long, and how much is whose. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+TTL = timedelta(seconds=10)
+"""How long a worker's lease lasts: whoever does not renew it for so long is taken for dead."""
+
+RENEW = TTL / 3
+
+SOON = timedelta(seconds=1)
+"""When to look again for what should be ours and is not free yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """The workers whose lease lasts at `now`, eldest first, each with its end."""
+
+    now: datetime
+    until: Mapping[UUID, datetime]
+
+    def share(self, worker_id: UUID, count: int) -> int:
+        """How many of so many queues are a worker's: an even part; the eldest take what is left over."""
+        order = list(self.until)
+        return count // len(order) + (order.index(worker_id) < count % len(order))
+
+    def again_in(self, worker_id: UUID) -> timedelta:
+        """When to renew: in time for our own lease, and when the first lease of another may have ended."""
+        others = (until - self.now for other, until in self.until.items() if other != worker_id)
+        return max(min((RENEW, *others)), SOON)

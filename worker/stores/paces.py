@@ -1,0 +1,28 @@
+"""How often a channel is posted to by several workers together, inside a transaction that somebody else began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from worker.stores.dialects import insert
+from worker.stores.tables import paces
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.engine import Connection
+
+
+def take(connection: Connection, channel: str, now: datetime, pace: timedelta) -> bool:
+    """Let nobody else post to a channel for `pace`; False where another does at present. Never waits for one."""
+    mine = paces.c.channel == channel
+    known = insert(connection, paces).values(channel=channel, free_at=now).on_conflict_do_nothing()
+    connection.execute(known)
+    held = sa.select(paces.c.free_at).where(mine).with_for_update(skip_locked=True)
+    free_at = connection.execute(held).scalar_one_or_none()
+    if free_at is None or free_at > now:
+        return False
+    connection.execute(sa.update(paces).where(mine).values(free_at=now + pace))
+    return True
