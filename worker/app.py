@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import structlog
 
+from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
 from worker.core.policy import ladder
@@ -20,10 +24,13 @@ from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
 from worker.loops.look import Look
 from worker.loops.ops import Ops
+from worker.loops.patience import PACE
 from worker.loops.poll import Poll, Rules
 from worker.loops.roster import Roster
+from worker.loops.shift import Alone, Shared
 from worker.loops.watch import Watch
 from worker.settings import OnUnknown
+from worker.stores.duties import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +40,9 @@ if TYPE_CHECKING:
     from worker.core.meter import Meter
     from worker.core.model import Queue
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Clock, Notifier, Source, Store
+    from worker.core.ports import Clock, Notifier, Shift, Source, Store
     from worker.settings import QueueSettings, Settings
+    from worker.stores.sql import SqlStore
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +74,7 @@ class Parts:
     watch: Watch
     housekeep: Housekeep
     complaint: Complaint
+    shift: Shift
 
 
 def build(  # noqa: PLR0913  (the parts that differ between a service, a single pass and a test, all by name)
@@ -77,11 +86,14 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     notifier: Notifier,
     meter: Meter = UNMETERED,
     api: Callable[[], ApiInUse | None] = lambda: None,
+    shift: Shift | None = None,
 ) -> Parts:
     """Put the parts together as the settings say.
 
-    `meter` is told of the work; `api` tells which of LangSmith's listings is in use.
+    `meter` is told of the work; `api` tells which of LangSmith's listings is in use. `shift` is what this worker has to
+    do (None: everything, it is alone).
     """
+    shift = shift or Alone()
     ops = Ops(store=store, clock=clock, channel=settings.ops_channel)
     care = _care(settings)
     complaint = Complaint()
@@ -95,6 +107,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         jitter=random.random,
         meter=meter,
         complaint=complaint,
+        shift=shift,
     )
     roster = roster_for(settings, clock=clock, source=source)
     look = Look(
@@ -105,6 +118,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         expect=_expect(settings),
         api=api,
         counting=settings.http_address is not None,
+        shift=shift,
     )
     return Parts(
         settings=settings,
@@ -116,7 +130,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         deliver=deliver,
         edit=Edit(store=store, notifier=notifier, clock=clock, care=care, meter=meter),
         look=look,
-        watch=Watch(look=look, store=store, ops=ops),
+        watch=Watch(look=look, store=store, ops=ops, shift=shift),
         housekeep=Housekeep(
             store=store,
             clock=clock,
@@ -124,7 +138,16 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             keep_reviews=settings.keep_reviews,
         ),
         complaint=complaint,
+        shift=shift,
     )
+
+
+def join(store: SqlStore, machine: Clock) -> tuple[SharedClock, SqlStore, Shared]:
+    """What one of several workers on a PostgreSQL goes by: the clock, the store and the shift that they share."""
+    clock = SharedClock(machine)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    store, duties = store.join(Member(uuid4(), name=name, pace=PACE))
+    return clock, store, Shared(name, duties=duties, clock=clock, follow=clock.follow)
 
 
 def roster_for(settings: Settings, *, clock: Clock, source: Source) -> Roster:

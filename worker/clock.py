@@ -1,9 +1,16 @@
-"""The machine's clock, the only place that reads it."""
+"""The machine's clock, the only place that reads it; and a clock that several machines share."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.core.ports import Clock
+
+TOLERANCE = timedelta(milliseconds=250)
+"""A measured difference below this may as well be the way of the answer, and is not followed."""
 
 STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Linux' CLOCK_MONOTONIC stands still while the machine is suspended."""
@@ -19,3 +26,26 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never run backwards, those included in which the machine was suspended."""
         return time.clock_gettime(STEADY)
+
+
+class SharedClock:
+    """Wall time as the database has it that several workers share; the machine's own may be wrong by hours."""
+
+    def __init__(self, machine: Clock) -> None:
+        """The machine's own time, until another is followed."""
+        self._machine = machine
+        self._ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        """Wall time, aware, UTC."""
+        return self._machine.now() + self._ahead
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards, of this machine."""
+        return self._machine.monotonic()
+
+    def follow(self, now: datetime) -> None:
+        """It is `now` there."""
+        ahead = now - self._machine.now()
+        if abs(ahead - self._ahead) > TOLERANCE:
+            self._ahead = ahead

@@ -138,7 +138,8 @@ class Shown:
 
 def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterator[Metric]:
     """One value a label; queues that share one count as one: their sum, their oldest."""
-    waiting = {label: sum(queue.waiting for queue in queues) for label, queues in by_label.items()}
+    here = {label: [queue for queue in queues if queue.here] for label, queues in by_label.items()}
+    waiting = {label: sum(queue.waiting for queue in queues) for label, queues in here.items() if queues}
     yield _gauge("queue_waiting", "Runs that wait for review", "queue", waiting)
     completed = {label: [queue.polled.completed_at for queue in queues] for label, queues in by_label.items()}
     polled_at = {label: min(at.timestamp() if at else 0.0 for at in times) for label, times in completed.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.app import TICK, remember_roster, try_again
+from worker.core.model import Task
 from worker.core.ports import StoreError
 from worker.scheduler import Ticker
 
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
     from worker.app import Parts
     from worker.core.model import Queue
+    from worker.core.ports import Clock
     from worker.monitor import Monitor
     from worker.signals import Stop
 
 log = structlog.get_logger(__name__)
 
-POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "keep": 1}
+POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "keep": 1, "shift": 1}
 """Threads by what they are for, so that nothing waits behind something slow of another kind."""
 
 SPREAD = timedelta(milliseconds=250)
@@ -35,7 +37,13 @@ FIRST_POLLS = timedelta(seconds=30)
 POST_PATIENCE = 28.0
 """Seconds that a stop waits for a post in flight."""
 
+DATABASE_PATIENCE = 9.0
+"""Seconds that a stop waits for a database that does not answer."""
+
 LOOK_EVERY = timedelta(seconds=5)
+RENEW_EVERY = timedelta(seconds=0.5)
+"""How often it is seen whether the shift is to be renewed; that is each few seconds, and when another's ends."""
+
 KEEP_EVERY = timedelta(hours=1)
 KEEP_AFTER = timedelta(minutes=5)
 """How long after a start the house is kept for the first time: whoever restarts often gets there too."""
@@ -47,23 +55,30 @@ HANGS_AFTER = timedelta(minutes=10)
 class Service:
     """The `run` command: every loop on its tick until it is told to stop."""
 
-    def __init__(self, parts: Parts, monitor: Monitor) -> None:
-        """Nothing starts yet. `monitor` lets others see how it goes."""
+    def __init__(self, parts: Parts, monitor: Monitor, machine: Clock) -> None:
+        """Nothing starts yet. `monitor` lets others see how it goes; `machine` is the clock that the ticker follows."""
         self._parts = parts
         self._monitor = monitor
-        self._ticker = Ticker(parts.clock, POOLS)
+        self._ticker = Ticker(machine, POOLS)
         self._stopping = threading.Event()
         self._posting = threading.Lock()
         self._first_polls_until = 0.0
+        self._scheduling = threading.Lock()
         self._scheduled: set[UUID] = set()
+        self._remembered: set[UUID] = set()
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
         clock = self._parts.clock
+        if self._parts.shift.is_shared:
+            # Before anything is written: with the first renewal the database's clock is ours too.
+            self._guarded("shift", self._renew)()
         try_again(self._parts.store, clock.now())
         self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
         self._monitor.begin(self._parts.look)
-        self._loop("roster", TICK, self._follow_roster, pool="house")
+        if self._parts.shift.is_shared:
+            self._loop("shift", RENEW_EVERY, self._take_turn, pool="shift")
+        self._loop("roster", TICK, self._refresh_roster, pool="house")
         self._loop("deliver", TICK, self._deliver, pool="posts")
         self._loop("edit", TICK, self._edit, pool="edits")
         self._loop("note", self._shortest_interval(), self._note, pool="house")
@@ -84,26 +99,52 @@ class Service:
         self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool)
 
     def _stop(self) -> None:
-        """Start nothing new, let a post in flight end, write down how the polls stand."""
+        """Start nothing new, let a post in flight end; meanwhile note how the polls stand and let others go on."""
         self._stopping.set()
         self._monitor.end()
         self._ticker.stop()
+        handing_over = threading.Thread(target=self._hand_over, name="hand-over", daemon=True)
+        handing_over.start()
         if not self._posting.acquire(timeout=POST_PATIENCE):
             log.warning("post_abandoned", remedy="it is looked up at the next start")
-        self._guarded("note", self._note)()
+        handing_over.join(DATABASE_PATIENCE)
 
-    def _follow_roster(self) -> None:
+    def _hand_over(self) -> None:
+        self._guarded("note", self._note)()
+        self._guarded("shift", self._parts.shift.leave)()
+
+    def _take_turn(self) -> None:
+        """Whatever becomes of the renewal, poll no queue that is not ours any more."""
+        try:
+            self._renew()
+        finally:
+            self._schedule_polls()
+
+    def _renew(self) -> None:
+        self._parts.shift.renew(self._parts.roster.queues.keys())
+
+    def _refresh_roster(self) -> None:
         roster = self._parts.roster
         roster.refresh()
-        for queue_id in self._scheduled - roster.queues.keys():
-            self._ticker.cancel(f"poll {queue_id}")
-            self._parts.poll.forget(queue_id)
-        added = [queue for queue_id, queue in roster.queues.items() if queue_id not in self._scheduled]
-        for number, queue in enumerate(added):
-            self._schedule(queue, number, len(added))
-        if self._scheduled != roster.queues.keys():
-            self._scheduled = set(roster.queues)
+        self._schedule_polls()
+        if self._remembered != roster.queues.keys():
             remember_roster(self._parts)
+            self._remembered = set(roster.queues)
+
+    def _schedule_polls(self) -> None:
+        """Let those queues of the roster be polled that are ours."""
+        with self._scheduling:
+            queues = dict(self._parts.roster.queues)
+            ours = self._parts.shift.among(queues)
+            for queue_id in self._scheduled - ours:
+                self._ticker.cancel(f"poll {queue_id}")
+                self._parts.poll.relieve(queue_id)
+            for queue_id in self._scheduled - queues.keys():
+                self._parts.poll.forget(queue_id)
+            added = [queues[queue_id] for queue_id in queues if queue_id in ours - self._scheduled]
+            for number, queue in enumerate(added):
+                self._schedule(queue, number, len(added))
+            self._scheduled = ours
 
     def _schedule(self, queue: Queue, number: int, count: int) -> None:
         interval = self._parts.settings.for_queue(queue.queue_id, queue.name).poll_interval
@@ -126,14 +167,16 @@ class Service:
         """Whether first polls are still awaited: they tell what was reviewed while we were not running."""
         if self._parts.clock.monotonic() > self._first_polls_until:
             return False
-        waiting = len(self._parts.poll.polled()) < len(self._parts.roster.queues) or not self._parts.roster.queues
-        if not waiting and all(polled.completed_at or polled.failing_since for polled in self._parts.poll.polled()):
+        polled = self._parts.poll.polled()
+        queues = self._parts.roster.queues
+        waiting = not queues or len(polled) < len(self._parts.shift.among(queues))
+        if not waiting and all(each.completed_at or each.failing_since for each in polled):
             self._first_polls_until = 0.0
             return False
         return True
 
     def _edit(self) -> None:
-        while not self._is_stopping("edit") and self._parts.edit.step():
+        while self._parts.shift.has(Task.EDITS) and not self._is_stopping("edit") and self._parts.edit.step():
             pass
 
     def _is_stopping(self, loop: str) -> bool:
@@ -145,7 +188,8 @@ class Service:
         self._monitor.seen(self._parts.watch)
 
     def _housekeep(self) -> None:
-        self._parts.housekeep()
+        if self._parts.shift.has(Task.HOUSE):
+            self._parts.housekeep()
 
     def _note(self) -> None:
         """Write down how the polls stand, for `status` in another process."""

@@ -25,11 +25,15 @@ WIDE = 200
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """One queue's line in `status`. `late` tells that its last complete poll is too old."""
+    """One queue's line in `status`. `late` tells that its last complete poll is too old.
+
+    `worker` names the one of several workers that polls it at present (None: none does, or there is only one).
+    """
 
     polled: Polled
     standing: Standing
     late: bool
+    worker: str | None = None
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
@@ -86,13 +90,17 @@ def status_json(status: QueueStatus, now: datetime) -> dict[str, Any]:
         "error": polled.error or None,
         "undelivered": standing.undelivered,
         "dead": standing.dead,
+        "worker": status.worker,
     }
 
 
 def print_status(statuses: Sequence[QueueStatus], now: datetime) -> None:
     """`status` for people."""
-    columns = ("Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered", "Trouble")
+    columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered", "Trouble"]
     rows = [_status_row(status, now) for status in statuses]
+    if any(status.worker for status in statuses):
+        columns.append("Polled by")
+        rows = [[*row, status.worker or ""] for row, status in zip(rows, statuses, strict=True)]
     print_table(columns, rows, empty="No queue has been polled yet.")
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.system.process import wait_for
 from worker.core.model import State
 from worker.stores.opening import migrate, open_store
-from worker.stores.tables import deliveries
+from worker.stores.tables import deliveries, workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,13 +132,16 @@ class Stage:
         return all(each.state in done and each.edit_at is None for each in self.store.deliveries(limit=1000))
 
     def let_time_pass(self, time: timedelta) -> None:
-        """Make every claim so much older, as if nothing had happened for so long."""
+        """Make every claim and every worker's lease so much older, as if nothing had happened for so long."""
         engine = sa.create_engine(self.url)
         earlier = int(time.total_seconds() * 1_000_000)
         columns = (deliveries.c.lease_until, deliveries.c.due_at, deliveries.c.edit_at)
         moved = {column: sa.type_coerce(column, sa.BigInteger) - earlier for column in columns}
         with engine.begin() as connection:
             connection.execute(sa.update(deliveries).where(deliveries.c.lease_until.is_not(None)).values(moved))
+            connection.execute(
+                sa.update(workers).values(until=sa.type_coerce(workers.c.until, sa.BigInteger) - earlier)
+            )
         engine.dispose()
 
     def deliveries(self, *arguments: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from worker import views
@@ -26,7 +27,11 @@ def status(*, as_json: bool) -> bool:
     settings = start(DATABASE)
     now = SystemClock().now()
     with opened(settings) as store:
-        found = [_status(settings, store, polled, now) for polled in _polls(store)]
+        on_duty = store.on_duty()
+        found = [
+            replace(_status(settings, store, polled, now), worker=on_duty.get(str(polled.queue.queue_id)))
+            for polled in _polls(store)
+        ]
     if as_json:
         views.print_json({"queues": [views.status_json(one, now) for one in found], "ok": _all_well(found)})
     else:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import signals
-from worker.app import build, one_pass, roster_for, rules_for, take_over
+from worker.app import build, join, one_pass, roster_for, rules_for, take_over
 from worker.clock import SystemClock
 from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
 from worker.commands.remotes import ignore, langsmith, slack
 from worker.core.overview import ApiInUse
 from worker.loops.preview import Preview
+from worker.loops.shift import ALONE
 from worker.monitor import Monitor
 from worker.notifiers.console import Console
 from worker.service import Service
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from uuid import UUID
 
-    from worker.core.ports import Clock
+    from worker.core.ports import Clock, Shift
     from worker.settings import Settings
     from worker.sources.langsmith import LangSmith
     from worker.stores.sql import SqlStore
@@ -40,9 +41,9 @@ log = structlog.get_logger(__name__)
 def run() -> None:
     """The service, until a signal ends it."""
     settings = start(EVERYTHING)
-    clock = SystemClock()
+    machine = SystemClock()
     with (
-        _taken_over(settings, clock) as store,
+        _at_work(settings, machine) as (clock, store, shift),
         langsmith(settings, clock, store) as source,
         slack(settings) as notifier,
     ):
@@ -55,9 +56,10 @@ def run() -> None:
             notifier=notifier,
             meter=monitor.meter,
             api=lambda: _api(source),
+            shift=shift,
         )
         log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
-        Service(parts, monitor).run(signals.STOP)
+        Service(parts, monitor, machine).run(signals.STOP)
         log.info("stopped")
 
 
@@ -89,6 +91,14 @@ def dry_run() -> bool:
     if not any(found):
         sys.stdout.write("Nothing to post.\n")
     return None not in found and not roster.is_failing and not roster.unknown
+
+
+@contextlib.contextmanager
+def _at_work(settings: Settings, machine: Clock) -> Iterator[tuple[Clock, SqlStore, Shift]]:
+    """What the service goes by: as the only worker on an SQLite file, or as one of several on PostgreSQL."""
+    with _taken_over(settings, machine) as store:
+        only = opening.database_path(settings.database_url) is not None
+        yield (machine, store, ALONE) if only else join(store, machine)
 
 
 @contextlib.contextmanager

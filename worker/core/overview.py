@@ -38,6 +38,7 @@ class QueueView:
 
     `trouble` is what its last poll failed in, empty where it was complete. `new` and `gone` count, since the process
     started, runs that were announced and runs that left. `standing` is None until it has been counted.
+    `here` tells that this worker polls it, and not another one.
     """
 
     polled: Polled
@@ -47,6 +48,7 @@ class QueueView:
     new: int = 0
     gone: int = 0
     standing: Standing | None = None
+    here: bool = True
 
     @property
     def name(self) -> str:
@@ -63,7 +65,7 @@ class QueueView:
 class Overview:
     """Everything at one look. `store_error` is empty where the database answered; `unknown` are names without a queue.
 
-    `queues` are those that this process polls; one that was never attempted is among them. `unlisted_since` tells
+    `queues` are those that are to be polled; one that was never attempted is among them. `unlisted_since` tells
     since when the list of queues, where it is needed, cannot be read. `clock_set` is by how much the wall clock was
     set since the look before.
     """

@@ -34,32 +34,33 @@ def begun(group: Sequence[Incident]) -> str:
             return f"{what}: {first.error}. Nothing is lost: what is new there is told when polling works again."
 
 
-def ended(group: Sequence[Incident], *, new: int, gone: int) -> str:
-    """One message about incidents of one group that have ended; `new` and `gone` are what polling found at once."""
+def ended(group: Sequence[Incident], found: tuple[int, int] | None) -> str:
+    """One message about incidents of one group that have ended; `found` counts what is new and gone (None: unknown)."""
     since = min(incident.since for incident in group)
     until = max(incident.ended_at or since for incident in group)
     match group[0].group:
         case Group.KEY:
-            return f"LangSmith accepts the API key again. {blind(since, until, new=new, gone=gone)}"
+            return f"LangSmith accepts the API key again. {blind(since, until, found)}"
         case Group.LIST:
             return f"The list of queues can be read again; it could not be since {_minute(since)}."
         case Group.NAME:
             return f"{_names(group)}: found now."
         case _:
-            return f"{_names(group)} can be polled again. {blind(since, until, new=new, gone=gone)}"
+            return f"{_names(group)} can be polled again. {blind(since, until, found)}"
 
 
-def blind(since: datetime, until: datetime, *, new: int, gone: int) -> str:
-    """What was missed while nothing could be seen, and found afterwards."""
-    return (
-        f"Blind from {_minute(since)} to {_minute(until)}; "
-        f"found since: {new} new {_runs(new)}, {gone} {_runs(gone)} that left."
-    )
+def blind(since: datetime, until: datetime, found: tuple[int, int] | None) -> str:
+    """What was missed while nothing could be seen, and found afterwards: so many new runs, so many that left."""
+    when = f"Blind from {_minute(since)} to {_minute(until)}"
+    if found is None:
+        return f"{when}."
+    new, gone = found
+    return f"{when}; found since: {new} new {_runs(new)}, {gone} {_runs(gone)} that left."
 
 
-def outage(since: datetime, until: datetime, *, new: int, gone: int) -> str:
+def outage(since: datetime, until: datetime, found: tuple[int, int] | None) -> str:
     """The worker itself was not at work: stopped, asleep, or without its database."""
-    return f"The worker polled nothing for a while. {blind(since, until, new=new, gone=gone)}"
+    return f"The worker polled nothing for a while. {blind(since, until, found)}"
 
 
 def sunset(api: str, ends_at: datetime, now: datetime) -> str:

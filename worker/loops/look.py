@@ -11,6 +11,7 @@ import structlog
 from worker.core.model import Polled
 from worker.core.overview import Overview, QueueView
 from worker.core.ports import StoreError
+from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Backlog, Pause, Queue, Standing
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Clock, Store
+    from worker.core.ports import Clock, Shift, Store
     from worker.loops.poll import Poll, Progress
     from worker.loops.roster import Roster
 
@@ -45,10 +46,12 @@ class Look:
         expect: Callable[[Queue], tuple[timedelta, timedelta | None]],
         api: Callable[[], ApiInUse | None] = lambda: None,
         counting: bool = False,
+        shift: Shift = ALONE,
     ) -> None:
         """`expect` gives a queue's poll interval and the age at which its runs are stale (None: never).
 
         `api` tells which of LangSmith's listings is in use; `counting` whether each queue's runs are counted too.
+        How the polls of queues stand that other workers poll, as `shift` tells, the database knows.
         """
         self._store = store
         self._clock = clock
@@ -57,6 +60,8 @@ class Look:
         self._expect = expect
         self._api = api
         self._counting = counting
+        self._shift = shift
+        self._noted: dict[UUID, Polled] = {}
         self._count_at = 0.0
         self._offset = self._measure()
         self._standings: dict[UUID, Standing] = {}
@@ -89,6 +94,8 @@ class Look:
         try:
             self._pauses = self._store.pauses()
             self._backlog = self._store.backlog()
+            if self._shift.is_shared:
+                self._noted = {polled.queue.queue_id: polled for polled in self._store.polls()}
             if self._counting and self._clock.monotonic() >= self._count_at:
                 self._standings = self._count(self._clock.now())
                 self._count_at = self._clock.monotonic() + COUNT_EVERY.total_seconds()
@@ -98,19 +105,34 @@ class Look:
         return ""
 
     def _count(self, now: datetime) -> dict[UUID, Standing]:
+        queues = self._roster.queues
         return {
             queue.queue_id: self._store.standing(queue.queue_id, None if stale is None else now - stale)
-            for queue in self._roster.queues.values()
+            for queue in [queues[queue_id] for queue_id in self._shift.among(queues)]
             for _, stale in [self._expect(queue)]
         }
 
     def queues(self) -> tuple[QueueView, ...]:
         """What the loops know of each queue now, with what the database counted last. From any thread."""
         known = {progress.polled.queue.queue_id: progress for progress in self._poll.progress()}
-        return tuple(self._view(queue, known.get(queue.queue_id)) for queue in self._roster.queues.values())
+        queues = self._roster.queues
+        ours = self._shift.among(queues)
+        return tuple(
+            self._view(queue, known.get(queue_id)) if queue_id in ours else self._view_elsewhere(queue)
+            for queue_id, queue in queues.items()
+        )
+
+    def _view_elsewhere(self, queue: Queue) -> QueueView:
+        """A queue that another worker polls, as it noted that a while ago."""
+        polled = self._noted.get(queue.queue_id, Polled(queue))
+        interval, _ = self._expect(polled.queue)
+        return QueueView(polled, interval, trouble=polled.trouble, here=False)
 
     def _view(self, queue: Queue, progress: Progress | None) -> QueueView:
-        polled = Polled(queue) if progress is None else self._on_this_clock(progress)
+        polled = self._noted.get(queue.queue_id, Polled(queue)) if progress is None else self._on_this_clock(progress)
+        if polled.completed_at is None and queue.queue_id in self._noted:
+            # Just taken over: not late before its first poll here.
+            polled = replace(polled, completed_at=self._noted[queue.queue_id].completed_at)
         interval, _ = self._expect(polled.queue)
         standing = self._standings.get(queue.queue_id)
         if progress is None:

@@ -42,18 +42,19 @@ class Doubts:
 class Parting:
     """Asks how runs left, and remembers it: nothing but wording depends on it. Thread-safe for different queues."""
 
-    def __init__(self, *, source: Source, store: Store, clock: Clock) -> None:
+    def __init__(self, *, source: Source, clock: Clock) -> None:
         self._source = source
-        self._store = store
         self._clock = clock
 
-    def __call__(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, interval: timedelta) -> None:
+    def __call__(
+        self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Store, interval: timedelta
+    ) -> None:
         """Ask about those that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
         doubts.are_open |= bool(gone)
         if not gone and (not doubts.are_open or self._clock.monotonic() < doubts.not_before):
             return
         try:
-            taught = self._ask(queue, gone, doubts)
+            taught = self._ask(queue, gone, doubts, store)
         except (SourceError, StoreError) as error:
             taught = False
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
@@ -61,12 +62,12 @@ class Parting:
         wait = timedelta(0) if taught else backoff(doubts.vain, first=interval, longest=LONGEST_WAIT)
         doubts.not_before = self._clock.monotonic() + wait.total_seconds()
 
-    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts) -> bool:
+    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Store) -> bool:
         """Whether there was nothing to learn, or something was."""
-        earlier = self._store.unexplained(queue.queue_id, self._clock.now(), MOST)
+        earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST)
         wanted = dict.fromkeys((*earlier, *gone))
         left: Mapping[UUID, Left] = self._source.how_left(queue.queue_id, wanted.keys()) if wanted else {}
         if left:
-            self._store.learn(queue.queue_id, left, self._clock.now())
+            store.learn(queue.queue_id, left, self._clock.now())
         doubts.are_open = not wanted.keys() <= left.keys()
         return bool(left) or not wanted

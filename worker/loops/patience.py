@@ -150,7 +150,7 @@ class Patience:
     def _pause(self, channel: str, error: DeliveryError) -> None:
         former = self._pauses.get(channel)
         pause = paused(channel, error, self._clock.now(), former)
-        self._store.pause(pause)
+        pause = self._store.pause(pause)
         if former is None:
             log.error("destination_held", channel=channel, error=str(error), until=pause.until)
             self._ops.held(pause, str(error))

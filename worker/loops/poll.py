@@ -14,9 +14,10 @@ from worker.core.diff import digest
 from worker.core.meter import STORE, UNMETERED
 from worker.core.model import Kind, Polled, Queue
 from worker.core.plan import plan
-from worker.core.ports import SourceError, StoreError, Trouble
+from worker.core.ports import Relieved, SourceError, StoreError, Trouble
 from worker.loops.complaint import Complaint
 from worker.loops.parting import Doubts, Parting
+from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Plan, Show, Snapshot
+    from worker.core.model import Duty, Plan, Show, Snapshot
     from worker.core.policy import EscalationPolicy
-    from worker.core.ports import Clock, Source, Store
+    from worker.core.ports import Clock, Shift, Source, Store
 
 log = structlog.get_logger(__name__)
 
@@ -54,24 +55,36 @@ class Rules:
 class Progress:
     """What is known of one queue between its polls; in memory only.
 
-    `completed` is the monotonic time of the last complete poll, and `waiting` counts the runs of its listing. `trouble`
-    is what the last poll failed in, empty where it was complete; `told`, whether the log says that the queue fails.
+    `duty` is the one under which it is polled, None where this worker is alone. `completed` is the monotonic time of
+    the last complete poll, `waiting` counts the runs of its listing; `told`, whether the log says that the queue fails.
     `new` and `gone` count, since the process started, runs that were announced and runs that left.
     """
 
     polled: Polled
+    duty: Duty | None = None
     digest: int | None = None
     next_due_at: datetime | None = None
     failures: int = 0
     not_before: float = 0.0
     completed: float = 0.0
-    trouble: str = ""
     told: bool = False
     waiting: int = 0
     new: int = 0
     gone: int = 0
     doubts: Doubts = field(default_factory=Doubts)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def trouble(self) -> str:
+        """What the last poll failed in, empty where it was complete."""
+        return self.polled.trouble
+
+    def take_up(self, duty: Duty) -> None:
+        """Know nothing of before: another worker may have polled the queue meanwhile."""
+        self.polled = Polled(self.polled.queue)
+        self.duty, self.digest, self.next_due_at = duty, None, None
+        self.failures, self.not_before, self.told = 0, 0.0, False
+        self.doubts = Doubts()
 
 
 class Poll:
@@ -88,10 +101,12 @@ class Poll:
         jitter: Callable[[], float],
         meter: Meter = UNMETERED,
         complaint: Complaint | None = None,
+        shift: Shift = ALONE,
     ) -> None:
         """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs.
 
-        `complaint` says that the database fails, for all loops together.
+        `complaint` says that the database fails, for all loops together. `shift` tells which queues are this worker's:
+        no other one is polled.
         """
         self._source = source
         self._store = store
@@ -101,33 +116,56 @@ class Poll:
         self._jitter = jitter
         self._meter = meter
         self._complaint = complaint or Complaint()
-        self._parting = Parting(source=source, store=store, clock=clock)
+        self._shift = shift
+        self._parting = Parting(source=source, clock=clock)
         self._progress: dict[UUID, Progress] = {}
 
     def polled(self) -> list[Polled]:
         """How the polls of every queue of this process stand, as far as they were attempted."""
-        return [progress.polled for progress in list(self._progress.values())]
+        return [progress.polled for progress in self.progress()]
 
     def progress(self) -> list[Progress]:
         """What is known of every queue of this process; to be read only."""
-        return list(self._progress.values())
+        return [progress for progress in list(self._progress.values()) if self._is_ours(progress)]
+
+    def _is_ours(self, progress: Progress) -> bool:
+        try:
+            return self._shift.of(progress.polled.queue.queue_id) == progress.duty
+        except Relieved:
+            return False
 
     def forget(self, queue_id: UUID) -> None:
         """Drop what is kept of a queue that is not polled any more."""
         self._progress.pop(queue_id, None)
         self._complaint.worked(f"poll {queue_id}")
 
+    def relieve(self, queue_id: UUID) -> None:
+        """Another worker polls the queue: what failed here is not our trouble any more."""
+        self._complaint.worked(f"poll {queue_id}")
+
     def __call__(self, queue: Queue) -> bool:
         """Poll once unless the queue is backing off; whether the queue is well. Never raises for a failing queue."""
         progress = self._progress.setdefault(queue.queue_id, Progress(Polled(queue)))
         with progress.lock:
-            began = self._clock.monotonic()
-            if began < progress.not_before:
-                return False
-            well = self._attempt(progress, self._rules(queue))
-            took = self._clock.monotonic() - began
-            self._meter.polled(progress.polled.queue, seconds=took, trouble=progress.trouble)
-            return well
+            try:
+                return self._under_duty(progress)
+            except Relieved:
+                self.relieve(queue.queue_id)
+                log.info("queue_relieved", queue=progress.polled.queue.name)
+                return True
+
+    def _under_duty(self, progress: Progress) -> bool:
+        """Poll while the queue is ours: what was listed before that is never written."""
+        duty = self._shift.of(progress.polled.queue.queue_id)
+        if duty is not None and duty != progress.duty:
+            progress.take_up(duty)
+        began = self._clock.monotonic()
+        if began < progress.not_before:
+            return False
+        well = self._attempt(progress, self._rules(progress.polled.queue))
+        took = self._clock.monotonic() - began
+        self._meter.polled(progress.polled.queue, seconds=took, trouble=progress.trouble)
+        return well
 
     def _attempt(self, progress: Progress, rules: Rules) -> bool:
         try:
@@ -147,7 +185,8 @@ class Poll:
         gone: Collection[UUID] = ()
         if listed != progress.digest or due:
             gone = self._conclude(progress, snapshot, listed, rules.policy, now)
-        self._parting(snapshot.queue, gone, progress.doubts, rules.interval)
+        store = self._store_of(progress)
+        self._parting(snapshot.queue, gone, progress.doubts, store=store, interval=rules.interval)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
         progress.completed = self._clock.monotonic()
 
@@ -155,16 +194,21 @@ class Poll:
         self, progress: Progress, snapshot: Snapshot, listed: int, policy: EscalationPolicy, now: datetime
     ) -> Collection[UUID]:
         """Plan, write and tell; the runs that left."""
-        decided = self._update(snapshot, policy, now)
+        decided = self._update(self._store_of(progress), snapshot, policy, now)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
         progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in NEWS)
         progress.gone += sum(not review.is_open for review in decided.reviews)
         self._tell(snapshot, decided)
         return _gone(snapshot, decided)
 
-    def _update(self, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
+    def _store_of(self, progress: Progress) -> Store:
+        """The store as it may be written to in this poll."""
+        return self._store if progress.duty is None else self._store.under(progress.duty)
+
+    @staticmethod
+    def _update(store: Store, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
         keys = {run.queue_run_id for run in snapshot.runs}
-        return self._store.update(snapshot.queue, keys, lambda memory: plan(snapshot, memory, policy, now), now)
+        return store.update(snapshot.queue, keys, lambda memory: plan(snapshot, memory, policy, now), now)
 
     def _tell(self, snapshot: Snapshot, decided: Plan) -> None:
         """One line for a poll that changed something, and a nudge where something is owed."""
@@ -183,14 +227,14 @@ class Poll:
     def _failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
         """Count, back off, and say so once: when the failing begins."""
         progress.failures += 1
-        progress.trouble = error.trouble.value if isinstance(error, SourceError) else STORE
+        trouble = error.trouble.value if isinstance(error, SourceError) else STORE
         # What was written is not known after a failed transaction: the next poll must look at the database.
         progress.digest = None
         progress.doubts.are_open = True
         wait = self._wait(progress.failures, error, interval)
         progress.not_before = self._clock.monotonic() + wait.total_seconds()
         since = progress.polled.failing_since or self._clock.now()
-        progress.polled = replace(progress.polled, failing_since=since, error=str(error))
+        progress.polled = replace(progress.polled, failing_since=since, error=str(error), trouble=trouble)
         self._complain(progress, error)
 
     def _complain(self, progress: Progress, error: SourceError | StoreError) -> None:
@@ -226,8 +270,7 @@ class Poll:
             log.info("queue_recovered", queue=queue.name, failing_since=since, failures=progress.failures)
         progress.told = False
         progress.failures = 0
-        progress.trouble = ""
-        progress.polled = replace(progress.polled, failing_since=None, error="")
+        progress.polled = replace(progress.polled, failing_since=None, error="", trouble="")
 
 
 def _gone(snapshot: Snapshot, decided: Plan) -> Collection[UUID]:

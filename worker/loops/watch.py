@@ -11,12 +11,14 @@ import structlog
 
 from worker.core import outage, reports
 from worker.core.incidents import Group, Incident, report
+from worker.core.model import Task
+from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from worker.core.overview import Overview
-    from worker.core.ports import Store
+    from worker.core.ports import Shift, Store
     from worker.loops.ops import Ops
 
 log = structlog.get_logger(__name__)
@@ -31,8 +33,9 @@ SUNSET_DAYS = (60, 14, 3, 0)
 class Watch:
     """Looks, and tells what has changed for better or worse. One thread at a time."""
 
-    def __init__(self, *, look: Callable[[], Overview], store: Store, ops: Ops) -> None:
-        """`look` gives how the worker stands."""
+    def __init__(self, *, look: Callable[[], Overview], store: Store, ops: Ops, shift: Shift = ALONE) -> None:
+        """`look` gives how the worker stands; of several workers one tells: who has the task in its `shift`."""
+        self._shift = shift
         self._look = look
         self._store = store
         self._ops = ops
@@ -47,6 +50,9 @@ class Watch:
         overview = self.overview = self._look()
         self._sight = outage.follow(self._sight, overview.clock_set)
         if overview.store_error:
+            return overview
+        if not self._shift.has(Task.REPORTS):
+            self._told = None
             return overview
         if self._told is None:
             self._told = _loads(self._store.recall(TOLD))
@@ -66,8 +72,8 @@ class Watch:
         for group in reported.begun:
             self._ops.tell(reports.begun(group), name=_name("begun", group))
         for group in reported.ended:
-            new, gone = _found(group, overview)
-            self._ops.tell(reports.ended(group, new=new, gone=gone), name=_name("ended", group), ending=True)
+            text = reports.ended(group, None if self._shift.is_shared else _found(group, overview))
+            self._ops.tell(text, name=_name("ended", group), ending=True)
         if reported.told != tuple(told):
             self._store.remember(TOLD, _dumps(reported.told))
         return reported.told
@@ -78,7 +84,7 @@ class Watch:
         if found is None:
             return
         log.warning("was_blind", since=found.since, until=found.until, new=found.new, gone=found.gone)
-        text = reports.outage(found.since, found.until, new=found.new, gone=found.gone)
+        text = reports.outage(found.since, found.until, None if self._shift.is_shared else (found.new, found.gone))
         self._ops.tell(text, name=f"outage/{found.since}", ending=True)
         self._sight = replace(self._sight, outage=None)
 

@@ -78,11 +78,11 @@ def test_what_has_begun(group: list[Incident], text: str) -> None:
     ],
 )
 def test_what_has_ended(group: list[Incident], text: str) -> None:
-    assert reports.ended(group, new=1, gone=2) == text
+    assert reports.ended(group, (1, 2)) == text
 
 
 def test_the_worker_s_own_outage() -> None:
-    assert reports.outage(NOON - HOUR, NOON, new=0, gone=1) == (
+    assert reports.outage(NOON - HOUR, NOON, (0, 1)) == (
         "The worker polled nothing for a while. Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC; "
         "found since: 0 new runs, 1 run that left."
     )
@@ -109,3 +109,8 @@ def test_many_queues_are_named_in_part_and_counted() -> None:
 
     assert told(NAMED).endswith(f"q{NAMED - 1}")
     assert told(NAMED + 1).endswith(f"q{NAMED - 1} and 1 more")
+
+
+def test_what_several_workers_found_together_is_not_counted() -> None:
+    told = reports.outage(NOON - HOUR, NOON, None)
+    assert told.endswith("Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC.")
