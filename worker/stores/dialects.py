@@ -22,6 +22,6 @@ def insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresq
     return postgresql.insert(table)
 
 
-def latest(connection: Connection, *instants: ColumnElement[Any]) -> ColumnElement[Any]:
+def latest(dialect: str, *instants: ColumnElement[Any]) -> ColumnElement[Any]:
     """The greatest of several values, none of which may be NULL."""
-    return sa.func.greatest(*instants) if connection.dialect.name == "postgresql" else sa.func.max(*instants)
+    return sa.func.greatest(*instants) if dialect == "postgresql" else sa.func.max(*instants)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from worker.core.model import EDIT_EVERY, Claim, Delivery, Kind, Receipt, Review, State
 from worker.stores.chunks import chunks
-from worker.stores.columns import EPOCH, MICROSECOND
+from worker.stores.columns import EPOCH, MICROSECOND, At
 from worker.stores.dialects import latest
 from worker.stores.outbox import EDIT_OWED, SPEAKS, change, delivery_of, is_ours, select_deliveries
 from worker.stores.reviews import REVIEW
@@ -21,38 +22,51 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
+# Statements of every poll are built once: building one costs more than running it.
+NOW = sa.bindparam("now", type_=At())
 MAY_BE_POSTED = (State.SENDING, State.UNKNOWN, State.SENT)
 
 
 def owe(connection: Connection, review_ids: Iterable[int], now: datetime) -> None:
     """Owe an edit to every message that may be posted, is kept true, and speaks of one of these reviews."""
     for some in chunks(review_ids):
-        speak = sa.select(delivery_reviews.c.delivery_id).where(delivery_reviews.c.review_id.in_(some), SPEAKS)
-        concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(speak), _kept_true(now))
-        connection.execute(concerned.values(edit_at=_earliest(connection, now)))
+        connection.execute(_owing(connection.dialect.name), {"some": some, "now": now})
 
 
-def _kept_true(now: datetime) -> sa.ColumnElement[bool]:
+@cache
+def _owing(dialect: str) -> sa.Update:
+    some: sa.BindParameter[Any] = sa.bindparam("some", expanding=True)
+    speak = sa.select(delivery_reviews.c.delivery_id).where(delivery_reviews.c.review_id.in_(some), SPEAKS)
+    concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(speak), _kept_true())
+    return concerned.values(edit_at=_earliest(dialect))
+
+
+def _kept_true() -> sa.ColumnElement[bool]:
     """How long a message is kept true is settled with its receipt: before that, nothing has passed."""
     undecided = sa.and_(deliveries.c.edit_until.is_(None), deliveries.c.state != State.SENT)
-    return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > now))
+    return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > NOW))
 
 
 def unexplained(connection: Connection, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
     """Find the runs that left nobody knows how; the rules are those of `Store.unexplained`."""
+    asked = {"queue": queue_id, "now": now, "most": most}
+    return connection.execute(_unexplained(), asked).scalars().all()
+
+
+@cache
+def _unexplained() -> sa.Select[Any]:
     shown = sa.or_(delivery_reviews.c.position.is_not(None), deliveries.c.state != State.SENT)
-    query = (
+    return (
         sa.select(reviews.c.queue_run_id)
         .select_from(deliveries)
         .join(delivery_reviews)
         .join(reviews)
-        .where(deliveries.c.queue_id == queue_id, _kept_true(now), SPEAKS, shown)
+        .where(deliveries.c.queue_id == sa.bindparam("queue"), _kept_true(), SPEAKS, shown)
         .where(reviews.c.closed_at.is_not(None), reviews.c.left.is_(None), ~_later_stay().exists())
         .group_by(reviews.c.queue_run_id)
         .order_by(sa.func.max(reviews.c.closed_at).desc(), reviews.c.queue_run_id)
-        .limit(most)
+        .limit(sa.bindparam("most"))
     )
-    return connection.execute(query).scalars().all()
 
 
 def _later_stay() -> sa.Select[Any]:
@@ -63,23 +77,24 @@ def _later_stay() -> sa.Select[Any]:
     return sa.select(sa.literal(1)).where(*same, sa.or_(other.c.closed_at.is_(None), ended)).correlate(reviews)
 
 
-def _earliest(connection: Connection, now: datetime) -> sa.ColumnElement[Any]:
+def _earliest(dialect: str) -> sa.ColumnElement[Any]:
     """Not before the debounce is over, nor before a claim that may have looked already has ended."""
     free = sa.type_coerce(deliveries.c.lease_until, sa.BigInteger)
-    return latest(connection, *_debounced(now), sa.func.coalesce(free, 0))
+    return latest(dialect, *_debounced(), sa.func.coalesce(free, 0))
 
 
-def _debounced(now: datetime) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+def _debounced() -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
     """An edit is made after the latest of these."""
     rested = sa.type_coerce(deliveries.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
-    return sa.literal((now - EPOCH) // MICROSECOND, sa.BigInteger), sa.func.coalesce(rested, 0)
+    return NOW, sa.func.coalesce(rested, 0)
 
 
 def lapse(connection: Connection, now: datetime, look_at: datetime) -> int:
     """End every lease; the rules are those of `Store.lapse`."""
     leased = sa.update(deliveries).where(deliveries.c.lease_until.is_not(None))
     waited = deliveries.c.edit_at == deliveries.c.lease_until
-    connection.execute(leased.where(waited).values(edit_at=latest(connection, *_debounced(now))))
+    debounced = leased.where(waited).values(edit_at=latest(connection.dialect.name, *_debounced()))
+    connection.execute(debounced, {"now": now})
     sending = leased.where(deliveries.c.state == State.SENDING)
     sent = connection.execute(sending.values(state=State.UNKNOWN, due_at=look_at, lease_until=None)).rowcount
     return sent + connection.execute(leased.values(lease_until=None)).rowcount
@@ -101,7 +116,8 @@ def supersede(connection: Connection, number: int, after: Delivery) -> None:
         _waiting_of_theirs().exists(),
         ~_waiting_of_theirs().where(~_spoken_of_by(number)).exists(),
     )
-    connection.execute(earlier.values(successor=after.key, edit_at=_earliest(connection, now)))
+    pointed = earlier.values(successor=after.key, edit_at=_earliest(connection.dialect.name))
+    connection.execute(pointed, {"now": now})
 
 
 def _waiting_of_theirs() -> sa.Select[Any]:
@@ -213,4 +229,6 @@ def _rested(connection: Connection, after: Delivery) -> sa.ColumnElement[Any]:
     owed = sa.type_coerce(deliveries.c.edit_at, sa.BigInteger)
     if after.edited_at is None:
         return owed
-    return latest(connection, owed, sa.literal((after.edited_at + EDIT_EVERY - EPOCH) // MICROSECOND, sa.BigInteger))
+    return latest(
+        connection.dialect.name, owed, sa.literal((after.edited_at + EDIT_EVERY - EPOCH) // MICROSECOND, sa.BigInteger)
+    )

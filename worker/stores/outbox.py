@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
+_NUMBER = sa.select(deliveries.c.delivery_id).where(deliveries.c.key == sa.bindparam("key"))
 _QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
 _SETTLED_BY_LOOP = (
     "state", "due_at", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
@@ -61,8 +63,8 @@ def owe(connection: Connection, delivery: Delivery) -> bool:
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),
     }
-    added = insert(connection, deliveries).values(row).on_conflict_do_nothing()
-    return connection.execute(added.execution_options(preserve_rowcount=True)).rowcount == 1
+    added = insert(connection, deliveries).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return connection.execute(added, row).rowcount == 1
 
 
 def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) -> None:
@@ -82,13 +84,18 @@ def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) 
 
 
 def _speak_of(connection: Connection, queue_id: UUID, notice: Notice) -> None:
-    number = connection.execute(sa.select(deliveries.c.delivery_id).where(deliveries.c.key == notice.key)).scalar_one()
-    each = sa.select(sa.literal(number, sa.BigInteger), reviews.c.review_id, sa.false()).where(
-        reviews.c.queue_id == queue_id, *_same_key()
-    )
-    statement = sa.insert(delivery_reviews).from_select(["delivery_id", "review_id", "left_out"], each)
+    number = connection.execute(_NUMBER, {"key": notice.key}).scalar_one()
+    same = {"number": number, "queue": queue_id}
     for some in chunks(dict.fromkeys(notice.reviews)):
-        connection.execute(statement, [_key(key) for key in some])
+        connection.execute(_speaking(), [same | _key(key) for key in some])
+
+
+@cache
+def _speaking() -> sa.Insert:
+    each = sa.select(sa.bindparam("number", type_=sa.BigInteger), reviews.c.review_id, sa.false()).where(
+        reviews.c.queue_id == sa.bindparam("queue", type_=reviews.c.queue_id.type), *_same_key()
+    )
+    return sa.insert(delivery_reviews).from_select(["delivery_id", "review_id", "left_out"], each)
 
 
 def _same_key() -> tuple[sa.ColumnElement[bool], ...]:

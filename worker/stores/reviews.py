@@ -43,14 +43,27 @@ BESIDE_THE_KEY = FIELDS[2:]
 OLDEST_FIRST = (reviews.c.since, reviews.c.queue_run_id, reviews.c.added_at)
 IS_CLOSED = reviews.c.closed_at.is_not(None)
 
+# Built once: building a statement costs more than running it.
+_MINE = reviews.c.queue_id == sa.bindparam("queue")
+_SOME = reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True))
+_NUMBERED = reviews.c.review_id == sa.bindparam("number")
+_SELECT_OPEN = sa.select(*REVIEW).where(_MINE, OPEN)
+_SELECT_CLOSED = sa.select(*REVIEW).where(_MINE, IS_CLOSED, _SOME)
+_SELECT_NUMBERS = sa.select(reviews.c.queue_run_id, reviews.c.added_at, reviews.c.review_id).where(_MINE, _SOME)
+_SELECT_LEFT = (
+    sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.left)
+    .where(_MINE, IS_CLOSED, _SOME)
+    .order_by(reviews.c.closed_at, reviews.c.added_at)
+)
+_INSERT = sa.insert(reviews)
+_UPDATE = sa.update(reviews).where(_NUMBERED)
+
 
 def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> list[Review]:
     """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`."""
-    mine = sa.select(*REVIEW).where(reviews.c.queue_id == queue_id)
-    found = [Review(*row) for row in connection.execute(mine.where(OPEN))]
-    closed = mine.where(IS_CLOSED, reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True)))
+    found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
     for some in chunks(keys):
-        found += [Review(*row) for row in connection.execute(closed, {"some": some})]
+        found += [Review(*row) for row in connection.execute(_SELECT_CLOSED, {"queue": queue_id, "some": some})]
     return found
 
 
@@ -64,26 +77,19 @@ def write(connection: Connection, queue_id: UUID, altered: Collection[Review]) -
 
 def _ids(connection: Connection, queue_id: UUID, altered: Collection[Review]) -> dict[ReviewKey, int]:
     """The numbers of the rows of these runs, by key."""
-    query = sa.select(reviews.c.queue_run_id, reviews.c.added_at, reviews.c.review_id).where(
-        reviews.c.queue_id == queue_id,
-        reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True)),
-    )
     some = chunks({review.queue_run_id for review in altered})
-    rows = (row for ids in some for row in connection.execute(query, {"some": ids}))
+    rows = (row for ids in some for row in connection.execute(_SELECT_NUMBERS, {"queue": queue_id, "some": ids}))
     return {ReviewKey(row.queue_run_id, row.added_at): row.review_id for row in rows}
 
 
 def _insert(connection: Connection, queue_id: UUID, new: Sequence[Review]) -> None:
     for some in chunks(new):
-        connection.execute(sa.insert(reviews), [{"queue_id": queue_id, **_values(review, FIELDS)} for review in some])
+        connection.execute(_INSERT, [{"queue_id": queue_id, **_values(review, FIELDS)} for review in some])
 
 
 def _replace(connection: Connection, ids: Mapping[ReviewKey, int], altered: Sequence[Review]) -> None:
-    statement = sa.update(reviews).where(reviews.c.review_id == sa.bindparam("number"))
     for some in chunks(altered):
-        connection.execute(
-            statement, [{"number": ids[review.key], **_values(review, BESIDE_THE_KEY)} for review in some]
-        )
+        connection.execute(_UPDATE, [{"number": ids[review.key], **_values(review, BESIDE_THE_KEY)} for review in some])
 
 
 def _values(review: Review, fields: Iterable[str]) -> dict[str, Any]:
@@ -93,23 +99,16 @@ def _values(review: Review, fields: Iterable[str]) -> dict[str, Any]:
 def learn(connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]) -> list[int]:
     """Note how the latest closed stay of each run ended; the numbers of those for which that is news."""
     news = {number: how for number, was, how in _latest_closed(connection, queue_id, left) if was is not how}
-    statement = sa.update(reviews).where(reviews.c.review_id == sa.bindparam("number"))
     for some in chunks(news):
-        connection.execute(statement, [{"number": number, "left": news[number]} for number in some])
+        connection.execute(_UPDATE, [{"number": number, "left": news[number]} for number in some])
     return list(news)
 
 
 def _latest_closed(
     connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]
 ) -> Iterable[tuple[int, Left | None, Left]]:
-    query = (
-        sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.left)
-        .where(
-            reviews.c.queue_id == queue_id, IS_CLOSED, reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True))
-        )
-        .order_by(reviews.c.closed_at, reviews.c.added_at)
-    )
-    rows = (row for some in chunks(left) for row in connection.execute(query, {"some": some}))
+    asked = ({"queue": queue_id, "some": some} for some in chunks(left))
+    rows = (row for each in asked for row in connection.execute(_SELECT_LEFT, each))
     latest = {row.queue_run_id: row for row in rows}
     return ((row.review_id, row.left, left[queue_run_id]) for queue_run_id, row in latest.items())
 
