@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import history, polls, posts, services
+from benchmarks.cases import history, polls, posts, services, workers
 from benchmarks.children import serving
 from benchmarks.plot import draw
 from benchmarks.scale import FULL, QUICK
@@ -32,6 +32,7 @@ CASES = {
     "c": (polls.one_large_queue,),
     "d": (history.behind,),
     "e": (posts.posts, services.arrival),
+    "f": (workers.several,),
     "s": (services.start,),
 }
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}

@@ -82,6 +82,10 @@ class Service:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
+    def threads(self) -> int:
+        """How many threads there are."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
     def memory(self) -> float:
         """Resident megabytes at present."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])

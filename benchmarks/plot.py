@@ -23,10 +23,12 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.size": 9, "
 
 
 def draw(figures: Iterable[Figure], file: Path) -> None:
-    """Draw the CPU seconds of each phase and contender, each case in a scale of its own."""
+    """Draw the CPU seconds of each phase and contender, each case in a scale of its own; nothing without any."""
     costs = [figure for figure in figures if figure.unit == "CPU s"]
     drawn = {case: [cost for cost in costs if cost.case == case] for case in TITLES}
     panels = {TITLES[case]: found for case, found in drawn.items() if found}
+    if not panels:
+        return
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(8, 0.8 + 0.32 * sum(map(len, panels.values()))), layout="constrained")
         ratios = [len(found) for found in panels.values()]

@@ -27,6 +27,7 @@ class Scale:
     interval: int
     workers: tuple[int, ...]
     worker_queues: int
+    workers_for: int
 
 
 FULL = Scale(
@@ -46,6 +47,7 @@ FULL = Scale(
     interval=5,
     workers=(1, 2, 4),
     worker_queues=200,
+    workers_for=60,
 )
 
 QUICK = Scale(
@@ -65,4 +67,5 @@ QUICK = Scale(
     interval=1,
     workers=(1, 2),
     worker_queues=6,
+    workers_for=3,
 )

@@ -39,6 +39,8 @@ class World:
     added: dict[tuple[int, int], float] = field(default_factory=dict)
     waited: list[float] = field(default_factory=list)
     posts: int = 0
+    connections: int = 0
+    by_second: Counter[int] = field(default_factory=Counter)
     listed_at: float = 0.0
 
     def runs(self, queue: int) -> range:
@@ -96,6 +98,7 @@ def _queue(number: int) -> dict[str, object]:
 
 
 def _listing(world: World, queue: int, offset: int, limit: int) -> bytes:
+    world.by_second[int(time.perf_counter())] += 1
     world.listed_at = world.listed_at or time.perf_counter()
     runs = world.runs(queue)[offset : offset + limit]
     render = small_page if world.row < pages.LARGE else pages.page
@@ -116,6 +119,8 @@ def _control(world: World, what: str, query: Mapping[str, str]) -> object:
         "last": world.last,
         "asked": world.asked,
         "listed_at": world.listed_at,
+        "connections": world.connections,
+        "by_second": world.by_second,
         "waited": world.waited,
         "posts": world.posts,
         "missing": len(world.added),
@@ -139,6 +144,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what is written to."""
+        self._world.connections += 1
         self._transport: Any = transport
 
     def data_received(self, data: bytes) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import time
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.children import service
 from benchmarks.figures import Figure, percentile
 from benchmarks.pages import queue_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from benchmarks.children import Server
@@ -31,24 +31,36 @@ ARRIVE_EVERY = 0.35
 def steady(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     """(b) Many queues in which nothing changes: share of one core, and memory."""
     server.tell("reset", queues=scale.steady_queues, row=SMALL, last=20)
-    place = _configured(directory / "steady", scale.steady_queues)
+    place = configured(directory / "steady", scale.steady_queues)
     with service(server, place, WORKER_POLL_INTERVAL=f"{scale.steady_interval}s") as running:
         wait_for(lambda: server.tell("set")["posts"] >= scale.steady_queues)
-        asked, used, began = _asked(server), running.cpu(), time.perf_counter()
+        before, used, began = server.tell("set"), running.cpu(), time.perf_counter()
         most = 0.0
         while time.perf_counter() < began + scale.steady_for:
             time.sleep(LOOK_EVERY)
             most = max(most, running.memory())
-        took = time.perf_counter() - began
-        yield Figure("b", "polls a minute", (_asked(server) - asked) / took * 60, "")
+        took, after = time.perf_counter() - began, server.tell("set")
         yield Figure("b", "share of one core", (running.cpu() - used) / took * 100, "%", most=10)
         yield Figure("b", "memory", most, "MB", most=120)
+        yield Figure("b", "threads", running.threads(), "")
+    yield from _polls(before, after, took)
+
+
+def _polls(before: Mapping[str, Any], after: Mapping[str, Any], took: float) -> Iterator[Figure]:
+    """How evenly the polls come, and over how many connections that are new."""
+    seconds = list(after["by_second"].values())[len(before["by_second"]) : -1]
+    mean = sum(seconds) / len(seconds)
+    # Each look of ours at the server is a connection too.
+    opened = after["connections"] - before["connections"] - 1
+    yield Figure("b", "polls a minute", (sum(after["asked"].values()) - sum(before["asked"].values())) / took * 60, "")
+    yield Figure("b", "busiest second, against the mean", max(seconds) / mean, "times", most=2)
+    yield Figure("b", "new connections a minute", opened / took * 60, "")
 
 
 def start(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     """(s) From the start of the process to its first request for a queue's runs, with the schema in place."""
     took, used = [], []
-    place = _configured(directory / "start", 1)
+    place = configured(directory / "start", 1)
     for _ in range(scale.repeats + 1):
         server.tell("reset", queues=1, row=SMALL, last=3)
         began = time.perf_counter()
@@ -64,7 +76,7 @@ def start(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
 def arrival(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     """(e) From a run's arrival in its queue to the message that names it."""
     server.tell("reset", queues=ARRIVAL_QUEUES, row=SMALL, last=3)
-    place = _configured(directory / "arrival", ARRIVAL_QUEUES)
+    place = configured(directory / "arrival", ARRIVAL_QUEUES)
     chance = random.Random(7)  # noqa: S311  the same arrivals in every run, no secret
     with service(server, place, WORKER_POLL_INTERVAL=f"{scale.interval}s"):
         wait_for(lambda: server.tell("set")["posts"] >= ARRIVAL_QUEUES)
@@ -86,11 +98,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(LOOK_EVERY / 25)
 
 
-def _asked(server: Server) -> int:
-    return sum(server.tell("set")["asked"].values())
-
-
-def _configured(directory: Path, queues: int) -> Path:
+def configured(directory: Path, queues: int) -> Path:
     """A directory with a `worker.toml` that gives each queue a channel of its own."""
     directory.mkdir()
     tables = (f'[[queues]]\nqueue = "{queue_id(number)}"\nchannel = "C{number:010}"\n' for number in range(queues))
