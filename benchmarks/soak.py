@@ -50,19 +50,25 @@ LOOK_EVERY = 5
 KEEP_EVERY = 60
 MEMORY_SLACK = 4 * 1024 * 1024
 DATABASE_SLACK = 1.25
-COMES_EVERY = 10
-"""One poll in so many finds something new."""
-
 WAITS = timedelta(hours=3)
-KEEP = timedelta(days=2)
-"""How long what is settled is kept here, so that the database is in its steady state early."""
+OBJECTS_SLACK = 2_000
+"""So many more are alive by chance; a leak of one thing a poll is soon more, long before it shows in bytes."""
 
 WARM = 0.4
 """The share of the polls after which nothing may grow any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast time goes by: so much a poll, one poll in so many finds something new, and what is settled is kept."""
+
+    step: timedelta = MINUTE
+    comes_every: int = 10
+    keep: timedelta = timedelta(days=2)
+
+
 class Clock:
-    """A clock that moves a minute a poll."""
+    """A clock that moves only when it is told to."""
 
     def __init__(self) -> None:
         """It begins on a winter's day."""
@@ -86,9 +92,10 @@ class Clock:
 class Churn:
     """A source with one queue to which runs come at random, wait some hours, and go."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, comes_every: int) -> None:
         """The same chances at every start."""
         self._clock = clock
+        self._comes_every = comes_every
         self._chance = random.Random(7)  # noqa: S311 - chances of a soak, no secret
         self._runs: list[QueueRun] = []
         self._number = 0
@@ -98,7 +105,7 @@ class Churn:
         del queue_id, show
         now = self._clock.now()
         self._runs = [run for run in self._runs if run.added_at is None or now - run.added_at < WAITS]
-        if self._chance.randrange(COMES_EVERY) == 0:
+        if self._chance.randrange(self._comes_every) == 0:
             self._number += 1
             queue_run_id, run_id = UUID(int=self._chance.getrandbits(128)), UUID(int=self._chance.getrandbits(128))
             facts = Facts(name=f"run {self._number}", run_type="chain", tags=("soak",))
@@ -148,23 +155,30 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What the process and its database take: bytes, open files, bytes."""
+    """What the process and its database take: bytes, objects, open files, bytes."""
 
     memory: int
+    objects: int
     files: int
     database: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        taken = f"{self.memory:,} bytes of memory, {self.objects:,} objects, {self.files} files"
+        return f"{taken}, {self.database:,} bytes of database"
 
 
 class Soak:
     """Everything of one process, turned by hand."""
 
-    def __init__(self, store: SqlStore, path: Path, keep: timedelta) -> None:
-        """Put the loops together; what is settled is kept for `keep`."""
+    def __init__(self, store: SqlStore, path: Path, pace: Pace) -> None:
+        """Put the loops together."""
         self._path = path
+        self._pace = pace
         self._turns = 0
         self.clock = Clock()
         self.sink = Sink()
-        source = Churn(self.clock)
+        source = Churn(self.clock, pace.comes_every)
         metrics = Metrics(version="0", commit="soak", overview=lambda: self._watch.overview)
         policy = ladder(channel="C0SOAK", stale_after=STALE, remind_every=timedelta(hours=1))
         care = Care(show=SHOW, edit_for=timedelta(hours=2), resend=True)
@@ -184,14 +198,14 @@ class Soak:
         roster = Roster(source=source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False)
         look = Look(**world, poll=self._poll, roster=roster, expect=lambda _: (MINUTE, STALE), counting=True)
         self._watch = Watch(look=look, store=store, ops=ops)
-        self._housekeep = Housekeep(**world, keep_deliveries=keep, keep_reviews=keep)
+        self._housekeep = Housekeep(**world, keep_deliveries=pace.keep, keep_reviews=pace.keep)
         self._metrics = metrics
 
     def turn(self) -> None:
-        """One minute: a poll, what it owes, and now and then the rest."""
+        """A poll, what it owes, and now and then the rest."""
         self._turns += 1
         self._poll(QUEUE)
-        self.clock.advance(MINUTE)
+        self.clock.advance(self._pace.step)
         self._deliver.run(lambda: False)
         self._edit.step()
         if self._turns % LOOK_EVERY == 0:
@@ -204,17 +218,18 @@ class Soak:
         """What all of it takes now, everything that is done with being forgotten first."""
         self._housekeep()
         gc.collect()
+        objects = sys.getallocatedblocks()
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         files = len(list(Path("/proc/self/fd").iterdir()))
         database = sum(file.stat().st_size for file in self._path.parent.glob(f"{self._path.name}*"))
-        return Weight(pages * resource.getpagesize(), files, database)
+        return Weight(pages * resource.getpagesize(), objects, files, database)
 
 
-def soak(polls: int, keep: timedelta, directory: Path) -> tuple[Weight, Weight, Sink]:
+def soak(polls: int, pace: Pace, directory: Path) -> tuple[Weight, Weight, Sink]:
     """Poll so often; what it weighed when it was warm, and at the end, and what was posted."""
     path = directory / "soak.db"
     with contextlib.closing(open_store(f"sqlite:///{path}", migrate=True)) as store:
-        whole = Soak(store, path, keep)
+        whole = Soak(store, path, pace)
         for _ in range(int(polls * WARM)):
             whole.turn()
         warm = whole.weigh()
@@ -228,6 +243,8 @@ def growth(warm: Weight, end: Weight) -> list[str]:
     found = []
     if end.memory > warm.memory + MEMORY_SLACK:
         found.append(f"memory grew from {warm.memory:,} to {end.memory:,} bytes")
+    if end.objects > warm.objects + OBJECTS_SLACK:
+        found.append(f"objects grew from {warm.objects:,} to {end.objects:,}")
     if end.files > warm.files:
         found.append(f"open files grew from {warm.files} to {end.files}")
     if end.database > warm.database * DATABASE_SLACK:
@@ -241,13 +258,13 @@ def main() -> int:
     polls = int(sys.argv[1]) if len(sys.argv) > 1 else POLLS
     began = SystemClock().monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        warm, end, sink = soak(polls, KEEP, Path(directory))
+        warm, end, sink = soak(polls, Pace(), Path(directory))
     took = SystemClock().monotonic() - began
     grown = growth(warm, end)
     lines = [
         f"{polls:,} polls in {took:.0f} s: {sink.posts:,} messages, {sink.edits:,} edits",
-        f"warm: {warm.memory:,} bytes of memory, {warm.files} files, {warm.database:,} bytes of database",
-        f"end:  {end.memory:,} bytes of memory, {end.files} files, {end.database:,} bytes of database",
+        f"warm: {warm}",
+        f"end:  {end}",
         "; ".join(grown) or "nothing grew",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
