@@ -29,8 +29,9 @@ check() {
 
 # Each version has a folder of its own, named after the time: a download that breaks off never becomes a version.
 build() {
-    version=$home/versions/$(date -u +%Y%m%d-%H%M%S)
     mkdir -p "$home/versions"
+    version=$(mktemp -d "$home/versions/$(date -u +%Y%m%d-%H%M%S)-XXXX")
+    chmod 755 "$version"
     trap 'rm -rf "$version"' EXIT
     "$PYTHON" -m venv "$version"
     "$version/bin/python" -m pip install --quiet --disable-pip-version-check -c "$source/constraints.txt" "$source"
