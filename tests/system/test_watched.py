@@ -1,4 +1,4 @@
-"""What an operator sees of the real process: systemd's protocol, the pages, the metrics, the dead man's switch."""
+"""What an operator sees of the real process: systemd's protocol, the pages, the metrics, the reports, the switch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.system.conftest import CHANNEL
-from tests.system.process import Bench, stays, wait_for
-from tests.system.watched import dead_mans_switch, free_port, service_manager
+from tests.system.conftest import LEADS
+from tests.system.process import Bench, Process, stays, wait_for
+from tests.system.watched import ServiceManager, dead_mans_switch, free_port, service_manager
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,139 +22,73 @@ if TYPE_CHECKING:
     from worker.demo.slack import SimulatedSlack
 
 
-def ask(port: int, page: str) -> httpx.Response | None:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}{page}")
-    except httpx.ConnectError:
+class Pages:
+    """What a probe and Prometheus get to see."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False)  # noqa: S501 - no TLS here
+
+    def get(self, page: str) -> httpx.Response | None:
+        try:
+            return self._client.get(page)
+        except httpx.ConnectError:
+            return None
+
+    def status(self, page: str) -> int:
+        answer = self.get(page)
+        return answer.status_code if answer else 0
+
+    def failing(self) -> dict[str, Any]:
+        """The conditions of being ready that do not hold."""
+        answer = self.get("/readyz")
+        checks = answer.json()["checks"] if answer else {}
+        return {name: check for name, check in checks.items() if not check["ok"] and name != "start"}
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        answer = self.get("/metrics")
+        for family in text_string_to_metric_families(answer.text if answer else ""):
+            for found in family.samples:
+                if found.name == f"review_notifier_{name}" and labels.items() <= found.labels.items():
+                    return found.value
         return None
 
 
-def status_of(port: int, page: str) -> int:
-    answer = ask(port, page)
-    return answer.status_code if answer else 0
-
-
-def sample(text: str, name: str, **labels: str) -> float | None:
-    for family in text_string_to_metric_families(text):
-        for found in family.samples:
-            if found.name == name and labels.items() <= found.labels.items():
-                return found.value
-    return None
-
-
-def is_frozen(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-def test_systemd_hears_ready_before_the_first_poll_then_status_life_and_stopping(
-    bench: Bench, langsmith: SimulatedLangSmith, queue: UUID
-) -> None:
-    langsmith.add_run(queue)
-    langsmith.fail(status=503)
-    with (
-        service_manager() as manager,
-        bench.service(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="3000000") as service,
-    ):
-        wait_for(lambda: manager.count("READY=1") == 1, "READY although LangSmith is down")
-        wait_for(lambda: manager.count("WATCHDOG=1") >= 2, "signs of life")
-        langsmith.heal()
-        wait_for(
-            lambda: any(h.startswith("STATUS=1 queues, 1 runs waiting, last complete") for h in manager.heard),
-            "the status tells of queue and run",
-        )
-        assert service.stop() == 0
-        assert manager.heard[-1] == "STOPPING=1"
-
-
-def test_a_process_that_is_frozen_gives_no_sign_of_life_and_goes_on_afterwards(bench: Bench) -> None:
-    with (
-        service_manager() as manager,
-        bench.service(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="3000000") as service,
-    ):
-        wait_for(lambda: manager.count("WATCHDOG=1"), "signs of life")
-        service.popen.send_signal(signal.SIGSTOP)
-        wait_for(lambda: is_frozen(service.popen.pid), "it is frozen")
-        before = manager.count("WATCHDOG=1")
-        stays(lambda: manager.count("WATCHDOG=1") <= before + 1, 3, "no sign of life")
-        service.popen.send_signal(signal.SIGCONT)
-        wait_for(lambda: manager.count("WATCHDOG=1") > before + 1, "signs of life again")
-        assert service.stop() == 0
-
-
-def test_the_pages_tell_what_is_wrong_and_that_it_is_over(
+def test_an_operator_sees_what_is_wrong_and_when_it_is_over(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
-    langsmith.add_run(queue)
-    langsmith.fail(status=503)
-    port = free_port()
-    with bench.service(WORKER_HTTP_ADDRESS=f"127.0.0.1:{port}") as service:
-        wait_for(lambda: status_of(port, "/livez") == 200, "alive")
-        checks = wait_for(lambda: _failing(port), "not ready")
-        assert set(checks) == {"queues"}
-        langsmith.heal()
-        wait_for(lambda: status_of(port, "/readyz") == 200, "ready when the queue was polled")
-        slack.token_error = "invalid_auth"
-        langsmith.add_run(queue)
-        wait_for(lambda: set(_failing(port) or ()) == {"slack"}, "the token's trouble is told")
-        assert "invalid_auth" in _failing(port)["slack"]["text"]
-        assert service.stop() == 0
-    assert ask(port, "/livez") is None
-
-
-def _failing(port: int) -> Any:
-    answer = ask(port, "/readyz")
-    checks = answer.json()["checks"] if answer else {}
-    return {name: check for name, check in checks.items() if not check["ok"] and name != "start"}
-
-
-def test_the_metrics_show_the_work(
-    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
-) -> None:
-    for _ in range(3):
-        langsmith.add_run(queue)
-    port = free_port()
-    with bench.service(WORKER_HTTP_ADDRESS=f"127.0.0.1:{port}"):
-        wait_for(lambda: slack.messages(CHANNEL), "a baseline")
-
-        def shown(name: str, **labels: str) -> float | None:
-            answer = ask(port, "/metrics")
-            return sample(answer.text, f"review_notifier_{name}", **labels) if answer else None
-
-        wait_for(lambda: shown("queue_waiting", queue="Support QA") == 3, "what waits")
-        assert (shown("polls_total", queue="Support QA") or 0) >= 1
-        assert shown("deliveries_total", kind="baseline", outcome="sent") == 1
-        assert shown("ready", check="database") == 1
-        assert shown("langsmith_api_info", api="runs") == 1
-        assert shown("build_info") == 1
-
-
-def test_a_dead_mans_switch_hears_of_full_cycles_alone(bench: Bench, langsmith: SimulatedLangSmith) -> None:
-    beats: list[str] = []
-    with dead_mans_switch(beats) as root:
-        langsmith.fail(status=503)
-        with bench.service(WORKER_HEARTBEAT_URL=f"{root}/ping") as service:
-            wait_for(lambda: service.logged("queue_failing"), "it polls in vain")
-            assert beats == []
-            langsmith.heal()
-            wait_for(lambda: beats, "a report after a full cycle", patience=30)
-            assert set(beats) == {"/ping"}
-            assert service.stop() == 0
-
-
-def test_an_outage_of_ours_is_told_with_what_was_found(
-    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
-) -> None:
-    slack.add_channel("C0OPS00000", "ops")
-    with bench.service(WORKER_OPS_CHANNEL="C0OPS00000") as service:
-        wait_for(lambda: bench.run("status").returncode == 0, "the poll is written down")
-        assert service.stop() == 0
+    """One process for all of it: after an outage of its own it starts while LangSmith is down."""
+    assert bench.run("poll").returncode == 0
     _let_polls_be_older(bench, hours=3)
     langsmith.add_run(queue)
-    with bench.service(WORKER_OPS_CHANNEL="C0OPS00000"):
-        wait_for(lambda: slack.messages("C0OPS00000"), "a report", patience=30)
-    text = slack.messages("C0OPS00000")[0]["text"]
-    assert "The worker polled nothing for a while" in text
-    assert "1 new run" in text
+    langsmith.fail(status=503)
+    pages, beats = Pages(free_port()), list[str]()
+    with dead_mans_switch(beats) as switch, service_manager() as manager:
+        watched = {
+            "NOTIFY_SOCKET": manager.address,
+            "WATCHDOG_USEC": "1500000",
+            "WORKER_HTTP_ADDRESS": f"127.0.0.1:{pages.port}",
+            "WORKER_HEARTBEAT_URL": f"{switch}/ping",
+            "WORKER_OPS_CHANNEL": LEADS,
+        }
+        with bench.service(**watched) as service:
+            _down(manager, pages)
+            assert beats == []
+            langsmith.heal()
+            _up(manager, pages)
+            wait_for(lambda: beats == ["/ping"] * len(beats) and beats, "a report after a full cycle")
+            wait_for(lambda: slack.messages(LEADS), "the outage is told")
+            _freezes(service, manager)
+            slack.token_error = "invalid_auth"
+            langsmith.add_run(queue)
+            wait_for(lambda: set(pages.failing()) == {"slack"}, "the token's trouble is told")
+            assert "invalid_auth" in pages.failing()["slack"]["text"]
+            assert service.stop() == 0
+    assert manager.heard[-1] == "STOPPING=1"
+    assert pages.get("/livez") is None
+    (told,) = [message["text"] for message in slack.messages(LEADS)]
+    assert "The worker polled nothing for a while" in told
+    assert "1 new run" in told
 
 
 def _let_polls_be_older(bench: Bench, *, hours: int) -> None:
@@ -162,10 +96,36 @@ def _let_polls_be_older(bench: Bench, *, hours: int) -> None:
         database.execute("UPDATE queues SET completed_at = completed_at - ?", [hours * 3600 * 1_000_000])
 
 
-def test_a_taken_port_ends_with_78_and_names_the_setting(bench: Bench) -> None:
-    with dead_mans_switch([]) as root:
-        taken = root.rpartition(":")[2]
-        done = bench.run("run", WORKER_HTTP_ADDRESS=f"127.0.0.1:{taken}")
-    assert done.returncode == 78
-    assert "WORKER_HTTP_ADDRESS" in done.stderr
-    assert "Traceback" not in done.stderr
+def _down(manager: ServiceManager, pages: Pages) -> None:
+    """LangSmith is down: systemd hears that all is well with the process, the pages tell what is not."""
+    wait_for(lambda: manager.count("READY=1") == 1, "READY although LangSmith is down")
+    wait_for(lambda: pages.status("/livez") == 200, "alive")
+    wait_for(lambda: set(pages.failing()) == {"queues"}, "not ready for the queue alone")
+    wait_for(lambda: pages.metric("poll_failures_total", trouble="unreachable"), "failed polls")
+
+
+def _up(manager: ServiceManager, pages: Pages) -> None:
+    """The queue is polled: everything tells of its run."""
+    wait_for(lambda: pages.status("/readyz") == 200, "ready when the queue was polled")
+    wait_for(lambda: pages.metric("queue_waiting", queue="Support QA") == 1, "what waits")
+    wait_for(
+        lambda: any(heard.startswith("STATUS=1 queues, 1 runs waiting, last complete") for heard in manager.heard),
+        "the status tells of queue and run",
+    )
+    wait_for(lambda: pages.metric("deliveries_total", kind="announcement", outcome="sent") == 1, "what was told")
+    assert (pages.metric("polls_total", queue="Support QA") or 0) >= 1
+    assert pages.metric("ready", check="database") == 1
+    assert pages.metric("langsmith_api_info", api="runs") == 1
+    assert pages.metric("build_info") == 1
+
+
+def _freezes(service: Process, manager: ServiceManager) -> None:
+    """Frozen, the process gives no sign of life; systemd would kill it. This one goes on afterwards."""
+    wait_for(lambda: manager.count("WATCHDOG=1") >= 2, "signs of life")
+    service.popen.send_signal(signal.SIGSTOP)
+    stat = Path(f"/proc/{service.popen.pid}/stat")
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it is frozen")
+    before = manager.count("WATCHDOG=1")
+    stays(lambda: manager.count("WATCHDOG=1") <= before + 1, 1.5, "no sign of life")
+    service.popen.send_signal(signal.SIGCONT)
+    wait_for(lambda: manager.count("WATCHDOG=1") > before + 1, "signs of life again")
