@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -158,3 +159,16 @@ def test_the_slack_app_asks_for_exactly_the_scopes_that_are_used() -> None:
 def test_network_file_systems_are_warned_of() -> None:
     assert "nfs" in NETWORK
     assert "network file systems (NFS, CIFS, SSHFS and the like)" in DOCS.replace("\n", " ")
+
+
+def test_the_steps_that_restore_a_backup_put_it_in_its_place(tmp_path: Path) -> None:
+    steps = re.search(r"(?s)```sh\n(sudo -i.*?)```", section("Backup and restore"))
+    assert steps
+    for name in ("worker.db", "worker.db-wal", "worker.db-shm"):
+        (tmp_path / name).write_text("broken")
+    (tmp_path / "backup").write_text("good")
+    script = "sudo() { :; }; systemctl() { :; }\n" + re.sub(r"/root/\S+\.db", str(tmp_path / "backup"), steps[1])
+    subprocess.run(["/bin/sh", "-ec", script.replace("/var/lib/review-notifier", str(tmp_path))], check=True)
+    left = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert left == {"worker.db": "good", "worker.db.broken": "broken", "backup": "good"}
+    assert (tmp_path / "worker.db").stat().st_mode & 0o777 == 0o600

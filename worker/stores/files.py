@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from contextlib import closing, contextmanager
 from threading import Timer
@@ -23,6 +24,9 @@ GLANCE = 0.2
 """The same for who only looks, perhaps twice a minute."""
 
 OWNER_ONLY = 0o600
+
+UNSOUND = {"SQLITE_CORRUPT": "is damaged", "SQLITE_NOTADB": "is not a database"}
+"""What is wrong with the file itself, by the beginning of SQLite's name for it."""
 
 
 def make(path: Path) -> None:
@@ -50,7 +54,9 @@ def check(path: Path, within: float = CHECK_FOR) -> None:
     except sqlite3.Error as error:
         if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise StoreError(explain(error, path)) from error
-        raise ConfigError(f"{explain(error, path)}. {restoring(path)}") from error
+        state = next((text for prefix, text in UNSOUND.items() if error.sqlite_errorname.startswith(prefix)), None)
+        said = explain(error, path) if state is None else f"the database {path} {state}. {restoring(path)}"
+        raise ConfigError(said) from error
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -71,7 +77,7 @@ def _check_sound(connection: sqlite3.Connection, path: Path, within: float) -> N
     stop.daemon = True
     stop.start()
     try:
-        finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        finding = " ".join(connection.execute("PRAGMA quick_check(1)").fetchone()[0].split())
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname != "SQLITE_INTERRUPT":
             raise
@@ -84,8 +90,10 @@ def _check_sound(connection: sqlite3.Connection, path: Path, within: float) -> N
 
 
 def restoring(path: Path) -> str:
-    """How a person puts a backup in the place of a database that cannot be used."""
-    return f"Restore a backup: stop the service; mv {path} {path}.broken; rm -f {path}-wal {path}-shm; cp BACKUP {path}"
+    """How a person puts a backup in the place of a database that cannot be used; the service must own it."""
+    here, broken, wal, shm = (shlex.quote(f"{path}{ending}") for ending in ("", ".broken", "-wal", "-shm"))
+    away = f"mv {here} {broken}; rm -f {wal} {shm}"
+    return f"Restore a backup: stop the service; {away}; cp BACKUP {here}; chown --reference={broken} {here}"
 
 
 def copy(path: Path, target: Path) -> None:

@@ -27,6 +27,7 @@ PATIENCE = timedelta(seconds=8)
 """How long one call waits for a database that is locked or does not answer."""
 
 MIGRATION_PATIENCE = timedelta(hours=1)
+RESTORING = "Restore a dump from then"
 
 
 def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE) -> SqlStore:
@@ -102,7 +103,7 @@ def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
         files.check(path, files.GLANCE)
     database = sqlite.connect(path, patience=patience)
     with _closed_on_failure(database):
-        _require_head(database, f"the database {path}")
+        _require_head(database, f"the database {path}", files.restoring(path))
     return SqlStore(database, partial(sqlite.maintain, database))
 
 
@@ -129,7 +130,7 @@ def _migrate_sqlite(path: Path, scripts: Path | None) -> None:
 
 def _bring_sqlite_to_head(database: Database, path: Path, scripts: Path | None) -> None:
     found = database.read(lambda connection: schema.fit(connection, scripts))
-    _refuse_unfit(found, f"the database {path}")
+    _refuse_unfit(found, f"the database {path}", files.restoring(path))
     if found is Fit.BEHIND:
         _keep_copy(database, path)
     if found is not Fit.HEAD:
@@ -199,18 +200,18 @@ def _reach(database: Database) -> None:
         raise ConfigError(f"{error}. Check WORKER_DATABASE_URL, and that the server is up") from error
 
 
-def _require_head(database: Database, name: str) -> None:
+def _require_head(database: Database, name: str, restoring: str = RESTORING) -> None:
     found = database.read(schema.fit)
-    _refuse_unfit(found, name)
+    _refuse_unfit(found, name, restoring)
     if found is not Fit.HEAD:
         raise ConfigError(f"{name} has an older schema than this program: run `review-notifier migrate`")
 
 
-def _refuse_unfit(found: Fit, name: str) -> None:
+def _refuse_unfit(found: Fit, name: str, restoring: str = RESTORING) -> None:
     if found is Fit.AHEAD:
         raise ConfigError(
             f"{name} is newer than this program: install the version that wrote it (or a later one),"
-            " or restore a backup from before the upgrade"
+            f" or go back to before the upgrade. {restoring}"
         )
     if found is Fit.FOREIGN:
         raise ConfigError(f"{name} holds tables of another program: name a database of its own in WORKER_DATABASE_URL")

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -157,11 +158,14 @@ class TestADatabaseThatCannotBeUsed:
     @pytest.mark.parametrize(
         ("harm", "said"),
         [
-            (garbage, "is not a database any more.*Restore a backup: stop the service; mv"),
-            (truncated, "damaged.*Restore a backup"),
-            (overwritten_inside, "damaged.*Restore a backup"),
+            (garbage, "is not a database.*Restore a backup: stop the service; mv"),
+            (truncated, "damaged. Restore a backup: stop the service; mv"),
+            (overwritten_inside, "damaged.*Restore a backup: stop the service; mv"),
             (foreign, "belongs to another program"),
-            (newer, "newer than this program: install the version that wrote it.*or restore a backup"),
+            (
+                newer,
+                "newer than this program: install the version that wrote it.*Restore a backup: stop the service; mv",
+            ),
             (without_version, "tables of another program"),
         ],
         ids=lambda value: getattr(value, "__name__", "message").replace("_", " "),
@@ -172,6 +176,7 @@ class TestADatabaseThatCannotBeUsed:
         with pytest.raises(ConfigError, match=re.compile(said, re.DOTALL)) as caught:
             open_store(url(used), migrate=how)
         assert str(used) in str(caught.value)
+        assert "\n" not in str(caught.value)
         assert used.read_bytes() == before
 
     @pytest.mark.parametrize("harm", [garbage, foreign, newer], ids=["garbage", "foreign", "newer"])
@@ -279,10 +284,16 @@ class TestBackups:
         assert ask(tmp_path / "copy.db", "PRAGMA journal_mode", "SELECT count(*) FROM reviews") == ["delete", 301]
         assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
-    def test_can_be_put_in_the_place_of_a_broken_database(self, used: Path, tmp_path: Path) -> None:
+    def test_are_put_in_the_place_of_a_broken_database_by_the_steps_of_the_message(
+        self, used: Path, tmp_path: Path
+    ) -> None:
         backup(url(used), tmp_path / "copy.db")
         used.write_bytes(b"broken")
-        shutil.copy(tmp_path / "copy.db", used)
+        with pytest.raises(ConfigError) as caught:
+            open_store(url(used), migrate=True)
+        steps = str(caught.value).partition("stop the service; ")[2].replace("BACKUP", str(tmp_path / "copy.db"))
+        subprocess.run(["/bin/sh", "-ec", steps], check=True)
+        assert used.with_name("worker.db.broken").read_bytes() == b"broken"
         with closing(open_store(url(used), migrate=True)) as store:
             assert store.standing(QUEUE.queue_id, None).waiting == 300
             store.update(QUEUE, [], deciding(review("new")), NOON)
