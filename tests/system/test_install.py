@@ -164,9 +164,12 @@ needs_systemd = pytest.mark.skipif(
 
 
 def analyze(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Ask systemd about the unit, with a program that exists here in place of the installed one."""
+    """Ask systemd about the unit and PostgreSQL's part, with a program that exists in place of the installed one."""
     unit = tmp_path / UNIT.name
     unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text()))
+    beside = tmp_path / f"{UNIT.name}.d"
+    beside.mkdir()
+    shutil.copy(SYSTEMD / "postgresql.conf", beside)
     return subprocess.run(
         ["systemd-analyze", *arguments, str(unit)],  # noqa: S607 - wherever it is installed
         capture_output=True,
