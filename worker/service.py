@@ -40,6 +40,7 @@ POST_PATIENCE = 28.0
 DATABASE_PATIENCE = 9.0
 """Seconds that a stop waits for a database that does not answer."""
 
+NOW = timedelta(0)
 LOOK_EVERY = timedelta(seconds=5)
 RENEW_EVERY = timedelta(seconds=0.5)
 """How often it is seen whether the shift is to be renewed; that is each few seconds, and when another's ends."""
@@ -81,7 +82,8 @@ class Service:
         self._loop("roster", TICK, self._refresh_roster, pool="house")
         self._loop("deliver", TICK, self._deliver, pool="posts")
         self._loop("edit", TICK, self._edit, pool="edits")
-        self._loop("note", self._shortest_interval(), self._note, pool="house")
+        # Not at the same instant as the deliveries: what is noted of a queue keeps its notices back for a moment.
+        self._loop("note", self._shortest_interval(), self._note, pool="house", after=TICK / 2)
         self._loop("watch", LOOK_EVERY, self._watch, pool="watch")
         self._loop("polls", LOOK_EVERY, lambda: None, pool="polls")
         self._ticker.every(
@@ -93,10 +95,12 @@ class Service:
             self._monitor.alive()
         self._stop()
 
-    def _loop(self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str) -> None:
+    def _loop(
+        self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str, after: timedelta = NOW
+    ) -> None:
         """Work each `interval`; every turn is a sign of life, which is missed when none comes any more."""
         self._monitor.pulse.expect(name, max(HANGS_AFTER, interval * 3))
-        self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool)
+        self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool, after=after)
 
     def _stop(self) -> None:
         """Start nothing new, let a post in flight end; meanwhile note how the polls stand and let others go on."""

@@ -39,13 +39,14 @@ def claim(
     passed: list[int] = []
     spared = set(skip)
     while (row := _most_due(connection, now, spared, passed)) is not None:
-        if member is not None and row.state in UNPOSTED and not paces.take(connection, row.channel, now, member.pace):
+        if not _is_free(connection, row):
+            passed.append(row.delivery_id)
+        elif member and row.state in UNPOSTED and not paces.take(connection, row.channel, now, member.pace):
             spared.add(row.channel)
-            continue
-        taken = _take(connection, row, now, lease, member) if _is_free(connection, row) else None
-        if taken is not None:
+        elif (taken := _take(connection, row, now, lease, member)) is not None:
             return taken
-        passed.append(row.delivery_id)
+        else:
+            passed.append(row.delivery_id)
     return None
 
 

@@ -1,0 +1,116 @@
+"""Several real workers on one PostgreSQL: one is killed, one is frozen and wakes, one is stopped; nobody notices."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.process import stays, wait_for
+from worker.core.model import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tests.system.process import Process
+    from tests.system.stage import Place, Stage
+
+PLACES = 6
+FAILOVER = 15.0
+"""Seconds within which others have to do what one does no more."""
+
+TASKS = {str(task) for task in Task}
+
+
+class Crew:
+    """So many workers with the same configuration, by the name that each goes by."""
+
+    def __init__(self, stage: Stage, stack: ExitStack, count: int) -> None:
+        self.stage = stage
+        self.places = [stage.add(f"queue {number}") for number in range(PLACES)]
+        self._told: Counter[Place] = Counter()
+        processes = [stack.enter_context(stage.service()) for _ in range(count)]
+        self.workers = {process.popen.pid: process for process in processes}
+
+    def on_duty(self) -> dict[str, int]:
+        """Which process has which queue or task."""
+        return {name: int(worker.rpartition(":")[2]) for name, worker in self.stage.store.on_duty().items()}
+
+    def places_of(self, pid: int) -> list[Place]:
+        return [place for place in self.places if self.on_duty().get(str(place.queue)) == pid]
+
+    def is_spread(self, *pids: int) -> bool:
+        """Whether these have equal parts of the queues, and every task."""
+        held = self.on_duty()
+        queues = Counter(pid for name, pid in held.items() if name not in TASKS)
+        return queues == dict.fromkeys(pids, PLACES // len(pids)) and {held.get(task) for task in TASKS} <= {*pids}
+
+    def tell(self, places: Sequence[Place], *, within: float) -> None:
+        """Put a run into each queue, and wait until people see them all."""
+        for place in places:
+            self._told[place] += 1
+            self.stage.run(place, f"run {self._told[place]} of {place.name}")
+        are_told = lambda: all(len(self.stage.shown(place)) == self._told[place] for place in places)  # noqa: E731
+        wait_for(are_told, "everything is told", patience=within)
+
+    def check(self) -> None:
+        """Each run stands in one message, and no message in two."""
+        for place in self.places:
+            expected = [f"run {number} of {place.name}" for number in range(1, self._told[place] + 1)]
+            shown = self.stage.shown(place)
+            assert len(shown) == len(expected), place.name
+            assert all(name in text for name, text in zip(expected, shown, strict=True)), place.name
+
+
+@pytest.fixture
+def crew(stage: Stage, postgres_url: str) -> Iterator[Crew]:
+    stage.use(postgres_url)
+    with ExitStack() as stack:
+        yield Crew(stage, stack, 3)
+
+
+def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(crew: Crew, stage: Stage) -> None:
+    killed, frozen, stopped = crew.workers
+    wait_for(lambda: crew.is_spread(killed, frozen, stopped), "an even spread")
+    crew.tell(crew.places, within=10)
+    _status_names_the_workers(crew, stage)
+
+    orphans = crew.places_of(killed)
+    crew.workers[killed].kill()
+    crew.tell(orphans, within=FAILOVER)
+
+    wait_for(lambda: crew.is_spread(frozen, stopped), "an even spread over the others")
+    orphans = crew.places_of(frozen)
+    crew.workers[frozen].popen.send_signal(signal.SIGSTOP)
+    crew.tell(orphans, within=FAILOVER)
+    crew.workers[frozen].popen.send_signal(signal.SIGCONT)
+    wait_for(lambda: crew.is_spread(frozen, stopped), "the one that woke has its part again")
+
+    orphans = crew.places_of(stopped)
+    assert crew.workers[stopped].stop() == 0
+    assert _has_left(crew, stopped)
+    crew.tell(orphans, within=FAILOVER / 2)
+    crew.tell(crew.places, within=10)
+    stays(lambda: sum(len(stage.shown(place)) for place in crew.places) == 6 + 6 + 2 + 3 + 3, 2, "nothing comes twice")
+    crew.check()
+    _logged_no_trouble(crew.workers.values())
+
+
+def _status_names_the_workers(crew: Crew, stage: Stage) -> None:
+    told = stage.bench.run("status", "--json")
+    assert told.returncode == 0, told.stdout
+    named = {each["queue_id"]: int(each["worker"].rpartition(":")[2]) for each in json.loads(told.stdout)["queues"]}
+    assert named == {name: pid for name, pid in crew.on_duty().items() if name not in TASKS}
+
+
+def _has_left(crew: Crew, pid: int) -> bool:
+    return pid not in crew.on_duty().values()
+
+
+def _logged_no_trouble(workers: Iterable[Process]) -> None:
+    lines = [line for worker in workers for line in worker.events if line["level"] in {"error", "warning"}]
+    assert {line["event"] for line in lines} <= {"shift_lapsed", "delivery_unknown"}, lines
