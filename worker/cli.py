@@ -176,12 +176,21 @@ def why(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    *,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Then copy this SQLite database to the PostgreSQL."),
+    ] = None,
+) -> None:
     """Bring the database to the newest schema."""
     from worker.commands import database
 
     with reported():
-        database.migrate()
+        if source is None:
+            database.migrate()
+        else:
+            database.move(source)
 
 
 @app.command()

@@ -33,6 +33,17 @@ def test_poll_posts_once_and_a_second_poll_repeats_nothing(
     assert len(slack.posts) == 1
 
 
+def test_migrate_moves_to_postgres_and_nothing_is_posted_again(
+    bench: Bench, langsmith: SimulatedLangSmith, queue: UUID, postgres_url: str
+) -> None:
+    langsmith.add_run(queue, name="waiting")
+    assert bench.run("poll").returncode == 0
+    moved = bench.run("migrate", "--from", "worker.db", WORKER_DATABASE_URL=postgres_url)
+    assert (moved.returncode, moved.stdout[:44]) == (0, "Moved 1 queues, 1 reviews and 1 deliveries. "), moved.stderr
+    done = bench.run("poll", "--dry-run", WORKER_DATABASE_URL=postgres_url)
+    assert (done.returncode, done.stdout) == (0, "Nothing to post.\n"), done.stderr
+
+
 def test_dry_run_prints_and_remembers_nothing_and_needs_no_slack(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from worker.commands.begin import DATABASE, alone, start
-from worker.stores import opening
+from worker.stores import moving, opening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,16 @@ def migrate() -> None:
     with alone(settings):
         opening.migrate(settings.database_url)
     sys.stdout.write("The database has the newest schema.\n")
+
+
+def move(file: Path) -> None:
+    """Copy an SQLite database to the PostgreSQL of the settings."""
+    settings = start(DATABASE)
+    rows = moving.move(file, settings.database_url)
+    sys.stdout.write(
+        f"Moved {rows['queues']:,} queues, {rows['reviews']:,} reviews and {rows['deliveries']:,} deliveries."
+        f" {file} is as it was: put it away, so that no service is started on it again.\n"
+    )
 
 
 def backup(file: Path) -> None:

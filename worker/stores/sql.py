@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from worker.core.model import Memory, State
-from worker.stores import claims, edits, notes, outbox, pauses, queues, retention, reviews
+from worker.stores import claims, copying, edits, notes, outbox, pauses, queues, retention, reviews
 from worker.stores.duties import Member, SqlDuties, held
 
 if TYPE_CHECKING:
@@ -217,6 +217,12 @@ class SqlStore:
         while gone := self._database.write(step):
             total += gone
         return total
+
+    def copy_to(self, target: SqlStore) -> Mapping[str, int]:
+        """Copy every row to an empty store on PostgreSQL, in one transaction; how many of each table."""
+        return self._database.read(
+            lambda source: target._database.write(lambda connection: copying.copy(source, connection))
+        )
 
     def ping(self) -> None:
         """Make sure that the database answers; StoreError where it does not."""
