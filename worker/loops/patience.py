@@ -27,6 +27,9 @@ PACE = timedelta(seconds=1)
 LONGEST_QUIET = timedelta(minutes=5)
 """How long a service in trouble is left alone at most, unless it wishes for longer."""
 
+PROVE_EVERY = timedelta(hours=1)
+"""How long a token is taken for good that nothing was posted with."""
+
 NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe: then only a post can tell whether posts get through."""
 
@@ -54,6 +57,7 @@ class Patience:
         self._doubted = False
         self._quiet_until = 0.0
         self._looks_from = 0.0
+        self._prove_at = 0.0
 
     @property
     def is_quiet(self) -> bool:
@@ -92,13 +96,17 @@ class Patience:
     def posted(self, channel: str) -> None:
         """It was taken: whatever held its channel back is over. Raises StoreError."""
         self._failures = 0
+        self._proven()
         self._works_again(self._pauses.get(EVERYWHERE))
         self._works_again(self._pauses.get(channel))
 
     def nothing_to_try(self) -> None:
         """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
-        if not self.is_paced:
-            self._works_again(self._pauses.get(EVERYWHERE))
+        if self.is_paced:
+            return
+        self._works_again(self._pauses.get(EVERYWHERE))
+        if self._clock.monotonic() >= self._prove_at:
+            self._prove()
 
     def refused(self, error: DeliveryError, channel: str) -> None:
         """A post to a channel failed. Raises StoreError."""
@@ -122,6 +130,18 @@ class Patience:
         elif error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
 
+    def _prove(self) -> None:
+        """See whether the token is good, at a start and in a quiet night; other trouble is for a post to find out."""
+        self._proven()
+        try:
+            self._notifier.probe()
+        except DeliveryError as error:
+            if error.outcome is Outcome.TOKEN and error.code not in NOT_ASKED:
+                self._pause(EVERYWHERE, error)
+
+    def _proven(self) -> None:
+        self._prove_at = self._clock.monotonic() + PROVE_EVERY.total_seconds()
+
     def _probe(self) -> bool:
         try:
             self._notifier.probe()
@@ -130,6 +150,7 @@ class Patience:
                 self._probed_in_vain(error)
                 return False
         self._doubted = False
+        self._proven()
         return True
 
     def _probed_in_vain(self, error: DeliveryError) -> None:

@@ -571,6 +571,31 @@ class TestATokenThatIsRefused:
         stage.run_for(MINUTE, TICK)
         assert stage.only().state is State.SENT
 
+    def test_is_noticed_while_there_is_nothing_to_post(self) -> None:
+        stage = Stage()
+        stage.run_for(HOUR / 2, 10 * SECOND)
+        assert (stage.notifier.probes, stage.store.pauses()) == (1, [])
+        stage.notifier.fail("probe", Outcome.TOKEN, code="token_revoked", times=100)
+        stage.run_for(HOUR * 3 / 4, 10 * SECOND)
+        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+
+    def test_is_not_asked_for_where_a_post_has_shown_it(self) -> None:
+        stage = Stage()
+        stage.owe("a")
+        stage.run(MINUTE)
+        assert (stage.notifier.probes, len(stage.notifier.attempts)) == (0, 1)
+
+    @pytest.mark.parametrize(
+        ("outcome", "code"), [(Outcome.TOKEN, "unknown_method"), (Outcome.UNKNOWN, "http_500"), (Outcome.RETRY, "")]
+    )
+    def test_is_good_where_only_the_probe_fails(self, outcome: Outcome, code: str) -> None:
+        stage = Stage()
+        stage.notifier.fail("probe", outcome, code=code)
+        stage.run(MINUTE)
+        stage.owe("a")
+        stage.run(MINUTE)
+        assert (stage.only().state, stage.notifier.probes) == (State.SENT, 1)
+
     def test_is_good_again_where_nothing_is_left_to_try_it_with(self) -> None:
         stage = self.refused()
         stage.close("a")
