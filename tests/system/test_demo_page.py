@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.xdist_group("demo page")
+pytestmark = [pytest.mark.xdist_group("demo page"), pytest.mark.long]
 expect.set_options(timeout=20_000)
 
 LARGEST_PICTURE = 200_000
