@@ -1,4 +1,7 @@
-"""The real process over loopback: start it, watch what it logs, stop or kill it."""
+"""The real process over loopback: start it, watch what it logs, stop or kill it.
+
+It is started warm (see `tests.system.warm`) unless a test asks for `cold`, as a user's shell starts it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from tests.system import warm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 PATIENCE = 20.0
@@ -39,19 +45,31 @@ def stays(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
+class Started(Protocol):
+    """What is wanted of `subprocess.Popen`."""
+
+    pid: int
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class Process:
     """One `review-notifier run` and what it has logged so far."""
 
-    def __init__(self, popen: subprocess.Popen[str]) -> None:
+    def __init__(self, popen: Started, log: TextIO) -> None:
         self.popen = popen
         self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(log,), daemon=True)
         self._reader.start()
 
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.lines.append(line.rstrip("\n"))
+    def _read(self, log: TextIO) -> None:
+        with log:
+            for line in log:
+                self.lines.append(line.rstrip("\n"))
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -81,36 +99,39 @@ class Bench:
         self.directory = directory
         self.environment = dict(environment)
 
-    def run(self, *arguments: str, patience: float = 60.0, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, patience: float = 60.0, cold: bool = False, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "worker", *arguments],
-            cwd=self.directory,
-            env=self._env(more),
-            capture_output=True,
-            text=True,
-            timeout=patience,
-            check=False,
-        )
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            started = self._start(arguments, more, out=out.fileno(), err=err.fileno(), cold=cold)
+            try:
+                status = started.wait(patience)
+            finally:
+                started.kill()
+            for file in (out, err):
+                file.seek(0)
+            return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
 
     @contextmanager
-    def service(self, **more: str) -> Iterator[Process]:
+    def service(self, *, cold: bool = False, **more: str) -> Iterator[Process]:
         """`run` in the background, ended hard where the test has not ended it."""
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "worker", "run"],
-            cwd=self.directory,
-            env=self._env(more),
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        process = Process(popen)
+        readable, writable = os.pipe()
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - no path, but a device
+            started = self._start(["run"], more, out=nowhere.fileno(), err=writable, cold=cold)
+        os.close(writable)
+        process = Process(started, os.fdopen(readable))
         try:
             yield process
         finally:
             process.kill()
-            assert popen.stderr is not None
-            popen.stderr.close()
+
+    def _start(self, arguments: Sequence[str], more: Mapping[str, str], *, out: int, err: int, cold: bool) -> Started:
+        env = self._env(more)
+        if not cold:
+            return warm.Process(arguments, self.directory, env, out=out, err=err)
+        command = [sys.executable, "-m", "worker", *arguments]
+        return subprocess.Popen(command, cwd=self.directory, env=env, stdout=out, stderr=err)
 
     def _env(self, more: Mapping[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - the child's environment

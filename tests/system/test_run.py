@@ -80,11 +80,11 @@ def test_killed_and_started_again_it_repeats_nothing(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
     langsmith.add_run(queue)
-    with bench.service() as service:
+    with bench.service(cold=True) as service:
         wait_for_kinds(slack, "baseline")
         service.kill()
     langsmith.add_run(queue, name="came while it was down")
-    with bench.service():
+    with bench.service(cold=True):
         wait_for_kinds(slack, "baseline", "announcement")
         stays(lambda: len(kinds(slack)) == 2, 3, "nothing is repeated")
     assert "came while it was down" in posted(slack, "announcement")[0]["text"]
@@ -202,7 +202,7 @@ def test_all_follows_queues_that_come(
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_a_signal_ends_it_cleanly(bench: Bench, number: str) -> None:
-    with bench.service() as service:
+    with bench.service(cold=True) as service:
         wait_for(lambda: service.logged("started"), "start")
         assert service.stop(signal.Signals[number], patience=10) == 0
         assert service.logged("stopped")

@@ -65,7 +65,7 @@ def test_nothing_that_gets_out_holds_a_secret(
     with dead_mans_switch(beats) as heartbeat, dead_mans_switch(elsewhere) as other:
         more = hide(bench, heartbeat) | {"WORKER_HTTP_ADDRESS": f"127.0.0.1:{port}"}
         slack_echoes(slack, other)
-        with bench.service(**more) as service:
+        with bench.service(cold=True, **more) as service:
             wait_for(lambda: service.logged("started"), "it starts")
             langsmith_echoes(langsmith)
             langsmith.add_run(queue, name="run")
