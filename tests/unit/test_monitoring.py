@@ -75,6 +75,16 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
     assert max(x for x, _ in cells) == 23
 
 
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    tests = yaml.safe_load((MONITORING / "alerts.test.yaml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    names = {rule["alert"] for rule in rules()}
+    assert {case["alertname"] for case in cases if case["exp_alerts"]} == names
+    spared = {case["alertname"] for case in cases if not case["exp_alerts"]}
+    several = {test["alert_rule_test"][0]["alertname"] for test in tests if len(test["input_series"]) > 1}
+    assert spared | several == names
+
+
 @needs_promtool
 def test_the_rules_do_what_they_say() -> None:
     done = subprocess.run(
