@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from tests.postgres import Postgres
     from worker.core.ports import Store
+
+
+PATIENCE = timedelta(minutes=1)
+"""For one statement. How soon a worker gives a slow database up is tested elsewhere; a machine full of tests is slow."""
 
 
 def memory() -> Iterator[Store]:
@@ -40,7 +45,7 @@ def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
     # Every reference goes to a table that comes before.
     empty = "; ".join(str(sa.delete(table)) for table in reversed(metadata.sorted_tables))
     with (
-        closing(open_store(url, migrate=False)) as store,
+        closing(open_store(url, migrate=False, patience=PATIENCE)) as store,
         psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection,
     ):
 

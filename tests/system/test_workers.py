@@ -73,6 +73,7 @@ def crew(stage: Stage, postgres_url: str) -> Iterator[Crew]:
         yield Crew(stage, stack, 3)
 
 
+@pytest.mark.long
 def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(crew: Crew, stage: Stage) -> None:
     killed, frozen, stopped = crew.workers
     wait_for(lambda: crew.is_spread(killed, frozen, stopped), "an even spread")
@@ -113,4 +114,5 @@ def _has_left(crew: Crew, pid: int) -> bool:
 
 def _logged_no_trouble(workers: Iterable[Process]) -> None:
     lines = [line for worker in workers for line in worker.events if line["level"] in {"error", "warning"}]
-    assert {line["event"] for line in lines} <= {"shift_lapsed", "delivery_unknown"}, lines
+    # On a busy machine a database may stand still for long enough to be complained of once.
+    assert {line["event"] for line in lines} <= {"shift_lapsed", "delivery_unknown", "store_failing"}, lines
