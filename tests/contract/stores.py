@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE = timedelta(minutes=1)
-"""For one statement. How soon a worker gives a slow database up is tested elsewhere; a machine full of tests is slow."""
+"""For one statement. How soon a worker gives a database up is tested elsewhere; a machine full of tests is slow."""
 
 
 def memory() -> Iterator[Store]:
