@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
+    from types import TracebackType
+
+log = structlog.get_logger(__name__)
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 4
@@ -50,6 +54,16 @@ def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _quieten()
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    """Log a bug that nobody caught: the interpreter's own words about it would pass the redactor by."""
+    if error is None or not isinstance(error, Exception):
+        sys.__excepthook__(kind, error or kind(), traceback)
+    else:
+        log.error("uncaught", exc_info=(kind, error, traceback))
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[Any, str, str], str]:

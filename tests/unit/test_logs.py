@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +23,10 @@ SECRET = 'lsv2_pt_"quoted\\swordfish'
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    uncaught, uncaught_in_thread = sys.excepthook, threading.excepthook
     yield
     root.handlers[:], root.level = handlers, level
+    sys.excepthook, threading.excepthook = uncaught, uncaught_in_thread
     structlog.reset_defaults()
 
 
@@ -50,6 +54,28 @@ def test_no_secret_passes_in_an_event_a_traceback_or_anothers_line(
     said = capsys.readouterr().err
     assert "swordfish" not in said
     assert said.count(logs.REDACTED) >= 3
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_secret_passes_in_what_nobody_catches(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    logs.configure(level="info", form=form, secrets=[SECRET])
+    thread = threading.Thread(target=int, args=(f"in a thread {SECRET}",))
+    thread.start()
+    thread.join()
+    with pytest.raises(ValueError, match="in the command") as caught:
+        int(f"in the command {SECRET}")
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    said = capsys.readouterr().err
+    assert "swordfish" not in said
+    assert "in a thread" in said
+    assert "in the command" in said
+    assert said.count("Traceback") == 2
+
+
+def test_an_interruption_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(level="info", form="json", secrets=())
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert "uncaught" not in capsys.readouterr().err
 
 
 def test_less_than_the_level_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
