@@ -50,6 +50,14 @@ write_settings() {
     done
 }
 
+# Before its first start, too, `check` finds where the database will be. systemd takes the folder over.
+make_state() {
+    if [ ! -e "$state" ] && [ ! -L "$state" ]; then
+        mkdir -p "$state"
+        chmod 700 "$state"
+    fi
+}
+
 write_units() {
     mkdir -p "$units/review-notifier.service.d" "$ROOT/usr/local/bin"
     cp "$here/review-notifier.service" "$units/"
@@ -88,6 +96,7 @@ install() {
     check
     build
     write_settings
+    make_state
     write_units
     before=$(readlink "$home/current" || true)
     if [ -n "$before" ]; then

@@ -43,7 +43,6 @@ class Machine:
         self.root = root
         self.database = root / "var/lib/review-notifier/worker.db"
         self.settings = root / "etc/review-notifier"
-        self.database.parent.mkdir(parents=True)
         for name, text in {"python.sh": PYTHON, "systemctl.sh": SYSTEMCTL}.items():
             program = root / name
             program.write_text(text.replace("{root}", str(root)).replace("{version}", str(systemd)))
@@ -87,6 +86,12 @@ def test_a_first_installation_says_what_is_missing_and_starts_nothing(machine: M
     assert "langsmith_api_key" in done.stdout
     assert machine.running() == "review-notifier 1"
     assert not any(asked.startswith(("restart", "start", "enable")) for asked in machine.asked())
+
+
+def test_the_database_has_its_folder_before_the_first_start(machine: Machine) -> None:
+    machine.install()
+    assert machine.database.parent.stat().st_mode & 0o777 == 0o700
+    assert not machine.database.exists()
 
 
 def test_secrets_are_for_root_alone_and_the_rest_can_be_read(machine: Machine) -> None:
