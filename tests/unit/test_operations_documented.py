@@ -167,7 +167,7 @@ def test_the_steps_that_restore_a_backup_put_it_in_its_place(tmp_path: Path) -> 
     for name in ("worker.db", "worker.db-wal", "worker.db-shm"):
         (tmp_path / name).write_text("broken")
     (tmp_path / "backup").write_text("good")
-    script = "sudo() { :; }; systemctl() { :; }\n" + re.sub(r"/root/\S+\.db", str(tmp_path / "backup"), steps[1])
+    script = "sudo() { :; }; systemctl() { :; }\n" + re.sub(r"/var/backups/\S+\.db", str(tmp_path / "backup"), steps[1])
     subprocess.run(["/bin/sh", "-ec", script.replace("/var/lib/review-notifier", str(tmp_path))], check=True)
     left = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert left == {"worker.db": "good", "worker.db.broken": "broken", "backup": "good"}
