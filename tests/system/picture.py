@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -37,9 +37,9 @@ REDUCE = """async (png) => {
 }"""
 
 
-def reduced(browser: Browser, png: bytes) -> bytes:
+def reduced(context: BrowserContext, png: bytes) -> bytes:
     """The same picture with at most 256 colours."""
-    page = browser.new_page()
+    page = context.new_page()
     try:
         found = page.evaluate(REDUCE, base64.b64encode(png).decode())
     finally:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,16 +26,14 @@ from worker.signals import STOP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.xdist_group("demo page"), pytest.mark.long]
 expect.set_options(timeout=20_000)
 
 LARGEST_PICTURE = 200_000
-SIZES = [
-    pytest.param({"width": 1280, "height": 900}, id="wide"),
-    pytest.param({"width": 400, "height": 820}, id="narrow"),
-]
+WIDE: Any = {"width": 1280, "height": 900}
+NARROW: Any = {"width": 400, "height": 820}
 
 
 @pytest.fixture(scope="module")
@@ -45,42 +44,45 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def window() -> Iterator[Page]:
+    """One for all tests: a new one costs more than most of them."""
     executable = chromium()
     if executable is None:
         pytest.skip("no Chromium is installed: install the package `chromium` to test the demo's page")
-    with browsing(executable) as browser:
-        yield browser
+    with browsing(executable) as browser, browser.new_context(locale="en-GB") as context:
+        context.set_default_timeout(20_000)
+        yield context.new_page()
 
 
 @pytest.fixture
-def page(browser: Browser, demo: Demo) -> Iterator[Page]:
+def page(window: Page, demo: Demo) -> Iterator[Page]:
     """The page at 1280 pixels. Whatever the browser complains of fails the test."""
-    with opened(browser, demo, {"width": 1280, "height": 900}) as page:
+    with opened(window, demo) as page:
         yield page
 
 
-class opened:  # noqa: N801 - used as a context manager
-    def __init__(self, browser: Browser, demo: Demo, viewport: Any, **context: Any) -> None:
-        self._context = browser.new_context(viewport=viewport, locale="en-GB", **context)
-        self._context.set_default_timeout(20_000)
-        self._address = demo.address
-        self._complaints: list[str] = []
-
-    def __enter__(self) -> Page:
-        page = self._context.new_page()
-        page.on("console", lambda message: self._complaints.append(message.text))
-        page.on("pageerror", lambda error: self._complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self._complaints.append(f"a dialog: {dialog.message}"))
-        page.goto(self._address)
-        expect(page.locator("#channels button").first).to_be_visible()
-        page.evaluate("window.neverReloaded = true")
-        return page
-
-    def __exit__(self, *error: object) -> None:
-        self._context.close()
-        if error[0] is None:
-            assert not self._complaints
+@contextmanager
+def opened(window: Page, demo: Demo, viewport: Any = WIDE, scheme: Any = "light") -> Iterator[Page]:
+    complaints: list[str] = []
+    listeners: dict[Any, Any] = {
+        "console": lambda message: complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "dialog": lambda dialog: complaints.append(f"a dialog: {dialog.message}"),
+    }
+    window.set_viewport_size(viewport)
+    window.emulate_media(color_scheme=scheme)
+    for event, listener in listeners.items():
+        window.on(event, listener)
+    try:
+        window.goto(demo.address)
+        expect(window.locator("#channels button").first).to_be_visible()
+        window.evaluate("window.neverReloaded = true")
+        yield window
+        window.goto("about:blank")
+    finally:
+        for event, listener in listeners.items():
+            window.remove_listener(event, listener)
+    assert not complaints
 
 
 def message(page: Page, text: str) -> Any:
@@ -240,8 +242,8 @@ def test_news_out_of_sight_are_pointed_to(page: Page, demo: Demo) -> None:
     expect(page.locator("#jump")).to_be_hidden()
 
 
-def test_news_behind_another_tab_are_counted(browser: Browser, demo: Demo) -> None:
-    with opened(browser, demo, {"width": 400, "height": 820}) as page:
+def test_news_behind_another_tab_are_counted(window: Page, demo: Demo) -> None:
+    with opened(window, demo, NARROW) as page:
         page.get_by_role("button", name="Queues").click()
         demo.arrive(cast.RAG, Trace("Counted on the tab"))
         expect(page.locator("#unread")).to_have_text("1")
@@ -266,9 +268,9 @@ def test_the_keyboard_reaches_a_button_and_keeps_its_place(page: Page, demo: Dem
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", SIZES)
-def test_nothing_is_wider_than_the_window(browser: Browser, demo: Demo, viewport: Any, scheme: Any) -> None:
-    with opened(browser, demo, viewport, color_scheme=scheme) as page:
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_nothing_is_wider_than_the_window(window: Page, demo: Demo, viewport: Any, scheme: Any) -> None:
+    with opened(window, demo, viewport, scheme) as page:
         for tab in ("worker", "langsmith", "slack"):
             if viewport["width"] < 860:
                 page.locator(f"[data-tab={tab}]").click()
@@ -285,9 +287,9 @@ WIDER = """() => [...document.querySelectorAll("body *")]
   .map((element) => element.outerHTML.slice(0, 120))"""
 
 
-def test_the_page_loads_nothing_from_elsewhere(browser: Browser, demo: Demo) -> None:
+def test_the_page_loads_nothing_from_elsewhere(window: Page, demo: Demo) -> None:
     asked: list[str] = []
-    with opened(browser, demo, {"width": 1280, "height": 900}) as page:
+    with opened(window, demo) as page:
         page.on("request", lambda request: asked.append(request.url))
         page.reload()
         expect(page.locator("#feed .message").first).to_be_visible()
@@ -296,15 +298,15 @@ def test_the_page_loads_nothing_from_elsewhere(browser: Browser, demo: Demo) -> 
 
 
 def test_a_screenshot_for_the_readme(
-    browser: Browser, demo: Demo, request: pytest.FixtureRequest, tmp_path: Path
+    window: Page, demo: Demo, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     picture = request.config.getoption("--demo-screenshot", default=None)
-    with opened(browser, demo, {"width": 1280, "height": 900}) as page:
+    with opened(window, demo) as page:
         if picture:
             play_all(demo)
             expect(page.locator("#step")).to_have_text("Your turn")
         expect(page.locator("#feed .message").first).to_be_visible()
-        taken = reduced(browser, page.screenshot(animations="disabled"))
+        taken = reduced(page.context, page.screenshot(animations="disabled"))
     Path(picture or tmp_path / "demo.png").write_bytes(taken)
     assert 20_000 < len(taken) < LARGEST_PICTURE
 
