@@ -23,11 +23,36 @@ class Sighting(msgspec.Struct, frozen=True):
     make: Callable[[], QueueRun]
 
 
-class Runs(MutableMapping["UUID", QueueRun]):
-    """Runs by `queue_run_id`, in the order of their first sight, each made when it is first asked for."""
+class Unread(msgspec.Struct, frozen=True):
+    """What is known of a list whose pages are as they were: how many runs, the first of them, and how to `read` it."""
 
-    def __init__(self) -> None:
-        self._found: dict[UUID, QueueRun | Callable[[], QueueRun]] = {}
+    count: int
+    first: UUID | None
+    read: Callable[[], Runs]
+
+
+class Runs(MutableMapping["UUID", QueueRun]):
+    """Runs by `queue_run_id`, in the order of their first sight, each made when it is first asked for.
+
+    Those of an unread list are read when somebody wants more than their number or the first one's id; then this raises
+    what reading them does.
+    """
+
+    def __init__(self, unread: Unread | None = None) -> None:
+        self._unread = unread
+        self._read: dict[UUID, QueueRun | Callable[[], QueueRun]] = {}
+
+    @property
+    def _found(self) -> dict[UUID, QueueRun | Callable[[], QueueRun]]:
+        if self._unread is not None:
+            found: Runs = self._unread.read()
+            self._read, self._unread = found._found, None
+        return self._read
+
+    @property
+    def first(self) -> UUID | None:
+        """The id of the run that was seen first; None where there is none."""
+        return next(iter(self._found), None) if self._unread is None else self._unread.first
 
     def sight(self, sighting: Sighting) -> None:
         """Take a run in, in place of an earlier sight of it."""
@@ -35,7 +60,7 @@ class Runs(MutableMapping["UUID", QueueRun]):
 
     def adopt(self, other: Runs) -> None:
         """Take in what another listing shows and this one does not."""
-        self._found = self._found | {key: found for key, found in other._found.items() if key not in self._found}
+        self._read = self._found | {key: found for key, found in other._found.items() if key not in self._found}
 
     def __getitem__(self, key: UUID) -> QueueRun:
         found = self._found[key]
@@ -54,7 +79,7 @@ class Runs(MutableMapping["UUID", QueueRun]):
         return iter(self._found)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._found) if self._unread is None else self._unread.count
 
 
 class InOrder(Sequence[QueueRun]):

@@ -1,11 +1,14 @@
-"""One HTTP client for all queues: budget, total deadline, cap on decoded bytes; no redirect, no second try."""
+"""One HTTP client for all queues: budget, total deadline, cap on unpacked bytes; no redirect, no second try."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -19,24 +22,56 @@ from worker.sources.inflate import inflated
 from worker.sources.transport import PooledTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from worker.core.ports import Clock
+    from worker.sources.inflate import Buffer
 
 DEADLINE_SECONDS = 30.0
 MOST_BYTES = 64 * 1024 * 1024
 ERROR_BYTES = 64 * 1024
 LARGE_BYTES = 1024 * 1024
+PACKED_BYTES = 4 * 1024 * 1024
+"""A larger body is unpacked while it comes, and what came is not kept."""
+
+PIECE_BYTES = 64 * 1024
 LARGE_AT_ONCE = 4
 OK = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Packed:
+    """A body as it came. `mark` is the same for the same bytes, and for no others; only good within one process."""
+
+    raw: bytes
+    encoding: str
+
+    @cached_property
+    def mark(self) -> bytes:
+        """A digest of what came."""
+        return hashlib.sha256(self.raw, usedforsecurity=False).digest()
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The body in pieces that are as small as if they came from the network."""
+        whole = memoryview(self.raw)
+        return (whole[at : at + PIECE_BYTES] for at in range(0, len(whole), PIECE_BYTES))
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A success with its whole body, decoded. `headers` are case-insensitive."""
+    """A success. `headers` are case-insensitive; `packed` is its body as it came, None where that is large."""
 
     headers: Mapping[str, str]
-    body: bytearray
+    packed: Packed | None
+    unpacked: Callable[[], bytearray]
+
+    @cached_property
+    def body(self) -> bytearray:
+        """The whole body, unpacked.
+
+        Raises SourceError where it is broken or over the cap.
+        """
+        return self.unpacked()
 
 
 class Http:
@@ -86,6 +121,12 @@ class Http:
         with self._answer(request, what, seconds) as answer:
             yield answer
 
+    @contextlib.contextmanager
+    def unpacked(self, packed: Packed, *, what: str) -> Iterator[bytearray]:
+        """The body of an answer that was kept as it came. Leave the context as soon as it is decoded."""
+        with contextlib.ExitStack() as held:
+            yield self._unpacked(packed, what, held)
+
     def close(self) -> None:
         """Break off whatever is under way; its callers get a SourceError at once."""
         self._stopping.set()
@@ -110,29 +151,52 @@ class Http:
                     raise from_status(
                         what, response.status_code, response.headers, self._error_body(response), self._clock.now()
                     )
-                return Answer(response.headers, self._body(response, what, held))
+                return self._received(response, what, held)
         except (httpcore.TimeoutException, httpx.TimeoutException):
             problem = f"no whole answer within {seconds:g} s"
         except (httpcore.ConnectError, httpcore.ProxyError) as error:
             problem = f"cannot connect ({error})"
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, zlib.error, OSError) as error:
-            # The text of these may quote a header, so only their kind is told.
-            problem = f"the connection broke ({type(error).__name__})"
-        raise SourceError(
-            f"{what}: {problem}; check LANGSMITH_ENDPOINT and the network if this goes on", Trouble.UNREACHABLE
-        )
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError) as error:
+            problem = _broke(error)
+        raise _unreachable(what, problem)
 
-    def _body(self, response: httpx.Response, what: str, held: contextlib.ExitStack) -> bytearray:
+    def _received(self, response: httpx.Response, what: str, held: contextlib.ExitStack) -> Answer:
+        """Receive the whole body: as it comes, where that is small enough to be kept, else unpacked at once."""
+        encoding = _encoding(response)
+        raw = bytearray()
+        coming = response.iter_raw()
+        for piece in coming:
+            raw += piece
+            if len(raw) > PACKED_BYTES:
+                return self._large_answer(
+                    response.headers, _pieces(chain([bytes(raw)], coming), encoding, what), what, held
+                )
+        packed = Packed(bytes(raw), encoding)
+        return Answer(response.headers, packed, lambda: self._unpacked(packed, what, held))
+
+    def _large_answer(
+        self, headers: Mapping[str, str], pieces: Iterable[Buffer], what: str, held: contextlib.ExitStack
+    ) -> Answer:
+        body = self._body(pieces, what, held)
+        return Answer(headers, None, lambda: body)
+
+    def _unpacked(self, packed: Packed, what: str, held: contextlib.ExitStack) -> bytearray:
+        return self._body(_pieces(packed.pieces(), packed.encoding, what), what, held)
+
+    def _body(self, pieces: Iterable[Buffer], what: str, held: contextlib.ExitStack) -> bytearray:
         body = bytearray()
         is_large = False
-        for piece in _pieces(response, what):
-            body += piece
-            if len(body) > self.most_bytes:
-                megabytes = self.most_bytes // 1024 // 1024
-                raise TooLargeError(f"{what}: the answer is larger than {megabytes} MB", Trouble.UNLAWFUL)
-            if not is_large and len(body) > LARGE_BYTES:
-                is_large = True
-                self._hold_a_large_body(held)
+        try:
+            for piece in pieces:
+                body += piece
+                if len(body) > self.most_bytes:
+                    megabytes = self.most_bytes // 1024 // 1024
+                    raise TooLargeError(f"{what}: the answer is larger than {megabytes} MB", Trouble.UNLAWFUL)
+                if not is_large and len(body) > LARGE_BYTES:
+                    is_large = True
+                    self._hold_a_large_body(held)
+        except zlib.error as error:
+            raise _unreachable(what, _broke(error)) from None
         return body
 
     def _hold_a_large_body(self, held: contextlib.ExitStack) -> None:
@@ -145,7 +209,7 @@ class Http:
     def _error_body(response: httpx.Response) -> bytes:
         body = b""
         try:
-            for piece in _pieces(response, "an error"):
+            for piece in _pieces(response.iter_raw(), _encoding(response), "an error"):
                 body += piece
                 if len(body) > ERROR_BYTES:
                     break
@@ -164,11 +228,25 @@ def _headers(key: str, workspace_id: str) -> dict[bytes, bytes]:
     return headers | ({b"X-Tenant-Id": workspace_id.encode()} if workspace_id else {})
 
 
-def _pieces(response: httpx.Response, what: str) -> Iterator[bytes]:
-    """The decoded body in pieces of bounded size, whatever it is packed into."""
-    encoding = response.headers.get("content-encoding", "").strip().lower()
+def _encoding(response: httpx.Response) -> str:
+    encoding: str = response.headers.get("content-encoding", "")
+    return encoding.strip().lower()
+
+
+def _pieces(raw: Iterable[Buffer], encoding: str, what: str) -> Iterable[Buffer]:
+    """The unpacked body in pieces of bounded size, whatever it is packed into."""
     if encoding in {"", "identity"}:
-        return response.iter_raw()
+        return raw
     if encoding in {"gzip", "x-gzip", "deflate"}:
-        return inflated(response.iter_raw())
+        return inflated(raw)
     raise unlawful(what, "the answer is in an encoding that was not asked for")
+
+
+def _broke(error: Exception) -> str:
+    """The text of these errors may quote a header, so only their kind is told."""
+    return f"the connection broke ({type(error).__name__})"
+
+
+def _unreachable(what: str, problem: str) -> SourceError:
+    text = f"{what}: {problem}; check LANGSMITH_ENDPOINT and the network if this goes on"
+    return SourceError(text, Trouble.UNREACHABLE)

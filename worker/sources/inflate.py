@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    Buffer = bytes | memoryview
+
 PIECE = 256 * 1024
 """At most so many bytes are unpacked at once."""
 
@@ -30,7 +32,7 @@ def fastest() -> Any:  # noqa: ANN401  zlib or its like
 LIBRARY = fastest()
 
 
-def inflated(packed: Iterable[bytes], library: Any = LIBRARY) -> Iterator[bytes]:  # noqa: ANN401  zlib or its like
+def inflated(packed: Iterable[Buffer], library: Any = LIBRARY) -> Iterator[bytes]:  # noqa: ANN401  zlib or its like
     """Unpack in pieces of at most `PIECE` bytes; zlib.error where it is broken or ends early.
 
     What follows the end of the packed stream is passed over.
@@ -41,7 +43,7 @@ def inflated(packed: Iterable[bytes], library: Any = LIBRARY) -> Iterator[bytes]
         raise zlib.error("the packed answer is broken") from error
 
 
-def _pieces(packed: Iterable[bytes], inflate: Any) -> Iterator[bytes]:  # noqa: ANN401  zlib's object or its like
+def _pieces(packed: Iterable[Buffer], inflate: Any) -> Iterator[bytes]:  # noqa: ANN401  zlib's object or its like
     for some in packed:
         rest = some
         while rest and not inflate.eof:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Queue, QueueRun, Show
+    from worker.core.model import Queue, Show
     from worker.core.ports import Clock
     from worker.sources.listing import Listing
     from worker.sources.view import Remark
@@ -100,6 +100,7 @@ class LangSmith:
         self._sections = Sections(self._http, statuses=statuses)
         self._waiting: dict[UUID, UUID | None] = {}
         self._listed_by: dict[UUID, str] = {}
+        self._urls: dict[UUID, tuple[int, str]] = {}
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
         """Read one queue completely, or raise: half a listing is no listing."""
@@ -111,8 +112,8 @@ class LangSmith:
             self._standing.failed(queue_id, error)
             raise
         self._standing.accepted()
-        self._waiting[queue_id] = next(iter(listing.runs), None)
-        queue = self._queue(queue_id, listing.runs)
+        self._waiting[queue_id] = listing.runs.first
+        queue = self._queue(queue_id, listing)
         if listing.unusable:
             log.warning("rows_unusable", queue=queue.name, rows=listing.unusable)
         return Snapshot(
@@ -182,13 +183,17 @@ class LangSmith:
             listing.merge(read(another))
         return listing
 
-    def _queue(self, queue_id: UUID, runs: Mapping[UUID, QueueRun]) -> Queue:
+    def _queue(self, queue_id: UUID, listing: Listing) -> Queue:
         """The queue; its workspace is also told by the links of its runs."""
         queue = self._directory.queue(queue_id)
         if queue.url:
             return queue
-        tenants = (tenant_in(self._web, run.facts.url) for run in runs.values())
-        return replace(queue, url=queue_url(self._web, next(filter(None, tenants), None), queue_id))
+        looked_at, url = self._urls.get(queue_id, (None, ""))
+        if looked_at != listing.fingerprint:
+            tenants = (tenant_in(self._web, run.facts.url) for run in listing.runs.values())
+            url = queue_url(self._web, next(filter(None, tenants), None), queue_id)
+            self._urls[queue_id] = listing.fingerprint, url
+        return replace(queue, url=url)
 
     def _is_switched(self, queue_id: UUID, api: Api) -> bool:
         """Whether the queue was read by the other listing before; remembers by which it is read now."""

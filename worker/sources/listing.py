@@ -26,7 +26,7 @@ class Listing:
     """The runs read so far, each once, the last answer about it counting.
 
     `moved` tells that rows may have been passed over, because the list moved while it was read. `headers` are those
-    of the last page. `marks` condense what each run looks like.
+    of the last page. `marks` condense what each run looks like; `sealed` is the fingerprint where there are none.
     """
 
     what: str
@@ -37,11 +37,12 @@ class Listing:
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     standstills: int = 0
+    sealed: int | None = None
 
     @property
     def fingerprint(self) -> int:
         """Whatever the order of its runs; equal where no run looks different. Only good within one process."""
-        return hash(frozenset(self.marks.values()))
+        return hash(frozenset(self.marks.values())) if self.sealed is None else self.sealed
 
     def add(self, found: Collection[Sighting], size: int) -> None:
         """Take in what is usable of one page of `size` rows.
@@ -60,8 +61,8 @@ class Listing:
 
     def merge(self, other: Listing) -> None:
         """Take in another listing of the same queue; what was read first stays."""
+        self.sealed = hash((self.fingerprint, other.fingerprint))
         self.runs.adopt(other.runs)
-        self.marks = other.marks | self.marks
         self.pages += other.pages
         self.unusable += other.unusable
         self.moved = self.moved or other.moved

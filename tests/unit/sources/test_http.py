@@ -256,7 +256,8 @@ def test_few_large_bodies_are_held_at_a_time_and_small_ones_pass() -> None:
         done = threading.Event()
 
         def hold() -> None:
-            with shared.get("/large", what="reading"):
+            with shared.get("/large", what="reading") as found:
+                assert len(found.body) == len(large)
                 holding.release()
                 done.wait(10)
 

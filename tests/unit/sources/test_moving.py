@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import combinations, count, product, repeat
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,13 +22,16 @@ from tests.builders import NOON, queue
 from worker.core.model import Kind, Memory, Snapshot
 from worker.core.plan import plan
 from worker.core.policy import EscalationPolicy, Step
+from worker.sources.http import Answer, Packed
 from worker.sources.rows import Wanted
 from worker.sources.runs import Runs
+from worker.sources.unchanged import MOST_HELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 QUEUE = queue()
+WANTED = Wanted(QUEUE.queue_id, "x", frozenset())
 POLICY = EscalationPolicy((Step(Kind.ANNOUNCEMENT, timedelta(0), "C1"),))
 
 
@@ -45,24 +47,45 @@ class List:
     events: Iterator[Callable[[list[int]], None]]
     most_bytes: int = 1 << 20
     requests: int = 0
+    unpacked_bytes: int = 0
     stayed: set[int] = field(default_factory=set)
+    reserved: set[int] = field(default_factory=set)
+
+    def go_on(self, events: Iterator[Callable[[list[int]], None]]) -> None:
+        """Before it is read again: `stayed` will be the rows that never went meanwhile."""
+        self.events = events
+        self.requests = 0
+        self.stayed = set(self.rows)
 
     @contextlib.contextmanager
-    def get(self, _path: str, params: dict[str, int], *, what: str) -> Iterator[Any]:
+    def get(self, _path: str, params: dict[str, int], *, what: str) -> Iterator[Any]:  # noqa: ARG002
         if self.requests:
             next(self.events, lambda _: None)(self.rows)
         self.requests += 1
         self.stayed &= set(self.rows)
         page = self.rows[params["offset"] : params["offset"] + params["limit"]]
-        yield SimpleNamespace(headers={}, body=json.dumps([row(number) for number in page]).encode(), what=what)
+        found = [row(number) | {"reserved_by": ["somebody"] * (number in self.reserved)} for number in page]
+        packed = Packed(json.dumps(found).encode(), "")
+        yield Answer({}, packed, lambda: self._body(packed))
+
+    @contextlib.contextmanager
+    def unpacked(self, packed: Packed, *, what: str) -> Iterator[bytearray]:  # noqa: ARG002
+        yield self._body(packed)
+
+    def _body(self, packed: Packed) -> bytearray:
+        self.unpacked_bytes += len(packed.raw)
+        return bytearray(packed.raw)
+
+
+def reading(found: List, size: int, *, most_held: int = MOST_HELD) -> Runs:
+    return Runs(found, progress=lambda *_: None, steps=(size, 1), most_held=most_held)  # type: ignore[arg-type]
 
 
 def sweep(rows: Sequence[int], events: Iterator[Callable[[list[int]], None]], size: int) -> tuple[Any, List]:
-    """Read a list once; what it gave, and the list as it was left. `stayed` are the rows that never went."""
-    found = List(list(rows), events)
-    found.stayed = set(rows)
-    listing = Runs(found, progress=lambda *_: None, steps=(size, 1)).read(Wanted(QUEUE.queue_id, "x", frozenset()))
-    return listing, found
+    """Read a list once; what it gave, and the list as it was left."""
+    found = List(list(rows), iter(()))
+    found.go_on(events)
+    return reading(found, size).read(WANTED), found
 
 
 def numbers(listing: Any) -> set[int]:
@@ -208,14 +231,69 @@ class Watcher:
 def test_over_many_polls_nothing_is_lost_told_twice_or_taken_for_reviewed(length: int, sweeps: Any) -> None:
     fresh = iter(range(10_000, 1_000_000))
     watcher = Watcher()
-    rows: list[int] = list(range(length))
+    left = List(list(range(length)), iter(()))
+    reader = reading(left, SMALL)
     for drawn in sweeps:
-        listing, left = sweep(rows, script(drawn, fresh), SMALL)
-        rows = left.rows
-        watcher.poll(listing)
+        left.go_on(script(drawn, fresh))
+        watcher.poll(reader.read(WANTED))
         assert not watcher.closed() & left.stayed, "falsely shown as reviewed"
+    left.go_on(iter(()))
     for _ in range(2):
-        watcher.poll(sweep(rows, iter(()), SMALL)[0])
-    assert watcher.open() == set(rows), "lost, or kept although gone"
+        watcher.poll(reader.read(WANTED))
+    assert watcher.open() == set(left.rows), "lost, or kept although gone"
     assert len(watcher.told) == len(set(watcher.told)), "told twice"
-    assert set(watcher.told) >= set(rows)
+    assert set(watcher.told) >= set(left.rows)
+
+
+def what_it_shows(listing: Any) -> Any:
+    shown = [(run.queue_run_id.int - 1, run.reserved) for run in listing.runs.values()]
+    return len(listing.runs), listing.fingerprint, listing.pages, listing.moved, listing.unusable, shown
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 40),
+    st.lists(st.tuples(events(SMALL, 2), st.sets(st.integers(0, 40), max_size=2)), min_size=1, max_size=6),
+    st.sampled_from([0, 400, MOST_HELD]),
+)
+def test_who_has_read_a_list_before_is_shown_what_a_newcomer_is(length: int, sweeps: Any, most_held: int) -> None:
+    old = List(list(range(length)), iter(()))
+    reader = reading(old, SMALL, most_held=most_held)
+    for number, (drawn, reserved) in enumerate(sweeps, 1):
+        old.reserved ^= reserved
+        new = List(list(old.rows), iter(()), reserved=old.reserved)
+        for one in (old, new):
+            one.go_on(script(drawn, count(number * 10_000)))
+        assert what_it_shows(reader.read(WANTED)) == what_it_shows(reading(new, SMALL).read(WANTED))
+        assert old.rows == new.rows
+        assert old.requests == new.requests
+
+
+@pytest.mark.parametrize("length", [0, 3, 40])
+def test_a_list_that_is_as_before_is_not_unpacked_until_somebody_looks(length: int) -> None:
+    left = List(list(range(length)), iter(()))
+    reader = reading(left, SMALL)
+    before = reader.read(WANTED)
+    left.unpacked_bytes = 0
+    again = reader.read(WANTED)
+    assert (len(again.runs), again.runs.first) == (len(before.runs), before.runs.first)
+    assert (again.fingerprint, again.pages) == (before.fingerprint, before.pages)
+    assert left.unpacked_bytes == 0
+    assert dict(again.runs) == dict(before.runs)
+    assert left.unpacked_bytes > 0
+
+
+def test_what_is_held_is_bounded_and_given_back() -> None:
+    left = List(list(range(SMALL - 1)), iter(()))
+    reader = reading(left, SMALL, most_held=1300)
+    reader.read(WANTED)
+    kept, costs = [], []
+    for _ in range(4):
+        left.unpacked_bytes = 0
+        kept.append(reader.read(WANTED))
+        costs.append(left.unpacked_bytes)
+    assert costs[0] == costs[1] == 0 < costs[2] == costs[3], "there is room for two such lists"
+    kept.clear()
+    left.unpacked_bytes = 0
+    reader.read(WANTED)
+    assert left.unpacked_bytes == 0
