@@ -297,9 +297,7 @@ def test_the_page_loads_nothing_from_elsewhere(window: Page, demo: Demo) -> None
     assert all(url.startswith(demo.address) for url in asked)
 
 
-def test_a_screenshot_for_the_readme(
-    window: Page, demo: Demo, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_a_screenshot_for_the_readme(window: Page, demo: Demo, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     picture = request.config.getoption("--demo-screenshot", default=None)
     with opened(window, demo) as page:
         if picture:
