@@ -86,7 +86,7 @@ class Queue:
     reviewers_per_run: int = 1
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What may be shown of a run. The source fills in only what `WORKER_SHOW` allows; text is raw and hostile."""
 
     name: str = ""

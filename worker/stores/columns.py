@@ -155,10 +155,10 @@ class FactsColumn(TypeDecorator[Facts]):
 
 def write_facts(facts: Facts) -> str:
     """Encode the fields that are not empty."""
-    said = {name: value for name, empty in _EMPTY.items() if (value := getattr(facts, name)) != empty}
     try:
-        return msgspec.json.encode(said).decode()
+        return msgspec.json.encode(facts).decode()
     except UnicodeEncodeError:  # half a surrogate pair: only the standard library writes it
+        said = {name: value for name, empty in _EMPTY.items() if (value := getattr(facts, name)) != empty}
         return json.dumps(said, separators=(",", ":"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ from worker.core.model import NEVER, Backlog, Delivery, Notice, Queue, Receipt, 
 from worker.stores import pauses, queues
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
-from worker.stores.reviews import REVIEW
+from worker.stores.reviews import REVIEW, numbers
 from worker.stores.tables import LIVE, deliveries, delivery_reviews, reviews
 from worker.stores.tables import queues as queues_table
 
@@ -28,6 +27,7 @@ SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
 _NUMBER = sa.select(deliveries.c.delivery_id).where(deliveries.c.key == sa.bindparam("key"))
+_SPEAK = sa.insert(delivery_reviews)
 _QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
 _SETTLED_BY_LOOP = (
     "state", "due_at", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
@@ -85,17 +85,9 @@ def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) 
 
 def _speak_of(connection: Connection, queue_id: UUID, notice: Notice) -> None:
     number = connection.execute(_NUMBER, {"key": notice.key}).scalar_one()
-    same = {"number": number, "queue": queue_id}
-    for some in chunks(dict.fromkeys(notice.reviews)):
-        connection.execute(_speaking(), [same | _key(key) for key in some])
-
-
-@cache
-def _speaking() -> sa.Insert:
-    each = sa.select(sa.bindparam("number", type_=sa.BigInteger), reviews.c.review_id, sa.false()).where(
-        reviews.c.queue_id == sa.bindparam("queue", type_=reviews.c.queue_id.type), *_same_key()
-    )
-    return sa.insert(delivery_reviews).from_select(["delivery_id", "review_id", "left_out"], each)
+    for some in chunks(numbers(connection, queue_id, notice.reviews).values()):
+        rows = [{"delivery_id": number, "review_id": review, "left_out": False} for review in some]
+        connection.execute(_SPEAK, rows)
 
 
 def _same_key() -> tuple[sa.ColumnElement[bool], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from worker.core.model import Review, ReviewKey, Standing, State
 from worker.stores.chunks import chunks
@@ -36,10 +37,6 @@ REVIEW = (
     reviews.c.closed_at,
     reviews.c.left,
 )
-FIELDS = tuple(column.key for column in REVIEW)
-BESIDE_THE_KEY = FIELDS[2:]
-"""Writing a key that stays as it is would make the database look after its indexes."""
-
 OLDEST_FIRST = (reviews.c.since, reviews.c.queue_run_id, reviews.c.added_at)
 IS_CLOSED = reviews.c.closed_at.is_not(None)
 
@@ -67,33 +64,37 @@ def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> li
     return found
 
 
-def write(connection: Connection, queue_id: UUID, altered: Collection[Review]) -> list[int]:
-    """Write reviews; the numbers of those that existed before."""
-    ids = _ids(connection, queue_id, altered)
-    _insert(connection, queue_id, [review for review in altered if review.key not in ids])
-    _replace(connection, ids, [review for review in altered if review.key in ids])
-    return [ids[review.key] for review in altered if review.key in ids]
+def write(connection: Connection, queue_id: UUID, altered: Collection[Review], *, are_new: bool) -> list[int]:
+    """Write reviews; the numbers of those that existed before: none where it is known that all `are_new`."""
+    known = {} if are_new else numbers(connection, queue_id, [review.key for review in altered])
+    _insert(connection, queue_id, [review for review in altered if review.key not in known])
+    _replace(connection, known, [review for review in altered if review.key in known])
+    return list(known.values())
 
 
-def _ids(connection: Connection, queue_id: UUID, altered: Collection[Review]) -> dict[ReviewKey, int]:
-    """The numbers of the rows of these runs, by key."""
-    some = chunks({review.queue_run_id for review in altered})
-    rows = (row for ids in some for row in connection.execute(_SELECT_NUMBERS, {"queue": queue_id, "some": ids}))
-    return {ReviewKey(row.queue_run_id, row.added_at): row.review_id for row in rows}
+def numbers(connection: Connection, queue_id: UUID, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
+    """The numbers of the rows of these reviews, as far as there are any."""
+    asked = ({"queue": queue_id, "some": some} for some in chunks({key.queue_run_id for key in keys}))
+    rows = (row for each in asked for row in connection.execute(_SELECT_NUMBERS, each))
+    found = {ReviewKey(queue_run_id, added_at): number for queue_run_id, added_at, number in rows}
+    return {key: found[key] for key in keys if key in found}
 
 
 def _insert(connection: Connection, queue_id: UUID, new: Sequence[Review]) -> None:
     for some in chunks(new):
-        connection.execute(_INSERT, [{"queue_id": queue_id, **_values(review, FIELDS)} for review in some])
+        connection.execute(_INSERT, [{"queue_id": queue_id, **structs.asdict(review)} for review in some])
 
 
-def _replace(connection: Connection, ids: Mapping[ReviewKey, int], altered: Sequence[Review]) -> None:
+def _replace(connection: Connection, known: Mapping[ReviewKey, int], altered: Sequence[Review]) -> None:
     for some in chunks(altered):
-        connection.execute(_UPDATE, [{"number": ids[review.key], **_values(review, BESIDE_THE_KEY)} for review in some])
+        connection.execute(_UPDATE, [{"number": known[review.key], **_beside_the_key(review)} for review in some])
 
 
-def _values(review: Review, fields: Iterable[str]) -> dict[str, Any]:
-    return {field: getattr(review, field) for field in fields}
+def _beside_the_key(review: Review) -> dict[str, Any]:
+    """Writing a key that stays as it is would make the database look after its indexes."""
+    values = structs.asdict(review)
+    del values["queue_run_id"], values["added_at"]
+    return values
 
 
 def learn(connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]) -> list[int]:
