@@ -35,21 +35,28 @@ PACKED_BYTES = 4 * 1024 * 1024
 """A larger body is unpacked while it comes, and what came is not kept."""
 
 PIECE_BYTES = 64 * 1024
+GZIP = b"\x1f\x8b"
+GZIP_TIME = slice(4, 8)
+"""Where a gzip member says when it was packed (RFC 1952): some servers write the present second there."""
+
 LARGE_AT_ONCE = 4
 OK = 200
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A body as it came. `mark` is the same for the same bytes, and for no others; only good within one process."""
+    """A body as it came."""
 
     raw: bytes
     encoding: str
 
     @cached_property
     def mark(self) -> bytes:
-        """A digest of what came."""
-        return hashlib.sha256(self.raw, usedforsecurity=False).digest()
+        """A digest: the same for the same bytes, and for no others but for the time at which gzip packed them."""
+        whole = memoryview(self.raw)
+        digest = hashlib.sha256(whole[: GZIP_TIME.start], usedforsecurity=False)
+        digest.update(whole[GZIP_TIME.stop if self.raw.startswith(GZIP) else GZIP_TIME.start :])
+        return digest.digest()
 
     def pieces(self) -> Iterator[memoryview]:
         """The body in pieces that are as small as if they came from the network."""

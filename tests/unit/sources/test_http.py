@@ -17,7 +17,7 @@ from worker.clock import SystemClock
 from worker.core.ports import ConfigError, SourceError, Trouble
 from worker.demo.langsmith_faults import bomb
 from worker.sources.errors import TooLargeError
-from worker.sources.http import Http
+from worker.sources.http import Http, Packed
 
 KEY = "lsv2_sk_very-secret"
 WORKSPACE = str(UUID(int=7))
@@ -345,3 +345,20 @@ def test_a_proxy_of_another_kind_is_refused_at_the_start(monkeypatch: Any) -> No
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):
         client("https://langsmith.invalid")
+
+
+def packed(body: bytes, at: int = 1) -> Packed:
+    return Packed(gzip.compress(body, mtime=at), "gzip")
+
+
+def test_the_same_body_has_the_same_mark_whenever_it_was_packed() -> None:
+    assert packed(b"[1]").mark == packed(b"[1]", at=1_790_000_000).mark != packed(b"[2]").mark
+    assert packed(b"[1]").raw != packed(b"[1]", at=1_790_000_000).raw
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_any_other_byte_gives_another_mark(at: int) -> None:
+    body = b'[{"a": 1}, 2]'
+    other = body[:at] + b"x" + body[at + 1 :]
+    assert Packed(body, "").mark != Packed(other, "").mark
+    assert Packed(body, "").mark == Packed(bytes(body), "").mark
