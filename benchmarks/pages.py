@@ -182,13 +182,20 @@ def head(queue: int, run: int) -> Part:
     return pack(json.dumps(row).encode()[:-1] + b", ", zlib.Z_FIXED)
 
 
-def page(queue: int, runs: range, row: int) -> bytes:
-    """A packed JSON array of these runs."""
+def page(queue: int, runs: range, row: int, edition: int) -> bytes:
+    """A packed JSON array of these runs. Each `edition` has other bytes for the same content."""
     filling = bodies(row)
     parts = [part for run in runs for part in (COMMA, head(queue, run), filling[run % BODIES])]
+    opening = opened(edition)
     if row < LARGE:
-        return gzip.compress(b"".join((b"[", *(part.plain for part in parts[1:]), b"]")), 6)
-    return put_together([OPEN, *parts[1:], CLOSE])
+        return gzip.compress(b"".join((opening.plain, *(part.plain for part in parts[1:]), b"]")), 6)
+    return put_together([opening, *parts[1:], CLOSE])
 
 
-OPEN, COMMA, CLOSE = (pack(text, zlib.Z_FIXED) for text in (b"[", b",", b"]"))
+@cache
+def opened(edition: int) -> Part:
+    """The beginning of a page."""
+    return pack(b"[" + b" " * edition, zlib.Z_FIXED)
+
+
+COMMA, CLOSE = (pack(text, zlib.Z_FIXED) for text in (b",", b"]"))

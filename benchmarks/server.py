@@ -28,12 +28,16 @@ JSON = b"content-type: application/json\r\n"
 
 @dataclass(slots=True)
 class World:
-    """What there is. Each queue holds the runs from `first` to `last`, and those of `more` at its end."""
+    """What there is. Each queue holds the runs from `first` to `last`, and those of `more` at its end.
+
+    With another `edition` pages are other bytes, though they say the same.
+    """
 
     queues: int = 1
     row: int = 3000
     first: int = 0
     last: int = 0
+    edition: int = 0
     more: Counter[int] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
     added: dict[tuple[int, int], float] = field(default_factory=dict)
@@ -102,7 +106,7 @@ def _listing(world: World, queue: int, offset: int, limit: int) -> bytes:
     world.listed_at = world.listed_at or time.perf_counter()
     runs = world.runs(queue)[offset : offset + limit]
     render = small_page if world.row < pages.LARGE else pages.page
-    return _response(b"200 OK", JSON + b"content-encoding: gzip\r\n", render(queue, runs, world.row))
+    return _response(b"200 OK", JSON + b"content-encoding: gzip\r\n", render(queue, runs, world.row, world.edition))
 
 
 def _control(world: World, what: str, query: Mapping[str, str]) -> object:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from benchmarks.scale import Scale
 
 PHASES = ("first sight", "unchanged", "changed")
+RESENT = "unchanged, in other bytes"
+"""As where each answer holds links that are signed anew."""
+
+OURS = ("first sight", "unchanged", RESENT, "changed")
 
 
 def many_queues(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
@@ -30,6 +34,7 @@ def many_queues(scale: Scale, server: Server, directory: Path) -> Iterator[Figur
         limit, naive = _cpu(costs, "reference", phase), _cpu(costs, "naive", phase)
         yield Figure("a", f"{phase}: worker / reference", ratio(ours, limit), "times", most=1)
         yield Figure("a", f"{phase}: naive / worker", ratio(naive, ours), "times", least=8)
+    yield _resent("a", costs)
 
 
 def one_large_queue(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
@@ -42,6 +47,7 @@ def one_large_queue(scale: Scale, server: Server, directory: Path) -> Iterator[F
         compared = ratio(_cpu(costs, "ours", phase), _cpu(costs, "reference", phase))
         most = 1.3 if phase == "unchanged" else None
         yield Figure("c", f"{phase}: worker / reference", compared, "times", most=most)
+    yield _resent("c", costs)
 
 
 def _measure(
@@ -52,13 +58,20 @@ def _measure(
     last = server.tell("set")["last"]
     for repeat in range(scale.repeats):
         for name in names:
-            server.tell("set", first=0, last=last)
+            server.tell("set", first=0, last=last, edition=0)
             with contender(name, server, directory / f"{name}-{queues}-{repeat}.db", queues=queues) as one:
-                for phase in PHASES:
+                for phase in OURS if name == "ours" else PHASES:
                     if phase == "changed":
                         server.tell("set", first=changed, last=last + changed)
+                    if phase == RESENT:
+                        server.tell("set", edition=repeat + 1)
                     costs[name, phase].append(one.cycle())
     return costs
+
+
+def _resent(case: str, costs: Mapping[tuple[str, str], Sequence[Cost]]) -> Figure:
+    compared = ratio(_cpu(costs, "ours", RESENT), _cpu(costs, "reference", "unchanged"))
+    return Figure(case, f"{RESENT}: worker / reference", compared, "times")
 
 
 def _costs(case: str, costs: Mapping[tuple[str, str], Sequence[Cost]], names: Iterable[str]) -> Iterator[Figure]:
