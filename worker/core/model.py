@@ -87,7 +87,10 @@ class Queue:
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What may be shown of a run. The source fills in only what `WORKER_SHOW` allows; text is raw and hostile."""
+    """What may be shown of a run. The source fills in only what `WORKER_SHOW` allows; text is raw and hostile.
+
+    Encoded, it leaves out what is empty: that is how it is stored.
+    """
 
     name: str = ""
     run_type: str = ""

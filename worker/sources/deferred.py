@@ -50,6 +50,11 @@ class Runs(MutableMapping["UUID", QueueRun]):
         return self._read
 
     @property
+    def is_unread(self) -> bool:
+        """Whether nobody has looked at more than how many there are, and which is the first."""
+        return self._unread is not None
+
+    @property
     def first(self) -> UUID | None:
         """The id of the run that was seen first; None where there is none."""
         return next(iter(self._found), None) if self._unread is None else self._unread.first

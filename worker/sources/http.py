@@ -7,7 +7,6 @@ import hashlib
 import threading
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -43,18 +42,19 @@ LARGE_AT_ONCE = 4
 OK = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Packed:
     """A body as it came."""
 
     raw: bytes
     encoding: str
 
-    @cached_property
+    @property
     def mark(self) -> bytes:
-        """A digest: the same for the same bytes, and for no others but for the time at which gzip packed them."""
+        """A digest: the same for the same answer, and for no other but for the time at which gzip packed it."""
         whole = memoryview(self.raw)
-        digest = hashlib.sha256(whole[: GZIP_TIME.start], usedforsecurity=False)
+        digest = hashlib.sha256(self.encoding.encode() + b"\n", usedforsecurity=False)
+        digest.update(whole[: GZIP_TIME.start])
         digest.update(whole[GZIP_TIME.stop if self.raw.startswith(GZIP) else GZIP_TIME.start :])
         return digest.digest()
 
@@ -64,21 +64,19 @@ class Packed:
         return (whole[at : at + PIECE_BYTES] for at in range(0, len(whole), PIECE_BYTES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """A success. `headers` are case-insensitive; `packed` is its body as it came, None where that is large."""
+    """A success with its whole body, unpacked. `headers` are case-insensitive.
+
+    `packed` is the body as it came, None where that is large, and `mark` its digest where one was asked for.
+    Where the body is a known one `is_known`, and it has not been unpacked.
+    """
 
     headers: Mapping[str, str]
-    packed: Packed | None
-    unpacked: Callable[[], bytearray]
-
-    @cached_property
-    def body(self) -> bytearray:
-        """The whole body, unpacked.
-
-        Raises SourceError where it is broken or over the cap.
-        """
-        return self.unpacked()
+    body: bytearray
+    packed: Packed | None = None
+    mark: bytes = b""
+    is_known: bool = False
 
 
 class Http:
@@ -114,11 +112,20 @@ class Http:
 
     @contextlib.contextmanager
     def get(
-        self, path: str, params: Mapping[str, str | int] | None = None, *, what: str, seconds: float | None = None
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        what: str,
+        seconds: float | None = None,
+        known: bytes | None = None,
     ) -> Iterator[Answer]:
-        """Read `path` below the root. `what` names it in errors. Leave the context as soon as the body is decoded."""
+        """Read `path` below the root. `what` names it in errors. Leave the context as soon as the body is decoded.
+
+        `known` is the mark of a body that need not be unpacked, b"" of none; None where no mark is wanted.
+        """
         request = self._client.build_request("GET", path, params=params)
-        with self._answer(request, what, seconds) as answer:
+        with self._answer(request, what, seconds, known) as answer:
             yield answer
 
     @contextlib.contextmanager
@@ -132,7 +139,7 @@ class Http:
     def unpacked(self, packed: Packed, *, what: str) -> Iterator[bytearray]:
         """The body of an answer that was kept as it came. Leave the context as soon as it is decoded."""
         with contextlib.ExitStack() as held:
-            yield self._unpacked(packed, what, held)
+            yield self._body(packed.pieces(), packed.encoding, what, lambda: held.enter_context(self._large))
 
     def close(self) -> None:
         """Break off whatever is under way; its callers get a SourceError at once."""
@@ -141,14 +148,18 @@ class Http:
         self._client.close()
 
     @contextlib.contextmanager
-    def _answer(self, request: httpx.Request, what: str, seconds: float | None) -> Iterator[Answer]:
+    def _answer(
+        self, request: httpx.Request, what: str, seconds: float | None, known: bytes | None = None
+    ) -> Iterator[Answer]:
         self._budget.turn()
         if self._stopping.is_set():
             raise SourceError(f"{what}: the worker is stopping", Trouble.UNREACHABLE)
         with contextlib.ExitStack() as held:
-            yield self._read(request, what, seconds or self._seconds, held)
+            yield self._read(request, what, seconds or self._seconds, known, held)
 
-    def _read(self, request: httpx.Request, what: str, seconds: float, held: contextlib.ExitStack) -> Answer:
+    def _read(
+        self, request: httpx.Request, what: str, seconds: float, known: bytes | None, held: contextlib.ExitStack
+    ) -> Answer:
         """Send and read everything, or raise. What the memory of a large body costs is `held` until it is decoded."""
         self._deadline.begin(seconds)
         try:
@@ -158,7 +169,7 @@ class Http:
                     raise from_status(
                         what, response.status_code, response.headers, self._error_body(response), self._clock.now()
                     )
-                return self._received(response, what, held)
+                return self._received(response, what, known, held)
         except (httpcore.TimeoutException, httpx.TimeoutException):
             problem = f"no whole answer within {seconds:g} s"
         except (httpcore.ConnectError, httpcore.ProxyError) as error:
@@ -167,41 +178,32 @@ class Http:
             problem = _broke(error)
         raise _unreachable(what, problem)
 
-    def _received(self, response: httpx.Response, what: str, held: contextlib.ExitStack) -> Answer:
+    def _received(self, response: httpx.Response, what: str, known: bytes | None, held: contextlib.ExitStack) -> Answer:
         """Receive the whole body: as it comes, where that is small enough to be kept, else unpacked at once."""
-        encoding = _encoding(response)
-        raw = bytearray()
+        encoding = response.headers.get("content-encoding", "").strip().lower()
         coming = response.iter_raw()
-        for piece in coming:
-            raw += piece
-            if len(raw) > PACKED_BYTES:
-                return self._large_answer(
-                    response.headers, _pieces(chain([bytes(raw)], coming), encoding, what), what, held
-                )
-        packed = Packed(bytes(raw), encoding)
-        return Answer(response.headers, packed, lambda: self._unpacked(packed, what, held))
+        packed = Packed(_beginning(coming), encoding)
+        is_whole = len(packed.raw) <= PACKED_BYTES
+        mark = packed.mark if is_whole and known is not None else b""
+        if mark and mark == known:
+            return Answer(response.headers, bytearray(), packed, mark, is_known=True)
+        pieces: Iterable[Buffer] = packed.pieces() if is_whole else chain["Buffer"](packed.pieces(), coming)
+        body = self._body(pieces, encoding, what, lambda: self._hold_a_large_body(held))
+        return Answer(response.headers, body, packed if is_whole else None, mark)
 
-    def _large_answer(
-        self, headers: Mapping[str, str], pieces: Iterable[Buffer], what: str, held: contextlib.ExitStack
-    ) -> Answer:
-        body = self._body(pieces, what, held)
-        return Answer(headers, None, lambda: body)
-
-    def _unpacked(self, packed: Packed, what: str, held: contextlib.ExitStack) -> bytearray:
-        return self._body(_pieces(packed.pieces(), packed.encoding, what), what, held)
-
-    def _body(self, pieces: Iterable[Buffer], what: str, held: contextlib.ExitStack) -> bytearray:
+    def _body(self, pieces: Iterable[Buffer], encoding: str, what: str, hold: Callable[[], object]) -> bytearray:
+        """Unpack everything; `hold` is called before the memory of a large body is used."""
         body = bytearray()
         is_large = False
         try:
-            for piece in pieces:
+            for piece in _unpacked(pieces, encoding, what):
                 body += piece
                 if len(body) > self.most_bytes:
                     megabytes = self.most_bytes // 1024 // 1024
                     raise TooLargeError(f"{what}: the answer is larger than {megabytes} MB", Trouble.UNLAWFUL)
                 if not is_large and len(body) > LARGE_BYTES:
                     is_large = True
-                    self._hold_a_large_body(held)
+                    hold()
         except zlib.error as error:
             raise _unreachable(what, _broke(error)) from None
         return body
@@ -216,7 +218,8 @@ class Http:
     def _error_body(response: httpx.Response) -> bytes:
         body = b""
         try:
-            for piece in _pieces(response.iter_raw(), _encoding(response), "an error"):
+            encoding = response.headers.get("content-encoding", "").strip().lower()
+            for piece in _unpacked(response.iter_raw(), encoding, "an error"):
                 body += piece
                 if len(body) > ERROR_BYTES:
                     break
@@ -235,12 +238,17 @@ def _headers(key: str, workspace_id: str) -> dict[bytes, bytes]:
     return headers | ({b"X-Tenant-Id": workspace_id.encode()} if workspace_id else {})
 
 
-def _encoding(response: httpx.Response) -> str:
-    encoding: str = response.headers.get("content-encoding", "")
-    return encoding.strip().lower()
+def _beginning(coming: Iterator[bytes]) -> bytes:
+    """What comes until it is more than can be kept."""
+    raw = bytearray()
+    for piece in coming:
+        raw += piece
+        if len(raw) > PACKED_BYTES:
+            break
+    return bytes(raw)
 
 
-def _pieces(raw: Iterable[Buffer], encoding: str, what: str) -> Iterable[Buffer]:
+def _unpacked(raw: Iterable[Buffer], encoding: str, what: str) -> Iterable[Buffer]:
     """The unpacked body in pieces of bounded size, whatever it is packed into."""
     if encoding in {"", "identity"}:
         return raw

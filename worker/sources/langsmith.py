@@ -100,7 +100,7 @@ class LangSmith:
         self._sections = Sections(self._http, statuses=statuses)
         self._waiting: dict[UUID, UUID | None] = {}
         self._listed_by: dict[UUID, str] = {}
-        self._urls: dict[UUID, tuple[int, str]] = {}
+        self._urls: dict[UUID, str] = {}
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
         """Read one queue completely, or raise: half a listing is no listing."""
@@ -186,14 +186,14 @@ class LangSmith:
     def _queue(self, queue_id: UUID, listing: Listing) -> Queue:
         """The queue; its workspace is also told by the links of its runs."""
         queue = self._directory.queue(queue_id)
-        if queue.url:
+        if queue.url or not self._web:
             return queue
-        looked_at, url = self._urls.get(queue_id, (None, ""))
-        if looked_at != listing.fingerprint:
+        if queue_id not in self._urls and not listing.runs.is_unread:
             tenants = (tenant_in(self._web, run.facts.url) for run in listing.runs.values())
-            url = queue_url(self._web, next(filter(None, tenants), None), queue_id)
-            self._urls[queue_id] = listing.fingerprint, url
-        return replace(queue, url=url)
+            tenant_id = next(filter(None, tenants), None)
+            if tenant_id is not None:
+                self._urls[queue_id] = queue_url(self._web, tenant_id, queue_id)
+        return replace(queue, url=self._urls.get(queue_id, ""))
 
     def _is_switched(self, queue_id: UUID, api: Api) -> bool:
         """Whether the queue was read by the other listing before; remembers by which it is read now."""

@@ -26,7 +26,8 @@ class Listing:
     """The runs read so far, each once, the last answer about it counting.
 
     `moved` tells that rows may have been passed over, because the list moved while it was read. `headers` are those
-    of the last page. `marks` condense what each run looks like; `sealed` is the fingerprint where there are none.
+    of the last page. `marks` condense what each run looks like; `sealed` is the fingerprint of a list that was merged,
+    or has not been unpacked.
     """
 
     what: str

@@ -38,6 +38,15 @@ class Page:
     is_last: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page that was asked for with a `limit`, and the mark by which it is known again; b"" where it is large."""
+
+    page: wire.Page[wire.BriefRow]
+    limit: int
+    mark: bytes
+
+
 @dataclass(slots=True)
 class Sweep:
     """One reading of one list from its beginning to its end.
@@ -100,30 +109,48 @@ class Runs:
     def _follow(self, sweep: Sweep, before: Reading) -> Listing | None:
         """Read on as long as pages are what they were. None, with `sweep` as far as it came, where one is not."""
         held = Held(self._room)
-        other: list[Packed] = []
-        for step in before.steps:
-            if self._limits.of(sweep.wanted.queue_id) != step.limit:
-                break
-            with self._ask(sweep, step.offset, step.limit) as answer:
-                packed = answer.packed
-            if packed is None or packed.mark != step.mark or not held.add(packed):
-                other = [packed] if packed is not None else []
-                break
-            if step is not before.steps[-1]:
-                self._progress(sweep.wanted.queue_id, step.runs)
-        else:
-            return self._unchanged(sweep.listing, before, held)
-        for step, packed in zip(before.steps, (*held.pages, *other), strict=False):
-            self._reread(sweep, packed, step.limit)
+        with contextlib.ExitStack() as stack:
+            stack.callback(held.release)
+            is_too_large, other = False, None
+            for step in before.steps:
+                if self._limits.of(sweep.wanted.queue_id) != step.limit:
+                    break
+                try:
+                    other = self._compare(sweep, step, held)
+                except TooLargeError:
+                    is_too_large = True
+                if is_too_large or other is not None:
+                    break
+                if step is not before.steps[-1]:
+                    self._progress(sweep.wanted.queue_id, step.runs)
+            else:
+                stack.pop_all()
+                return self._unchanged(sweep.listing, before, held)
+            self._reread(sweep, before, held)
+        if is_too_large:
+            self._shrink(sweep)
+        if other is not None:
+            self._take(sweep, other)
+            if not sweep.is_done:
+                self._progress(sweep.wanted.queue_id, len(sweep.listing.runs))
         return None
+
+    def _compare(self, sweep: Sweep, step: Step, held: Held) -> Found | None:
+        """Ask for a page again: None where it came as before, and is held; else what it shows."""
+        with self._ask(sweep, step.offset, step.limit, known=step.mark) as answer:
+            if not answer.is_known:
+                return Found(self._decoded(sweep, answer.body), step.limit, answer.mark)
+            packed = answer.packed
+        if packed is None or held.add(packed):
+            return None
+        return Found(self._unpacked(sweep, packed), step.limit, step.mark)
 
     def _unchanged(self, listing: Listing, before: Reading, held: Held) -> Listing:
         """What the last reading gave, for the same pages."""
 
         def read() -> deferred.Runs:
             again = _begun(before.wanted)
-            for step, packed in zip(before.steps, held.pages, strict=True):
-                self._reread(again, packed, step.limit)
+            self._reread(again, before, held)
             return again.listing.runs
 
         listing.runs = deferred.Runs(Unread(before.steps[-1].runs, before.first, read))
@@ -146,47 +173,48 @@ class Runs:
         limit = self._limits.of(sweep.wanted.queue_id)
         try:
             with self._ask(sweep, sweep.offset, limit) as answer:
-                found = self._page(sweep, answer.body)
+                found = Found(self._decoded(sweep, answer.body), limit, answer.mark)
+            # A large body must not outlive the context in which it may be one of few.
+            del answer
         except TooLargeError:
             self._shrink(sweep)
         else:
-            self._take(sweep, found, limit, answer.packed)
+            self._take(sweep, found)
         if not sweep.is_done:
             self._progress(sweep.wanted.queue_id, len(sweep.listing.runs))
 
-    def _reread(self, sweep: Sweep, packed: Packed, limit: int) -> None:
-        """Take in a page that was received before."""
-        try:
-            with self._http.unpacked(packed, what=sweep.listing.what) as body:
-                found = self._page(sweep, body)
-        except TooLargeError:
-            self._shrink(sweep)
-        else:
-            self._take(sweep, found, limit, packed)
+    def _reread(self, sweep: Sweep, before: Reading, held: Held) -> None:
+        """Take in the pages that are held."""
+        for step, packed in zip(before.steps, held.pages, strict=False):
+            self._take(sweep, Found(self._unpacked(sweep, packed), step.limit, step.mark))
 
-    def _take(self, sweep: Sweep, found: wire.Page[wire.BriefRow], limit: int, packed: Packed | None) -> None:
+    def _take(self, sweep: Sweep, found: Found) -> None:
         """Take in what one page shows, and decide where the next one begins."""
-        runs = [run for row in found.rows if (run := sighted(row, sweep.wanted)) is not None]
-        sweep.listing.add(runs, found.size)
-        if packed is not None:
-            sweep.steps.append(Step(sweep.offset, limit, packed.mark, len(sweep.listing.runs)))
+        page, limit = found.page, found.limit
+        runs = [run for row in page.rows if (run := sighted(row, sweep.wanted)) is not None]
+        sweep.listing.add(runs, page.size)
+        if found.mark:
+            sweep.steps.append(Step(sweep.offset, limit, found.mark, len(sweep.listing.runs)))
         shown = frozenset(run.queue_run_id for run in runs)
-        sweep.is_done = not _go_on(sweep, Page(shown, sweep.offset + found.size, is_last=found.size < limit), limit)
+        sweep.is_done = not _go_on(sweep, Page(shown, sweep.offset + page.size, is_last=page.size < limit), limit)
 
     @contextlib.contextmanager
-    def _ask(self, sweep: Sweep, offset: int, limit: int) -> Iterator[Answer]:
+    def _ask(self, sweep: Sweep, offset: int, limit: int, known: bytes = b"") -> Iterator[Answer]:
         path = f"/api/v1/annotation-queues/{sweep.wanted.queue_id}/runs"
         params: dict[str, str | int] = {"status": sweep.wanted.status, "limit": limit, "offset": offset}
-        with self._http.get(path, params, what=sweep.listing.what) as answer:
+        with self._http.get(path, params, what=sweep.listing.what, known=known) as answer:
             sweep.listing.headers = answer.headers
             yield answer
 
-    def _page(self, sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
+    def _decoded(self, sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
+        """What a page shows that has just been asked for."""
         self._limits.read(sweep.wanted.queue_id, len(body))
-        try:
-            return wire.page(body, row_type(sweep.wanted.show))
-        except wire.UnlawfulError as error:
-            raise unlawful(sweep.listing.what, str(error)) from None
+        return _page(sweep, body)
+
+    def _unpacked(self, sweep: Sweep, packed: Packed) -> wire.Page[wire.BriefRow]:
+        """What a page shows that was held."""
+        with self._http.unpacked(packed, what=sweep.listing.what) as body:
+            return _page(sweep, body)
 
     def _shrink(self, sweep: Sweep) -> None:
         """Ask for fewer rows; a single one that is too large by itself is passed over."""
@@ -198,6 +226,13 @@ class Runs:
         sweep.listing.unusable += 1
         sweep.offset += 1
         sweep.overlap = 0
+
+
+def _page(sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
+    try:
+        return wire.page(body, row_type(sweep.wanted.show))
+    except wire.UnlawfulError as error:
+        raise unlawful(sweep.listing.what, str(error)) from None
 
 
 def _begun(wanted: Wanted) -> Sweep:

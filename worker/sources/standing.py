@@ -49,7 +49,8 @@ class Standing:
             return
         with self._lock:
             self._turned_away.add(queue_id)
-            self._error = error
+            # Kept without its traceback, which holds on to everything that was being read.
+            self._error = SourceError(str(error), error.trouble, retry_after=error.retry_after)
             if len(self._turned_away) >= ENOUGH:
                 self._not_before = max(self._not_before, self._clock.monotonic() + _pause(error))
 

@@ -46,7 +46,8 @@ class Room:
 
     def __init__(self, most: int = MOST_HELD) -> None:
         self._left = most
-        self._lock = threading.Lock()
+        # Entered again by a thread in which the collector ends a Held just then.
+        self._lock = threading.RLock()
 
     def take(self, size: int) -> bool:
         """Take so many bytes; False where there are not as many."""
@@ -63,7 +64,7 @@ class Room:
 
 
 class Held:
-    """The pages of one reading that matched so far; their room is free again when nobody holds this any more."""
+    """The pages of one reading that matched so far. Their room is free again when nobody holds this any more."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -71,7 +72,7 @@ class Held:
         self.pages: list[Packed] = []
 
     def __del__(self) -> None:
-        self._room.give_back(self._taken)
+        self.release()
 
     def add(self, page: Packed) -> bool:
         """Hold one more; False where there is no room."""
@@ -80,3 +81,9 @@ class Held:
         self._taken += len(page.raw)
         self.pages.append(page)
         return True
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        self.pages = []
+        self._room.give_back(self._taken)
+        self._taken = 0

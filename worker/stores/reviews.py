@@ -65,7 +65,7 @@ def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> li
 
 
 def write(connection: Connection, queue_id: UUID, altered: Collection[Review], *, are_new: bool) -> list[int]:
-    """Write reviews; the numbers of those that existed before: none where it is known that all `are_new`."""
+    """Write reviews, and give the numbers of those that existed before. Where all `are_new` none is looked for."""
     known = {} if are_new else numbers(connection, queue_id, [review.key for review in altered])
     _insert(connection, queue_id, [review for review in altered if review.key not in known])
     _replace(connection, known, [review for review in altered if review.key in known])

@@ -69,12 +69,12 @@ class SqlStore:
         def work(connection: Connection) -> Plan:
             self._hold(connection)
             baselined = queues.lock(connection, queue)
-            # What a queue has is written together with its baseline, never before.
-            recalled = reviews.recall(connection, queue.queue_id, keys) if baselined else []
+            # Nothing of a queue is closed before its baseline is written.
+            recalled = reviews.recall(connection, queue.queue_id, keys if baselined else ())
             plan = decide(Memory(baselined=baselined, reviews=recalled))
             if not baselined:
                 queues.baseline(connection, queue, now)
-            altered = reviews.write(connection, queue.queue_id, plan.reviews, are_new=not baselined)
+            altered = reviews.write(connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled))
             for notice in plan.notices:
                 outbox.notify(connection, queue, notice, now)
             edits.owe(connection, altered, now)

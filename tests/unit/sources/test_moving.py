@@ -22,6 +22,8 @@ from tests.builders import NOON, queue
 from worker.core.model import Kind, Memory, Snapshot
 from worker.core.plan import plan
 from worker.core.policy import EscalationPolicy, Step
+from worker.core.ports import SourceError, Trouble
+from worker.sources.errors import TooLargeError
 from worker.sources.http import Answer, Packed
 from worker.sources.rows import Wanted
 from worker.sources.runs import Runs
@@ -48,8 +50,10 @@ class List:
     most_bytes: int = 1 << 20
     requests: int = 0
     unpacked_bytes: int = 0
+    fails: bool = False
     stayed: set[int] = field(default_factory=set)
     reserved: set[int] = field(default_factory=set)
+    heavy: set[int] = field(default_factory=set)
 
     def go_on(self, events: Iterator[Callable[[list[int]], None]]) -> None:
         """Before it is read again: `stayed` will be the rows that never went meanwhile."""
@@ -58,15 +62,26 @@ class List:
         self.stayed = set(self.rows)
 
     @contextlib.contextmanager
-    def get(self, _path: str, params: dict[str, int], *, what: str) -> Iterator[Any]:  # noqa: ARG002
+    def get(self, _path: str, params: dict[str, int], *, what: str, known: bytes) -> Iterator[Any]:
         if self.requests:
             next(self.events, lambda _: None)(self.rows)
         self.requests += 1
         self.stayed &= set(self.rows)
+        if self.fails and params["offset"]:
+            raise SourceError(what, Trouble.THROTTLED)
         page = self.rows[params["offset"] : params["offset"] + params["limit"]]
-        found = [row(number) | {"reserved_by": ["somebody"] * (number in self.reserved)} for number in page]
-        packed = Packed(json.dumps(found).encode(), "")
-        yield Answer({}, packed, lambda: self._body(packed))
+        packed = Packed(json.dumps([self.row(number) for number in page]).encode(), "")
+        if len(packed.raw) > LARGE:
+            yield Answer({}, self._body(packed))
+        elif packed.mark == known:
+            yield Answer({}, bytearray(), packed, packed.mark, is_known=True)
+        else:
+            yield Answer({}, self._body(packed), packed, packed.mark)
+
+    def row(self, number: int) -> dict[str, Any]:
+        """A row, with what is known of it beside its number."""
+        reserved_by = ["somebody"] if number in self.reserved else []
+        return row(number) | {"reserved_by": reserved_by, "inputs": "x" * HEAVY if number in self.heavy else ""}
 
     @contextlib.contextmanager
     def unpacked(self, packed: Packed, *, what: str) -> Iterator[bytearray]:  # noqa: ARG002
@@ -74,6 +89,8 @@ class List:
 
     def _body(self, packed: Packed) -> bytearray:
         self.unpacked_bytes += len(packed.raw)
+        if len(packed.raw) > self.most_bytes:
+            raise TooLargeError("the answer is larger", Trouble.UNLAWFUL)
         return bytearray(packed.raw)
 
 
@@ -139,6 +156,8 @@ def events(most_gone: int, most_added: int) -> st.SearchStrategy[list[tuple[str,
     return st.lists(st.none() | gone | added, max_size=20)
 
 
+LARGE = 2000
+HEAVY = 800
 SMALL = 6
 """Rows of a page where many things are to happen in few pages."""
 
@@ -283,9 +302,53 @@ def test_a_list_that_is_as_before_is_not_unpacked_until_somebody_looks(length: i
     assert left.unpacked_bytes > 0
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 20),
+    st.lists(st.tuples(events(SMALL, 4), st.sets(st.integers(0, 30), max_size=9)), min_size=1, max_size=6),
+    st.sampled_from([900, 2500, 1 << 20]),
+)
+def test_pages_may_grow_too_large_and_shrink_again(length: int, changes: Any, most_bytes: int) -> None:
+    old = List(list(range(length)), iter(()), most_bytes=most_bytes)
+    reader = reading(old, SMALL)
+    for number, (drawn, heavy) in enumerate(changes, 1):
+        old.go_on(iter(()))
+        for happen in script(drawn, count(number * 10_000)):
+            happen(old.rows)
+        old.heavy ^= heavy
+        new = List(list(old.rows), iter(()), most_bytes=most_bytes, heavy=old.heavy)
+        found, expected = (look(one) for one in (reader, reading(new, SMALL)))
+        assert found == expected
+
+
+def look(reader: Runs) -> Any:
+    """What one reading shows, whatever the sizes of its pages; the error where it is refused."""
+    try:
+        listing = reader.read(WANTED)
+    except SourceError as error:
+        return str(error)
+    return set(listing.runs), len(listing.runs), listing.fingerprint, listing.unusable
+
+
+def test_what_is_held_is_given_back_where_a_later_page_fails() -> None:
+    left = List(list(range(SMALL + 1)), iter(()))
+    reader = reading(left, SMALL, most_held=2000)
+    reader.read(WANTED)
+    left.fails = True
+    kept = []
+    for _ in range(5):
+        with pytest.raises(SourceError) as caught:
+            reader.read(WANTED)
+        kept.append(caught.value)
+    left.fails = False
+    left.unpacked_bytes = 0
+    reader.read(WANTED)
+    assert left.unpacked_bytes == 0
+
+
 def test_what_is_held_is_bounded_and_given_back() -> None:
     left = List(list(range(SMALL - 1)), iter(()))
-    reader = reading(left, SMALL, most_held=1300)
+    reader = reading(left, SMALL, most_held=1500)
     reader.read(WANTED)
     kept, costs = [], []
     for _ in range(4):
