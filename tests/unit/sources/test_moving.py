@@ -330,6 +330,14 @@ def look(reader: Runs) -> Any:
     return set(listing.runs), len(listing.runs), listing.fingerprint, listing.unusable
 
 
+def test_a_row_that_was_too_large_alone_is_asked_for_again() -> None:
+    left = List(list(range(6)), iter(()), most_bytes=900, heavy={3})
+    reader = reading(left, SMALL)
+    assert numbers(reader.read(WANTED)) == {0, 1, 2, 4, 5}
+    left.heavy = set()
+    assert numbers(reader.read(WANTED)) == set(range(6))
+
+
 def test_what_is_held_is_given_back_where_a_later_page_fails() -> None:
     left = List(list(range(SMALL + 1)), iter(()))
     reader = reading(left, SMALL, most_held=2000)
