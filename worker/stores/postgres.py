@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,6 +13,7 @@ from sqlalchemy import event
 
 from worker.core.ports import StoreError
 from worker.stores.database import Database
+from worker.stores.deadlines import Deadlines
 from worker.stores.sqlite import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ REMEDIES = {
 class Watch:
     """Cuts a connection whose server has not answered in time: a frozen one keeps its socket alive for ever."""
 
-    def __init__(self, connection: psycopg.Connection[Any], seconds: float) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], deadlines: Deadlines) -> None:
         self._connection = connection
-        self._seconds = seconds
-        self._timer: Timer | None = None
+        self._deadlines = deadlines
         self.has_cut = False
 
     def __enter__(self) -> None:
@@ -60,16 +59,11 @@ class Watch:
 
     def start(self) -> None:
         """Begin to wait for an answer."""
-        self.stop()
-        self._timer = Timer(self._seconds, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
+        self._deadlines.begin(self, self._cut)
 
     def stop(self) -> None:
         """The answer came."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadlines.end(self)
 
     def _cut(self) -> None:
         self.has_cut = True
@@ -109,9 +103,11 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
         f" SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION}"
     )
 
+    deadlines = Deadlines(seconds)
+
     @event.listens_for(engine, "connect")
     def begin_session(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
-        record.info["watch"] = watch = Watch(connection, seconds)
+        record.info["watch"] = watch = Watch(connection, deadlines)
         with watch:
             connection.execute(settings)
             connection.commit()
