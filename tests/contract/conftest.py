@@ -23,6 +23,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Store]]:
+    """Gives the store on SQLite, emptied."""
+    yield from stores.sqlite(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
 def empty_postgres(postgres_server: Postgres) -> Iterator[Callable[[], Store]]:
     """Gives the store on PostgreSQL, emptied."""
     yield from stores.postgres(postgres_server)
@@ -31,10 +37,8 @@ def empty_postgres(postgres_server: Postgres) -> Iterator[Callable[[], Store]]:
 def _store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         yield from stores.memory()
-    elif request.param == "sqlite":
-        yield from stores.sqlite(request.getfixturevalue("sqlite_template"), request.getfixturevalue("tmp_path"))
     else:
-        yield request.getfixturevalue("empty_postgres")()
+        yield request.getfixturevalue(f"empty_{request.param}")()
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

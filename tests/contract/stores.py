@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,32 +25,43 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(minutes=1)
 """For one statement. How soon a worker gives a database up is tested elsewhere; a machine full of tests is slow."""
 
+# Every reference goes to a table that comes before.
+EMPTY = [str(sa.delete(table)) for table in reversed(metadata.sorted_tables)]
+
 
 def memory() -> Iterator[Store]:
     """The reference."""
     yield MemoryStore()
 
 
-def sqlite(template: Path, directory: Path) -> Iterator[Store]:
-    """A copy of a migrated file."""
-    shutil.copy(template, directory / "worker.db")
-    with closing(open_store(f"sqlite:///{directory}/worker.db", migrate=False)) as store:
-        yield store
+def sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
+    """A migrated file that is emptied and used again: opening one costs more than most tests."""
+    url = f"sqlite:///{directory}/worker.db"
+    migrate(url)
+    with (
+        closing(open_store(url, migrate=False)) as store,
+        closing(sqlite3.connect(directory / "worker.db", isolation_level=None)) as connection,
+    ):
+
+        def emptied() -> Store:
+            for statement in EMPTY:
+                connection.execute(statement)
+            return store
+
+        yield emptied
 
 
 def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
-    """A migrated database that is emptied and used again: opening one costs more than most tests."""
+    """The same on PostgreSQL."""
     url = server.create()
     migrate(url)
-    # Every reference goes to a table that comes before.
-    empty = "; ".join(str(sa.delete(table)) for table in reversed(metadata.sorted_tables))
     with (
         closing(open_store(url, migrate=False, patience=PATIENCE)) as store,
         psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection,
     ):
 
         def emptied() -> Store:
-            connection.execute(empty.encode())
+            connection.execute("; ".join(EMPTY).encode())
             return store
 
         yield emptied

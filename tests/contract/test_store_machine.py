@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import HealthCheck, settings
@@ -28,12 +25,11 @@ from tests.builders import (
     receipt,
     review,
 )
-from tests.contract import stores
 from tests.memory_store import MemoryStore
 from worker.core.model import EDIT_EVERY, NEVER, Kind, Left, Memory, Plan, Polled, RemindIn, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import timedelta
 
     from worker.core.model import Claim, Delivery, Queue, Review, ReviewKey
@@ -71,13 +67,11 @@ plans = st.lists(altered(), max_size=5, unique_by=lambda each: each.key)
 class SideBySide(RuleBasedStateMachine):
     """Two stores that are asked the same."""
 
-    opened: ClassVar[Callable[[Path], Iterator[Store]]]
+    empty: ClassVar[Callable[[], Store]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp(prefix="store-machine-"))
-        self.opening = type(self).opened(self.directory)
-        self.subject = next(self.opening)
+        self.subject = type(self).empty()
         self.model = MemoryStore()
         self.now = NOON
         self.number = 0
@@ -86,9 +80,6 @@ class SideBySide(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.they_have_kept_the_same()
-        for _ in self.opening:  # let it close what it opened
-            pass
-        shutil.rmtree(self.directory)
 
     def both(self, ask: Callable[[Store], Any]) -> Any:
         """Ask both, and compare."""
@@ -278,17 +269,17 @@ class SideBySide(RuleBasedStateMachine):
         self.both(lambda store: [store.standing(each.queue_id, self.now - HOUR) for each in QUEUES])
 
 
-def run(opened: Callable[[Path], Iterator[Store]], examples: int) -> None:
-    machine = type("Machine", (SideBySide,), {"opened": staticmethod(opened)})
+def run(empty: Callable[[], Store], examples: int) -> None:
+    machine = type("Machine", (SideBySide,), {"empty": staticmethod(empty)})
     enough = settings(
         max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     run_state_machine_as_test(machine, settings=enough)
 
 
-def test_sqlite_says_what_memory_says(sqlite_template: Path) -> None:
-    run(lambda directory: stores.sqlite(sqlite_template, directory), examples=20)
+def test_sqlite_says_what_memory_says(empty_sqlite: Callable[[], Store]) -> None:
+    run(empty_sqlite, examples=20)
 
 
 def test_postgres_says_what_memory_says(empty_postgres: Callable[[], Store]) -> None:
-    run(lambda _: iter([empty_postgres()]), examples=10)
+    run(empty_postgres, examples=10)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tests.builders import DAY, HOUR, SECOND, ident, queue, queue_run
-from tests.contract import stores
 from tests.fakes import FakeClock
 from tests.fakes_notifier import FakeNotifier
 from tests.fakes_source import FakeSource
@@ -209,18 +208,18 @@ def shown(board: FakeNotifier) -> list[Message]:
     return sorted(board.board, key=lambda message: (message.as_of, message.key))
 
 
-def test_they_tell_the_same_story(sqlite_template: Any, tmp_path: Any, empty_postgres: Callable[[], SqlStore]) -> None:
-    for lite in stores.sqlite(sqlite_template, tmp_path):
-        world = World(lite, empty_postgres(), random.Random(0))  # type: ignore[arg-type]  # noqa: S311
-        for _ in range(3):
-            world.hire()
-        for _ in range(STEPS):
-            world.step()
-        world.settle()
-        alone, several = world.boards
-        assert shown(several) == shown(alone)
-        assert told(world.post, world.runs) == told(lite, world.runs)  # type: ignore[arg-type]
-        assert len(several.attempts) == len({message.key for message in several.attempts}) == len(several.board)
-        assert {each.state for each in world.post.deliveries(limit=1000)} <= {State.SENT, State.WITHDRAWN}
-        assert world.happened >= {"die", "leave", "begin", "stood still"}
-        assert 0 < world.vain < world.runs
+def test_they_tell_the_same_story(empty_sqlite: Callable[[], SqlStore], empty_postgres: Callable[[], SqlStore]) -> None:
+    lite = empty_sqlite()
+    world = World(lite, empty_postgres(), random.Random(0))  # type: ignore[arg-type]  # noqa: S311
+    for _ in range(3):
+        world.hire()
+    for _ in range(STEPS):
+        world.step()
+    world.settle()
+    alone, several = world.boards
+    assert shown(several) == shown(alone)
+    assert told(world.post, world.runs) == told(lite, world.runs)  # type: ignore[arg-type]
+    assert len(several.attempts) == len({message.key for message in several.attempts}) == len(several.board)
+    assert {each.state for each in world.post.deliveries(limit=1000)} <= {State.SENT, State.WITHDRAWN}
+    assert world.happened >= {"die", "leave", "begin", "stood still"}
+    assert 0 < world.vain < world.runs
