@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from worker.demo import cast
 from worker.demo.cast import Trace
 from worker.demo.perform import Performance
 from worker.demo.play import YOUR_TURN
+from worker.demo.stage import LANGSMITH, SLACK
 from worker.demo.terminal import Terminal
 from worker.signals import STOP
 
@@ -59,6 +61,8 @@ def page(window: Page, demo: Demo) -> Iterator[Page]:
     """The page at 1280 pixels. Whatever the browser complains of fails the test."""
     with opened(window, demo) as page:
         yield page
+    for service in (LANGSMITH, SLACK):
+        demo.stage.heal(service)
 
 
 @contextmanager
@@ -206,7 +210,10 @@ def test_slack_breaks_and_heals(page: Page, demo: Demo) -> None:
     page.get_by_role("button", name="Break Slack").click()
     expect(page.locator("#slack-up")).to_have_text("broken")
     demo.arrive(cast.RAG, Trace("Came while Slack was away"))
-    expect(page.locator("#log")).to_contain_text("Will try the announcement to #rag-quality again")
+    # A run of the test before may be told just now: its message finds the trouble first, and spares this one the attempt.
+    expect(page.locator("#log")).to_contain_text(
+        re.compile("Will try the announcement to #(rag-quality|support-reviews)")
+    )
     page.get_by_role("button", name="Heal Slack").click()
     expect(message(page, "Came while Slack was away")).to_have_count(1)
 
