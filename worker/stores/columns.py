@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,75 +21,105 @@ from sqlalchemy.types import TypeDecorator
 from worker.core.model import Facts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Dialect
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 UNDATED = -(2**62)
 
+T = TypeVar("T")
+
 _EMPTY = structs.asdict(Facts())
 _read_facts = msgspec.json.Decoder(Facts).decode
 _read_words = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
-class Id(TypeDecorator[UUID]):
+# The rows of one poll repeat few instants over and over.
+@lru_cache(4096)
+def _instant(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+class _AsItIs(TypeDecorator[T]):
+    """A type whose kept form every driver takes and gives as it is: nothing of SQLAlchemy's own is put around it."""
+
+    keep: Callable[[Any], Any]
+    give: Callable[[Any], Any]
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002
+        """See TypeEngine."""
+        return self.keep
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """See TypeEngine."""
+        return self.give
+
+
+def _to_bytes(value: UUID | None) -> bytes | None:
+    return None if value is None else value.bytes
+
+
+def _to_uuid(value: bytes | None) -> UUID | None:
+    return None if value is None else msgspec.convert(value, UUID)
+
+
+def _to_microseconds(value: datetime | None) -> int | None:
+    # A datetime without zone is refused by the subtraction.
+    return None if value is None else (value - EPOCH) // MICROSECOND
+
+
+def _to_instant(value: int | None) -> datetime | None:
+    return None if value is None else _instant(value)
+
+
+def _to_part_of_key(value: datetime | None) -> int:
+    return UNDATED if value is None else (value - EPOCH) // MICROSECOND
+
+
+def _from_part_of_key(value: int | None) -> datetime | None:
+    return None if value is None or value == UNDATED else _instant(value)
+
+
+def _to_length(value: timedelta | None) -> int | None:
+    return None if value is None else value // MICROSECOND
+
+
+def _to_span(value: int | None) -> timedelta | None:
+    return None if value is None else timedelta(microseconds=value)
+
+
+class Id(_AsItIs[UUID]):
     """A UUID as its 16 bytes."""
 
     impl = sa.LargeBinary(16)
     cache_ok = True
-
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
-        """To bytes."""
-        return None if value is None else value.bytes
-
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
-        """From bytes."""
-        return None if value is None else msgspec.convert(value, UUID)
+    keep, give = staticmethod(_to_bytes), staticmethod(_to_uuid)
 
 
-class At(TypeDecorator[datetime]):
-    """An instant as microseconds since 1970, exact from year 1 to 9999."""
+class At(_AsItIs[datetime]):
+    """An instant as microseconds since 1970, exact from year 1 to 9999, and aware UTC when it comes back."""
 
     impl = sa.BigInteger
     cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """To microseconds; a datetime without zone is refused by the subtraction."""
-        return None if value is None else (value - EPOCH) // MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To aware UTC."""
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+    keep, give = staticmethod(_to_microseconds), staticmethod(_to_instant)
 
 
-class AddedAt(TypeDecorator[datetime]):
+class AddedAt(_AsItIs[datetime]):
     """An instant that is part of a key: never NULL, `UNDATED` where there is none."""
 
     impl = sa.BigInteger
     cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int:  # noqa: ARG002
-        """To microseconds or the sentinel."""
-        return UNDATED if value is None else (value - EPOCH) // MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To aware UTC, or None for the sentinel."""
-        return None if value is None or value == UNDATED else EPOCH + timedelta(microseconds=value)
+    keep, give = staticmethod(_to_part_of_key), staticmethod(_from_part_of_key)
 
 
-class Span(TypeDecorator[timedelta]):
+class Span(_AsItIs[timedelta]):
     """A duration as microseconds."""
 
     impl = sa.BigInteger
     cache_ok = True
-
-    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """To microseconds."""
-        return None if value is None else value // MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:  # noqa: ARG002
-        """From microseconds."""
-        return None if value is None else timedelta(microseconds=value)
+    keep, give = staticmethod(_to_length), staticmethod(_to_span)
 
 
 class Word(TypeDecorator[StrEnum]):
@@ -138,21 +169,6 @@ class Plain(TypeDecorator[str]):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
-class FactsColumn(TypeDecorator[Facts]):
-    """What may be shown of a run, as JSON without what is empty; every string comes back as it was."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Facts | None, dialect: Dialect) -> str:  # noqa: ARG002
-        """To compact JSON."""
-        return write_facts(value or Facts())
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Facts:  # noqa: ARG002
-        """From compact JSON."""
-        return read_facts(value or "{}")
-
-
 def write_facts(facts: Facts) -> str:
     """Encode the fields that are not empty."""
     try:
@@ -169,3 +185,11 @@ def read_facts(text: str) -> Facts:
     except msgspec.DecodeError:  # half a surrogate pair: only the standard library reads it
         said: dict[str, Any] = json.loads(text)
         return Facts(**{**said, "tags": tuple(said.get("tags", ()))})
+
+
+class FactsColumn(_AsItIs[Facts]):
+    """What may be shown of a run, as JSON without what is empty; every string comes back as it was."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(write_facts), staticmethod(read_facts)
