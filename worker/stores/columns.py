@@ -36,8 +36,8 @@ _read_facts = msgspec.json.Decoder(Facts).decode
 _read_words = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
-# The rows of one poll repeat few instants over and over.
-@lru_cache(4096)
+# Neighbouring rows mostly repeat the instants of the last ones.
+@lru_cache(64)
 def _instant(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
