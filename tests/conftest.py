@@ -5,10 +5,14 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SYSTEM = Path(__file__).parent / "system"
 EARLIEST = 0.7
@@ -32,19 +36,32 @@ def postgres_url(postgres_server: postgres.Postgres) -> str:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Spread what mostly waits over what mostly computes, so that no core is idle and nobody is waited for at the end.
 
-    Of the former the long ones come first; the rest stays in its order.
+    Of the former the long ones come first; the rest stays in its order. Each process gets an equal share of all, in one
+    piece, and takes from others when it is done.
     """
-    waiting = sorted((item for item in items if _waits(item)), key=lambda item: item.get_closest_marker("long") is None)
-    computing = [item for item in items if not _waits(item)]
-    places = {id(item): EARLIEST * number / len(waiting) for number, item in enumerate(waiting)}
-    places |= {id(item): number / len(computing) for number, item in enumerate(computing)}
-    items.sort(key=lambda item: places[id(item)])
+    units = list(_units(items))
+    waiting = sorted(filter(_waits, units), key=lambda unit: unit[0].get_closest_marker("long") is None)
+    computing = [unit for unit in units if not _waits(unit)]
+    places = {id(unit): EARLIEST * number / len(waiting) for number, unit in enumerate(waiting)}
+    places |= {id(unit): number / len(computing) for number, unit in enumerate(computing)}
+    units.sort(key=lambda unit: places[id(unit)])
+    processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = [item for share in range(processes) for unit in units[share::processes] for item in unit]
 
 
-def _waits(item: pytest.Item) -> bool:
+def _units(items: list[pytest.Item]) -> Iterable[list[pytest.Item]]:
+    """What stays together: a test, or all tests of a module that share what is dear to make."""
+    units: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        units.setdefault(item.path if item.get_closest_marker("together") else item, []).append(item)
+    return units.values()
+
+
+def _waits(unit: list[pytest.Item]) -> bool:
+    item = unit[0]
     return item.path.is_relative_to(SYSTEM) or item.get_closest_marker("long") is not None
 
 

@@ -25,6 +25,8 @@ LIBRARIES = [
     "rich.live",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.pysqlite",
+    "typer.main",
+    "worker.cli",
     "worker.commands.ask",
     "worker.commands.database",
     "worker.commands.look",
