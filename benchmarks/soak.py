@@ -121,6 +121,9 @@ class Churn:
         del queue_id, queue_run_ids
         return {}
 
+    def concluded(self, queue_id: UUID) -> None:
+        """Nothing to remember."""
+
 
 @dataclass(slots=True)
 class Sink:

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 
 class FakeSource:
-    """`listed` and `asked` record the calls of `snapshot` and `how_left`; `left` is what `how_left` answers."""
+    """`left` is what `how_left` answers.
+
+    `listed`, `asked` and `concluded_of` record the calls of `snapshot`, `how_left` and `concluded`.
+    """
 
     def __init__(self) -> None:
         self.listed: list[UUID] = []
         self.asked: list[set[UUID]] = []
+        self.concluded_of: list[UUID] = []
         self.left: dict[UUID, Left] = {}
         self._queues: dict[UUID, tuple[Queue, tuple[QueueRun, ...], bool]] = {}
         self._failures: dict[str, list[SourceError]] = {"snapshot": [], "queues": [], "how_left": []}
@@ -62,6 +66,9 @@ class FakeSource:
         self.asked.append(set(queue_run_ids))
         self._raise("how_left")
         return {run: how for run, how in self.left.items() if run in queue_run_ids}
+
+    def concluded(self, queue_id: UUID) -> None:
+        self.concluded_of.append(queue_id)
 
     def _raise(self, call: str) -> None:
         if self._failures[call]:

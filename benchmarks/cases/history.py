@@ -58,6 +58,9 @@ class Moving:
         """Nobody knows."""
         return {}
 
+    def concluded(self, _queue_id: UUID) -> None:
+        """Nothing to remember."""
+
 
 def behind(scale: Scale, _server: Server, directory: Path) -> Iterator[Figure]:
     """(d) The same polls behind which lies more and more history, in the same queue; on SQLite, in turns."""

@@ -63,6 +63,9 @@ class Slowly:
     def how_left(self, *args: Any) -> Any:
         return self.source.how_left(*args)
 
+    def concluded(self, queue_id: UUID) -> None:
+        self.source.concluded(queue_id)
+
 
 class Worker:
     """The loops of one process."""

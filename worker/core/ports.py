@@ -120,6 +120,10 @@ class Source(Protocol):
         """
         ...
 
+    def concluded(self, queue_id: UUID) -> None:
+        """Take note that what the queue's last snapshot changed is written down; raises StoreError."""
+        ...
+
 
 def always() -> bool:
     """Say that it is never too late."""

@@ -185,6 +185,7 @@ class Poll:
         gone: Collection[UUID] = ()
         if listed != progress.digest or due:
             gone = self._conclude(progress, snapshot, listed, rules.policy, now)
+        self._source.concluded(snapshot.queue.queue_id)
         store = self._store_of(progress)
         self._parting(snapshot.queue, gone, progress.doubts, store=store, interval=rules.interval)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)

@@ -99,7 +99,8 @@ class LangSmith:
         self._placement = Placement(self._http, clock=clock, statuses=statuses)
         self._sections = Sections(self._http, statuses=statuses)
         self._waiting: dict[UUID, UUID | None] = {}
-        self._listed_by: dict[UUID, str] = {}
+        self._listed_by: dict[UUID, Api] = {}
+        self._concluded_by: dict[UUID, str | None] = {}
         self._urls: dict[UUID, str] = {}
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
@@ -139,6 +140,13 @@ class LangSmith:
         seen = self._sections.how_left(queue_id, queue_run_ids)
         # Where placements are not known there is nobody else to ask.
         return {**dict.fromkeys(queue_run_ids, Left.UNKNOWN), **seen} if self._placement.is_missing else seen
+
+    def concluded(self, queue_id: UUID) -> None:
+        """Remember by which listing the queue was read; see `Source.concluded`."""
+        api = self._listed_by[queue_id]
+        if self._concluded_by[queue_id] != api:
+            self._remember(_listing_of(queue_id), api.value)
+            self._concluded_by[queue_id] = api.value
 
     def _any_waiting(self, queue_id: UUID) -> tuple[UUID, UUID] | None:
         """A queue, this one rather than another, and a run that waits in it."""
@@ -196,10 +204,13 @@ class LangSmith:
         return replace(queue, url=self._urls.get(queue_id, ""))
 
     def _is_switched(self, queue_id: UUID, api: Api) -> bool:
-        """Whether the queue was read by the other listing before; remembers by which it is read now."""
-        name = f"listing of {queue_id}"
-        before = self._listed_by.get(queue_id) or self._recall(name)
-        if before != api:
-            self._remember(name, api.value)
-        self._listed_by[queue_id] = api.value
-        return before is not None and before != api
+        """Whether another listing was the last one that was concluded: until then the two must be told apart."""
+        if queue_id not in self._concluded_by:
+            self._concluded_by[queue_id] = self._recall(_listing_of(queue_id))
+        self._listed_by[queue_id] = api
+        return self._concluded_by[queue_id] not in {None, api}
+
+
+def _listing_of(queue_id: UUID) -> str:
+    """The name under which it is kept by which listing a queue is read."""
+    return f"listing of {queue_id}"

@@ -62,6 +62,9 @@ class OneQueue:
     def how_left(self, _queue_id: UUID, _runs: Any) -> dict[UUID, Any]:
         return {}
 
+    def concluded(self, _queue_id: UUID) -> None:
+        pass
+
 
 @dataclass
 class Stage:

@@ -336,6 +336,17 @@ class TestAFailingQueue:
             stage.poll.forget(QUEUE.queue_id)
         assert [line["event"] for line in lines] == ["store_recovered"]
 
+    def test_concludes_nothing_before_it_is_written(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.store.broken = {"update"}
+        stage.poll(QUEUE)
+        assert stage.source.concluded_of == []
+        stage.store.broken = set()
+        stage.clock.advance(MINUTE)
+        stage.poll(QUEUE)
+        assert stage.source.concluded_of == [QUEUE.queue_id]
+
     def test_whose_database_fails_is_tried_each_minute(self) -> None:
         stage = Stage()
         stage.source.show(QUEUE, queue_run("a"))

@@ -250,7 +250,19 @@ def test_a_change_by_the_settings_is_told_with_the_snapshot(stage: Stage, queue:
     stage.restart(api="runs")
     stage.snapshot(queue)
     stage.restart(api="items")
-    assert [stage.source.snapshot(queue, show=SHOW).switched for _ in range(2)] == [True, False]
+    assert [stage.snapshot(queue).switched for _ in range(2)] == [True, False]
+
+
+def test_a_change_is_told_until_it_is_concluded(stage: Stage, queue: UUID) -> None:
+    stage.restart(api="runs")
+    stage.snapshot(queue)
+    for _ in range(2):
+        stage.restart(api="items")
+        assert [stage.source.snapshot(queue, show=SHOW).switched for _ in range(2)] == [True, True]
+    stage.source.concluded(queue)
+    assert stage.source.snapshot(queue, show=SHOW).switched is False
+    stage.restart(api="items")
+    assert stage.source.snapshot(queue, show=SHOW).switched is False
 
 
 def test_the_queue_route_alone_missing_means_that_the_queue_is_missing(stage: Stage, queue: UUID) -> None:
