@@ -18,6 +18,7 @@ from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
 from worker.core.policy import ladder
+from worker.core.ports import StoreError
 from worker.loops.complaint import Complaint
 from worker.loops.deliver import Care, Deliver
 from worker.loops.edit import Edit
@@ -33,7 +34,7 @@ from worker.settings import OnUnknown
 from worker.stores.duties import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from uuid import UUID
 
@@ -109,7 +110,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         complaint=complaint,
         shift=shift,
     )
-    roster = roster_for(settings, clock=clock, source=source)
+    roster = roster_for(settings, clock=clock, source=source, seen=_seen(store))
     look = Look(
         store=store,
         clock=clock,
@@ -150,15 +151,24 @@ def join(store: SqlStore, machine: Clock) -> tuple[SharedClock, SqlStore, Shared
     return clock, store, Shared(name, duties=duties, clock=clock, follow=clock.follow)
 
 
-def roster_for(settings: Settings, *, clock: Clock, source: Source) -> Roster:
-    """The queues that the settings name."""
+def roster_for(settings: Settings, *, clock: Clock, source: Source, seen: Iterable[Queue] = ()) -> Roster:
+    """The queues that the settings name; `seen` are those of earlier polls."""
     return Roster(
         source=source,
         clock=clock,
         ids=[queue.queue_id for queue in settings.queues if queue.queue_id],
         names={queue.queue for queue in settings.queues if not queue.queue_id},
         everything=settings.all_queues,
+        seen=seen,
     )
+
+
+def _seen(store: Store) -> list[Queue]:
+    """The queues of earlier polls; where the database does not answer just now, their ids will do."""
+    try:
+        return [polled.queue for polled in store.polls()]
+    except StoreError:
+        return []
 
 
 def rules_of(queue: QueueSettings) -> Rules:

@@ -178,6 +178,18 @@ def test_an_outage_of_langsmith_loses_nothing_and_says_so_once(
         assert len(service.logged("queue_recovered")) == 1
 
 
+def test_a_queue_that_fails_at_once_after_a_restart_is_called_by_its_name(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    with bench.service():
+        wait_for_kinds(slack, "baseline")
+    langsmith.fail(status=503)
+    with bench.service() as service:
+        wait_for(lambda: service.logged("queue_failing"), "the failure is logged")
+        assert service.logged("queue_failing")[0]["queue"] == "Support QA"
+
+
 def test_one_failing_queue_does_not_hold_up_another(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

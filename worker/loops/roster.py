@@ -11,7 +11,7 @@ from worker.core.model import Queue
 from worker.core.ports import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -28,9 +28,16 @@ class Roster:
     """The queues to poll at present. Names and `all` are looked up again every 5 minutes."""
 
     def __init__(
-        self, *, source: Source, clock: Clock, ids: Sequence[UUID], names: Collection[str], everything: bool
+        self,
+        *,
+        source: Source,
+        clock: Clock,
+        ids: Sequence[UUID],
+        names: Collection[str],
+        everything: bool,
+        seen: Iterable[Queue] = (),
     ) -> None:
-        """`ids` need no look-up: they are polled whatever the list of queues says."""
+        """`ids` are polled whatever the list says. `seen` tells what queues were called before."""
         self._source = source
         self._clock = clock
         self._ids = tuple(ids)
@@ -40,7 +47,10 @@ class Roster:
         self._unknown: frozenset[str] = frozenset()
         self.failing_since: datetime | None = None
         """Since when the look-up fails; None where the last one succeeded."""
-        self.queues: dict[UUID, Queue] = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
+        called = {queue.queue_id: queue for queue in seen}
+        self.queues: dict[UUID, Queue] = {
+            queue_id: called.get(queue_id, Queue(queue_id, str(queue_id))) for queue_id in self._ids
+        }
 
     @property
     def unknown(self) -> frozenset[str]:

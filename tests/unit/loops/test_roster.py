@@ -40,6 +40,13 @@ def test_ids_alone_need_no_list() -> None:
     assert not scene.roster.is_failing
 
 
+def test_ids_are_called_what_they_were_called_before() -> None:
+    source, clock = FakeSource(), FakeClock()
+    wanted = [SUPPORT.queue_id, RAG.queue_id]
+    roster = Roster(source=source, clock=clock, ids=wanted, names=(), everything=False, seen=[SUPPORT])
+    assert [queue.name for queue in roster.queues.values()] == ["Support QA", str(RAG.queue_id)]
+
+
 def test_a_name_becomes_the_queue_that_has_it() -> None:
     scene = Scene(names=("RAG bot",))
     scene.source.show(SUPPORT)
