@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MOST_A_DAY = 10
-"""So many troubles are told in 24 hours, and as many more ends of troubles; the rest is in the log."""
+"""So many troubles are told in 24 hours, and as many ends of troubles; what is left out is in the log."""
 
-LAST = f"(More than {MOST_A_DAY} reports in a day: further troubles stand in the log only.)"
+LAST = f"(These are {MOST_A_DAY} troubles in a day: others stand in the log, and are told tomorrow if they last.)"
 
 DAY = timedelta(days=1)
-TOLD = "ops_told"
-"""Under this name the store remembers when something was told, so that a restart does not begin to count afresh."""
+BEGUN, ENDED = "ops_told", "ops_ended"
+"""Under these names the store remembers when something was told, so that a restart does not begin to count afresh."""
 
 
 class Ops:
@@ -39,6 +39,7 @@ class Ops:
         self._clock = clock
         self._channel = channel
         self._lock = threading.Lock()
+        self._left_out: set[str] = set()
 
     def held(self, pause: Pause, error: str) -> None:
         """A destination cannot be posted to."""
@@ -61,28 +62,39 @@ class Ops:
         if delivery.kind is not Kind.OPS:
             self.tell(text, name=f"dead/{delivery.key}/{delivery.attempts}")
 
-    def tell(self, text: str, *, name: str, ending: bool = False) -> None:
+    def tell(self, text: str, *, name: str, ending: bool = False) -> bool:
         """Owe one message; `name` identifies the trouble, or its `ending`, so that it is told once.
 
-        Raises StoreError.
+        False where enough was told today: what lasts is worth telling again. Raises StoreError.
         """
         if self._channel is None:
-            return
+            return True
         with self._lock:
             now = self._clock.now()
-            told = self._told(now)
-            if len(told) >= MOST_A_DAY * (2 if ending else 1):
-                log.warning("ops_report_left_out", text=text, told=len(told))
-            elif self._owe(self._channel, text if len(told) + 1 < MOST_A_DAY else f"{text} {LAST}", name, now):
-                self._store.remember(TOLD, json.dumps([at.isoformat() for at in (*told, now)]))
+            kept = ENDED if ending else BEGUN
+            told = self._told(kept, now)
+            if len(told) >= MOST_A_DAY:
+                self._leave_out(text, name, len(told))
+                return False
+            last = f" {LAST}" if not ending and len(told) + 1 == MOST_A_DAY else ""
+            if self._owe(self._channel, text + last, name, now):
+                self._store.remember(kept, json.dumps([at.isoformat() for at in (*told, now)]))
+            self._left_out.clear()
+            return True
+
+    def _leave_out(self, text: str, name: str, told: int) -> None:
+        """Say so once, however often it is tried."""
+        if name not in self._left_out:
+            log.warning("ops_report_left_out", text=text, told=told)
+        self._left_out.add(name)
 
     def _owe(self, channel: str, text: str, name: str, now: datetime) -> bool:
         key = uuid5(NAMESPACE, f"ops/{name}")
         return self._store.owe(Delivery(key=key, kind=Kind.OPS, channel=channel, created_at=now, due_at=now, text=text))
 
-    def _told(self, now: datetime) -> list[datetime]:
+    def _told(self, kept: str, now: datetime) -> list[datetime]:
         """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
-        times = [datetime.fromisoformat(at) for at in json.loads(self._store.recall(TOLD) or "[]")]
+        times = [datetime.fromisoformat(at) for at in json.loads(self._store.recall(kept) or "[]")]
         return [at for at in times if now - DAY < at <= now]
 
 

@@ -174,7 +174,8 @@ class Patience:
         pause = self._store.pause(pause)
         if former is None:
             log.error("destination_held", channel=channel, error=str(error), until=pause.until)
-            self._ops.held(pause, str(error))
+        # Told once; it may have been left out before, among too many troubles.
+        self._ops.held(pause, str(error))
 
     def _works_again(self, pause: Pause | None) -> None:
         if pause is None:

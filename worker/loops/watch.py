@@ -69,14 +69,20 @@ class Watch:
 
     def _tell_incidents(self, overview: Overview, told: Sequence[Incident]) -> tuple[Incident, ...]:
         reported = report(overview, told)
-        for group in reported.begun:
-            self._ops.tell(reports.begun(group), name=_name("begun", group))
+        # What was left out today nobody knows of: it is as new at the next look.
+        unheard = {
+            incident.key
+            for group in reported.begun
+            if not self._ops.tell(reports.begun(group), name=_name("begun", group))
+            for incident in group
+        }
+        known = tuple(incident for incident in reported.told if incident.key not in unheard)
         for group in reported.ended:
             text = reports.ended(group, None if self._shift.is_shared else _found(group, overview))
             self._ops.tell(text, name=_name("ended", group), ending=True)
-        if reported.told != tuple(told):
-            self._store.remember(TOLD, _dumps(reported.told))
-        return reported.told
+        if known != tuple(told):
+            self._store.remember(TOLD, _dumps(known))
+        return known
 
     def _tell_outage(self, overview: Overview, told: Iterable[Incident]) -> None:
         self._sight = outage.look(self._sight, overview, told)
@@ -98,8 +104,8 @@ class Watch:
         if passed is None or self._sunset == (api.name, passed):
             return
         text = reports.sunset(api.name, api.sunset_at, overview.taken_at)
-        self._ops.tell(text, name=f"sunset/{api.name}/{api.sunset_at:%Y-%m-%d}/{passed}")
-        self._sunset = (api.name, passed)
+        if self._ops.tell(text, name=f"sunset/{api.name}/{api.sunset_at:%Y-%m-%d}/{passed}"):
+            self._sunset = (api.name, passed)
 
 
 def _found(group: Sequence[Incident], overview: Overview) -> tuple[int, int]:

@@ -23,8 +23,8 @@ def test_a_hundred_dead_deliveries_are_ten_reports_and_the_rest_is_in_the_log() 
             ops(store, clock).dead(delivery(f"d{number}", state=State.DEAD, last_error="msg_too_long"))
             clock.advance(MINUTE)
     assert len(texts(store)) == MOST_A_DAY
-    assert texts(store)[-1].endswith("further troubles stand in the log only.)")
-    assert "log only" not in texts(store)[-2]
+    assert texts(store)[-1].endswith("others stand in the log, and are told tomorrow if they last.)")
+    assert "tomorrow" not in texts(store)[-2]
     assert len([line for line in logs if line["event"] == "ops_report_left_out"]) == 90
 
 
@@ -35,6 +35,26 @@ def test_the_end_of_what_was_told_is_told_even_so() -> None:
         speaker.dead(delivery(f"d{number}", state=State.DEAD, last_error="x"))
     speaker.works_again(pause(since=NOON))
     assert texts(store)[-1].startswith("Posting to C0SUPPORT works again.")
+
+
+def test_ends_take_no_room_from_troubles() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    for number in range(MOST_A_DAY):
+        assert ops(store, clock).tell(f"end {number}", name=f"end {number}", ending=True)
+    assert not ops(store, clock).tell("one end more", name="one end more", ending=True)
+    assert ops(store, clock).tell("trouble", name="trouble")
+    assert texts(store)[-1] == "trouble"
+
+
+def test_a_destination_held_among_too_many_troubles_is_told_of_the_next_day() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    for number in range(MOST_A_DAY):
+        ops(store, clock).tell(str(number), name=str(number))
+    for _ in range(3):
+        ops(store, clock).held(pause(since=NOON), "not_in_channel")
+        clock.advance(DAY)
+    assert len(texts(store)) == MOST_A_DAY + 1
+    assert texts(store)[-1].startswith("Posting to C0SUPPORT fails: not_in_channel.")
 
 
 def test_what_is_owed_already_does_not_count() -> None:
