@@ -13,6 +13,8 @@ from worker.loops.pulse import Pulse
 from worker.systemd import Notify
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from worker.core.meter import Meter
     from worker.core.overview import Overview
     from worker.core.ports import Clock
@@ -58,6 +60,10 @@ class Monitor:
             self._health = Health(hanging=self.pulse.hanging, ready=self._ready, metrics=self._metrics.exposition)
             self._health.start(self._settings.http_address)
         self._notify.ready()
+
+    def read(self, _queue_id: UUID, _runs: int) -> None:
+        """A page of a long list was read: its poll makes progress."""
+        self.pulse.beat("polls")
 
     def seen(self, watch: Watch) -> None:
         """Look once more, and report. Raises StoreError."""

@@ -127,13 +127,13 @@ class Bench:
             process.kill()
 
     def _start(self, arguments: Sequence[str], more: Mapping[str, str], *, out: int, err: int, cold: bool) -> Started:
-        env = self._env(more)
+        env = self.env(more)
         if not cold:
             return warm.Process(arguments, self.directory, env, out=out, err=err)
         command = [sys.executable, "-m", "worker", *arguments]
         return subprocess.Popen(command, cwd=self.directory, env=env, stdout=out, stderr=err)
 
-    def _env(self, more: Mapping[str, str]) -> dict[str, str]:
+    def env(self, more: Mapping[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - the child's environment
         root = os.fspath(self.repository)
         return kept | {"PYTHONPATH": root} | self.environment | more

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +91,42 @@ def test_an_operator_sees_what_is_wrong_and_when_it_is_over(
     (told,) = [message["text"] for message in slack.messages(LEADS)]
     assert "The worker polled nothing for a while" in told
     assert "1 new run" in told
+
+
+IMPATIENT = """
+import sys
+from datetime import timedelta
+from worker import service
+from worker.__main__ import main
+service.HANGS_AFTER, service.LOOK_EVERY = timedelta(seconds=2), timedelta(seconds=0.5)
+service.POOLS["polls"] = 1
+sys.argv[:] = ["review-notifier", "run"]
+main()
+"""
+"""The worker as it is, but for ten minutes that are two seconds, and one thread for polls."""
+
+
+def test_a_long_list_that_is_read_page_by_page_is_no_hanging_poll(
+    bench: Bench, langsmith: SimulatedLangSmith, queue: UUID
+) -> None:
+    with langsmith.at_once():
+        for _ in range(2000):
+            langsmith.add_run(queue)
+    with service_manager() as manager:
+        more = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "900000", "WORKER_REQUESTS_PER_SECOND": "2"}
+        environment = bench.env(more)
+        with subprocess.Popen([sys.executable, "-c", IMPATIENT], cwd=bench.directory, env=environment) as process:
+            try:
+                wait_for(lambda: _pages(langsmith) >= 10, "the first poll lasts for more than four seconds")
+                before = manager.count("WATCHDOG=1")
+                wait_for(lambda: manager.count("WATCHDOG=1") > before, "it is alive")
+                assert _pages(langsmith) < 23, "the poll is not over"
+            finally:
+                process.kill()
+
+
+def _pages(langsmith: SimulatedLangSmith) -> int:
+    return sum(asked.path.endswith("/runs") for asked in langsmith.requests)
 
 
 def _let_polls_be_older(bench: Bench, *, hours: int) -> None:

@@ -42,25 +42,22 @@ def run() -> None:
     """The service, until a signal ends it."""
     settings = start(EVERYTHING)
     machine = SystemClock()
-    with (
-        _at_work(settings, machine) as (clock, store, shift),
-        langsmith(settings, clock, store) as source,
-        slack(settings) as notifier,
-    ):
+    with _at_work(settings, machine) as (clock, store, shift):
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
-        parts = build(
-            settings,
-            clock=clock,
-            store=store,
-            source=source,
-            notifier=notifier,
-            meter=monitor.meter,
-            api=lambda: _api(source),
-            shift=shift,
-        )
-        log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
-        Service(parts, monitor, machine).run(signals.STOP)
-        log.info("stopped")
+        with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
+            parts = build(
+                settings,
+                clock=clock,
+                store=store,
+                source=source,
+                notifier=notifier,
+                meter=monitor.meter,
+                api=lambda: _api(source),
+                shift=shift,
+            )
+            log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
+            Service(parts, monitor, machine).run(signals.STOP)
+            log.info("stopped")
 
 
 def poll() -> bool:
