@@ -18,6 +18,8 @@ _WEB_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)smith\.langchain\.com")
 _API_PATH = re.compile(r"(?:/api(?:/v1)?)?/*$")
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})", re.ASCII)
 _LAST_PORT = 65535
+_DOTTED_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
+_CANNOT_BE = "has a host or port that cannot be; write an address such as https://host:8443"
 
 
 def endpoint(value: object, *, allow_http: bool) -> str:
@@ -103,7 +105,17 @@ def _address(value: object, *, allow_http: bool) -> SplitResult:
         raise ValueError(
             "would send secrets unencrypted; write https://, or set WORKER_ALLOW_HTTP=true if that is meant"
         )
+    if ("[" in parts.netloc or _DOTTED_NUMBERS.fullmatch(parts.hostname)) and not _is_ip(parts.hostname):
+        raise ValueError(_CANNOT_BE)
     return parts._replace(netloc=parts.netloc.lower())
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(given: str) -> SplitResult:
@@ -111,7 +123,7 @@ def _split(given: str) -> SplitResult:
         parts = urlsplit(given)
         _ = parts.port
     except ValueError:
-        raise ValueError("has a host or port that cannot be; write an address such as https://host:8443") from None
+        raise ValueError(_CANNOT_BE) from None
     return parts
 
 
