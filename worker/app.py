@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
@@ -34,7 +35,7 @@ from worker.settings import OnUnknown
 from worker.stores.duties import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from uuid import UUID
 
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TICK = timedelta(seconds=1)
+
+RENEW_EVERY = timedelta(seconds=0.5)
+"""How often it is seen whether the shift is to be renewed; that is each few seconds, and when another's ends."""
 
 ROSTER = "roster"
 """The name under which the ids of the queues that are polled are remembered, for `status`."""
@@ -234,6 +238,32 @@ def take_over(store: Store, now: datetime) -> None:
 def remember_roster(parts: Parts) -> None:
     """Write down which queues are polled, for `status` in another process."""
     parts.store.remember(ROSTER, " ".join(sorted(str(queue_id) for queue_id in parts.roster.queues)))
+
+
+@contextmanager
+def on_shift(parts: Parts) -> Iterator[None]:
+    """Have all duties for as long as this lasts, where there can be other workers. Raises StoreError."""
+    if not parts.shift.is_shared:
+        yield
+        return
+    parts.roster.refresh()
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(RENEW_EVERY.total_seconds()):
+            with suppress(StoreError):
+                parts.shift.renew(parts.roster.queues.keys())
+
+    parts.shift.renew(parts.roster.queues.keys())
+    renewing = threading.Thread(target=renew, name="shift", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewing.join()
+        with suppress(StoreError):  # then its lease lapses
+            parts.shift.leave()
 
 
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:

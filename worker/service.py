@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.app import TICK, remember_roster, try_again
+from worker.app import RENEW_EVERY, TICK, remember_roster, try_again
 from worker.core.model import Task
 from worker.core.ports import StoreError
 from worker.scheduler import Ticker
@@ -42,9 +42,6 @@ DATABASE_PATIENCE = 9.0
 
 NOW = timedelta(0)
 LOOK_EVERY = timedelta(seconds=5)
-RENEW_EVERY = timedelta(seconds=0.5)
-"""How often it is seen whether the shift is to be renewed; that is each few seconds, and when another's ends."""
-
 KEEP_EVERY = timedelta(hours=1)
 KEEP_AFTER = timedelta(minutes=5)
 """How long after a start the house is kept for the first time: whoever restarts often gets there too."""

@@ -101,6 +101,22 @@ def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(c
     _logged_no_trouble(crew.workers, frozen)
 
 
+def test_a_single_pass_does_all_of_it_alone_and_nothing_beside_a_worker(stage: Stage, postgres_url: str) -> None:
+    stage.use(postgres_url)
+    places = [stage.add(f"queue {number}") for number in range(2)]
+    for number in range(2):
+        for place in places:
+            stage.run(place, f"run {number}")
+        assert stage.bench.run("poll").returncode == 0
+        assert [len(stage.shown(place)) for place in places] == [number + 1] * 2
+        assert stage.store.on_duty() == {}
+    with stage.service():
+        wait_for(stage.store.on_duty, "a worker is at work")
+        done = stage.bench.run("poll")
+    assert done.returncode == 75
+    assert "polls with this database already: stop it first" in done.stderr
+
+
 def _status_names_the_workers(crew: Crew, stage: Stage) -> None:
     told = stage.bench.run("status", "--json")
     assert told.returncode == 0, told.stdout

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import signals
-from worker.app import build, join, one_pass, roster_for, rules_for, take_over
+from worker.app import build, join, on_shift, one_pass, roster_for, rules_for, take_over
 from worker.clock import SystemClock
 from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
 from worker.commands.remotes import ignore, langsmith, slack
@@ -24,6 +24,7 @@ from worker.notifiers.console import Console
 from worker.service import Service
 from worker.settings.surroundings import surroundings
 from worker.stores import opening
+from worker.stores.lock import Busy
 from worker.systemd import from_environ
 
 if TYPE_CHECKING:
@@ -63,14 +64,15 @@ def run() -> None:
 def poll() -> bool:
     """One pass; whether every queue and every delivery went well."""
     settings = start(EVERYTHING)
-    clock = SystemClock()
     with (
-        _taken_over(settings, clock) as store,
+        _at_work(settings, SystemClock(), beside_others=False) as (clock, store, shift),
         _progress() as read,
         langsmith(settings, clock, store, read) as source,
         slack(settings) as notifier,
     ):
-        return one_pass(build(settings, clock=clock, store=store, source=source, notifier=notifier))
+        parts = build(settings, clock=clock, store=store, source=source, notifier=notifier, shift=shift)
+        with on_shift(parts):
+            return one_pass(parts)
 
 
 def dry_run() -> bool:
@@ -91,9 +93,17 @@ def dry_run() -> bool:
 
 
 @contextlib.contextmanager
-def _at_work(settings: Settings, machine: Clock) -> Iterator[tuple[Clock, SqlStore, Shift]]:
-    """What the service goes by: as the only worker on an SQLite file, or as one of several on PostgreSQL."""
+def _at_work(
+    settings: Settings, machine: Clock, *, beside_others: bool = True
+) -> Iterator[tuple[Clock, SqlStore, Shift]]:
+    """What work goes by: as the only worker on an SQLite file, or as one of several on PostgreSQL.
+
+    Raises Busy where others work there, and this one would not do so `beside_others`.
+    """
     with _taken_over(settings, machine) as store:
+        others = sorted(set(store.on_duty().values()))
+        if others and not beside_others:
+            raise Busy(f"{', '.join(others)} polls with this database already: stop it first, or leave polling to it")
         only = opening.database_path(settings.database_url) is not None
         yield (machine, store, ALONE) if only else join(store, machine)
 
