@@ -13,7 +13,7 @@ from worker.core.model import Kind, State
 from worker.core.overview import readiness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -51,9 +51,15 @@ class Metrics:
     """A Meter for Prometheus, with a registry of its own. Thread-safe."""
 
     def __init__(
-        self, *, version: str, commit: str, overview: Callable[[], Overview | None], most_queues: int = MOST_QUEUES
+        self,
+        *,
+        version: str,
+        commit: str,
+        overview: Callable[[], Overview | None],
+        hanging: Callable[[], Sequence[str]] = tuple,
+        most_queues: int = MOST_QUEUES,
     ) -> None:
-        """`overview` gives how the worker stands, None before the first look."""
+        """`overview` gives how the worker stands, None before the first look; `hanging` names loops that hang."""
         self._labels = Labels(most_queues)
         self._registry = CollectorRegistry()
         self._polls = self._counter("polls", "Polls that ended, complete or not", "queue")
@@ -71,7 +77,7 @@ class Metrics:
         self._preset()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self._registry.register(Shown(overview, self._labels, {"version": version, "commit": commit}))
+        self._registry.register(Shown(overview, hanging, self._labels, {"version": version, "commit": commit}))
 
     def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
         """See `Meter.polled`."""
@@ -114,9 +120,16 @@ class Metrics:
 class Shown:
     """A collector of what an overview shows at the moment of asking."""
 
-    def __init__(self, overview: Callable[[], Overview | None], labels: Labels, build: dict[str, str]) -> None:
+    def __init__(
+        self,
+        overview: Callable[[], Overview | None],
+        hanging: Callable[[], Sequence[str]],
+        labels: Labels,
+        build: dict[str, str],
+    ) -> None:
         """`build` is what tells one build from another."""
         self._overview = overview
+        self._hanging = hanging
         self._labels = labels
         self._build = build
 
@@ -127,7 +140,7 @@ class Shown:
         if overview is not None:
             yield from _of_queues(self._by_label(overview), overview.taken_at)
             yield from _of_outbox(overview)
-            yield from _of_worker(overview)
+            yield from _of_worker(overview, loops=not self._hanging())
 
     def _by_label(self, overview: Overview) -> dict[str, list[QueueView]]:
         by_label: dict[str, list[QueueView]] = {}
@@ -169,8 +182,8 @@ def _of_outbox(overview: Overview) -> Iterator[Metric]:
     )
 
 
-def _of_worker(overview: Overview) -> Iterator[Metric]:
-    checks = {check.name: int(check.ok) for check in readiness(overview)}
+def _of_worker(overview: Overview, *, loops: bool) -> Iterator[Metric]:
+    checks = {"loops": int(loops)} | {check.name: int(check.ok) for check in readiness(overview)}
     yield _gauge("ready", "Whether a condition of /readyz holds", "check", checks)
     looked_at = overview.taken_at.timestamp()
     yield GaugeMetricFamily(f"{PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)

@@ -38,13 +38,13 @@ class Monitor:
         self._notify = notify or Notify(None)
         self._overview: Overview | None = None
         self._look: Look | None = None
+        self.pulse = Pulse(clock)
         self._metrics = self._count() if settings.http_address else None
         self._health: Health | None = None
         url = settings.heartbeat_url
         self._heartbeat = Heartbeat(url.get_secret_value()) if url else None
         self._cycle = Cycle()
         self._ping_at = 0.0
-        self.pulse = Pulse(clock)
 
     @property
     def meter(self) -> Meter:
@@ -106,7 +106,12 @@ class Monitor:
     def _count(self) -> Metrics:
         from worker.metrics import Metrics  # noqa: PLC0415 - only where somebody looks
 
-        return Metrics(version=version.release(), commit=version.commit(), overview=lambda: self._overview)
+        return Metrics(
+            version=version.release(),
+            commit=version.commit(),
+            overview=lambda: self._overview,
+            hanging=self.pulse.hanging,
+        )
 
 
 def _status(overview: Overview) -> str:

@@ -54,6 +54,12 @@ def test_deliveries_and_edits_are_counted_by_what_became_of_them() -> None:
     assert value(counted, "edits_total", outcome="made") == 1
 
 
+@pytest.mark.parametrize(("hanging", "ready"), [((), 1), (("edit",), 0)])
+def test_a_loop_that_hangs_is_a_condition_that_does_not_hold(hanging: tuple[str, ...], ready: int) -> None:
+    shown = Metrics(version="1.2.3", commit="abc", overview=overview, hanging=lambda: hanging)
+    assert value(shown, "ready", check="loops") == ready
+
+
 def test_what_matters_begins_at_zero() -> None:
     assert value(metrics(), "deliveries_total", kind="announcement", outcome="dead") == 0
 
