@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from worker.core.ports import ConfigError
 
 NETWORK = frozenset(
-    {"afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
+    {
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "davfs",
+        "fuse.davfs",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+    }
 )
 MOUNTS = Path("/proc/self/mounts")
 
@@ -50,10 +69,15 @@ def check_writable(path: Path) -> None:
 
 def file_system(directory: Path, mounts: str) -> str:
     """The kind of file system that holds a directory; empty where `mounts` (as in /proc/mounts) does not tell."""
-    points = (line.split()[1:3] for line in mounts.splitlines())
+    points = ((_unescaped(line.split()[1]), line.split()[2]) for line in mounts.splitlines())
     above = {str(directory.resolve()), *map(str, directory.resolve().parents)}
     holding = [(len(point), order, kind) for order, (point, kind) in enumerate(points) if point in above]
     return max(holding)[2] if holding else ""
+
+
+def _unescaped(point: str) -> str:
+    """What the kernel writes as an octal number: blanks, tabs, line ends and backslashes."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
 
 
 def _mounts() -> str:

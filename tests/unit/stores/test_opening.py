@@ -246,12 +246,13 @@ class TestAPlaceThatMayNotBeWritten:
 
 
 class TestFileSystems:
-    MOUNTS = """\
+    MOUNTS = r"""
 overlay / overlay rw 0 0
 fileserver:/export /data nfs4 rw,relatime 0 0
 /dev/sdb1 /data/local ext4 rw 0 0
 tmpfs /data/local tmpfs rw 0 0
-"""
+//nas/x /mnt/a\040share cifs rw 0 0
+""".lstrip()
 
     @pytest.mark.parametrize(
         ("directory", "kind"),
@@ -261,6 +262,7 @@ tmpfs /data/local tmpfs rw 0 0
             ("/data/x", "nfs4"),
             ("/datax", "overlay"),
             ("/data/local/x", "tmpfs"),
+            ("/mnt/a share/x", "cifs"),
         ],
     )
     def test_are_those_of_the_nearest_and_newest_mount(self, directory: str, kind: str) -> None:
