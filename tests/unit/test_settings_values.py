@@ -169,8 +169,6 @@ def test_bad_statuses_are_refused(value: str, reason: str) -> None:
     [
         ("C0123456789", "C0123456789"),
         ("G0PRIVATE00", "G0PRIVATE00"),
-        ("D0DIRECT000", "D0DIRECT000"),
-        ("U0PERSON000", "U0PERSON000"),
         ("#support-qa", "support-qa"),
         ("support_qa", "support_qa"),
         (" #café ", "café"),
@@ -180,6 +178,12 @@ def test_bad_statuses_are_refused(value: str, reason: str) -> None:
 )
 def test_a_channel_is_kept_without_its_sign(given_: str, kept: str) -> None:
     assert ids.channel(given_) == kept
+
+
+@pytest.mark.parametrize("given_", ["D0DIRECT000", "U0PERSON000", "W0PERSON000"])
+def test_a_person_is_no_channel(given_: str) -> None:
+    with pytest.raises(ValueError, match="is a person's id; name a channel"):
+        ids.channel(given_)
 
 
 @pytest.mark.parametrize(

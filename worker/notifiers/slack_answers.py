@@ -58,7 +58,7 @@ def receipt(response: SlackResponse) -> Receipt:
 
 def is_id(channel: str) -> bool:
     """Whether this is a channel's id, and not a name."""
-    return re.fullmatch(r"[CGD][A-Z0-9]{6,}", channel) is not None
+    return re.fullmatch(r"[CG][A-Z0-9]{6,}", channel) is not None
 
 
 def is_ours(found: dict[str, Any], me: Identity) -> bool:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 ALL_QUEUES = "all"
 
 _ALMOST_UUID = re.compile(r"[0-9a-fA-F-]{30,40}", re.ASCII)
-_CHANNEL_ID = re.compile(r"[CGDUW][A-Z0-9]+", re.ASCII)
+_CHANNEL_ID = re.compile(r"[CG][A-Z0-9]+", re.ASCII)
+_PERSON = re.compile(r"[DUW][A-Z0-9]+", re.ASCII)
 _CHANNEL_NAME = re.compile(r"[^\sA-Z,;:.<>@/#]{1,80}")
 _MENTION = re.compile(r"[UWS][A-Z0-9]+", re.ASCII)
 _FLAWS = (
@@ -90,6 +91,8 @@ def channel(value: object) -> str:
     given = text(value).removeprefix("#")
     if _CHANNEL_ID.fullmatch(given) or _CHANNEL_NAME.fullmatch(given):
         return given
+    if _PERSON.fullmatch(given):
+        raise ValueError("is a person's id; name a channel, to which others can be invited, and mention people there")
     raise ValueError(
         "is neither a Slack channel's id nor its name; write the id (C0123456789, at the end of the channel's details) "
         "or the name as Slack shows it, in lower case"
