@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.builders import NOON
@@ -10,7 +11,6 @@ from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import timedelta
     from uuid import UUID
 
     from worker.core.model import Left, Queue, QueueRun, Show
@@ -26,6 +26,7 @@ class FakeSource:
         self.listed: list[UUID] = []
         self.asked: list[set[UUID]] = []
         self.concluded_of: list[UUID] = []
+        self.ahead = timedelta(0)
         self.left: dict[UUID, Left] = {}
         self._queues: dict[UUID, tuple[Queue, tuple[QueueRun, ...], bool]] = {}
         self._failures: dict[str, list[SourceError]] = {"snapshot": [], "queues": [], "how_left": []}
@@ -55,7 +56,7 @@ class FakeSource:
         if queue_id not in self._queues:
             raise SourceError(f"there is no queue {queue_id}", Trouble.MISSING)
         queue, runs, one_page = self._queues[queue_id]
-        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page)
+        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page, ahead=self.ahead)
 
     def queues(self) -> Sequence[Queue]:
         self._raise("queues")

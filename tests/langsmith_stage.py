@@ -112,7 +112,7 @@ class Theatre:
 def theatre() -> Iterator[Theatre]:
     """Serve whatever is on stage."""
     found = Theatre()
-    with serving(found) as found.root:  # type: ignore[arg-type]
+    with serving(found, dated=False) as found.root:  # type: ignore[arg-type]
         yield found
 
 

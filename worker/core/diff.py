@@ -68,10 +68,14 @@ def is_newer(run: QueueRun, review: Review) -> bool:
 
 
 def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
-    """Compare one complete listing with what is remembered of the queue."""
+    """Compare one complete listing with what is remembered of the queue.
+
+    What has to do with dates of runs is by the clock that gave them; when something left is by ours, as deliveries are.
+    """
+    there = now - snapshot.ahead
     twins = _twins(snapshot, reviews) if snapshot.switched else {}
     stays = _newest_stays(reviews) | twins
-    seen = [_see(run, stays.get(run.queue_run_id), now) for run in snapshot.runs]
+    seen = [_see(run, stays.get(run.queue_run_id), there) for run in snapshot.runs]
     current = {review.key for review in seen}
     missed = [review for review in reviews if review.is_open and review.key not in current]
     listed = {run.queue_run_id for run in snapshot.runs}

@@ -125,7 +125,8 @@ class Snapshot:
     `moved` tells that rows may have slipped by unread, because the list moved: an absence then says nothing at all.
     `switched` tells that the queue was listed by another endpoint before: should the two give a queue run different
     ids, then the same `run_id` is the same stay. `fingerprint` is what `core.diff.digest` would say of the listing,
-    where the source knows that without making its runs; good within one process.
+    where the source knows that without making its runs; good within one process. `ahead` is by how much our clock is
+    wrong, as far as the source tells: ages are judged by the clock that gave the runs their dates.
     """
 
     queue: Queue
@@ -136,6 +137,7 @@ class Snapshot:
     moved: bool = False
     switched: bool = False
     fingerprint: int | None = None
+    ahead: timedelta = timedelta(0)
 
 
 class Review(msgspec.Struct, frozen=True):

@@ -26,14 +26,18 @@ NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
 
 
 def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:
-    """Decide what one complete listing of a queue changes in memory and whom to tell what."""
+    """Decide what one complete listing of a queue changes in memory and whom to tell what.
+
+    `next_due_at` is by the clock that the runs have their dates from: ours less `snapshot.ahead`.
+    """
     found = diff(snapshot, memory.reviews, now)
-    due = _due(found.open, policy, now) if memory.baselined else _baseline(found.open, policy)
-    spoken = {review.key: _spoken(review, now) for reviews in due.values() for review in reviews}
+    there = now - snapshot.ahead
+    due = _due(found.open, policy, there) if memory.baselined else _baseline(found.open, policy)
+    spoken = {review.key: _spoken(review, there) for reviews in due.values() for review in reviews}
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[review.key] for review in due[step]]) for step in due]
     changed = {review.key: review for review in found.changed} | spoken
     after = [spoken.get(review.key, review) for review in found.open] if spoken else found.open
-    return Plan(tuple(changed.values()), tuple(notices), _next_due_at(found, after, policy, now))
+    return Plan(tuple(changed.values()), tuple(notices), _next_due_at(found, after, policy, there))
 
 
 def still_owed(

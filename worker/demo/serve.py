@@ -18,13 +18,16 @@ STOP_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def serving(app: Starlette, *, port: int = 0) -> Iterator[str]:
+def serving(app: Starlette, *, port: int = 0, dated: bool = True) -> Iterator[str]:
     """Serve `app` on 127.0.0.1 and yield its root, as `http://127.0.0.1:PORT`; port 0 takes a free one.
 
+    Answers are `dated` by the machine's clock, as HTTP wants it; an app that lives by another clock gives no dates.
     Raises OSError where the port is taken. The socket listens before the root is yielded, so no caller has to wait.
     """
     listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, date_header=dated
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
     thread.start()

@@ -181,7 +181,7 @@ class Poll:
         now = self._clock.now()
         listed = digest(snapshot.runs) if snapshot.fingerprint is None else snapshot.fingerprint
         progress.waiting = len(snapshot.runs)
-        due = progress.next_due_at is not None and progress.next_due_at <= now
+        due = progress.next_due_at is not None and progress.next_due_at <= now - snapshot.ahead
         gone: Collection[UUID] = ()
         if listed != progress.digest or due:
             gone = self._conclude(progress, snapshot, listed, rules.policy, now)

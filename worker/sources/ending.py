@@ -31,7 +31,7 @@ def ending(headers: Mapping[str, str]) -> Ending | None:
     sunset = headers.get("sunset", "").strip()
     if not sunset and headers.get("deprecation", "").strip().lower() in NOT_DEPRECATED:
         return None
-    return Ending(_date(sunset))
+    return Ending(date(sunset))
 
 
 def loudness(found: Ending, now: datetime) -> str:
@@ -42,7 +42,7 @@ def loudness(found: Ending, now: datetime) -> str:
     return "warning" if left > URGENT else "error"
 
 
-def _date(value: str) -> datetime | None:
+def date(value: str) -> datetime | None:
     """An HTTP date, a stamp as in `Deprecation`, or any date that ISO 8601 knows: sources differ."""
     for parse in (parsedate_to_datetime, datetime.fromisoformat, _stamp):
         try:

@@ -218,6 +218,23 @@ def test_a_clock_that_is_set_back_and_right_again_tells_nobody(events: Sequence[
     assert (wrong.notices, right.notices) == ((), ())
 
 
+@given(polls, st.sampled_from([-50, -5, -0.2, 0.2, 5, 50]))
+def test_a_clock_that_is_wrong_by_what_the_source_tells_decides_as_the_right_one(
+    events: Sequence[Event], ahead: float
+) -> None:
+    history, now = play(events[:-1])
+    _, snapshot, policy = events[-1]
+    right = history.preview(snapshot, policy, now)
+    wrong = history.preview(replace(snapshot, ahead=ahead * HOUR), policy, now + ahead * HOUR)
+    assert (wrong.notices, wrong.next_due_at) == (right.notices, right.next_due_at)
+    assert [as_told(review) for review in wrong.reviews] == [as_told(review) for review in right.reviews]
+
+
+def as_told(review: Review) -> Review:
+    """A review without the instants that are by our clock."""
+    return structs.replace(review, closed_at=review.closed_at and at(0), absent_at=review.absent_at and at(0))
+
+
 @given(polls)
 def test_nothing_is_closed_by_a_list_that_moved_but_stays_that_ended(
     events: Sequence[Event],

@@ -139,6 +139,18 @@ class TestAPollThatSucceeds:
         assert stage.tick() is True
         assert (stage.kinds(), stage.nudges) == ([Kind.ANNOUNCEMENT], 1)
 
+    def test_judges_ages_by_the_clock_of_the_source(self) -> None:
+        stage = Stage()
+        stage.tick()
+        stage.source.show(QUEUE, queue_run("a", added_at=NOON))
+        stage.tick()
+        stage.clock.set_wall(stage.clock.now() + 6 * HOUR)
+        stage.source.ahead = 6 * HOUR
+        stage.tick(3 * HOUR)
+        assert stage.kinds() == [Kind.ANNOUNCEMENT]
+        stage.tick(HOUR)
+        assert stage.kinds() == [Kind.ANNOUNCEMENT, Kind.REMINDER]
+
     def test_remembers_how_it_stands(self) -> None:
         stage = Stage()
         stage.tick()

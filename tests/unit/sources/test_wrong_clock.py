@@ -1,0 +1,54 @@
+"""Our clock against LangSmith's, as the `Date` of its answers tells."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.builders import HOUR, MINUTE
+from tests.fakes import FakeClock
+from tests.langsmith_stage import Stage
+from worker.clock import SystemClock
+from worker.demo.langsmith import SimulatedLangSmith
+from worker.demo.serve import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+NOTHING = timedelta(0)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A LangSmith whose answers have a date."""
+    langsmith = SimulatedLangSmith(SystemClock())
+    with serving(langsmith.app) as root:
+        stage = Stage(langsmith, root, FakeClock())
+        stage.restart()
+        yield stage
+        stage.close()
+
+
+@pytest.mark.parametrize("wrong", [6 * HOUR, -6 * HOUR, 6 * MINUTE], ids=["ahead", "behind", "a little"])
+def test_a_clock_that_is_wrong_is_told_by_how_much(stage: Stage, queue: UUID, wrong: timedelta) -> None:
+    stage.clock.set_wall(SystemClock().now() + wrong)
+    assert abs(stage.snapshot(queue).ahead - wrong) < MINUTE
+
+
+@pytest.mark.parametrize("wrong", [NOTHING, 4 * MINUTE, -4 * MINUTE])
+def test_a_clock_that_is_about_right_is_right(stage: Stage, queue: UUID, wrong: timedelta) -> None:
+    stage.clock.set_wall(SystemClock().now() + wrong)
+    assert stage.snapshot(queue).ahead == NOTHING
+
+
+def test_a_wrong_clock_is_logged_when_it_begins_and_when_it_ends(stage: Stage, queue: UUID) -> None:
+    with capture_logs() as lines:
+        for wrong in (NOTHING, 6 * HOUR, 6 * HOUR, NOTHING, NOTHING):
+            stage.clock.set_wall(SystemClock().now() + wrong)
+            stage.snapshot(queue)
+    assert [line["event"] for line in lines] == ["clock_differs", "clock_agrees"]
+    assert abs(lines[0]["seconds"] - 6 * 3600) < 60
