@@ -11,7 +11,7 @@ MUTANTS := $(VENV)-mutants/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock audit dist bench profile soak crashes mutants clean
+.PHONY: help demo test lint lock audit dist bench profile soak crashes coverage mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ $(MUTANTS): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)-mutants
 	@$(VENV)-mutants/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutation]'
 	@touch $@
+
+coverage: $(READY) ## run the core's own tests; every branch of it must be reached
+	@$(BIN)/python -m pytest -q -n 2 tests/unit/core --cov=worker.core --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 mutants: $(MUTANTS) ## change the core in a thousand small ways and list what no test of the core notices
 	@$(VENV)-mutants/bin/mutmut run $(ARGS)

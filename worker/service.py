@@ -71,7 +71,7 @@ class Service:
         if self._parts.shift.is_shared:
             # Before anything is written: with the first renewal the database's clock is ours too.
             self._guarded("shift", self._renew)()
-        try_again(self._parts.store, clock.now())
+        self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
         self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
         self._monitor.begin(self._parts.look)
         if self._parts.shift.is_shared:

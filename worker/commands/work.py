@@ -79,7 +79,7 @@ def dry_run() -> bool:
     """Print what `poll` would post."""
     settings = start(PREVIEW)
     clock = SystemClock()
-    with _rehearsal(settings) as store, langsmith(settings, clock) as source:
+    with _rehearsal(settings) as store, _progress() as read, langsmith(settings, clock, progress=read) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
         preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings))

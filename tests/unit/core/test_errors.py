@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from worker.core.ports import DeliveryError, Outcome, SourceError, Trouble
+from worker.core.ports import DeliveryError, Outcome, SourceError, Trouble, always
 
 
 def test_a_source_error_says_what_happened_and_carries_what_is_decided_on() -> None:
@@ -32,3 +32,7 @@ def test_a_delivery_error_says_what_happened_and_carries_what_is_decided_on() ->
 
 def test_a_delivery_error_without_a_code_is_named_by_its_outcome() -> None:
     assert DeliveryError("refused", Outcome.TOKEN).code == "token"
+
+
+def test_where_nobody_counts_the_time_it_is_never_too_late() -> None:
+    assert always()

@@ -28,6 +28,11 @@ def polled(at: datetime, **more: int) -> object:
     return overview(view(completed_at=at, **more), taken_at=at)
 
 
+def test_while_no_queue_was_ever_polled_what_was_seen_last_counts_on() -> None:
+    before = Sight(NOON, new=2, gone=1)
+    assert look(before, overview(view(completed_at=None), taken_at=NOON + HOUR), ()) == before
+
+
 def test_a_gap_between_two_complete_polls_is_told_with_what_was_found() -> None:
     before = Sight(NOON, new=2, gone=1)
     assert told(before, polled(NOON + HOUR, new=5, gone=1)) == Outage(NOON, NOON + HOUR, 3, 0)

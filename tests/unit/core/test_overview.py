@@ -83,3 +83,7 @@ def test_as_many_late_queues_as_are_named_leave_no_others_to_count() -> None:
     late = [view(f"q{number}", completed_at=None) for number in range(NAMED)]
     text = failing(*readiness(overview(*late)))["queues"]
     assert text.split("; ") == [f"q{number}: last complete poll never" for number in range(NAMED)]
+
+
+def test_what_waits_is_counted_over_all_queues() -> None:
+    assert overview(view("Support QA", waiting=3), view("RAG bot", waiting=4)).waiting == 7
