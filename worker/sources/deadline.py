@@ -74,6 +74,15 @@ class Stream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
+def _addresses(host: str, port: int) -> list[str]:
+    """Where a host can be reached, best first. How long that is looked up is up to the system's resolver."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return [str(address[0]) for *_, address in found]
+
+
 class Backend(httpcore.NetworkBackend):
     """Opens connections under the deadline, and can break them all off, so that no thread hangs while we stop."""
 
@@ -90,9 +99,15 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> Stream:
-        """Connect to a host."""
-        limit = self.deadline.limit(timeout)
-        return self.watch(self._inner.connect_tcp(host, port, limit, local_address, socket_options))
+        """Connect to the first address of a host that answers; each gets an even part of what time is left."""
+        addresses = _addresses(host, port)
+        while True:
+            limit = self.deadline.limit(timeout) / len(addresses)
+            try:
+                return self.watch(self._inner.connect_tcp(addresses.pop(0), port, limit, local_address, socket_options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if not addresses:
+                    raise
 
     def watch(self, inner: httpcore.NetworkStream) -> Stream:
         """Put a connection under the deadline."""
