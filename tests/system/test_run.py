@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.system.conftest import CHANNEL, LEADS
-from tests.system.process import Bench, stays, wait_for
+from tests.system.process import PATIENCE, Bench, stays, wait_for
 from worker.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ def posted(slack: SimulatedSlack, kind: str, channel: str = CHANNEL) -> list[dic
     return [m for m in slack.messages(channel) if m["metadata"]["event_payload"]["kind"] == kind]
 
 
-def wait_for_kinds(slack: SimulatedSlack, *wanted: str, channel: str = CHANNEL) -> None:
-    wait_for(lambda: kinds(slack, channel) == list(wanted), f"{wanted} in {channel}, but {kinds(slack, channel)}")
+def wait_for_kinds(slack: SimulatedSlack, *wanted: str, channel: str = CHANNEL, patience: float = PATIENCE) -> None:
+    what = f"{wanted} in {channel}, but {kinds(slack, channel)}"
+    wait_for(lambda: kinds(slack, channel) == list(wanted), what, patience=patience)
 
 
 def ago(seconds: float) -> Any:
@@ -188,6 +191,25 @@ def test_a_queue_that_fails_at_once_after_a_restart_is_called_by_its_name(
     with bench.service() as service:
         wait_for(lambda: service.logged("queue_failing"), "the failure is logged")
         assert service.logged("queue_failing")[0]["queue"] == "Support QA"
+
+
+@pytest.mark.long
+def test_a_database_that_another_locks_is_one_line_and_costs_no_message(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue)
+    with bench.service() as service:
+        wait_for_kinds(slack, "baseline")
+        with closing(sqlite3.connect(bench.directory / "worker.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            langsmith.add_run(queue, name="came while it was locked")
+            wait_for(lambda: service.logged("store_failing"), "the lock is told of", patience=40)
+            other.execute("ROLLBACK")
+        wait_for_kinds(slack, "baseline", "announcement", patience=90)
+        wait_for(lambda: service.logged("store_recovered"), "the end is told of")
+        assert len(service.logged("store_failing")) == 1
+        assert service.stop() == 0
+    assert len(slack.messages(CHANNEL)) == 2
 
 
 def test_one_failing_queue_does_not_hold_up_another(
