@@ -6,6 +6,8 @@
 #
 # PYTHON names the interpreter to use (3.11 or newer). ROOT is put before every path, for trying it out.
 set -eu
+# The user of the service has to get to its program and settings, whatever root is used to.
+umask 022
 
 ROOT=${ROOT:-}
 PYTHON=${PYTHON:-python3}

@@ -48,7 +48,7 @@ class Machine:
             program.write_text(text.replace("{root}", str(root)).replace("{version}", str(systemd)))
             program.chmod(0o755)
 
-    def install(self, *arguments: str, number: int = 1) -> subprocess.CompletedProcess[str]:
+    def install(self, *arguments: str, number: int = 1, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
         """Run the installer of release `number`."""
         (self.root / "number").write_text(str(number))
         tools = {"PYTHON": "python.sh", "SYSTEMCTL": "systemctl.sh", "ROOT": ""}
@@ -58,6 +58,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
+            umask=umask,
         )
 
     def write_secrets(self) -> None:
@@ -101,6 +102,16 @@ def test_secrets_are_for_root_alone_and_the_rest_can_be_read(machine: Machine) -
     assert modes["worker.toml"] & 0o044 == 0o044
     (version,) = (machine.root / "opt/review-notifier/versions").iterdir()
     assert version.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_service_reaches_its_program_whatever_roots_umask_is(machine: Machine) -> None:
+    machine.install(umask=0o077)
+    (version,) = (machine.root / "opt/review-notifier/versions").iterdir()
+    program = version / "bin/review-notifier"
+    for path in (version.parent.parent, version.parent, version, program.parent, program):
+        assert path.stat().st_mode & 0o055 == 0o055, path
+    assert (machine.settings / "worker.toml").stat().st_mode & 0o044 == 0o044
+    assert (machine.settings / "slack_bot_token").stat().st_mode & 0o777 == 0o600
 
 
 def test_an_upgrade_keeps_settings_and_saves_the_database_first(machine: Machine) -> None:
