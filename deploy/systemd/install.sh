@@ -121,20 +121,33 @@ rollback() {
     check
     before=$(readlink "$home/previous" || true)
     [ -n "$before" ] && [ -d "$before" ] || fail "there is no version before this one"
-    "$SYSTEMCTL" stop review-notifier
+    # All that may fail is done before the stop.
+    number=$("$before/bin/review-notifier" --version) || fail "the version before does not run: $before"
     saved=$home/backups/$(basename "$before").db
+    restored=
     if [ -e "$saved" ]; then
-        mv "$state/worker.db" "$home/backups/replaced.db"
+        make_state
+        restored=$state/worker.db.restored
+        (umask 077 && cp "$saved" "$restored")
+        chmod 600 "$restored"
+        # It must belong to whom the folder belongs: systemd moves the owner only with the whole folder.
+        chown --reference="$state" "$restored"
+    fi
+    "$SYSTEMCTL" stop review-notifier
+    if [ -n "$restored" ]; then
+        [ ! -e "$state/worker.db" ] || mv "$state/worker.db" "$home/backups/replaced.db"
         rm -f "$state/worker.db-wal" "$state/worker.db-shm"
-        # It must belong to whom the one before belonged: systemd moves the owner only with the whole folder.
-        cp "$saved" "$state/worker.db"
-        chmod --reference="$home/backups/replaced.db" "$state/worker.db"
-        chown --reference="$home/backups/replaced.db" "$state/worker.db"
+        mv "$restored" "$state/worker.db"
     fi
     switch_to "$before"
     rm -f "$home/previous"
     "$SYSTEMCTL" start review-notifier
-    say "Back at: $("$home/current/bin/review-notifier" --version), with the database as it was before the upgrade."
+    if [ -n "$restored" ]; then
+        say "Back at: $number, with the database as it was before the upgrade."
+    else
+        say "Back at: $number. The program alone went back, there was no copy of a database:"
+        say "a PostgreSQL that the upgrade migrated has to be restored from its dump."
+    fi
 }
 
 case ${1:-install} in

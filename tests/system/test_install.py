@@ -144,6 +144,38 @@ def test_a_rollback_brings_back_program_and_database(machine: Machine) -> None:
     assert machine.asked()[-2:] == ["stop review-notifier", "start review-notifier"]
 
 
+def test_a_rollback_puts_the_copy_back_where_the_database_is_gone(machine: Machine) -> None:
+    machine.install()
+    machine.database.write_text("before")
+    machine.install(number=2)
+    machine.database.unlink()
+    done = machine.install("rollback")
+    assert done.returncode == 0, done.stderr
+    assert "with the database as it was before the upgrade" in done.stdout
+    assert machine.database.read_text() == "before"
+    assert machine.database.stat().st_mode & 0o777 == 0o600
+    assert machine.asked()[-1] == "start review-notifier"
+
+
+def test_a_rollback_that_cannot_be_done_stops_nothing(machine: Machine) -> None:
+    machine.install()
+    machine.database.write_text("before")
+    machine.install(number=2)
+    (machine.root / "opt/review-notifier/previous/bin/review-notifier").unlink()
+    assert machine.install("rollback").returncode != 0
+    assert "stop review-notifier" not in machine.asked()
+    assert machine.running() == "review-notifier 2"
+
+
+def test_a_rollback_without_a_copy_says_that_the_program_alone_went_back(machine: Machine) -> None:
+    machine.install()
+    machine.install(number=2)
+    done = machine.install("rollback")
+    assert done.returncode == 0, done.stderr
+    assert "as it was before" not in done.stdout
+    assert "PostgreSQL" in done.stdout
+
+
 def test_there_is_no_way_back_from_the_first_version(machine: Machine) -> None:
     machine.install()
     done = machine.install("rollback")
