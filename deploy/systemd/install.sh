@@ -38,7 +38,6 @@ build() {
     "$PYTHON" -m venv "$version"
     "$version/bin/python" -m pip install --quiet --disable-pip-version-check -c "$source/constraints.txt" "$source"
     "$version/bin/review-notifier" --version
-    trap - EXIT
 }
 
 write_settings() {
@@ -84,7 +83,8 @@ save_database() {
     mkdir -p "$home/backups"
     chmod 700 "$home/backups"
     rm -f "$saved"
-    WORKER_DATABASE_URL="sqlite:///$state/worker.db" "$1/bin/review-notifier" backup "$saved"
+    # From a folder without settings: a .env or worker.toml of the folder we were started in would be obeyed.
+    (cd / && WORKER_DATABASE_URL="sqlite:///$state/worker.db" "$1/bin/review-notifier" backup "$saved")
 }
 
 forget_older() {
@@ -97,14 +97,13 @@ forget_older() {
 install() {
     check
     build
+    before=$(readlink "$home/current" || true)
+    [ -z "$before" ] || save_database "$before"
+    trap - EXIT
     write_settings
     make_state
     write_units
-    before=$(readlink "$home/current" || true)
-    if [ -n "$before" ]; then
-        save_database "$before"
-        ln -sfn "$before" "$home/previous"
-    fi
+    [ -z "$before" ] || ln -sfn "$before" "$home/previous"
     switch_to "$version"
     forget_older
     if [ ! -s "$settings/langsmith_api_key" ] || [ ! -s "$settings/slack_bot_token" ]; then

@@ -23,7 +23,7 @@ cat > "$3/bin/review-notifier" <<PROGRAM
 #!/bin/sh
 case \\$1 in
 --version) echo "review-notifier $number" ;;
-backup) cp "{root}/var/lib/review-notifier/worker.db" "\\$2" ;;
+backup) pwd > "{root}/backed-up-from" && cp "{root}/var/lib/review-notifier/worker.db" "\\$2" ;;
 esac
 PROGRAM
 chmod +x "$3/bin/review-notifier"
@@ -127,6 +127,26 @@ def test_an_upgrade_keeps_settings_and_saves_the_database_first(machine: Machine
     (saved,) = (machine.root / "opt/review-notifier/backups").iterdir()
     assert saved.read_text() == "before"
     assert machine.asked()[-1] == "restart review-notifier"
+
+
+def test_the_copy_obeys_no_settings_of_the_folder_the_installer_is_started_in(machine: Machine) -> None:
+    machine.install()
+    machine.database.write_text("before")
+    machine.install(number=2)
+    assert (machine.root / "backed-up-from").read_text() == "/\n"
+
+
+def test_a_database_that_cannot_be_saved_leaves_everything_as_it_was(machine: Machine) -> None:
+    machine.install()
+    machine.database.write_text("before")
+    (machine.root / "opt/review-notifier/current/bin/review-notifier").write_text("#!/bin/sh\nexit 78\n")
+    unit = machine.root / "etc/systemd/system/review-notifier.service"
+    unit.write_text("of version 1")
+    current = (machine.root / "opt/review-notifier/current").readlink()
+    assert machine.install(number=2).returncode != 0
+    assert unit.read_text() == "of version 1"
+    assert (machine.root / "opt/review-notifier/current").readlink() == current
+    assert machine.versions() == 1
 
 
 def test_a_rollback_brings_back_program_and_database(machine: Machine) -> None:
