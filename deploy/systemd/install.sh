@@ -92,6 +92,10 @@ forget_older() {
         [ "$each" = "$(readlink "$home/current")" ] || [ "$each" = "$(readlink "$home/previous" || true)" ] ||
             rm -rf "$each"
     done
+    for each in "$home"/backups/*.db; do
+        name=$(basename "$each" .db)
+        [ "$name" = replaced ] || [ -d "$home/versions/$name" ] || rm -f "$each"
+    done
 }
 
 install() {

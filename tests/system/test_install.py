@@ -211,6 +211,19 @@ def test_only_the_version_before_is_kept(machine: Machine) -> None:
     assert machine.running() == "review-notifier 3"
 
 
+def test_copies_go_with_the_versions_that_made_them(machine: Machine) -> None:
+    machine.install()
+    machine.database.write_text("precious")
+    for number in range(2, 5):
+        machine.install(number=number)
+    backups = machine.root / "opt/review-notifier/backups"
+    previous = (machine.root / "opt/review-notifier/previous").readlink()
+    assert [copy.name for copy in backups.iterdir()] == [f"{previous.name}.db"]
+    machine.install("rollback")
+    machine.install(number=5)
+    assert (backups / "replaced.db").exists()
+
+
 def test_a_version_that_does_not_run_is_none(machine: Machine) -> None:
     machine.install()
     (machine.root / "python.sh").write_text("#!/bin/sh\n[ $2 = venv ] && exit 1\nexit 0\n")
