@@ -2,7 +2,7 @@
 # Installs or upgrades the service, or rolls it back. Run it as root, from a checkout or an unpacked release:
 #
 #   install.sh            install this version beside the others and switch to it
-#   install.sh rollback   switch back to the version before, with the database as it was before the upgrade
+#   install.sh rollback   switch back to the version before, with the SQLite database as it was before the upgrade
 #
 # PYTHON names the interpreter to use (3.11 or newer). ROOT is put before every path, for trying it out.
 set -eu
