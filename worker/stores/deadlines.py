@@ -30,13 +30,13 @@ class Deadlines:
     def begin(self, who: object, overdue: Callable[[], None]) -> None:
         """Wait for `who`, from now on where it was waited for already; `overdue` must be quick and raise nothing."""
         with self._changed:
-            self._waits.pop(who, None)
-            self._waits[who] = (self._clock.monotonic() + self._seconds, overdue)
             if not self._has_thread:
-                self._has_thread = True
                 Thread(target=self._keep, name="database-deadlines", daemon=True).start()
+                self._has_thread = True
             elif self._is_idle:
                 self._changed.notify()
+            self._waits.pop(who, None)
+            self._waits[who] = (self._clock.monotonic() + self._seconds, overdue)
 
     def end(self, who: object) -> None:
         """Wait for `who` no longer; once this has returned, it is not called."""
@@ -45,9 +45,11 @@ class Deadlines:
 
     def _keep(self) -> None:
         with self._changed:
-            while self._waits or self._comes():
-                self._call_overdue()
-            self._has_thread = False
+            try:
+                while self._waits or self._comes():
+                    self._call_overdue()
+            finally:
+                self._has_thread = False
 
     def _comes(self) -> bool:
         self._is_idle = True
@@ -59,7 +61,7 @@ class Deadlines:
         who, (due, overdue) = next(iter(self._waits.items()))
         left = due - self._clock.monotonic()
         if left > 0:
-            self._changed.wait(left)
+            self._changed.wait(min(left, self._linger))
         else:
             del self._waits[who]
             overdue()

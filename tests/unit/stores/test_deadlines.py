@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from queue import Queue
 from typing import TYPE_CHECKING
+
+import pytest
 
 from worker.stores.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SOON = 0.02
 PATIENCE = 30
@@ -82,6 +85,49 @@ def test_lets_its_thread_go_when_there_is_nothing_to_do() -> None:
     assert not keeper.is_alive()
     deadlines.begin("b", called.by("b"))
     assert called.next() == "b"
+
+
+def test_lets_its_thread_go_soon_when_a_long_wait_has_ended() -> None:
+    deadlines, before = Deadlines(PATIENCE * 10, linger=SOON), set(threading.enumerate())
+    deadlines.begin("a", Called().by("a"))
+    (keeper,) = set(threading.enumerate()) - before
+    keeper.join(SOON * 5)
+    assert keeper.is_alive()
+    deadlines.end("a")
+    keeper.join(PATIENCE)
+    assert not keeper.is_alive()
+
+
+def test_starts_its_thread_later_where_the_system_had_none_left() -> None:
+    called, deadlines = Called(), Deadlines(SOON)
+    with no_more_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
+        deadlines.begin("a", called.by("a"))
+    deadlines.begin("b", called.by("b"))
+    assert called.next() == "b"
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """Let the system refuse every new thread: none has room for such a stack."""
+    usual = threading.stack_size(2**47)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_goes_on_with_another_thread_where_a_call_failed() -> None:
+    called, deadlines, before = Called(), Deadlines(SOON), set(threading.enumerate())
+    deadlines.begin("a", fail)
+    for keeper in set(threading.enumerate()) - before:
+        keeper.join(PATIENCE)
+    deadlines.begin("b", called.by("b"))
+    assert called.next() == "b"
+
+
+def fail() -> None:
+    raise OSError
 
 
 def test_keeps_one_thread_for_all_while_there_is_something_to_do() -> None:
