@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -67,8 +66,13 @@ class Watch:
 
     def _cut(self) -> None:
         self.has_cut = True
-        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+        with suppress(psycopg.Error, OSError):
+            # Not a duplicate, which takes a free file number: it stays the connection's own.
+            line = socket.socket(fileno=self._connection.fileno())
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+            finally:
+                line.detach()
 
 
 def connect(where: URL, *, patience: timedelta) -> Database:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError, StatementError
 
 from tests import postgres
 from tests.builders import NOON, deciding, delivery, queue, review
+from worker.clock import SystemClock
 from worker.core.model import Kind, Memory, Plan
 from worker.core.ports import ConfigError, StoreError
 from worker.stores.opening import migrate, open_store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from worker.stores.sql import SqlStore
 
 SHORTLY = timedelta(seconds=0.3)
+BOUNDED = 6
 QUEUE = queue()
 
 
@@ -139,6 +141,17 @@ def small_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let the system refuse every new file and socket; those that are open go on."""
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+
+
 class TestPostgres:
     def test_lost_connections_are_replaced(self, post: SqlStore, postgres_url: str) -> None:
         write(post)
@@ -154,6 +167,14 @@ class TestPostgres:
         write(post)
         with frozen(postgres_url), pytest.raises(StoreError, match="has not answered for 1 s; it is tried again"):
             post.polls()
+        assert len(post.polls()) == 1
+
+    def test_frozen_server_is_given_up_without_a_free_file_number(self, post: SqlStore, postgres_url: str) -> None:
+        write(post)
+        began = SystemClock().monotonic()
+        with frozen(postgres_url), no_more_files(), pytest.raises(StoreError, match="has not answered for 1 s"):
+            post.polls()
+        assert SystemClock().monotonic() - began < BOUNDED
         assert len(post.polls()) == 1
 
     def test_row_held_by_another_is_waited_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
