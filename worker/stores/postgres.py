@@ -125,6 +125,11 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
     def ask(connection: Connection, *_: object) -> None:
         connection.info["watch"].start()
 
+    @event.listens_for(engine, "rollback")
+    def ask_to_forget(connection: Connection) -> None:
+        if not connection.invalidated:
+            ask(connection)
+
     @event.listens_for(engine, "after_cursor_execute")
     def answered(connection: Connection, *_: object) -> None:
         connection.info["watch"].stop()

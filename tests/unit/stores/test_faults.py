@@ -8,7 +8,7 @@ import signal
 import socket
 import sqlite3
 import traceback
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from tests import postgres
 from tests.builders import NOON, deciding, delivery, queue, review
 from worker.clock import SystemClock
 from worker.core.model import Kind, Memory, Plan
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import ConfigError, Relieved, StoreError
 from worker.stores.opening import migrate, open_store
 
 if TYPE_CHECKING:
@@ -176,6 +176,18 @@ class TestPostgres:
             post.polls()
         assert SystemClock().monotonic() - began < BOUNDED
         assert len(post.polls()) == 1
+
+    def test_frozen_server_is_given_up_by_who_rolls_back(self, post: SqlStore, postgres_url: str) -> None:
+        write(post)
+        with ExitStack() as until_over:
+
+            def decide(_: Memory) -> Plan:
+                until_over.enter_context(frozen(postgres_url))
+                raise Relieved
+
+            with pytest.raises(StoreError, match="has not answered for 1 s"):
+                post.update(QUEUE, [], decide, NOON)
+        write(post, "b")
 
     def test_row_held_by_another_is_waited_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
         write(post)
