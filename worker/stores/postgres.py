@@ -50,12 +50,6 @@ class Watch:
         self._deadlines = deadlines
         self.has_cut = False
 
-    def __enter__(self) -> None:
-        self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Begin to wait for an answer."""
         self._deadlines.begin(self, self._cut)
@@ -109,12 +103,17 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
 
     deadlines = Deadlines(seconds)
 
-    @event.listens_for(engine, "connect")
+    # Before SQLAlchemy's own first questions, which are watched too: a server may let in and then say nothing.
+    @event.listens_for(engine, "connect", insert=True)
     def begin_session(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
         record.info["watch"] = watch = Watch(connection, deadlines)
-        with watch:
-            connection.execute(settings)
-            connection.commit()
+        watch.start()
+        connection.execute(settings)
+        connection.commit()
+
+    @event.listens_for(engine, "connect")
+    def session_begun(_connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
+        record.info["watch"].stop()
 
     _keep_watch(engine, where, seconds)
 

@@ -7,9 +7,11 @@ import resource
 import signal
 import socket
 import sqlite3
+import struct
 import traceback
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 SHORTLY = timedelta(seconds=0.3)
 BOUNDED = 6
 QUEUE = queue()
+ENCRYPTION = {struct.pack("!I", code) for code in (80877103, 80877104)}  # by TLS, by GSSAPI
+LET_IN = b"R" + struct.pack("!II", 8, 0) + b"Z" + struct.pack("!I", 5) + b"I"  # authenticated; ready
 
 
 @pytest.fixture
@@ -255,6 +259,10 @@ class TestAServerThatCannotBeReached:
             open_store(f"postgresql://user:hunter2@127.0.0.1:{silent.getsockname()[1]}/notifier", migrate=False)
         assert "hunter2" not in str(caught.value)
 
+    def test_lets_in_and_says_nothing(self) -> None:
+        with mute() as port, pytest.raises(ConfigError, match=f"on 127.0.0.1:{port} .*Check WORKER_DATABASE_URL"):
+            open_store(f"postgresql://user@127.0.0.1:{port}/notifier", migrate=False, patience=SHORTLY)
+
     def test_has_no_such_database(self, postgres_server: Postgres) -> None:
         missing = postgres_server.uri.replace("/postgres?", "/missing?")
         with pytest.raises(ConfigError, match="missing"):
@@ -277,6 +285,26 @@ class TestAServerThatCannotBeReached:
             other.execute("UPDATE review_notifier_version SET version_num = '9999'")
         with pytest.raises(ConfigError, match="newer than this program: install the version that wrote it"):
             open_store(postgres_url, migrate=False)
+
+
+@contextmanager
+def mute() -> Iterator[int]:
+    """Serve one client that lets everybody in and answers no statement, as a pooler without a server; its port."""
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client:
+            while client.recv(1000)[4:] in ENCRYPTION:
+                client.sendall(b"N")
+            client.sendall(LET_IN)
+            while client.recv(1000):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
 
 
 def test_a_server_that_restarts_is_found_again() -> None:
