@@ -141,6 +141,9 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
 
     @event.listens_for(engine, "handle_error")
     def failed(context: ExceptionContext) -> BaseException | None:
+        if _only_reads(context.original_exception):
+            # Leave every session of a server that was switched over: it would refuse for as long as it lives.
+            context.is_disconnect = True
         if context.connection is None or not context.connection.info["watch"].has_cut:
             return None
         return StoreError(f"{name(where)} has not answered for {seconds:g} s; it is tried again")
@@ -148,7 +151,13 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
 
 def _again(error: DBAPIError) -> bool:
     """Whether a transaction lost against another, or found that its pooled connection had died."""
+    if _only_reads(error.orig):
+        return False  # a switch-over takes its time
     return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in LOST_A_RACE
+
+
+def _only_reads(error: BaseException | None) -> bool:
+    return isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
 
 
 def alone(connection: Connection) -> None:

@@ -12,7 +12,7 @@ import traceback
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -201,6 +201,17 @@ class TestPostgres:
                 write(post, "b")
         write(post, "b")
 
+    def test_server_that_only_reads_is_said_and_left_for_one_that_writes(self, postgres_url: str) -> None:
+        """After a failover the pooled sessions are still those of the former primary."""
+        migrate(postgres_url)
+        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+            only_read(other, "on")
+            with closing(open_store(postgres_url, migrate=False, patience=timedelta(seconds=2))) as store:
+                only_read(other, "off")
+                with pytest.raises(StoreError, match=r"only reads: it is a standby .*; it is tried again$"):
+                    write(store)  # once: a switch-over takes its time
+                write(store)
+
     def test_deadlock_is_tried_again(self, post: SqlStore) -> None:
         """Whoever loses decides again."""
         decided = []
@@ -224,6 +235,13 @@ class TestPostgres:
         with pytest.raises(StoreError, match="fails"):
             post.update(QUEUE, [], decide, NOON)
         assert len(decided) == 5
+
+
+def only_read(connection: psycopg.Connection[Any], whether: str) -> None:
+    """Let sessions that begin from now on only read, or write again."""
+    connection.execute("SET default_transaction_read_only = off")
+    sql = "ALTER DATABASE {} SET default_transaction_read_only = {}"
+    connection.execute(psycopg.sql.SQL(sql).format(psycopg.sql.Identifier(connection.info.dbname), whether))
 
 
 def psycopg_error() -> Exception:
