@@ -116,6 +116,7 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
         record.info["watch"].stop()
 
     _keep_watch(engine, where, seconds)
+    _end_watch(engine)
 
 
 def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
@@ -133,12 +134,6 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
     def answered(connection: Connection, *_: object) -> None:
         connection.info["watch"].stop()
 
-    @event.listens_for(engine, "checkin")
-    @event.listens_for(engine, "invalidate")
-    def done(_connection: object, record: ConnectionPoolEntry, *_: object) -> None:
-        if "watch" in record.info:
-            record.info["watch"].stop()
-
     @event.listens_for(engine, "handle_error")
     def failed(context: ExceptionContext) -> BaseException | None:
         if _only_reads(context.original_exception):
@@ -147,6 +142,19 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
         if context.connection is None or not context.connection.info["watch"].has_cut:
             return None
         return StoreError(f"{name(where)} has not answered for {seconds:g} s; it is tried again")
+
+
+def _end_watch(engine: Engine) -> None:
+    @event.listens_for(engine, "invalidate")
+    def done(_connection: object, record: ConnectionPoolEntry, *_: object) -> None:
+        if "watch" in record.info:
+            record.info["watch"].stop()
+
+    @event.listens_for(engine, "checkin")
+    def given_back(connection: object, record: ConnectionPoolEntry) -> None:
+        done(connection, record)
+        if "watch" in record.info and record.info["watch"].has_cut:
+            record.invalidate()  # the answer came just before the cut: whoever is next must not meet it
 
 
 def _again(error: DBAPIError) -> bool:

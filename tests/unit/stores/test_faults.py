@@ -193,6 +193,11 @@ class TestPostgres:
                 post.update(QUEUE, [], decide, NOON)
         write(post, "b")
 
+    def test_connection_that_was_cut_just_after_its_answer_is_not_used_again(self, post: SqlStore) -> None:
+        with post._database.engine.connect() as connection:  # noqa: SLF001  nothing outside can hit that moment
+            connection.info["watch"]._cut()  # noqa: SLF001
+        write(post)
+
     def test_row_held_by_another_is_waited_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
         write(post)
         with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
