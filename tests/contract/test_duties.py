@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from worker.core.model import Duty, Turn
+    from worker.core.model import Claim, Duty, Turn
     from worker.core.ports import Store
     from worker.stores.sql import SqlStore
 
@@ -257,6 +257,22 @@ class TestDeliveries:
         assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS, None]
         assert second.store.claim(NOON + PACE - SECOND / 10, LEASE) is None
         assert second.store.claim(NOON + PACE, LEASE)
+
+    def test_wait_for_nobody_who_is_frozen_in_the_first_claim_for_a_channel(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a", "b")
+        owe(crew.store, "c", channel=LEADS)
+        meanwhile: list[Claim | None] = []
+
+        @sa.event.listens_for(crew.store._database.engine, "after_cursor_execute")  # noqa: SLF001
+        def freeze(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("UPDATE paces") and not meanwhile:
+                meanwhile.append(None)
+                meanwhile.append(second.store.claim(NOON, LEASE))
+
+        claims = [first.store.claim(NOON, LEASE), meanwhile[-1]]
+        assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS]
 
     def test_are_looked_up_without_a_pace(self, crew: Crew) -> None:
         worker = crew.hire()

@@ -33,6 +33,7 @@ def claim(
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
 
     One of several workers takes nothing once its lease has ended, and leaves a channel alone to which another posts.
+    Raises UnknownChannelError for one that has no pace yet.
     """
     if member is not None and not member.is_alive(connection):
         return None

@@ -15,14 +15,28 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 
+class UnknownChannelError(Exception):
+    """A channel that no worker has posted to yet: `know` it first, in a transaction of its own."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.channel = channel
+
+
 def take(connection: Connection, channel: str, now: datetime, pace: timedelta) -> bool:
     """Let nobody else post to a channel for `pace`; False where another does at present. Never waits for one."""
     mine = paces.c.channel == channel
-    known = insert(connection, paces).values(channel=channel, free_at=now).on_conflict_do_nothing()
-    connection.execute(known)
     held = sa.select(paces.c.free_at).where(mine).with_for_update(skip_locked=True)
     free_at = connection.execute(held).scalar_one_or_none()
+    if free_at is None and connection.execute(sa.select(paces.c.channel).where(mine)).first() is None:
+        raise UnknownChannelError(channel)
     if free_at is None or free_at > now:
         return False
     connection.execute(sa.update(paces).where(mine).values(free_at=now + pace))
     return True
+
+
+def know(connection: Connection, channel: str, now: datetime) -> None:
+    """Make a channel's row, where nobody else has. Committed at once: two who insert the same wait for each other."""
+    known = insert(connection, paces).values(channel=channel, free_at=now)
+    connection.execute(known.on_conflict_do_nothing())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from worker.core.model import Memory, State
-from worker.stores import claims, copying, edits, notes, outbox, pauses, queues, retention, reviews
+from worker.stores import claims, copying, edits, notes, outbox, paces, pauses, queues, retention, reviews
 from worker.stores.duties import Member, SqlDuties, held
 
 if TYPE_CHECKING:
@@ -112,7 +113,11 @@ class SqlStore:
 
     def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
         """See `Store.claim`."""
-        return self._database.write(lambda connection: claims.claim(connection, now, lease, skip, self._member))
+        while True:
+            try:
+                return self._database.write(lambda connection: claims.claim(connection, now, lease, skip, self._member))
+            except paces.UnknownChannelError as error:
+                self._database.write(partial(paces.know, channel=error.channel, now=now))
 
     def lapse(self, now: datetime, look_at: datetime) -> int:
         """See `Store.lapse`."""
