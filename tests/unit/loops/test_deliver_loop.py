@@ -15,6 +15,7 @@ from tests.unit.loops.stage import CARE, OPS_CHANNEL, Stage
 from worker.core.delivery import LEASE, START
 from worker.core.model import NEVER, Kind, RemindIn, State
 from worker.core.ports import DeliveryError, Outcome, always
+from worker.loops.ops import MOST_A_DAY, Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -482,6 +483,17 @@ class TestADestinationThatRefuses:
         stage.owe("b", notice_name="two", channel=LEADS)
         stage.run(SECOND)
         assert LEADS in {message.channel for message in stage.notifier.board}
+
+    def test_is_told_of_the_next_day_where_too_much_was_told(self) -> None:
+        stage = Stage(notifier=Choosy({CHANNEL}))
+        speaker = Ops(store=stage.store, clock=stage.clock, channel=OPS_CHANNEL)
+        for number in range(MOST_A_DAY):
+            speaker.tell(str(number), name=str(number))
+        stage.owe("a", notice_name="one")
+        stage.run_for(2 * DAY, MINUTE)
+        told = [message.text for message in stage.notifier.board if message.channel == OPS_CHANNEL]
+        assert [text for text in told if text.startswith(f"Posting to {CHANNEL} fails")] == told[MOST_A_DAY:]
+        assert len(told) == MOST_A_DAY + 1
 
     def test_is_tried_again_slowly(self) -> None:
         stage = self.held()

@@ -139,13 +139,14 @@ class TestAPollThatSucceeds:
         assert stage.tick() is True
         assert (stage.kinds(), stage.nudges) == ([Kind.ANNOUNCEMENT], 1)
 
-    def test_judges_ages_by_the_clock_of_the_source(self) -> None:
+    @pytest.mark.parametrize("wrong", [6 * HOUR, -6 * HOUR], ids=["ahead", "behind"])
+    def test_judges_ages_by_the_clock_of_the_source(self, wrong: timedelta) -> None:
         stage = Stage()
         stage.tick()
         stage.source.show(QUEUE, queue_run("a", added_at=NOON))
         stage.tick()
-        stage.clock.set_wall(stage.clock.now() + 6 * HOUR)
-        stage.source.ahead = 6 * HOUR
+        stage.clock.set_wall(stage.clock.now() + wrong)
+        stage.source.ahead = wrong
         stage.tick(3 * HOUR)
         assert stage.kinds() == [Kind.ANNOUNCEMENT]
         stage.tick(HOUR)
