@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 MOST_RUNS = 500_000
 """More than anybody reviews; a server that goes on for longer is taken to have no end."""
 
-MOST_STANDSTILLS = 3
-"""Pages in a row without anything new that are borne with."""
+FULL = 100
+"""Rows that a page has at most."""
+
+MOST_REPEATED = 3 * FULL
+"""So many rows in a row may be known ones; an empty page that is not the last counts as a full one."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Listing:
     unusable: int = 0
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
-    standstills: int = 0
+    repeated: int = 0
     sealed: int | None = None
 
     @property
@@ -56,8 +59,9 @@ class Listing:
             self.marks[sighting.queue_run_id] = sighting.mark
         self.pages += 1
         self.unusable += size - len(found)
-        self.standstills = 0 if len(self.runs) > before else self.standstills + 1
-        if len(self.runs) > MOST_RUNS or self.standstills > MOST_STANDSTILLS:
+        # Rows, not pages: a page of a single one, after one that was too large, is mostly read for the second time.
+        self.repeated = 0 if len(self.runs) > before else self.repeated + (size or FULL)
+        if len(self.runs) > MOST_RUNS or self.repeated > MOST_REPEATED:
             raise unlawful(self.what, "the list has no end: pages repeat, or it has more runs than anybody reviews")
 
     def merge(self, other: Listing) -> None:

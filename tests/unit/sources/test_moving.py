@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOON, queue
@@ -303,6 +303,7 @@ def test_a_list_that_is_as_before_is_not_unpacked_until_somebody_looks(length: i
 
 
 @settings(max_examples=200, deadline=None)
+@example(12, [([], {0, 2}), ([], {3, 11}), ([("go", 0.25, 1), ("go", 0.0, 1)], {0, 2})], 900)
 @given(
     st.integers(0, 20),
     st.lists(st.tuples(events(SMALL, 4), st.sets(st.integers(0, 30), max_size=9)), min_size=1, max_size=6),
