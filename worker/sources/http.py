@@ -18,6 +18,7 @@ from worker.sources.budget import Budget
 from worker.sources.deadline import Backend, Deadline
 from worker.sources.errors import TooLargeError, from_status, unlawful
 from worker.sources.inflate import inflated
+from worker.sources.skew import Skew
 from worker.sources.transport import PooledTransport
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Http:
         self._root = httpx.URL(root)
         self._clock = clock
         self._seconds = deadline_seconds
+        self.skew = Skew(clock)
         self.most_bytes = most_bytes
         self._stopping = threading.Event()
         self._budget = Budget(per_second=requests_per_second, clock=clock, wait=self._stopping.wait)
@@ -169,6 +171,7 @@ class Http:
                     raise from_status(
                         what, response.status_code, response.headers, self._error_body(response), self._clock.now()
                     )
+                self.skew.heard(response.headers)
                 return self._received(response, what, known, held)
         except (httpcore.TimeoutException, httpx.TimeoutException):
             problem = f"no whole answer within {seconds:g} s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
 from worker.sources.deferred import InOrder
 from worker.sources.directory import Directory
-from worker.sources.ending import date
 from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.items import Items
 from worker.sources.left import Placement, Sections
@@ -40,9 +38,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEEDS_MY_REVIEW = "needs_my_review"
-
-TOLERANCE = timedelta(minutes=5)
-"""So far two clocks may differ before it matters which of them ages are judged by."""
 
 
 class LangSmith:
@@ -107,7 +102,6 @@ class LangSmith:
         self._listed_by: dict[UUID, Api] = {}
         self._concluded_by: dict[UUID, str | None] = {}
         self._urls: dict[UUID, str] = {}
-        self._is_clock_wrong = False
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
         """Read one queue completely, or raise: half a listing is no listing."""
@@ -132,7 +126,7 @@ class LangSmith:
             unusable=listing.unusable,
             moved=listing.moved,
             switched=self._is_switched(queue_id, api),
-            ahead=self._ahead(listing.headers),
+            ahead=self._http.skew.ahead,
         )
 
     def queues(self) -> Sequence[Queue]:
@@ -209,18 +203,6 @@ class LangSmith:
             if tenant_id is not None:
                 self._urls[queue_id] = queue_url(self._web, tenant_id, queue_id)
         return replace(queue, url=self._urls.get(queue_id, ""))
-
-    def _ahead(self, headers: Mapping[str, str]) -> timedelta:
-        """By how much our clock is wrong, as the `Date` of an answer says; nothing where it is about right."""
-        now, there = self._clock.now(), date(headers.get("date", ""))
-        ahead = timedelta(0) if there is None or abs(now - there) <= TOLERANCE else now - there
-        if bool(ahead) is not self._is_clock_wrong:
-            self._is_clock_wrong = bool(ahead)
-            if ahead:
-                log.warning("clock_differs", seconds=round(ahead.total_seconds()), remedy="run NTP on this machine")
-            else:
-                log.info("clock_agrees")
-        return ahead
 
     def _is_switched(self, queue_id: UUID, api: Api) -> bool:
         """Whether another listing was the last one that was concluded: until then the two must be told apart."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import HOUR, MINUTE
+from tests.builders import HOUR, MINUTE, NOON
 from tests.fakes import FakeClock
 from tests.langsmith_stage import Stage
 from worker.clock import SystemClock
 from worker.demo.langsmith import SimulatedLangSmith
 from worker.demo.serve import serving
+from worker.sources.skew import Skew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,27 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(stage: Stage, queue: UUID, wr
 def test_a_clock_that_is_about_right_is_right(stage: Stage, queue: UUID, wrong: timedelta) -> None:
     stage.clock.set_wall(SystemClock().now() + wrong)
     assert stage.snapshot(queue).ahead == NOTHING
+
+
+def test_a_clock_at_the_edge_is_told_of_once() -> None:
+    clock = FakeClock()
+    skew = Skew(clock)
+    said = {"date": format_datetime(NOON, usegmt=True)}
+    with capture_logs() as lines:
+        for minutes, ahead in ((4, 0), (6, 6), (4, 4), (6, 6), (2, 0), (4, 0)):
+            clock.set_wall(NOON + minutes * MINUTE)
+            skew.heard(said)
+            assert skew.ahead == ahead * MINUTE
+    assert [line["event"] for line in lines] == ["clock_differs", "clock_agrees"]
+
+
+@pytest.mark.parametrize("said", [{}, {"date": ""}, {"date": "yesterday"}])
+def test_an_answer_without_a_date_tells_nothing(said: dict[str, str]) -> None:
+    clock = FakeClock()
+    skew = Skew(clock)
+    skew.heard({"date": format_datetime(NOON - HOUR, usegmt=True)})
+    skew.heard(said)
+    assert skew.ahead == HOUR
 
 
 def test_a_wrong_clock_is_logged_when_it_begins_and_when_it_ends(stage: Stage, queue: UUID) -> None:
