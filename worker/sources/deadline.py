@@ -11,7 +11,7 @@ import httpcore
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from worker.core.ports import Clock
 
@@ -74,21 +74,20 @@ class Stream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    """Where a host can be reached, best first. How long that is looked up is up to the system's resolver."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
-    return [str(address[0]) for *_, address in found]
-
-
 class Backend(httpcore.NetworkBackend):
     """Opens connections under the deadline, and can break them all off, so that no thread hangs while we stop."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        deadline: Deadline,
+        *,
+        inner: httpcore.NetworkBackend | None = None,
+        look_up: Callable[..., list[Any]] = socket.getaddrinfo,
+    ) -> None:
+        """`inner` opens connections, `look_up` finds addresses; how long that takes is up to the system's resolver."""
         self.deadline = deadline
-        self._inner = httpcore.SyncBackend()
+        self._inner = inner or httpcore.SyncBackend()
+        self._look_up = look_up
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def connect_tcp(
@@ -100,7 +99,7 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> Stream:
         """Connect to the first address of a host that answers; each gets an even part of what time is left."""
-        addresses = _addresses(host, port)
+        addresses = self._addresses(host, port)
         while True:
             limit = self.deadline.limit(timeout) / len(addresses)
             try:
@@ -108,6 +107,13 @@ class Backend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if not addresses:
                     raise
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        try:
+            found = self._look_up(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:  # the latter for a name that DNS could not even ask for
+            raise httpcore.ConnectError(str(error)) from error
+        return [str(address[0]) for *_, address in found]
 
     def watch(self, inner: httpcore.NetworkStream) -> Stream:
         """Put a connection under the deadline."""

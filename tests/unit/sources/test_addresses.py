@@ -21,15 +21,17 @@ class Connection(httpcore.NetworkStream):
         return self
 
 
-class Network:
-    """Addresses of which some never answer, as an httpcore backend."""
+class Network(httpcore.NetworkBackend):
+    """Addresses of which some never answer."""
 
     def __init__(self, clock: FakeClock, *answering: str) -> None:
         self.clock = clock
         self.answering = answering
-        self.tried: list[tuple[str, float]] = []
+        self.tried: list[tuple[str, float | None]] = []
 
-    def connect_tcp(self, host: str, _port: int, timeout: float, *_: Any) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any) -> httpcore.NetworkStream:
+        assert port == 443
+        assert timeout is not None
         self.tried.append((host, timeout))
         if host not in self.answering:
             self.clock.advance(timeout * SECOND)
@@ -38,36 +40,46 @@ class Network:
 
 
 class Place:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answering: str) -> None:
+    """A host with three addresses, and twelve seconds to connect to one of them."""
+
+    def __init__(self, *answering: str) -> None:
         self.clock = FakeClock()
         self.network = Network(self.clock, *answering)
-        self.deadline = Deadline(self.clock)
-        self.deadline.begin(12.0)
-        self.backend = Backend(self.deadline)
-        self.backend._inner = self.network  # type: ignore[assignment]  # noqa: SLF001
+        deadline = Deadline(self.clock)
+        deadline.begin(12.0)
         found = [(0, 0, 0, "", (address, 443)) for address in ("::1", "::2", "127.0.0.1")]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: found)
+        self.backend = Backend(deadline, inner=self.network, look_up=lambda *_, **__: found)
 
 
-def test_each_address_gets_an_even_part_of_what_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(monkeypatch)
+def test_each_address_gets_an_even_part_of_what_time_is_left() -> None:
+    place = Place()
     with pytest.raises(httpcore.ConnectTimeout):
         place.backend.connect_tcp("smith.example", 443)
     assert place.network.tried == [("::1", 4.0), ("::2", 4.0), ("127.0.0.1", 4.0)]
     assert place.clock.monotonic() == 12.0
 
 
-def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(monkeypatch, "::2", "127.0.0.1")
+def test_the_first_address_that_answers_is_taken() -> None:
+    place = Place("::2", "127.0.0.1")
     place.backend.connect_tcp("smith.example", 443)
     assert [address for address, _ in place.network.tried] == ["::1", "::2"]
 
 
-def test_a_host_that_is_not_known_cannot_be_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_is_not_known_cannot_be_connected() -> None:
     def unknown(*_args: Any, **_more: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    place = Place(monkeypatch)
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    backend = Backend(running(), look_up=unknown)
     with pytest.raises(httpcore.ConnectError, match="not known"):
-        place.backend.connect_tcp("smith.example", 443)
+        backend.connect_tcp("smith.example", 443)
+
+
+def test_a_host_whose_name_nobody_could_have_cannot_be_connected() -> None:
+    with pytest.raises(httpcore.ConnectError):
+        Backend(running()).connect_tcp(f"{'x' * 64}.example", 443)
+
+
+def running() -> Deadline:
+    deadline = Deadline(FakeClock())
+    deadline.begin(12.0)
+    return deadline
