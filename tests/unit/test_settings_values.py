@@ -192,6 +192,7 @@ def test_a_person_is_no_channel(given_: str) -> None:
         pytest.param("Support QA", id="a display name"),
         pytest.param("support qa", id="a space"),
         pytest.param("Support", id="upper case"),
+        pytest.param("WEB", id="upper case alone"),
         pytest.param("S0ONCALL00", id="a user group"),
         pytest.param("<#C012|support>", id="a mention"),
         pytest.param("@ann", id="a person by name"),

@@ -20,7 +20,7 @@ ALL_QUEUES = "all"
 
 _ALMOST_UUID = re.compile(r"[0-9a-fA-F-]{30,40}", re.ASCII)
 _CHANNEL_ID = re.compile(r"[CG][A-Z0-9]+", re.ASCII)
-_PERSON = re.compile(r"[DUW][A-Z0-9]+", re.ASCII)
+_PERSON = re.compile(r"[DUW][A-Z0-9]{8,}", re.ASCII)
 _CHANNEL_NAME = re.compile(r"[^\sA-Z,;:.<>@/#]{1,80}")
 _MENTION = re.compile(r"[UWS][A-Z0-9]+", re.ASCII)
 _FLAWS = (
