@@ -41,11 +41,11 @@ class Ops:
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
 
-    def held(self, pause: Pause, error: str) -> None:
-        """A destination cannot be posted to."""
+    def held(self, pause: Pause, error: str) -> bool:
+        """A destination cannot be posted to; as `tell`."""
         where = _where(pause)
         remedy = "Nothing is lost: what is owed there is kept and sent when it works again."
-        self.tell(f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.channel}/{pause.since}")
+        return self.tell(f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.channel}/{pause.since}")
 
     def works_again(self, pause: Pause) -> None:
         """A destination can be posted to again."""

@@ -52,6 +52,7 @@ class Patience:
         self._ops = ops
         self._meter = meter
         self._pauses: dict[str, Pause] = {}
+        self._told: set[str] = set()
         self._posted_at: dict[str, float] = {}
         self._failures = 0
         self._doubted = False
@@ -174,13 +175,15 @@ class Patience:
         pause = self._store.pause(pause)
         if former is None:
             log.error("destination_held", channel=channel, error=str(error), until=pause.until)
-        # Told once; it may have been left out before, among too many troubles.
-        self._ops.held(pause, str(error))
+        # Among too many troubles it may be left out at first.
+        if channel not in self._told and self._ops.held(pause, str(error)):
+            self._told.add(channel)
 
     def _works_again(self, pause: Pause | None) -> None:
         if pause is None:
             return
         self._store.resume(pause.channel, self._clock.now())
+        self._told.discard(pause.channel)
         log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
         self._ops.works_again(pause)
 
