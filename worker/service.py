@@ -83,9 +83,7 @@ class Service:
         self._loop("note", self._shortest_interval(), self._note, pool="house", after=TICK / 2)
         self._loop("watch", LOOK_EVERY, self._watch, pool="watch")
         self._loop("polls", LOOK_EVERY, lambda: None, pool="polls")
-        self._ticker.every(
-            KEEP_EVERY, self._guarded("housekeep", self._housekeep), name="housekeep", pool="keep", after=KEEP_AFTER
-        )
+        self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()
         while not stop.wait(TICK.total_seconds()):
             self._ticker.mind_the_clock()
