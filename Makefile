@@ -27,7 +27,7 @@ demo: $(READY) ## see it work: the real worker against a simulated LangSmith and
 
 # More processes than cores: the tests of the real process mostly wait.
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest -n 6 $(ARGS)
+	@$(BIN)/python -m pytest -n 8 $(ARGS)
 
 lint: $(READY) ## check style, types, the direction of imports, and what is shipped for deployment
 	@$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SYSTEM = Path(__file__).parent / "system"
-EARLIEST = 0.7
-"""When so much of the rest has begun, all that mostly waits has."""
+USUAL = 3.0
+"""About how many seconds a test of the real process waits."""
 
 # A fifth of what collecting costs, in each process, would be looking for garbage that is not there.
 gc.disable()
@@ -37,19 +38,27 @@ def postgres_url(postgres_server: postgres.Postgres) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Spread what mostly waits over what mostly computes, so that no core is idle and nobody is waited for at the end.
+    """Let what mostly waits begin at once in most processes, beside what computes in the others.
 
-    Of the former the long ones come first; the rest stays in its order. Each process gets an equal share of all, in one
-    piece, and takes from others when it is done.
+    So no core is idle, and nobody is waited for at the end. xdist's processes begin with an equal share of all tests
+    each, in one piece, and take from the end of others' shares when they are done.
     """
     units = list(_units(items))
-    waiting = sorted(filter(_waits, units), key=lambda unit: unit[0].get_closest_marker("long") is None)
-    computing = [unit for unit in units if not _waits(unit)]
-    places = {id(unit): EARLIEST * number / len(waiting) for number, unit in enumerate(waiting)}
-    places |= {id(unit): number / len(computing) for number, unit in enumerate(computing)}
-    units.sort(key=lambda unit: places[id(unit)])
+    waiting = sorted(filter(_seconds, units), key=_seconds, reverse=True)
+    computing = (item for unit in units if not _seconds(unit) for item in unit)
     processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
-    items[:] = [item for share in range(processes) for unit in units[share::processes] for item in unit]
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    seconds = dict.fromkeys(range(processes - processes // 4), 0.0)
+    for unit in waiting:
+        idlest = min(seconds, key=seconds.__getitem__)
+        shares[idlest] += unit
+        seconds[idlest] += _seconds(unit)
+    left = len(items)
+    for number, share in enumerate(shares):
+        size = left // (processes - number)
+        share.extend(islice(computing, max(size - len(share), 0)))
+        left -= size
+    items[:] = [*chain.from_iterable(shares), *computing]
 
 
 def _units(items: list[pytest.Item]) -> Iterable[list[pytest.Item]]:
@@ -60,9 +69,12 @@ def _units(items: list[pytest.Item]) -> Iterable[list[pytest.Item]]:
     return units.values()
 
 
-def _waits(unit: list[pytest.Item]) -> bool:
-    item = unit[0]
-    return item.path.is_relative_to(SYSTEM) or item.get_closest_marker("long") is not None
+def _seconds(unit: list[pytest.Item]) -> float:
+    """About how long a unit waits; 0 where it computes."""
+    long = unit[0].get_closest_marker("long")
+    if long is not None:
+        return float(long.args[0])
+    return USUAL if unit[0].path.is_relative_to(SYSTEM) else 0
 
 
 def pytest_collection_finish() -> None:

@@ -236,6 +236,7 @@ LAWLESS = {
 }
 
 
+@pytest.mark.long(10)
 def test_a_lawless_answer_fails_the_poll_and_forgets_nothing(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

@@ -104,7 +104,7 @@ class Lives:
         assert is_claimed(self.stage, place)
 
 
-@pytest.mark.long
+@pytest.mark.long(40)
 def test_killed_at_every_step_it_loses_nothing_and_nobody_sees_anything_twice(remembering: Stage) -> None:
     lives = Lives(remembering)
     lives.recorded()
@@ -125,7 +125,7 @@ def test_killed_at_every_step_it_loses_nothing_and_nobody_sees_anything_twice(re
         assert "metadata" in remembering.only(lives.edits[step]), step
 
 
-@pytest.mark.long
+@pytest.mark.long(17)
 def test_where_history_cannot_be_read_a_crash_repeats_at_most_once_or_waits_for_a_person(stage: Stage) -> None:
     repeated = stage.add("repeated", on_unknown="resend")
     held = stage.add("held", on_unknown="hold")
@@ -157,7 +157,7 @@ def test_where_history_cannot_be_read_a_crash_repeats_at_most_once_or_waits_for_
     assert len(stage.shown(held)) == 1
 
 
-@pytest.mark.long
+@pytest.mark.long(10)
 def test_killed_at_random_moments_it_loses_nothing_and_nobody_sees_anything_twice(
     remembering: Stage, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.together, pytest.mark.long]
+pytestmark = [pytest.mark.together, pytest.mark.long(50)]
 expect.set_options(timeout=20_000)
 
 LARGEST_PICTURE = 200_000

@@ -55,7 +55,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.long
+@pytest.mark.long(40)
 @pytest.mark.parametrize(
     "troubles",
     [
@@ -86,7 +86,7 @@ def _meet(stage: Stage, place: Place, trouble: Trouble) -> None:
     wait_for(lambda: stage.attempts(POST, place), f"a post to {place.name}")
 
 
-@pytest.mark.long
+@pytest.mark.long(15)
 def test_throttled_again_and_again_it_asks_no_more_than_it_may_and_edits_go_on(stage: Stage) -> None:
     edited, first, second = stage.add("edited"), stage.add("first"), stage.add("second")
     run = stage.run(edited, "the reviewed one")

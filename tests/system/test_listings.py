@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.langsmith_stage import ITEMS, QUEUE, QUEUES
 from tests.system.conftest import CHANNEL
 from tests.system.process import stays, wait_for
@@ -30,6 +32,7 @@ def reads(langsmith: SimulatedLangSmith, listing: str) -> bool:
     return listings(langsmith)[-2:] == [listing] * 2
 
 
+@pytest.mark.long(11)
 def test_from_one_listing_to_the_other_and_back_nothing_is_told_again(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

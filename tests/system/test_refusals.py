@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.system.conftest import LEADS
 from tests.system.process import wait_for
 from tests.system.watched import free_port
@@ -35,6 +37,7 @@ def polled(service: Process) -> int:
     return len(service.logged("queue_polled"))
 
 
+@pytest.mark.long(10)
 def test_channels_that_refuse_are_held_with_all_they_are_owed_and_told_of_once(stage: Stage) -> None:
     archived, kicked, fine = stage.add("archived"), stage.add("kicked"), stage.add("fine")
     with stage.service(WORKER_OPS_CHANNEL=LEADS) as service:

@@ -38,6 +38,7 @@ def ago(seconds: float) -> Any:
     return SystemClock().now() - timedelta(seconds=seconds)
 
 
+@pytest.mark.long(11)
 def test_baseline_announcement_reminder_and_no_word_of_completed_runs(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
@@ -67,6 +68,7 @@ def test_baseline_announcement_reminder_and_no_word_of_completed_runs(
         assert service.stop() == 0
 
 
+@pytest.mark.long(12)
 def test_all_stale_at_once_get_one_reminder(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
@@ -123,6 +125,7 @@ def test_5000_waiting_at_the_first_start_give_one_message(
     assert "and 4,990 more" in text
 
 
+@pytest.mark.long(10)
 def test_a_server_that_knows_the_listing_alone_is_served_fully(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_server_that_knows_the_listing_alone_is_served_fully(
         assert service.stop() == 0
 
 
+@pytest.mark.long(10)
 def test_escalation_goes_to_its_own_channel_with_its_mention(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
@@ -153,7 +157,7 @@ def test_escalation_goes_to_its_own_channel_with_its_mention(
     assert kinds(slack) == ["baseline"]
 
 
-@pytest.mark.long
+@pytest.mark.long(14)
 def test_a_reserved_run_is_spared_until_it_is_let_go(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
@@ -193,7 +197,7 @@ def test_a_queue_that_fails_at_once_after_a_restart_is_called_by_its_name(
         assert service.logged("queue_failing")[0]["queue"] == "Support QA"
 
 
-@pytest.mark.long
+@pytest.mark.long(13)
 def test_a_database_that_another_locks_is_one_line_and_costs_no_message(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
@@ -54,6 +55,7 @@ def slack_echoes(slack: SimulatedSlack, elsewhere: str) -> None:
     slack.fail("chat.postMessage", mode=Mode.REDIRECT, location=f"{elsewhere}/{TOKEN}", times=1)
 
 
+@pytest.mark.long(14)
 def test_nothing_that_gets_out_holds_a_secret(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.system.process import wait_for
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ def points_on(stage: Stage, place: Place) -> bool:
     return "a newer reminder" in messages(stage, place)[1]["text"]
 
 
+@pytest.mark.long(12)
 def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(stage: Stage) -> None:
     places = {
         where: stage.add(where, remind_in=where, stale_after="2s", remind_every="4s")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.system.conftest import LEADS
@@ -56,6 +57,7 @@ class Pages:
         return None
 
 
+@pytest.mark.long(17)
 def test_an_operator_sees_what_is_wrong_and_when_it_is_over(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:

@@ -73,7 +73,7 @@ def crew(stage: Stage, postgres_url: str) -> Iterator[Crew]:
         yield Crew(stage, stack, 3)
 
 
-@pytest.mark.long
+@pytest.mark.long(43)
 def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(crew: Crew, stage: Stage) -> None:
     killed, frozen, stopped = crew.workers
     wait_for(lambda: crew.is_spread(killed, frozen, stopped), "an even spread")

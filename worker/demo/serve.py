@@ -25,7 +25,7 @@ def serving(app: Starlette, *, port: int = 0, dated: bool = True) -> Iterator[st
     Raises OSError where the port is taken. The socket listens before the root is yielded, so no caller has to wait.
     """
     listener = socket.create_server(("127.0.0.1", port))
-    # asyncio does so itself only where it made the socket; else an answer's body waits 40 ms for its head to be received.
+    # asyncio does so itself only where it made the socket; without, the body of an answer waits 40 ms behind its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, date_header=dated
