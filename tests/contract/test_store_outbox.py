@@ -144,6 +144,13 @@ class TestClaiming:
         assert claim.reviews == (waits[2], closed, waits[0])
         assert (claim.total, claim.waiting) == (3, 2)
 
+    @pytest.mark.parametrize("told", [59, 60], ids=["nearly all", "all"])
+    def test_speaks_of_no_run_but_those_of_the_notice_however_many_wait(self, store: Store, told: int) -> None:
+        write(store, *(review(f"elsewhere {n}") for n in range(3)), of=queue("Other"))
+        write(store, review("gone", closed_at=NOON), *(review(n, since=NOON + n * SECOND) for n in range(60)))
+        owe(store, *(review(n, since=NOON + n * SECOND) for n in range(told)))
+        assert [seen.queue_run_id for seen in take(store).reviews] == [ident(n) for n in range(told)]
+
     def test_leaves_out_what_an_earlier_attempt_left_out(self, store: Store) -> None:
         owe(store, review("a"), review("b"))
         claim = take(store)

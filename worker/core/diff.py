@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from msgspec import structs
 from worker.core.model import Review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -64,7 +63,7 @@ def is_newer(run: QueueRun, review: Review) -> bool:
     """
     if run.added_at is None:
         return False
-    return run.added_at - (review.added_at or review.first_seen_at) >= SAME_INSTANT
+    return run.added_at - _entered(review) >= SAME_INSTANT
 
 
 def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
@@ -76,18 +75,24 @@ def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
     twins = _twins(snapshot, reviews) if snapshot.switched else {}
     stays = _newest_stays(reviews) | twins
     seen = [_see(run, stays.get(run.queue_run_id), there) for run in snapshot.runs]
-    current = {review.key for review in seen}
-    missed = [review for review in reviews if review.is_open and review.key not in current]
-    listed = {run.queue_run_id for run in snapshot.runs}
+    current = {review.queue_run_id: review for review in seen}
+    missed = [review for review in reviews if review.is_open and _is_missed(review, current)]
     renamed = {twin.run_id for twin in twins.values()}
-    accounted = [review.queue_run_id in listed or review.run_id in renamed for review in missed]
+    accounted = [review.queue_run_id in current or review.run_id in renamed for review in missed]
     after = [_miss(review, now, snapshot, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
-    before = {review.key: review for review in reviews}
     untouched = {id(review) for review in reviews}
-    altered = (review for review in (*seen, *after) if id(review) not in untouched)
+    altered = [review for review in (*seen, *after) if id(review) not in untouched]
+    runs = {review.queue_run_id for review in altered}
+    before = {review.key: review for review in reviews if review.queue_run_id in runs}
     changed = tuple(review for review in altered if before.get(review.key) != review)
     waiting = tuple(review for review in (*seen, *after) if review.is_open)
     return Diff(open=waiting, changed=changed, unsure=any(review.is_open for review in after))
+
+
+def _is_missed(review: Review, current: Mapping[UUID, Review]) -> bool:
+    """Whether the listing does not show this stay: its run is gone, or has begun another."""
+    seen = current.get(review.queue_run_id)
+    return seen is not review and (seen is None or seen.added_at != review.added_at)
 
 
 def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[UUID, Review]:
@@ -104,10 +109,17 @@ def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[UUID, Review]:
 
 def _newest_stays(reviews: Iterable[Review]) -> dict[UUID, Review]:
     """The last stay of each queue run: the only one that a listing can mean."""
-    stays: defaultdict[UUID, list[Review]] = defaultdict(list)
+    newest: dict[UUID, Review] = {}
     for review in reviews:
-        stays[review.queue_run_id].append(review)
-    return {run: max(past, key=lambda review: review.added_at or review.first_seen_at) for run, past in stays.items()}
+        other = newest.get(review.queue_run_id)
+        if other is None or _entered(review) > _entered(other):
+            newest[review.queue_run_id] = review
+    return newest
+
+
+def _entered(review: Review) -> datetime:
+    """When the run was put into the queue, as far as we know."""
+    return review.added_at or review.first_seen_at
 
 
 def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:

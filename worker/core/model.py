@@ -188,7 +188,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A decision to tell: one a queue, kind and poll. `reviews` are oldest first."""
+    """A decision to tell: one a queue, kind and poll. `reviews` are open ones, oldest first."""
 
     key: UUID
     kind: Kind

@@ -12,7 +12,7 @@ from worker.stores import pauses, queues
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
 from worker.stores.reviews import REVIEW, numbers
-from worker.stores.tables import LIVE, deliveries, delivery_reviews, reviews
+from worker.stores.tables import LIVE, OPEN, deliveries, delivery_reviews, reviews
 from worker.stores.tables import queues as queues_table
 
 if TYPE_CHECKING:
@@ -24,10 +24,19 @@ if TYPE_CHECKING:
     from sqlalchemy.sql import Select
 
 SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
+MANY = 50
+"""A notice of so many runs may well speak of all that wait: the database finds those by itself."""
+
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
 _NUMBER = sa.select(deliveries.c.delivery_id).where(deliveries.c.key == sa.bindparam("key"))
 _SPEAK = sa.insert(delivery_reviews)
+_WAITING = (reviews.c.queue_id == sa.bindparam("queue"), OPEN)
+_COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
+_SPEAK_OF_ALL = sa.insert(delivery_reviews).from_select(
+    ["delivery_id", "review_id", "left_out"],
+    sa.select(sa.bindparam("number", type_=sa.BigInteger), reviews.c.review_id, sa.false()).where(*_WAITING),
+)
 _QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
 _SETTLED_BY_LOOP = (
     "state", "due_at", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
@@ -85,9 +94,17 @@ def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) 
 
 def _speak_of(connection: Connection, queue_id: UUID, notice: Notice) -> None:
     number = connection.execute(_NUMBER, {"key": notice.key}).scalar_one()
+    if len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
+        connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
+        return
     for some in chunks(numbers(connection, queue_id, notice.reviews).values()):
         rows = [{"delivery_id": number, "review_id": review, "left_out": False} for review in some]
         connection.execute(_SPEAK, rows)
+
+
+def _waiting(connection: Connection, queue_id: UUID) -> int:
+    """How many reviews of a queue are open."""
+    return connection.execute(_COUNT_WAITING, {"queue": queue_id}).scalar_one()
 
 
 def _same_key() -> tuple[sa.ColumnElement[bool], ...]:

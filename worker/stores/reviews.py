@@ -66,7 +66,10 @@ def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> li
 
 def write(connection: Connection, queue_id: UUID, altered: Collection[Review], *, are_new: bool) -> list[int]:
     """Write reviews, and give the numbers of those that existed before. Where all `are_new` none is looked for."""
-    known = {} if are_new else numbers(connection, queue_id, [review.key for review in altered])
+    if are_new:
+        _insert(connection, queue_id, altered)
+        return []
+    known = numbers(connection, queue_id, [review.key for review in altered])
     _insert(connection, queue_id, [review for review in altered if review.key not in known])
     _replace(connection, known, [review for review in altered if review.key in known])
     return list(known.values())
@@ -80,7 +83,7 @@ def numbers(connection: Connection, queue_id: UUID, keys: Collection[ReviewKey])
     return {key: found[key] for key in keys if key in found}
 
 
-def _insert(connection: Connection, queue_id: UUID, new: Sequence[Review]) -> None:
+def _insert(connection: Connection, queue_id: UUID, new: Iterable[Review]) -> None:
     for some in chunks(new):
         connection.execute(_INSERT, [{"queue_id": queue_id, **structs.asdict(review)} for review in some])
 
