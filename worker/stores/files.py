@@ -32,12 +32,15 @@ UNSOUND = {"SQLITE_CORRUPT": "is damaged", "SQLITE_NOTADB": "is not a database"}
 def make(path: Path) -> None:
     """Make an empty database that only its owner may read; a file that is empty already is taken over.
 
-    The order counts: a file that has a page already never learns to give pages back.
+    The order counts: a file that has a page already never learns to give pages back. Both or neither is seen by another
+    process, which else would take a half-made file for another program's; the first of them begins to write.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
 
 
 def is_new(path: Path) -> bool:

@@ -88,6 +88,11 @@ class TestANewDatabase:
         open_store(url(path), migrate=True).close()
         assert path.stat().st_mode & 0o777 == 0o600
 
+    def test_is_never_seen_half_made(self, path: Path) -> None:
+        files.make(path)
+        transactions = int.from_bytes(path.read_bytes()[24:28])  # SQLite's file format: the change counter
+        assert (transactions, *ask(path, "PRAGMA application_id")) == (1, APPLICATION_ID)
+
     def test_may_take_an_empty_file_over(self, path: Path) -> None:
         path.touch()
         open_store(url(path), migrate=True).close()
