@@ -124,6 +124,9 @@ class Churn:
     def concluded(self, queue_id: UUID) -> None:
         """Nothing to remember."""
 
+    def taken_up(self, queue_id: UUID) -> None:
+        """Nothing to forget."""
+
 
 @dataclass(slots=True)
 class Sink:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 class FakeSource:
     """`left` is what `how_left` answers.
 
-    `listed`, `asked` and `concluded_of` record the calls of `snapshot`, `how_left` and `concluded`.
+    `listed`, `asked`, `concluded_of` and `taken` record the calls of `snapshot`, `how_left`, `concluded` and
+    `taken_up`.
     """
 
     def __init__(self) -> None:
         self.listed: list[UUID] = []
         self.asked: list[set[UUID]] = []
         self.concluded_of: list[UUID] = []
+        self.taken: list[UUID] = []
         self.ahead = timedelta(0)
         self.left: dict[UUID, Left] = {}
         self._queues: dict[UUID, tuple[Queue, tuple[QueueRun, ...], bool]] = {}
@@ -70,6 +72,9 @@ class FakeSource:
 
     def concluded(self, queue_id: UUID) -> None:
         self.concluded_of.append(queue_id)
+
+    def taken_up(self, queue_id: UUID) -> None:
+        self.taken.append(queue_id)
 
     def _raise(self, call: str) -> None:
         if self._failures[call]:

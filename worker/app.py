@@ -35,12 +35,12 @@ from worker.settings import OnUnknown
 from worker.stores.duties import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Queue
+    from worker.core.model import Polled, Queue
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Notifier, Shift, Source, Store
     from worker.settings import QueueSettings, Settings
@@ -114,7 +114,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         complaint=complaint,
         shift=shift,
     )
-    roster = roster_for(settings, clock=clock, source=source, seen=_seen(store))
+    roster = roster_for(settings, clock=clock, source=source, last=_last(store))
     look = Look(
         store=store,
         clock=clock,
@@ -155,22 +155,29 @@ def join(store: SqlStore, machine: Clock) -> tuple[SharedClock, SqlStore, Shared
     return clock, store, Shared(name, duties=duties, clock=clock, follow=clock.follow)
 
 
-def roster_for(settings: Settings, *, clock: Clock, source: Source, seen: Iterable[Queue] = ()) -> Roster:
-    """The queues that the settings name; `seen` are those of earlier polls."""
+def roster_for(settings: Settings, *, clock: Clock, source: Source, last: Iterable[Queue] = ()) -> Roster:
+    """The queues that the settings name; `last` are those that were polled last."""
     return Roster(
         source=source,
         clock=clock,
         ids=[queue.queue_id for queue in settings.queues if queue.queue_id],
         names={queue.queue for queue in settings.queues if not queue.queue_id},
         everything=settings.all_queues,
-        seen=seen,
+        last=last,
     )
 
 
-def _seen(store: Store) -> list[Queue]:
-    """The queues of earlier polls; where the database does not answer just now, their ids will do."""
+def last_polls(store: Store) -> Sequence[Polled]:
+    """How the polls stand of the queues of the last roster, or, where none was kept, of all that ever were polled."""
+    roster = store.recall(ROSTER)
+    active = None if roster is None else set(roster.split())
+    return [polled for polled in store.polls() if active is None or str(polled.queue.queue_id) in active]
+
+
+def _last(store: Store) -> Sequence[Queue]:
+    """The queues that were polled last; none where the database does not answer just now."""
     try:
-        return [polled.queue for polled in store.polls()]
+        return [polled.queue for polled in last_polls(store)]
     except StoreError:
         return []
 

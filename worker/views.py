@@ -94,14 +94,16 @@ def status_json(status: QueueStatus, now: datetime) -> dict[str, Any]:
     }
 
 
-def print_status(statuses: Sequence[QueueStatus], now: datetime) -> None:
-    """`status` for people."""
+def print_status(statuses: Sequence[QueueStatus], now: datetime, *, dead: int = 0) -> None:
+    """`status` for people; `dead` counts deliveries, those of no queue that is polled at present included."""
     columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered", "Trouble"]
     rows = [_status_row(status, now) for status in statuses]
     if any(status.worker for status in statuses):
         columns.append("Polled by")
         rows = [[*row, status.worker or ""] for row, status in zip(rows, statuses, strict=True)]
     print_table(columns, rows, empty="No queue has been polled yet.")
+    if elsewhere := dead - sum(status.standing.dead for status in statuses):
+        sys.stdout.write(f"{elsewhere} dead of no queue above (see `review-notifier deliveries --state dead`)\n")
 
 
 def _status_row(status: QueueStatus, now: datetime) -> list[str | Text]:

@@ -61,6 +61,9 @@ class Moving:
     def concluded(self, _queue_id: UUID) -> None:
         """Nothing to remember."""
 
+    def taken_up(self, _queue_id: UUID) -> None:
+        """Nothing to forget."""
+
 
 def behind(scale: Scale, _server: Server, directory: Path) -> Iterator[Figure]:
     """(d) The same polls behind which lies more and more history, in the same queue; on SQLite, in turns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.builders import (
     review,
 )
 from tests.contract.outbox import posted
+from tests.fakes import FakeClock
 from worker.core.delivery import LEASE as REAL_LEASE
 from worker.core.delivery import OVER
 from worker.core.model import Kind, Left, Polled, State, Task
@@ -32,7 +34,7 @@ from worker.stores.duties import Member, SqlDuties, server_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
     from uuid import UUID
 
     from worker.core.model import Claim, Duty, Turn
@@ -343,3 +345,9 @@ def test_the_time_of_the_database_is_its_own_and_goes_on_within_a_transaction(cr
     with crew.store._database.engine.connect() as connection:  # noqa: SLF001
         said = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
     assert SECOND / 100 <= second - first < said - first < MINUTE
+
+
+@pytest.mark.parametrize(("sql_store", "is_shared"), [("sqlite", False), ("postgres", True)], indirect=["sql_store"])
+def test_what_a_command_takes_for_now_is_the_clock_of_all_workers(sql_store: SqlStore, is_shared: bool) -> None:  # noqa: FBT001
+    machine = FakeClock(datetime(2999, 1, 1, tzinfo=UTC))
+    assert (sql_store.now(machine) < machine.now()) == is_shared

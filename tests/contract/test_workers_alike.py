@@ -66,6 +66,9 @@ class Slowly:
     def concluded(self, queue_id: UUID) -> None:
         self.source.concluded(queue_id)
 
+    def taken_up(self, queue_id: UUID) -> None:
+        self.source.taken_up(queue_id)
+
 
 class Worker:
     """The loops of one process."""

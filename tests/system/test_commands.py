@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
+from tests.builders import delivery
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
+from worker.core.model import Kind, State
 from worker.core.overview import LATE_AFTER
 from worker.demo.langsmith import How
+from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -92,6 +96,16 @@ def test_status_tells_how_each_queue_stands(bench: Bench, langsmith: SimulatedLa
     assert status["waiting"] == 1
     assert not status["late"]
     assert "Support QA" in bench.run("status", WORKER_POLL_INTERVAL="60s").stdout
+
+
+def test_status_is_red_where_something_is_dead_that_no_queue_shows(bench: Bench, queue: UUID) -> None:  # noqa: ARG001
+    assert bench.run("poll").returncode == 0
+    with closing(open_store(f"sqlite:///{bench.directory}/worker.db", migrate=False)) as store:
+        store.owe(delivery(kind=Kind.OPS, text="trouble of the worker's own", state=State.DEAD))
+    done = bench.run("status", "--json", WORKER_POLL_INTERVAL="60s")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["dead"], found["ok"]) == (1, 1, False)
+    assert "1 dead of no queue above" in bench.run("status", WORKER_POLL_INTERVAL="60s").stdout
 
 
 def test_status_is_red_where_polls_have_failed_for_long(

@@ -124,6 +124,10 @@ class Source(Protocol):
         """Take note that what the queue's last snapshot changed is written down; raises StoreError."""
         ...
 
+    def taken_up(self, queue_id: UUID) -> None:
+        """Forget what was concluded of the queue: another worker may have polled it meanwhile."""
+        ...
+
 
 def always() -> bool:
     """Say that it is never too late."""

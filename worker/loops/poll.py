@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ LONGEST_STORE_BACKOFF = timedelta(minutes=1)
 
 REFUSED_BACKOFF = timedelta(minutes=5)
 """A key that is refused is tried this seldom: it does not get better by asking."""
+
+LARGE = 10_000
+"""Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
 
 NEWS = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})
 """Kinds of notices about runs that were not known before."""
@@ -119,6 +123,7 @@ class Poll:
         self._shift = shift
         self._parting = Parting(source=source, clock=clock)
         self._progress: dict[UUID, Progress] = {}
+        self._large = threading.Lock()
 
     def polled(self) -> list[Polled]:
         """How the polls of every queue of this process stand, as far as they were attempted."""
@@ -159,6 +164,7 @@ class Poll:
         duty = self._shift.of(progress.polled.queue.queue_id)
         if duty is not None and duty != progress.duty:
             progress.take_up(duty)
+            self._source.taken_up(progress.polled.queue.queue_id)
         began = self._clock.monotonic()
         if began < progress.not_before:
             return False
@@ -206,10 +212,10 @@ class Poll:
         """The store as it may be written to in this poll."""
         return self._store if progress.duty is None else self._store.under(progress.duty)
 
-    @staticmethod
-    def _update(store: Store, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
-        keys = {run.queue_run_id for run in snapshot.runs}
-        return store.update(snapshot.queue, keys, lambda memory: plan(snapshot, memory, policy, now), now)
+    def _update(self, store: Store, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
+        with self._large if len(snapshot.runs) >= LARGE else nullcontext():
+            keys = {run.queue_run_id for run in snapshot.runs}
+            return store.update(snapshot.queue, keys, lambda memory: plan(snapshot, memory, policy, now), now)
 
     def _tell(self, snapshot: Snapshot, decided: Plan) -> None:
         """One line for a poll that changed something, and a nudge where something is owed."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.delivery import clamp_wish
 from worker.core.model import Queue
-from worker.core.ports import SourceError
+from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -21,7 +22,10 @@ log = structlog.get_logger(__name__)
 
 LOOK_UP_EVERY = timedelta(minutes=5)
 TRY_AGAIN_EVERY = timedelta(seconds=30)
-"""While no look-up has succeeded, there may be nothing to poll at all."""
+"""While no look-up has succeeded, there may be nothing to poll at all, or not all there is."""
+
+REFUSED_EVERY = LOOK_UP_EVERY
+"""A key that is refused does not get better by asking."""
 
 
 class Roster:
@@ -35,22 +39,25 @@ class Roster:
         ids: Sequence[UUID],
         names: Collection[str],
         everything: bool,
-        seen: Iterable[Queue] = (),
+        last: Iterable[Queue] = (),
     ) -> None:
-        """`ids` are polled whatever the list says. `seen` tells what queues were called before."""
+        """`ids` are polled whatever the list says.
+
+        `last` are the queues that were polled last, by whichever worker: of these the wanted ones are polled until a
+        look-up succeeds, so that a worker which cannot list them leaves none of them to nobody.
+        """
         self._source = source
         self._clock = clock
         self._ids = tuple(ids)
         self._names = frozenset(names)
         self._everything = everything
         self._due_at = 0.0
+        self._has_listed = False
         self._unknown: frozenset[str] = frozenset()
         self.failing_since: datetime | None = None
         """Since when the look-up fails; None where the last one succeeded."""
-        called = {queue.queue_id: queue for queue in seen}
-        self.queues: dict[UUID, Queue] = {
-            queue_id: called.get(queue_id, Queue(queue_id, str(queue_id))) for queue_id in self._ids
-        }
+        self.queues = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
+        self.queues |= {q.queue_id: q for q in last if q.queue_id in self.queues or self._is_wanted(q)}
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -71,13 +78,13 @@ class Roster:
         except SourceError as error:
             self._failed(error)
             return False
-        self.failing_since = None
+        self.failing_since, self._has_listed = None, True
         self._due_at = self._clock.monotonic() + LOOK_UP_EVERY.total_seconds()
         self._miss(self._names - {queue.name for queue in listed})
         return self._take(listed)
 
     def _take(self, listed: Sequence[Queue]) -> bool:
-        wanted = {q.queue_id: q for q in listed if self._everything or q.name in self._names}
+        wanted = {queue.queue_id: queue for queue in listed if self._is_wanted(queue)}
         wanted |= {queue_id: wanted.get(queue_id, self.queues[queue_id]) for queue_id in self._ids}
         before, self.queues = self.queues, wanted
         for queue_id in wanted.keys() - before.keys():
@@ -85,6 +92,9 @@ class Roster:
         for queue_id in before.keys() - wanted.keys():
             log.info("queue_gone", queue=before[queue_id].name)
         return before.keys() != wanted.keys()
+
+    def _is_wanted(self, queue: Queue) -> bool:
+        return self._everything or queue.name in self._names
 
     def _miss(self, unknown: frozenset[str]) -> None:
         """Say once of each name that no queue has it."""
@@ -94,7 +104,15 @@ class Roster:
         self._unknown = unknown
 
     def _failed(self, error: SourceError) -> None:
-        self._due_at = self._clock.monotonic() + (LOOK_UP_EVERY if self.queues else TRY_AGAIN_EVERY).total_seconds()
+        self._due_at = self._clock.monotonic() + self._wait(error).total_seconds()
         if self.failing_since is None:
             self.failing_since = self._clock.now()
             log.warning("queues_not_listed", error=str(error), polled=len(self.queues))
+
+    def _wait(self, error: SourceError) -> timedelta:
+        wish = clamp_wish(error.retry_after)
+        if wish is not None:
+            return wish
+        if error.trouble is Trouble.REFUSED:
+            return REFUSED_EVERY
+        return LOOK_UP_EVERY if self._has_listed else TRY_AGAIN_EVERY

@@ -149,6 +149,10 @@ class LangSmith:
             self._remember(_listing_of(queue_id), api.value)
             self._concluded_by[queue_id] = api.value
 
+    def taken_up(self, queue_id: UUID) -> None:
+        """Look up anew by which listing the queue was read last; see `Source.taken_up`."""
+        self._concluded_by.pop(queue_id, None)
+
     def _any_waiting(self, queue_id: UUID) -> tuple[UUID, UUID] | None:
         """A queue, this one rather than another, and a run that waits in it."""
         known = {queue_id: self._waiting.get(queue_id)} | self._waiting

@@ -98,7 +98,11 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
     milliseconds = int(seconds * 900)
     settings = (
         f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
-        f" SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION}"
+        f" SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION};"
+        # The one above does not count while rows wait for a frozen worker to receive them. No effect on a local socket.
+        f" SET tcp_user_timeout = {IDLE_IN_TRANSACTION};"
+        # What was told must not be forgotten by a server that is killed: it would be told again.
+        " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
 
     deadlines = Deadlines(seconds)

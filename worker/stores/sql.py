@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from worker.core.model import Memory, State
 from worker.stores import claims, copying, edits, notes, outbox, paces, pauses, queues, retention, reviews
-from worker.stores.duties import Member, SqlDuties, held
+from worker.stores.duties import Member, SqlDuties, held, server_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Standing,
         Story,
     )
+    from worker.core.ports import Clock
     from worker.stores.database import Database
 
 
@@ -191,6 +192,14 @@ class SqlStore:
         if self._database.engine.dialect.name != "postgresql":
             return {}
         return self._database.read(held)
+
+    def now(self, machine: Clock) -> datetime:
+        """The time by which whoever uses this database goes: PostgreSQL's own, for SQLite the machine's."""
+        if self._database.engine.dialect.name != "postgresql":
+            return machine.now()
+        asked = sa.select(server_time())
+        now: datetime = self._database.read(lambda connection: connection.execute(asked).scalar_one())
+        return now
 
     def backlog(self) -> Sequence[Backlog]:
         """See `Store.backlog`."""

@@ -65,6 +65,9 @@ class OneQueue:
     def concluded(self, _queue_id: UUID) -> None:
         pass
 
+    def taken_up(self, _queue_id: UUID) -> None:
+        pass
+
 
 @dataclass
 class Stage:

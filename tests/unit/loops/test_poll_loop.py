@@ -14,11 +14,12 @@ from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, queu
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from worker.core.model import Kind, Left
+from worker.core.model import Duty, Kind, Left
 from worker.core.policy import ladder
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.complaint import Complaint
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import LARGE, Poll, Rules
+from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -79,6 +80,23 @@ class CountingStore(MemoryStore):
             raise StoreError("the disk is full")
 
 
+class UnderDuty(CountingStore):
+    """As one of several workers has it."""
+
+    def under(self, _duty: Duty) -> UnderDuty:
+        return self
+
+
+@dataclass
+class FakeShift:
+    """A queue that comes back under another token each time others had it."""
+
+    token: int = 1
+
+    def of(self, queue_id: UUID) -> Duty:
+        return Duty(str(queue_id), ident("worker"), self.token)
+
+
 @dataclass
 class Meter:
     """Notes what it is told."""
@@ -100,6 +118,7 @@ class Stage:
     source: FakeSource = field(default_factory=FakeSource)
     meter: Any = field(default_factory=Meter)
     complaint: Complaint = field(default_factory=Complaint)
+    shift: Any = ALONE
     nudges: int = 0
 
     def __post_init__(self) -> None:
@@ -114,6 +133,7 @@ class Stage:
             jitter=lambda: self.jitter,
             meter=self.meter,
             complaint=self.complaint,
+            shift=self.shift,
         )
         self.source.show(QUEUE)
 
@@ -634,6 +654,46 @@ def test_two_polls_of_one_queue_never_run_at_once() -> None:
     for thread in threads:
         thread.join(5)
     assert (len(at_once), len(stage.poll.polled())) == (2, 1)
+
+
+class TestAQueueThatAnotherWorkerHad:
+    def test_is_taken_up_as_one_of_which_nothing_is_known(self) -> None:
+        shift = FakeShift()
+        stage = Stage(shift=shift, store=UnderDuty())
+        for _ in range(2):
+            stage.tick()
+        assert (stage.source.taken, stage.store.updates) == ([QUEUE.queue_id], 1)
+        shift.token += 1
+        for _ in range(2):
+            stage.tick()
+        assert (stage.source.taken, stage.store.updates) == ([QUEUE.queue_id] * 2, 2)
+
+
+def test_of_two_very_large_queues_one_is_decided_on_after_the_other() -> None:
+    stage = Stage()
+    other = queue("Other")
+    runs = [queue_run(number) for number in range(LARGE)]
+    stage.source.show(QUEUE, *runs)
+    stage.source.show(other, *runs)
+    second = threading.Thread(target=stage.poll, args=(other,))
+    inside: list[Queue] = []
+    most = 0
+    update = stage.store.update
+
+    def slow(of: Queue, *rest: Any) -> Any:
+        nonlocal most
+        inside.append(of)
+        most = max(most, len(inside))
+        if of is not other:
+            second.start()
+            second.join(0.5)  # which it needs to come as far as it may
+        inside.remove(of)
+        return update(of, *rest)
+
+    stage.store.update = slow  # type: ignore[method-assign]
+    assert stage.poll(QUEUE)
+    second.join(10)
+    assert (stage.store.updates, most) == (2, 1)
 
 
 def test_a_bug_is_let_out() -> None:

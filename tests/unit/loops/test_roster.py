@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.builders import queue
 from tests.fakes import FakeClock
 from tests.fakes_source import FakeSource
+from worker.core.ports import Trouble
 from worker.loops.roster import LOOK_UP_EVERY, TRY_AGAIN_EVERY, Roster
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.core.model import Queue
 
 SUPPORT, RAG = queue("Support QA"), queue("RAG bot")
 
 
 class Scene:
-    def __init__(self, *, ids: bool = False, names: tuple[str, ...] = (), everything: bool = False) -> None:
+    def __init__(
+        self, *, ids: bool = False, names: tuple[str, ...] = (), everything: bool = False, last: Sequence[Queue] = ()
+    ) -> None:
         self.clock = FakeClock()
         self.source = FakeSource()
         self.roster = Roster(
@@ -22,6 +33,7 @@ class Scene:
             ids=[SUPPORT.queue_id] if ids else [],
             names=names,
             everything=everything,
+            last=last,
         )
 
     def after(self, wait: timedelta) -> bool:
@@ -43,7 +55,7 @@ def test_ids_alone_need_no_list() -> None:
 def test_ids_are_called_what_they_were_called_before() -> None:
     source, clock = FakeSource(), FakeClock()
     wanted = [SUPPORT.queue_id, RAG.queue_id]
-    roster = Roster(source=source, clock=clock, ids=wanted, names=(), everything=False, seen=[SUPPORT])
+    roster = Roster(source=source, clock=clock, ids=wanted, names=(), everything=False, last=[SUPPORT])
     assert [queue.name for queue in roster.queues.values()] == ["Support QA", str(RAG.queue_id)]
 
 
@@ -104,3 +116,45 @@ def test_while_nothing_is_known_the_list_is_asked_for_sooner() -> None:
     assert not scene.roster.refresh()
     assert scene.after(TRY_AGAIN_EVERY)
     assert scene.names() == {"Support QA"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "polled"),
+    [
+        pytest.param({"everything": True}, {"Support QA", "RAG bot"}, id="all"),
+        pytest.param({"names": ("RAG bot",)}, {"RAG bot"}, id="by name"),
+        pytest.param({"ids": True}, {"Support QA"}, id="by id"),
+    ],
+)
+def test_until_the_list_comes_those_of_the_last_time_are_polled(settings: dict[str, Any], polled: set[str]) -> None:
+    scene = Scene(**settings, last=[SUPPORT, RAG])
+    assert scene.names() == polled
+    scene.source.fail("queues")
+    assert not scene.roster.refresh()
+    assert scene.names() == polled
+
+
+def test_what_is_gone_since_the_last_time_goes_when_the_list_comes() -> None:
+    scene = Scene(everything=True, last=[SUPPORT, RAG])
+    scene.source.show(RAG)
+    scene.source.fail("queues")
+    scene.roster.refresh()
+    assert scene.after(TRY_AGAIN_EVERY)
+    assert scene.names() == {"RAG bot"}
+
+
+@pytest.mark.parametrize(
+    ("failure", "wait"),
+    [
+        pytest.param({"retry_after": timedelta(minutes=20)}, timedelta(minutes=20), id="what it asked for"),
+        pytest.param({"retry_after": timedelta(0)}, timedelta(seconds=1), id="no less than a second"),
+        pytest.param({"trouble": Trouble.REFUSED}, timedelta(minutes=5), id="a key does not get better by asking"),
+    ],
+)
+def test_a_list_that_fails_is_left_alone_for(failure: dict[str, Any], wait: timedelta) -> None:
+    scene = Scene(everything=True)
+    scene.source.show(SUPPORT)
+    scene.source.fail("queues", **failure)
+    scene.roster.refresh()
+    assert not scene.after(wait - timedelta(milliseconds=1))
+    assert scene.after(timedelta(milliseconds=1))

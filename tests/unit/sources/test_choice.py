@@ -271,3 +271,12 @@ def test_the_queue_route_alone_missing_means_that_the_queue_is_missing(stage: St
     with pytest.raises(SourceError) as caught:
         stage.snapshot(queue)
     assert caught.value.trouble is Trouble.MISSING
+
+
+def test_a_change_by_another_worker_is_told_when_the_queue_comes_back(stage: Stage, queue: UUID) -> None:
+    ours = stage.restart(api="runs")
+    stage.snapshot(queue)
+    stage.restart(api="items")
+    stage.snapshot(queue)
+    ours.taken_up(queue)
+    assert ours.snapshot(queue, show=SHOW).switched is True

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, StatementError
 
 from tests import postgres
@@ -24,6 +25,7 @@ from worker.clock import SystemClock
 from worker.core.model import Kind, Memory, Plan
 from worker.core.ports import ConfigError, Relieved, StoreError
 from worker.stores.opening import migrate, open_store
+from worker.stores.postgres import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,6 +207,13 @@ class TestPostgres:
             with pytest.raises(StoreError, match=r"is busy|is too slow"):
                 write(post, "b")
         write(post, "b")
+
+    def test_transaction_outlasts_a_server_that_is_killed(self, postgres_url: str) -> None:
+        database = connect(make_url(postgres_url), patience=timedelta(seconds=5))
+        asked = "SHOW synchronous_commit"  # it is off on the tests' own server
+        with closing(database.engine.connect()) as connection:
+            assert connection.exec_driver_sql(asked).scalar_one() == "on"
+        database.engine.dispose()
 
     def test_server_that_only_reads_is_said_and_left_for_one_that_writes(self, postgres_url: str) -> None:
         """After a failover the pooled sessions are still those of the former primary."""
