@@ -276,6 +276,17 @@ class TestDeliveries:
         claims = [first.store.claim(NOON, LEASE), meanwhile[-1]]
         assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS]
 
+    def test_wait_for_all_where_slack_has_asked_one_for_a_rest(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a")
+        crew.store.owe(delivery("b", kind=Kind.OPS, channel=LEADS, state=State.UNKNOWN, attempted_at=NOON))
+        first.store.rest(NOON, NOON + 5 * SECOND)
+        first.store.rest(NOON, NOON + SECOND)
+        claims = [worker.store.claim(NOON + 4 * SECOND, LEASE) for worker in (second, first)]
+        assert [claim and claim.delivery.channel for claim in claims] == [LEADS, None]
+        assert second.store.claim(NOON + 5 * SECOND, LEASE)
+
     def test_are_looked_up_without_a_pace(self, crew: Crew) -> None:
         worker = crew.hire()
         crew.turn()

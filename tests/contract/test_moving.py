@@ -151,10 +151,11 @@ class TestARefusal:
                 move(file, postgres_url)
             assert (target.recall("api"), target.polls()) == ("items", [])
 
-    def test_of_a_file_that_is_not_there(self, tmp_path: Path, postgres_url: str) -> None:
-        with pytest.raises(ConfigError, match=r"nothing can be moved from .*nowhere\.db: there is no database"):
-            move(tmp_path / "nowhere.db", postgres_url)
-        assert tables(postgres_url) == 0
+    @pytest.mark.parametrize("name", ["nowhere.db", "nowhere/worker.db"])
+    def test_of_a_file_that_is_not_there(self, tmp_path: Path, postgres_url: str, name: str) -> None:
+        with pytest.raises(ConfigError, match=rf"--from .*{name}: there is no such file"):
+            move(tmp_path / name, postgres_url)
+        assert (tables(postgres_url), list(tmp_path.iterdir())) == (0, [])
 
     def test_of_a_file_of_another_version(self, file: Path, postgres_url: str) -> None:
         with closing(sqlite3.connect(file)) as connection, connection:

@@ -281,6 +281,10 @@ class Store(Protocol):
         """End a pause: what it held is pending again, due now (not what waits for an operator)."""
         ...
 
+    def rest(self, now: datetime, until: datetime) -> None:
+        """Let none of several workers claim anything to post before `until`; look-ups go on. Nothing for one alone."""
+        ...
+
     def next_due_at(self) -> datetime | None:
         """When the next live delivery or edit is due; None where nothing is owed but what waits for an operator."""
         ...

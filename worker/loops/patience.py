@@ -41,7 +41,7 @@ class Patience:
     """Lets one failure stop the attempts that would fail for the same reason. For one thread.
 
     A destination's pause is kept in the store, for it may last for hours; a service's trouble in memory only: the
-    first attempt after a restart finds out.
+    first attempt after a restart finds out. A rest that Slack asks for is told to other workers as well.
     """
 
     def __init__(self, *, store: Store, notifier: Notifier, clock: Clock, ops: Ops, meter: Meter) -> None:
@@ -168,6 +168,9 @@ class Patience:
             self._doubted = True
         wait = clamp_wish(error.retry_after) or backoff(self._failures, longest=LONGEST_QUIET)
         self._quiet_until = self._clock.monotonic() + wait.total_seconds()
+        if error.outcome is Outcome.THROTTLED:
+            now = self._clock.now()
+            self._store.rest(now, now + wait)
 
     def _pause(self, channel: str, error: DeliveryError) -> None:
         former = self._pauses.get(channel)

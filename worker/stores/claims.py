@@ -32,17 +32,21 @@ def claim(
 ) -> Claim | None:
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
 
-    One of several workers takes nothing once its lease has ended, and leaves a channel alone to which another posts.
+    One of several workers takes nothing once its lease has ended, leaves a channel alone to which another posts, and
+    posts nothing while Slack has asked any of them for a rest.
     Raises UnknownChannelError for one that has no pace yet.
     """
     if member is not None and not member.is_alive(connection):
         return None
     passed: list[int] = []
     spared = set(skip)
+    resting = member is not None and paces.is_resting(connection, now)
     while (row := _most_due(connection, now, spared, passed)) is not None:
         if not _is_free(connection, row):
             passed.append(row.delivery_id)
-        elif member and row.state in UNPOSTED and not paces.take(connection, row.channel, now, member.pace):
+        elif (
+            member and row.state in UNPOSTED and (resting or not paces.take(connection, row.channel, now, member.pace))
+        ):
             spared.add(row.channel)
         elif (taken := _take(connection, row, now, lease, member)) is not None:
             return taken

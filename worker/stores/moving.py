@@ -26,6 +26,8 @@ def move(file: Path, url: str) -> Mapping[str, int]:
     """
     if opening.database_path(url) is not None:
         raise ConfigError("WORKER_DATABASE_URL names SQLite: set it to the PostgreSQL database that is to be moved to")
+    if not file.is_file():
+        raise ConfigError(f"--from {file}: there is no such file: name the SQLite database that was used so far")
     with hold_lock(file), closing(_source(file)) as source:
         opening.migrate(url)
         with closing(opening.open_store(url, migrate=False, patience=opening.MIGRATION_PATIENCE)) as target:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from worker.stores.dialects import insert
+from worker.stores.pauses import EVERY
 from worker.stores.tables import paces
 
 if TYPE_CHECKING:
@@ -40,3 +41,16 @@ def know(connection: Connection, channel: str, now: datetime) -> None:
     """Make a channel's row, where nobody else has. Committed at once: two who insert the same wait for each other."""
     known = insert(connection, paces).values(channel=channel, free_at=now)
     connection.execute(known.on_conflict_do_nothing())
+
+
+def rest(connection: Connection, now: datetime, until: datetime) -> None:
+    """Let nobody post anywhere before `until`."""
+    know(connection, EVERY, now)
+    longer = sa.update(paces).where(paces.c.channel == EVERY, paces.c.free_at < until)
+    connection.execute(longer.values(free_at=until))
+
+
+def is_resting(connection: Connection, now: datetime) -> bool:
+    """Whether nobody may post anywhere."""
+    resting = sa.select(sa.literal(1)).where(paces.c.channel == EVERY, paces.c.free_at > now)
+    return connection.execute(resting).first() is not None

@@ -175,6 +175,11 @@ class SqlStore:
         """See `Store.resume`."""
         self._database.write(lambda connection: pauses.resume(connection, channel, now))
 
+    def rest(self, now: datetime, until: datetime) -> None:
+        """See `Store.rest`."""
+        if self._member is not None:
+            self._database.write(lambda connection: paces.rest(connection, now, until))
+
     def next_due_at(self) -> datetime | None:
         """See `Store.next_due_at`."""
         return self._database.read(outbox.next_due_at)

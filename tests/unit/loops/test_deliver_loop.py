@@ -640,6 +640,16 @@ class TestAServiceInTrouble:
         stage.run(SECOND)
         assert len(stage.notifier.board) == 2
 
+    @pytest.mark.parametrize(("outcome", "told"), [(Outcome.THROTTLED, [30 * SECOND]), (Outcome.RETRY, [])])
+    def test_that_throttles_is_left_alone_by_other_workers_too(self, outcome: Outcome, told: list[timedelta]) -> None:
+        rests: list[timedelta] = []
+        stage = Stage()
+        stage.store.rest = lambda now, until: rests.append(until - now)
+        stage.owe("a")
+        stage.notifier.fail("send", outcome, retry_after=30 * SECOND)
+        stage.run()
+        assert rests == told
+
     def test_does_not_stay_quiet_because_the_wall_clock_was_set_back(self) -> None:
         stage = Stage()
         stage.notifier.fail("send", Outcome.THROTTLED, retry_after=30 * SECOND)
