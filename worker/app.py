@@ -286,6 +286,13 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
     return _deliver_all(parts) and well
 
 
+def is_full_cycle(parts: Parts) -> bool:
+    """Whether a pass has polled every queue that it should, each completely."""
+    polled = parts.poll.polled()
+    missing = parts.roster.is_failing or parts.roster.unknown
+    return bool(polled) and not missing and all(each.completed_at and not each.failing_since for each in polled)
+
+
 def _deliver_all(parts: Parts) -> bool:
     """Deliver until nothing is due soon; a look-up that is due in seconds is waited for."""
     pause = threading.Event()

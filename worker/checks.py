@@ -9,6 +9,7 @@ from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.settings import findings
 from worker.stores.opening import database_path, open_store
+from worker.stores.place import check_directory, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +41,13 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 def check_database(settings: Settings) -> Iterator[Finding]:
     """Whether the database can be opened and has the right schema."""
     path = database_path(settings.database_url)
-    if path is not None and path.parent.is_dir() and not path.exists():
-        yield Finding("database", ok=True, text=f"will be made at {path} by the first start")
-        return
     try:
+        if path is not None:
+            check_directory(path)
+            check_writable(path)
+            if not path.exists():
+                yield Finding("database", ok=True, text=f"will be made at {path} by the first start")
+                return
         with contextlib.closing(open_store(settings.database_url, migrate=False)) as store:
             store.ping()
     except (ConfigError, StoreError) as error:

@@ -89,6 +89,22 @@ class Request(BaseHTTPRequestHandler):
         """A probe each few seconds is not worth a line."""
 
 
+def check(address: tuple[str, int]) -> None:
+    """Raise ConfigError where nobody could listen there now."""
+    _listening(address, lambda _: (HTTPStatus.NOT_FOUND, JSON, b"")).server_close()
+
+
+def _listening(address: tuple[str, int], answer: Callable[[str], tuple[HTTPStatus, str, bytes]]) -> Server:
+    try:
+        return Server(address, answer)
+    except OSError as error:
+        host, port = address
+        raise ConfigError(
+            f"WORKER_HTTP_ADDRESS: cannot listen on {host} port {port} ({error.strerror}): "
+            "choose a free port above 1023, or an address of this machine"
+        ) from error
+
+
 class Health:
     """What the pages say, and the server that says it."""
 
@@ -107,14 +123,7 @@ class Health:
 
     def start(self, address: tuple[str, int]) -> int:
         """Listen on host and port (0 takes a free one), and serve from a thread; the port. Raises ConfigError."""
-        try:
-            self._server = Server(address, self.answer)
-        except OSError as error:
-            host, port = address
-            raise ConfigError(
-                f"WORKER_HTTP_ADDRESS: cannot listen on {host} port {port} ({error.strerror}): "
-                "choose a free port above 1023, or an address of this machine"
-            ) from error
+        self._server = _listening(address, self.answer)
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
         return int(self._server.server_address[1])
 

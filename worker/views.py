@@ -12,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.core.model import NEVER, Left
+from worker.notifiers.text import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from worker.core.model import Delivery, Finding, Polled, Standing, Story
+
+LONGEST = 1000
+"""Characters of a text from outside."""
 
 WIDE = 200
 """Columns to lay a table out for where the output is not a terminal: a pipe cuts nothing off."""
@@ -37,8 +41,9 @@ class QueueStatus:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print JSON to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Print JSON to stdout, with escapes where its encoding has not every character."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=plain) + "\n")
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
@@ -187,7 +192,7 @@ def story_lines(story: Story, now: datetime) -> list[str]:
     """All that is known of one stay of a run: first seen, each notice with its fate and its edits, closed."""
     review = story.review
     lines = [
-        f"{review.facts.name or review.queue_run_id} in {story.queue.name}",
+        f"{_line(review.facts.name) or review.queue_run_id} in {_line(story.queue.name)}",
         f"  {stamp(review.first_seen_at)}  first seen; waits since {stamp(review.since)}"
         + (" (back in the queue)" if review.back else ""),
     ]
@@ -207,7 +212,7 @@ def _delivery_story(delivery: Delivery, *, left_out: bool) -> list[str]:
     if left_out:
         fate = f"{fate} without this run: it was reviewed before"
     if delivery.receipt:
-        fate += f" to {delivery.receipt.channel} as {delivery.receipt.ts}"
+        fate += f" to {_line(delivery.receipt.channel)} as {_line(delivery.receipt.ts)}"
     attempts = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
     lines = [f"{stamp(delivery.created_at)}  {delivery.kind.value} {delivery.key} for {delivery.channel}"]
     lines.append(f"{stamp(delivery.settled_at) or ' ' * 20}    {fate}, {attempts}" + _because(delivery))
@@ -218,7 +223,12 @@ def _delivery_story(delivery: Delivery, *, left_out: bool) -> list[str]:
 
 
 def _because(delivery: Delivery) -> str:
-    return f": {delivery.last_error}" if delivery.last_error else ""
+    return f": {_line(delivery.last_error)}" if delivery.last_error else ""
+
+
+def _line(text: str) -> str:
+    """Text from outside, which must not look like a line of ours or move the cursor."""
+    return flat(text, LONGEST)
 
 
 def story_json(story: Story) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from tests.builders import delivery
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
+from tests.system.watched import dead_mans_switch
 from worker.core.model import Kind, State
 from worker.core.overview import LATE_AFTER
 from worker.demo.langsmith import How
@@ -115,6 +119,59 @@ def test_status_is_red_where_polls_have_failed_for_long(
     bench.run("poll")
     time.sleep(LATE_AFTER)  # intervals of a second
     assert bench.run("status").returncode == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_name_that_the_terminal_cannot_show_is_no_failure(
+    bench: Bench, langsmith: SimulatedLangSmith, encoding: str
+) -> None:
+    langsmith.add_queue("Ünï ✓")
+    for arguments in (["queues"], ["queues", "--json"]):
+        done = bench.run(*arguments, cold=True, PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert "Ünï ✓" in {one["name"] for one in json.loads(done.stdout)}
+
+
+def test_a_result_that_cannot_be_written_is_a_failure(bench: Bench, queue: UUID) -> None:  # noqa: ARG001
+    command = [sys.executable, "-m", "worker", "queues"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - no path, but a device
+        where = {"cwd": bench.directory, "env": bench.environment, "stdout": full, "stderr": subprocess.PIPE}
+        done: Any = subprocess.run(command, **where, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "review-notifier: the result cannot be written: No space left on device\n",
+    )
+
+
+def test_a_pass_reports_to_the_dead_man_s_switch_when_every_queue_was_polled(
+    bench: Bench, langsmith: SimulatedLangSmith, queue: UUID
+) -> None:
+    beats: list[str] = []
+    with dead_mans_switch(beats) as switch:
+        langsmith.fail(status=503)
+        assert bench.run("poll", WORKER_HEARTBEAT_URL=f"{switch}/ping").returncode == 1
+        assert beats == []
+        langsmith.heal()
+        langsmith.add_run(queue)
+        assert bench.run("poll", WORKER_HEARTBEAT_URL=f"{switch}/ping").returncode == 0
+    assert beats == ["/ping"]
+
+
+def test_a_port_that_is_taken_is_found_before_anything_is_made(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = bench.run("run", WORKER_HTTP_ADDRESS=f"127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 78
+    assert "WORKER_HTTP_ADDRESS: cannot listen" in done.stderr
+    assert not (bench.directory / "worker.db").exists()
+
+
+@pytest.mark.parametrize("command", [["check"], ["status"], ["poll", "--dry-run"], ["run"]], ids=" ".join)
+def test_a_folder_in_the_place_of_the_database_is_named(bench: Bench, command: list[str]) -> None:
+    (bench.directory / "worker.db").mkdir()
+    done = bench.run(*command)
+    assert done.returncode == (1 if command == ["check"] else 78)
+    assert "disk" not in done.stdout + done.stderr
+    assert "worker.db" in done.stdout + done.stderr
 
 
 def test_why_tells_the_story_of_a_run(

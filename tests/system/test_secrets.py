@@ -90,6 +90,23 @@ def test_nothing_that_gets_out_holds_a_secret(
     assert {name: found for name, text in outside.items() if (found := leaks(text))} == {}
 
 
+@pytest.mark.long(27)
+def test_an_answer_that_repeats_a_secret_is_not_kept(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_key(KEY)
+    slack.token = TOKEN
+    slack.fail("chat.postMessage", error=TOKEN)
+    run = langsmith.add_run(queue, name="run")
+    more = {"LANGSMITH_API_KEY": KEY, "SLACK_BOT_TOKEN": TOKEN}
+    assert bench.run("poll", **more).returncode == 1
+    commands = (["deliveries", "--json"], ["deliveries"], ["why", str(run)])
+    shown = [bench.run(*command, **more).stdout for command in commands]
+    assert all("Slack answered" in text for text in shown)
+    kept = [file.read_bytes().decode(errors="replace") for file in bench.directory.glob("worker.db*")]
+    assert [leaks(text) for text in (*shown, *kept)] == [[]] * (len(shown) + len(kept))
+
+
 def of_process(service: Process) -> dict[str, str]:
     """What other users and tools see of the process; its environment only holds what was given by it."""
     of = Path(f"/proc/{service.popen.pid}")

@@ -171,6 +171,10 @@ def test_known_secrets_are_masked_unless_they_are_words() -> None:
     assert masked("a hunter2hunter2 b short", {"hunter2hunter2", "hunter2h", "short"}) == "a *** b short"
 
 
+def test_a_bare_scheme_is_masked_in_no_remedy() -> None:
+    assert masked("write sqlite:///worker.db", {"sqlite://"}) == "write sqlite:///worker.db"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

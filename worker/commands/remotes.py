@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from worker.logs import redactor
 from worker.notifiers.slack import Slack
+from worker.settings import secrets
 from worker.sources.langsmith import LangSmith
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ def langsmith(
 def slack(settings: Settings) -> Iterator[Slack]:
     """The notifier."""
     token = settings.slack_bot_token
-    notifier = Slack(token=token.get_secret_value() if token else "", base_url=settings.slack_base_url)
+    redact = redactor(secrets(settings))
+    notifier = Slack(
+        token=token.get_secret_value() if token else "",
+        base_url=settings.slack_base_url,
+        hide=lambda text: redact(None, "", text),
+    )
     with contextlib.closing(notifier):
         yield notifier

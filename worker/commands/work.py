@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import signals
-from worker.app import build, join, on_shift, one_pass, roster_for, rules_for, take_over
+from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, rules_for, take_over
 from worker.clock import SystemClock
 from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
 from worker.commands.remotes import ignore, langsmith, slack
 from worker.core.overview import ApiInUse
+from worker.heartbeat import Heartbeat
 from worker.loops.preview import Preview
 from worker.loops.shift import ALONE
 from worker.monitor import Monitor
@@ -43,7 +44,7 @@ def run() -> None:
     """The service, until a signal ends it."""
     settings = start(EVERYTHING)
     machine = SystemClock()
-    with _at_work(settings, machine) as (clock, store, shift):
+    with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, shift):
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
         with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
             parts = build(
@@ -72,7 +73,12 @@ def poll() -> bool:
     ):
         parts = build(settings, clock=clock, store=store, source=source, notifier=notifier, shift=shift)
         with on_shift(parts):
-            return one_pass(parts)
+            well = one_pass(parts)
+    if settings.heartbeat_url and is_full_cycle(parts):
+        heartbeat = Heartbeat(settings.heartbeat_url.get_secret_value())
+        heartbeat.beat()
+        heartbeat.wait()
+    return well
 
 
 def dry_run() -> bool:
@@ -94,13 +100,14 @@ def dry_run() -> bool:
 
 @contextlib.contextmanager
 def _at_work(
-    settings: Settings, machine: Clock, *, beside_others: bool = True
+    settings: Settings, machine: Clock, *, beside_others: bool = True, before: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Clock, SqlStore, Shift]]:
     """What work goes by: as the only worker on an SQLite file, or as one of several on PostgreSQL.
 
-    Raises Busy where others work there, and this one would not do so `beside_others`.
+    Raises Busy where others work there, and this one would not do so `beside_others`. `before` is called when it is
+    sure that nobody else has the file, and before it is touched.
     """
-    with _taken_over(settings, machine) as store:
+    with _taken_over(settings, machine, before) as store:
         others = sorted(set(store.on_duty().values()))
         if others and not beside_others:
             raise Busy(f"{', '.join(others)} polls with this database already: stop it first, or leave polling to it")
@@ -109,12 +116,22 @@ def _at_work(
 
 
 @contextlib.contextmanager
-def _taken_over(settings: Settings, clock: Clock) -> Iterator[SqlStore]:
+def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) -> Iterator[SqlStore]:
     """The database, with what a process left behind that was killed."""
-    with alone(settings) as is_alone, opened(settings, migrate=True) as store:
-        if is_alone:
-            take_over(store, clock.now())
-        yield store
+    with alone(settings) as is_alone:
+        before()
+        with opened(settings, migrate=True) as store:
+            if is_alone:
+                take_over(store, clock.now())
+            yield store
+
+
+def _check_port(settings: Settings) -> None:
+    """Raise ConfigError where the pages cannot be served, before anything is made or migrated."""
+    if settings.http_address:
+        from worker.health import check  # noqa: PLC0415 - only where somebody looks
+
+        check(settings.http_address)
 
 
 @contextlib.contextmanager

@@ -36,9 +36,19 @@ PAGES = 50
 class Slack:
     """The Notifier of Slack. Thread-safe."""
 
-    def __init__(self, *, token: str, base_url: str = BASE_URL, timeouts: Timeouts | None = None) -> None:
-        """Raise ConfigError for a token or a root that cannot be used; nothing is sent yet."""
-        self._client = Transport(token, base_url=base_url, timeouts=timeouts)
+    def __init__(
+        self,
+        *,
+        token: str,
+        base_url: str = BASE_URL,
+        timeouts: Timeouts | None = None,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        """Raise ConfigError for a token or a root that cannot be used; nothing is sent yet.
+
+        `hide` takes secrets out of whatever is answered.
+        """
+        self._client = Transport(token, base_url=base_url, timeouts=timeouts, hide=hide)
         self._identity: Identity | None = None
         self._ids: dict[str, str] = {}
 

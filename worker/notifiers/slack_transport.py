@@ -54,12 +54,23 @@ class Transport(WebClient):
     was kept and that Slack has closed meanwhile would leave open whether a post was made.
     """
 
-    def __init__(self, token: str, *, base_url: str = BASE_URL, timeouts: Timeouts | None = None) -> None:
-        """Raise ConfigError for a token that no HTTP header can carry and a root that is no address."""
+    def __init__(
+        self,
+        token: str,
+        *,
+        base_url: str = BASE_URL,
+        timeouts: Timeouts | None = None,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        """Raise ConfigError for a token that no HTTP header can carry and a root that is no address.
+
+        `hide` takes secrets out of answers, which are kept and shown: a proxy may repeat what it was sent.
+        """
         # A logger out of reach: the SDK tells the address of a proxy, which may hold a password.
         silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
         super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[], logger=silent)
         self._timeouts = timeouts or Timeouts()
+        self._hide = hide
         self._in_time: Callable[[], bool] = always
         self._http = httpx.Client(
             follow_redirects=False,
@@ -123,7 +134,7 @@ class Transport(WebClient):
             http_verb="POST",
             api_url=str(response.url),
             req_args={},
-            data=_object(_bounded(response)),
+            data=_object(_bounded(response), self._hide),
             headers=dict(response.headers),
             status_code=response.status_code,
         )
@@ -189,10 +200,22 @@ def _chunks(response: httpx.Response) -> Iterator[bytes]:
         yield chunk
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes, hide: Callable[[str], str]) -> dict[str, Any]:
     """The JSON object in `body`; empty where there is none."""
     try:
-        value = jsonlib.loads(body)
+        value = _hidden(jsonlib.loads(body), hide)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    match value:
+        case str():
+            return hide(value)
+        case list():
+            return [_hidden(one, hide) for one in value]
+        case dict():
+            return {hide(name): _hidden(one, hide) for name, one in value.items()}
+        case _:
+            return value

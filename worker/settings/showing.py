@@ -20,13 +20,16 @@ SHORTEST = 8
 
 _LONGEST_SHOWN = 100
 _TOKEN = re.compile(r"(?:xox[a-z.]*-|xapp-|lsv2_|ls__)[\w.-]{4,}", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z0-9+]+:/*", re.IGNORECASE)
+"""An address that ends there holds nothing to hide, and remedies begin with one."""
+
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*(?=@)")
 
 
 def masked(text: str, secrets: Collection[str]) -> str:
     """The text without these secrets, and without what looks like one that was put in the wrong place."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST:
+        if len(secret) >= SHORTEST and not _SCHEME.fullmatch(secret):
             text = text.replace(secret, MASK)
     return _CREDENTIALS.sub(MASK, _TOKEN.sub(MASK, text))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +25,9 @@ AGREES = TOLERANCE / 2
 
 NOTHING = timedelta(0)
 
+PLAUSIBLE = datetime(2025, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""A clock that says anything else is not one to judge ages by."""
+
 
 class Skew:
     """Our clock against that of whoever answers."""
@@ -43,7 +46,7 @@ class Skew:
     def heard(self, headers: Mapping[str, str]) -> None:
         """Compare the clocks. To be called as soon as the headers of an answer are there."""
         said = date(headers.get("date", ""))
-        if said is None:
+        if said is None or not PLAUSIBLE[0] <= said < PLAUSIBLE[1]:
             return
         ahead = self._clock.now() - said
         with self._lock:

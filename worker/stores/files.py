@@ -50,6 +50,8 @@ def is_new(path: Path) -> bool:
 
 def check(path: Path, within: float = CHECK_FOR) -> None:
     """Refuse, with a ConfigError, a file that is not a sound database of ours. Reads only, for so many seconds."""
+    if not path.is_file():
+        raise ConfigError(f"WORKER_DATABASE_URL: {path} is no file: name another, or move what is there away")
     try:
         with closing(_read_only(path)) as connection:
             _check_ours(connection, path)

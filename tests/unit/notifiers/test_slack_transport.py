@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -109,6 +110,14 @@ def test_no_connection_is_kept_for_slack_to_close_unseen() -> None:
         slack.auth_test()
         slack.auth_test()
     assert server.hung_up == [True, True]
+
+
+def test_no_answer_tells_what_must_be_hidden() -> None:
+    body = rb'{"ok":true,"ts":"1.2","x\u006fxb-marked-secret":[{"deep":["a xoxb-marked-secret b",1,null,true]}]}'
+    hiding = partial(Transport, TOKEN, hide=lambda text: text.replace(TOKEN, "[redacted]"))
+    with listening(http(body)) as server, contextlib.closing(hiding(base_url=server.root)) as slack:
+        answer = slack.auth_test().data
+    assert answer == {"ok": True, "ts": "1.2", "[redacted]": [{"deep": ["a [redacted] b", 1, None, True]}]}
 
 
 def test_another_token_can_be_given_for_one_call() -> None:

@@ -59,8 +59,18 @@ def test_a_clock_at_the_edge_is_told_of_once() -> None:
     assert [line["event"] for line in lines] == ["clock_differs", "clock_agrees"]
 
 
-@pytest.mark.parametrize("said", [{}, {"date": ""}, {"date": "yesterday"}])
-def test_an_answer_without_a_date_tells_nothing(said: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"date": ""},
+        {"date": "yesterday"},
+        {"date": "Fri, 31 Dec 9999 23:59:59 GMT"},
+        {"date": "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {"date": "Mon, 01 Jan 0001 00:00:00 GMT"},
+    ],
+)
+def test_an_answer_without_a_date_that_can_be_tells_nothing(said: dict[str, str]) -> None:
     clock = FakeClock()
     skew = Skew(clock)
     skew.heard({"date": format_datetime(NOON - HOUR, usegmt=True)})
