@@ -14,6 +14,7 @@ from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
 from worker.sources.deferred import InOrder
 from worker.sources.directory import Directory
+from worker.sources.errors import unlawful
 from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.items import Items
 from worker.sources.left import Placement, Sections
@@ -109,6 +110,10 @@ class LangSmith:
         self._standing.admit()
         try:
             api, listing = self._choice.read(queue_id, show)
+            if listing.unusable and not listing.runs:
+                # Nothing that can be used is not the same as nothing that waits.
+                problem = f"none of {listing.unusable} rows can be used, for want of a queue_run_id or for their size"
+                raise unlawful(listing.what, problem, remedy="update the worker; where that does not help, report it")
         except SourceError as error:
             self._standing.failed(queue_id, error)
             raise

@@ -218,6 +218,13 @@ def test_rows_that_cannot_be_used_are_counted_and_logged_once_without_their_cont
     assert lines == [{"event": "rows_unusable", "log_level": "warning", "queue": "Support QA", "rows": 4}]
 
 
+def test_a_list_of_rows_that_cannot_be_used_is_no_empty_queue(stage: Stage, queue: UUID) -> None:
+    serve(stage, {"name": "secret"}, {"queue_run_id": None})
+    with pytest.raises(SourceError, match="none of 2 rows can be used") as caught:
+        stage.snapshot(queue)
+    assert (caught.value.trouble, "secret" in str(caught.value)) == (Trouble.UNLAWFUL, False)
+
+
 def test_wrong_types_become_absent(stage: Stage, queue: UUID) -> None:
     strange = {"a": 1}
     serve(
