@@ -65,6 +65,29 @@ def test_dry_run_prints_and_remembers_nothing_and_needs_no_slack(
     assert not list(bench.directory.iterdir())
 
 
+def test_a_dry_run_shows_what_waits_to_be_posted_too(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    assert bench.run("poll").returncode == 0
+    slack.kick(CHANNEL)
+    reviewed, _ = [langsmith.add_run(queue, name=name) for name in ("reviewed", "the first")]
+    assert bench.run("poll").returncode == 1
+    with closing(open_store(f"sqlite:///{bench.directory}/worker.db", migrate=False)) as store:
+        store.owe(delivery(kind=Kind.OPS, channel=CHANNEL, text="trouble of the worker's own"))
+    langsmith.complete(reviewed)
+    langsmith.add_run(queue, name="the second")
+    shown = bench.run("poll", "--dry-run").stdout
+    slack.invite(CHANNEL)
+    assert bench.run("poll").returncode == 0
+    posted = [message["text"] for message in slack.messages(CHANNEL)]
+    assert [("the first" in text, "the second" in text, "reviewed" in text) for text in (shown, *posted)] == [
+        (True, True, False),
+        (True, True, False),
+        (False, False, False),
+    ]
+    assert (shown.count("2 new runs"), "trouble of the worker's own" in shown) == (1, True)
+
+
 def test_poll_fails_where_a_queue_fails(bench: Bench, langsmith: SimulatedLangSmith) -> None:
     langsmith.fail(status=500)
     done = bench.run("poll")

@@ -88,8 +88,8 @@ def dry_run() -> bool:
     with _rehearsal(settings) as store, _progress() as read, langsmith(settings, clock, progress=read) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
-        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings))
-        found = [preview(queue) for queue in roster.queues.values()]
+        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings), waiting=store.waiting())
+        found = [*(preview(queue) for queue in roster.queues.values()), preview.rest()]
     console = Console()
     for message in (message for messages in found if messages for message in messages):
         console.send(message)

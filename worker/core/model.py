@@ -38,6 +38,13 @@ class Kind(StrEnum):
     OPS = "ops"
 
 
+FIRST_SIGHT = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})
+"""Kinds of notices about runs that were not known before."""
+
+LATER = frozenset({Kind.REMINDER, Kind.ESCALATION})
+"""Kinds that tell of a run again: after an outage they stand for its first sight too."""
+
+
 class Show(StrEnum):
     """What a message may show of a run. Nothing else of a run is ever kept or sent."""
 

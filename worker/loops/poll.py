@@ -13,7 +13,7 @@ import structlog
 from worker.core.delivery import backoff, clamp_wish
 from worker.core.diff import digest
 from worker.core.meter import STORE, UNMETERED
-from worker.core.model import Kind, Polled, Queue
+from worker.core.model import FIRST_SIGHT, Polled, Queue
 from worker.core.plan import plan
 from worker.core.ports import Relieved, SourceError, StoreError, Trouble
 from worker.loops.complaint import Complaint
@@ -41,9 +41,6 @@ REFUSED_BACKOFF = timedelta(minutes=5)
 
 LARGE = 10_000
 """Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
-
-NEWS = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})
-"""Kinds of notices about runs that were not known before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +200,7 @@ class Poll:
         """Plan, write and tell; the runs that left."""
         decided = self._update(self._store_of(progress), snapshot, policy, now)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
-        progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in NEWS)
+        progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         progress.gone += sum(not review.is_open for review in decided.reviews)
         self._tell(snapshot, decided)
         return _gone(snapshot, decided)

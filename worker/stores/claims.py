@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import NEVER, Claim, Kind, Receipt, RemindIn, Review, State
+from worker.core.model import FIRST_SIGHT, LATER, NEVER, Claim, Receipt, RemindIn, Review, State
 from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from worker.stores.duties import Member
 
-FIRST_SIGHT = (Kind.BASELINE, Kind.ANNOUNCEMENT)
-LATER = (Kind.REMINDER, Kind.ESCALATION)
 UNPOSTED = (State.PENDING, State.HELD)
 
 
@@ -223,3 +221,15 @@ def _root(connection: Connection, row: Row[Any]) -> Receipt | None:
     )
     receipt = connection.execute(query).one_or_none()
     return receipt and Receipt(*receipt)
+
+
+def waiting(connection: Connection) -> list[Claim]:
+    """What waits to be posted, as it would be claimed but for what a claim changes; nothing that is in doubt."""
+    held = sa.and_(deliveries.c.state == State.HELD, deliveries.c.due_at < NEVER)
+    query = (
+        select_deliveries()
+        .where(sa.or_(deliveries.c.state == State.PENDING, held))
+        .order_by(deliveries.c.due_at, deliveries.c.delivery_id)
+    )
+    rows = connection.execute(query).all()
+    return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)) for row in rows]

@@ -120,6 +120,10 @@ class SqlStore:
             except paces.UnknownChannelError as error:
                 self._database.write(partial(paces.know, channel=error.channel, now=now))
 
+    def waiting(self) -> Sequence[Claim]:
+        """What waits to be posted, longest due first; nothing is claimed."""
+        return self._database.read(claims.waiting)
+
     def lapse(self, now: datetime, look_at: datetime) -> int:
         """See `Store.lapse`."""
         return self._database.write(lambda connection: edits.lapse(connection, now, look_at))
