@@ -11,7 +11,7 @@ from worker import checks, views
 from worker.app import roster_for
 from worker.clock import SystemClock
 from worker.commands.begin import EVERYTHING, LANGSMITH, start
-from worker.commands.remotes import langsmith, slack
+from worker.commands.remotes import langsmith, progress_shown, slack
 from worker.core.ports import SourceError
 from worker.notifiers import slack_check
 
@@ -43,7 +43,7 @@ def check(*, as_json: bool, live: bool) -> bool:
     """Check everything, with `live` also what only the live service can tell; whether all is well."""
     settings = start(EVERYTHING)
     clock = SystemClock()
-    with langsmith(settings, clock) as source, slack(settings) as notifier:
+    with progress_shown() as read, langsmith(settings, clock, progress=read) as source, slack(settings) as notifier:
         roster = roster_for(settings, clock=clock, source=source)
         found = [
             *checks.check_settings(settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 from worker.logs import redactor
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
 def ignore(_queue_id: UUID, _runs: int) -> None:
     """Nobody waits for progress."""
+
+
+@contextlib.contextmanager
+def progress_shown() -> Iterator[Callable[[UUID, int], None]]:
+    """Show how far a long listing has come, where a person waits for it."""
+    if not sys.stderr.isatty():
+        yield ignore
+        return
+    from rich.console import Console as Terminal  # noqa: PLC0415 - only where a person looks
+
+    terminal = Terminal(stderr=True)
+    with terminal.status("Reading the queues …") as shown:
+        yield lambda queue_id, runs: shown.update(f"Reading queue {queue_id}: {runs:,} runs …")
 
 
 def _recall_nothing(_name: str) -> None:

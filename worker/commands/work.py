@@ -15,7 +15,7 @@ from worker import signals
 from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, rules_for, take_over
 from worker.clock import SystemClock
 from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
-from worker.commands.remotes import ignore, langsmith, slack
+from worker.commands.remotes import langsmith, progress_shown, slack
 from worker.core.overview import ApiInUse
 from worker.heartbeat import Heartbeat
 from worker.loops.preview import Preview
@@ -30,7 +30,6 @@ from worker.systemd import from_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from uuid import UUID
 
     from worker.core.ports import Clock, Shift
     from worker.settings import Settings
@@ -67,7 +66,7 @@ def poll() -> bool:
     settings = start(EVERYTHING)
     with (
         _at_work(settings, SystemClock(), beside_others=False) as (clock, store, shift),
-        _progress() as read,
+        progress_shown() as read,
         langsmith(settings, clock, store, read) as source,
         slack(settings) as notifier,
     ):
@@ -85,7 +84,7 @@ def dry_run() -> bool:
     """Print what `poll` would post."""
     settings = start(PREVIEW)
     clock = SystemClock()
-    with _rehearsal(settings) as store, _progress() as read, langsmith(settings, clock, progress=read) as source:
+    with _rehearsal(settings) as store, progress_shown() as read, langsmith(settings, clock, progress=read) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
         preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings), waiting=store.waiting())
@@ -146,19 +145,6 @@ def _rehearsal(settings: Settings) -> Iterator[SqlStore]:
         url = f"sqlite:///{Path(directory) / 'rehearsal.db'}"
         with contextlib.closing(opening.open_store(url, migrate=True)) as store:
             yield store
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[UUID, int], None]]:
-    """Show how far a long listing has come, where a person waits for it."""
-    if not sys.stderr.isatty():
-        yield ignore
-        return
-    from rich.console import Console as Terminal  # noqa: PLC0415 - only where a person looks
-
-    terminal = Terminal(stderr=True)
-    with terminal.status("Reading the queues …") as shown:
-        yield lambda queue_id, runs: shown.update(f"Reading queue {queue_id}: {runs:,} runs …")
 
 
 def _api(source: LangSmith) -> ApiInUse:
