@@ -18,6 +18,9 @@ def main() -> None:
     """Run the command that the arguments name."""
     if sys.argv[1:2] == ["run"]:
         signals.install()
+    # Of streams that were closed by whoever started us Python makes None; nor may a database file get their numbers.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - no path, and for as long as we live
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):  # where a file has become a pipe since

@@ -166,6 +166,11 @@ def test_a_result_that_cannot_be_written_is_a_failure(bench: Bench, queue: UUID)
     )
 
 
+def test_a_result_that_nobody_wants_is_no_failure(bench: Bench, queue: UUID) -> None:  # noqa: ARG001
+    closed = ["/bin/sh", "-c", 'exec "$0" -m worker queues >&- 2>&-', sys.executable]
+    assert subprocess.run(closed, cwd=bench.directory, env=bench.environment, check=False).returncode == 0
+
+
 def test_a_pass_reports_to_the_dead_man_s_switch_when_every_queue_was_polled(
     bench: Bench, langsmith: SimulatedLangSmith, queue: UUID
 ) -> None:

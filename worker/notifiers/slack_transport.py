@@ -216,6 +216,6 @@ def _hidden(value: Any, hide: Callable[[str], str]) -> Any:  # noqa: ANN401 - wh
         case list():
             return [_hidden(one, hide) for one in value]
         case dict():
-            return {hide(name): _hidden(one, hide) for name, one in value.items()}
+            return {name: _hidden(one, hide) for name, one in value.items()}
         case _:
             return value

@@ -113,11 +113,12 @@ def test_no_connection_is_kept_for_slack_to_close_unseen() -> None:
 
 
 def test_no_answer_tells_what_must_be_hidden() -> None:
-    body = rb'{"ok":true,"ts":"1.2","x\u006fxb-marked-secret":[{"deep":["a xoxb-marked-secret b",1,null,true]}]}'
+    body = rb'{"ok":true,"ts":"1.2","error":"x\u006fxb-marked-secret","x":[{"deep":["a xoxb-marked-secret b",1,null]}]}'
     hiding = partial(Transport, TOKEN, hide=lambda text: text.replace(TOKEN, "[redacted]"))
     with listening(http(body)) as server, contextlib.closing(hiding(base_url=server.root)) as slack:
         answer = slack.auth_test().data
-    assert answer == {"ok": True, "ts": "1.2", "[redacted]": [{"deep": ["a [redacted] b", 1, None, True]}]}
+    hidden = {"error": "[redacted]", "x": [{"deep": ["a [redacted] b", 1, None]}]}
+    assert answer == {"ok": True, "ts": "1.2", **hidden}
 
 
 def test_another_token_can_be_given_for_one_call() -> None:
