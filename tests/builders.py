@@ -205,6 +205,7 @@ def pause(
     until: datetime = NOON + HOUR,
     reason: str = "not_in_channel",
     failures: int = 1,
+    error: str = "Slack answered not_in_channel: invite the app to the channel",
 ) -> Pause:
     """A destination that is not posted to for a while."""
-    return Pause(channel, since, until, reason, failures)
+    return Pause(channel, since, until, reason, failures, error)

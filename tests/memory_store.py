@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Left, Plan, Queue, Receipt
+    from worker.core.status.process import Process
 
 LIVE = frozenset({State.PENDING, State.SENDING, State.UNKNOWN, State.HELD})
 EVERY = "*"
@@ -73,6 +74,7 @@ class MemoryStore:
         self._outbox: dict[UUID, Owed] = {}
         self._pauses: dict[str, Pause] = {}
         self._notes: dict[str, str] = {}
+        self._processes: dict[UUID, Process] = {}
 
     def under(self, duty: Duty) -> MemoryStore:  # noqa: ARG002
         return self
@@ -441,6 +443,14 @@ class MemoryStore:
     def remember(self, name: str, value: str) -> None:
         with self._lock:
             self._notes[name] = value
+
+    def note(self, process: Process) -> None:
+        with self._lock:
+            self._processes[process.process_id] = process
+
+    def processes(self) -> Sequence[Process]:
+        with self._lock:
+            return sorted(self._processes.values(), key=lambda process: process.started_at, reverse=True)
 
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
         with self._lock:

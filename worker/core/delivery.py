@@ -162,7 +162,7 @@ def paused(channel: str, error: DeliveryError, now: datetime, former: Pause | No
     failures = 1 if former is None else former.failures + 1
     wait = clamp_wish(error.retry_after) or backoff(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     since = now if former is None else former.since
-    return Pause(channel=channel, since=since, until=now + wait, reason=error.code, failures=failures)
+    return Pause(channel, since, until=now + wait, reason=error.code, failures=failures, error=str(error))
 
 
 def _undoubted(delivery: Delivery, began_at: datetime) -> Delivery:

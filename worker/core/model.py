@@ -335,7 +335,8 @@ class Claim:
 class Pause:
     """A destination that is not posted to before `until`. `channel` is `*` where it holds for every one.
 
-    `reason` is the notifier's error code; `failures` counts attempts in a row that ended in it.
+    `reason` is the notifier's error code, `error` its sentence with the remedy; `failures` counts attempts in a row
+    that ended in it.
     """
 
     channel: str
@@ -343,6 +344,7 @@ class Pause:
     until: datetime
     reason: str
     failures: int = 1
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Task,
         Turn,
     )
+    from worker.core.status.process import Process
 
 
 class Trouble(StrEnum):
@@ -315,6 +316,14 @@ class Store(Protocol):
 
     def remember(self, name: str, value: str) -> None:
         """Keep a small value over restarts."""
+        ...
+
+    def note(self, process: Process) -> None:
+        """Remember a process that works here as it stands now, in place of what was remembered of it."""
+        ...
+
+    def processes(self) -> Sequence[Process]:
+        """The processes that work here, or did so last; the newest first."""
         ...
 
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:

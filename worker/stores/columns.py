@@ -19,6 +19,7 @@ from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
 from worker.core.model import Facts
+from worker.core.status.process import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ T = TypeVar("T")
 _EMPTY = structs.asdict(Facts())
 _read_facts = msgspec.json.Decoder(Facts).decode
 _read_words = msgspec.json.Decoder(tuple[str, ...]).decode
+_read_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 
 
 # Neighbouring rows mostly repeat the instants of the last ones.
@@ -166,7 +168,7 @@ class Plain(TypeDecorator[str]):
         """To text that every database takes."""
         if value is None:
             return None
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+        return _whole(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
 def write_facts(facts: Facts) -> str:
@@ -193,3 +195,21 @@ class FactsColumn(_AsItIs[Facts]):
     impl = sa.Text
     cache_ok = True
     keep, give = staticmethod(write_facts), staticmethod(read_facts)
+
+
+def _write_reasons(reasons: tuple[Reason, ...]) -> str:
+    """Encode; half a surrogate pair in a name or an error is replaced: nothing depends on it."""
+    whole = [structs.replace(each, text=_whole(each.text), fix=_whole(each.fix)) for each in reasons]
+    return msgspec.json.encode(whole).decode()
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class ReasonsColumn(_AsItIs[tuple[Reason, ...]]):
+    """Reasons why a process is not well, as JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_write_reasons), staticmethod(_read_reasons)

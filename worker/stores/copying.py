@@ -8,15 +8,15 @@ import sqlalchemy as sa
 
 from worker.core.ports import ConfigError, StoreError
 from worker.stores.chunks import CHUNK, chunks
-from worker.stores.tables import metadata
+from worker.stores.tables import metadata, processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy.engine import Connection
 
-TABLES = metadata.sorted_tables
-"""In an order in which every reference goes to a table that comes before."""
+TABLES = [table for table in metadata.sorted_tables if table is not processes]
+"""In an order in which every reference goes to a table that comes before. Who worked on a file does not move."""
 
 
 def copy(source: Connection, target: Connection) -> Mapping[str, int]:

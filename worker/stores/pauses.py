@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
 EVERY = "*"
 
@@ -28,16 +28,20 @@ WAITS_FOR_TIME = sa.or_(
 def every(connection: Connection) -> Sequence[Pause]:
     """Every destination that is paused, longest first."""
     rows = connection.execute(sa.select(pauses).order_by(pauses.c.since, pauses.c.channel))
-    return [Pause(*row) for row in rows]
+    return [_pause_of(row) for row in rows]
 
 
 def pause(connection: Connection, paused: Pause) -> Pause:
     """Remember a pause and hold what it concerns; the pause as it stands: one that there was began then."""
-    news = {"until": paused.until, "reason": paused.reason, "failures": paused.failures}
+    news = {"until": paused.until, "reason": paused.reason, "failures": paused.failures, "error": paused.error}
     statement = insert(connection, pauses).values(channel=paused.channel, since=paused.since, **news)
     connection.execute(statement.on_conflict_do_update(index_elements=[pauses.c.channel], set_=news))
     _hold(connection, paused.channel)
-    return Pause(*connection.execute(sa.select(pauses).where(pauses.c.channel == paused.channel)).one())
+    return _pause_of(connection.execute(sa.select(pauses).where(pauses.c.channel == paused.channel)).one())
+
+
+def _pause_of(row: Row[Any]) -> Pause:
+    return Pause(row.channel, row.since, row.until, row.reason, row.failures, row.error or "")
 
 
 def until(connection: Connection, channel: str) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from worker.core.model import Memory, State
-from worker.stores import claims, copying, edits, notes, outbox, paces, pauses, queues, retention, reviews
+from worker.stores import claims, copying, edits, notes, outbox, paces, pauses, processes, queues, retention, reviews
 from worker.stores.duties import Member, SqlDuties, held, server_time
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Story,
     )
     from worker.core.ports import Clock
+    from worker.core.status.process import Process
     from worker.stores.database import Database
 
 
@@ -201,6 +202,20 @@ class SqlStore:
         if self._database.engine.dialect.name != "postgresql":
             return {}
         return self._database.read(held)
+
+    def note(self, process: Process) -> None:
+        """See `Store.note`."""
+        self._database.write(lambda connection: processes.note(connection, process))
+
+    def processes(self) -> Sequence[Process]:
+        """See `Store.processes`."""
+        return self._database.read(processes.every)
+
+    def alive(self) -> set[UUID]:
+        """Which workers live, by their ids, as their leases tell; empty with SQLite."""
+        if self._database.engine.dialect.name != "postgresql":
+            return set()
+        return self._database.read(lambda connection: processes.alive(connection, server_time))
 
     def now(self, machine: Clock) -> datetime:
         """The time by which whoever uses this database goes: PostgreSQL's own, for SQLite the machine's."""

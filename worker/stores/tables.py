@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from worker.core.model import Kind, Left, RemindIn, State
-from worker.stores.columns import AddedAt, At, FactsColumn, Id, Plain, Span, Word, Words
+from worker.stores.columns import AddedAt, At, FactsColumn, Id, Plain, ReasonsColumn, Span, Word, Words
 
 metadata = sa.MetaData(
     naming_convention={
@@ -136,6 +136,7 @@ pauses = sa.Table(
     sa.Column("until", At, nullable=False),
     sa.Column("reason", Plain, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("error", Plain),
 )
 
 notes = sa.Table(
@@ -143,6 +144,21 @@ notes = sa.Table(
     metadata,
     sa.Column("name", Plain, primary_key=True),
     sa.Column("value", Plain, nullable=False),
+)
+
+# Who works on the database, for `status` in another process. Whether one is alive it does not tell: that is the
+# lock's to tell on SQLite, and the lease's in `workers` on PostgreSQL.
+processes = sa.Table(
+    "processes",
+    metadata,
+    sa.Column("process_id", Id, primary_key=True),
+    sa.Column("command", Plain, nullable=False),
+    sa.Column("host", Plain, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("version", Plain, nullable=False),
+    sa.Column("started_at", At, nullable=False),
+    sa.Column("ended_at", At),
+    sa.Column("reasons", ReasonsColumn, nullable=False),
 )
 
 # The rest is empty where one process is alone. Times are the database's; a worker's lease lasts `until` then, and with

@@ -1,0 +1,1 @@
+"""How the worker itself stands, and what is wrong with that. Pure."""
