@@ -37,7 +37,7 @@ def an_attempt(**more: Any) -> Delivery:
 
 
 def error(outcome: Outcome, *, retry_after: timedelta | None = None) -> DeliveryError:
-    return DeliveryError("no", outcome, code="no", retry_after=retry_after)
+    return DeliveryError("it said no", outcome, code="no", retry_after=retry_after)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("outcome", Outcome)
     def test_keeps_what_was_said(self, outcome: Outcome) -> None:
-        assert step.refused(an_attempt(), error(outcome), LATER, began_at=NOON).last_error == "Slack: no"
+        assert step.refused(an_attempt(), error(outcome), LATER, began_at=NOON).last_error == "it said no"
 
     @pytest.mark.parametrize(
         ("outcome", "state", "due_at"),
@@ -238,7 +238,7 @@ class TestALookUp:
     @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN, Outcome.TOKEN])
     def test_that_fails_is_made_later(self, outcome: Outcome) -> None:
         after = step.look_failed(an_attempt(state=State.UNKNOWN, looks=1), error(outcome), LATER)
-        assert after == an_attempt(state=State.UNKNOWN, looks=1, due_at=LATER + 4 * SECOND, last_error="no")
+        assert after == an_attempt(state=State.UNKNOWN, looks=1, due_at=LATER + 4 * SECOND, last_error="it said no")
 
     def test_that_is_throttled_is_made_when_the_service_wishes(self) -> None:
         wish = error(Outcome.THROTTLED, retry_after=MINUTE)
@@ -253,7 +253,7 @@ class TestAnAttemptThatNobodyCanLookUp:
         after = step.unseen(
             an_attempt(state=State.UNKNOWN, attempts=attempts), error(Outcome.BLIND), LATER, resend=True
         )
-        assert (after.state, after.due_at, after.last_error) == (State.PENDING, LATER, "Slack: no")
+        assert (after.state, after.due_at, after.last_error) == (State.PENDING, LATER, "it said no")
 
     @pytest.mark.parametrize(
         ("attempts", "resend"),
@@ -263,7 +263,7 @@ class TestAnAttemptThatNobodyCanLookUp:
         unknown = an_attempt(state=State.UNKNOWN, attempts=attempts)
         after = step.unseen(unknown, error(Outcome.BLIND), LATER, resend=resend)
         assert (after.state, after.due_at) == (State.HELD, NEVER)
-        assert "Slack: no" in after.last_error
+        assert "it said no" in after.last_error
         assert f"review-notifier retry {unknown.key}" in after.last_error
 
     def test_that_crashed_before_it_could_say_when_stays_in_doubt(self) -> None:
@@ -282,7 +282,7 @@ class TestAnEdit:
     def test_is_made_later(self, outcome: Outcome) -> None:
         owed = an_attempt(edit_at=NOON, edit_until=NOON + DAY, digest="old")
         after = step.unedited(owed, error(outcome), LATER)
-        assert after == replace(owed, edit_at=LATER + MINUTE, digest="", last_error="no")
+        assert after == replace(owed, edit_at=LATER + MINUTE, digest="", last_error="it said no")
 
     def test_is_made_when_the_service_wishes(self) -> None:
         wish = error(Outcome.THROTTLED, retry_after=5 * SECOND)
@@ -292,7 +292,7 @@ class TestAnEdit:
     def test_is_given_up(self, outcome: Outcome) -> None:
         owed = an_attempt(edit_at=NOON, edit_until=NOON + DAY)
         after = step.unedited(owed, error(outcome), LATER)
-        assert after == replace(owed, edit_at=None, edit_until=None, last_error="no")
+        assert after == replace(owed, edit_at=None, edit_until=None, last_error="it said no")
 
 
 class TestAPause:
@@ -300,12 +300,12 @@ class TestAPause:
 
     def test_begins_with_a_minute(self) -> None:
         pause = step.paused(CHANNEL, error(Outcome.DESTINATION), NOON, None)
-        assert pause == Pause(CHANNEL, since=NOON, until=NOON + MINUTE, reason="no", failures=1, error="no")
+        assert pause == Pause(CHANNEL, NOON, NOON + MINUTE, "no", failures=1, error="it said no")
 
     def test_grows_and_remembers_when_it_began(self) -> None:
         former = Pause(CHANNEL, since=NOON - HOUR, until=NOON, reason="other", failures=3)
         pause = step.paused(CHANNEL, error(Outcome.DESTINATION), NOON, former)
-        assert pause == Pause(CHANNEL, since=NOON - HOUR, until=NOON + 8 * MINUTE, reason="no", failures=4, error="no")
+        assert pause == Pause(CHANNEL, NOON - HOUR, NOON + 8 * MINUTE, "no", failures=4, error="it said no")
 
     def test_is_never_longer_than_an_hour(self) -> None:
         former = Pause(CHANNEL, since=NOON, until=NOON, reason="no", failures=99)
