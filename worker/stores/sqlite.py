@@ -26,6 +26,9 @@ WAL_LIMIT = 64 * 2**20
 PAUSE = 0.02
 """Seconds between two tries for a lock for which SQLite itself does not wait."""
 
+EMPTYING = 50
+"""Milliseconds for which the log's readers are waited for, with the write lock held, before it is emptied."""
+
 VACUUM_STEP = 2000
 """Pages given back in one transaction."""
 
@@ -112,8 +115,23 @@ def maintain(database: Database) -> None:
         while 0 != (left := connection.execute("PRAGMA freelist_count").fetchone()[0]) != free:
             free = left
             connection.execute(f"PRAGMA incremental_vacuum({VACUUM_STEP})").fetchall()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        _fold(connection)
     except sqlite3.Error as error:
         raise StoreError(database.explain(error)) from error
     finally:
         raw.close()
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """Fold the write-ahead log into the file, and empty it where nobody reads from it just now.
+
+    Emptying it holds the write lock while it waits for readers; so nearly all is done before, without any lock, and the
+    wait is short: what cannot be emptied now is at the next call.
+    """
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    (usual,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {EMPTYING}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {usual}")
