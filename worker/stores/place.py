@@ -6,30 +6,24 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker.core.ports import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 NETWORK = frozenset(
-    {
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "davfs",
-        "fuse.davfs",
-        "fuse.glusterfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-    }
+    """
+    9p afpfs afs alluxio alluxio-fuse beegfs blobfuse blobfuse2 ceph ceph-fuse cifs cosfs curlftpfs davfs davfs2 drvfs
+    fakeowner gcsfuse geesefs glusterfs goofys gpfs grpcfuse gvfsd-fuse juicefs lizardfs lustre mfs moosefs mount-s3
+    mountpoint-s3 ncpfs nfs nfs4 obsfs orangefs osxfs ossfs panfs prl_fs prl_fsd pvfs2 quobyte rclone s3fs seaweedfs
+    smb2 smb3 smbfs sshfs vboxsf virtiofs vmhgfs vmhgfs-fuse weed wekafs
+    """.split()
 )
+"""File systems that keep the files of another machine or of a bucket, or a folder that a virtual machine shares with its
+host: the log's shared memory is not the same for everybody there. A name stands for itself and behind `fuse.`."""
+
 MOUNTS = Path("/proc/self/mounts")
 
 
@@ -43,10 +37,16 @@ def check_directory(path: Path, mounts: str | None = None) -> None:
         raise ConfigError(
             f"WORKER_DATABASE_URL: the directory {directory} of the database does not exist: create it, or name another"
         )
-    if (kind := file_system(directory, _mounts() if mounts is None else mounts)) in NETWORK:
+    said = _mounts() if mounts is None else mounts
+    if kind := not_local(directory, said):
         raise ConfigError(
-            f"WORKER_DATABASE_URL: {directory} is on a network file system ({kind}), where SQLite loses data:"
-            " use a local disk, or PostgreSQL"
+            f"WORKER_DATABASE_URL: {directory} is on a shared folder or network file system ({kind}),"
+            " where SQLite loses data: use a local disk (in a container a named volume), or PostgreSQL"
+        )
+    if str(path) in (point for point, _, _ in _entries(said)):
+        raise ConfigError(
+            f"WORKER_DATABASE_URL: {path} is mounted as a single file, so that its log would lie elsewhere and be lost:"
+            " mount the folder that it lies in"
         )
 
 
@@ -67,12 +67,37 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
+def not_local(directory: Path, mounts: str) -> str:
+    """The kind of the file system that holds a directory, where SQLite would lose data on it; else empty."""
+    source, kind = _holding(directory, mounts)
+    plain = kind.lower().removeprefix("fuse.")
+    # Some helpers leave the kind at `fuse` and are known by what they mount alone: `s3fs`, `JuiceFS:volume`.
+    name = source.lower().partition(":")[0] if plain == "fuse" else plain
+    return f"{kind} {name}" if plain == "fuse" and name in NETWORK else kind if name in NETWORK else ""
+
+
 def file_system(directory: Path, mounts: str) -> str:
-    """The kind of file system that holds a directory; empty where `mounts` (as in /proc/mounts) does not tell."""
-    points = ((_unescaped(line.split()[1]), line.split()[2]) for line in mounts.splitlines())
+    """The kind of file system that holds a directory; empty where `mounts` (as in /proc/mounts) does not name it."""
+    return _holding(directory, mounts)[1]
+
+
+def _holding(directory: Path, mounts: str) -> tuple[str, str]:
+    """What is mounted, and as which kind, at the nearest point above a directory; of several there the newest."""
     above = {str(directory.resolve()), *map(str, directory.resolve().parents)}
-    holding = [(len(point), order, kind) for order, (point, kind) in enumerate(points) if point in above]
-    return max(holding)[2] if holding else ""
+    holding = [
+        (len(point), order, source, kind)
+        for order, (point, source, kind) in enumerate(_entries(mounts))
+        if point in above
+    ]
+    return max(holding)[2:] if holding else ("", "")
+
+
+def _entries(mounts: str) -> Iterator[tuple[str, str, str]]:
+    """The point, the source and the kind of each mount."""
+    # The kernel ends a line with a line feed alone, and leaves every other odd character in a name as it is.
+    for line in filter(None, mounts.split("\n")):
+        source, point, kind = line.split(" ")[:3]
+        yield _unescaped(point), _unescaped(source), kind
 
 
 def _unescaped(point: str) -> str:
@@ -82,5 +107,5 @@ def _unescaped(point: str) -> str:
 
 def _mounts() -> str:
     with suppress(OSError):
-        return MOUNTS.read_text(errors="replace")
+        return os.fsdecode(MOUNTS.read_bytes())
     return ""

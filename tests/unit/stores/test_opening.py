@@ -11,11 +11,13 @@ import tempfile
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders import NOON, deciding, notice, queue, review
+from worker.clock import SystemClock
 from worker.core.ports import ConfigError, StoreError
 from worker.stores import files
 from worker.stores.opening import backup, database_path, migrate, open_store
@@ -280,6 +282,43 @@ tmpfs /data/local tmpfs rw 0 0
         with pytest.raises(ConfigError, match=r"network file system \(nfs4\), where SQLite loses data"):
             check_directory(tmp_path / "worker.db", f"server:/x {tmp_path} nfs4 rw 0 0")
 
+    @pytest.mark.parametrize(
+        ("source", "kind", "said"),
+        [
+            (r"C:\134", "9p", "9p"),
+            (r"C:\134", "drvfs", "drvfs"),
+            ("host", "virtiofs", "virtiofs"),
+            ("host", "fuse.virtiofs", "fuse.virtiofs"),
+            ("grpcfuse", "fuse.grpcfuse", "fuse.grpcfuse"),
+            ("/run/host_mark/Users", "fakeowner", "fakeowner"),
+            ("shared", "vboxsf", "vboxsf"),
+            ("bucket", "fuse.gcsfuse", "fuse.gcsfuse"),
+            ("gcsfuse", "fuse", "fuse gcsfuse"),
+            ("blobfuse2", "fuse", "fuse blobfuse2"),
+            ("blobfuse2", "fuse.blobfuse2", "fuse.blobfuse2"),
+            ("JuiceFS:volume", "fuse.juicefs", "fuse.juicefs"),
+            ("JuiceFS:volume", "fuse", "fuse juicefs"),
+            ("s3fs", "fuse.s3fs", "fuse.s3fs"),
+            ("", "nfs", "nfs"),
+        ],
+    )
+    def test_shared_with_a_host_or_kept_in_a_bucket_are_refused(
+        self, tmp_path: Path, source: str, kind: str, said: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=rf"network file system \({re.escape(said)}\), where SQLite loses data"):
+            check_directory(tmp_path / "worker.db", f"/dev/x / ext4 rw 0 0\n{source} {tmp_path} {kind} rw 0 0\n")
+
+    @pytest.mark.parametrize("kind", ["ext4", "overlay", "zfs", "fuseblk", "fuse.fuse-overlayfs", "tmpfs"])
+    def test_of_this_machine_are_taken(self, tmp_path: Path, kind: str) -> None:
+        check_directory(tmp_path / "worker.db", f"nfs {tmp_path} {kind} rw 0 0\n")
+
+    def test_that_hold_a_single_file_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"worker.db is mounted as a single file.*: mount the folder"):
+            check_directory(tmp_path / "worker.db", f"/dev/x {tmp_path}/worker.db ext4 rw 0 0\n")
+
+    def test_may_have_names_that_end_lines_elsewhere(self) -> None:
+        assert file_system(Path("/a\x1cb/c"), "/dev/x / ext4 rw 0 0\n/dev/y /a\x1cb xfs rw 0 0\n") == "xfs"
+
 
 class TestBackups:
     def test_are_one_complete_file_while_the_database_is_in_use(self, used: Path, tmp_path: Path) -> None:
@@ -329,6 +368,28 @@ class TestBackups:
             backup("postgresql://host/x", tmp_path / "copy.db")
 
 
+@contextmanager
+def writing_all_the_time(path: Path) -> Iterator[list[float]]:
+    """Take the write lock again and again; how many seconds each time took."""
+    clock, over, waits = SystemClock(), Event(), [0.0]
+
+    def write() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as connection:
+            while not over.is_set():
+                began = clock.monotonic()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+                waits.append(clock.monotonic() - began)
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        writer.join()
+
+
 class TestMaintenance:
     def test_gives_space_back_and_keeps_the_log_short(self, used: Path) -> None:
         wal = used.with_name("worker.db-wal")
@@ -341,6 +402,25 @@ class TestMaintenance:
             store.prune(settled_before=NOON, closed_before=NOON + timedelta(days=1))
             store.maintain()
             assert used.stat().st_size < full / 4
+
+    def test_never_keeps_the_write_lock_while_somebody_reads(self, used: Path) -> None:
+        wal = used.with_name("worker.db-wal")
+        patience = timedelta(seconds=2)
+        with (
+            closing(open_store(url(used), migrate=False, patience=patience)) as store,
+            closing(sqlite3.connect(used, isolation_level=None)) as reader,
+        ):
+            store.remember("a", "b")
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reviews").fetchone()
+            store.remember("a", "c")
+            with writing_all_the_time(used) as waits:
+                store.maintain()
+            assert max(waits) < patience.total_seconds() / 2
+            assert wal.stat().st_size > 0
+            reader.execute("ROLLBACK")
+            store.maintain()
+            assert wal.stat().st_size == 0
 
     def test_of_a_tidy_database_is_nothing(self, used: Path) -> None:
         with closing(open_store(url(used), migrate=False)) as store:
