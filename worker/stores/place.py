@@ -13,16 +13,18 @@ from worker.core.ports import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NETWORK = frozenset(
-    """
-    9p afpfs afs alluxio alluxio-fuse beegfs blobfuse blobfuse2 ceph ceph-fuse cifs cosfs curlftpfs davfs davfs2 drvfs
-    fakeowner gcsfuse geesefs glusterfs goofys gpfs grpcfuse gvfsd-fuse juicefs lizardfs lustre mfs moosefs mount-s3
-    mountpoint-s3 ncpfs nfs nfs4 obsfs orangefs osxfs ossfs panfs prl_fs prl_fsd pvfs2 quobyte rclone s3fs seaweedfs
-    smb2 smb3 smbfs sshfs vboxsf virtiofs vmhgfs vmhgfs-fuse weed wekafs
-    """.split()
-)
-"""File systems that keep the files of another machine or of a bucket, or a folder that a virtual machine shares with its
-host: the log's shared memory is not the same for everybody there. A name stands for itself and behind `fuse.`."""
+# fmt: off
+NETWORK = frozenset({
+    "9p", "afpfs", "afs", "alluxio", "alluxio-fuse", "beegfs", "blobfuse", "blobfuse2", "ceph", "ceph-fuse", "cifs",
+    "cosfs", "curlftpfs", "davfs", "davfs2", "drvfs", "fakeowner", "gcsfuse", "geesefs", "glusterfs", "goofys",
+    "gpfs", "grpcfuse", "gvfsd-fuse", "juicefs", "lizardfs", "lustre", "mfs", "moosefs", "mount-s3",
+    "mountpoint-s3", "ncpfs", "nfs", "nfs4", "obsfs", "orangefs", "osxfs", "ossfs", "panfs", "prl_fs", "prl_fsd",
+    "pvfs2", "quobyte", "rclone", "s3fs", "seaweedfs", "smb2", "smb3", "smbfs", "sshfs", "vboxsf", "virtiofs",
+    "vmhgfs", "vmhgfs-fuse", "weed", "wekafs",
+})
+# fmt: on
+"""File systems that keep the files of another machine or of a bucket, or a folder that a virtual machine shares with
+its host: shared memory is not the same for everybody there. A name stands for itself and behind `fuse.`."""
 
 MOUNTS = Path("/proc/self/mounts")
 
