@@ -11,27 +11,48 @@ import io
 import os
 import sys
 
-from worker import signals
+from worker import outlet, signals
+
+PATIENCE = {"run": 2.0, "poll": 10.0}
+"""The commands that must not wait for whoever reads their log, and how many seconds their end waits for a reader who
+does not read at all: a service has to stop, while a pass may well be followed in a pager.
+"""
 
 
 def main() -> None:
     """Run the command that the arguments name."""
-    if sys.argv[1:2] == ["run"]:
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command == "run":
         signals.install()
-    # Of streams that were closed by whoever started us Python makes None; nor may a database file get their numbers.
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - no path, and for as long as we live
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    _complete_streams()
+    with outlet.installed(PATIENCE[command]) if command in PATIENCE else contextlib.nullcontext():
+        # Until the command begins: looking for garbage among what is just imported slows the start by a sixth.
+        gc.disable()
+        from worker.cli import app  # noqa: PLC0415 - see the module's docstring
+
+        try:
+            app()
+        finally:
+            _flush()
+
+
+def _complete_streams() -> None:
+    """Open what whoever started us has closed, and let every name be written.
+
+    A database that is opened later must not get the number of a standard stream: what is written there would be in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    # Of streams that were closed Python has made None.
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - no path, and for as long as we live
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):  # where a file has become a pipe since
                 stream.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show is no failure
-    gc.disable()  # until the command begins: looking for garbage among what is just imported slows the start by a sixth
-    from worker.cli import app  # noqa: PLC0415 - see the module's docstring
-
-    try:
-        app()
-    finally:
-        _flush()
 
 
 def _flush() -> None:

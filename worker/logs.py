@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from worker.outlet import Outlet
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
     from types import TracebackType
@@ -50,11 +52,15 @@ def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     steps: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, redactor(secrets)]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps))
+    if isinstance(sys.stderr, Outlet):
+        sys.stderr.notice = lambda count: f"{handler.format(_missing(count))}\n"
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _quieten()
+    logging.captureWarnings(capture=True)  # or they would be no JSON
     sys.excepthook = _uncaught
+    sys.unraisablehook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
     threading.excepthook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
 
 
@@ -64,6 +70,17 @@ def _uncaught(kind: type[BaseException], error: BaseException | None, traceback:
         sys.__excepthook__(kind, error or kind(), traceback)
     else:
         log.error("uncaught", exc_info=(kind, error, traceback))
+
+
+def dropped() -> int:
+    """How many lines were dropped since the start, because nobody read the log."""
+    return sys.stderr.dropped if isinstance(sys.stderr, Outlet) else 0
+
+
+def _missing(count: int) -> logging.LogRecord:
+    """The line that stands for those that nobody read in time."""
+    said = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log_lines_dropped"}
+    return logging.makeLogRecord(said | {"lines": count})
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[Any, str, str], str]:

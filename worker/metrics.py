@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import generate_latest
 
 from worker.core.model import Kind, State
@@ -57,9 +57,13 @@ class Metrics:
         commit: str,
         overview: Callable[[], Overview | None],
         hanging: Callable[[], Sequence[str]] = tuple,
+        dropped: Callable[[], int] = int,
         most_queues: int = MOST_QUEUES,
     ) -> None:
-        """`overview` gives how the worker stands, None before the first look; `hanging` names loops that hang."""
+        """`overview` gives how the worker stands, None before the first look; `hanging` names loops that hang.
+
+        `dropped` counts the lines of the log that were not read.
+        """
         self._labels = Labels(most_queues)
         self._registry = CollectorRegistry()
         self._polls = self._counter("polls", "Polls that ended, complete or not", "queue")
@@ -77,7 +81,8 @@ class Metrics:
         self._preset()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self._registry.register(Shown(overview, hanging, self._labels, {"version": version, "commit": commit}))
+        build = {"version": version, "commit": commit}
+        self._registry.register(Shown(overview, hanging, dropped, labels=self._labels, build=build))
 
     def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
         """See `Meter.polled`."""
@@ -124,18 +129,24 @@ class Shown:
         self,
         overview: Callable[[], Overview | None],
         hanging: Callable[[], Sequence[str]],
+        dropped: Callable[[], int],
+        *,
         labels: Labels,
         build: dict[str, str],
     ) -> None:
         """`build` is what tells one build from another."""
         self._overview = overview
         self._hanging = hanging
+        self._dropped = dropped
         self._labels = labels
         self._build = build
 
     def collect(self) -> Iterator[Metric]:
         """Every gauge; those of an overview only when there is one."""
         yield InfoMetricFamily(f"{PREFIX}_build", "Which build this is", value=self._build)
+        yield CounterMetricFamily(
+            f"{PREFIX}_log_lines_dropped", "Lines of the log that were dropped because it was not read", self._dropped()
+        )
         overview = self._overview()
         if overview is not None:
             yield from _of_queues(self._by_label(overview), overview.taken_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from worker import version
+from worker import logs, version
 from worker.core.meter import UNMETERED
 from worker.core.overview import Check, readiness
 from worker.heartbeat import Cycle, Heartbeat
@@ -111,6 +111,7 @@ class Monitor:
             commit=version.commit(),
             overview=lambda: self._overview,
             hanging=self.pulse.hanging,
+            dropped=logs.dropped,
         )
 
 

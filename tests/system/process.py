@@ -126,6 +126,11 @@ class Bench:
         finally:
             process.kill()
 
+    def start(self, *arguments: str, err: int, **more: str) -> Started:
+        """Start a command whose log goes to `err`, of which the caller takes care."""
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - no path, but a device
+            return self._start(arguments, more, out=nowhere.fileno(), err=err, cold=False)
+
     def _start(self, arguments: Sequence[str], more: Mapping[str, str], *, out: int, err: int, cold: bool) -> Started:
         env = self.env(more)
         if not cold:

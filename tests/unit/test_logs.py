@@ -23,10 +23,11 @@ SECRET = 'lsv2_pt_"quoted\\swordfish'
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    uncaught, uncaught_in_thread = sys.excepthook, threading.excepthook
+    uncaught, uncaught_in_thread, unraisable = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
     root.handlers[:], root.level = handlers, level
-    sys.excepthook, threading.excepthook = uncaught, uncaught_in_thread
+    sys.excepthook, threading.excepthook, sys.unraisablehook = uncaught, uncaught_in_thread, unraisable
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()
 
 

@@ -1,0 +1,170 @@
+"""A standard error stream that never makes its writer wait; imports next to nothing, so that it can be in place first.
+
+Whoever reads the log may stop reading: a full pipe, a log driver that blocks, a terminal that was halted, a full disk.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import os
+import select
+import sys
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MOST_BYTES = 1 << 20
+"""So much is kept for a reader who lags behind; what does not fit is counted and dropped."""
+
+RETRY_SECONDS = 1.0
+"""Until a write that failed is tried again: a disk may have room again, a named pipe may find another reader."""
+
+LAST_SECONDS = 1.0
+"""How long the end of the interpreter waits for what was written since our own end."""
+
+
+class Outlet(io.TextIOBase):
+    """Text to a file descriptor by way of a bounded queue and a thread of its own. Thread-safe.
+
+    A line that does not fit is dropped, and so is every later one until half of the queue is free; in their place
+    stands a line that says how many they were. A write that fails is repeated until it works, so that a line is
+    either whole or not there.
+    """
+
+    def __init__(self, number: int, *, most: int = MOST_BYTES, retry: float = RETRY_SECONDS) -> None:
+        """Write to the file descriptor `number`; at most `most` bytes wait."""
+        self._number = number
+        self._most = most
+        self._retry = retry
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+        self._partial = ""
+        self._dropped = 0
+        self._lost = 0
+        self._changed = threading.Condition(threading.Lock())
+        self._writer: threading.Thread | None = None
+        self.notice: Callable[[int], str] = _notice
+        """Makes the line that says how many were dropped."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a plain attribute in io
+        """How text becomes bytes."""
+        return "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]  # a plain attribute in io
+        """How a character that has no bytes is written."""
+        return "backslashreplace"
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were dropped since the start."""
+        return self._lost
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def isatty(self) -> bool:
+        """Whether a terminal is behind it."""
+        return os.isatty(self._number)
+
+    def fileno(self) -> int:
+        """The file descriptor, for whoever asks how wide the terminal is."""
+        return self._number
+
+    def write(self, text: str) -> int:
+        """Queue every line that is complete; never waits, never fails."""
+        with self._changed:
+            *lines, self._partial = (self._partial + text).split("\n")
+            for line in lines:
+                self._put(f"{line}\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Queue what is no whole line, too."""
+        with self._changed:
+            if self._partial:
+                self._put(self._partial)
+                self._partial = ""
+
+    def drain(self, patience: float) -> None:
+        """Wait until everything is written, but no longer than `patience` seconds without any progress."""
+        self.flush()
+        with self._changed:
+            while self._lines and self._changed.wait(patience):
+                pass
+
+    def _put(self, line: str) -> None:
+        """To be called with the lock held."""
+        encoded = line.encode(self.encoding, self.errors)
+        if self._dropped or self._size + len(encoded) > self._most:
+            self._dropped += 1
+            self._lost += 1
+            return
+        self._lines.append(encoded)
+        self._size += len(encoded)
+        self._begin()
+        self._changed.notify_all()
+
+    def _begin(self) -> None:
+        """Start the writer with the first line: not before, or a command that forks would leave it behind."""
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._work, name="log", daemon=True)
+            try:
+                self._writer.start()
+            except RuntimeError:  # no thread can be had: the next line tries again
+                self._writer = None
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._lines))
+                line = self._lines[0]
+            self._write(line)
+            with self._changed:
+                self._lines.popleft()
+                self._size -= len(line)
+                self._own_up()
+                self._changed.notify_all()
+
+    def _own_up(self) -> None:
+        """Say how many lines are missing here, once there is room. To be called with the lock held."""
+        if self._dropped and self._size <= self._most // 2:
+            count, self._dropped = self._dropped, 0
+            line = self.notice(count).encode(self.encoding, self.errors)
+            self._lines.append(line)
+            self._size += len(line)
+
+    def _write(self, line: bytes) -> None:
+        """Write it all, however long that takes. Not by way of `sys.stderr`, whose lock would hold up the end."""
+        rest = memoryview(line)
+        while rest:
+            try:
+                rest = rest[os.write(self._number, rest) :]
+            except BlockingIOError:  # whoever shares the stream has made it so
+                select.select([], [self._number], [], self._retry)
+            except OSError:
+                time.sleep(self._retry)
+
+
+@contextlib.contextmanager
+def installed(patience: float) -> Iterator[Outlet]:
+    """Let `sys.stderr` be one that never makes anybody wait; at the end what is left is written, as `drain` does."""
+    outlet = Outlet(2)
+    sys.stderr = outlet
+    atexit.register(outlet.drain, LAST_SECONDS)  # the interpreter reports a bug that nobody caught after our end
+    try:
+        yield outlet
+    finally:
+        outlet.drain(patience)
+
+
+def _notice(count: int) -> str:
+    return f"review-notifier: {count} lines of the log are missing here, because it was not read\n"
