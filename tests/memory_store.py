@@ -405,11 +405,15 @@ class MemoryStore:
 
     def backlog(self) -> Sequence[Backlog]:
         with self._lock:
-            found: dict[State, list[datetime]] = {}
+            found: dict[State, list[Delivery]] = {}
             for owed in self._outbox.values():
                 if owed.delivery.state in LIVE | {State.DEAD}:
-                    found.setdefault(owed.delivery.state, []).append(owed.delivery.created_at)
-            return [Backlog(state, len(created), min(created)) for state, created in found.items()]
+                    found.setdefault(owed.delivery.state, []).append(owed.delivery)
+            errors = {state: each[-1].last_error for state, each in found.items() if state in {State.DEAD, State.HELD}}
+            return [
+                Backlog(state, len(each), min(one.created_at for one in each), errors.get(state, ""))
+                for state, each in found.items()
+            ]
 
     def deliveries(self, state: State | None = None, limit: int = 100) -> Sequence[Delivery]:
         with self._lock:

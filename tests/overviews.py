@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import MINUTE, NOON, queue
+from tests.builders import DAY, MINUTE, NOON, queue
 from worker.core.model import Polled
-from worker.core.overview import Overview, QueueView
+from worker.core.overview import Asked, Overview, QueueView
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -30,5 +30,5 @@ def view(
 
 
 def overview(*queues: QueueView, taken_at: datetime = NOON, **more: Any) -> Overview:
-    """One look."""
-    return Overview(taken_at, queues, **more)
+    """One look at a worker that began a day ago, and whose token Slack has taken."""
+    return Overview(taken_at, queues, **{"started_at": taken_at - DAY, "slack": Asked(taken_at), **more})

@@ -24,6 +24,7 @@ from worker.loops.complaint import Complaint
 from worker.loops.deliver import Care, Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
+from worker.loops.incidents import Board
 from worker.loops.look import Look
 from worker.loops.ops import Ops
 from worker.loops.patience import PACE
@@ -80,6 +81,7 @@ class Parts:
     housekeep: Housekeep
     complaint: Complaint
     shift: Shift
+    board: Board
 
 
 def build(  # noqa: PLR0913  (the parts that differ between a service, a single pass and a test, all by name)
@@ -92,13 +94,16 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     meter: Meter = UNMETERED,
     api: Callable[[], ApiInUse | None] = lambda: None,
     shift: Shift | None = None,
+    board: Board | None = None,
 ) -> Parts:
     """Put the parts together as the settings say.
 
     `meter` is told of the work; `api` tells which of LangSmith's listings is in use. `shift` is what this worker has to
-    do (None: everything, it is alone).
+    do (None: everything, it is alone). `board` is where parts announce incidents; a source or notifier that does so
+    was given the same one.
     """
     shift = shift or Alone()
+    board = board or Board(clock)
     ops = Ops(store=store, clock=clock, channel=settings.ops_channel)
     care = _care(settings)
     complaint = Complaint()
@@ -124,6 +129,9 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         api=api,
         counting=settings.http_address is not None,
         shift=shift,
+        board=board,
+        asked=lambda: deliver.asked,
+        interval=settings.defaults.poll_interval,
     )
     return Parts(
         settings=settings,
@@ -144,6 +152,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         ),
         complaint=complaint,
         shift=shift,
+        board=board,
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-    from worker.core.overview import Check
+    from worker.core.status.readiness import Check
 
 log = structlog.get_logger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter as Counting
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
@@ -10,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import generate_latest
 
 from worker.core.model import Kind, State
-from worker.core.overview import readiness
+from worker.core.status.readiness import readiness
+from worker.core.status.reasons import KINDS, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,6 +198,9 @@ def _of_outbox(overview: Overview) -> Iterator[Metric]:
 def _of_worker(overview: Overview, *, loops: bool) -> Iterator[Metric]:
     checks = {"loops": int(loops)} | {check.name: int(check.ok) for check in readiness(overview)}
     yield _gauge("ready", "Whether a condition of /readyz holds", "check", checks)
+    wrong = Counting(reason.kind for reason in reasons(overview))
+    counts = dict.fromkeys(KINDS, 0) | wrong
+    yield _gauge("reasons", "Reasons why `status` ends with 1, by kind", "kind", counts)
     looked_at = overview.taken_at.timestamp()
     yield GaugeMetricFamily(f"{PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)
     if overview.api is None:

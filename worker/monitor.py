@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from worker import logs, version
 from worker.core.meter import UNMETERED
-from worker.core.overview import Check, readiness
+from worker.core.status.readiness import Check, readiness
 from worker.heartbeat import Cycle, Heartbeat
 from worker.loops.pulse import Pulse
 from worker.systemd import Notify
@@ -100,8 +99,7 @@ class Monitor:
         loops = Check("loops", not hanging, f"no progress: {', '.join(hanging)}" if hanging else "make progress")
         if self._overview is None or self._look is None:
             return (loops, Check("start", ok=False, text="not looked yet"))
-        now = replace(self._overview, taken_at=self._clock.now(), queues=self._look.queues())
-        return (loops, *readiness(now))
+        return (loops, *readiness(self._look.again(self._overview)))
 
     def _count(self) -> Metrics:
         from worker.metrics import Metrics  # noqa: PLC0415 - only where somebody looks

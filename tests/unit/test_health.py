@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from worker.core.overview import Check
 from worker.core.ports import ConfigError
+from worker.core.status.readiness import Check
 from worker.health import AT_ONCE, Health
 
 if TYPE_CHECKING:

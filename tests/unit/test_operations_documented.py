@@ -15,8 +15,8 @@ from tests.metered import samples
 from tests.overviews import overview
 from worker.cli import Exit
 from worker.core.model import State
-from worker.core.overview import readiness
 from worker.core.ports import Trouble
+from worker.core.status.readiness import readiness
 from worker.notifiers import slack_errors
 from worker.settings.model import EVERY
 from worker.stores.place import NETWORK

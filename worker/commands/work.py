@@ -18,6 +18,7 @@ from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
 from worker.commands.remotes import langsmith, progress_shown, slack
 from worker.core.overview import ApiInUse
 from worker.heartbeat import Heartbeat
+from worker.loops.incidents import Board
 from worker.loops.preview import Preview
 from worker.loops.shift import ALONE
 from worker.monitor import Monitor
@@ -44,6 +45,7 @@ def run() -> None:
     settings = start(EVERYTHING)
     machine = SystemClock()
     with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, shift):
+        board = Board(clock)
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
         with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
             parts = build(
@@ -55,6 +57,7 @@ def run() -> None:
                 meter=monitor.meter,
                 api=lambda: _api(source),
                 shift=shift,
+                board=board,
             )
             log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
             Service(parts, monitor, machine).run(signals.STOP)

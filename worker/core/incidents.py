@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.overview import Overview, QueueView
+    from worker.core.status.process import Reason
 
 PATIENCE = timedelta(minutes=15)
 """How long polling may fail before people are told, and how long an end waits for the others of its group."""
@@ -29,16 +30,18 @@ class Group(StrEnum):
     NAME = "name"  # no queue has it
     LIST = "list"  # the list of queues cannot be read
     KEY = "key"  # LangSmith refuses it
+    PART = "part"  # a part of the worker has announced it, in its own words
 
 
-AT_ONCE = frozenset({Group.NAME, Group.KEY})
-"""Groups that do not get better by waiting."""
+AT_ONCE = frozenset({Group.NAME, Group.KEY, Group.PART})
+"""Groups that do not get better by waiting, or have waited already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """One trouble; `group` and `subject` identify it over looks. `ended_at` is None while it lasts.
 
+    Of one that a part has announced, `subject` is its kind and subject, `name` its kind, `error` and `fix` its words.
     `new` and `gone` are the queue's counters when it was told: what they have grown by at its end is what was found.
     """
 
@@ -51,6 +54,12 @@ class Incident:
     new: int = 0
     gone: int = 0
     ended_at: datetime | None = None
+    fix: str = ""
+
+    @property
+    def family(self) -> tuple[Group, str]:
+        """Those of one family share a message."""
+        return (self.group, self.name if self.group is Group.PART else "")
 
     @property
     def key(self) -> tuple[Group, str]:
@@ -78,7 +87,12 @@ def current(overview: Overview) -> list[Incident]:
         first = min(failing, key=lambda incident: incident.since)
         new, gone = sum(incident.new for incident in failing), sum(incident.gone for incident in failing)
         incidents.append(replace(first, group=Group.KEY, subject="", name="", new=new, gone=gone))
-    return [*incidents, *failing]
+    return [*incidents, *failing, *(_announced(reason, now) for reason in overview.announced)]
+
+
+def _announced(reason: Reason, now: datetime) -> Incident:
+    subject = f"{reason.kind} {reason.subject}"
+    return Incident(Group.PART, subject, reason.kind, reason.since or now, reason.text, fix=reason.fix)
 
 
 def report(overview: Overview, told: Iterable[Incident]) -> Reported:
@@ -95,6 +109,9 @@ def report(overview: Overview, told: Iterable[Incident]) -> Reported:
 
 def _is_refuted(incident: Incident, overview: Overview) -> bool:
     """Whether something shows that it is over: that another trouble has taken its place, or a start, shows nothing."""
+    if incident.group is Group.PART:
+        kind, _, subject = incident.subject.partition(" ")
+        return (kind, subject) in overview.over
     if incident.group not in {Group.QUEUE, Group.KEY}:
         return True
     concerned = [
@@ -156,7 +173,7 @@ def _over(group: Sequence[Incident], now: datetime, *, refused: bool) -> tuple[I
 
 
 def _grouped(incidents: Iterable[Incident]) -> list[list[Incident]]:
-    groups: dict[Group, list[Incident]] = {}
+    groups: dict[tuple[Group, str], list[Incident]] = {}
     for incident in incidents:
-        groups.setdefault(incident.group, []).append(incident)
+        groups.setdefault(incident.family, []).append(incident)
     return list(groups.values())

@@ -375,11 +375,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The deliveries of one state that need something still: how many, and when the oldest of them was owed."""
+    """The deliveries of one state that need something still: how many, since when, and why the newest did not go."""
 
     state: State
     count: int
     oldest_at: datetime
+    last_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Task,
         Turn,
     )
-    from worker.core.status.process import Process
+    from worker.core.status.process import Area, Process
 
 
 class Trouble(StrEnum):
@@ -100,6 +100,30 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never run backwards."""
+        ...
+
+
+class Incidents(Protocol):
+    """Where a part of the worker announces what it notices to be wrong with the worker. Thread-safe, never raises.
+
+    What stands here is logged, reported to the operators, and a reason for `status` to end with 1 and for `/readyz`
+    not to be ready; its end is logged and reported too.
+    """
+
+    def begin(self, kind: str, area: Area, text: str, fix: str, *, subject: str = "") -> None:
+        """Something is wrong; called again while it lasts, only the words are replaced.
+
+        `kind` is a lower-case word that metrics count by; with the `subject` (a queue's id, a channel) it tells one
+        from another. `text` says what is wrong and `fix` what to do, both without a full stop; names and errors in
+        them stay raw. Let the words stay the same while nothing changes: each change is written to the database.
+        """
+        ...
+
+    def end(self, kind: str, *, subject: str = "") -> None:
+        """It does not hold, or no longer; cheap, to be called wherever that is seen, begun or not.
+
+        After a restart this is what shows that an incident from before is over.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from worker.core.incidents import Group
 from worker.core.overview import NAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from worker.core.incidents import Incident
@@ -29,6 +29,8 @@ def begun(group: Sequence[Incident]) -> str:
         case Group.NAME:
             remedy = "correct WORKER_QUEUES or worker.toml, `review-notifier queues` lists what the key can see"
             return f"{_names(group)}: no queue has this name; {remedy}."
+        case Group.PART:
+            return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
         case _:
             what = f"{_names(group)} cannot be polled {since}"
             return f"{what}: {first.error}. Nothing is lost: what is new there is told when polling works again."
@@ -45,6 +47,8 @@ def ended(group: Sequence[Incident], found: tuple[int, int] | None) -> str:
             return f"The list of queues can be read again; it could not be since {_minute(since)}."
         case Group.NAME:
             return f"{_names(group)}: found now."
+        case Group.PART:
+            return _each(f"This is over: {incident.error}. It began {_minute(incident.since)}." for incident in group)
         case _:
             return f"{_names(group)} can be polled again. {blind(since, until, found)}"
 
@@ -69,6 +73,12 @@ def sunset(api: str, ends_at: datetime, now: datetime) -> str:
     when = f"ends on {ends_at:%Y-%m-%d}" if days >= 0 else f"was to end on {ends_at:%Y-%m-%d}"
     remedy = "Set WORKER_LANGSMITH_API=auto, and update the worker (or a self-hosted LangSmith) if that does not help."
     return f"LangSmith's `{api}` listing, which this worker reads, {when}. {remedy}"
+
+
+def _each(texts: Iterable[str]) -> str:
+    every = list(texts)
+    more = f" And {len(every) - NAMED} more." if len(every) > NAMED else ""
+    return " ".join(every[:NAMED]) + more
 
 
 def _names(group: Sequence[Incident]) -> str:

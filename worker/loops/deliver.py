@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.model import Claim, Delivery, Queue, Receipt, Review, Show
+    from worker.core.overview import Asked
     from worker.core.ports import Clock, Notifier, Store
     from worker.loops.ops import Ops
 
@@ -101,6 +102,11 @@ class Deliver:
         else:
             self._look_up(claim, now)
         return True
+
+    @property
+    def asked(self) -> Asked:
+        """Whether Slack has taken the token since the start."""
+        return self._patience.asked
 
     @property
     def is_paced(self) -> bool:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.model import Polled
-from worker.core.overview import Overview, QueueView
+from worker.core.overview import Asked, Overview, QueueView
 from worker.core.ports import StoreError
+from worker.loops.incidents import Board
 from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
@@ -47,11 +48,16 @@ class Look:
         api: Callable[[], ApiInUse | None] = lambda: None,
         counting: bool = False,
         shift: Shift = ALONE,
+        board: Board | None = None,
+        asked: Callable[[], Asked] = Asked,
+        interval: timedelta = timedelta(minutes=1),
     ) -> None:
         """`expect` gives a queue's poll interval and the age at which its runs are stale (None: never).
 
         `api` tells which of LangSmith's listings is in use; `counting` whether each queue's runs are counted too.
-        How the polls of queues stand that other workers poll, as `shift` tells, the database knows.
+        How the polls of queues stand that other workers poll, as `shift` tells, the database knows. `board` has what
+        parts of the worker have announced; `asked` tells whether Slack has taken the token. `interval` is how often
+        queues are polled unless they say otherwise.
         """
         self._store = store
         self._clock = clock
@@ -61,6 +67,11 @@ class Look:
         self._api = api
         self._counting = counting
         self._shift = shift
+        self._board = board or Board(clock)
+        self._asked = asked
+        self._interval = interval
+        self.started_at = clock.now()
+        """When this process began, by a wall clock that may have been set since."""
         self._noted: dict[UUID, Polled] = {}
         self._count_at = 0.0
         self._offset = self._measure()
@@ -70,17 +81,33 @@ class Look:
 
     def __call__(self) -> Overview:
         """Look now. Where the database does not answer, what it said last stands, with its error."""
-        error = self._ask_store()
-        return Overview(
+        error, clock_set = self._ask_store(), self._clock_set()
+        self.started_at += clock_set
+        return self.again(
+            Overview(
+                taken_at=self._clock.now(),
+                store_error=error,
+                pauses=self._pauses,
+                backlog=self._backlog,
+                api=self._api(),
+                clock_set=clock_set,
+                started_at=self.started_at,
+                interval=self._interval,
+            )
+        )
+
+    def again(self, overview: Overview) -> Overview:
+        """The same with what the loops know now; the database is not asked. From any thread."""
+        return replace(
+            overview,
             taken_at=self._clock.now(),
             queues=self.queues(),
             unknown=self._roster.unknown,
             unlisted_since=self._roster.failing_since,
-            store_error=error,
-            pauses=self._pauses,
-            backlog=self._backlog,
-            api=self._api(),
-            clock_set=self._clock_set(),
+            unlisted=self._roster.error,
+            announced=self._board.standing,
+            over=self._board.over,
+            slack=self._asked(),
         )
 
     def _clock_set(self) -> timedelta:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.delivery import backoff, clamp_wish, paused
-from worker.core.overview import EVERYWHERE
+from worker.core.overview import EVERYWHERE, Asked
 from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ LONGEST_QUIET = timedelta(minutes=5)
 
 PROVE_EVERY = timedelta(hours=1)
 """How long a token is taken for good that nothing was posted with."""
+
+ASK_AGAIN = timedelta(minutes=1)
+"""When to ask again whether the token is good, as long as Slack has not answered since the start."""
 
 NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe: then only a post can tell whether posts get through."""
@@ -59,6 +62,8 @@ class Patience:
         self._quiet_until = 0.0
         self._looks_from = 0.0
         self._prove_at = 0.0
+        self.asked = Asked()
+        """Whether the token was taken since the start."""
 
     @property
     def is_quiet(self) -> bool:
@@ -133,15 +138,26 @@ class Patience:
 
     def _prove(self) -> None:
         """See whether the token is good, at a start and in a quiet night; other trouble is for a post to find out."""
-        self._proven()
+        self._prove_at = self._clock.monotonic() + PROVE_EVERY.total_seconds()
         try:
             self._notifier.probe()
         except DeliveryError as error:
-            if error.outcome is Outcome.TOKEN and error.code not in NOT_ASKED:
-                self._pause(EVERYWHERE, error)
+            self._not_proven(error)
+        else:
+            self._proven()
+
+    def _not_proven(self, error: DeliveryError) -> None:
+        if error.code in NOT_ASKED:
+            self._proven()  # as far as can be seen without a post
+        elif error.outcome is Outcome.TOKEN:
+            self._pause(EVERYWHERE, error)
+        elif self.asked.taken_at is None:
+            self._prove_at = self._clock.monotonic() + ASK_AGAIN.total_seconds()
+            self.asked = Asked(error=str(error))
 
     def _proven(self) -> None:
         self._prove_at = self._clock.monotonic() + PROVE_EVERY.total_seconds()
+        self.asked = Asked(taken_at=self._clock.now())
 
     def _probe(self) -> bool:
         try:
@@ -166,6 +182,8 @@ class Patience:
             self._meter.throttled()
         else:
             self._doubted = True
+        if self.asked.taken_at is None:
+            self.asked = Asked(error=str(error))
         wait = clamp_wish(error.retry_after) or backoff(self._failures, longest=LONGEST_QUIET)
         self._quiet_until = self._clock.monotonic() + wait.total_seconds()
         if error.outcome is Outcome.THROTTLED:

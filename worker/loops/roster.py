@@ -56,6 +56,8 @@ class Roster:
         self._unknown: frozenset[str] = frozenset()
         self.failing_since: datetime | None = None
         """Since when the look-up fails; None where the last one succeeded."""
+        self.error = ""
+        """Why the last look-up failed; empty where it succeeded."""
         self.queues = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
         self.queues |= {q.queue_id: q for q in last if q.queue_id in self.queues or self._is_wanted(q)}
 
@@ -78,7 +80,7 @@ class Roster:
         except SourceError as error:
             self._failed(error)
             return False
-        self.failing_since, self._has_listed = None, True
+        self.failing_since, self.error, self._has_listed = None, "", True
         self._due_at = self._clock.monotonic() + LOOK_UP_EVERY.total_seconds()
         self._miss(self._names - {queue.name for queue in listed})
         return self._take(listed)
@@ -105,6 +107,7 @@ class Roster:
 
     def _failed(self, error: SourceError) -> None:
         self._due_at = self._clock.monotonic() + self._wait(error).total_seconds()
+        self.error = str(error)
         if self.failing_since is None:
             self.failing_since = self._clock.now()
             log.warning("queues_not_listed", error=str(error), polled=len(self.queues))

@@ -132,6 +132,7 @@ def _dumps(incidents: Iterable[Incident]) -> str:
                 "group": incident.group,
                 "subject": incident.subject,
                 "name": incident.name,
+                "error": incident.error if incident.group is Group.PART else "",
                 "since": incident.since.isoformat(),
                 "ended_at": incident.ended_at and incident.ended_at.isoformat(),
             }
@@ -147,6 +148,7 @@ def _loads(text: str | None) -> tuple[Incident, ...]:
             group=Group(each["group"]),
             subject=each["subject"],
             name=each["name"],
+            error=each.get("error", ""),
             since=datetime.fromisoformat(each["since"]),
             ended_at=each["ended_at"] and datetime.fromisoformat(each["ended_at"]),
         )

@@ -197,7 +197,17 @@ def backlog(connection: Connection) -> Sequence[Backlog]:
         .where(deliveries.c.state.in_(UNFINISHED))
         .group_by(deliveries.c.state)
     )
-    return [Backlog(*row) for row in connection.execute(query)]
+    counted = connection.execute(query).all()
+    return [Backlog(state, count, since, _last_error(connection, state)) for state, count, since in counted]
+
+
+def _last_error(connection: Connection, state: State) -> str:
+    """Why the newest delivery that waits for a person or a destination did not go."""
+    if state not in {State.DEAD, State.HELD}:
+        return ""
+    newest = sa.select(deliveries.c.last_error).where(deliveries.c.state == state)
+    found: str = connection.execute(newest.order_by(deliveries.c.delivery_id.desc()).limit(1)).scalar_one()
+    return found
 
 
 def newest(connection: Connection, state: State | None, limit: int) -> Sequence[Delivery]:

@@ -4,7 +4,8 @@ import pytest
 
 from tests.builders import HOUR, MINUTE, NOON, SECOND, pause
 from tests.overviews import overview, view
-from worker.core.overview import NAMED, Check, readiness
+from worker.core.overview import NAMED, Asked
+from worker.core.status.readiness import Check, readiness
 
 
 def failing(*checks: Check) -> dict[str, str]:
@@ -30,14 +31,28 @@ def test_a_late_queue_is_named_with_its_time_and_error() -> None:
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        pytest.param(overview(), "no queue is polled yet", id="no queue"),
+        pytest.param(overview(started_at=NOON), "no queue is polled yet", id="no queue"),
+        pytest.param(
+            overview(started_at=NOON, unlisted_since=NOON, unlisted="HTTP 401"),
+            "no queue is polled yet (HTTP 401)",
+            id="no queue, for a reason",
+        ),
+        pytest.param(
+            overview(unlisted="HTTP 401"),
+            "no queue was polled since the start at 2026-03-01 12:00:00 UTC (HTTP 401)",
+            id="no queue for long",
+        ),
         pytest.param(
             overview(view(completed_at=None)), "Support QA: last complete poll never", id="first poll awaited"
         ),
         pytest.param(
             overview(view(), unknown=frozenset({"Ghost"})), "Ghost: no queue has this name", id="unknown name"
         ),
-        pytest.param(overview(view(), unlisted_since=NOON), "the list of queues cannot be read", id="list unread"),
+        pytest.param(
+            overview(view(), unlisted_since=NOON - HOUR),
+            "the list of queues cannot be read since 2026-03-02 11:00 UTC, so new ones go unnoticed",
+            id="list unread",
+        ),
     ],
 )
 def test_a_worker_that_misses_a_queue_is_not_ready(seen: object, said: str) -> None:
@@ -51,11 +66,24 @@ def test_the_database_speaks_through_the_look_and_through_the_polls() -> None:
     assert failing(*readiness(by_poll)) == {"database": "database is locked"}
 
 
-def test_a_refused_token_is_not_ready_but_one_held_channel_is() -> None:
-    everywhere = overview(view(), pauses=[pause("*", reason="invalid_auth")])
-    one = overview(view(), pauses=[pause("C0SUPPORT")])
+def test_a_refused_token_is_not_ready_nor_is_a_refused_channel() -> None:
+    everywhere = overview(view(), pauses=[pause("*", reason="invalid_auth", error="")], slack=Asked())
+    one = overview(view(), pauses=[pause("C0SUPPORT", error="invite the app")])
     assert failing(*readiness(everywhere)) == {"slack": "refuses the token since 2026-03-02 12:00 UTC (invalid_auth)"}
-    assert failing(*readiness(one)) == {}
+    assert failing(*readiness(one)) == {
+        "slack": "refuses channel C0SUPPORT since 2026-03-02 12:00 UTC (invite the app)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        pytest.param(Asked(), "not asked yet", id="not asked"),
+        pytest.param(Asked(error="time-out"), "has not answered yet (time-out)", id="asked in vain"),
+    ],
+)
+def test_nobody_says_that_the_token_is_good_before_slack_has(asked: Asked, said: str) -> None:
+    assert failing(*readiness(overview(view(), slack=asked))) == {"slack": said}
 
 
 def test_many_late_queues_are_counted_not_listed() -> None:
@@ -69,14 +97,16 @@ def test_a_ready_worker_says_of_each_condition_that_it_holds() -> None:
     assert readiness(overview(view("A"), view("B"))) == (
         Check("database", ok=True, text="answers"),
         Check("queues", ok=True, text="2 polled within 3 intervals"),
-        Check("slack", ok=True, text="takes the token"),
+        Check("slack", ok=True, text="took the token at 2026-03-02 12:00:00 UTC"),
+        Check("deliveries", ok=True, text="none is dead or held"),
     )
 
 
 def test_what_does_not_hold_is_false_for_programs_too() -> None:
     ill = overview(store_error="disk full", pauses=[pause("*")])
     late = overview(view(completed_at=None))
-    assert [check.ok for check in (*readiness(ill), *readiness(late))] == [False, False, False, True, False, True]
+    assert [check.ok for check in readiness(ill)] == [False, False, False, True]
+    assert [check.ok for check in readiness(late)] == [True, False, True, True]
 
 
 def test_as_many_late_queues_as_are_named_leave_no_others_to_count() -> None:

@@ -1,0 +1,130 @@
+"""Every reason why the worker is not well, for `status`, `/readyz`, the metrics and systemd alike. Pure.
+
+What an overview shows is judged here. A part that notices something else by itself announces it by `Incidents.begin`,
+and it comes here as one of `Overview.announced`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.core.meter import STORE
+from worker.core.model import State
+from worker.core.overview import EVERYWHERE, LATE_AFTER
+from worker.core.ports import Trouble
+from worker.core.status.process import Area, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker.core.model import Backlog, Pause
+    from worker.core.overview import Overview, QueueView
+
+UNLISTED_FOR = timedelta(minutes=15)
+"""How long the list of queues may be unreadable: those that are known are polled meanwhile."""
+
+KINDS = (
+    "database_failing", "queue_late", "queue_missing", "queue_unknown", "queues_not_listed", "token_refused",
+    "channel_refused", "delivery_dead", "delivery_held",
+)  # fmt: skip
+"""The kinds of the reasons that are found here; those that parts announce have kinds of their own."""
+
+START = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
+
+FIXES = {
+    Trouble.UNREACHABLE: "check LANGSMITH_ENDPOINT, and this machine's way to it",
+    Trouble.THROTTLED: "lower WORKER_REQUESTS_PER_SECOND if this goes on",
+    Trouble.REFUSED: "check LANGSMITH_API_KEY, and for a key of the organisation LANGSMITH_WORKSPACE_ID",
+    Trouble.MISSING: "correct the queue's id in WORKER_QUEUES; `review-notifier queues` lists what the key can see",
+    Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",
+    STORE: "make the database usable again: `review-notifier check` says what it lacks",
+}
+"""What to do about a queue that cannot be polled, by what stands in the way."""
+
+
+def reasons(overview: Overview) -> tuple[Reason, ...]:
+    """Every reason; none where all is well."""
+    return (
+        *_database(overview),
+        *_queues(overview),
+        *_roster(overview),
+        *map(_refusal, overview.pauses),
+        *(_unsettled(backlog) for backlog in overview.backlog if backlog.state in {State.DEAD, State.HELD}),
+        *overview.announced,
+    )
+
+
+def last_poll(queue: QueueView) -> str:
+    """When a queue was last polled completely, and what its last poll failed in."""
+    completed_at = queue.polled.completed_at
+    when = "never" if completed_at is None else f"{completed_at:%Y-%m-%d %H:%M:%S} UTC"
+    because = f" ({queue.polled.error})" if queue.polled.error else ""
+    return f"{queue.name}: last complete poll {when}{because}"
+
+
+def _database(overview: Overview) -> Iterator[Reason]:
+    error = overview.store_error
+    if not error:
+        error = next((queue.polled.error for queue in overview.queues if queue.trouble == STORE), "")
+    if error:
+        yield Reason("database_failing", Area.DATABASE, error, FIXES[STORE])
+
+
+def _queues(overview: Overview) -> Iterator[Reason]:
+    late = [queue for queue in overview.queues if queue.is_late(overview.taken_at)]
+    yield from (_late(queue, overview) for queue in late if not _is_starting(queue, overview))
+    if not overview.queues and _is_over(LATE_AFTER * overview.interval, overview):
+        since = f" since the start at {overview.started_at:%Y-%m-%d %H:%M:%S} UTC" if overview.started_at else ""
+        because = f" ({overview.unlisted})" if overview.unlisted else ""
+        fix = START if overview.started_at is None else "`review-notifier check` says what stands in the way"
+        yield Reason("queue_missing", Area.QUEUES, f"no queue was polled{since}{because}", fix)
+
+
+def _late(queue: QueueView, overview: Overview) -> Reason:
+    polled = queue.polled
+    fix = FIXES.get(queue.trouble or polled.trouble, "look for `queue_failing` in the service's log")
+    if overview.started_at is None:
+        fix = START if not polled.error else f"{fix}; then {START}"
+    return Reason("queue_late", Area.QUEUES, last_poll(queue), fix, str(polled.queue.queue_id), polled.failing_since)
+
+
+def _is_starting(queue: QueueView, overview: Overview) -> bool:
+    """Whether a queue that was never polled may still be polled in time."""
+    return queue.polled.completed_at is None and not _is_over(LATE_AFTER * queue.interval, overview)
+
+
+def _is_over(patience: timedelta, overview: Overview) -> bool:
+    """Whether a process that works has had so much time; where none works, there is nothing to wait for."""
+    return overview.started_at is None or overview.taken_at - overview.started_at > patience
+
+
+def _roster(overview: Overview) -> Iterator[Reason]:
+    correct = "correct WORKER_QUEUES or worker.toml; `review-notifier queues` lists what the key can see"
+    for name in sorted(overview.unknown):
+        yield Reason("queue_unknown", Area.QUEUES, f"{name}: no queue has this name", correct, name)
+    since = overview.unlisted_since
+    if since is not None and overview.queues and overview.taken_at - since > UNLISTED_FOR:
+        because = f" ({overview.unlisted})" if overview.unlisted else ""
+        text = f"the list of queues cannot be read since {since:%Y-%m-%d %H:%M} UTC, so new ones go unnoticed{because}"
+        yield Reason("queues_not_listed", Area.QUEUES, text, "`review-notifier check` says why", since=since)
+
+
+def _refusal(pause: Pause) -> Reason:
+    why = pause.error or pause.reason
+    since = f"since {pause.since:%Y-%m-%d %H:%M} UTC"
+    kept = "what is owed is kept, and goes out when it works again"
+    if pause.channel == EVERYWHERE:
+        fix = f"put a good token in SLACK_BOT_TOKEN and restart the service; {kept}"
+        return Reason("token_refused", Area.SLACK, f"refuses the token {since} ({why})", fix, since=pause.since)
+    fix = f"`review-notifier check` says what the channel lacks; {kept}"
+    text = f"refuses channel {pause.channel} {since} ({why})"
+    return Reason("channel_refused", Area.SLACK, text, fix, pause.channel, pause.since)
+
+
+def _unsettled(backlog: Backlog) -> Reason:
+    count = "1 delivery is" if backlog.count == 1 else f"{backlog.count} deliveries are"
+    because = f", the last because: {backlog.last_error}" if backlog.last_error else ""
+    state = backlog.state.value
+    fix = f"`review-notifier deliveries --state {state}` lists them; remove the cause, then `review-notifier retry KEY`"
+    return Reason(f"delivery_{state}", Area.DELIVERIES, f"{count} {state}{because}", fix, since=backlog.oldest_at)
