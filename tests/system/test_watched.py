@@ -85,7 +85,7 @@ def test_an_operator_sees_what_is_wrong_and_when_it_is_over(
             _freezes(service, manager)
             slack.token_error = "invalid_auth"
             langsmith.add_run(queue)
-            wait_for(lambda: set(pages.failing()) == {"slack"}, "the token's trouble is told")
+            wait_for(lambda: set(pages.failing()) == {"slack", "deliveries"}, "the token is refused, and a notice held")
             assert "invalid_auth" in pages.failing()["slack"]["text"]
             assert service.stop() == 0
     assert manager.heard[-1] == "STOPPING=1"
