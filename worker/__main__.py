@@ -23,7 +23,7 @@ def main() -> None:
     """Run the command that the arguments name."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "run":
-        signals.install()
+        signals.install(service=True)
     _complete_streams()
     with outlet.installed(PATIENCE[command]) if command in PATIENCE else contextlib.nullcontext():
         # Until the command begins: looking for garbage among what is just imported slows the start by a sixth.

@@ -87,6 +87,10 @@ class Service:
         self._ticker.start()
         while not stop.wait(TICK.total_seconds()):
             self._ticker.mind_the_clock()
+            for name in stop.noted():
+                log.warning(
+                    "signal_ignored", signal=name, remedy="settings are read at the start: restart to change them"
+                )
             self._monitor.alive()
         self._stop()
 

@@ -1,17 +1,23 @@
-"""SIGTERM and SIGINT as one event; imports next to nothing, so that it can be in place first."""
+"""Signals: what ends the worker, as one event, and what is only noted; little is imported, so it can be in place first."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
 SLICE = 0.1
 """Seconds after which a wait looks again."""
+
+MOST_NOTED = 8
+"""More signals than these between two looks are one flood."""
 
 
 class Stop:
@@ -24,6 +30,7 @@ class Stop:
     def __init__(self) -> None:
         """Nobody has asked for the end yet."""
         self._is_set = False
+        self._noted: deque[str] = deque(maxlen=MOST_NOTED)
 
     def set(self) -> None:
         """Ask for the end. Safe in a signal's handler, whatever it interrupts."""
@@ -32,6 +39,15 @@ class Stop:
     def is_set(self) -> bool:
         """Whether the end was asked for."""
         return self._is_set
+
+    def note(self, name: str) -> None:
+        """Keep the name of a signal that ends nothing. Safe in a signal's handler: only a log line must wait."""
+        self._noted.append(name)
+
+    def noted(self) -> Iterator[str]:
+        """Each name that was noted, once."""
+        while self._noted:
+            yield self._noted.popleft()
 
     def wait(self, seconds: float) -> bool:
         """Wait for so long at most; whether the end was asked for."""
@@ -45,16 +61,41 @@ class Stop:
 STOP = Stop()
 """Set by the first signal; the second one ends the process as it would have done without us."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+NOTED = (signal.SIGUSR1, signal.SIGUSR2)
 
 
-def install() -> None:
-    """Turn the first SIGTERM or SIGINT into a clean stop."""
-    for number in SIGNALS:
-        signal.signal(number, _stop)
+def install(*, service: bool = False) -> None:
+    """Turn the first SIGTERM, SIGINT or SIGQUIT, and a terminal that is closed, into a clean stop.
+
+    For a `service` SIGHUP means a closed terminal only where its input is one: elsewhere it is what asks other services
+    to read their settings again, and no reason to end. What `nohup` has made it ignore stays so. Whoever started us
+    may have blocked signals, which is inherited.
+    """
+    handlers: dict[signal.Signals, signal.Handlers | Callable[[int, FrameType | None], None]] = dict.fromkeys(
+        ENDING, _stop
+    )
+    if service:
+        handlers |= dict.fromkeys(NOTED, _note)
+        handlers[signal.SIGTTOU] = signal.SIG_IGN  # a log to a terminal from the background must not halt the work
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handlers[signal.SIGHUP] = _note if service and not os.isatty(0) else _hang_up
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
     STOP.set()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> None:
+    """Stop, as often as it comes: the shell and the kernel each report the same closed terminal."""
+    STOP.set()
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    STOP.note(signal.Signals(number).name)
