@@ -1,4 +1,4 @@
-"""Signals: what ends the worker, as one event, and what is only noted; little is imported, so it can be in place first."""
+"""Signals: what ends the worker, as one event, and what is only noted; little is imported, to be in place first."""
 
 from __future__ import annotations
 
