@@ -39,5 +39,7 @@ def opened(settings: Settings, *, migrate: bool = False) -> Iterator[SqlStore]:
 def alone(settings: Settings) -> Iterator[bool]:
     """Be the only process that works on an SQLite file; False for PostgreSQL, on which several may. Raises Busy."""
     path = opening.database_path(settings.database_url)
+    if path:
+        opening.refuse_unfit(path)
     with hold_lock(path) if path else contextlib.nullcontext():
         yield path is not None

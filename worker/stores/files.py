@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import sqlite3
-from contextlib import closing, contextmanager
+import stat
+import tempfile
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from worker.core.ports import ConfigError, StoreError
+from worker.stores import schema
 from worker.stores.sqlite import APPLICATION_ID, explain
+from worker.stores.tables import VERSION_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from worker.stores.schema import Fit
 
 CHECK_FOR = 0.5
 """Seconds for looking through a database at the start: a small one is seen whole, a large one in part."""
@@ -24,6 +31,15 @@ GLANCE = 0.2
 """The same for who only looks, perhaps twice a minute."""
 
 OWNER_ONLY = 0o600
+
+DRAFT = ".review-notifier-copy-"
+"""How the name of a copy begins while it is being made."""
+
+BESIDE = ("-journal", "-wal", "-shm")
+"""How the names of the files end that SQLite makes beside a database."""
+
+PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")
+"""What may be over at the next try, by the beginning of SQLite's name for it."""
 
 UNSOUND = {"SQLITE_CORRUPT": "is damaged", "SQLITE_NOTADB": "is not a database"}
 """What is wrong with the file itself, by the beginning of SQLite's name for it."""
@@ -48,24 +64,65 @@ def is_new(path: Path) -> bool:
     return not path.exists() or path.stat().st_size == 0
 
 
-def check(path: Path, within: float = CHECK_FOR) -> None:
-    """Refuse, with a ConfigError, a file that is not a sound database of ours. Reads only, for so many seconds."""
+def check(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = None) -> Fit:
+    """How the schema of a database of ours stands; ConfigError for a file that is not ours or not sound.
+
+    Touches neither the file nor anything beside it. What is not looked through after so many seconds counts as sound
+    (None: everything).
+    """
     if not path.is_file():
         raise ConfigError(f"WORKER_DATABASE_URL: {path} is no file: name another, or move what is there away")
+    with _explained(path):
+        try:
+            return _examine(path, _untouched(path), within, scripts)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            # A transaction was cut off in the middle, and who opens the file to write takes it back. Whether that may
+            # be done is judged by the file as it lies there, which is sound only afterwards.
+            return _examine(path, _read_only(path, "immutable=1"), None, scripts)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say what a failure to read means: that the file cannot be used, or that the disk or another program is busy."""
     try:
-        with closing(_read_only(path)) as connection:
-            _check_ours(connection, path)
-            _check_sound(connection, path, within)
+        yield
     except sqlite3.Error as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if error.sqlite_errorname.startswith(PASSING):
             raise StoreError(explain(error, path)) from error
         state = next((text for prefix, text in UNSOUND.items() if error.sqlite_errorname.startswith(prefix)), None)
         said = explain(error, path) if state is None else f"the database {path} {state}. {restoring(path)}"
         raise ConfigError(said) from error
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+def _examine(path: Path, opened: sqlite3.Connection, within: float | None, scripts: Path | None) -> Fit:
+    with closing(opened) as connection:
+        _check_ours(connection, path)
+        if within is not None:
+            _check_sound(connection, path, within)
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
+        row = connection.execute(version).fetchone() if VERSION_TABLE in tables else None
+        return schema.judge(tables, row[0] if row else None, scripts)
+
+
+def _untouched(path: Path) -> sqlite3.Connection:
+    """A connection that makes and changes no file, whatever the journal mode.
+
+    Where the log and its index are there, somebody may have the database open: SQLite's locks are kept, and the index
+    is rebuilt in memory where it is out of date. Else nobody has, and without locks SQLite needs no index.
+    """
+    if all(path.with_name(path.name + ending).exists() for ending in ("-wal", "-shm")):
+        return _read_only(path, "readonly_shm=1")
+    connection = _read_only(path, "vfs=unix-none")
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    return connection
+
+
+def _read_only(path: Path, *how: str) -> sqlite3.Connection:
+    where = f"file:{quote(os.fsencode(path))}?{'&'.join(('mode=ro', *how))}"
+    return sqlite3.connect(where, uri=True, isolation_level=None)
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
@@ -121,13 +178,37 @@ def copy(path: Path, target: Path) -> None:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A file of a passing name in the same directory, gone in the end whatever happens."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, OWNER_ONLY))
+    """A file of a passing name in the same directory, gone in the end.
+
+    What a process leaves behind that was killed, the next removes: its lock is free then.
+    """
+    for left in target.parent.glob(f"{DRAFT}*"):
+        if not left.name.endswith(BESIDE):
+            _sweep(left)
+    file, name = tempfile.mkstemp(prefix=DRAFT, dir=target.parent)
     try:
-        yield draft
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield Path(name)
     finally:
-        draft.unlink(missing_ok=True)
+        _remove(Path(name))
+        os.close(file)
+
+
+def _sweep(left: Path) -> None:
+    """Remove a passing file of a process that was killed; one that is being written, or is no file, stays."""
+    with suppress(OSError):
+        file = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(left)
+        finally:
+            os.close(file)
+
+
+def _remove(draft: Path) -> None:
+    for ending in (*BESIDE, ""):  # the file itself last: by its name the others are found
+        draft.with_name(draft.name + ending).unlink(missing_ok=True)
 
 
 def _copy(path: Path, draft: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,14 @@ def backup(url: str, file: Path) -> None:
     files.copy(path, file)
 
 
+def refuse_unfit(path: Path) -> None:
+    """ConfigError for a file that `open_store` would refuse by what it is, before a lock is laid beside it."""
+    place.check_directory(path)
+    if path.exists() and not files.is_new(path):
+        with suppress(StoreError):  # somebody works on it, as the lock will show
+            _refuse_unfit(files.check(path, None), f"the database {path}", files.restoring(path))
+
+
 def database_path(url: str) -> Path | None:
     """The file of an SQLite database, whose lock a process holds; None for PostgreSQL. ConfigError for a bad URL."""
     return _path(parse(url))
@@ -100,7 +108,7 @@ def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
         _migrate_sqlite(path, None)
     else:
         _check_present(path)
-        files.check(path, files.GLANCE)
+        _require(files.check(path, files.GLANCE), f"the database {path}", files.restoring(path))
     database = sqlite.connect(path, patience=patience)
     with _closed_on_failure(database):
         _require_head(database, f"the database {path}", files.restoring(path))
@@ -120,21 +128,17 @@ def _migrate_sqlite(path: Path, scripts: Path | None) -> None:
     place.check_writable(path)
     if files.is_new(path):
         files.make(path)
-    files.check(path)
+    found = files.check(path, scripts=scripts)
+    _refuse_unfit(found, f"the database {path}", files.restoring(path))
+    if found is Fit.HEAD:
+        return
     database = sqlite.connect(path, patience=PATIENCE, foreign_keys=False)
     try:
-        _bring_sqlite_to_head(database, path, scripts)
+        if found is Fit.BEHIND:
+            _keep_copy(database, path)
+        database.write(lambda connection: _upgrade_and_check(connection, path, scripts))
     finally:
         database.engine.dispose()
-
-
-def _bring_sqlite_to_head(database: Database, path: Path, scripts: Path | None) -> None:
-    found = database.read(lambda connection: schema.fit(connection, scripts))
-    _refuse_unfit(found, f"the database {path}", files.restoring(path))
-    if found is Fit.BEHIND:
-        _keep_copy(database, path)
-    if found is not Fit.HEAD:
-        database.write(lambda connection: _upgrade_and_check(connection, path, scripts))
 
 
 def _keep_copy(database: Database, path: Path) -> None:
@@ -201,7 +205,10 @@ def _reach(database: Database) -> None:
 
 
 def _require_head(database: Database, name: str, restoring: str = RESTORING) -> None:
-    found = database.read(schema.fit)
+    _require(database.read(schema.fit), name, restoring)
+
+
+def _require(found: Fit, name: str, restoring: str = RESTORING) -> None:
     _refuse_unfit(found, name, restoring)
     if found is not Fit.HEAD:
         raise ConfigError(f"{name} has an older schema than this program: run `review-notifier migrate`")

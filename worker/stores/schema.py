@@ -39,7 +39,11 @@ def migrations() -> Path:
 def fit(connection: Connection, scripts: Path | None = None) -> Fit:
     """Compare a database's revision with the newest. Alembic, slow to import, is asked only where they differ."""
     tables = set(sa.inspect(connection).get_table_names())
-    revision = revision_of(connection) if VERSION_TABLE in tables else None
+    return judge(tables, revision_of(connection) if VERSION_TABLE in tables else None, scripts)
+
+
+def judge(tables: set[str], revision: str | None, scripts: Path | None = None) -> Fit:
+    """Say how a database with these tables at that revision stands to the migrations."""
     if revision is None:
         return Fit.FOREIGN if tables & set(metadata.tables) else Fit.NEW
     if scripts is None and revision == HEAD:

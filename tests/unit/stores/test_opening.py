@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -194,6 +195,58 @@ class TestADatabaseThatCannotBeUsed:
             migrate(url(used))
         assert used.read_bytes() == before
 
+    def closed(self, path: Path) -> None:
+        """As every connection leaves it that ends in order."""
+
+    def killed(self, path: Path) -> None:
+        """With the log of a process that was killed."""
+        kill = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)"
+        kill += "; c.execute('CREATE TABLE more (x)'); os._exit(0)"
+        subprocess.run([sys.executable, "-c", kill, path], check=True)
+
+    def copied(self, path: Path) -> None:
+        """The same, copied without the log's index."""
+        self.killed(path)
+        path.with_name("worker.db-shm").unlink(missing_ok=True)
+
+    def cut_off(self, path: Path) -> None:
+        """In the middle of a transaction, whose pages are written already."""
+        kill = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)"
+        kill += "; c.executescript('PRAGMA cache_size = 5; BEGIN; CREATE TABLE more (x)')"
+        kill += "; c.executemany('INSERT INTO more VALUES (zeroblob(500))', [()] * 1000); os._exit(0)"
+        subprocess.run([sys.executable, "-c", kill, path], check=True)
+
+    @pytest.mark.parametrize("how", [True, False], ids=["to work", "to look"])
+    @pytest.mark.parametrize("journal", ["wal", "delete"])
+    @pytest.mark.parametrize("left", [closed, killed, copied, cut_off], ids=lambda left: left.__name__)
+    @pytest.mark.parametrize("harm", [newer, foreign], ids=lambda harm: harm.__name__)
+    def test_is_left_as_it_is_with_everything_beside_it(
+        self,
+        used: Path,
+        harm: Callable[[object, Path], None],
+        left: Callable[[object, Path], None],
+        journal: str,
+        *,
+        how: bool,
+    ) -> None:
+        harm(self, used)
+        ask(used, f"PRAGMA journal_mode = {journal}")
+        left(self, used)
+        before = everything(used.parent)
+        with pytest.raises(ConfigError, match=r"newer than this program|another program"):
+            open_store(url(used), migrate=how)
+        assert everything(used.parent) == before
+
+    @pytest.mark.parametrize("left", [closed, killed, copied, cut_off], ids=lambda left: left.__name__)
+    @pytest.mark.parametrize("journal", ["wal", "delete"])
+    def test_is_not_one_that_was_left_in_a_hurry(
+        self, used: Path, left: Callable[[object, Path], None], journal: str
+    ) -> None:
+        ask(used, f"PRAGMA journal_mode = {journal}")
+        left(self, used)
+        with closing(open_store(url(used), migrate=True)) as store:
+            assert store.standing(QUEUE.queue_id, None).waiting == 300
+
     def test_is_not_one_that_is_too_large_to_be_looked_through(self, used: Path) -> None:
         files.check(used, within=0)
 
@@ -207,6 +260,14 @@ class TestADatabaseThatCannotBeUsed:
         path.mkdir()
         with pytest.raises(ConfigError, match="may not be written"):
             open_store(url(path), migrate=True)
+
+
+def everything(directory: Path) -> dict[str, tuple[object, ...]]:
+    """Every file with what is in it, and what the system notes of it."""
+    noted = {path.name: path.stat() for path in directory.iterdir()}
+    return {
+        name: (one.st_ino, one.st_mode, one.st_mtime_ns, (directory / name).read_bytes()) for name, one in noted.items()
+    }
 
 
 @contextmanager
@@ -344,6 +405,24 @@ class TestBackups:
             assert store.standing(QUEUE.queue_id, None).waiting == 300
             store.update(QUEUE, [], deciding(review("new")), NOON)
         assert ask(used, "PRAGMA journal_mode", "PRAGMA auto_vacuum") == ["wal", 2]
+
+    def test_that_were_killed_are_cleared_away_by_the_next(self, used: Path, tmp_path: Path) -> None:
+        killed = "import os; from pathlib import Path; from worker.stores import files\n"
+        killed += f"with files._beside(Path({str(tmp_path / 'copy.db')!r})) as draft:\n"
+        killed += "    draft.with_name(draft.name + '-wal').touch(); os._exit(0)"
+        for _ in range(2):
+            subprocess.run([sys.executable, "-c", killed], check=True)
+        assert len(list(tmp_path.glob(".*"))) == 2
+        with files._beside(tmp_path / "in the making") as draft:  # noqa: SLF001  nothing outside can hit that moment
+            backup(url(used), tmp_path / "other.db")
+            assert list(tmp_path.glob(".*")) == [draft]
+        assert not list(tmp_path.glob(".*"))
+
+    def test_leave_a_link_of_that_name_alone(self, used: Path, tmp_path: Path) -> None:
+        (tmp_path / "precious").write_text("precious")
+        (tmp_path / f"{files.DRAFT}link").symlink_to(tmp_path / "precious")
+        backup(url(used), tmp_path / "copy.db")
+        assert (tmp_path / "precious").read_text() == "precious"
 
     def test_never_replace_a_file(self, used: Path, tmp_path: Path) -> None:
         (tmp_path / "copy.db").write_text("precious")
