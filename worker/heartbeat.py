@@ -5,19 +5,26 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import httpx
 import structlog
+
+from worker.net.client import Client, Request
+from worker.net.failures import NetError
+from worker.net.route import DIRECT
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
     from worker.core.overview import Overview
+    from worker.core.ports import Clock
+    from worker.net.route import Route
 
 log = structlog.get_logger(__name__)
 
 SECONDS = 5.0
-"""For each phase of a request; one that drips on is overtaken by the next cycle and counts as failed."""
+"""For one report. Where the name server is slow, the next one finds the address that this one has asked for."""
+
+SUCCESS, REDIRECTION = 200, 300
 
 
 class Cycle:
@@ -41,10 +48,10 @@ class Cycle:
 class Heartbeat:
     """Fetches an address that is a secret. Never waits, never raises."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Clock, route: Route = DIRECT) -> None:
         """`url` is fetched with GET; redirects are not followed."""
         self._url = url
-        self._client = httpx.Client(timeout=SECONDS, follow_redirects=False)
+        self._client = Client(url, clock=clock, route=route, keep_seconds=0)
         self._thread: threading.Thread | None = None
         self._failing = False
 
@@ -62,12 +69,13 @@ class Heartbeat:
             self._thread.join()
 
     def _report(self) -> None:
-        """Ask, and look at the status alone. The text of an error may quote the address, so only its kind is told."""
+        """Ask, and look at the status alone."""
         try:
-            with self._client.stream("GET", self._url) as response:
-                self._note("" if response.is_success else f"HTTP {response.status_code}")
-        except httpx.HTTPError as error:
-            self._note(type(error).__name__)
+            with self._client.send(Request("GET", self._url), seconds=SECONDS) as response:
+                problem = "" if SUCCESS <= response.status < REDIRECTION else f"HTTP {response.status}"
+        except NetError as error:
+            problem = str(error)
+        self._note(problem)
 
     def _note(self, problem: str) -> None:
         """Say once that the reports fail and once that they arrive again."""

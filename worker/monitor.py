@@ -40,8 +40,8 @@ class Monitor:
         self.pulse = Pulse(clock)
         self._metrics = self._count() if settings.http_address else None
         self._health: Health | None = None
-        url = settings.heartbeat_url
-        self._heartbeat = Heartbeat(url.get_secret_value()) if url else None
+        url = settings.heartbeat_url.get_secret_value() if settings.heartbeat_url else ""
+        self._heartbeat = Heartbeat(url, clock=clock, route=settings.route(url)) if url else None
         self._cycle = Cycle()
         self._ping_at = 0.0
 

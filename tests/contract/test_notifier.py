@@ -18,7 +18,6 @@ from tests.slack_stage import CHANNEL, TOKEN, stage
 from worker.core.model import Left, Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack import Slack
-from worker.notifiers.slack_transport import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +54,7 @@ class SlackBench:
 
     def __init__(self, slack: SimulatedSlack, root: str) -> None:
         self.slack = slack
-        self.notifier = Slack(token=TOKEN, base_url=root, timeouts=Timeouts(connect=5, write=5, read=5, total=5))
+        self.notifier = Slack(token=TOKEN, base_url=root, seconds=5)
 
     def visible(self) -> int:
         return len(self.slack.messages(CHANNEL))

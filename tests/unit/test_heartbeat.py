@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.builders import MINUTE, NOON
 from tests.overviews import overview, view
+from worker.clock import SystemClock
 from worker.heartbeat import Cycle, Heartbeat
 
 if TYPE_CHECKING:
@@ -63,20 +64,20 @@ def beat(heartbeat: Heartbeat, times: int) -> list[dict[str, object]]:
 
 def test_a_report_is_one_get() -> None:
     with Switch(200).listening() as switch:
-        assert beat(Heartbeat(switch.url), 2) == []
+        assert beat(Heartbeat(switch.url, clock=SystemClock()), 2) == []
     assert switch.heard == ["/ping/s3cret"] * 2
 
 
 def test_failing_and_working_again_are_one_line_each_without_the_address() -> None:
     with Switch(500, 500, 404, 200, 200).listening() as switch:
-        logs = beat(Heartbeat(switch.url), 5)
+        logs = beat(Heartbeat(switch.url, clock=SystemClock()), 5)
     assert [line["event"] for line in logs] == ["heartbeat_failing", "heartbeat_works_again"]
     assert "s3cret" not in repr(logs)
 
 
 def test_a_redirect_is_not_followed() -> None:
     with Switch(302).listening() as switch:
-        (line,) = beat(Heartbeat(switch.url), 1)
+        (line,) = beat(Heartbeat(switch.url, clock=SystemClock()), 1)
     assert line["problem"] == "HTTP 302"
     assert switch.heard == ["/ping/s3cret"]
 
@@ -84,13 +85,16 @@ def test_a_redirect_is_not_followed() -> None:
 def test_nobody_there_is_one_line() -> None:
     with Switch(200).listening() as switch:
         url = switch.url
-    (line,) = beat(Heartbeat(url), 3)
-    assert (line["event"], line["problem"]) == ("heartbeat_failing", "ConnectError")
+    (line,) = beat(Heartbeat(url, clock=SystemClock()), 3)
+    assert (line["event"], line["problem"]) == (
+        "heartbeat_failing",
+        "cannot connect to the server (Connection refused)",
+    )
 
 
 def test_a_switch_that_does_not_answer_never_holds_us_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, capture_logs() as logs:
-        heartbeat = Heartbeat(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        heartbeat = Heartbeat(f"http://127.0.0.1:{silent.getsockname()[1]}/", clock=SystemClock())
         heartbeat.beat()
         heartbeat.beat()
     assert [line["problem"] for line in logs] == ["no answer to the last report yet"]

@@ -62,6 +62,7 @@ def langsmith(
         statuses=settings.statuses,
         api=settings.langsmith_api,
         requests_per_second=settings.requests_per_second,
+        route=settings.route(settings.langsmith_endpoint),
         progress=progress,
         recall=store.recall if store else _recall_nothing,
         remember=store.remember if store else _remember_nothing,
@@ -85,7 +86,10 @@ def slack(settings: Settings) -> Iterator[Slack]:
     """The notifier."""
     token = settings.slack_bot_token
     notifier = Slack(
-        token=token.get_secret_value() if token else "", base_url=settings.slack_base_url, hide=hiding(settings)
+        token=token.get_secret_value() if token else "",
+        base_url=settings.slack_base_url,
+        hide=hiding(settings),
+        route=settings.route(settings.slack_base_url),
     )
     with contextlib.closing(notifier):
         yield notifier

@@ -77,7 +77,8 @@ def poll() -> bool:
         with on_shift(parts):
             well = one_pass(parts)
     if settings.heartbeat_url and is_full_cycle(parts):
-        heartbeat = Heartbeat(settings.heartbeat_url.get_secret_value())
+        url = settings.heartbeat_url.get_secret_value()
+        heartbeat = Heartbeat(url, clock=SystemClock(), route=settings.route(url))
         heartbeat.beat()
         heartbeat.wait()
     return well

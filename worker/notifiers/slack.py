@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
 
+from worker.clock import SystemClock
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Outcome, always
+from worker.net.route import DIRECT
 from worker.notifiers import blocks
 from worker.notifiers import slack_answers as read
 from worker.notifiers.slack_answers import Channel, Identity
 from worker.notifiers.slack_errors import THREAD_GONE, Doing, refused, unanswered
-from worker.notifiers.slack_transport import BASE_URL, NoAnswer, Timeouts, Transport
+from worker.notifiers.slack_transport import BASE_URL, SECONDS, NoAnswer, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from slack_sdk.web.slack_response import SlackResponse
 
     from worker.core.model import Message
+    from worker.core.ports import Clock
+    from worker.net.route import Route
 
 __all__ = ["Channel", "Identity", "Slack"]
 
@@ -41,14 +45,17 @@ class Slack:
         *,
         token: str,
         base_url: str = BASE_URL,
-        timeouts: Timeouts | None = None,
+        seconds: float = SECONDS,
         hide: Callable[[str], str] = str,
+        clock: Clock | None = None,
+        route: Route = DIRECT,
     ) -> None:
         """Raise ConfigError for a token or a root that cannot be used; nothing is sent yet.
 
         `hide` takes secrets out of whatever is answered.
         """
-        self._client = Transport(token, base_url=base_url, timeouts=timeouts, hide=hide)
+        self._clock = clock or SystemClock()
+        self._client = Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=self._clock, route=route)
         self._identity: Identity | None = None
         self._ids: dict[str, str] = {}
 
@@ -224,7 +231,7 @@ class Slack:
         try:
             return call()
         except SlackApiError as exc:
-            failure = refused(doing, exc, channel=channel)
+            failure = refused(doing, exc, self._clock.now(), channel=channel)
         except NoAnswer as exc:
             failure = unanswered(doing, exc)
         # Raised out here, so that no answer's body hangs on to it.

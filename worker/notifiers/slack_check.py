@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Finding
 from worker.core.ports import DeliveryError, Outcome
+from worker.notifiers.slack_errors import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +32,7 @@ def examine(slack: Slack, channels: Iterable[str]) -> Iterator[Finding]:
 def _token_remedy(error: DeliveryError) -> str:
     if error.outcome is Outcome.TOKEN:
         return "set SLACK_BOT_TOKEN to the Bot User OAuth Token of the app, under OAuth & Permissions"
-    return "check SLACK_BASE_URL, and this machine's way to it"
+    return WAYS.get(error.code, "check SLACK_BASE_URL, and this machine's way to it")
 
 
 def _posting(identity: Identity) -> Iterator[Finding]:

@@ -6,26 +6,21 @@ The HTTP status is looked at first: behind a 5xx nobody knows whether the post w
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from worker.core.ports import DeliveryError, Outcome
+from worker.net.failures import Kind
+from worker.net.retry_after import retry_after
 from worker.notifiers.text import flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from slack_sdk.errors import SlackApiError
 
     from worker.notifiers.slack_transport import NoAnswer
-
-LONGEST_WISH = timedelta(days=365)
-"""A `Retry-After` beyond this is told as this."""
-
-
-TOO_LATE = "too_late"
-"""The code of a request that did not go out because it was not in time."""
 
 
 class Doing(StrEnum):
@@ -125,8 +120,15 @@ REMEDIES: Mapping[str, str] = {
     "unknown_method": "check SLACK_BASE_URL",
 }
 
+WAY = "see Slack's status page, and this machine's way to it"
+WAYS: Mapping[str, str] = {
+    Kind.CERTIFICATE: "name the file with the certificate of your proxy or authority in SSL_CERT_FILE",
+    Kind.TLS: "check SLACK_BASE_URL, and any proxy in between",
+    Kind.PROXY: "check HTTPS_PROXY, or name Slack's host in NO_PROXY",
+}
 
-def refused(doing: Doing, exc: SlackApiError, *, channel: str = "") -> DeliveryError:
+
+def refused(doing: Doing, exc: SlackApiError, now: datetime, *, channel: str = "") -> DeliveryError:
     """Class an HTTP answer that was not an `ok`."""
     response = exc.response
     code = _code(response.status_code, response.data)
@@ -134,27 +136,19 @@ def refused(doing: Doing, exc: SlackApiError, *, channel: str = "") -> DeliveryE
         _text(code, response.data, channel),
         _seen_as(doing, code, _outcome(response.status_code, code)),
         code=code,
-        retry_after=wish(response.headers),
+        retry_after=retry_after(response.headers, now),
     )
 
 
 def unanswered(doing: Doing, exc: NoAnswer) -> DeliveryError:
     """Class a request that got no answer."""
     outcome = Outcome.UNKNOWN if exc.may_be_done else Outcome.RETRY
-    text = f"Slack did not answer ({exc.code}): see its status page, and this machine's way to it"
+    text = f"Slack did not answer: {exc}; {WAYS.get(exc.kind, WAY)}"
     return DeliveryError(
-        "The request was too late to go out: this process stood still" if exc.code == TOO_LATE else text,
-        _seen_as(doing, exc.code, outcome),
-        code=exc.code,
+        f"Slack was not asked: {exc}" if exc.kind is Kind.TOO_LATE else text,
+        _seen_as(doing, exc.kind, outcome),
+        code=exc.kind.value,
     )
-
-
-def wish(headers: Mapping[str, str]) -> timedelta | None:
-    """The answer's `Retry-After` in whole seconds; None where there is none that can be read."""
-    raw = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if not re.fullmatch(r"[0-9]{1,20}", raw):
-        return None
-    return timedelta(seconds=min(int(raw), LONGEST_WISH.total_seconds()))
 
 
 def _outcome(status: int, code: str) -> Outcome:

@@ -1,53 +1,51 @@
-"""Slack's Web API over httpx: sends once, follows no redirect, and tells whether a request may have gone out."""
+"""Slack's Web API over our own client: sends once, and says whether a request may have gone out."""
 
 from __future__ import annotations
 
-import contextlib
 import json as jsonlib
 import logging
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-import httpx
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.client import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
+from worker.clock import SystemClock
 from worker.core.ports import ConfigError, always
-from worker.notifiers.cutoff import Cutoff, TooLargeError
+from worker.net.client import Client, Request
+from worker.net.failures import Kind, NetError
+from worker.net.route import DIRECT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from worker.core.ports import Clock
+    from worker.net.client import Response
+    from worker.net.route import Route
 
 BASE_URL = "https://slack.com/api/"
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes of a decoded answer; a page of history stays far below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds that one call may take, by phase; `total` ends it whatever the phases say."""
-
-    connect: float = 10.0
-    write: float = 10.0
-    read: float = 20.0
-    total: float = 25.0
+SECONDS = 25.0
+"""One call takes less than this, whatever it waits for."""
 
 
 class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
     """No HTTP answer came. `may_be_done` tells whether the request may have reached Slack all the same."""
 
-    def __init__(self, code: str, *, may_be_done: bool) -> None:
-        """Keep a word of ours for what went wrong; texts of the libraries below may hold the token."""
-        super().__init__(code)
-        self.code = code
+    def __init__(self, kind: Kind, text: str, *, may_be_done: bool) -> None:
+        """Keep what kept it away, in words of ours."""
+        super().__init__(text)
+        self.kind = kind
         self.may_be_done = may_be_done
 
 
 class Transport(WebClient):
-    """slack-sdk's typed methods over httpx.
+    """slack-sdk's typed methods over our own client.
 
     A call returns the answer to an `ok` request, and raises SlackApiError for any other HTTP answer (with empty data
     where it was not a JSON object) and NoAnswer where there was none. Each call has a connection of its own: one that
@@ -59,8 +57,10 @@ class Transport(WebClient):
         token: str,
         *,
         base_url: str = BASE_URL,
-        timeouts: Timeouts | None = None,
+        seconds: float = SECONDS,
         hide: Callable[[str], str] = str,
+        clock: Clock | None = None,
+        route: Route = DIRECT,
     ) -> None:
         """Raise ConfigError for a token that no HTTP header can carry and a root that is no address.
 
@@ -69,14 +69,10 @@ class Transport(WebClient):
         # A logger out of reach: the SDK tells the address of a proxy, which may hold a password.
         silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
         super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[], logger=silent)
-        self._timeouts = timeouts or Timeouts()
+        self._seconds = seconds
         self._hide = hide
         self._in_time: Callable[[], bool] = always
-        self._http = httpx.Client(
-            follow_redirects=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
-            timeout=_phases(self._timeouts),
-        )
+        self._net = Client(self.base_url, clock=clock or SystemClock(), route=route, keep_seconds=0)
 
     def asking(self, in_time: Callable[[], bool]) -> Transport:
         """The same client, which asks at the last moment whether a request may still go out."""
@@ -86,7 +82,7 @@ class Transport(WebClient):
 
     def close(self) -> None:
         """Free what the client holds."""
-        self._http.close()
+        self._net.close()
 
     def api_call(  # noqa: PLR0913 - slack-sdk's signature
         self,
@@ -106,37 +102,30 @@ class Transport(WebClient):
         fields = _given({**(params or {}), **(data or {}), **(json or {})})
         token = fields.pop("token", self.token)
         kind, content = _json(fields) if json is not None else _form(fields)
-        request = self._http.build_request(
-            "POST",
-            self.base_url + api_method,
-            headers={**self.headers, **(headers or {}), **_auth(token), "Content-Type": kind, **_IDENTITY},
-            content=content,
-        )
-        response = self._answer(request)
+        headers = {**self.headers, **(headers or {}), **_auth(token), "Content-Type": kind, **_IDENTITY}
+        response = self._answer(api_method, headers, content)
         response.validate()  # type: ignore[no-untyped-call]
         return response
 
-    def _answer(self, request: httpx.Request) -> SlackResponse:
-        failure: NoAnswer
-        with Cutoff(self._timeouts.total, self._in_time) as cutoff:
-            request.extensions["trace"] = cutoff.trace
-            try:
-                with contextlib.closing(self._http.send(request, stream=True)) as response:
-                    return self._read(response)
-            except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as exc:
-                failure = NoAnswer(cutoff.word_for(exc), may_be_done=cutoff.request_began)
-        # Raised out here: chained to it, the library's own exception would carry the request and its token along.
+    def _answer(self, method: str, headers: dict[str, str], content: bytes) -> SlackResponse:
+        request = Request("POST", method, headers=headers, content=content)
+        try:
+            with self._net.send(request, seconds=self._seconds, in_time=self._in_time) as response:
+                return self._read(method, response)
+        except NetError as error:
+            failure = NoAnswer(error.kind, str(error), may_be_done=error.has_begun)
+        # Raised out here, so that nothing of the request hangs on to it.
         raise failure
 
-    def _read(self, response: httpx.Response) -> SlackResponse:
+    def _read(self, method: str, response: Response) -> SlackResponse:
         return SlackResponse(
             client=self,
             http_verb="POST",
-            api_url=str(response.url),
+            api_url=self.base_url + method,
             req_args={},
-            data=_object(_bounded(response), self._hide),
+            data=_object(response.read(BODY_LIMIT), self._hide),
             headers=dict(response.headers),
-            status_code=response.status_code,
+            status_code=response.status,
         )
 
 
@@ -152,16 +141,13 @@ def _checked_token(token: str) -> str:
 
 def _checked_root(base_url: str) -> str:
     try:
-        root = httpx.URL(base_url)
-    except httpx.InvalidURL:
-        root = httpx.URL()
-    if root.scheme not in {"http", "https"} or not root.host:
+        root = urlsplit(base_url)
+        is_address = root.scheme in {"http", "https"} and bool(root.hostname) and root.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
         raise ConfigError(f"SLACK_BASE_URL is no http(s) address; the usual one is {BASE_URL}")
     return base_url
-
-
-def _phases(timeouts: Timeouts) -> httpx.Timeout:
-    return httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.write, read=timeouts.read)
 
 
 def _auth(token: str | None) -> dict[str, str]:
@@ -187,20 +173,7 @@ def _field(value: object) -> str:
     return value if isinstance(value, str) else jsonlib.dumps(value)
 
 
-def _bounded(response: httpx.Response) -> bytes:
-    return b"".join(_chunks(response))
-
-
-def _chunks(response: httpx.Response) -> Iterator[bytes]:
-    left = BODY_LIMIT
-    for chunk in response.iter_bytes():
-        left -= len(chunk)
-        if left < 0:
-            raise TooLargeError
-        yield chunk
-
-
-def _object(body: bytes, hide: Callable[[str], str]) -> dict[str, Any]:
+def _object(body: bytes | bytearray, hide: Callable[[str], str]) -> dict[str, Any]:
     """The JSON object in `body`; empty where there is none."""
     try:
         value = _hidden(jsonlib.loads(body), hide)

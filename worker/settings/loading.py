@@ -22,7 +22,8 @@ from worker.settings.layers import (
 )
 from worker.settings.missing import missing
 from worker.settings.model import EVERY, Settings
-from worker.settings.names import ALL
+from worker.settings.names import ALL, Need
+from worker.settings.network import Network, network
 from worker.settings.showing import masked, shown
 from worker.settings.toml import toml_layer
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pydantic_core import ErrorDetails
-
-    from worker.settings.names import Need
 
 RUN_SECRETS = Path("/run/secrets")
 CONFIG = "worker.toml"
@@ -58,6 +57,7 @@ def load(
     settings, refused = _validate(layers)
     problems = [*broken, *(problem for layer in layers for problem in layer.problems), *refused]
     problems += missing(needs, layers, names={*texts, *local})
+    problems += _unreachable(settings, needs) if settings else []
     if settings is None or problems:
         raise ConfigError(masked("\n".join(problems), _secrets(layers)))
     return settings
@@ -97,11 +97,21 @@ def _machine(environ: Mapping[str, str], local: Mapping[str, str], directory: Pa
             **config,
             **database,
             "directory": directory,
+            "network": network({**local, **environ}),
             "unknown": (*unknown_names(environ), *unknown_names(local, origin=".env: ")),
             "shadowed": tuple(shadowed_files({**local, **environ})),
         },
         names=dict.fromkeys(database, "STATE_DIRECTORY"),
     )
+
+
+def _unreachable(settings: Settings, needs: frozenset[Need]) -> list[str]:
+    """A line on each variable of the environment by which a service that is needed cannot be reached."""
+    roots = [settings.langsmith_endpoint] if Need.LANGSMITH in needs else []
+    if Need.SLACK in needs:
+        roots += [settings.slack_base_url]
+        roots += [settings.heartbeat_url.get_secret_value()] if settings.heartbeat_url else []
+    return list(dict.fromkeys(problem for root in roots for problem in settings.network.problems(root)))
 
 
 def _validate(layers: Layers) -> tuple[Settings | None, list[str]]:
@@ -131,4 +141,6 @@ def _place(location: tuple[int | str, ...], layers: Layers) -> tuple[str, str]:
 
 def _secrets(layers: Layers) -> Collection[str]:
     raw = (value for layer in layers for key, value in layer.given.items() if key in EVERY and EVERY[key].secret)
-    return {value.strip() for value in raw if isinstance(value, str)}
+    found = layers.machine.given["network"]
+    proxies = found.secrets() if isinstance(found, Network) else ()
+    return {*proxies, *(value.strip() for value in raw if isinstance(value, str))}

@@ -11,8 +11,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.net.route import Route
 from worker.settings import addresses, database, ids, values
 from worker.settings.names import Name, Need
+from worker.settings.network import Network
 from worker.settings.queues import Flag, PerQueue, QueueSettings
 
 
@@ -108,7 +110,8 @@ class Settings(BaseSettings):
     `directory` is where relative paths begin and `config` the `worker.toml` that was read. `listed` is what
     WORKER_QUEUES names, `common` what holds for queues unless one of `tables` (`[[queues]]`) says otherwise: use
     `all_queues`, `queues`, `defaults` and `for_queue`, which put the three together. `unknown` and `shadowed` are
-    lines on what is probably a mistake but does no harm. `database_url` may contain a password.
+    lines on what is probably a mistake but does no harm. `network` is what the environment says of proxies and
+    certificates. `database_url` may contain a password.
     """
 
     # hide_input_in_errors: an input may be a secret, and only `load` knows which may be shown
@@ -141,6 +144,7 @@ class Settings(BaseSettings):
     keep_reviews: Annotated[Duration, Name("WORKER_KEEP_REVIEWS")] = timedelta(days=90)
     log_level: Annotated[Level, Name("WORKER_LOG_LEVEL")] = LogLevel.INFO
     log_format: Annotated[Format, Name("WORKER_LOG_FORMAT")] = LogFormat.AUTO
+    network: Network = Field(default=Network(), repr=False)
     unknown: tuple[str, ...] = ()
     shadowed: tuple[str, ...] = ()
 
@@ -188,6 +192,10 @@ class Settings(BaseSettings):
     def for_queue(self, queue_id: UUID, name: str) -> QueueSettings:
         """What holds for one queue: named by its id, else by its name, else the defaults."""
         return self.by_identity.get(queue_id) or self.by_identity.get(name) or self.defaults
+
+    def route(self, root: str) -> Route:
+        """How one of the services is reached. `load` has seen to it that there is a way to those that are needed."""
+        return self.network.route(root)
 
     def unknown_names(self) -> tuple[str, ...]:
         """A line on each `WORKER_…` name in the environment or `.env` that is no setting."""

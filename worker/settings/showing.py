@@ -48,7 +48,7 @@ def secrets(settings: Settings) -> tuple[str, ...]:
         for secret in (settings.langsmith_api_key, settings.slack_bot_token, settings.heartbeat_url)
         if secret is not None
     ]
-    found += passwords(settings.database_url)
+    found += [*passwords(settings.database_url), *settings.network.secrets()]
     if settings.heartbeat_url is not None:
         found += _capability(settings.heartbeat_url.get_secret_value())
     return tuple(sorted(dict.fromkeys(found), key=len, reverse=True))

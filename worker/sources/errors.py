@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from worker.core.ports import SourceError, Trouble
+from worker.net.failures import Kind
+from worker.net.retry_after import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+
+    from worker.net.failures import NetError
 
 ORGANISATION_KEY = "org_scoped_key_requires_workspace"
 
-_SECONDS = re.compile(r"\s*(\d{1,9})(?:\.\d+)?\s*")
+_WAY = "check LANGSMITH_ENDPOINT and the network if this goes on"
+_WAYS = {
+    Kind.CERTIFICATE: "name the file with the certificate of your proxy or authority in SSL_CERT_FILE",
+    Kind.TLS: "check LANGSMITH_ENDPOINT, whether https:// is right there, and any proxy in between",
+    Kind.PROXY: "check HTTPS_PROXY, or name LangSmith's host in NO_PROXY",
+}
 
 
 class TooLargeError(SourceError):
@@ -35,20 +42,12 @@ def from_status(
     """The error for an answer with any status but 200. No text of the body is repeated."""
     trouble = _trouble(status, body)
     text = f"{what}: LangSmith answered {status}; {_remedy(trouble, status, body)}"
-    return SourceError(text, trouble, retry_after=retry_after(headers.get("retry-after", ""), now))
+    return SourceError(text, trouble, retry_after=retry_after(headers, now))
 
 
-def retry_after(value: str, now: datetime) -> timedelta | None:
-    """How long a server asks to be left alone: seconds or a date; None for nonsense and for the past."""
-    seconds = _SECONDS.fullmatch(value)
-    if seconds:
-        return timedelta(seconds=int(seconds.group(1)))
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return at - now if at > now else None
+def unreachable(what: str, error: NetError) -> SourceError:
+    """The error for an answer that did not come, or broke off."""
+    return SourceError(f"{what}: {error}; {_WAYS.get(error.kind, _WAY)}", Trouble.UNREACHABLE)
 
 
 def _trouble(status: int, body: bytes | bytearray) -> Trouble:

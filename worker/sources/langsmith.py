@@ -10,6 +10,7 @@ import structlog
 
 from worker.core.model import Left, Snapshot
 from worker.core.ports import SourceError
+from worker.net.route import DIRECT
 from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
 from worker.sources.deferred import InOrder
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Queue, Show
     from worker.core.ports import Clock
+    from worker.net.route import Route
     from worker.sources.listing import Listing
     from worker.sources.view import Remark
 
@@ -63,9 +65,10 @@ class LangSmith:
         requests_per_second: float = 20.0,
         deadline_seconds: float = DEADLINE_SECONDS,
         most_bytes: int = MOST_BYTES,
+        route: Route = DIRECT,
         progress: Callable[[UUID, int], None] = lambda _queue_id, _runs: None,
     ) -> None:
-        """`root` is the API root without `/api/v1`; `web_url` the root of links, '' for none.
+        """`root` is the API root without `/api/v1`, reached by `route`; `web_url` the root of links, '' for none.
 
         `api` is `runs`, `items` or `auto`; what `auto` finds out is kept over restarts by `recall` and `remember`.
         `progress` is called with a queue's id and the runs read so far, after every page but the last.
@@ -83,6 +86,7 @@ class LangSmith:
             clock=clock,
             deadline_seconds=deadline_seconds,
             most_bytes=most_bytes,
+            route=route,
         )
         self._directory = Directory(self._http, clock=clock, web=self._web, workspace_id=identity(workspace_id))
         runs = Runs(self._http, progress=progress)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.slack_stage import TOKEN, Stage, stage
 from worker.notifiers.slack import Slack
-from worker.notifiers.slack_transport import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,5 +29,5 @@ def slack(server: Stage) -> SimulatedSlack:
 
 @pytest.fixture
 def notifier(server: Stage, slack: SimulatedSlack) -> Iterator[Slack]:  # noqa: ARG001 - it answers the notifier
-    with contextlib.closing(Slack(token=TOKEN, base_url=server.root, timeouts=Timeouts(5, 5, 5, 10))) as made:
+    with contextlib.closing(Slack(token=TOKEN, base_url=server.root, seconds=10)) as made:
         yield made

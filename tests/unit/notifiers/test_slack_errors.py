@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.slack_response import SlackResponse
 
+from tests.builders import NOON
 from worker.core.ports import DeliveryError, Outcome
-from worker.notifiers.slack_errors import Doing, refused, unanswered, wish
+from worker.net.failures import Kind
+from worker.notifiers.slack_errors import Doing, refused, unanswered
 from worker.notifiers.slack_transport import NoAnswer
 
 ALL = list(Doing)
@@ -76,7 +78,7 @@ def answer(
 
 
 def classed(status: int, data: dict[str, Any] | None = None, doing: Doing = Doing.SEND) -> DeliveryError:
-    return refused(doing, answer(status, data))
+    return refused(doing, answer(status, data), NOON)
 
 
 @pytest.mark.parametrize(("doing", "code", "expected"), TABLE)
@@ -131,27 +133,14 @@ def test_the_status_is_looked_at_first(status: int, data: dict[str, Any], outcom
     ],
 )
 def test_no_answer(doing: Doing, may_be_done: bool, outcome: Outcome) -> None:  # noqa: FBT001 - a table's column
-    assert unanswered(doing, NoAnswer("read_timeout", may_be_done=may_be_done)).outcome is outcome
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("30", timedelta(seconds=30)),
-        ("0", timedelta(0)),
-        ("99999999999999999999", timedelta(days=365)),
-        ("-3", None),
-        ("1e9", None),
-        ("Mon, 23 Nov 2026 09:30:00 GMT", None),
-        ("", None),
-    ],
-)
-def test_a_wish_to_wait(header: str, expected: timedelta | None) -> None:
-    assert wish({"Retry-After": header}) == expected
+    assert (
+        unanswered(doing, NoAnswer(Kind.DEADLINE, "no whole answer within 25 s", may_be_done=may_be_done)).outcome
+        is outcome
+    )
 
 
 def test_the_wish_is_in_the_error() -> None:
-    error = refused(Doing.SEND, answer(429, headers={"retry-after": "7"}))
+    error = refused(Doing.SEND, answer(429, headers={"retry-after": "7"}), NOON)
     assert error.retry_after == timedelta(seconds=7)
 
 
@@ -170,7 +159,7 @@ def test_the_wish_is_in_the_error() -> None:
     ],
 )
 def test_the_text_says_what_to_do(data: dict[str, Any], said: str) -> None:
-    assert said in str(refused(Doing.SEND, answer(200, {"ok": False, **data}), channel="C1"))
+    assert said in str(refused(Doing.SEND, answer(200, {"ok": False, **data}), NOON, channel="C1"))
 
 
 @given(

@@ -15,7 +15,7 @@ import pytest
 
 from tests.raw_server import http, raw_server
 from worker.clock import SystemClock
-from worker.core.ports import ConfigError, SourceError, Trouble
+from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith_faults import bomb
 from worker.sources.errors import TooLargeError
 from worker.sources.http import Http, Packed
@@ -154,10 +154,6 @@ def test_a_shorter_deadline_can_be_asked_for() -> None:
         pytest.param(lambda c: c.send(HEAD + b"Content-Length: 10\r\n\r\n["), id="broken off in the body"),
         pytest.param(lambda c: c.send(b"SSH-2.0-OpenSSH\r\n"), id="another protocol"),
         pytest.param(lambda c: c.send(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000), id="a header too large"),
-        pytest.param(
-            lambda c: c.send(http(gzip.compress(b"x" * 1000)[:-9], "Content-Encoding: gzip")), id="half a packed body"
-        ),
-        pytest.param(lambda c: c.send(http(b"not gzip", "Content-Encoding: gzip")), id="not packed at all"),
     ],
 )
 def test_a_broken_connection_is_told_as_such(script: Any) -> None:
@@ -318,33 +314,25 @@ def test_closing_frees_whoever_waits_for_a_turn() -> None:
         thread.join()
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch: Any) -> None:
-    seen = []
-
-    def proxy(connection: Any) -> None:
-        seen.append(connection.request)
-        connection.send(http(b"[]"))
-
-    with raw_server(proxy) as root:
-        monkeypatch.setenv("http_proxy", root.replace("http://", "http://user:word@"))
-        monkeypatch.setenv("no_proxy", "")
-        assert read("http://langsmith.invalid") == b"[]"
-    assert seen[0].startswith(b"GET http://langsmith.invalid/api/v1/x?limit=1 ")
-    assert b"proxy-authorization: basic" in seen[0].lower()
+def test_several_members_are_one_body() -> None:
+    members = gzip.compress(b"[1, ") + gzip.compress(b"2]")
+    with raw_server(lambda c: c.send(http(members, "Content-Encoding: gzip"))) as root:
+        assert read(root) == b"[1, 2]"
 
 
-def test_a_proxy_is_passed_by_where_the_environment_says_so(monkeypatch: Any) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with raw_server(lambda c: c.send(http(b"[]"))) as root:
-        assert read(root) == b"[]"
-
-
-def test_a_proxy_of_another_kind_is_refused_at_the_start(monkeypatch: Any) -> None:
-    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(ConfigError, match="HTTPS_PROXY"):
-        client("https://langsmith.invalid")
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(gzip.compress(b"x" * 1000)[:-9], id="half a packed body"),
+        pytest.param(gzip.compress(b"[1, ") + b"2]", id="half packed"),
+        pytest.param(b"not gzip", id="not packed at all"),
+    ],
+)
+def test_a_packed_body_that_is_broken_is_told_as_such(body: bytes) -> None:
+    with raw_server(lambda c: c.send(http(body, "Content-Encoding: gzip"))) as root:
+        error = failure(root)
+    assert error.trouble is Trouble.UNREACHABLE
+    assert "the packed answer" in str(error)
 
 
 def packed(body: bytes, at: int = 1) -> Packed:

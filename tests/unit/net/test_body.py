@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from worker.sources.inflate import PIECE, fastest, inflated
+from worker.net.body import PIECE, fastest, inflated
 
 libraries = pytest.mark.parametrize("library", [pytest.param(zlib, id="zlib"), pytest.param(isal_zlib, id="isa-l")])
 
@@ -38,8 +38,33 @@ def test_no_piece_is_larger_than_allowed(library: Any) -> None:
 
 
 @libraries
-def test_what_follows_the_end_is_passed_over(library: Any) -> None:
-    assert b"".join(inflated([gzip.compress(b"text") + b"more"], library)) == b"text"
+@given(
+    parts=st.lists(st.binary(max_size=300), min_size=2, max_size=5), size=st.integers(1, 200), zeros=st.integers(0, 9)
+)
+def test_a_body_is_all_its_members(library: Any, parts: list[bytes], size: int, zeros: int) -> None:
+    packed = b"".join(map(gzip.compress, parts)) + bytes(zeros)
+    assert b"".join(inflated(cut(packed, size), library)) == b"".join(parts)
+
+
+@libraries
+def test_large_members_are_unpacked_piece_by_piece(library: Any) -> None:
+    packed = gzip.compress(bytes(3 * PIECE + 1)) * 3
+    for size in (500, len(packed)):
+        pieces = list(inflated(cut(packed, size), library))
+        assert sum(map(len, pieces)) == 3 * (3 * PIECE + 1)
+        assert max(map(len, pieces)) <= PIECE
+
+
+@libraries
+@pytest.mark.parametrize(
+    "more",
+    [b"more", b"\0more", gzip.compress(b"more")[:-1], gzip.compress(b"more")[:3], gzip.compress(b"a") + b"x"],
+    ids=["a word", "zeros and a word", "a member without its end", "the head of a member", "a member and a letter"],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_what_follows_the_end_is_an_error(library: Any, more: bytes, size: int) -> None:
+    with pytest.raises(zlib.error):
+        list(inflated(cut(gzip.compress(b"text") + more, size), library))
 
 
 @libraries

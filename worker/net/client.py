@@ -1,0 +1,180 @@
+"""The HTTP client: sends under a total deadline, follows no redirect, and says how far a request came.
+
+httpx is imported in this package alone. What an answer means is for the folder of its service to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+
+from worker.core.ports import always
+from worker.net.body import read_whole, unpacked
+from worker.net.exchange import Exchange
+from worker.net.failures import Kind, NetError, TooLateError, described
+from worker.net.retry_after import retry_after
+from worker.net.route import DIRECT
+from worker.net.streams import Backend
+from worker.net.transport import PooledTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime, timedelta
+
+    from worker.core.ports import Clock
+    from worker.net.route import Route
+
+KEEP_SECONDS = 90.0
+"""How long an idle connection is kept: longer than it is, as a rule, from one poll to the next."""
+
+NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
+FAILURES = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    OSError,
+    UnicodeError,
+    TooLateError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: a path below the root, with a body as JSON or as it stands."""
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] | None = None
+    headers: Mapping[str, str] | None = None
+    json: Any = None
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer whose body is still to be read. `headers` are case-insensitive, `raw` is the body as it comes."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: Iterator[bytes]
+
+    @property
+    def encoding(self) -> str:
+        """What the body is packed into; '' for nothing."""
+        return self.headers.get("content-encoding", "").strip().lower()
+
+    def read(self, most: int) -> bytearray:
+        """The whole body, unpacked. Raises NetError, also for one over `most` bytes."""
+        return read_whole(self.raw, self.encoding, most=most)
+
+    def beginning(self, most: int) -> bytes:
+        """What can be had of the body of an error: about `most` bytes, less where it breaks off."""
+        body = b""
+        with contextlib.suppress(NetError, zlib.error, *FAILURES):
+            for piece in unpacked(self.raw, self.encoding):
+                body += piece
+                if len(body) > most:
+                    break
+        return body
+
+    def wish(self, now: datetime) -> timedelta | None:
+        """How long the server asks to be left alone."""
+        return retry_after(self.headers, now)
+
+
+class Client:
+    """Asks one service. Thread-safe. Raises nothing but NetError."""
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        clock: Clock,
+        route: Route = DIRECT,
+        headers: Mapping[bytes, bytes] | None = None,
+        keep_seconds: float = KEEP_SECONDS,
+        look_up: Callable[..., list[Any]] = socket.getaddrinfo,
+    ) -> None:
+        """`root` is where paths begin. `keep_seconds` 0 gives each request a connection of its own."""
+        self._clock = clock
+        proxy = route.proxy
+        self._place = f"the proxy {proxy.host}:{proxy.port}" if proxy else "the server"
+        self._backend = Backend(look_up=look_up)
+        url = httpx.URL(root)
+        self._http = httpx.Client(
+            base_url=url,
+            headers=dict(headers or {}),
+            transport=PooledTransport(url, route, self._backend, keep_seconds=keep_seconds),
+            timeout=None,  # noqa: S113  every read and write has the total deadline
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    @contextlib.contextmanager
+    def send(
+        self, asked: Request, *, seconds: float, in_time: Callable[[], bool] = always, is_safe: bool = False
+    ) -> Iterator[Response]:
+        """Send a request and give its answer, which is read inside the context.
+
+        `seconds` is for all of it. `in_time` is asked at the last moment whether it may still go out. One that
+        `is_safe` to repeat is sent again where a connection that was kept has turned out to be closed.
+        """
+        exchange = Exchange(self._clock, seconds, in_time)
+        self._backend.begin(exchange)
+        try:
+            with contextlib.closing(self._answer(self._built(asked, exchange), exchange, is_safe=is_safe)) as answer:
+                yield Response(answer.status_code, answer.headers, answer.iter_raw())
+                return
+        except FAILURES as error:
+            failure = self._failure(error, exchange)
+        # Raised out here: chained to it, the library's own exception would carry the request and its secrets along.
+        raise failure
+
+    def extend(self, seconds: float) -> None:
+        """Leave out of account what the calling thread itself has waited for."""
+        self._backend.exchange.extend(seconds)
+
+    def close(self) -> None:
+        """Break off whatever is under way, at once."""
+        self._backend.break_off()
+        self._http.close()
+
+    def _built(self, asked: Request, exchange: Exchange) -> httpx.Request:
+        return self._http.build_request(
+            asked.method,
+            asked.path,
+            params=asked.params,
+            headers=asked.headers,
+            json=asked.json,
+            content=asked.content,
+            # The time-out is for a place in the pool alone.
+            extensions={"trace": exchange.trace, "timeout": {"pool": exchange.seconds}},
+        )
+
+    def _answer(self, request: httpx.Request, exchange: Exchange, *, is_safe: bool) -> httpx.Response:
+        while True:
+            exchange.is_fresh = False
+            try:
+                return self._http.send(request, stream=True)
+            except NO_ANSWER_YET:
+                if exchange.is_fresh or exchange.is_answered or not is_safe:
+                    raise
+
+    def _failure(self, error: Exception, exchange: Exchange) -> NetError:
+        if isinstance(error, TooLateError):
+            why = exchange.slowest() or "this process stood still"
+            return NetError(Kind.TOO_LATE, f"the request was too late to go out: {why}", has_begun=False)
+        kind, text = described(error, place=self._place, seconds=exchange.seconds)
+        if kind is Kind.DEADLINE and not exchange.has_begun and (slow := exchange.slowest()):
+            text = f"{text}: {slow}"
+        return NetError(kind, text, has_begun=exchange.has_begun)

@@ -1,0 +1,107 @@
+"""What can keep an answer away. Pure.
+
+The texts are ours alone, with the reason that the system or a certificate's check gives: those of the libraries below
+may quote a header or an address, and with it a secret.
+"""
+
+from __future__ import annotations
+
+import ssl
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import httpcore
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class Kind(StrEnum):
+    """Why there is no answer; what it means for the service is for its own folder to say."""
+
+    TOO_LATE = "too_late"  # the caller wanted it out by then, or not at all
+    NAME = "name"  # the host's name has no address that could be found
+    CONNECT = "connect"  # nothing takes the connection
+    CERTIFICATE = "certificate"  # whoever answers cannot prove to be that host
+    TLS = "tls"  # whoever answers speaks no TLS that we speak
+    PROXY = "proxy"  # the proxy of the environment does not let us through
+    DEADLINE = "deadline"  # no whole answer in time
+    BROKEN = "broken"  # the connection broke, or what came is no HTTP
+    ENCODING = "encoding"  # packed in a way that was not asked for
+    UNREADABLE = "unreadable"  # the packed body is broken
+    TOO_LARGE = "too_large"  # a body over the cap
+
+
+class NetError(Exception):
+    """No answer. `str()` is a clause without any secret.
+
+    `has_begun` tells whether the request had begun to go out: where it had not, the service surely knows nothing of it.
+    """
+
+    def __init__(self, kind: Kind, text: str, *, has_begun: bool = True) -> None:
+        """A body that cannot be used belongs to a request that went out."""
+        super().__init__(text)
+        self.kind = kind
+        self.has_begun = has_begun
+
+
+class TooLateError(Exception):
+    """A request that must not go out any more."""
+
+
+class UnnamedError(httpcore.ConnectError):
+    """A host name without an address that could be found."""
+
+
+class HandshakeError(httpcore.ConnectError):
+    """No encrypted connection to a host."""
+
+    def __init__(self, host: str, kind: Kind, reason: str) -> None:
+        super().__init__(reason)
+        self.host = host
+        self.kind = kind
+
+    @classmethod
+    def of(cls, host: str, error: Exception) -> Self:
+        """What a handshake failed in; the library below keeps it as the cause of its own."""
+        cause = error.__cause__ or error
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cls(host, Kind.CERTIFICATE, cause.verify_message.rstrip("."))
+        reason = (cause.reason or "") if isinstance(cause, ssl.SSLError) else ""
+        otherwise = "no answer" if isinstance(error, httpcore.ConnectTimeout) else "it broke off"
+        return cls(host, Kind.TLS, reason.lower().replace("_", " ") or otherwise)
+
+
+def described(error: Exception, *, place: str, seconds: float) -> tuple[Kind, str]:
+    """The kind and the text of an error of the libraries below; `place` is who we connect to."""
+    match error:
+        case UnnamedError():
+            found = Kind.NAME, f"the name of {place} cannot be looked up ({error})"
+        case HandshakeError(kind=Kind.CERTIFICATE):
+            found = Kind.CERTIFICATE, f"the certificate of {error.host} is not trusted ({error})"
+        case HandshakeError():
+            found = Kind.TLS, f"no encrypted connection to {error.host} can be made ({error})"
+        case httpcore.ProxyError():
+            found = Kind.PROXY, f"{place} answered {_status(error)}"
+        case httpcore.ConnectTimeout():
+            found = Kind.CONNECT, f"cannot connect to {place} (no answer)"
+        case httpcore.ConnectError():
+            found = Kind.CONNECT, f"cannot connect to {place} ({error})"
+        case httpcore.TimeoutException() | TimeoutError():
+            found = Kind.DEADLINE, f"no whole answer within {seconds:g} s"
+        case _:
+            found = Kind.BROKEN, f"the connection broke ({type(error).__name__})"
+    return found
+
+
+def _status(error: httpcore.ProxyError) -> str:
+    """The number alone: the rest of a status line is the proxy's."""
+    status = str(error)[:3]
+    wants = {"407": " (it wants another user or password)", "403": " (it does not allow this address)"}
+    return f"{status}{wants.get(status, '')}" if status.isdecimal() else "something else than HTTP"
+
+
+def refusal(error: httpcore.ConnectError) -> httpcore.ConnectError:
+    """The same with the system's reason as its text: the pool takes the cause away."""
+    cause = error.__cause__
+    return httpcore.ConnectError((cause.strerror if isinstance(cause, OSError) else None) or "it broke off")

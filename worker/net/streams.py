@@ -1,0 +1,151 @@
+"""Network streams under a total deadline: however slowly a server drips, no request of a thread outlives it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+from worker.net.addresses import Addresses
+from worker.net.failures import HandshakeError, refusal
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable
+
+    from worker.net.exchange import Exchange
+
+FIRST_SECONDS = 1.0
+"""Each of several addresses gets so long at first: one that drops what is sent to it must not cost the whole time."""
+
+
+class Stream(httpcore.NetworkStream):
+    """A connection whose every read and write ends at the deadline of the thread that uses it."""
+
+    def __init__(self, inner: httpcore.NetworkStream, backend: Backend) -> None:
+        self._inner = inner
+        self._backend = backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what has arrived."""
+        exchange = self._backend.exchange
+        if exchange.has_begun:
+            return self._inner.read(max_bytes, exchange.limit(timeout))
+        with exchange.spending("the answer of the proxy"):
+            return self._inner.read(max_bytes, exchange.limit(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write everything."""
+        self._inner.write(buffer, self._backend.exchange.limit(timeout))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Stream:
+        """Encrypt the connection."""
+        exchange = self._backend.exchange
+        with exchange.spending("the TLS handshake"):
+            try:
+                inner = self._inner.start_tls(ssl_context, server_hostname, exchange.limit(timeout))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                raise HandshakeError.of(server_hostname or "the server", error) from None
+        return self._backend.watch(inner)
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  (httpcore's own signature)
+        """What the connection says of itself."""
+        return self._inner.get_extra_info(info)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Opens connections under a deadline, and can break them all off, so that no thread hangs while we stop."""
+
+    def __init__(
+        self,
+        *,
+        inner: httpcore.NetworkBackend | None = None,
+        look_up: Callable[..., list[Any]] = socket.getaddrinfo,
+    ) -> None:
+        """`inner` opens connections, `look_up` asks the system for addresses."""
+        self._inner = inner or httpcore.SyncBackend()
+        self._addresses = Addresses(look_up)
+        self._thread = threading.local()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    @property
+    def exchange(self) -> Exchange:
+        """What the calling thread has under way."""
+        exchange: Exchange = self._thread.exchange
+        return exchange
+
+    def begin(self, exchange: Exchange) -> None:
+        """Go by this one in the calling thread from now on."""
+        self._thread.exchange = exchange
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> Stream:
+        """Connect to an address of a host that answers."""
+        exchange = self.exchange
+        exchange.is_fresh = True
+
+        def connect(address: str, seconds: float | None) -> Stream:
+            limit = exchange.limit(timeout if seconds is None else seconds)
+            return self.watch(self._inner.connect_tcp(address, port, limit, local_address, socket_options))
+
+        with exchange.spending("looking up the name"):
+            addresses = self._addresses.find(host, port, exchange.limit(timeout))
+        with exchange.spending("connecting"):
+            address, stream = _first(addresses, connect, exchange)
+        self._addresses.worked(host, address)
+        return stream
+
+    def watch(self, inner: httpcore.NetworkStream) -> Stream:
+        """Put a connection under the deadline."""
+        self._sockets.add(inner.get_extra_info("socket"))
+        return Stream(inner, self)
+
+    def break_off(self) -> None:
+        """End every connection at once; whoever reads from one gets an error."""
+        self._addresses.give_up()
+        for connection in list(self._sockets):
+            try:
+                # Past SSLSocket's own shutdown, which would swap the state under the thread that reads.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+
+def _first(
+    addresses: list[str], connect: Callable[[str, float | None], Stream], exchange: Exchange
+) -> tuple[str, Stream]:
+    """The first address that answers: each gets a moment, then those that were merely slow an even part of the rest."""
+    failure: Exception = httpcore.ConnectTimeout()
+    slow = addresses
+    if len(addresses) > 1:
+        slow = []
+        for address in addresses:
+            try:
+                return address, connect(address, FIRST_SECONDS)
+            except httpcore.ConnectTimeout:
+                slow.append(address)
+            except httpcore.ConnectError as error:
+                failure = refusal(error)
+    for place, address in enumerate(slow):
+        try:
+            return address, connect(address, None if len(slow) == 1 else exchange.limit() / (len(slow) - place))
+        except httpcore.ConnectTimeout as error:
+            failure = error
+        except httpcore.ConnectError as error:
+            failure = refusal(error)
+    raise failure
