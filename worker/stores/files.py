@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from worker.core.ports import ConfigError, StoreError
 from worker.stores import schema
+from worker.stores.place import refusal
 from worker.stores.sqlite import APPLICATION_ID, explain
 from worker.stores.tables import VERSION_TABLE
 
@@ -51,12 +52,16 @@ def make(path: Path) -> None:
     The order counts: a file that has a page already never learns to give pages back. Both or neither is seen by another
     process, which else would take a half-made file for another program's; the first of them begins to write.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("COMMIT")
+    with _explained(path):
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
+        except OSError as error:
+            raise refusal(error, f"the database {path} cannot be made") from error
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("COMMIT")
 
 
 def is_new(path: Path) -> bool:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from worker.core.ports import ConfigError
+from worker.stores.place import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+REMOVE = "remove what is there"
 
 
 class Busy(Exception):  # noqa: N818  the word for it everywhere
@@ -21,26 +27,35 @@ class Busy(Exception):  # noqa: N818  the word for it everywhere
 
 @contextmanager
 def hold_lock(database: Path) -> Iterator[None]:
-    """Be the one process that works on a database file; Busy at once where another is, ConfigError for a bad place.
+    """Be the one process that works on a database file; Busy at once where another is.
 
-    The lock lies on a file beside the database, since SQLite drops its own locks when any copy of the file is closed.
+    Raises ConfigError for a bad place, StoreError for a full disk. The lock lies on a file beside the database, since
+    SQLite drops its own locks when any copy of the file is closed.
     """
     path = database.with_name(f"{database.name}.lock")
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"WORKER_DATABASE_URL: the lock file {path} cannot be made ({error.strerror}):"
-            " name a directory that exists and may be written"
-        ) from error
+    file = _open(path)
     try:
         _take(file, path)
         try:
             yield
         finally:
-            os.truncate(file, 0)
+            _name(file, "")
     finally:
         os.close(file)
+
+
+def _open(path: Path) -> int:
+    """Open or make the lock file itself: never what a link of that name leads to, nor what waits for a reader."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        remedy = REMOVE if error.errno in NO_FILE else "name a directory that exists and may be written"
+        raise refusal(error, f"the lock file {path} cannot be made", remedy) from error
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(file)
+        raise ConfigError(f"WORKER_DATABASE_URL: the lock file {path} is no file of its own: {REMOVE}")
+    return file
 
 
 def _take(file: int, path: Path) -> None:
@@ -49,5 +64,15 @@ def _take(file: int, path: Path) -> None:
     except BlockingIOError as error:
         holder = os.pread(file, 1000, 0).decode(errors="replace").strip() or "another process"
         raise Busy(f"{holder} works on this database (lock {path}): stop it first, or name another database") from error
-    os.truncate(file, 0)
-    os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError as error:
+        raise ConfigError(
+            f"WORKER_DATABASE_URL: {path} cannot be locked ({error.strerror}): use a local disk"
+        ) from error
+    _name(file, f"process {os.getpid()} on {socket.gethostname()}\n")
+
+
+def _name(file: int, holder: str) -> None:
+    """Write down who holds the lock. On a full disk nothing stands there: the lock holds all the same."""
+    with suppress(OSError):
+        os.truncate(file, 0)
+        os.pwrite(file, holder.encode(), 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker.core.ports import ConfigError
+from worker.core.ports import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ NETWORK = frozenset({
 # fmt: on
 """File systems that keep the files of another machine or of a bucket, or a folder that a virtual machine shares with
 its host: shared memory is not the same for everybody there. A name stands for itself and behind `fuse.`."""
+
+PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What may be over at the next try: a full disk, or a machine short of something."""
 
 MOUNTS = Path("/proc/self/mounts")
 
@@ -59,14 +63,12 @@ def check_writable(path: Path) -> None:
             f"WORKER_DATABASE_URL: the directory {path.parent} may not be written, and SQLite needs to:"
             f" make it writable for user {os.geteuid()}"
         )
+    remedy = f"make it a file that user {os.geteuid()} may write, on a file system that is not mounted read-only"
     try:
         with suppress(FileNotFoundError):
-            os.close(os.open(path, os.O_RDWR))
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
     except OSError as error:
-        raise ConfigError(
-            f"WORKER_DATABASE_URL: the database {path} may not be written ({error.strerror}):"
-            f" make it a file that user {os.geteuid()} may write, on a file system that is not mounted read-only"
-        ) from error
+        raise refusal(error, f"the database {path} may not be written", remedy) from error
 
 
 def not_local(directory: Path, mounts: str) -> str:
@@ -111,3 +113,11 @@ def _mounts() -> str:
     with suppress(OSError):
         return os.fsdecode(MOUNTS.read_bytes())
     return ""
+
+
+def refusal(error: OSError, what: str, remedy: str = "name a directory that exists and may be written") -> Exception:
+    """What it means that a file cannot be opened: a full disk passes (StoreError), else it is a matter of settings."""
+    if error.errno in PASSING:
+        free = "Free some space, or whatever it lacks; it works then"
+        return StoreError(f"{what}: {error.strerror}. {free}")
+    return ConfigError(f"WORKER_DATABASE_URL: {what} ({error.strerror}): {remedy}")

@@ -107,6 +107,12 @@ class TestSqlite:
             lite.polls()
         assert not path.exists()
 
+    @pytest.mark.parametrize("room", [0, 1000, 5000])
+    def test_full_disk_at_a_start_is_no_matter_of_settings(self, path: Path, room: int) -> None:
+        with small_files(room), pytest.raises(StoreError, match=r"disk (fails or )?is full|cannot be made"):
+            migrate(f"sqlite:///{path}")
+        migrate(f"sqlite:///{path}")
+
     def test_a_transaction_of_this_process_is_waited_for_in_turn(self, lite: SqlStore) -> None:
         def decide(_: Memory) -> Plan:
             with pytest.raises(StoreError, match="busy with another transaction of this process"):
@@ -137,10 +143,10 @@ def limited(store: SqlStore) -> Iterator[None]:
 
 
 @contextmanager
-def small_files() -> Iterator[None]:
+def small_files(room: int = 200_000) -> Iterator[None]:
     """Let the system refuse to write any further, in the middle of the transaction's log."""
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, usual[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, usual[1]))
     try:
         yield
     finally:

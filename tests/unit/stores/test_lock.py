@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.core.ports import ConfigError
+from worker.core.ports import ConfigError, StoreError
 from worker.stores.lock import Busy, hold_lock
+from worker.stores.place import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HOLD = """
@@ -88,3 +92,37 @@ def test_does_not_touch_the_database(path: Path) -> None:
 def test_needs_a_directory_that_may_be_written(tmp_path: Path, place: str) -> None:
     with pytest.raises(ConfigError, match="cannot be made"), hold_lock(tmp_path / place):
         pass
+
+
+def link(path: Path) -> None:
+    path.symlink_to(path.with_name("precious"))
+
+
+def hard_link(path: Path) -> None:
+    path.hardlink_to(path.with_name("precious"))
+
+
+@pytest.mark.parametrize("put", [link, hard_link, os.mkfifo, os.mkdir], ids=lambda put: put.__name__)
+def test_is_never_what_somebody_put_in_its_place(path: Path, put: Callable[[Path], None]) -> None:
+    path.with_name("precious").write_text("precious")
+    put(path.with_name("worker.db.lock"))
+    with pytest.raises(ConfigError, match=r"lock file .*: remove what is there"), hold_lock(path):
+        pass
+    assert path.with_name("precious").read_text() == "precious"
+
+
+def test_holds_on_a_disk_that_has_no_room_for_a_name(path: Path) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))
+    try:
+        with hold_lock(path), pytest.raises(Busy, match="another process works on this database"), hold_lock(path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_matter_of_settings(number: int) -> None:
+    assert isinstance(refusal(OSError(number, os.strerror(number)), "it cannot be made"), StoreError)
