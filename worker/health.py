@@ -1,108 +1,30 @@
-"""Serves `/livez`, `/readyz` and `/metrics` to whoever watches; a few threads, nothing that can be written."""
+"""Serves `/livez`, `/readyz` and `/metrics` to whoever watches; nothing that can be written."""
 
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from worker.core.ports import ConfigError
+from worker.web.hosts import is_expected
+from worker.web.server import JSON, Server
+from worker.web.sockets import listen
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from worker.core.ports import Clock
     from worker.core.status.readiness import Check
 
-log = structlog.get_logger(__name__)
-
-AT_ONCE = 16
-"""So many requests are answered at once; more are turned away, so that nobody can use up the threads."""
-
-SECONDS = 5.0
-"""How long a client may keep a thread."""
-
-JSON = "application/json; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Server(ThreadingHTTPServer):
-    """A server with a bounded number of threads."""
-
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], answer: Callable[[str], tuple[HTTPStatus, str, bytes]]) -> None:
-        self.address_family = AF_INET6 if ":" in address[0] else AF_INET
-        self.answer = answer
-        self._places = threading.BoundedSemaphore(AT_ONCE)
-        super().__init__(address, Request)
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Answer in a thread of its own, where a place is free."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Answer, and free the place."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
-        """A client that breaks off is no news; a page that cannot be made is."""
-        problem = sys.exception()
-        if not isinstance(problem, OSError):
-            log.error("page_failed", exc_info=problem)
-
-
-class Request(BaseHTTPRequestHandler):
-    """One request."""
-
-    server: Server
-    timeout = SECONDS
-    server_version = "review-notifier"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        """Answer."""
-        status, content_type, body = self.server.answer(self.path.partition("?")[0])
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - as in http.server
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as in http.server
-        """A probe each few seconds is not worth a line."""
+LONGEST_HOST = 100
 
 
 def check(address: tuple[str, int]) -> None:
     """Raise ConfigError where nobody could listen there now."""
-    _listening(address, lambda _: (HTTPStatus.NOT_FOUND, JSON, b"")).server_close()
-
-
-def _listening(address: tuple[str, int], answer: Callable[[str], tuple[HTTPStatus, str, bytes]]) -> Server:
-    try:
-        return Server(address, answer)
-    except OSError as error:
-        host, port = address
-        raise ConfigError(
-            f"WORKER_HTTP_ADDRESS: cannot listen on {host} port {port} ({error.strerror}): "
-            "choose a free port above 1023, or an address of this machine"
-        ) from error
+    for listener in listen(address):
+        listener.close()
 
 
 class Health:
@@ -111,27 +33,37 @@ class Health:
     def __init__(
         self,
         *,
+        clock: Clock,
         hanging: Callable[[], Sequence[str]],
         ready: Callable[[], Sequence[Check]],
         metrics: Callable[[], bytes],
+        hosts: Collection[str] = (),
     ) -> None:
-        """`hanging` names the loops that make no progress; `ready` the conditions of being ready."""
+        """`hanging` names the loops that make no progress; `ready` the conditions of being ready.
+
+        `hosts` are public names by which others may ask.
+        """
+        self._clock = clock
         self._hanging = hanging
         self._ready = ready
         self._metrics = metrics
+        self._hosts = hosts
         self._server: Server | None = None
 
     def start(self, address: tuple[str, int]) -> int:
         """Listen on host and port (0 takes a free one), and serve from a thread; the port. Raises ConfigError."""
-        self._server = _listening(address, self.answer)
-        threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
-        return int(self._server.server_address[1])
+        listeners = listen(address)
+        self._server = Server(listeners, self._asked, self._clock)
+        threading.Thread(target=self._server.serve, name="health", daemon=True).start()
+        return int(listeners[0].getsockname()[1])
 
     def stop(self) -> None:
         """Close the port."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
+
+    def _asked(self, path: str, host: str) -> tuple[HTTPStatus, str, bytes]:
+        return self.answer(path) if is_expected(host, self._hosts) else _refused(host)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Status, content type and body of a page."""
@@ -156,6 +88,15 @@ class Health:
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         found = {check.name: {"ok": check.ok, "text": check.text} for check in checks}
         return status, JSON, _json({"ready": ready, "checks": found})
+
+
+def _refused(host: str) -> tuple[HTTPStatus, str, bytes]:
+    shown = host[:LONGEST_HOST]
+    reason = (
+        f"the Host header is {shown!r}: this port answers to addresses, localhost and private names, so that no page "
+        "in a browser can read it under a public name; to be asked by this one, list it in WORKER_HTTP_HOSTS"
+    )
+    return HTTPStatus.FORBIDDEN, JSON, _json({"error": reason})
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold

@@ -56,7 +56,13 @@ class Monitor:
         if self._settings.http_address and self._metrics:
             from worker.health import Health  # noqa: PLC0415 - only where somebody looks
 
-            self._health = Health(hanging=self.pulse.hanging, ready=self._ready, metrics=self._metrics.exposition)
+            self._health = Health(
+                clock=self._clock,
+                hanging=self.pulse.hanging,
+                ready=self._ready,
+                metrics=self._metrics.exposition,
+                hosts=self._settings.http_hosts,
+            )
             self._health.start(self._settings.http_address)
         self._notify.ready()
 

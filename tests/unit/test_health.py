@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 import json
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from worker.clock import SystemClock
 from worker.core.ports import ConfigError
 from worker.core.status.readiness import Check
-from worker.health import AT_ONCE, Health
+from worker.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 GOOD = Check("database", ok=True, text="answers")
+HOSTS = ("notifier.example.com",)
 BAD = Check("slack", ok=False, text="refuses the token")
 
 
@@ -23,12 +24,16 @@ BAD = Check("slack", ok=False, text="refuses the token")
 def served(
     *, hanging: Sequence[str] = (), checks: Sequence[Check] = (GOOD,), metrics: Any = lambda: b"m 1\n"
 ) -> Iterator[str]:
-    health = Health(hanging=lambda: hanging, ready=lambda: checks, metrics=metrics)
+    health = Health(clock=SystemClock(), hanging=lambda: hanging, ready=lambda: checks, metrics=metrics, hosts=HOSTS)
     port = health.start(("127.0.0.1", 0))
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         health.stop()
+
+
+def nothing() -> Health:
+    return Health(clock=SystemClock(), hanging=tuple, ready=tuple, metrics=bytes)
 
 
 def test_alive_while_every_loop_makes_progress() -> None:
@@ -86,32 +91,29 @@ def test_a_page_that_cannot_be_made_leaves_the_others_alone() -> None:
         raise ValueError("a bug")
 
     with served(metrics=broken) as root:
-        with pytest.raises(httpx.RemoteProtocolError):
-            httpx.get(f"{root}/metrics")
+        assert httpx.get(f"{root}/metrics").status_code == 500
         assert httpx.get(f"{root}/livez").status_code == 200
 
 
-def test_clients_that_say_nothing_are_turned_away_before_they_use_up_the_threads() -> None:
+def test_a_public_name_is_refused_with_the_setting_that_allows_it() -> None:
     with served() as root:
-        address = ("127.0.0.1", int(root.rpartition(":")[2]))
-        idle = [socket.create_connection(address) for _ in range(AT_ONCE)]
-        with socket.create_connection(address) as late:
-            late.settimeout(10)
-            assert late.recv(1) == b""
-        for client in idle:
-            client.close()
+        refused = httpx.get(f"{root}/metrics", headers={"host": "rebound.example.net"})
+        allowed = httpx.get(f"{root}/metrics", headers={"host": "notifier.example.com"})
+    assert (refused.status_code, allowed.status_code) == (403, 200)
+    assert "rebound.example.net" in refused.json()["error"]
+    assert "WORKER_HTTP_HOSTS" in refused.json()["error"]
 
 
 def test_a_taken_port_is_a_matter_of_the_settings() -> None:
     with served() as root:
         port = int(root.rpartition(":")[2])
-        health = Health(hanging=tuple, ready=tuple, metrics=bytes)
+        health = nothing()
         with pytest.raises(ConfigError, match=f"WORKER_HTTP_ADDRESS: cannot listen on 127.0.0.1 port {port}"):
             health.start(("127.0.0.1", port))
 
 
 def test_an_address_of_ipv6_works() -> None:
-    health = Health(hanging=tuple, ready=tuple, metrics=bytes)
+    health = nothing()
     port = health.start(("::1", 0))
     try:
         assert json.loads(httpx.get(f"http://[::1]:{port}/livez").content)["alive"] is True
@@ -120,4 +122,4 @@ def test_an_address_of_ipv6_works() -> None:
 
 
 def test_a_server_that_was_never_started_stops() -> None:
-    Health(hanging=tuple, ready=tuple, metrics=bytes).stop()
+    nothing().stop()

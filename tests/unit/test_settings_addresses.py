@@ -144,6 +144,8 @@ def test_a_heartbeat_keeps_its_path_and_query() -> None:
         ("localhost:65535", ("localhost", 65535)),
         ("[::1]:8080", ("::1", 8080)),
         ("[::]:8080", ("::", 8080)),
+        (":8080", ("*", 8080)),
+        ("*:8080", ("*", 8080)),
     ],
 )
 def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
@@ -152,11 +154,36 @@ def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["8080", ":8080", "localhost", "localhost:", "::1:8080", "a:0", "a:65536", "a:99999", "http://a:80", "a b:80"],
+    [
+        "8080",
+        "**:8080",
+        "*.a:80",
+        "localhost",
+        "localhost:",
+        "::1:8080",
+        "a:0",
+        "a:65536",
+        "a:99999",
+        "http://a:80",
+        "a b:80",
+    ],
 )
 def test_a_bad_address_to_listen_on_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not host:port with a port from 1 to 65535; write 127\.0\.0\.1:8080"):
         addresses.host_and_port(text)
+
+
+def test_names_of_hosts_are_listed() -> None:
+    given = "notifier.example.com, *.Corp.example.com.,localhost"
+    assert addresses.host_names(given) == ("notifier.example.com", "*.corp.example.com", "localhost")
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "a.*", "http://a.example.com", "a.example.com:80", "a b", "a..b", "ä.example.com"]
+)
+def test_what_is_no_name_of_a_host_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no name of a host; write names alone"):
+        addresses.host_names(text)
 
 
 def test_brackets_hold_an_ipv6_address() -> None:

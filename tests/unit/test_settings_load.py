@@ -60,6 +60,7 @@ def test_every_single_setting_is_read(place: Place) -> None:
             "WORKER_REQUESTS_PER_SECOND": "2.5",
             "WORKER_DATABASE_URL": "postgresql://u:p@host/db",
             "WORKER_HTTP_ADDRESS": "[::1]:8080",
+            "WORKER_HTTP_HOSTS": "a.example.com,b.example.com",
             "WORKER_HEARTBEAT_URL": "https://hc.example.com/ping/1",
             "WORKER_KEEP_DELIVERIES": "3d",
             "WORKER_KEEP_REVIEWS": "4d",
@@ -80,6 +81,7 @@ def test_every_single_setting_is_read(place: Place) -> None:
     assert settings.requests_per_second == 2.5
     assert settings.database_url == "postgresql+psycopg://u:p@host/db"
     assert settings.http_address == ("::1", 8080)
+    assert settings.http_hosts == ("a.example.com", "b.example.com")
     assert reveal(settings.heartbeat_url) == "https://hc.example.com/ping/1"
     assert (settings.keep_deliveries, settings.keep_reviews) == (timedelta(days=3), timedelta(days=4))
     assert (settings.log_level, settings.log_format) == (LogLevel.DEBUG, LogFormat.JSON)

@@ -11,12 +11,13 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from worker.settings.values import text
+from worker.settings.values import text, words
 
 _API_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)api\.smith\.langchain\.com")
 _WEB_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)smith\.langchain\.com")
 _API_PATH = re.compile(r"(?:/api(?:/v1)?)?/*$")
-_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})", re.ASCII)
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]+|\*?)):(?P<port>\d{1,5})", re.ASCII)
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _LAST_PORT = 65535
 _DOTTED_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _CANNOT_BE = "has a host or port that cannot be; write an address such as https://host:8443"
@@ -65,16 +66,29 @@ def heartbeat(value: object, *, allow_http: bool) -> SecretStr:
 
 
 def host_and_port(value: object) -> tuple[str, int]:
-    """Where to listen: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`; the host comes back without brackets."""
+    """Where to listen: `127.0.0.1:8080`, `[::1]:8080`, `:8080`; the host comes back without brackets.
+
+    `*` stands for all addresses of this machine: `:8080`, `*:8080`.
+    """
     match = _HOST_PORT.fullmatch(text(value))
     if match is None or not 0 < int(match["port"]) <= _LAST_PORT:
         raise ValueError(
             f"is not host:port with a port from 1 to {_LAST_PORT}; "
-            "write 127.0.0.1:8080 for this machine alone, 0.0.0.0:8080 or [::]:8080 for others too"
+            "write 127.0.0.1:8080 for this machine alone, :8080 for others too"
         )
     if match["v6"]:
         _check_ipv6(match["v6"])
-    return match["v6"] or match["host"], int(match["port"])
+    return match["v6"] or match["host"] or "*", int(match["port"])
+
+
+def host_names(value: object) -> tuple[str, ...]:
+    """Names of hosts, in lower case; `*.example.com` for all below it."""
+    given = tuple(word.lower().removesuffix(".") for word in words(value))
+    if not all(_HOST_NAME.fullmatch(name) for name in given):
+        raise ValueError(
+            "has something that is no name of a host; write names alone, such as notifier.example.com or *.example.com"
+        )
+    return given
 
 
 def is_loopback(host: str) -> bool:

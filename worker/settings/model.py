@@ -98,6 +98,7 @@ Api = Annotated[LangsmithApi, PlainValidator(values.one_of(LangsmithApi))]
 Rate = Annotated[float, PlainValidator(values.requests_per_second)]
 DatabaseUrl = Annotated[str, PlainValidator(_database_url)]
 Address = Annotated[tuple[str, int] | None, PlainValidator(addresses.host_and_port)]
+Hosts = Annotated[tuple[str, ...], PlainValidator(addresses.host_names)]
 Heartbeat = Annotated[SecretStr | None, _web(addresses.heartbeat)]
 Duration = Annotated[timedelta, PlainValidator(values.duration)]
 Level = Annotated[LogLevel, PlainValidator(values.one_of(LogLevel))]
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
         default="sqlite:///worker.db", validate_default=True, repr=False
     )
     http_address: Annotated[Address, Name("WORKER_HTTP_ADDRESS")] = None
+    http_hosts: Annotated[Hosts, Name("WORKER_HTTP_HOSTS")] = ()
     heartbeat_url: Annotated[Heartbeat, Name("WORKER_HEARTBEAT_URL", secret=True)] = None
     keep_deliveries: Annotated[Duration, Name("WORKER_KEEP_DELIVERIES")] = timedelta(days=30)
     keep_reviews: Annotated[Duration, Name("WORKER_KEEP_REVIEWS")] = timedelta(days=90)

@@ -1,0 +1,78 @@
+"""The sockets to listen on: one for each address that a setting means."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import ExitStack
+
+from worker.core.ports import ConfigError
+
+EVERYWHERE = frozenset({"*", "::"})
+"""Hosts that mean each address of this machine, of both families where there are both."""
+
+WAITING = 128
+"""Connections that the kernel keeps until they are accepted."""
+
+_ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
+"""What says that a family or an address is not there, as IPv6 where it is switched off."""
+
+_REMEDIES = {
+    errno.EADDRINUSE: "another program has it (`ss -ltnp` shows which): end that, or choose another port",
+    errno.EACCES: "this user may not use that port: choose one above 1023",
+    errno.EADDRNOTAVAIL: "this machine has no such address: write :8080 for all that it has, 127.0.0.1:8080 for itself",
+}
+_NO_NAME = "no address belongs to that name: correct it, or write an address such as 127.0.0.1:8080"
+_OTHER = "choose a free port above 1023, or an address of this machine"
+
+
+def listen(address: tuple[str, int]) -> list[socket.socket]:
+    """Listen on host and port (0 takes a free one). Raises ConfigError."""
+    try:
+        return _listen(*address)
+    except OSError as error:
+        host, port = address
+        remedy = _NO_NAME if isinstance(error, socket.gaierror) else _REMEDIES.get(error.errno or 0, _OTHER)
+        raise ConfigError(
+            f"WORKER_HTTP_ADDRESS: cannot listen on {host} port {port} ({error.strerror}); {remedy}"
+        ) from error
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """What is not there of several addresses is left out, as long as there is one. Raises OSError."""
+    absent: OSError | None = None
+    with ExitStack() as opened:
+        found: list[socket.socket] = []
+        for family, place in _places(host, port):
+            try:
+                found.append(opened.enter_context(_socket(family, place)))
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                absent = error
+        if not found:
+            raise absent or OSError(errno.EADDRNOTAVAIL, "no address")
+        opened.pop_all()
+        return found
+
+
+def _places(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
+    if host in EVERYWHERE:
+        return [(socket.AF_INET, ("0.0.0.0", port)), (socket.AF_INET6, ("::", port))]  # noqa: S104 - as it was set
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, place) for family, _, _, _, place in found))
+
+
+def _socket(family: socket.AddressFamily, place: tuple[object, ...]) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
+        made.bind(place)
+        made.listen(WAITING)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
