@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import tests.laws  # noqa: F401  for all tests: how laws are tried
 from tests import postgres
 
 if TYPE_CHECKING:
