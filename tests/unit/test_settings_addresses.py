@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
@@ -238,6 +238,7 @@ def test_any_file_survives_its_url(name: str) -> None:
         ("postgresql://u:MARK@ED@host/db", "cannot be taken apart"),
         ("postgresql://u:MARKED@host:port/db", "cannot be taken apart"),
         ("postgresql://u:MAR KED@host/db", "cannot be taken apart"),
+        ("postgresql://u:0?MARKED@@host/db", "cannot be taken apart"),
         ("", "is empty"),
         (5, "is not text"),
     ],
@@ -272,6 +273,7 @@ def test_the_passwords_in_a_url_are_known(url: str, passwords: set[str]) -> None
 
 
 @given(PASSWORD)
+@example("0?@")
 def test_what_sqlalchemy_reads_as_the_password_is_known(password: str) -> None:
     try:
         url = database.database_url(f"postgresql://u:{password}@host/db", directory=HERE)

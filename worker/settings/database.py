@@ -26,7 +26,8 @@ _SCHEMES = {
     POSTGRESQL: POSTGRESQL,
 }
 _REST = re.compile(
-    r"(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?"
+    # Without a user only where SQLAlchemy finds none either: of `u:0?@@host` it makes a password, not a port.
+    r"(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@|(?![^:/]*(?::[^@]*)?@))"
     r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:/?@\s]*)(?::(?P<port>\d{1,5}))?"
     r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
 )
