@@ -6,12 +6,13 @@ READY := $(VENV)/.ready
 RELEASE := $(VENV)-release/.ready
 BENCH := $(VENV)-bench/.ready
 MUTANTS := $(VENV)-mutants/.ready
+LOWEST := $(VENV)-lowest/.ready
 
 # The tests start the worker some hundred times: without its compiled files each start takes half as long again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock audit dist bench profile soak crashes coverage mutants clean
+.PHONY: help demo test lowest lint lock audit dist bench profile soak crashes coverage mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +30,21 @@ demo: $(READY) ## see it work: the real worker against a simulated LangSmith and
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest -n 8 $(ARGS)
 
+$(LOWEST): pyproject.toml tests/lowest.py
+	@rm -rf $(VENV)-lowest && $(PYTHON) -m venv $(VENV)-lowest
+	@$(VENV)-lowest/bin/python -m tests.lowest > $(VENV)-lowest/pins.txt
+	@$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/pins.txt -e '.[dev]'
+	@touch $@
+
+lowest: $(LOWEST) ## run the unit and contract tests with the lowest versions that pyproject.toml allows
+	@$(VENV)-lowest/bin/python -m pytest -n 8 $(or $(ARGS),tests/unit tests/contract)
+
 lint: $(READY) ## check style, types, the direction of imports, and what is shipped for deployment
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/shellcheck .ci/run deploy/systemd/install.sh deploy/systemd/review-notifier
+	@$(BIN)/shellcheck .ci/run deploy/systemd/install.sh deploy/systemd/review-notifier findings/*.sh
 	@$(BIN)/hadolint deploy/container/Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/container/compose*.yaml
 	@$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
@@ -100,4 +110,4 @@ crashes: $(READY) ## kill the worker at random moments, N=100 on each database, 
 	@$(BIN)/python -m pytest -q -n 0 -p no:randomly --timeout 0 tests/system/test_crashes.py -k random --crashes $(N)
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench $(VENV)-mutants bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench $(VENV)-mutants $(VENV)-lowest bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
