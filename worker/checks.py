@@ -48,7 +48,8 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             if not path.exists():
                 yield Finding("database", ok=True, text=f"will be made at {path} by the first start")
                 return
-        with contextlib.closing(open_store(settings.database_url, migrate=False)) as store:
+        # On PostgreSQL, which is never migrated here, as `run` opens it: with everything that it will have to do.
+        with contextlib.closing(open_store(settings.database_url, migrate=path is None)) as store:
             store.ping()
     except (ConfigError, StoreError) as error:
         yield Finding("database", ok=False, text=str(error))

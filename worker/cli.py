@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 
 from worker.core.model import State
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import ConfigError, RefusedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def reported() -> Iterator[None]:
     gc.enable()
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, RefusedError) as error:
         _fail(str(error), Exit.UNUSABLE)
     except Busy as error:
         _fail(str(error), Exit.BUSY)

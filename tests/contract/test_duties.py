@@ -184,7 +184,7 @@ class TestATurn:
         sa.event.listen(engine, "before_cursor_execute", note := lambda *given: asked.append(given[2]))
         worker.duties.turn(IDS)
         sa.event.remove(engine, "before_cursor_execute", note)
-        assert [statement.split()[0] for statement in asked] == ["SELECT", "UPDATE", "SELECT"]
+        assert [statement.split()[0] for statement in asked] == ["BEGIN", "SELECT", "UPDATE", "SELECT"]
 
 
 class TestTheFence:

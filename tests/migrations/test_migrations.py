@@ -175,7 +175,7 @@ class TestANewRevision:
     def test_that_fails_halfway_leaves_the_database_as_it_was(
         self, used: str, tmp_path: Path, connection: sa.Connection
     ) -> None:
-        with pytest.raises((StoreError, sa.exc.ProgrammingError)):
+        with pytest.raises((ConfigError, StoreError, sa.exc.ProgrammingError)):
             migrate(used, scripts=future(tmp_path, FAIL_HALFWAY))
         assert "note" not in {column["name"] for column in sa.inspect(connection).get_columns("reviews")}
         with closing(open_store(used, migrate=False)) as store:
@@ -196,7 +196,7 @@ class TestANewRevision:
             assert store.standing(QUEUE.queue_id, None).waiting == 1
 
     def test_tries_again_after_a_failure(self, used: str, tmp_path: Path, connection: sa.Connection) -> None:
-        with pytest.raises((StoreError, sa.exc.ProgrammingError)):
+        with pytest.raises((ConfigError, StoreError, sa.exc.ProgrammingError)):
             migrate(used, scripts=future(tmp_path / "bad", FAIL_HALFWAY))
         migrate(used, scripts=future(tmp_path / "good", ALTER_A_PARENT))
         assert connection.exec_driver_sql("SELECT count(note) FROM reviews").scalar() == 50

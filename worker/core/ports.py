@@ -83,6 +83,13 @@ class StoreError(Exception):
     """The database cannot be used at present (locked, full, gone). The work is tried again at the next tick."""
 
 
+class RefusedError(StoreError):
+    """The database refuses what the program has to do, until somebody changes that there. `str()` says the remedy.
+
+    At a start it is exit status 78; a service that runs already goes on trying, since it may be granted again.
+    """
+
+
 class Relieved(Exception):  # noqa: N818  it is no error: another worker goes on
     """A duty is not ours any more. Nothing was written."""
 

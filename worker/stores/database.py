@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from worker.core.ports import StoreError
+from worker.core.ports import RefusedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,8 @@ ATTEMPTS = 5
 class Database:
     """Runs functions as transactions. Thread-safe.
 
-    `again` says of a failure whether the whole function may be run again; `explain` what it means and the remedy.
+    `again` says of a failure whether the whole function may be run again; `explain` what it means and the remedy;
+    `refuses` whether the database's administrator alone can end it, such as by a privilege.
     `queued` lets the writers of this process wait in line here: SQLite's own waiting is a lottery.
     """
 
@@ -35,12 +36,14 @@ class Database:
         *,
         again: Callable[[DBAPIError], bool],
         explain: Callable[[BaseException], str],
+        refuses: Callable[[DBAPIError], bool] = lambda _: False,
         queued: float | None = None,
     ) -> None:
         self.engine = engine
         self._writer = engine.execution_options(writing=True)
         self._again = again
         self.explain = explain
+        self._refuses = refuses
         self._queued = queued
         self._turn = Lock()
 
@@ -61,6 +64,8 @@ class Database:
             except DBAPIError as error:
                 if left and self._again(error):
                     continue
+                if self._refuses(error):
+                    raise RefusedError(self.explain(error)) from error
                 if _is_bug(error):
                     raise
                 raise StoreError(self.explain(error)) from error

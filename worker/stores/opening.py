@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import ConfigError, RefusedError, StoreError
 from worker.stores import files, place, schema, sqlite
 from worker.stores.schema import Fit
 from worker.stores.sql import SqlStore
@@ -34,13 +34,14 @@ def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE) -> Sq
     """Open the database at `url`.
 
     With `migrate` an SQLite database is made or brought to the newest schema first, as `run` and `poll` do; without,
-    it must be there. PostgreSQL is never migrated here. Raises ConfigError, with the remedy, for a database that
-    cannot be used, and StoreError for one that is locked; neither changes it.
+    it must be there. PostgreSQL is never migrated here; with `migrate` its user has to be allowed all that they do.
+    Raises ConfigError, with the remedy, for a database that cannot be used, and StoreError for one that is locked or
+    out of room; neither changes it.
     """
     where = parse(url)
     path = _path(where)
     if path is None:
-        return _open_postgres(where, patience)
+        return _open_postgres(where, to_work=migrate, patience=patience)
     return _open_sqlite(path, migrate=migrate, patience=patience)
 
 
@@ -155,13 +156,18 @@ def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None)
         raise StoreError(f"the database {path} was not migrated: it would lose {len(dangling)} references")
 
 
-def _open_postgres(where: URL, patience: timedelta) -> SqlStore:
-    from worker.stores import postgres  # noqa: PLC0415  most never need its driver, and a start should be quick
+def _open_postgres(where: URL, *, to_work: bool, patience: timedelta) -> SqlStore:
+    from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
 
+    name = refusals.name(where)
     database = postgres.connect(where, patience=patience)
-    with _closed_on_failure(database):
-        _reach(database)
-        _require_head(database, postgres.name(where))
+    with _closed_on_failure(database), _reached():
+        database.read(lambda connection: rights.require_place(connection, name))
+        if to_work:
+            database.read(lambda connection: rights.require_rights(connection, name))
+        _require_head(database, name)
+        if to_work:
+            database.write(rights.try_writing)
     return SqlStore(database, lambda: None)
 
 
@@ -175,16 +181,19 @@ def _closed_on_failure(database: Database) -> Iterator[None]:
 
 
 def _migrate_postgres(where: URL, scripts: Path | None) -> None:
-    from worker.stores import postgres  # noqa: PLC0415  most never need its driver, and a start should be quick
+    from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
+
+    name = refusals.name(where)
 
     def work(connection: Connection) -> None:
+        rights.require_place(connection, name)
         postgres.alone(connection)
-        _bring_postgres_to_head(connection, postgres.name(where), scripts)
+        _bring_postgres_to_head(connection, name, scripts)
 
     database = postgres.connect(where, patience=MIGRATION_PATIENCE)
     try:
-        _reach(database)
-        database.write(work)
+        with _reached():
+            database.write(work)
     finally:
         database.engine.dispose()
 
@@ -196,11 +205,18 @@ def _bring_postgres_to_head(connection: Connection, name: str, scripts: Path | N
         schema.upgrade(connection, scripts)
 
 
-def _reach(database: Database) -> None:
-    """Touch a server for the first time: what fails now is a matter of configuration."""
+@contextmanager
+def _reached() -> Iterator[None]:
+    """The first use of a server: what fails there is a matter of configuration, but for what passes by itself."""
+    from worker.stores import refusals  # noqa: PLC0415  SQLite does without it
+
     try:
-        database.read(lambda connection: connection.execute(sa.text("SELECT 1")))
+        yield
+    except RefusedError as error:
+        raise ConfigError(str(error)) from error
     except StoreError as error:
+        if refusals.is_passing(error.__cause__):
+            raise
         raise ConfigError(f"{error}. Check WORKER_DATABASE_URL, and that the server is up") from error
 
 

@@ -10,7 +10,8 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from worker.core.ports import StoreError
+from worker.core.ports import RefusedError, StoreError
+from worker.stores import options, refusals
 from worker.stores.database import Database
 from worker.stores.deadlines import Deadlines
 from worker.stores.sqlite import APPLICATION_ID
@@ -28,18 +29,7 @@ CONNECT_WITHIN = 3
 IDLE_IN_TRANSACTION = 10_000
 """Milliseconds after which the server takes back what a frozen worker holds: its lease ends about then too."""
 
-MOST_SAID = 500
 LOST_A_RACE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
-REMEDIES = {
-    "55P03": "is busy: another transaction holds what this one needs; it is tried again",
-    "57014": "is too slow: a statement was given up; it is tried again",
-    "53100": "cannot grow: the server's disk is full. Free some space; it is tried again, and nothing is lost",
-    "53300": "takes no more connections; it is tried again",
-    "25006": "only reads: it is a standby or is being switched over; it is tried again",
-    "28": "refuses the user or the password of WORKER_DATABASE_URL",
-    "3D000": "does not exist: create it (createdb)",
-    "42501": "refuses: the user of WORKER_DATABASE_URL lacks a privilege on its tables",
-}
 
 
 class Watch:
@@ -69,17 +59,36 @@ class Watch:
                 line.detach()
 
 
+ALWAYS: dict[str, Any] = {
+    # A pooler gives each transaction to another session: one that prepared a statement is not the one that is asked for
+    # it. And a session whose table was altered refuses what it had prepared for as long as it lives.
+    "prepare_threshold": None,
+    # `_begin` says how a transaction begins, in the same message as its first settings.
+    "autocommit": True,
+    # A database in SQL_ASCII would give bytes.
+    "client_encoding": "utf8",
+}
+
+
 def connect(where: URL, *, patience: timedelta) -> Database:
-    """Prepare a pool; a call ends within `patience`, and a little, whatever the server does."""
+    """Prepare a pool; a call ends within `patience`, and a little, whatever the server does.
+
+    Nothing is kept in a session from one transaction to the next, so a pooler may stand in between. Raises ConfigError
+    for an option of the URL that cannot be used.
+    """
+    options.check(where)
     seconds = patience.total_seconds()
     engine = sa.create_engine(
         where,
         hide_parameters=True,
         pool_timeout=seconds,
-        connect_args={name: bound for name, bound in _bounds(seconds).items() if name not in where.query},
+        use_native_hstore=False,
+        connect_args=ALWAYS | {name: bound for name, bound in _bounds(seconds).items() if name not in where.query},
     )
     _set_up(engine, where, seconds)
-    return Database(engine, again=_again, explain=lambda error: explain(error, where))
+    return Database(
+        engine, again=_again, explain=lambda error: refusals.explain(error, where), refuses=refusals.is_refusal
+    )
 
 
 def _bounds(seconds: float) -> dict[str, int]:
@@ -95,16 +104,7 @@ def _bounds(seconds: float) -> dict[str, int]:
 
 def _set_up(engine: Engine, where: URL, seconds: float) -> None:
     """Bound every call: on the server by time-outs a little shorter than the watch on our side."""
-    milliseconds = int(seconds * 900)
-    settings = (
-        f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
-        f" SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION};"
-        # The one above does not count while rows wait for a frozen worker to receive them. No effect on a local socket.
-        f" SET tcp_user_timeout = {IDLE_IN_TRANSACTION};"
-        # What was told must not be forgotten by a server that is killed: it would be told again.
-        " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-    )
-
+    begin_with = _begin(int(seconds * 900))
     deadlines = Deadlines(seconds)
 
     # Before SQLAlchemy's own first questions, which are watched too: a server may let in and then say nothing.
@@ -112,15 +112,40 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
     def begin_session(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
         record.info["watch"] = watch = Watch(connection, deadlines)
         watch.start()
-        connection.execute(settings)
-        connection.commit()
+        connection.execute("SELECT 1")  # SQLAlchemy would take a server that answers nothing for a mistake of ours
 
     @event.listens_for(engine, "connect")
     def session_begun(_connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
         record.info["watch"].stop()
 
+    @event.listens_for(engine, "do_connect")
+    def connect_to(*given: Any) -> psycopg.Connection[Any]:  # noqa: ANN401  as psycopg has it
+        *_, parameters = given
+        try:
+            return psycopg.connect(**parameters)
+        except ValueError:
+            # Not chained: what cannot be encoded may be the password.
+            raise psycopg.OperationalError("a host, user, password or option is not one that could be sent") from None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin_with)
+
     _keep_watch(engine, where, seconds)
     _end_watch(engine)
+
+
+def _begin(milliseconds: int) -> str:
+    """How each transaction begins, whatever the role's own settings are: one message, and valid to its end."""
+    return (
+        "BEGIN ISOLATION LEVEL READ COMMITTED;"
+        f" SET LOCAL statement_timeout = {milliseconds}; SET LOCAL lock_timeout = {milliseconds};"
+        f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION};"
+        # The one above does not count while rows wait for a frozen worker to receive them. No effect on a local socket.
+        f" SET LOCAL tcp_user_timeout = {IDLE_IN_TRANSACTION};"
+        # What was told must not be forgotten by a server that is killed: it would be told again.
+        " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+    )
 
 
 def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
@@ -143,9 +168,19 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
         if _only_reads(context.original_exception):
             # Leave every session of a server that was switched over: it would refuse for as long as it lives.
             context.is_disconnect = True
-        if context.connection is None or not context.connection.info["watch"].has_cut:
+        if context.connection is None:
+            return _no_connection(context.original_exception, where)
+        if not context.connection.info["watch"].has_cut:
             return None
-        return StoreError(f"{name(where)} has not answered for {seconds:g} s; it is tried again")
+        return StoreError(f"{refusals.name(where)} has not answered for {seconds:g} s; it is tried again")
+
+
+def _no_connection(error: BaseException, where: URL) -> StoreError:
+    """What is said where no connection comes about; that is never a bug, whatever class the driver gives it."""
+    kind = RefusedError if refusals.is_refusal(error) else StoreError
+    said = kind(refusals.explain(error, where))
+    said.__cause__ = error
+    return said
 
 
 def _end_watch(engine: Engine) -> None:
@@ -175,19 +210,3 @@ def _only_reads(error: BaseException | None) -> bool:
 def alone(connection: Connection) -> None:
     """Wait until nobody else migrates, and be the one who does to the end of the transaction."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLICATION_ID)))
-
-
-def name(where: URL) -> str:
-    """Name a database without its user or password."""
-    host = where.host or where.query.get("host") or "the local socket"
-    port = f":{where.port}" if where.port else ""
-    return f"the PostgreSQL database {where.database or 'of that user'} on {host}{port}"
-
-
-def explain(error: BaseException, where: URL) -> str:
-    """Say what a failure of PostgreSQL means and the remedy."""
-    cause = getattr(error, "orig", error)
-    state: str = getattr(cause, "sqlstate", None) or ""
-    known = (text for prefix, text in REMEDIES.items() if state.startswith(prefix))
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{name(where)} {next(known, 'fails: ' + ' '.join(lines)[:MOST_SAID])}"

@@ -1,0 +1,99 @@
+"""PostgreSQL behind a pooler: each transaction meets another session, and leaves nothing in it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.builders import LEASE, NOON, SECOND, deciding, ident, notice, queue, review
+from tests.contract.outbox import posted
+from tests.pooler import pooling
+from worker.core.model import State
+from worker.stores.duties import Member
+from worker.stores.opening import migrate, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from tests.pooler import Pooler
+    from worker.core.model import Claim
+    from worker.stores.duties import SqlDuties
+    from worker.stores.sql import SqlStore
+
+QUEUES = [queue(f"queue {number}") for number in range(2)]
+IDS = [each.queue_id for each in QUEUES]
+
+
+@pytest.fixture
+def pooler(postgres_url: str) -> Iterator[tuple[Pooler, str]]:
+    with pooling(postgres_url) as pooler:
+        yield pooler
+
+
+def join(store: SqlStore, number: int) -> tuple[SqlStore, SqlDuties]:
+    return store.join(Member(ident(number), name=f"host:{number}", pace=0 * SECOND))
+
+
+def work(store: SqlStore, duties: SqlDuties, number: int) -> set[UUID]:
+    """One round of a worker: what is its own is polled and posted; the queues that are."""
+    turn = duties.turn(IDS)
+    mine = [each for each in QUEUES if str(each.queue_id) in turn.duties]
+    for each in mine:
+        told = [review(f"{each.name} {number} {run}") for run in range(3)]
+        plan = deciding(*told, notices=[notice(*told, name=f"{each.name} {number}")])
+        store.under(turn.duties[str(each.queue_id)]).update(each, [], plan, NOON)
+    while (claim := store.claim(NOON, LEASE)) is not None:
+        settle(store, claim)
+    return {each.queue_id for each in mine}
+
+
+def settle(store: SqlStore, claim: Claim) -> None:
+    after = posted(claim.delivery)
+    assert store.settle(after, claim.delivery, shown=[one.key for one in claim.reviews])
+
+
+def test_two_workers_behind_a_pooler_share_the_work(pooler: tuple[Pooler, str]) -> None:
+    migrate(pooler[1])
+    with (
+        closing(open_store(pooler[1], migrate=True)) as one,
+        closing(open_store(pooler[1], migrate=True)) as other,
+    ):
+        first, second = join(one, 1), join(other, 2)
+        polled = [work(*worker, number) for number in range(10) for worker in (first, second)]
+        assert polled[-1] | polled[-2] == set(IDS)
+        assert polled[-1]
+        assert polled[-2]
+        assert {each.state for each in one.deliveries()} == {State.SENT}
+    assert pooler[0].transactions > 100
+
+
+def test_a_session_keeps_nothing_of_a_transaction(pooler: tuple[Pooler, str], postgres_url: str) -> None:
+    migrate(pooler[1])
+    with closing(open_store(pooler[1], migrate=True)) as store:
+        for _ in range(20):
+            store.polls()
+            store.remember("a", "b")
+    fresh = "SELECT name, setting FROM pg_settings WHERE name <> 'application_name' ORDER BY name"
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as direct:
+        usual = direct.execute(fresh).fetchall()
+    # By the pooler: these very sessions were used, each in its turn.
+    with psycopg.connect(pooler[1], autocommit=True, prepare_threshold=None) as pooled:
+        for _ in range(3):
+            assert pooled.execute(fresh).fetchall() == usual
+            assert pooled.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+            assert pooled.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchall() == []
+
+
+def test_a_column_whose_type_changes_under_an_open_connection_is_read_on(postgres_url: str) -> None:
+    migrate(postgres_url)
+    with closing(open_store(postgres_url, migrate=True)) as store:
+        for _ in range(10):
+            store.remember("a", "b")
+            assert store.recall("a") == "b"
+        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+            other.execute("ALTER TABLE notes ALTER value TYPE varchar(1000)")
+        assert store.recall("a") == "b"
