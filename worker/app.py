@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
 from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
+from worker.core.model import Polled, Queue
 from worker.core.policy import ladder
 from worker.core.ports import StoreError
 from worker.loops.complaint import Complaint
@@ -29,19 +30,19 @@ from worker.loops.look import Look
 from worker.loops.ops import Ops
 from worker.loops.patience import PACE
 from worker.loops.poll import Poll, Rules
+from worker.loops.presence import Presence
 from worker.loops.roster import Roster
 from worker.loops.shift import Alone, Shared
 from worker.loops.watch import Watch
 from worker.settings import OnUnknown
 from worker.stores.duties import Member
+from worker.version import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Polled, Queue
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Notifier, Shift, Source, Store
     from worker.settings import QueueSettings, Settings
@@ -82,6 +83,7 @@ class Parts:
     complaint: Complaint
     shift: Shift
     board: Board
+    presence: Presence
 
 
 def build(  # noqa: PLR0913  (the parts that differ between a service, a single pass and a test, all by name)
@@ -153,6 +155,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         complaint=complaint,
         shift=shift,
         board=board,
+        presence=Presence(store, shift.worker_id, socket.gethostname(), os.getpid(), release()),
     )
 
 
@@ -160,8 +163,10 @@ def join(store: SqlStore, machine: Clock) -> tuple[SharedClock, SqlStore, Shared
     """What one of several workers on a PostgreSQL goes by: the clock, the store and the shift that they share."""
     clock = SharedClock(machine)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    store, duties = store.join(Member(uuid4(), name=name, pace=PACE))
-    return clock, store, Shared(name, duties=duties, clock=clock, follow=clock.follow)
+    member = Member(uuid4(), name=name, pace=PACE)
+    store, duties = store.join(member)
+    shift = Shared(name, worker_id=member.worker_id, duties=duties, clock=clock, follow=clock.follow)
+    return clock, store, shift
 
 
 def roster_for(settings: Settings, *, clock: Clock, source: Source, last: Iterable[Queue] = ()) -> Roster:
@@ -177,10 +182,15 @@ def roster_for(settings: Settings, *, clock: Clock, source: Source, last: Iterab
 
 
 def last_polls(store: Store) -> Sequence[Polled]:
-    """How the polls stand of the queues of the last roster, or, where none was kept, of all that ever were polled."""
+    """How the polls stand of the queues of the last roster, or, where none was kept, of all that ever were polled.
+
+    One of the roster that was never polled is among them, by its id.
+    """
     roster = store.recall(ROSTER)
     active = None if roster is None else set(roster.split())
-    return [polled for polled in store.polls() if active is None or str(polled.queue.queue_id) in active]
+    polls = [polled for polled in store.polls() if active is None or str(polled.queue.queue_id) in active]
+    never = (active or set()) - {str(polled.queue.queue_id) for polled in polls}
+    return [*polls, *(Polled(Queue(UUID(queue_id), queue_id)) for queue_id in sorted(never))]
 
 
 def _last(store: Store) -> Sequence[Queue]:
@@ -285,6 +295,7 @@ def on_shift(parts: Parts) -> Iterator[None]:
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
     """The `poll` command: poll every queue once, deliver what is due; whether all of it worked."""
     try_again(parts.store, parts.clock.now())
+    parts.presence.begin("poll", parts.clock.now())
     parts.roster.refresh()
     remember_roster(parts)
     well = not parts.roster.is_failing and not parts.roster.unknown
@@ -292,7 +303,9 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
         progress(queue)
         well = parts.poll(queue) and well
     parts.store.polled(parts.poll.polled())
-    return _deliver_all(parts) and well
+    well = _deliver_all(parts) and well
+    parts.presence.passed(parts.look(), parts.clock.now())
+    return well and not parts.board.standing
 
 
 def is_full_cycle(parts: Parts) -> bool:

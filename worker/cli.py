@@ -132,11 +132,11 @@ def queues(*, as_json: Json = False) -> None:
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
-    """Show each queue: waiting, stale, oldest, last complete poll, not yet delivered."""
-    from worker.commands import look
+    """Show whether a service runs, how each queue stands, and every reason why all is not well."""
+    from worker.commands import status as command
 
     with reported():
-        raise SystemExit(Exit.DONE if look.status(as_json=as_json) else Exit.FAILED)
+        raise SystemExit(Exit.DONE if command.status(as_json=as_json) else Exit.FAILED)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from worker import logs, version
 from worker.core.meter import UNMETERED
+from worker.core.status.process import Area, Reason
 from worker.core.status.readiness import Check, readiness
 from worker.heartbeat import Cycle, Heartbeat
 from worker.loops.pulse import Pulse
@@ -69,6 +70,13 @@ class Monitor:
     def read(self, _queue_id: UUID, _runs: int) -> None:
         """A page of a long list was read: its poll makes progress."""
         self.pulse.beat("polls")
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why the process is not well, as far as no overview shows it: loops that hang."""
+        hanging = self.pulse.hanging()
+        text = f"no progress: {', '.join(hanging)}"
+        fix = "restart the service, and keep its log"
+        return (Reason("loop_hanging", Area.LOOPS, text, fix),) if hanging else ()
 
     def seen(self, watch: Watch) -> None:
         """Look once more, and report. Raises StoreError."""

@@ -63,7 +63,7 @@ class Service:
         self._first_polls_until = 0.0
         self._scheduling = threading.Lock()
         self._scheduled: set[UUID] = set()
-        self._remembered: set[UUID] = set()
+        self._remembered: set[UUID] | None = None
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
@@ -71,6 +71,7 @@ class Service:
         if self._parts.shift.is_shared:
             # Before anything is written: with the first renewal the database's clock is ours too.
             self._guarded("shift", self._renew)()
+        self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
         self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
         self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
         self._monitor.begin(self._parts.look)
@@ -114,6 +115,7 @@ class Service:
 
     def _hand_over(self) -> None:
         self._guarded("note", self._note)()
+        self._guarded("watch", lambda: self._parts.presence.end(self._parts.clock.now()))()
         self._guarded("shift", self._parts.shift.leave)()
 
     def _take_turn(self) -> None:
@@ -130,7 +132,8 @@ class Service:
         roster = self._parts.roster
         roster.refresh()
         self._schedule_polls()
-        if self._remembered != roster.queues.keys():
+        # A list that cannot be read says nothing of the queues that were polled before.
+        if self._remembered != roster.queues.keys() and (roster.queues or not roster.is_failing):
             remember_roster(self._parts)
             self._remembered = set(roster.queues)
 
@@ -189,6 +192,8 @@ class Service:
 
     def _watch(self) -> None:
         self._monitor.seen(self._parts.watch)
+        if self._parts.watch.overview:
+            self._parts.presence.show(self._parts.watch.overview, self._monitor.reasons())
 
     def _housekeep(self) -> None:
         if self._parts.shift.has(Task.HOUSE):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,36 +18,46 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-    from worker.core.model import Delivery, Finding, Polled, Standing, Story
+    from worker.core.model import Delivery, Finding, Story
 
 LONGEST = 1000
 """Characters of a text from outside."""
+
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Control and direction characters that JSON does not escape by itself."""
 
 WIDE = 200
 """Columns to lay a table out for where the output is not a terminal: a pipe cuts nothing off."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStatus:
-    """One queue's line in `status`. `late` tells that its last complete poll is too old.
+def plain(text: str) -> str:
+    """Text with anything from outside in it, as one line that cannot move a terminal's cursor or turn its letters."""
+    return flat(text, LONGEST)
 
-    `worker` names the one of several workers that polls it at present (None: none does, or there is only one).
-    """
 
-    polled: Polled
-    standing: Standing
-    late: bool
-    worker: str | None = None
+def plain_lines(text: str) -> str:
+    """The same line by line, for a text of ours that has several."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def say(*lines: str) -> None:
+    """Print lines to stdout for people; whatever in them comes from outside is made harmless."""
+    sys.stdout.writelines(f"{_indented(line)}\n" for line in lines)
+
+
+def _indented(line: str) -> str:
+    return " " * (len(line) - len(line.lstrip(" "))) + plain(line)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print JSON to stdout, with escapes where its encoding has not every character."""
-    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=plain) + "\n")
+    """Print JSON to stdout, with escapes where its encoding has not every character, and for what a terminal obeys."""
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
+    sys.stdout.write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
-    """Print a table to stdout, or `empty` where it would have no rows. Cells are shown as they are, never as markup."""
+    """Print a table to stdout, or `empty` where it would have no rows. Cells are shown plain, never as markup."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)
@@ -55,8 +65,12 @@ def print_table(columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *,
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        table.add_row(*(_cell(cell) for cell in row))
     console.print(table if table.row_count else Text(empty))
+
+
+def _cell(cell: str | Text) -> Text:
+    return Text(plain(cell.plain), style=cell.style) if isinstance(cell, Text) else Text(plain(cell))
 
 
 def age_text(duration: timedelta) -> str:
@@ -76,55 +90,6 @@ def ago(instant: datetime | None, now: datetime) -> str:
 def stamp(instant: datetime | None) -> str | None:
     """An instant for programs: ISO 8601, UTC."""
     return None if instant is None else instant.isoformat().replace("+00:00", "Z")
-
-
-def status_json(status: QueueStatus, now: datetime) -> dict[str, Any]:
-    """One queue of `status --json`. Ages in whole seconds."""
-    polled, standing = status.polled, status.standing
-    oldest = standing.oldest_since
-    return {
-        "queue_id": str(polled.queue.queue_id),
-        "name": polled.queue.name,
-        "waiting": standing.waiting,
-        "stale": standing.stale,
-        "oldest_since": stamp(oldest),
-        "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),
-        "last_complete_poll_at": stamp(polled.completed_at),
-        "late": status.late,
-        "failing_since": stamp(polled.failing_since),
-        "error": polled.error or None,
-        "undelivered": standing.undelivered,
-        "dead": standing.dead,
-        "worker": status.worker,
-    }
-
-
-def print_status(statuses: Sequence[QueueStatus], now: datetime, *, dead: int = 0) -> None:
-    """`status` for people; `dead` counts deliveries, those of no queue that is polled at present included."""
-    columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered", "Trouble"]
-    rows = [_status_row(status, now) for status in statuses]
-    if any(status.worker for status in statuses):
-        columns.append("Polled by")
-        rows = [[*row, status.worker or ""] for row, status in zip(rows, statuses, strict=True)]
-    print_table(columns, rows, empty="No queue has been polled yet.")
-    if elsewhere := dead - sum(status.standing.dead for status in statuses):
-        sys.stdout.write(f"{elsewhere} dead of no queue above (see `review-notifier deliveries --state dead`)\n")
-
-
-def _status_row(status: QueueStatus, now: datetime) -> list[str | Text]:
-    polled, standing = status.polled, status.standing
-    trouble = [polled.error] if polled.error else []
-    if standing.dead:
-        trouble.append(f"{standing.dead} dead (see `review-notifier deliveries --state dead`)")
-    return [
-        polled.queue.name,
-        str(standing.waiting),
-        str(standing.stale),
-        "" if standing.oldest_since is None else age_text(now - standing.oldest_since),
-        Text(ago(polled.completed_at, now), style="red" if status.late else ""),
-        str(standing.undelivered or ""),
-        Text("; ".join(trouble), style="red"),
-    ]
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:
@@ -180,7 +145,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
         mark = Text("ok     ", style="green") if finding.ok else Text("FINDING", style="bold red")
         remedy = f". Remedy: {finding.remedy}" if finding.remedy else ""
-        console.print(Text.assemble(mark, f"  {finding.name}: {finding.text}{remedy}"))
+        console.print(Text.assemble(mark, "  ", plain(f"{finding.name}: {finding.text}{remedy}")))
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
@@ -192,7 +157,7 @@ def story_lines(story: Story, now: datetime) -> list[str]:
     """All that is known of one stay of a run: first seen, each notice with its fate and its edits, closed."""
     review = story.review
     lines = [
-        f"{_line(review.facts.name) or review.queue_run_id} in {_line(story.queue.name)}",
+        f"{plain(review.facts.name) or review.queue_run_id} in {plain(story.queue.name)}",
         f"  {stamp(review.first_seen_at)}  first seen; waits since {stamp(review.since)}"
         + (" (back in the queue)" if review.back else ""),
     ]
@@ -212,7 +177,7 @@ def _delivery_story(delivery: Delivery, *, left_out: bool) -> list[str]:
     if left_out:
         fate = f"{fate} without this run: it was reviewed before"
     if delivery.receipt:
-        fate += f" to {_line(delivery.receipt.channel)} as {_line(delivery.receipt.ts)}"
+        fate += f" to {plain(delivery.receipt.channel)} as {plain(delivery.receipt.ts)}"
     attempts = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
     lines = [f"{stamp(delivery.created_at)}  {delivery.kind.value} {delivery.key} for {delivery.channel}"]
     lines.append(f"{stamp(delivery.settled_at) or ' ' * 20}    {fate}, {attempts}" + _because(delivery))
@@ -223,12 +188,7 @@ def _delivery_story(delivery: Delivery, *, left_out: bool) -> list[str]:
 
 
 def _because(delivery: Delivery) -> str:
-    return f": {_line(delivery.last_error)}" if delivery.last_error else ""
-
-
-def _line(text: str) -> str:
-    """Text from outside, which must not look like a line of ours or move the cursor."""
-    return flat(text, LONGEST)
+    return f": {plain(delivery.last_error)}" if delivery.last_error else ""
 
 
 def story_json(story: Story) -> dict[str, Any]:

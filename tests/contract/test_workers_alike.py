@@ -122,7 +122,7 @@ class World:
     def hire(self) -> None:
         member = Member(ident(self.hired), f"host:{self.hired}", PACE, lambda: sa.literal(self.clock.now(), At))
         store, duties = self.post.join(member)
-        shift = Shared(member.name, duties=duties, clock=self.clock, follow=lambda _: None)
+        shift = Shared(member.name, worker_id=member.worker_id, duties=duties, clock=self.clock, follow=lambda _: None)
         self.workers.append(Worker(self, store, self.boards[1], shift))
         self.hired += 1
 

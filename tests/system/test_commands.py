@@ -132,7 +132,7 @@ def test_status_is_red_where_something_is_dead_that_no_queue_shows(bench: Bench,
     done = bench.run("status", "--json", WORKER_POLL_INTERVAL="60s")
     found = json.loads(done.stdout)
     assert (done.returncode, found["dead"], found["ok"]) == (1, 1, False)
-    assert "1 dead of no queue above" in bench.run("status", WORKER_POLL_INTERVAL="60s").stdout
+    assert "1 delivery is dead" in bench.run("status", WORKER_POLL_INTERVAL="60s").stdout
 
 
 def test_status_is_red_where_polls_have_failed_for_long(

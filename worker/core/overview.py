@@ -33,9 +33,13 @@ class ApiInUse:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whether Slack has taken the token since the start: when it last did, or why that is not known so far."""
+    """Whether Slack answers: when it last took the token, None for not since the start.
+
+    `failing_since` is when it began not to answer well (None: it does, as far as is known), `error` how.
+    """
 
     taken_at: datetime | None = None
+    failing_since: datetime | None = None
     error: str = ""
 
 

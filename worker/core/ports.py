@@ -394,6 +394,11 @@ class Shift(Protocol):
         """Whether there may be other workers beside this one."""
         ...
 
+    @property
+    def worker_id(self) -> UUID:
+        """What tells this process from every other."""
+        ...
+
     def of(self, queue_id: UUID) -> Duty | None:
         """The duty under which a queue is polled, None for a worker that is alone. Raises Relieved: it is not ours."""
         ...

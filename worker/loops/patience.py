@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ PROVE_EVERY = timedelta(hours=1)
 """How long a token is taken for good that nothing was posted with."""
 
 ASK_AGAIN = timedelta(minutes=1)
-"""When to ask again whether the token is good, as long as Slack has not answered since the start."""
+"""When to ask again whether the token is good, where Slack did not answer."""
 
 NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe: then only a post can tell whether posts get through."""
@@ -63,7 +64,7 @@ class Patience:
         self._looks_from = 0.0
         self._prove_at = 0.0
         self.asked = Asked()
-        """Whether the token was taken since the start."""
+        """Whether Slack answers, and has taken the token since the start."""
 
     @property
     def is_quiet(self) -> bool:
@@ -151,9 +152,13 @@ class Patience:
             self._proven()  # as far as can be seen without a post
         elif error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
-        elif self.asked.taken_at is None:
+        else:
             self._prove_at = self._clock.monotonic() + ASK_AGAIN.total_seconds()
-            self.asked = Asked(error=str(error))
+            self._unanswered(error)
+
+    def _unanswered(self, error: DeliveryError) -> None:
+        since = self.asked.failing_since or self._clock.now()
+        self.asked = replace(self.asked, failing_since=since, error=str(error))
 
     def _proven(self) -> None:
         self._prove_at = self._clock.monotonic() + PROVE_EVERY.total_seconds()
@@ -182,8 +187,7 @@ class Patience:
             self._meter.throttled()
         else:
             self._doubted = True
-        if self.asked.taken_at is None:
-            self.asked = Asked(error=str(error))
+        self._unanswered(error)
         wait = clamp_wish(error.retry_after) or backoff(self._failures, longest=LONGEST_QUIET)
         self._quiet_until = self._clock.monotonic() + wait.total_seconds()
         if error.outcome is Outcome.THROTTLED:

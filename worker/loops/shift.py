@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import structlog
 
@@ -25,6 +26,10 @@ class Alone:
     """The Shift of a worker beside which there is none."""
 
     is_shared = False
+
+    def __init__(self) -> None:
+        self.worker_id = uuid4()
+        """What tells this process from every other."""
 
     def of(self, queue_id: UUID) -> Duty | None:  # noqa: ARG002  the port's signature
         """See `Shift.of`."""
@@ -54,9 +59,12 @@ class Shared:
 
     is_shared = True
 
-    def __init__(self, name: str, *, duties: Duties, clock: Clock, follow: Callable[[datetime], None]) -> None:
-        """`name` is the worker's own; `follow` is told the database's time at each renewal."""
+    def __init__(
+        self, name: str, *, worker_id: UUID, duties: Duties, clock: Clock, follow: Callable[[datetime], None]
+    ) -> None:
+        """`name` and `worker_id` are the worker's own; `follow` is told the database's time at each renewal."""
         self._name = name
+        self.worker_id = worker_id
         self._duties = duties
         self._clock = clock
         self._follow = follow

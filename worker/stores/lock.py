@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import stat
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 REMOVE = "remove what is there"
+
+
+GLANCES, GLANCE = 3, 0.05
+"""How often, and at which distance in seconds, a lock is tried that another process may only be looking at."""
 
 
 class Busy(Exception):  # noqa: N818  the word for it everywhere
@@ -58,17 +63,54 @@ def _open(path: Path) -> int:
     return file
 
 
+def holder(database: Path) -> str | None:
+    """Who works on a database file, in its own words; None where nobody does. The lock is only touched."""
+    try:
+        path = database.with_name(f"{database.name}.lock")
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _named(file)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    return None
+
+
+def words_for(pid: int, host: str) -> str:
+    """What a process writes into the lock that it holds."""
+    return f"process {pid} on {host}"
+
+
+def _named(file: int) -> str:
+    return os.pread(file, 1000, 0).decode(errors="replace").strip()
+
+
+def _grasp(file: int) -> None:
+    """Take the lock; who only looks whether it is held has it for some microseconds."""
+    for _ in range(GLANCES):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        threading.Event().wait(GLANCE)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _take(file: int, path: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _grasp(file)
     except BlockingIOError as error:
-        holder = os.pread(file, 1000, 0).decode(errors="replace").strip() or "another process"
-        raise Busy(f"{holder} works on this database (lock {path}): stop it first, or name another database") from error
+        remedy = "stop it first, or name another database"
+        raise Busy(f"{_named(file) or 'another process'} works on this database (lock {path}): {remedy}") from error
     except OSError as error:
         raise ConfigError(
             f"WORKER_DATABASE_URL: {path} cannot be locked ({error.strerror}): use a local disk"
         ) from error
-    _name(file, f"process {os.getpid()} on {socket.gethostname()}\n")
+    _name(file, f"{words_for(os.getpid(), socket.gethostname())}\n")
 
 
 def _name(file: int, holder: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.builders import HOUR, MINUTE, NOON, SECOND, pause
 from tests.overviews import overview, view
 from worker.core.model import Backlog, State
+from worker.core.overview import Asked
 from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
 from worker.core.status.reasons import FIXES, KINDS, START, reasons
@@ -114,6 +115,13 @@ def test_dead_and_held_deliveries_are_counted_and_explained(backlog: Backlog, te
     assert f"--state {backlog.state}" in reason.fix
 
 
+def test_slack_may_be_silent_for_a_while() -> None:
+    silent = Asked(NOON - HOUR, failing_since=NOON - 5 * MINUTE, error="time-out")
+    assert kinds(overview(view(), slack=silent)) == []
+    reason = only(overview(view(), slack=replace(silent, failing_since=NOON - 5 * MINUTE - SECOND)))
+    assert reason.text == "does not answer since 2026-03-02 11:54 UTC (time-out)"
+
+
 def test_what_parts_announce_is_a_reason_as_it_is() -> None:
     blind = Reason("queue_blind", Area.QUEUES, "The key sees 0 of 3", "Use another key", "q1", NOON)
     assert reasons(overview(view(), announced=[blind])) == (blind,)
@@ -126,5 +134,6 @@ def test_every_kind_that_is_found_here_is_one_of_those_that_metrics_begin_at_zer
         unlisted_since=NOON - HOUR,
         pauses=[pause("*"), pause("C1")],
         backlog=[Backlog(State.DEAD, 1, NOON), Backlog(State.HELD, 1, NOON)],
+        slack=Asked(failing_since=NOON - HOUR),
     )
     assert set(kinds(ill)) | {"queue_missing"} == set(KINDS)

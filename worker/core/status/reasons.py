@@ -26,9 +26,12 @@ UNLISTED_FOR = timedelta(minutes=15)
 
 KINDS = (
     "database_failing", "queue_late", "queue_missing", "queue_unknown", "queues_not_listed", "token_refused",
-    "channel_refused", "delivery_dead", "delivery_held",
+    "channel_refused", "slack_unanswered", "delivery_dead", "delivery_held",
 )  # fmt: skip
 """The kinds of the reasons that are found here; those that parts announce have kinds of their own."""
+
+UNANSWERED_FOR = timedelta(minutes=5)
+"""How long Slack may not answer: a short outage is none of ours."""
 
 START = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
 
@@ -50,9 +53,21 @@ def reasons(overview: Overview) -> tuple[Reason, ...]:
         *_queues(overview),
         *_roster(overview),
         *map(_refusal, overview.pauses),
+        *_unanswered(overview),
         *(_unsettled(backlog) for backlog in overview.backlog if backlog.state in {State.DEAD, State.HELD}),
         *overview.announced,
     )
+
+
+IN_DATABASE = frozenset(
+    {"database_failing", "queue_late", "token_refused", "channel_refused", "delivery_dead", "delivery_held"}
+)
+"""The kinds that any process finds which looks into the database."""
+
+
+def only_here(overview: Overview) -> tuple[Reason, ...]:
+    """The reasons that another process cannot find by itself."""
+    return tuple(reason for reason in reasons(overview) if reason.kind not in IN_DATABASE)
 
 
 def last_poll(queue: QueueView) -> str:
@@ -120,6 +135,14 @@ def _refusal(pause: Pause) -> Reason:
     fix = f"`review-notifier check` says what the channel lacks; {kept}"
     text = f"refuses channel {pause.channel} {since} ({why})"
     return Reason("channel_refused", Area.SLACK, text, fix, pause.channel, pause.since)
+
+
+def _unanswered(overview: Overview) -> Iterator[Reason]:
+    since = overview.slack.failing_since
+    if since is not None and overview.taken_at - since > UNANSWERED_FOR:
+        text = f"does not answer since {since:%Y-%m-%d %H:%M} UTC ({overview.slack.error})"
+        fix = "check this machine's way to Slack; what is owed is kept, and goes out when it answers"
+        yield Reason("slack_unanswered", Area.SLACK, text, fix, since=since)
 
 
 def _unsettled(backlog: Backlog) -> Reason:

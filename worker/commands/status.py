@@ -1,0 +1,250 @@
+"""The `status` command: whether a service runs, how each queue stands, and every reason why all is not well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from worker import views
+from worker.app import last_polls
+from worker.clock import SystemClock
+from worker.commands.begin import DATABASE, opened, start
+from worker.core.model import State
+from worker.core.overview import Overview, QueueView
+from worker.core.status.reasons import reasons
+from worker.stores import lock, opening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from worker.core.model import Standing
+    from worker.core.status.process import Process, Reason
+    from worker.settings import Settings
+    from worker.stores.sql import SqlStore
+
+AREAS = {"loops": "Loops", "database": "Database", "queues": "Queues", "slack": "Slack", "deliveries": "Deliveries"}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that the command shows.
+
+    `alive` are the processes at work, `last` is the one that was, where none is; `holder` names one that holds the
+    database without being any of these. `workers` names, of several, the one that polls a queue, by the queue's id.
+    """
+
+    overview: Overview
+    standings: Sequence[Standing]
+    reasons: Sequence[Reason]
+    alive: Sequence[Process] = ()
+    last: Process | None = None
+    holder: str = ""
+    workers: Sequence[str | None] = ()
+
+    @property
+    def services(self) -> list[Process]:
+        """Those of the living that are the service."""
+        return [process for process in self.alive if process.command == "run"]
+
+    def count(self, state: State) -> int:
+        """How many deliveries of this state there are, those of no queue included."""
+        return sum(backlog.count for backlog in self.overview.backlog if backlog.state is state)
+
+
+def status(*, as_json: bool) -> bool:
+    """Show how each queue stands; whether all is well."""
+    settings = start(DATABASE)
+    with opened(settings) as store:
+        found = look(settings, store, store.now(SystemClock()))
+    if as_json:
+        views.print_json(_json(found))
+    else:
+        _print(found)
+    return not found.reasons
+
+
+def look(settings: Settings, store: SqlStore, now: datetime) -> Status:
+    """How the worker stands, as the database tells it."""
+    processes, on_duty, polls = store.processes(), store.on_duty(), last_polls(store)
+    holder = _holder(settings)
+    living = store.alive()
+    alive = [process for process in processes if _is_alive(process, holder, living)]
+    queues = [QueueView(polled, _rules(settings, polled.queue).poll_interval, polled.trouble) for polled in polls]
+    overview = Overview(
+        taken_at=now,
+        queues=queues,
+        pauses=store.pauses(),
+        backlog=store.backlog(),
+        started_at=min((process.started_at for process in alive if process.command == "run"), default=None),
+        interval=settings.defaults.poll_interval,
+    )
+    last = processes[0] if processes and not alive else None
+    found = Status(
+        overview=replace(overview, announced=_known_to_them(alive, last)),
+        standings=[_standing(settings, store, queue, now) for queue in queues],
+        reasons=(),
+        alive=alive,
+        last=last,
+        holder="" if alive else holder or "",
+        workers=[on_duty.get(str(polled.queue.queue_id)) for polled in polls],
+    )
+    return replace(found, reasons=_once(reasons(found.overview)))
+
+
+def _holder(settings: Settings) -> str | None:
+    path = opening.database_path(settings.database_url)
+    return None if path is None else lock.holder(path)
+
+
+def _is_alive(process: Process, holder: str | None, living: Iterable[object]) -> bool:
+    """Whether a process works at present: it holds the file, or its lease lasts."""
+    if process.ended_at is not None:
+        return False
+    # On a full disk the holder's name could not be written.
+    return process.process_id in living or holder in {"", lock.words_for(process.pid, process.host)}
+
+
+def _known_to_them(alive: Sequence[Process], last: Process | None) -> Sequence[Reason]:
+    """What only they know who work; or, where polls are single passes, who worked last."""
+    if last is not None and last.command == "poll":
+        return last.reasons
+    return [reason for process in alive for reason in process.reasons]
+
+
+def _once(every: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Each reason once: several processes may tell the same. What they say themselves is the more exact."""
+    return tuple({(reason.kind, reason.subject): reason for reason in every}.values())
+
+
+def _rules(settings: Settings, queue: Any) -> Any:  # noqa: ANN401
+    return settings.for_queue(queue.queue_id, queue.name)
+
+
+def _standing(settings: Settings, store: SqlStore, queue: QueueView, now: datetime) -> Standing:
+    stale_after = _rules(settings, queue.polled.queue).stale_after
+    return store.standing(queue.polled.queue.queue_id, None if stale_after is None else now - stale_after)
+
+
+def _print(found: Status) -> None:
+    now = found.overview.taken_at
+    views.say(*_first_lines(found))
+    columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered"]
+    queues = zip(found.overview.queues, found.standings, strict=True)
+    rows = [_row(queue, standing, now) for queue, standing in queues]
+    if any(found.workers):
+        columns.append("Polled by")
+        rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
+    views.print_table(columns, rows, empty="No queue has been polled yet.")
+    views.say(*_reason_lines(found), *_remark_lines(found))
+
+
+def _first_lines(found: Status) -> list[str]:
+    """Whether a service runs, a line each; or what is known of the last process."""
+    now = found.overview.taken_at
+    if found.services:
+        return [f"A service runs: {_who(process, now)}" for process in found.services]
+    if found.alive:
+        return [f"No service runs; a single pass is at work: {_who(process, now)}" for process in found.alive]
+    if found.holder:
+        return [f"No service runs; {found.holder} works on the database"]
+    last = found.last
+    if last is None:
+        return ["No service runs"]
+    ended = "did not stop by itself" if last.ended_at is None else f"ended {views.ago(last.ended_at, now)}"
+    what = "service" if last.command == "run" else "pass"
+    return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
+
+
+def _who(process: Process, now: datetime) -> str:
+    since = f"since {process.started_at:%Y-%m-%d %H:%M:%S} UTC ({views.age_text(now - process.started_at)})"
+    return f"process {process.pid} on {process.host}, {since}, version {process.version}"
+
+
+def _row(queue: QueueView, standing: Standing, now: datetime) -> list[str | Text]:
+    style = "red" if queue.is_late(now) else ""
+    return [
+        queue.name,
+        str(standing.waiting),
+        str(standing.stale),
+        "" if standing.oldest_since is None else views.age_text(now - standing.oldest_since),
+        Text(views.ago(queue.polled.completed_at, now), style=style),
+        str(standing.undelivered or ""),
+    ]
+
+
+def _reason_lines(found: Status) -> list[str]:
+    if not found.reasons:
+        return []
+    lines = ["", "Not well:"]
+    for reason in found.reasons:
+        lines += [f"  {AREAS.get(reason.area, reason.area)}: {reason.text}", f"    Fix: {reason.fix}"]
+    return lines
+
+
+def _remark_lines(found: Status) -> list[str]:
+    """Queues that fail, but have not failed for long enough to be a reason."""
+    known = {reason.subject for reason in found.reasons}
+    failing = [
+        queue.polled
+        for queue in found.overview.queues
+        if queue.polled.error and str(queue.polled.queue.queue_id) not in known
+    ]
+    return ["", *(f"Tried again soon: {each.queue.name}: {each.error}" for each in failing)] if failing else []
+
+
+def _json(found: Status) -> dict[str, Any]:
+    services = [_process_json(process) for process in found.services]
+    queues = zip(found.overview.queues, found.standings, found.workers, strict=True)
+    return {
+        "running": bool(services),
+        "service": services[0] if services else None,
+        "services": services,
+        "queues": [_queue_json(*each, now=found.overview.taken_at) for each in queues],
+        "dead": found.count(State.DEAD),
+        "held": found.count(State.HELD),
+        "reasons": [_reason_json(reason) for reason in found.reasons],
+        "ok": not found.reasons,
+    }
+
+
+def _process_json(process: Process) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "host": process.host,
+        "since": views.stamp(process.started_at),
+        "version": process.version,
+    }
+
+
+def _reason_json(reason: Reason) -> dict[str, Any]:
+    return {
+        "kind": reason.kind,
+        "area": str(reason.area),
+        "subject": reason.subject or None,
+        "text": reason.text,
+        "fix": reason.fix,
+        "since": views.stamp(reason.since),
+    }
+
+
+def _queue_json(queue: QueueView, standing: Standing, worker: str | None, *, now: datetime) -> dict[str, Any]:
+    """One queue. Ages in whole seconds."""
+    polled, oldest = queue.polled, standing.oldest_since
+    return {
+        "queue_id": str(polled.queue.queue_id),
+        "name": polled.queue.name,
+        "waiting": standing.waiting,
+        "stale": standing.stale,
+        "oldest_since": views.stamp(oldest),
+        "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),
+        "last_complete_poll_at": views.stamp(polled.completed_at),
+        "late": queue.is_late(now),
+        "failing_since": views.stamp(polled.failing_since),
+        "error": polled.error or None,
+        "undelivered": standing.undelivered,
+        "dead": standing.dead,
+        "worker": worker,
+    }
