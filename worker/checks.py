@@ -28,6 +28,12 @@ REMEDIES = {
 }
 
 
+UNENCRYPTED = (
+    "the connection crosses a network without TLS, so that what is remembered can be read on the way:"
+    " add ?sslmode=verify-full&sslrootcert=FILE to WORKER_DATABASE_URL where the network is not your own"
+)
+
+
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Whether the settings say what was probably meant; that they can be read at all is known here."""
     found = findings(settings)
@@ -51,10 +57,13 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         # On PostgreSQL, which is never migrated here, as `run` opens it: with everything that it will have to do.
         with contextlib.closing(open_store(settings.database_url, migrate=path is None)) as store:
             store.ping()
+            exposed = store.is_exposed()
     except (ConfigError, StoreError) as error:
         yield Finding("database", ok=False, text=str(error))
     else:
         yield Finding("database", ok=True, text="opens, and its schema is the newest")
+        if exposed:
+            yield Finding("database", ok=True, text=UNENCRYPTED)
 
 
 def check_langsmith(source: LangSmith, roster: Roster, settings: Settings) -> Iterator[Finding]:

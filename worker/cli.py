@@ -182,11 +182,18 @@ def migrate(
         Path | None,
         typer.Option("--from", help="Then copy this SQLite database to the PostgreSQL."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say which revision it has; status 1 where that is not the newest.")
+    ] = False,
 ) -> None:
     """Bring the database to the newest schema."""
     from worker.commands import database
 
+    if check and source is not None:
+        raise typer.BadParameter("--check changes nothing, --from copies: give one of them")
     with reported():
+        if check:
+            raise SystemExit(Exit.DONE if database.is_migrated() else Exit.FAILED)
         if source is None:
             database.migrate()
         else:

@@ -21,6 +21,7 @@ from worker.core.model import Kind, State
 from worker.core.overview import LATE_AFTER
 from worker.demo.langsmith import How
 from worker.stores.opening import open_store
+from worker.stores.schema import HEAD
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -393,3 +394,13 @@ def test_bad_settings_end_with_78_and_a_name(bench: Bench, settings: dict[str, s
     assert done.returncode == 78
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_migrate_check_says_the_revision_and_changes_nothing(bench: Bench) -> None:
+    before = bench.run("migrate", "--check")
+    assert (before.returncode, "has no tables yet" in before.stdout) == (1, True)
+    assert not (bench.directory / "worker.db").exists()
+    assert bench.run("migrate").returncode == 0
+    after = bench.run("migrate", "--check")
+    assert (after.returncode, after.stdout) == (0, f"The database has revision {HEAD}, the newest.\n")
+    assert bench.run("migrate", "--check", "--from", "worker.db").returncode == 2

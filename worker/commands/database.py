@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from worker.commands.begin import DATABASE, alone, start
 from worker.stores import moving, opening
+from worker.stores.schema import HEAD, Fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,21 @@ def migrate() -> None:
     with alone(settings):
         opening.migrate(settings.database_url)
     sys.stdout.write("The database has the newest schema.\n")
+
+
+def is_migrated() -> bool:
+    """Say which revision the database has; whether that is the newest."""
+    settings = start(DATABASE)
+    revision, found = opening.revision(settings.database_url)
+    if found is Fit.HEAD:
+        sys.stdout.write(f"The database has revision {revision}, the newest.\n")
+        return True
+    has = "has no tables yet" if revision is None else f"has revision {revision}"
+    remedy = "run `review-notifier migrate`"
+    if found is Fit.AHEAD:
+        remedy = "that is newer than this program: install the version that wrote it, or a later one"
+    sys.stdout.write(f"The database {has}, this program needs {HEAD}: {remedy}.\n")
+    return False
 
 
 def move(file: Path) -> None:

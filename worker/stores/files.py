@@ -88,6 +88,21 @@ def check(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = N
             return _examine(path, _read_only(path, "immutable=1"), None, scripts)
 
 
+def revision_of(path: Path) -> str | None:
+    """Which revision a file that `check` has let pass is at; None for one without tables. Touches nothing."""
+    version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
+    with _explained(path):
+        try:
+            with closing(_untouched(path)) as connection:
+                row = connection.execute(version).fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            with closing(_read_only(path, "immutable=1")) as connection:
+                row = connection.execute(version).fetchone()
+    return row and str(row[0])
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Say what a failure to read means: that the file cannot be used, or that the disk or another program is busy."""

@@ -58,6 +58,23 @@ def migrate(url: str, *, scripts: Path | None = None) -> None:
         _migrate_sqlite(path, scripts)
 
 
+def revision(url: str) -> tuple[str | None, Fit]:
+    """Which revision a database has (None: no tables yet), and how that stands to this program's. Changes nothing.
+
+    Raises ConfigError for a database that cannot be read, or is another program's.
+    """
+    where = parse(url)
+    path = _path(where)
+    if path is None:
+        return _postgres_revision(where)
+    place.check_directory(path)
+    if files.is_new(path):
+        return None, Fit.NEW
+    found = files.check(path, files.GLANCE)
+    _refuse_foreign(found, f"the database {path}")
+    return (None if found is Fit.NEW else files.revision_of(path)), found
+
+
 def backup(url: str, file: Path) -> None:
     """Copy an SQLite database, in use or not, to one consistent file; refuses a file that exists (StoreError)."""
     path = _path(parse(url))
@@ -205,6 +222,25 @@ def _bring_postgres_to_head(connection: Connection, name: str, scripts: Path | N
         schema.upgrade(connection, scripts)
 
 
+def _postgres_revision(where: URL) -> tuple[str | None, Fit]:
+    from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
+
+    name = refusals.name(where)
+
+    def work(connection: Connection) -> tuple[str | None, Fit]:
+        rights.require_place(connection, name)
+        found = schema.fit(connection)
+        _refuse_foreign(found, name)
+        return (None if found is Fit.NEW else schema.revision_of(connection)), found
+
+    database = postgres.connect(where, patience=PATIENCE)
+    try:
+        with _reached():
+            return database.read(work)
+    finally:
+        database.engine.dispose()
+
+
 @contextmanager
 def _reached() -> Iterator[None]:
     """The first use of a server: what fails there is a matter of configuration, but for what passes by itself."""
@@ -236,5 +272,9 @@ def _refuse_unfit(found: Fit, name: str, restoring: str = RESTORING) -> None:
             f"{name} is newer than this program: install the version that wrote it (or a later one),"
             f" or go back to before the upgrade. {restoring}"
         )
+    _refuse_foreign(found, name)
+
+
+def _refuse_foreign(found: Fit, name: str) -> None:
     if found is Fit.FOREIGN:
         raise ConfigError(f"{name} holds tables of another program: name a database of its own in WORKER_DATABASE_URL")

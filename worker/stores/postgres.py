@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -210,3 +211,11 @@ def _only_reads(error: BaseException | None) -> bool:
 def alone(connection: Connection) -> None:
     """Wait until nobody else migrates, and be the one who does to the end of the transaction."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLICATION_ID)))
+
+
+def is_exposed(connection: Connection) -> bool:
+    """Whether what is said to the server can be read on the way: over a network, and without TLS."""
+    line = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
+    address = line.hostaddr.decode()
+    is_local = not address or line.host.startswith((b"/", b"@")) or ip_address(address.partition("%")[0]).is_loopback
+    return not (is_local or line.ssl_in_use)

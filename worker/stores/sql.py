@@ -267,6 +267,14 @@ class SqlStore:
         """Make sure that the database answers; StoreError where it does not."""
         self._database.read(lambda connection: connection.execute(sa.text("SELECT 1")).scalar_one())
 
+    def is_exposed(self) -> bool:
+        """Whether what is said to the database crosses a network without TLS."""
+        if self._database.engine.dialect.name != "postgresql":
+            return False
+        from worker.stores import postgres  # noqa: PLC0415  most never need its driver, and a start should be quick
+
+        return self._database.read(postgres.is_exposed)
+
     def maintain(self) -> None:
         """Give free space back to the disk and keep the write-ahead log short; PostgreSQL does so by itself."""
         self._maintain()

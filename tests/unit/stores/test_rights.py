@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from sqlalchemy import make_url
 from tests.builders import NOON, deciding, notice, queue, review
 from worker.core.ports import ConfigError, RefusedError, StoreError
 from worker.stores.opening import migrate, open_store
+from worker.stores.postgres import is_exposed
 from worker.stores.refusals import explain, is_passing, is_refusal
 
 if TYPE_CHECKING:
@@ -242,3 +244,20 @@ def test_words_before_a_connection_are_understood(words: str, said: str, *, refu
     error = psycopg.OperationalError(f"connection failed: connection to server failed: {words}\n")
     assert said in explain(error, make_url("postgresql+psycopg://x:hunter2@db/notifier"))
     assert (is_refusal(error), is_passing(error)) == (refusal, passing)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "tls", "exposed"),
+    [
+        (b"/run/postgresql", b"", False, False),
+        (b"localhost", b"127.0.0.1", False, False),
+        (b"localhost", b"::1", False, False),
+        (b"db.internal", b"10.1.2.3", False, True),
+        (b"db.internal", b"fe80::1%eth0", False, True),
+        (b"db.internal", b"10.1.2.3", True, False),
+    ],
+)
+def test_a_line_is_exposed_on_a_network_without_tls(host: bytes, address: bytes, *, tls: bool, exposed: bool) -> None:
+    line = SimpleNamespace(host=host, hostaddr=address, ssl_in_use=tls)
+    driver = SimpleNamespace(connection=SimpleNamespace(driver_connection=SimpleNamespace(pgconn=line)))
+    assert is_exposed(driver) is exposed  # type: ignore[arg-type]
