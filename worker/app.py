@@ -106,7 +106,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     """
     shift = shift or Alone()
     board = board or Board(clock)
-    ops = Ops(store=store, clock=clock, channel=settings.ops_channel)
+    ops = Ops(store=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
     care = _care(settings)
     complaint = Complaint(board)
     deliver = Deliver(store=store, notifier=notifier, clock=clock, care=care, ops=ops, meter=meter)

@@ -26,7 +26,7 @@ from worker.notifiers.console import Console
 from worker.service import Service
 from worker.settings.surroundings import surroundings
 from worker.stores import opening
-from worker.stores.lock import Busy
+from worker.stores.lock import Busy, note_file
 from worker.systemd import from_environ
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) ->
     with alone(settings) as is_alone:
         before()
         with opened(settings, migrate=True) as store:
-            if is_alone:
+            if is_alone and (path := opening.database_path(settings.database_url)):
+                note_file(path)
                 take_over(store, clock.now())
             yield store
 

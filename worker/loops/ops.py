@@ -10,13 +10,14 @@ from uuid import uuid5
 
 import structlog
 
-from worker.core.model import Delivery, Kind
+from worker.core.model import Delivery, Kind, Message
 from worker.core.overview import EVERYWHERE
 from worker.core.plan import NAMESPACE
+from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
     from worker.core.model import Pause
-    from worker.core.ports import Clock, Store
+    from worker.core.ports import Clock, Notifier, Store
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,9 @@ BEGUN, ENDED = "ops_told", "ops_ended"
 class Ops:
     """Owes messages to the operators' channel; says nothing where there is none."""
 
-    def __init__(self, *, store: Store, clock: Clock, channel: str | None) -> None:
-        """`channel` is None where the operators want no messages."""
+    def __init__(self, *, store: Store, clock: Clock, channel: str | None, notifier: Notifier | None = None) -> None:
+        """`channel` is None where the operators want no messages; `notifier` posts what cannot be owed."""
+        self._notifier = notifier
         self._store = store
         self._clock = clock
         self._channel = channel
@@ -81,6 +83,20 @@ class Ops:
                 self._store.remember(kept, json.dumps([at.isoformat() for at in (*told, now)]))
             self._left_out.clear()
             return True
+
+    def announce_at_once(self, text: str, name: str) -> bool:
+        """Post one message past the outbox, which cannot be written; whether it is done with."""
+        if self._channel is None or self._notifier is None:
+            return True
+        key = uuid5(NAMESPACE, f"ops/{name}")
+        message = Message(key=key, kind=Kind.OPS, channel=self._channel, as_of=self._clock.now(), text=text)
+        try:
+            self._notifier.send(message)
+        except DeliveryError as error:
+            log.warning("ops_report_failed", error=str(error), text=text)
+            # Where it may have arrived, it is not repeated: nobody can look it up later.
+            return error.outcome is Outcome.UNKNOWN
+        return True
 
     def _leave_out(self, text: str, name: str, told: int) -> None:
         """Say so once, however often it is tried."""

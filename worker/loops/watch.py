@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from worker.core import outage, reports
 from worker.core.incidents import Group, Incident, report
 from worker.core.model import Task
+from worker.core.status.reasons import reasons
 from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ SUNSET_DAYS = (60, 14, 3, 0)
 """So many days before LangSmith ends the listing in use, people are told of it."""
 
 
+DATABASE_PATIENCE = timedelta(seconds=25)
+"""How long the database may fail before it is announced: another program's lock may last as long."""
+
+
 class Watch:
     """Looks, and tells what has changed for better or worse. One thread at a time."""
 
@@ -42,6 +47,8 @@ class Watch:
         self._told: tuple[Incident, ...] | None = None
         self._sight = outage.Sight()
         self._sunset: tuple[str, int] | None = None
+        self._failing_since: datetime | None = None
+        self._database_announced = False
         self.overview: Overview | None = None
         """How the worker stood at the last look."""
 
@@ -49,6 +56,7 @@ class Watch:
         """Look once, and tell what is to be told. Raises StoreError, and tries again at the next call."""
         overview = self.overview = self._look()
         self._sight = outage.follow(self._sight, overview.clock_set)
+        self._announce_database(overview)
         if overview.store_error:
             return overview
         if not self._shift.has(Task.REPORTS):
@@ -62,6 +70,22 @@ class Watch:
         self._tell_outage(overview, (*before, *self._told))
         self._tell_sunset(overview)
         return overview
+
+    def _announce_database(self, overview: Overview) -> None:
+        """Announce that the database fails, past its outbox; its end goes the usual way."""
+        failing = next((each for each in reasons(overview) if each.kind == "database_failing"), None)
+        if failing is None:
+            if self._database_announced and self._failing_since:
+                began = self._failing_since
+                text = f"The database works again. It failed since {began:%Y-%m-%d %H:%M} UTC."
+                self._ops.tell(text, name=f"database works/{began}", ending=True)
+            self._failing_since, self._database_announced = None, False
+            return
+        began = self._failing_since = self._failing_since or overview.taken_at
+        if self._database_announced or not overview.taken_at - began >= DATABASE_PATIENCE:
+            return
+        text = f"The database fails since {began:%Y-%m-%d %H:%M} UTC: {failing.text}"
+        self._database_announced = self._ops.announce_at_once(text, name=f"database/{began}")
 
     def _last_seen_at(self) -> datetime | None:
         """When, before this start, a queue was last polled completely."""

@@ -11,8 +11,9 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from worker.core.ports import ConfigError
+from worker.core.ports import ConfigError, StoreError
 from worker.stores.place import refusal
+from worker.stores.presence import identity, lost_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 REMOVE = "remove what is there"
-
 
 GLANCES, GLANCE = 3, 0.05
 """How often, and at which distance in seconds, a lock is tried that another process may only be looking at."""
@@ -37,7 +37,7 @@ def hold_lock(database: Path) -> Iterator[None]:
     Raises ConfigError for a bad place, StoreError for a full disk. The lock lies on a file beside the database, since
     SQLite drops its own locks when any copy of the file is closed.
     """
-    path = database.with_name(f"{database.name}.lock")
+    path = _path(database)
     file = _open(path)
     try:
         _take(file, path)
@@ -66,8 +66,7 @@ def _open(path: Path) -> int:
 def holder(database: Path) -> str | None:
     """Who works on a database file, in its own words; None where nobody does. The lock is only touched."""
     try:
-        path = database.with_name(f"{database.name}.lock")
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(_path(database), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
@@ -87,7 +86,13 @@ def words_for(pid: int, host: str) -> str:
 
 
 def _named(file: int) -> str:
-    return os.pread(file, 1000, 0).decode(errors="replace").strip()
+    """Who holds the lock, as its first line has it; the second names the file that is worked on."""
+    return _lines(file)[0].strip()
+
+
+def _lines(file: int) -> tuple[str, str]:
+    first, _, second = os.pread(file, 1000, 0).decode(errors="replace").partition("\n")
+    return first, second.strip()
 
 
 def _grasp(file: int) -> None:
@@ -118,3 +123,44 @@ def _name(file: int, holder: str) -> None:
     with suppress(OSError):
         os.truncate(file, 0)
         os.pwrite(file, holder.encode(), 0)
+
+
+def note_file(database: Path) -> None:
+    """Write into the lock which file its holder works on, for who looks. To be called by the holder."""
+    with suppress(OSError):
+        file = os.open(_path(database), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.write(file, f"{_name_of(database)}\n".encode())
+        finally:
+            os.close(file)
+
+
+def require_same_file(database: Path) -> None:
+    """StoreError where a process works on a file that has had this name, and has it no more."""
+    try:
+        file = os.open(_path(database), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        who, noted = _lines(file)
+        if noted and noted != _name_of(database) and _is_held(file):
+            raise StoreError(lost_to(who, database))
+    finally:
+        os.close(file)
+
+
+def _is_held(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _name_of(database: Path) -> str:
+    found = identity(database)
+    return f"file {found[0]}:{found[1]}" if found else "no file"
+
+
+def _path(database: Path) -> Path:
+    return database.with_name(f"{database.name}.lock")

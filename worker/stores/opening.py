@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from worker.core.ports import ConfigError, RefusedError, StoreError
 from worker.stores import files, place, schema, sqlite
+from worker.stores.lock import require_same_file
 from worker.stores.schema import Fit
 from worker.stores.sql import SqlStore
 
@@ -125,6 +126,7 @@ def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
     if migrate:
         _migrate_sqlite(path, None)
     else:
+        require_same_file(path)
         _check_present(path)
         _require(files.check(path, files.GLANCE), f"the database {path}", files.restoring(path))
     database = sqlite.connect(path, patience=patience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ from sqlalchemy import event
 
 from worker.core.ports import ConfigError, StoreError
 from worker.stores.database import Database
+from worker.stores.presence import Presence
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
 
 APPLICATION_ID = 0x4C52764E
 """Marks a database file as ours, in its header."""
@@ -48,20 +50,32 @@ REMEDIES = {
 def connect(path: Path, *, patience: timedelta, foreign_keys: bool = True) -> Database:
     """Open an existing database file; a lock of another process is waited for as long as `patience`."""
     # As a URI with this mode, a file that is gone is not made again, empty.
-    where = sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+    where = sa.URL.create("sqlite", database=f"file:{quote(os.fsencode(path))}", query={"mode": "rw", "uri": "true"})
     wait = patience.total_seconds()
     engine = sa.create_engine(where, hide_parameters=True, pool_timeout=wait)
+    presence = Presence(path)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         try:
+            presence.check()
             configure(connection, wait, foreign_keys=foreign_keys)
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # opens the log, too
+            presence.note()
         except sqlite3.Error as error:
             connection.close()
             raise StoreError(explain(error, path)) from error
+        except StoreError:
+            connection.close()
+            raise
+
+    @event.listens_for(engine, "engine_disposed")
+    def dispose(_engine: Engine) -> None:
+        presence.forget()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        presence.check()
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, queue
+from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, queue
 from tests.fakes import FakeClock, MemoryStore
+from tests.fakes_notifier import FakeNotifier
 from tests.overviews import overview, view
 from worker.core.model import Kind, Polled
 from worker.core.overview import ApiInUse, Overview
@@ -25,6 +26,7 @@ class Stage:
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
     shown: Overview = field(default_factory=overview)
     watch: Watch = field(init=False)
 
@@ -32,7 +34,7 @@ class Stage:
         self.restart()
 
     def restart(self) -> None:
-        ops = Ops(store=self.store, clock=self.clock, channel="C0OPS")
+        ops = Ops(store=self.store, clock=self.clock, channel="C0OPS", notifier=self.notifier)
         self.watch = Watch(look=lambda: self.shown, store=self.store, ops=ops)
 
     def show(self, *queues: object, after: timedelta = timedelta(0), **more: object) -> list[str]:
@@ -199,3 +201,24 @@ def test_without_a_channel_nothing_is_owed() -> None:
     seen = overview(failing(), taken_at=NOON + HOUR)  # type: ignore[arg-type]
     Watch(look=lambda: seen, store=store, ops=Ops(store=store, clock=clock, channel=None))()
     assert store.deliveries() == []
+
+
+def test_a_database_that_fails_is_announced_past_the_outbox_once_and_its_end_as_usual() -> None:
+    stage = Stage()
+    assert stage.show(store_error="the database was removed") == []
+    assert not stage.notifier.board
+    for _ in range(3):
+        stage.show(after=30 * SECOND, store_error="the database was removed")
+    assert [(message.channel, message.text) for message in stage.notifier.board] == [
+        ("C0OPS", f"The database fails since {NOON:%Y-%m-%d %H:%M} UTC: the database was removed")
+    ]
+    assert stage.show(well(NOON), after=MINUTE) == [
+        f"The database works again. It failed since {NOON:%Y-%m-%d %H:%M} UTC."
+    ]
+
+
+def test_a_database_that_fails_for_a_moment_is_not_announced() -> None:
+    stage = Stage()
+    stage.show(store_error="is locked")
+    assert stage.show(well(NOON), after=MINUTE) == []
+    assert not stage.notifier.attempts

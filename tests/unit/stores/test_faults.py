@@ -24,6 +24,7 @@ from tests.builders import NOON, deciding, delivery, queue, review
 from worker.clock import SystemClock
 from worker.core.model import Kind, Memory, Plan
 from worker.core.ports import ConfigError, Relieved, StoreError
+from worker.stores import files
 from worker.stores.opening import migrate, open_store
 from worker.stores.postgres import connect
 
@@ -106,6 +107,41 @@ class TestSqlite:
         with pytest.raises(StoreError, match="cannot be opened: check that the file"):
             lite.polls()
         assert not path.exists()
+
+    @pytest.mark.parametrize("harm", ["removed", "replaced", "folder renamed", "log removed", "index removed"])
+    def test_files_that_change_hands_stop_everything_at_once(self, tmp_path: Path, harm: str) -> None:
+        folder = tmp_path / "state"
+        folder.mkdir()
+        path = folder / "worker.db"
+        with closing(open_store(f"sqlite:///{path}", migrate=True, patience=SHORTLY)) as store:
+            write(store)
+            if harm == "removed":
+                path.unlink()
+            elif harm == "replaced":
+                files.copy(path, folder / "backup.db")
+                (folder / "backup.db").replace(path)
+            elif harm == "folder renamed":
+                folder.rename(tmp_path / "away")
+                folder.mkdir()
+            else:
+                path.with_name("worker.db-wal" if harm == "log removed" else "worker.db-shm").unlink()
+            said = r"was (removed|replaced by another file) while this process works on it\. Nothing is polled"
+            for work in (lambda: write(store, "b"), store.polls, store.pauses):
+                with pytest.raises(StoreError, match=said):
+                    work()
+            if harm == "folder renamed":
+                folder.rmdir()
+                (tmp_path / "away").rename(folder)
+                write(store, "b")  # nothing was lost
+                assert store.standing(QUEUE.queue_id, None).waiting == 2
+
+    def test_log_that_was_removed_is_folded_into_the_file_by_a_stop(self, path: Path) -> None:
+        with closing(open_store(f"sqlite:///{path}", migrate=True)) as store:
+            write(store)
+            path.with_name("worker.db-wal").unlink()
+            path.with_name("worker.db-shm").unlink()
+        with closing(open_store(f"sqlite:///{path}", migrate=True)) as store:
+            assert store.standing(QUEUE.queue_id, None).waiting == 1
 
     @pytest.mark.parametrize("room", [0, 1000, 5000])
     def test_full_disk_at_a_start_is_no_matter_of_settings(self, path: Path, room: int) -> None:

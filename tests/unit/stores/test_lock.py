@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker.core.ports import ConfigError, StoreError
-from worker.stores.lock import Busy, hold_lock
+from worker.stores.lock import Busy, hold_lock, note_file, require_same_file
 from worker.stores.place import refusal
 
 if TYPE_CHECKING:
@@ -92,6 +92,22 @@ def test_does_not_touch_the_database(path: Path) -> None:
 def test_needs_a_directory_that_may_be_written(tmp_path: Path, place: str) -> None:
     with pytest.raises(ConfigError, match="cannot be made"), hold_lock(tmp_path / place):
         pass
+
+
+def test_shows_who_looks_that_its_holder_works_on_another_file(path: Path) -> None:
+    require_same_file(path)
+    with hold_lock(path):
+        path.write_text("the first")
+        note_file(path)
+        require_same_file(path)
+        path.rename(path.with_name("away"))
+        said = f"worker.db was removed or replaced while process {os.getpid()} on .* works on it: that one has stopped"
+        with pytest.raises(StoreError, match=said):
+            require_same_file(path)
+        path.write_text("the second")
+        with pytest.raises(StoreError, match=said):
+            require_same_file(path)
+    require_same_file(path)
 
 
 def link(path: Path) -> None:
