@@ -137,3 +137,9 @@ def test_every_kind_that_is_found_here_is_one_of_those_that_metrics_begin_at_zer
         slack=Asked(failing_since=NOON - HOUR),
     )
     assert set(kinds(ill)) | {"queue_missing"} == set(KINDS)
+
+
+def test_a_database_that_refuses_is_said_once() -> None:
+    denied = Reason("database_refuses", Area.DATABASE, "denied. As its owner: GRANT", "grant it")
+    assert kinds(overview(view(), store_error=denied.text, announced=(denied,))) == ["database_refuses"]
+    assert kinds(overview(view(), store_error="gone", announced=(denied,))) == ["database_failing", "database_refuses"]

@@ -82,7 +82,8 @@ def _database(overview: Overview) -> Iterator[Reason]:
     error = overview.store_error
     if not error:
         error = next((queue.polled.error for queue in overview.queues if queue.trouble == STORE), "")
-    if error:
+    # What lasts until somebody acts is announced with a remedy of its own; it is not said twice.
+    if error and all(error != announced.text for announced in overview.announced):
         yield Reason("database_failing", Area.DATABASE, error, FIXES[STORE])
 
 
