@@ -171,18 +171,21 @@ class MemoryStore:
                 owed.change(state=State.HELD, due_at=max(until))
             return True
 
-    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+    def claim(
+        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+    ) -> Claim | None:
         with self._lock:
-            while (owed := self._most_due(now, skip)) is not None:
+            while (owed := self._most_due(now, skip, unposted)) is not None:
                 if (claim := self._take(owed, now, lease)) is not None:
                     return claim
             return None
 
-    def _most_due(self, now: datetime, skip: Collection[str]) -> Owed | None:
+    def _most_due(self, now: datetime, skip: Collection[str], unposted: Collection[str]) -> Owed | None:
         due = (
             owed
             for owed in self._outbox.values()
             if owed.delivery.state in LIVE and owed.delivery.due_at <= now and owed.delivery.channel not in skip
+            if not (_is_unposted(owed) and {EVERY, owed.delivery.channel} & set(unposted))
         )
         return min(due, key=lambda owed: owed.delivery.due_at, default=None)
 
@@ -296,6 +299,20 @@ class MemoryStore:
             return True
 
     # Edits
+
+    def unclaim(self, claimed_at: datetime, lease: timedelta) -> int:
+        with self._lock:
+            taken = [owed for owed in self._outbox.values() if owed.delivery.lease_until == claimed_at + lease]
+            for owed in taken:
+                waited = owed.delivery.edit_at == owed.delivery.lease_until
+                owed.change(lease_until=None)
+                if waited:
+                    owed.change(edit_at=_earliest_edit(owed.delivery, claimed_at))
+                if owed.delivery.state is State.SENDING and owed.delivery.attempted_at == claimed_at:
+                    owed.change(state=State.PENDING, attempted_at=None, due_at=claimed_at)
+                elif owed.delivery.state is State.SENDING:
+                    owed.change(state=State.UNKNOWN, due_at=claimed_at)
+            return len(taken)
 
     def lapse(self, now: datetime, look_at: datetime) -> int:
         with self._lock:
@@ -549,6 +566,10 @@ def _withdraw(owed: Owed, reason: str, now: datetime) -> None:
 def _waits_for_time(owed: Owed) -> bool:
     state = owed.delivery.state
     return state is State.PENDING or (state is State.HELD and owed.delivery.due_at < NEVER)
+
+
+def _is_unposted(owed: Owed) -> bool:
+    return owed.delivery.state in {State.PENDING, State.HELD}
 
 
 def _within(owed: Owed, channel: str) -> bool:

@@ -324,9 +324,10 @@ def _deliver_all(parts: Parts) -> bool:
         steps = parts.deliver.run(lambda: False)
         while parts.edit.step():
             pass
-        if not steps and not parts.deliver.is_paced and not _due_soon(parts):
+        paced_for = parts.deliver.paced_for
+        if not steps and not paced_for and not _due_soon(parts):
             break
-        pause.wait(TICK.total_seconds() / 4)
+        pause.wait(min(paced_for or TICK, TICK / 4).total_seconds())
     return not parts.deliver.unsettled
 
 

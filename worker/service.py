@@ -166,8 +166,13 @@ class Service:
     def _deliver(self) -> None:
         if self._warming_up():
             return
-        with self._posting:
-            self._parts.deliver.run(lambda: self._is_stopping("deliver"))
+        pace = NOW
+        while not self._stopping.wait(pace.total_seconds()):
+            with self._posting:
+                self._parts.deliver.run(lambda: self._is_stopping("deliver"))
+            # A tick would be too late by up to its whole length for the next message to the same channel.
+            if not (pace := self._parts.deliver.paced_for):
+                return
 
     def _warming_up(self) -> bool:
         """Whether first polls are still awaited: they tell what was reviewed while we were not running."""

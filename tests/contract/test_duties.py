@@ -25,7 +25,7 @@ from tests.builders import (
 from tests.contract.outbox import posted
 from tests.fakes import FakeClock
 from worker.core.delivery import LEASE as REAL_LEASE
-from worker.core.delivery import OVER
+from worker.core.delivery import OVER, START
 from worker.core.model import Kind, Left, Polled, State, Task
 from worker.core.ports import Relieved
 from worker.core.shift import RENEW, SOON, TTL
@@ -255,10 +255,40 @@ class TestDeliveries:
         crew.turn()
         owe(crew.store, "a", "b")
         owe(crew.store, "c", channel=LEADS)
-        claims = [worker.store.claim(NOON, LEASE) for worker in (first, second, first)]
+        claims = [worker.store.claim(NOON, REAL_LEASE) for worker in (first, second, first)]
         assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS, None]
-        assert second.store.claim(NOON + PACE - SECOND / 10, LEASE) is None
-        assert second.store.claim(NOON + PACE, LEASE)
+        crew.now = NOON + 3 * SECOND
+        assert second.store.claim(crew.now, REAL_LEASE) is None
+        assert claims[0]
+        first.store.settle(posted(claims[0].delivery), claims[0].delivery)
+        assert second.store.claim(crew.now + PACE - SECOND / 10, REAL_LEASE) is None
+        assert second.store.claim(crew.now + PACE, REAL_LEASE)
+
+    def test_to_one_channel_wait_for_a_worker_that_is_gone_until_its_post_can_not_begin_any_more(
+        self, crew: Crew
+    ) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        owe(crew.store, "a", "b")
+        late = first.store.claim(NOON, REAL_LEASE)
+        assert second.store.claim(NOON + START + PACE - SECOND / 10, REAL_LEASE) is None
+        assert second.store.claim(NOON + START + PACE, REAL_LEASE)
+        crew.now = NOON + START + PACE
+        assert late
+        first.store.settle(posted(late.delivery), late.delivery)
+        owe(crew.store, "c")
+        assert first.store.claim(crew.now + PACE, REAL_LEASE) is None
+
+    def test_looked_up_change_no_pace(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.turn()
+        crew.store.owe(delivery("a", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
+        look = first.store.claim(NOON, REAL_LEASE)
+        owe(crew.store, "b", "c")
+        assert second.store.claim(NOON, REAL_LEASE)
+        assert look
+        first.store.settle(posted(look.delivery), look.delivery)
+        assert first.store.claim(NOON + PACE, REAL_LEASE) is None
 
     def test_wait_for_nobody_who_is_frozen_in_the_first_claim_for_a_channel(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()

@@ -105,6 +105,16 @@ class TestClaiming:
         assert take(store, skip={"C1", "C9"}).delivery.key == ident("b")
         assert store.claim(NOON, LEASE, {"C1"}) is None
 
+    @pytest.mark.parametrize("channel", ["C1", "*"])
+    def test_looks_up_alone_where_nothing_is_posted(self, store: Store, channel: str) -> None:
+        store.owe(delivery("a", kind=Kind.OPS, channel="C1"))
+        store.owe(delivery("b", kind=Kind.OPS, channel="C1", state=State.UNKNOWN, attempted_at=NOON))
+        looked = store.claim(NOON, LEASE, (), {channel})
+        assert looked
+        assert looked.delivery.key == ident("b")
+        assert store.claim(NOON, LEASE, (), {channel}) is None
+        assert take(store).delivery.key == ident("a")
+
     def test_makes_it_ours_until_the_lease_ends(self, store: Store) -> None:
         store.owe(delivery())
         claim = take(store)

@@ -38,6 +38,9 @@ BLIND_RESENDS = 3
 
 FIRST_WAIT = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_QUIET = timedelta(minutes=5)
+"""How long a service in trouble, or what loses answers, is left alone at most, unless Slack wishes for longer."""
+
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 MOST_DOUBLINGS = 12
@@ -120,8 +123,10 @@ def not_found(delivery: Delivery, now: datetime) -> Delivery:
     looks = delivery.looks + 1
     if looks < LOOKS:
         return replace(delivery, state=State.UNKNOWN, looks=looks, due_at=now + LOOK_AGAIN)
+    # The looks have taken a while already: only one that fails again and again waits longer than they did.
+    wait = max(backoff(delivery.attempts, longest=LONGEST_QUIET) - LOOKS * LOOK_AGAIN, timedelta(0))
     # The next attempt starts with no looks of its own, also where a crash keeps it from saying so.
-    return replace(_doubted(delivery), state=State.PENDING, looks=0, due_at=now)
+    return replace(_doubted(delivery), state=State.PENDING, looks=0, due_at=now + wait)
 
 
 def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:

@@ -232,8 +232,12 @@ class Store(Protocol):
         """
         ...
 
-    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+    def claim(
+        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+    ) -> Claim | None:
         """Take the delivery that is due longest, outside the channels of `skip`; None where there is none.
+
+        In the channels of `unposted` ("*": in all of them) nothing is taken but what has to be looked up.
 
         Due are pending, unknown and held ones whose `due_at` has come, and sending ones whose lease has lapsed:
         nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
@@ -245,6 +249,13 @@ class Store(Protocol):
         announcement leaves out the runs of which a later reminder or escalation tells that waits beside it in the same
         way; with nothing left it is withdrawn with the reason, and the next is taken.
         One with an `attempted_at` stays as it is.
+        """
+        ...
+
+    def unclaim(self, claimed_at: datetime, lease: timedelta) -> int:
+        """Give back what `claim` or `claim_edit` took at exactly that time, though its caller never heard; how much.
+
+        So nothing was sent: a pending delivery without an attempt is one again, others have to be looked up.
         """
         ...
 

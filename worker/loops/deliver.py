@@ -12,6 +12,7 @@ from worker.core import delivery as step
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind, State
+from worker.core.overview import EVERYWHERE
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.patience import Patience
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Queue, Receipt, Review, Show
+    from worker.core.model import Claim, Delivery, Queue, Receipt, Review, ReviewKey, Show
     from worker.core.overview import Asked
     from worker.core.ports import Clock, Notifier, Store
     from worker.loops.ops import Ops
@@ -44,6 +45,16 @@ class Care:
     show: frozenset[Show]
     edit_for: timedelta | None
     resend: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a claim: the delivery after it, which reviews its message shows, and of which it is silent."""
+
+    after: Delivery
+    claim: Claim
+    shown: Sequence[ReviewKey]
+    left_out: Sequence[ReviewKey]
 
 
 class Deliver:
@@ -68,6 +79,10 @@ class Deliver:
         self._meter = meter
         self._patience = Patience(store=store, notifier=notifier, clock=clock, ops=ops, meter=meter)
         self._idle_until = 0.0
+        self._claiming: datetime | None = None
+        """When a claim began whose answer the database has not given."""
+        self._unwritten: Settled | None = None
+        """What became of a delivery, as long as the database does not have it."""
         self.unsettled: set[UUID] = set()
         """Deliveries whose last step here did not settle them well."""
 
@@ -83,25 +98,39 @@ class Deliver:
         return steps
 
     def step(self) -> bool:
-        """Claim and treat one delivery; False where there is none that may go out now. Raises StoreError."""
-        if self._patience.is_quiet or self._clock.monotonic() < self._idle_until:
+        """Claim and treat one delivery; False where there is none that may be treated now. Raises StoreError."""
+        self._finish()
+        if self._clock.monotonic() < self._idle_until or not self._patience.may_try(self._clock.now()):
             return False
-        if not self._patience.may_try(self._clock.now()):
-            return False
+        unposted = self._patience.unposted()
         now = self._clock.now()
-        start_by = self._clock.monotonic() + step.START.total_seconds()
-        claim = self._store.claim(now, step.LEASE, self._patience.spared(now))
-        if claim is None:
-            self._patience.nothing_to_try()
-            self._rest(now)
+        held = self._patience.held(now)
+        if EVERYWHERE in held:
             return False
-        if claim.delivery.state is not State.UNKNOWN:
-            self._post(claim, now, lambda: self._clock.monotonic() < start_by)
-        elif wait := self._patience.looks_wait:
+        start_by = self._clock.monotonic() + step.START.total_seconds()
+        self._claiming = now
+        claim = self._store.claim(now, step.LEASE, held, unposted)
+        is_look = claim is not None and claim.delivery.state is State.UNKNOWN
+        if claim is not None and is_look and (wait := self._patience.looks_wait):
             self._store.settle(step.look_deferred(claim.delivery, wait, now), claim.delivery)
-        else:
+            self._claiming = None
+            return True
+        self._claiming = None
+        if claim is None:
+            self._rest(now, all_tried=not unposted)
+        elif is_look:
             self._look_up(claim, now)
-        return True
+        else:
+            self._post(claim, now, lambda: self._clock.monotonic() < start_by)
+        return claim is not None
+
+    def _finish(self) -> None:
+        """Bring to its end what a failing database has cut off, so that nobody waits for a lease. Raises StoreError."""
+        if self._claiming is not None:
+            self._store.unclaim(self._claiming, step.LEASE)
+            self._claiming = None
+        if self._unwritten is not None:
+            self._write(self._unwritten, again=True)
 
     @property
     def asked(self) -> Asked:
@@ -109,9 +138,9 @@ class Deliver:
         return self._patience.asked
 
     @property
-    def is_paced(self) -> bool:
-        """Whether a channel has to be spared for a moment."""
-        return self._patience.is_paced
+    def paced_for(self) -> timedelta:
+        """How soon a channel is free again that is spared for a moment; zero where there is none."""
+        return self._patience.paced_for
 
     def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
@@ -149,6 +178,7 @@ class Deliver:
             self._settle(self._not_looked_up(delivery, error, care), claim)
             self._patience.not_looked_up(error)
             return
+        self._patience.looked_up(delivery.channel, found=receipt is not None)
         if receipt is None:
             self._settle(step.not_found(delivery, now), claim)
             return
@@ -179,9 +209,19 @@ class Deliver:
         self, after: Delivery, claim: Claim, *, shown: Sequence[Review] = (), left_out: Sequence[Review] = ()
     ) -> None:
         """Write the outcome and say it in one line."""
-        kept = self._store.settle(
-            after, claim.delivery, shown=[r.key for r in shown], left_out=[r.key for r in left_out]
-        )
+        self._unwritten = Settled(after, claim, [r.key for r in shown], [r.key for r in left_out])
+        self._write(self._unwritten)
+
+    def _write(self, settled: Settled, *, again: bool = False) -> None:
+        after, claimed = settled.after, settled.claim.delivery
+        kept = self._store.settle(after, claimed, shown=settled.shown, left_out=settled.left_out)
+        self._unwritten = None
+        if again and claimed.lease_until is not None and self._clock.now() < claimed.lease_until:
+            kept = True  # within our lease nobody but us can have written it: then the commit's answer was lost
+        self._say(settled, kept=kept)
+
+    def _say(self, settled: Settled, *, kept: bool) -> None:
+        after = settled.after
         well = after.state in {State.SENT, State.WITHDRAWN}
         (self.unsettled.discard if well else self.unsettled.add)(after.key)
         self._meter.delivered(after.kind, after.state.value if kept else "lease_lost")
@@ -191,7 +231,7 @@ class Deliver:
             kind=after.kind.value,
             channel=after.channel,
             queue=after.queue.name if after.queue else None,
-            runs=len(claim.reviews) - len(left_out),
+            runs=len(settled.claim.reviews) - len(settled.left_out),
             attempts=after.attempts,
         )
         if after.last_error:
@@ -200,9 +240,11 @@ class Deliver:
         if kept and after.state is State.DEAD:
             self._ops.dead(after)
 
-    def _rest(self, now: datetime) -> None:
+    def _rest(self, now: datetime, *, all_tried: bool) -> None:
         """Leave an outbox alone in which nothing is due yet."""
-        if self.is_paced:
+        if all_tried:
+            self._patience.nothing_to_try()
+        if self.paced_for:
             return
         due_at = self._store.next_due_at()
         wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)

@@ -15,9 +15,10 @@ from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Queue
+    from worker.core.model import Claim, Delivery, Queue
     from worker.core.ports import Clock, Notifier, Store
     from worker.loops.deliver import Care
 
@@ -46,24 +47,44 @@ class Edit:
         self._care = care
         self._meter = meter
         self._not_before = 0.0
+        self._claiming: datetime | None = None
+        """When a claim began whose answer the database has not given."""
+        self._unwritten: tuple[Delivery, Delivery] | None = None
+        """What became of an edit, and its claim, as long as the database does not have it."""
 
     def step(self) -> bool:
         """Treat one message whose edit is owed; False where there is none that may be made now. Raises StoreError."""
+        self._finish()
         if self._clock.monotonic() < self._not_before:
             return False
         start_by = self._clock.monotonic() + step.START.total_seconds()
-        claim = self._store.claim_edit(self._clock.now(), step.LEASE)
+        self._claiming = self._clock.now()
+        claim = self._store.claim_edit(self._claiming, step.LEASE)
+        self._claiming = None
         if claim is None:
             return False
         self._edit(claim, lambda: self._clock.monotonic() < start_by)
         return True
+
+    def _finish(self) -> None:
+        """Bring to its end what a failing database has cut off, so that nobody waits for a lease. Raises StoreError."""
+        if self._claiming is not None:
+            self._store.unclaim(self._claiming, step.LEASE)
+            self._claiming = None
+        if self._unwritten is not None:
+            self._settle(*self._unwritten)
+
+    def _settle(self, after: Delivery, claimed: Delivery) -> None:
+        self._unwritten = after, claimed
+        self._store.settle_edit(after, claimed)
+        self._unwritten = None
 
     def _edit(self, claim: Claim, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
         message = compose_edit(claim, self._care(delivery.queue).show)
         digest = self._notifier.fingerprint(message)
         if digest == delivery.digest or delivery.receipt is None:
-            self._store.settle_edit(replace(delivery, edit_at=None), delivery)
+            self._settle(replace(delivery, edit_at=None), delivery)
             self._meter.edited("unneeded")
             return
         self._wait(PACE)
@@ -72,13 +93,13 @@ class Edit:
         except DeliveryError as error:
             self._failed(claim, error)
             return
-        self._store.settle_edit(step.edited(delivery, digest, self._clock.now()), delivery)
+        self._settle(step.edited(delivery, digest, self._clock.now()), delivery)
         self._meter.edited("made")
         log.info("message_edited", key=str(delivery.key), channel=delivery.channel, waiting=claim.waiting)
 
     def _failed(self, claim: Claim, error: DeliveryError) -> None:
         after = step.unedited(claim.delivery, error, self._clock.now())
-        self._store.settle_edit(after, claim.delivery)
+        self._settle(after, claim.delivery)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
         given_up = after.edit_until is None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.delivery import backoff, clamp_wish, paused
+from worker.core.delivery import LONGEST_QUIET, paused
 from worker.core.overview import EVERYWHERE, Asked
 from worker.core.ports import DeliveryError, Outcome
+from worker.loops.cooldown import Cooldown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PACE = timedelta(seconds=1)
-"""One message a channel in this time, as Slack documents."""
+"""One message a channel in this time, as Slack documents, from the end of one post to the beginning of the next."""
 
-LONGEST_QUIET = timedelta(minutes=5)
-"""How long a service in trouble is left alone at most, unless it wishes for longer."""
+LONGEST_BLINDNESS = timedelta(minutes=1)
+"""How long look-ups that fail are put off at most."""
+
+LOST_EVERYWHERE = 3
+"""Answers that are lost in so many channels, and in none is anything taken: that is the service's trouble."""
 
 PROVE_EVERY = timedelta(hours=1)
 """How long a token is taken for good that nothing was posted with."""
@@ -45,7 +49,8 @@ class Patience:
     """Lets one failure stop the attempts that would fail for the same reason. For one thread.
 
     A destination's pause is kept in the store, for it may last for hours; a service's trouble in memory only: the
-    first attempt after a restart finds out. A rest that Slack asks for is told to other workers as well.
+    first attempt after a restart finds out. A rest that Slack asks for is told to other workers as well. A lost answer
+    holds back its own channel alone, and look-ups go on: what they find ends the wait.
     """
 
     def __init__(self, *, store: Store, notifier: Notifier, clock: Clock, ops: Ops, meter: Meter) -> None:
@@ -58,43 +63,48 @@ class Patience:
         self._pauses: dict[str, Pause] = {}
         self._told: set[str] = set()
         self._posted_at: dict[str, float] = {}
-        self._failures = 0
+        self._service = Cooldown(clock, LONGEST_QUIET)
+        self._throttled = Cooldown(clock, LONGEST_QUIET)
+        self._losing: dict[str, Cooldown] = {}
+        self._looks = Cooldown(clock, LONGEST_BLINDNESS)
         self._doubted = False
-        self._quiet_until = 0.0
-        self._looks_from = 0.0
         self._prove_at = 0.0
         self.asked = Asked()
         """Whether Slack answers, and has taken the token since the start."""
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether the service is left alone for a while."""
-        return self._clock.monotonic() < self._quiet_until
-
-    @property
-    def is_paced(self) -> bool:
-        """Whether a channel has to be spared for a moment."""
-        return bool(self._paced())
+    def paced_for(self) -> timedelta:
+        """How soon the next of the channels that are spared for a moment is free; zero where there is none."""
+        paced = self._paced()
+        return min((self._free_in(channel) for channel in paced), default=timedelta(0))
 
     @property
     def looks_wait(self) -> timedelta:
-        """How long nothing may be looked up, as Slack has asked: its limits hold for a method, not for a message."""
-        return timedelta(seconds=max(self._looks_from - self._clock.monotonic(), 0))
+        """How long nothing may be looked up: Slack's limits, and its troubles, hold for a method, not for a message."""
+        return self._looks.left
 
     def may_try(self, now: datetime) -> bool:
-        """Whether anything may be sent at all: after trouble with the service or the token, once a probe gets through.
+        """Whether Slack may be asked at all: after trouble with the token, once a probe gets through.
 
-        So an outage makes nobody guess what became of a message. Raises StoreError.
+        Raises StoreError.
         """
         self._pauses = {pause.channel: pause for pause in self._store.pauses()}
         token = self._pauses.get(EVERYWHERE)
-        if token is not None and token.until > now:
-            return False
-        return (token is None and not self._doubted) or self._probe()
+        return token is None or (token.until <= now and self._service.is_over and self._probe())
 
-    def spared(self, now: datetime) -> set[str]:
-        """The channels that nothing is sent to at present."""
-        return {channel for channel, pause in self._pauses.items() if pause.until > now} | self._paced()
+    def held(self, now: datetime) -> set[str]:
+        """The channels that are left alone at present."""
+        return {channel for channel, pause in self._pauses.items() if pause.until > now}
+
+    def unposted(self) -> set[str]:
+        """The channels where nothing is posted at present and look-ups go on; EVERYWHERE where that is all of them.
+
+        After trouble with the service a probe has to get through first, so that an outage makes nobody guess what
+        became of a message. Raises StoreError.
+        """
+        if not (self._service.is_over and self._throttled.is_over) or (self._doubted and not self._probe()):
+            return {EVERYWHERE}
+        return self._paced() | {channel for channel, losing in self._losing.items() if not losing.is_over}
 
     def posting(self, channel: str) -> None:
         """A message goes out to a channel."""
@@ -102,25 +112,36 @@ class Patience:
 
     def posted(self, channel: str) -> None:
         """It was taken: whatever held its channel back is over. Raises StoreError."""
-        self._failures = 0
+        self.posting(channel)
+        self._throttled.worked()
+        self._arrived(channel)
         self._proven()
         self._works_again(self._pauses.get(EVERYWHERE))
         self._works_again(self._pauses.get(channel))
 
+    def looked_up(self, channel: str, *, found: bool) -> None:
+        """A look-up was answered; where it `found` the message, the post was taken although its answer is lost."""
+        self._looks.worked()
+        if found:
+            self._arrived(channel)
+
+    def _arrived(self, channel: str) -> None:
+        self._losing.pop(channel, None)
+        self._service.worked()
+
     def nothing_to_try(self) -> None:
         """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
-        if self.is_paced:
-            return
         self._works_again(self._pauses.get(EVERYWHERE))
         if self._clock.monotonic() >= self._prove_at:
             self._prove()
 
     def refused(self, error: DeliveryError, channel: str) -> None:
         """A post to a channel failed. Raises StoreError."""
+        self.posting(channel)
         if error.outcome in SERVICE_TROUBLE:
-            self._keep_quiet(error)
+            self._keep_quiet(error, channel)
             return
-        self._failures = 0
+        self._service.worked()
         if error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
         elif error.outcome is Outcome.DESTINATION:
@@ -128,10 +149,10 @@ class Patience:
 
     def not_looked_up(self, error: DeliveryError) -> None:
         """A look-up failed: a reason to ask before the next post, not to hold it back. Raises StoreError."""
+        if error.outcome in SERVICE_TROUBLE:
+            self._looks.failed(error.retry_after)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
-            wait = clamp_wish(error.retry_after) or backoff(1)
-            self._looks_from = self._clock.monotonic() + wait.total_seconds()
         elif error.outcome in SERVICE_TROUBLE:
             self._doubted = True
         elif error.outcome is Outcome.TOKEN:
@@ -181,23 +202,25 @@ class Patience:
         else:
             self._keep_quiet(error)
 
-    def _keep_quiet(self, error: DeliveryError) -> None:
-        self._failures += 1
+    def _keep_quiet(self, error: DeliveryError, channel: str | None = None) -> None:
+        """Leave alone what is in trouble; `channel` is where a post failed, None where the service was asked itself."""
+        self._unanswered(error)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
-        else:
-            self._doubted = True
-        self._unanswered(error)
-        wait = clamp_wish(error.retry_after) or backoff(self._failures, longest=LONGEST_QUIET)
-        self._quiet_until = self._clock.monotonic() + wait.total_seconds()
-        if error.outcome is Outcome.THROTTLED:
             now = self._clock.now()
-            self._store.rest(now, now + wait)
+            self._store.rest(now, now + self._throttled.failed(error.retry_after))
+            return
+        self._doubted = True
+        if error.outcome is Outcome.UNKNOWN and channel is not None:
+            self._losing.setdefault(channel, Cooldown(self._clock, LONGEST_QUIET)).failed()
+            if error.retry_after is None and len(self._losing) < LOST_EVERYWHERE:
+                return
+        self._service.failed(error.retry_after)
 
     def _pause(self, channel: str, error: DeliveryError) -> None:
         former = self._pauses.get(channel)
         pause = paused(channel, error, self._clock.now(), former)
-        pause = self._store.pause(pause)
+        self._pauses[channel] = pause = self._store.pause(pause)
         if former is None:
             log.error("destination_held", channel=channel, error=str(error), until=pause.until)
         # Among too many troubles it may be left out at first.
@@ -213,6 +236,8 @@ class Patience:
         self._ops.works_again(pause)
 
     def _paced(self) -> set[str]:
-        horizon = self._clock.monotonic() - PACE.total_seconds()
-        self._posted_at = {channel: at for channel, at in self._posted_at.items() if at > horizon}
+        self._posted_at = {channel: at for channel, at in self._posted_at.items() if self._free_in(channel)}
         return set(self._posted_at)
+
+    def _free_in(self, channel: str) -> timedelta:
+        return max(timedelta(seconds=self._posted_at[channel] - self._clock.monotonic()) + PACE, timedelta(0))

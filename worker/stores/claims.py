@@ -11,6 +11,7 @@ from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
 from worker.stores.outbox import SPEAKS, change, delivery_of, select_deliveries
+from worker.stores.pauses import EVERY
 from worker.stores.reviews import OLDEST_FIRST, REVIEW
 from worker.stores.tables import LIVE, deliveries, delivery_reviews, queues, reviews
 
@@ -26,7 +27,12 @@ UNPOSTED = (State.PENDING, State.HELD)
 
 
 def claim(
-    connection: Connection, now: datetime, lease: timedelta, skip: Collection[str], member: Member | None = None
+    connection: Connection,
+    now: datetime,
+    lease: timedelta,
+    skip: Collection[str],
+    unposted: Collection[str] = (),
+    member: Member | None = None,
 ) -> Claim | None:
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
 
@@ -37,13 +43,16 @@ def claim(
     if member is not None and not member.is_alive(connection):
         return None
     passed: list[int] = []
-    spared = set(skip)
-    resting = member is not None and paces.is_resting(connection, now)
-    while (row := _most_due(connection, now, spared, passed)) is not None:
+    spared = set(unposted)
+    if member is not None and paces.is_resting(connection, now):
+        spared.add(EVERY)
+    while (row := _most_due(connection, now, skip, spared, passed)) is not None:
         if not _is_free(connection, row):
             passed.append(row.delivery_id)
         elif (
-            member and row.state in UNPOSTED and (resting or not paces.take(connection, row.channel, now, member.pace))
+            member
+            and row.state in UNPOSTED
+            and not paces.take(connection, row.channel, now, member.posts_until(now + lease))
         ):
             spared.add(row.channel)
         elif (taken := _take(connection, row, now, lease, member)) is not None:
@@ -53,7 +62,9 @@ def claim(
     return None
 
 
-def _most_due(connection: Connection, now: datetime, skip: Collection[str], passed: Sequence[int]) -> Row[Any] | None:
+def _most_due(
+    connection: Connection, now: datetime, skip: Collection[str], unposted: Collection[str], passed: Sequence[int]
+) -> Row[Any] | None:
     query = (
         select_deliveries()
         .where(LIVE, deliveries.c.due_at <= now)
@@ -63,6 +74,9 @@ def _most_due(connection: Connection, now: datetime, skip: Collection[str], pass
     )
     if skip:
         query = query.where(deliveries.c.channel.not_in(list(skip)))
+    if unposted:
+        elsewhere = sa.false() if EVERY in unposted else deliveries.c.channel.not_in(list(unposted))
+        query = query.where(sa.or_(deliveries.c.state.not_in(UNPOSTED), elsewhere))
     if passed:
         query = query.where(deliveries.c.delivery_id.not_in(passed))
     return connection.execute(query).one_or_none()

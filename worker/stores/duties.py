@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.delivery import LEASE, OVER
+from worker.core.delivery import LEASE, OVER, START
 from worker.core.model import Duty, State, Task, Turn
 from worker.core.ports import Relieved
 from worker.core.shift import SOON, TTL, Living
+from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.columns import MICROSECOND, At
 from worker.stores.dialects import insert
@@ -42,12 +43,21 @@ def server_time() -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of several workers, and the clock that they share; `pace` is how long a channel rests after a claim."""
+    """One of several workers, and the clock that they share; `pace` is how long a channel rests after a post."""
 
     worker_id: UUID
     name: str
     pace: timedelta
     instant: Callable[[], Instant] = server_time
+
+    def posts_until(self, lease_until: datetime) -> datetime:
+        """Until when a channel is this worker's to post to, by the lease of its claim: its request begins before."""
+        return lease_until - LEASE + START + self.pace
+
+    def has_posted(self, connection: Connection, channel: str, lease_until: datetime) -> None:
+        """The channel's rest counts from now."""
+        now = connection.execute(sa.select(self.instant())).scalar_one()
+        paces.give_back(connection, channel, self.posts_until(lease_until), now + self.pace)
 
     def is_alive(self, connection: Connection) -> bool:
         """Whether its lease lasts."""

@@ -89,15 +89,31 @@ def _debounced() -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
     return NOW, sa.func.coalesce(rested, 0)
 
 
+def unclaim(connection: Connection, claimed_at: datetime, lease: timedelta) -> int:
+    """Give back what was claimed at exactly that time; the rules are those of `Store.unclaim`."""
+    taken = sa.update(deliveries).where(deliveries.c.lease_until == claimed_at + lease)
+    _debounce(connection, taken, claimed_at)
+    sending = taken.where(deliveries.c.state == State.SENDING)
+    fresh = sending.where(deliveries.c.attempted_at == claimed_at)
+    again = {"due_at": claimed_at, "lease_until": None}
+    given = connection.execute(fresh.values(state=State.PENDING, attempted_at=None, **again)).rowcount
+    given += connection.execute(sending.values(state=State.UNKNOWN, **again)).rowcount
+    return given + connection.execute(taken.values(lease_until=None)).rowcount
+
+
 def lapse(connection: Connection, now: datetime, look_at: datetime) -> int:
     """End every lease; the rules are those of `Store.lapse`."""
     leased = sa.update(deliveries).where(deliveries.c.lease_until.is_not(None))
-    waited = deliveries.c.edit_at == deliveries.c.lease_until
-    debounced = leased.where(waited).values(edit_at=latest(connection.dialect.name, *_debounced()))
-    connection.execute(debounced, {"now": now})
+    _debounce(connection, leased, now)
     sending = leased.where(deliveries.c.state == State.SENDING)
     sent = connection.execute(sending.values(state=State.UNKNOWN, due_at=look_at, lease_until=None)).rowcount
     return sent + connection.execute(leased.values(lease_until=None)).rowcount
+
+
+def _debounce(connection: Connection, leased: sa.Update, now: datetime) -> None:
+    """Let an edit that waited for a lease alone be due as if there had been none."""
+    waited = leased.where(deliveries.c.edit_at == deliveries.c.lease_until)
+    connection.execute(waited.values(edit_at=latest(connection.dialect.name, *_debounced())), {"now": now})
 
 
 def supersede(connection: Connection, number: int, after: Delivery) -> None:

@@ -11,7 +11,7 @@ from worker.stores.pauses import EVERY
 from worker.stores.tables import paces
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -24,17 +24,23 @@ class UnknownChannelError(Exception):
         self.channel = channel
 
 
-def take(connection: Connection, channel: str, now: datetime, pace: timedelta) -> bool:
-    """Let nobody else post to a channel for `pace`; False where another does at present. Never waits for one."""
+def take(connection: Connection, channel: str, now: datetime, free_at: datetime) -> bool:
+    """Let nobody else post to a channel before `free_at`; False where another does at present. Never waits for one."""
     mine = paces.c.channel == channel
     held = sa.select(paces.c.free_at).where(mine).with_for_update(skip_locked=True)
-    free_at = connection.execute(held).scalar_one_or_none()
-    if free_at is None and connection.execute(sa.select(paces.c.channel).where(mine)).first() is None:
+    taken_until = connection.execute(held).scalar_one_or_none()
+    if taken_until is None and connection.execute(sa.select(paces.c.channel).where(mine)).first() is None:
         raise UnknownChannelError(channel)
-    if free_at is None or free_at > now:
+    if taken_until is None or taken_until > now:
         return False
-    connection.execute(sa.update(paces).where(mine).values(free_at=now + pace))
+    connection.execute(sa.update(paces).where(mine).values(free_at=free_at))
     return True
+
+
+def give_back(connection: Connection, channel: str, taken_until: datetime, free_at: datetime) -> None:
+    """End what `take` has begun: the post is over. What another has taken since stays as it is."""
+    mine = sa.update(paces).where(paces.c.channel == channel, paces.c.free_at == taken_until)
+    connection.execute(mine.values(free_at=free_at))
 
 
 def know(connection: Connection, channel: str, now: datetime) -> None:

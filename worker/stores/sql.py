@@ -113,17 +113,24 @@ class SqlStore:
         """See `Store.unexplained`."""
         return self._database.read(lambda connection: edits.unexplained(connection, queue_id, now, most))
 
-    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+    def claim(
+        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+    ) -> Claim | None:
         """See `Store.claim`."""
+        take = partial(claims.claim, now=now, lease=lease, skip=skip, unposted=unposted, member=self._member)
         while True:
             try:
-                return self._database.write(lambda connection: claims.claim(connection, now, lease, skip, self._member))
+                return self._database.write(take)
             except paces.UnknownChannelError as error:
                 self._database.write(partial(paces.know, channel=error.channel, now=now))
 
     def waiting(self) -> Sequence[Claim]:
         """What waits to be posted, longest due first; nothing is claimed."""
         return self._database.read(claims.waiting)
+
+    def unclaim(self, claimed_at: datetime, lease: timedelta) -> int:
+        """See `Store.unclaim`."""
+        return self._database.write(lambda connection: edits.unclaim(connection, claimed_at, lease))
 
     def lapse(self, now: datetime, look_at: datetime) -> int:
         """See `Store.lapse`."""
@@ -144,6 +151,8 @@ class SqlStore:
             if number is None:
                 return False
             outbox.mark(connection, number, shown=shown, left_out=left_out)
+            if self._member and claimed.state is not State.UNKNOWN and claimed.lease_until:
+                self._member.has_posted(connection, claimed.channel, claimed.lease_until)
             if after.state is State.SENT:
                 edits.supersede(connection, number, after)
             return True

@@ -14,8 +14,9 @@ from tests.fakes_notifier import FakeNotifier
 from tests.unit.loops.stage import CARE, OPS_CHANNEL, Stage
 from worker.core.delivery import LEASE, START
 from worker.core.model import NEVER, Kind, RemindIn, State
-from worker.core.ports import DeliveryError, Outcome, always
+from worker.core.ports import DeliveryError, Outcome, StoreError, always
 from worker.loops.ops import MOST_A_DAY, Ops
+from worker.loops.patience import LOST_EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,16 +115,43 @@ class TestPacing:
         stage.owe("a", notice_name="one")
         stage.owe("b", notice_name="two", kind=Kind.REMINDER)
         assert stage.run() == 1
-        assert stage.deliver.is_paced
+        assert stage.deliver.paced_for == SECOND
         assert stage.run(0.9 * SECOND) == 0
         assert stage.run(0.1 * SECOND) == 1
-        assert not Stage().deliver.is_paced
+        assert not Stage().deliver.paced_for
 
     def test_lets_other_channels_go_at_once(self) -> None:
         stage = Stage()
         stage.owe("a", notice_name="one")
         stage.owe("b", notice_name="two", channel=LEADS)
         assert stage.run() == 2
+
+    def test_counts_from_the_end_of_a_post(self) -> None:
+        stage = Stage()
+        real = stage.notifier.send
+
+        def slowly(message: Message, *_: object) -> Receipt:
+            stage.clock.advance(5 * SECOND)
+            return real(message)
+
+        stage.notifier.send = slowly
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", kind=Kind.REMINDER)
+        stage.run()
+        assert stage.deliver.paced_for == SECOND
+        assert stage.run(0.9 * SECOND) == 0
+        assert stage.run(0.1 * SECOND) == 1
+
+    def test_spares_no_look_up(self) -> None:
+        stage = Stage()
+        stage.owe("a", notice_name="one")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        stage.clock.advance(4.5 * SECOND)
+        stage.owe("b", notice_name="two", kind=Kind.REMINDER)
+        stage.run()
+        stage.run(0.5 * SECOND)
+        assert len(stage.notifier.looks) == 1
 
     def test_does_not_wait_for_an_hour_when_the_wall_clock_is_set_back(self) -> None:
         stage = Stage()
@@ -132,6 +160,161 @@ class TestPacing:
         stage.clock.set_wall(NOON - HOUR)
         stage.owe("b", notice_name="two")
         assert stage.run(SECOND) == 1
+
+
+class TestLostAnswersInARow:
+    """Each holds back its own channel; look-ups go on, and what they find ends the wait."""
+
+    def test_of_messages_that_were_posted_hold_a_channel_for_seconds(self) -> None:
+        stage = Stage()
+        for number in range(8):
+            stage.owe(f"run {number}", notice_name=f"notice {number}", of=queue(f"queue {number}"))
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True, times=8)
+        stage.run_for(45 * SECOND, TICK)
+        assert stage.states() == [State.SENT] * 8
+        assert len(stage.notifier.board) == 8
+
+    def test_hold_no_other_channel(self) -> None:
+        stage = Stage()
+        stage.notifier.send = Losing(stage.notifier.send, {CHANNEL})
+        stage.owe("a", notice_name="one")
+        stage.run_for(5 * MINUTE, TICK)
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.run(TICK)
+        assert [message.channel for message in stage.notifier.board] == [LEADS]
+
+    def test_in_one_channel_are_tried_less_and_less_often(self) -> None:
+        stage = Stage()
+        losing = stage.notifier.send = Losing(stage.notifier.send, {CHANNEL})
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", kind=Kind.REMINDER)
+        stage.run_for(HOUR, TICK)
+        assert losing.lost < 30
+
+    def test_in_many_channels_are_the_trouble_of_the_service(self) -> None:
+        stage = Stage()
+        channels = [f"C{number}" for number in range(20)]
+        losing = stage.notifier.send = Losing(stage.notifier.send, set(channels))
+        for channel in channels:
+            stage.owe(channel, notice_name=channel, channel=channel)
+        stage.run()
+        assert losing.lost == LOST_EVERYWHERE
+
+    def test_are_looked_up_while_slack_wants_a_rest_of_posts(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.notifier.fail("send", Outcome.THROTTLED, retry_after=10 * MINUTE)
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.run_for(10 * SECOND, TICK)
+        assert (stage.states(), len(stage.notifier.attempts)) == ([State.SENT, State.PENDING], 2)
+        stage.run_for(9 * MINUTE, TICK)
+        assert len(stage.notifier.attempts) == 2
+
+    def test_are_not_looked_up_with_a_token_that_is_refused(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.notifier.fail("send", Outcome.TOKEN)
+        stage.owe("a", notice_name="one")
+        stage.owe("b", notice_name="two", channel=LEADS)
+        stage.run_for(30 * SECOND, TICK)
+        assert stage.notifier.looks == []
+
+    def test_are_looked_up_less_often_while_look_ups_fail(self) -> None:
+        stage = Stage()
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.notifier.fail("find", Outcome.RETRY, times=10_000)
+        stage.owe("a")
+        stage.run_for(HOUR, TICK)
+        assert len(stage.notifier.looks) < 80
+
+
+class Losing:
+    """Posts that never arrive in some channels, and whose answers are lost."""
+
+    def __init__(self, real: Callable[..., Receipt], channels: set[str]) -> None:
+        self.real = real
+        self.channels = channels
+        self.lost = 0
+
+    def __call__(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
+        if message.channel in self.channels:
+            self.lost += 1
+            raise DeliveryError("internal error", Outcome.UNKNOWN)
+        return self.real(message, in_time)
+
+
+class FailingStore(MemoryStore):
+    """A database that is gone at one call, before or after it has done it, and for a while after."""
+
+    call = ""
+    is_done = False
+    is_gone = False
+
+    def _reach(self, call: str, do: Callable[[], Any]) -> Any:
+        if call == self.call:
+            self.call = ""
+            self.is_gone = True
+            if self.is_done:
+                do()
+        if self.is_gone:
+            raise StoreError("the database has gone")
+        return do()
+
+    def claim(self, *args: Any) -> Any:
+        return self._reach("claim", lambda: super(FailingStore, self).claim(*args))
+
+    def settle(self, *args: Any, **more: Any) -> Any:
+        return self._reach("settle", lambda: super(FailingStore, self).settle(*args, **more))
+
+    def unclaim(self, *args: Any) -> Any:
+        return self._reach("unclaim", lambda: super(FailingStore, self).unclaim(*args))
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["not done", "done"])
+@pytest.mark.parametrize("call", ["claim", "settle"])
+class TestADatabaseThatFails:
+    """What it cuts off is gone on with as soon as it works, not when the lease is over."""
+
+    def cut_off(self, call: str, *, is_done: bool) -> Stage:
+        stage = Stage(store=FailingStore())
+        stage.owe("a")
+        stage.store.call, stage.store.is_done = call, is_done
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                stage.run(SECOND)
+        stage.store.is_gone = False
+        return stage
+
+    def test_keeps_nobody_waiting(self, call: str, *, is_done: bool) -> None:
+        stage = self.cut_off(call, is_done=is_done)
+        with capture_logs() as lines:
+            stage.run(SECOND)
+        assert stage.states() == [State.SENT]
+        assert (len(stage.notifier.board), stage.notifier.looks) == (1, [])
+        assert [line["event"] for line in lines] == ["delivery_sent"]
+
+    def test_takes_nothing_from_whoever_went_on_meanwhile(self, call: str, *, is_done: bool) -> None:
+        stage = self.cut_off(call, is_done=is_done)
+        stage.clock.advance(LEASE)
+        other = Stage(clock=stage.clock, store=stage.store, notifier=stage.notifier)
+        other.run()
+        stage.run()
+        other.run_for(20 * SECOND, TICK)
+        assert stage.states() == [State.SENT]
+        assert len(stage.notifier.board) == 1
+
+    def test_in_a_look_up_looks_again(self, call: str, *, is_done: bool) -> None:
+        stage = Stage(store=FailingStore())
+        stage.owe("a")
+        stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+        stage.run()
+        stage.store.call, stage.store.is_done = call, is_done
+        with pytest.raises(StoreError):
+            stage.run(5 * SECOND)
+        stage.store.is_gone = False
+        stage.run(SECOND)
+        assert (stage.states(), len(stage.notifier.board)) == ([State.SENT], 1)
 
 
 class TestALostAnswer:

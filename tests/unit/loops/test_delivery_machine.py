@@ -49,8 +49,10 @@ class CrashingStore(MemoryStore):
         self._lease = lease
         self._leases: dict[tuple[UUID, datetime], datetime] = {}
 
-    def claim(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
-        claim = super().claim(now, self._lease or lease, skip)
+    def claim(
+        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+    ) -> Claim | None:
+        claim = super().claim(now, self._lease or lease, skip, unposted)
         if claim is not None:
             self._reach("claimed")
             if self._is_reached("frozen"):

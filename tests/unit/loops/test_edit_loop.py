@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, review
+from tests.fakes import MemoryStore
 from tests.unit.loops.stage import CARE, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit
 from worker.core.model import EDIT_EVERY, Kind, State
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome, StoreError
 
 if TYPE_CHECKING:
     from worker.core.model import Delivery, Message
@@ -63,6 +64,38 @@ def run(stage: Stage) -> int:
 
 def delivery(stage: Stage, name: str = "notice") -> Delivery:
     return next(each for each in stage.store.deliveries() if each.key == ident(name))
+
+
+class GoneOnce(MemoryStore):
+    """A database that fails at one call, when it has done it."""
+
+    call = ""
+
+    def _reach(self, call: str) -> None:
+        if call == self.call:
+            self.call = ""
+            raise StoreError("the database has gone")
+
+    def claim_edit(self, *args: Any) -> Any:
+        claim = super().claim_edit(*args)
+        self._reach("claim")
+        return claim
+
+    def settle_edit(self, after: Delivery, claimed: Delivery) -> bool:
+        self._reach("settle")
+        return super().settle_edit(after, claimed)
+
+
+@pytest.mark.parametrize("call", ["claim", "settle"])
+def test_an_edit_that_the_database_cuts_off_waits_for_no_lease(call: str) -> None:
+    stage = posted("a", stage=Stage(store=GoneOnce()))
+    stage.close("a")
+    stage.store.call = call
+    with pytest.raises(StoreError):
+        stage.edit.step()
+    stage.clock.advance(2 * SECOND)
+    stage.edit.step()
+    assert (len(stage.notifier.edits), delivery(stage).edits, delivery(stage).edit_at) == (1, 1, None)
 
 
 class TestAMessage:
