@@ -15,7 +15,7 @@ from worker.core.policy import Step, age_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from worker.core.diff import Diff
     from worker.core.model import Memory, Review, Snapshot
@@ -34,7 +34,8 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     there = now - snapshot.ahead
     due = _due(found.open, policy, there) if memory.baselined else _baseline(found.open, policy)
     # By identity: a key takes longer to make and to compare than the decision itself.
-    spoken = {id(review): _spoken(review, there) for reviews in due.values() for review in reviews}
+    told = age_of if memory.baselined else policy.told_at_first_sight
+    spoken = {id(review): _spoken(review, told(review, there)) for reviews in due.values() for review in reviews}
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[id(review)] for review in due[step]]) for step in due]
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
@@ -88,8 +89,8 @@ def _joins(step: Step, review: Review, policy: EscalationPolicy, now: datetime) 
     return step in policy.steps_for(review) and step.may_join(review.told, age_of(review, now))
 
 
-def _spoken(review: Review, now: datetime) -> Review:
-    return structs.replace(review, told=age_of(review, now), generation=review.generation + 1)
+def _spoken(review: Review, told: timedelta) -> Review:
+    return structs.replace(review, told=told, generation=review.generation + 1)
 
 
 def _notice(queue_id: UUID, step: Step, reviews: list[Review]) -> Notice:

@@ -66,6 +66,12 @@ class EscalationPolicy:
         due = [step for step in self.steps_for(review) if _has_come(step.due_age(review.told), age)]
         return due[-1] if due else None
 
+    def told_at_first_sight(self, review: Review, now: datetime) -> timedelta:
+        """Up to which age a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
+        age = age_of(review, now)
+        escalates = any(step.kind is Kind.ESCALATION and step.after <= age for step in self.steps)
+        return AT_ONCE if escalates else age
+
     def next_due_at(self, review: Review) -> datetime | None:
         """When the next step comes, should nothing change; None: never."""
         ages = [age for step in self.steps_for(review) if (age := step.due_age(review.told)) is not None]

@@ -24,14 +24,14 @@ from tests.unit.core.given import (
     replan,
     run_id,
 )
-from worker.core.model import Kind, Memory, Notice, RemindIn
+from worker.core.model import Kind, Memory, Notice, RemindIn, ReviewKey
 from worker.core.plan import notice_key, plan, still_owed
-from worker.core.policy import EscalationPolicy, Step
+from worker.core.policy import AT_ONCE, EscalationPolicy, Step
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.model import Plan, QueueRun, Review, ReviewKey
+    from worker.core.model import Plan, QueueRun, Review
 
 UNSEEN = Memory(baselined=False, reviews=())
 
@@ -49,13 +49,18 @@ def keys(*numbers: int) -> tuple[ReviewKey, ...]:
 
 
 class TestTheFirstCompletePoll:
-    """One baseline, and everything in it counts as told at its age."""
+    """One baseline, and everything in it counts as told at its age, but for what is to be escalated."""
 
     def test_tells_of_everything_that_waits_in_one_baseline(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90)), a_run(2, NOON)), UNSEEN, a_policy(escalate_after=DAY), at(1))
         assert [(notice.kind, notice.channel) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
-        assert [review.told for review in decided.reviews] == [91 * HOUR, HOUR]
+        assert [review.told for review in decided.reviews] == [AT_ONCE, HOUR]
         assert [review.generation for review in decided.reviews] == [1, 1]
+
+    def test_counts_as_told_at_its_age_where_nothing_is_escalated(self) -> None:
+        decided = plan(a_listing(a_run(1, at(-90))), UNSEEN, a_policy(), at(1))
+        assert [review.told for review in decided.reviews] == [91 * HOUR]
+        assert decided.next_due_at == at(-90) + 91 * HOUR + DAY
 
     def test_of_an_empty_queue_tells_nothing(self) -> None:
         decided = plan(a_listing(), UNSEEN, a_policy(), NOON)
@@ -68,6 +73,73 @@ class TestTheFirstCompletePoll:
     def test_tells_of_reserved_runs_too(self) -> None:
         decided = plan(a_listing(a_run(reserved=True)), UNSEEN, a_policy(), NOON)
         assert told(decided) == {Kind.BASELINE: keys(1)}
+
+
+OLD, YOUNG = a_run(1, at(-90)), a_run(2, at(-2))
+OLD_KEYS = (ReviewKey(OLD.queue_run_id, OLD.added_at),)
+
+
+class TestThePollAfterTheBaseline:
+    """Escalates once what was past that age at first sight."""
+
+    def baseline(self, *runs: QueueRun, **policy: Any) -> Memory:
+        decided = plan(a_listing(*(runs or (OLD, YOUNG))), UNSEEN, escalating(**policy), NOON)
+        assert list(told(decided)) == [Kind.BASELINE]
+        return recalled(*decided.reviews)
+
+    def test_comes_at_once_and_is_the_only_one(self) -> None:
+        memory = self.baseline()
+        first = plan(a_listing(OLD, YOUNG), UNSEEN, escalating(), NOON)
+        assert first.next_due_at is not None
+        assert first.next_due_at <= NOON
+        decided, memory = replan(memory.reviews, a_listing(OLD, YOUNG), escalating(), at(0.1))
+        assert told(decided) == {Kind.ESCALATION: OLD_KEYS}
+        assert [(notice.channel, notice.mention) for notice in decided.notices] == [(LEADS, ("S0ONCALL",))]
+        again, _ = replan(memory.reviews, a_listing(OLD, YOUNG), escalating(), at(0.2))
+        assert again.notices == ()
+
+    def test_reminds_of_it_a_day_later_as_of_any_other(self) -> None:
+        decided, memory = replan(self.baseline().reviews, a_listing(OLD), escalating(), at(0.1))
+        assert decided.notices
+        later, _ = replan(memory.reviews, a_listing(OLD), escalating(), at(24.2))
+        assert told(later) == {Kind.REMINDER: OLD_KEYS}
+
+    @pytest.mark.parametrize(
+        ("runs", "policy", "expected"),
+        [
+            pytest.param((YOUNG,), {}, {}, id="reviewed in between"),
+            pytest.param((a_run(1, at(-90), reserved=True),), {}, {}, id="reserved in between"),
+            pytest.param((OLD,), {"escalate_after": 5 * HOUR}, {Kind.ESCALATION: OLD_KEYS}, id="lowered in between"),
+            pytest.param((OLD,), {"escalate_after": None}, {Kind.REMINDER: OLD_KEYS}, id="never in between: reminded"),
+            pytest.param((OLD,), {"escalate_to": CHANNEL}, {Kind.ESCALATION: OLD_KEYS}, id="in the queue's channel"),
+        ],
+    )
+    def test_escalates_by_what_is_so_by_then(
+        self, runs: tuple[QueueRun, ...], policy: dict[str, Any], expected: dict[Kind, object]
+    ) -> None:
+        decided, _ = replan(self.baseline().reviews, a_listing(*runs), escalating(**policy), at(0.1))
+        assert told(decided) == expected
+
+    def test_escalates_a_reserved_run_when_it_is_given_back(self) -> None:
+        reserved = a_run(1, at(-90), reserved=True)
+        decided, memory = replan(self.baseline(reserved).reviews, a_listing(reserved), escalating(), at(0.1))
+        assert decided.notices == ()
+        back, _ = replan(memory.reviews, a_listing(OLD), escalating(), at(5))
+        assert told(back) == {Kind.ESCALATION: OLD_KEYS}
+
+    def test_escalates_nothing_that_was_young_where_the_age_is_lowered_later(self) -> None:
+        memory = self.baseline(YOUNG)
+        decided, _ = replan(memory.reviews, a_listing(YOUNG), escalating(escalate_after=HOUR), at(0.1))
+        assert decided.notices == ()
+
+    def test_escalates_nothing_where_that_is_switched_on_later(self) -> None:
+        memory = self.baseline(OLD, escalate_after=None)
+        decided, _ = replan(memory.reviews, a_listing(OLD), escalating(), at(0.1))
+        assert decided.notices == ()
+
+
+def escalating(**more: Any) -> EscalationPolicy:
+    return a_policy(**{"escalate_after": DAY, "escalate_to": LEADS, "escalate_mention": ("S0ONCALL",)} | more)
 
 
 @pytest.mark.parametrize(
