@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from worker.demo import leash
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -45,7 +47,7 @@ class Server:
 @contextmanager
 def serving() -> Iterator[Server]:
     """A server that knows no queue yet."""
-    with _running("-m", "benchmarks.server") as process:
+    with _running(sys.executable, "-m", "benchmarks.server") as process:
         yield Server(_line(process).strip())
 
 
@@ -67,7 +69,7 @@ class Contender:
 def contender(name: str, server: Server, database: Path, *, queues: int) -> Iterator[Contender]:
     """One of the contenders with an empty memory."""
     task = {"url": server.url, "database": str(database), "queues": queues}
-    with _running("-m", "benchmarks.contender", name, json.dumps(task)) as process:
+    with _running(sys.executable, "-m", "benchmarks.contender", name, json.dumps(task)) as process:
         yield Contender(process)
 
 
@@ -106,14 +108,14 @@ def service(server: Server, directory: Path, **settings: str) -> Iterator[Servic
         "WORKER_CHANNEL": "C0BENCH0000",
         "WORKER_LOG_LEVEL": "warning",
     }
-    with _running("-m", "worker", "run", cwd=directory, env=environment | settings) as process:
+    with _running(*leash.command("worker", "run"), cwd=directory, env=environment | settings) as process:
         yield Service(process.pid)
 
 
 @contextmanager
 def _running(*arguments: str, **how: Any) -> Iterator[subprocess.Popen[str]]:  # noqa: ANN401  whatever Popen takes
     process = subprocess.Popen(  # noqa: S603  our own programs
-        [sys.executable, *arguments],
+        arguments,
         **{"cwd": ROOT, **how},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

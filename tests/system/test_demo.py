@@ -150,6 +150,39 @@ def test_a_worker_that_dies_ends_the_demo_with_a_word(tmp_path: Path) -> None:
     assert not list(temporary.iterdir())
 
 
+def test_a_demo_that_is_killed_takes_its_worker_along(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    with demo(tmp_path) as running:
+        _address(running)
+        wait_for(lambda: workers(temporary), "the worker")
+        running.kill()
+        wait_for(lambda: not workers(temporary), "the end of the worker", patience=10)
+
+
+STARTER = """
+import os, sys, time
+from pathlib import Path
+from tests.system import warm
+here = Path(sys.argv[1])
+env = {"PYTHONPATH": os.environ["PYTHONPATH"], "HOME": str(here), "TMPDIR": str(here), "PATH": os.defpath}
+if __name__ == "__main__":
+    with open(os.devnull, "w") as nowhere:
+        warm.Process(["demo"], here, env, out=nowhere.fileno(), err=nowhere.fileno())
+    time.sleep(60)
+"""
+
+
+def test_what_a_test_run_that_is_killed_has_started_warm_ends_too(tmp_path: Path) -> None:
+    starter = tmp_path / "starter.py"
+    starter.write_text(STARTER)
+    command = [sys.executable, str(starter), str(tmp_path)]
+    with subprocess.Popen(command, cwd=REPOSITORY, env={"PYTHONPATH": str(REPOSITORY)}) as running:
+        # The demo itself, and its worker in a folder below.
+        wait_for(lambda: len(workers(tmp_path)) > 1, "the demo and its worker")
+        running.kill()
+    wait_for(lambda: not workers(tmp_path), "the end of both", patience=10)
+
+
 def _address(running: subprocess.Popen[str]) -> str:
     assert running.stdout is not None
     found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in running.stdout)

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import reduction
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,17 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
+def _end_with_the_starter() -> None:
+    """Be gone where the process that started this one is, also where it was killed."""
+    starter = multiprocessing.parent_process()
+    if starter is not None:
+        starter.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _begin(arguments: list[str], cwd: Path, env: dict[str, str], out: int, err: int) -> None:
     """Become a fresh `review-notifier`, in a process that was forked."""
+    threading.Thread(target=_end_with_the_starter, name="starter", daemon=True).start()
     os.chdir(cwd)
     os.environ.clear()  # noqa: TID251 - the environment of the process that this becomes
     os.environ.update(env)  # noqa: TID251

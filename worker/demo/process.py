@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import worker
+from worker.demo import leash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,12 +39,12 @@ class Running:
 
     def __init__(self, directory: Path, settings: Mapping[str, str], hear: Callable[[Line], None]) -> None:
         """Start it; `hear` gets each line of its log, from another thread."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "run"],
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            leash.command("worker", "run"),
             cwd=directory,
             # All of its environment: no variable of the user's reaches it, and `.env` is looked for in `directory`.
             env={"PYTHONPATH": str(Path(worker.__file__).parents[1]), "PYTHONUTF8": "1", **settings},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # open for as long as the demo lives: see `worker.demo.leash`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -68,6 +68,8 @@ class Running:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._reader.join(PATIENCE)
         return status
 
