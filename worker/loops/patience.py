@@ -115,7 +115,6 @@ class Patience:
         self.posting(channel)
         self._throttled.worked()
         self._arrived(channel)
-        self._proven()
         self._works_again(self._pauses.get(EVERYWHERE))
         self._works_again(self._pauses.get(channel))
 
@@ -128,6 +127,7 @@ class Patience:
     def _arrived(self, channel: str) -> None:
         self._losing.pop(channel, None)
         self._service.worked()
+        self._proven()
 
     def nothing_to_try(self) -> None:
         """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
