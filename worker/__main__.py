@@ -10,8 +10,12 @@ import gc
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from worker import outlet, signals
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 PATIENCE = {"run": 2.0, "poll": 10.0}
 """The commands that must not wait for whoever reads their log, and how many seconds their end waits for a reader who
@@ -57,12 +61,29 @@ def _complete_streams() -> None:
 
 def _flush() -> None:
     """What cannot be written is a failure like others, and not one of the interpreter's that nobody has heard of."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.stderr.write(f"review-notifier: the result cannot be written: {error.strerror}\n")
+    unwritten = _flushed(sys.stdout)
+    if unwritten is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"review-notifier: the result cannot be written: {unwritten.strerror}\n")
+    _flushed(sys.stderr)
+    ending = sys.exception()
+    failed_already = isinstance(ending, SystemExit) and ending.code
+    if unwritten is not None and not failed_already:
         sys.exit(1)
+
+
+def _flushed(stream: TextIO) -> OSError | None:
+    """Write what is buffered; where that fails, send it nowhere: the interpreter would fail over it again."""
+    try:
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return error
+    except ValueError:  # it is closed, as after a pipe that was closed
+        return None
+    return None
 
 
 if __name__ == "__main__":

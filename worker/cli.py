@@ -26,6 +26,8 @@ app = typer.Typer(
     add_completion=False,
 )
 
+_LONGEST_PATH = 200
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -56,10 +58,33 @@ def reported() -> Iterator[None]:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(Exit.DONE) from None
+    except (OSError, MemoryError) as error:
+        _fail(_of_machine(error), Exit.FAILED)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        _fail(_TOO_LITTLE, Exit.FAILED)
+
+
+_TOO_LITTLE = (
+    "the machine gives this process no more memory or threads: raise the limit "
+    "(`ulimit -a`; MemoryMax and TasksMax in systemd, mem_limit and pids_limit in compose)"
+)
+
+
+def _of_machine(error: OSError | MemoryError) -> str:
+    """What the machine refuses, where nothing that was in the middle of it knows more."""
+    if not isinstance(error, OSError):
+        return _TOO_LITTLE
+    if error.filename is None:
+        return f"the result cannot be written: {error.strerror or error}"
+    return f"{str(error.filename)[:_LONGEST_PATH]}: {error.strerror}; correct the path, or the rights to it"
 
 
 def _fail(text: str, status: Exit) -> None:
-    sys.stderr.write(f"review-notifier: {text}\n")
+    with contextlib.suppress(OSError):  # the status says it, too
+        sys.stderr.write(f"review-notifier: {text}\n")
+        sys.stderr.flush()
     raise SystemExit(status)
 
 
@@ -143,7 +168,7 @@ def status(*, as_json: Json = False) -> None:
 def deliveries(
     *,
     state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Show the outbox, newest first."""

@@ -98,6 +98,8 @@ class Outlet(io.TextIOBase):
         """Wait until everything is written, but no longer than `patience` seconds without any progress."""
         self.flush()
         with self._changed:
+            if self._writer is None:
+                self._write_alone()
             while self._lines and self._changed.wait(patience):
                 pass
 
@@ -121,6 +123,13 @@ class Outlet(io.TextIOBase):
                 self._writer.start()
             except RuntimeError:  # no thread can be had: the next line tries again
                 self._writer = None
+
+    def _write_alone(self) -> None:
+        """Write what a machine that gave us no thread has left in the queue. To be called with the lock held."""
+        with contextlib.suppress(OSError):
+            os.write(self._number, b"".join(self._lines))
+        self._lines.clear()
+        self._size = 0
 
     def _work(self) -> None:
         while True:

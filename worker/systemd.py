@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LONGEST_STATUS = 500
+MOST_DIGITS = 18  # longer is what systemd writes for ever
 
 
 class Notify:
@@ -61,5 +62,6 @@ def from_environ(environ: Mapping[str, str], pid: int) -> Notify:
     """
     micros = environ.get("WATCHDOG_USEC", "")
     ours = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
-    watchdog = timedelta(microseconds=int(micros)) if ours and micros.isdecimal() and int(micros) else None
+    number = int(micros) if micros.isdecimal() and len(micros) <= MOST_DIGITS else 0
+    watchdog = timedelta(microseconds=number) if ours and number else None
     return Notify(environ.get("NOTIFY_SOCKET"), watchdog)

@@ -437,6 +437,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("WORKER_STATUSES", "completed", "'completed' names a status that cannot be watched"),
         ("WORKER_LANGSMITH_API", "v2", "'v2' is not one of auto, runs, items"),
         ("WORKER_REQUESTS_PER_SECOND", "0", "'0' is not a number above 0"),
+        ("WORKER_OPS_CHANNEL", "\udcc3\udc9c", r"'\udcc3\udc9c' is not UTF-8 text, or the locale is not one of UTF-8"),
         ("WORKER_HTTP_ADDRESS", "8080", "'8080' is not host:port"),
         ("WORKER_LOG_LEVEL", "loud", "'loud' is not one of debug, info, warning, error"),
         ("WORKER_LOG_FORMAT", "xml", "'xml' is not one of auto, console, json"),

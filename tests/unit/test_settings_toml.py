@@ -260,6 +260,18 @@ def test_what_is_not_toml_is_said_with_file_and_line(place: Place, text: str, wh
     assert line.endswith("; mend that line")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("a = " + "[" * 100_000, "is nested too deeply", id="a deep list"),
+        pytest.param("a = " + "9" * 5_000, "holds a number that is too long", id="a long number"),
+    ],
+)
+def test_what_no_file_of_settings_holds_is_refused(place: Place, text: str, reason: str) -> None:
+    (line,) = refusal(place, text)
+    assert line == f"worker.toml: the file {reason} for any setting; check that it is the right one"
+
+
 def test_a_file_that_cannot_be_read_is_named(place: Place) -> None:
     (place.directory / "worker.toml").mkdir()
     assert place.refusal() == [

@@ -82,6 +82,8 @@ def test_a_listener_that_reads_nothing_does_not_hold_us_up(address: str) -> None
         pytest.param({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "8"}, None, id="another's"),
         pytest.param({"WATCHDOG_USEC": "soon"}, None, id="no number"),
         pytest.param({"WATCHDOG_USEC": "0"}, None, id="zero"),
+        pytest.param({"WATCHDOG_USEC": "18446744073709551615"}, None, id="for ever"),
+        pytest.param({"WATCHDOG_USEC": "9" * 5000}, None, id="too long for a number"),
     ],
 )
 def test_the_watchdog_is_read_from_the_surroundings(environ: dict[str, str], watchdog: timedelta | None) -> None:

@@ -16,7 +16,8 @@ from worker.settings.values import text, words
 _API_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)api\.smith\.langchain\.com")
 _WEB_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)smith\.langchain\.com")
 _API_PATH = re.compile(r"(?:/api(?:/v1)?)?/*$")
-_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]+|\*?)):(?P<port>\d{1,5})", re.ASCII)
+_LABELS = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+_HOST_PORT = re.compile(rf"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>{_LABELS}|\*?)):(?P<port>\d{{1,5}})", re.ASCII)
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _LAST_PORT = 65535
 _DOTTED_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")

@@ -51,7 +51,7 @@ def load(
     Raises ConfigError with a line on each thing that is wrong, without any secret.
     """
     texts = os.environ if environ is None else environ  # noqa: TID251  the one reader of the environment
-    here = (directory or Path.cwd()).absolute()
+    here = (directory or _here()).absolute()
     local, broken = dotenv(here / ".env")
     layers = _layers(texts, local, needs=needs, directory=here, run_secrets=run_secrets)
     settings, refused = _validate(layers)
@@ -61,6 +61,15 @@ def load(
     if settings is None or problems:
         raise ConfigError(masked("\n".join(problems), _secrets(layers)))
     return settings
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the folder that it was started in cannot be used ({error.strerror}): start it in one that exists"
+        ) from None
 
 
 def _layers(

@@ -22,6 +22,9 @@ MOST_REQUESTS_PER_SECOND = 1000
 STATUSES = ("needs_my_review", "needs_others_review")
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_UNDECODED = re.compile(r"[\ud800-\udfff]")
+"""What Python makes of bytes of the environment that are no text."""
+
 _DIGITS = 8  # more of them cannot be meant, and would overflow a timedelta
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -36,6 +39,8 @@ def text(value: object) -> str:
     stripped = value.strip()
     if not stripped:
         raise ValueError("is empty; write a value, or leave the setting out")
+    if _UNDECODED.search(stripped):
+        raise ValueError("is not UTF-8 text, or the locale is not one of UTF-8; write UTF-8, and set LC_ALL=C.UTF-8")
     if not stripped.isprintable():
         raise ValueError("contains a line break or a control character; write it on one line")
     return stripped

@@ -30,6 +30,8 @@ def listen(address: tuple[str, int]) -> list[socket.socket]:
     """Listen on host and port (0 takes a free one). Raises ConfigError."""
     try:
         return _listen(*address)
+    except UnicodeError:  # a name that DNS cannot have
+        raise ConfigError(f"WORKER_HTTP_ADDRESS: {address[0]} is no name of a host; {_NO_NAME}") from None
     except OSError as error:
         host, port = address
         remedy = _NO_NAME if isinstance(error, socket.gaierror) else _REMEDIES.get(error.errno or 0, _OTHER)
