@@ -75,6 +75,24 @@ class SimulatedLangSmith:
         """Let a key see nothing that waits in a queue, as one that is not an assigned reviewer."""
         self._annotations.keys[key].blind_to.add(queue_id)
 
+    def leave_to_others(self, key: str, queue_id: UUID) -> None:
+        """Let everything that is open in a queue be the review of others than this key's owner."""
+        self._annotations.keys[key].never_asked_in.add(queue_id)
+
+    def open_eyes(self, key: str, queue_id: UUID) -> None:
+        """Let a key see again what waits in a queue."""
+        self._annotations.keys[key].blind_to.discard(queue_id)
+        self._annotations.keys[key].never_asked_in.discard(queue_id)
+
+    def lose(self, queue_run_id: UUID, *fields: str) -> None:
+        """Let the rows of a place lack these fields from now on; none: let them have all again."""
+        with self._annotations.held():
+            self._annotations.place(queue_run_id).lost = frozenset(fields)
+
+    def limit_queries(self, most: int, seconds: float = 10.0) -> None:
+        """Let so many queries of runs pass in so many seconds."""
+        self._application.queries.most, self._application.queries.seconds = most, seconds
+
     def add_reviewer(self, email: str) -> UUID:
         """The id of a person, who is made known where need be."""
         for reviewer, known in self._annotations.reviewers.items():

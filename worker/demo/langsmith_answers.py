@@ -32,7 +32,7 @@ def zulu(at: datetime | None) -> str | None:
 def run(place: Place, key: Key) -> Json:
     """One row of `runs`: the whole run with its place in the queue."""
     text = "x" * place.payload
-    return {
+    row: Json = {
         "id": str(place.run_id),
         "name": place.name,
         "run_type": place.run_type,
@@ -61,6 +61,7 @@ def run(place: Place, key: Key) -> Json:
         "reserved_by": [str(reviewer) for reviewer in place.reserved_by],
         "completed_by": [str(reviewer) for reviewer in place.completed_by],
     }
+    return {name: value for name, value in row.items() if name not in place.lost}
 
 
 def item(place: Place, key: Key) -> Json:
@@ -79,7 +80,7 @@ def item(place: Place, key: Key) -> Json:
         "reserved_by": [str(reviewer) for reviewer in place.reserved_by],
         "completed_by": [str(reviewer) for reviewer in place.completed_by],
     }
-    return {name: value for name, value in row.items() if value is not None}
+    return {name: value for name, value in row.items() if value is not None and name not in place.lost}
 
 
 def queried(place: Place, selects: Collection[str]) -> Json:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from worker.demo.langsmith_limits import QueryLimit
 from worker.demo.langsmith_params import RefusedError
 from worker.demo.langsmith_routes import Endpoints
 from worker.demo.langsmith_state import TENANT_ID
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 PACK_FROM = 500
 INFO = "/api/v1/info"
 NOT_FOUND = {"detail": "Not Found"}
+NEWEST = "/api/v2/"
+"""Below this a request names its workspace, whatever its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Application:
         self.missing: set[str] = set()
         self.deprecated: dict[str, str] = {}
         self.packs = True
+        self.queries = QueryLimit(clock)
         self.before: Callable[[Asked], None] | None = None
         self.paths = {INFO, *(path for _, path in self._endpoints.routes())}
         self.asgi = self._build()
@@ -96,9 +100,11 @@ class Application:
             request.state.body = _parsed(await request.body())
             try:
                 self._admit(path)
-                return self._pack(request, ask(request, self._key(request)), self._headers(path))
+                key = self._key(request)
+                self.queries.admit(path)
+                return self._pack(request, ask(request, key), self._headers(path))
             except RefusedError as refused:
-                return JSONResponse(refused.body, status_code=refused.status)
+                return JSONResponse(refused.body, status_code=refused.status, headers=refused.headers)
 
         return endpoint
 
@@ -111,6 +117,8 @@ class Application:
         tenant = request.headers.get("x-tenant-id")
         if key is None:
             raise RefusedError(401, {"detail": "Invalid token"})
+        if tenant is None and request.url.path.startswith(NEWEST):
+            raise RefusedError(403, {"error": "Forbidden"})
         if key.organisation and tenant is None:
             raise RefusedError(403, {"error": "org_scoped_key_requires_workspace"})
         if tenant not in {None, str(TENANT_ID)}:

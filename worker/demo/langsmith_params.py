@@ -8,7 +8,7 @@ from uuid import UUID
 from worker.demo import langsmith_answers as answers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from starlette.requests import Request
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 class RefusedError(Exception):
     """An answer that is not a success."""
 
-    def __init__(self, status: int, body: answers.Json) -> None:
+    def __init__(self, status: int, body: answers.Json, headers: Mapping[str, str] | None = None) -> None:
         """Keep what is answered."""
         super().__init__(status)
         self.status = status
         self.body = body
+        self.headers = headers
 
 
 def invalid(where: str, name: str, text: str) -> RefusedError:

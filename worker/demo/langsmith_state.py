@@ -24,11 +24,16 @@ MINE, OTHERS, DONE = "needs_my_review", "needs_others_review", "completed"
 
 @dataclass(slots=True)
 class Key:
-    """An API key. A service key has no `reviewer`; an organisation's key needs the workspace named in each request."""
+    """An API key. A service key has no `reviewer`; an organisation's key needs the workspace named in each request.
+
+    Of the queues of `blind_to` it sees nothing that is open; in those of `never_asked_in` all of that is the review of
+    others.
+    """
 
     reviewer: UUID | None = None
     organisation: bool = False
     blind_to: set[UUID] = field(default_factory=set)
+    never_asked_in: set[UUID] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class Place:
     completed_by: list[UUID] = field(default_factory=list)
     archived: bool = False
     last_reviewed_at: datetime | None = None
+    lost: frozenset[str] = frozenset()
 
     def seen_added_at(self, reviewer: UUID | None) -> datetime | None:
         """When it was added, as this reviewer sees it."""
@@ -75,7 +81,8 @@ class AnnotationQueue:
         """In which section of the queue this key sees a place."""
         if place.archived or len(place.completed_by) >= self.reviewers_per_run:
             return DONE
-        return OTHERS if key.reviewer is not None and key.reviewer in place.completed_by else MINE
+        is_done = key.reviewer is not None and key.reviewer in place.completed_by
+        return OTHERS if is_done or self.queue_id in key.never_asked_in else MINE
 
     def section(self, status: str | None, key: Key) -> list[Place]:
         """The places of one section (None: every open one), in the order of the listing."""

@@ -11,6 +11,7 @@ from openapi_core.exceptions import OpenAPIError
 
 from tests.published import hold_to_the_specification
 from worker.demo.langsmith import SERVICE_KEY
+from worker.demo.langsmith_state import TENANT_ID
 
 if TYPE_CHECKING:
     import httpx
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 RUNS = "/api/v1/annotation-queues/{}/runs"
 ITEMS = "/api/v1/platform/annotation-queues/{}/items"
 ME = "lsv2_pt_me"
+WORKSPACE = {"X-Tenant-Id": str(TENANT_ID)}
 STATUSES = ["needs_my_review", "needs_others_review", "completed"]
 
 
@@ -171,7 +173,7 @@ def test_queues(read: Any, langsmith: SimulatedLangSmith) -> None:
 
 
 def query(client: httpx.Client, **body: bytes) -> Any:
-    return client.post("/api/v2/runs/query", json=body)
+    return client.post("/api/v2/runs/query", json=body, headers=WORKSPACE)
 
 
 def test_runs_are_found_by_id(client: httpx.Client, read: Any, pairs: UUID) -> None:
@@ -228,7 +230,19 @@ def test_bad_queries_are_refused(client: httpx.Client, body: bytes, status: Any)
 
 
 def test_a_query_that_is_no_json_is_refused(client: httpx.Client) -> None:
-    assert client.post("/api/v2/runs/query", content=b"{").status_code == 400
+    assert client.post("/api/v2/runs/query", content=b"{", headers=WORKSPACE).status_code == 400
+
+
+def test_a_query_needs_its_workspace(client: httpx.Client) -> None:
+    assert client.post("/api/v2/runs/query", json={}).status_code == 403
+
+
+def test_queries_have_a_limit_of_their_own(client: httpx.Client, stage: Stage) -> None:
+    answers = [query(client) for _ in range(16)]
+    assert [answer.status_code for answer in answers] == [400] * 15 + [429]
+    assert answers[-1].headers["retry-after"] == "10"
+    stage.clock.advance(timedelta(seconds=10))
+    assert query(client).status_code == 400
 
 
 def test_everything_else_that_is_served(read: Any, langsmith: SimulatedLangSmith) -> None:
