@@ -11,6 +11,7 @@ from msgspec import structs
 
 from worker.core.model import (
     EDIT_EVERY,
+    LISTED,
     NEVER,
     Backlog,
     Claim,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
 
-    from worker.core.model import Left, Plan, Queue, Receipt
+    from worker.core.model import Facts, Left, Plan, Queue, Receipt
     from worker.core.status.process import Process
 
 LIVE = frozenset({State.PENDING, State.SENDING, State.UNKNOWN, State.HELD})
@@ -148,6 +149,33 @@ class MemoryStore:
             found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: r.queue_run_id)
             found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
             return [review.queue_run_id for review in found[:most]]
+
+    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> None:
+        with self._lock:
+            news = [r for r in self._open(queue_id) if facts.get(r.queue_run_id, r.facts) != r.facts]
+            for review in news:
+                after = structs.replace(review, facts=facts[review.queue_run_id])
+                self._reviews[queue_id, review.key] = after
+            self._owe_edits(queue_id, [review.key for review in news], now)
+
+    def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+        with self._lock:
+            lacking = {r.key: r for r in sorted(self._open(queue_id), key=_oldest_first) if not r.facts.name}
+            listed = {
+                key for owed in self._outbox.values() if owed.queue_id == queue_id for key in self._lists(owed, now)
+            }
+            found = [review for key, review in lacking.items() if key in listed]
+            return {review.queue_run_id: review.facts for review in found[:most]}
+
+    def _lists(self, owed: Owed, now: datetime) -> Sequence[ReviewKey]:
+        if owed.delivery.state is State.SENT:
+            return owed.shown if _is_kept_true(owed.delivery, now) else ()
+        if owed.delivery.state not in LIVE:
+            return ()
+        return [review.key for review in sorted(self._told(owed), key=_oldest_first) if review.is_open][:LISTED]
+
+    def _open(self, queue_id: UUID) -> list[Review]:
+        return [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]
 
     def _closed(self, queue_id: UUID) -> Iterator[Review]:
         return (review for (of, _), review in self._reviews.items() if of == queue_id and not review.is_open)

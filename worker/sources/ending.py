@@ -26,12 +26,14 @@ class Ending:
         return None if self.sunset is None else self.sunset - now
 
 
-def ending(headers: Mapping[str, str]) -> Ending | None:
-    """What the headers `Deprecation` and `Sunset` of an answer say; None where they say nothing."""
-    sunset = headers.get("sunset", "").strip()
-    if not sunset and headers.get("deprecation", "").strip().lower() in NOT_DEPRECATED:
-        return None
-    return Ending(date(sunset))
+def ending(headers: Mapping[str, str], now: datetime) -> Ending | None:
+    """What the headers `Deprecation` and `Sunset` of an answer say; None where they say nothing, or not yet."""
+    sunset, deprecation = (headers.get(name, "").strip() for name in ("sunset", "deprecation"))
+    if sunset:
+        return Ending(date(sunset))
+    begins_at = date(deprecation)
+    is_to_come = begins_at is not None and begins_at > now
+    return None if is_to_come or deprecation.lower() in NOT_DEPRECATED else Ending()
 
 
 def loudness(found: Ending, now: datetime) -> str:

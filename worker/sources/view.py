@@ -26,11 +26,20 @@ class Whose(StrEnum):
 PREFIXES = {"lsv2_sk_": Whose.SERVICE, "lsv2_pt_": Whose.PERSONAL}
 
 SENTENCES = {
-    Whose.SERVICE: "the key is a service key: it reviews nothing itself, so it sees every run that is still open",
+    Whose.SERVICE: "the key is a service key: what needs the review of a service account LangSmith decides",
     Whose.PERSONAL: "the key is a personal key: runs that its owner has reviewed count as done, also while others owe "
     "their review",
     Whose.UNKNOWN: "the key's kind cannot be told: what waits is what waits for whoever it belongs to",
 }
+
+SOMEBODY = {
+    Whose.SERVICE: "use the personal key (lsv2_pt_…) of somebody who reviews this queue",
+    Whose.PERSONAL: "make the key's owner a reviewer of this queue, or use the key of somebody who is",
+    Whose.UNKNOWN: "use the key of somebody who reviews this queue",
+}
+"""What helps where the key is shown nothing, by its kind."""
+
+READ_THEIRS = "add needs_others_review to WORKER_STATUSES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +66,51 @@ class View:
 
     def remarks(self, queue_id: UUID) -> Sequence[Remark]:
         """What the key does not see or hides. Raises SourceError."""
+        sections = self._sections(queue_id)
+        if sections is None:
+            return ()
+        mine, others = sections
+        if mine + others == 0:
+            return self._shown_nothing(queue_id)
+        if not others or OTHERS in self._statuses:
+            return ()
+        return (self._left_to_others(mine, others),)
+
+    def blindness(self, queue_id: UUID, *, has_seen: bool) -> Remark | None:
+        """Why nothing is seen of what is open in a queue of which nothing is listed; None where nothing is open.
+
+        Where only others have still to review, that is so for a person who is done: `has_seen` tells that there was
+        something to be done before. Raises SourceError.
+        """
+        sections = self._sections(queue_id)
+        if sections is None:
+            return None
+        mine, others = sections
+        if mine + others == 0:
+            return next(iter(self._shown_nothing(queue_id)), None)
+        if mine or OTHERS in self._statuses or (has_seen and self._whose is not Whose.SERVICE):
+            return None
+        return self._left_to_others(mine, others)
+
+    def _sections(self, queue_id: UUID) -> tuple[int, int] | None:
+        """How many runs are open in the key's own section and in that of others; None where nobody counts."""
         mine = self._counts.count(queue_id, MINE)
         others = self._counts.count(queue_id, OTHERS)
-        if mine is None or others is None:
-            return ()
-        if mine + others == 0:
-            return self._blindness(queue_id)
-        return self._hidden(others)
+        return None if mine is None or others is None else (mine, others)
 
-    def _blindness(self, queue_id: UUID) -> Sequence[Remark]:
+    def _shown_nothing(self, queue_id: UUID) -> Sequence[Remark]:
         everything = self._counts.total(queue_id)
         done = self._counts.count(queue_id, DONE)
         if everything is None or done is None or everything <= done:
             return ()
-        text = f"the key sees none of the {everything - done} runs that are open in this queue"
-        return (Remark(text, "make the key's owner a reviewer of the queue, or use a service key (lsv2_sk_…)"),)
+        text = f"the key is shown none of the {_runs(everything - done)} that are open in this queue"
+        return (Remark(text, SOMEBODY[self._whose]),)
 
-    def _hidden(self, others: int) -> Sequence[Remark]:
-        if not others or OTHERS in self._statuses or self._whose is Whose.SERVICE:
-            return ()
-        text = f"{others} runs wait for other reviewers and are not told of"
-        return (Remark(text, "use a service key (lsv2_sk_…), or add needs_others_review to WORKER_STATUSES"),)
+    def _left_to_others(self, mine: int, others: int) -> Remark:
+        none = "" if mine else "the key is shown none of the open runs of this queue as its own review: "
+        text = f"{none}{_runs(others)} {'waits' if others == 1 else 'wait'} for the review of others, unannounced"
+        return Remark(text, f"{READ_THEIRS}, or {SOMEBODY[self._whose]}")
+
+
+def _runs(count: int) -> str:
+    return f"{count} {'run' if count == 1 else 'runs'}"

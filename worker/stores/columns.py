@@ -171,6 +171,10 @@ class Plain(TypeDecorator[str]):
         return _whole(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
+NAMED = '{"name":'
+"""How facts begin that have a name: it is the first of their fields, and what is empty is left out."""
+
+
 def write_facts(facts: Facts) -> str:
     """Encode the fields that are not empty."""
     try:

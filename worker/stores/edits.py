@@ -37,11 +37,11 @@ def owe(connection: Connection, review_ids: Iterable[int], now: datetime) -> Non
 def _owing(dialect: str) -> sa.Update:
     some: sa.BindParameter[Any] = sa.bindparam("some", expanding=True)
     speak = sa.select(delivery_reviews.c.delivery_id).where(delivery_reviews.c.review_id.in_(some), SPEAKS)
-    concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(speak), _kept_true())
+    concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(speak), kept_true())
     return concerned.values(edit_at=_earliest(dialect))
 
 
-def _kept_true() -> sa.ColumnElement[bool]:
+def kept_true() -> sa.ColumnElement[bool]:
     """How long a message is kept true is settled with its receipt: before that, nothing has passed."""
     undecided = sa.and_(deliveries.c.edit_until.is_(None), deliveries.c.state != State.SENT)
     return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > NOW))
@@ -61,7 +61,7 @@ def _unexplained() -> sa.Select[Any]:
         .select_from(deliveries)
         .join(delivery_reviews)
         .join(reviews)
-        .where(deliveries.c.queue_id == sa.bindparam("queue"), _kept_true(), SPEAKS, shown)
+        .where(deliveries.c.queue_id == sa.bindparam("queue"), kept_true(), SPEAKS, shown)
         .where(reviews.c.closed_at.is_not(None), reviews.c.left.is_(None), ~_later_stay().exists())
         .group_by(reviews.c.queue_run_id)
         .order_by(sa.func.max(reviews.c.closed_at).desc(), reviews.c.queue_run_id)

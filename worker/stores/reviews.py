@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import Left
+    from worker.core.model import Facts, Left
 
 # In the order of Review's fields, so that a row becomes a Review as it is.
 REVIEW = (
@@ -52,6 +52,7 @@ _SELECT_LEFT = (
     .where(_MINE, IS_CLOSED, _SOME)
     .order_by(reviews.c.closed_at, reviews.c.added_at)
 )
+_SELECT_FACTS = sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.facts).where(_MINE, OPEN, _SOME)
 _INSERT = sa.insert(reviews)
 _UPDATE = sa.update(reviews).where(_NUMBERED)
 
@@ -98,6 +99,16 @@ def _beside_the_key(review: Review) -> dict[str, Any]:
     values = structs.asdict(review)
     del values["queue_run_id"], values["added_at"]
     return values
+
+
+def describe(connection: Connection, queue_id: UUID, facts: Mapping[UUID, Facts]) -> list[int]:
+    """Note what is known of open reviews now; the numbers of those for which that is news."""
+    asked = ({"queue": queue_id, "some": some} for some in chunks(facts))
+    rows = (row for each in asked for row in connection.execute(_SELECT_FACTS, each))
+    news = {number: facts[queue_run_id] for queue_run_id, number, was in rows if facts[queue_run_id] != was}
+    for some in chunks(news):
+        connection.execute(_UPDATE, [{"number": number, "facts": news[number]} for number in some])
+    return list(news)
 
 
 def learn(connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]) -> list[int]:

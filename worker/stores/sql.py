@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from worker.core.model import Memory, State
-from worker.stores import claims, copying, edits, notes, outbox, paces, pauses, processes, queues, retention, reviews
+from worker.stores import (
+    claims,
+    copying,
+    edits,
+    listed,
+    notes,
+    outbox,
+    paces,
+    pauses,
+    processes,
+    queues,
+    retention,
+    reviews,
+)
 from worker.stores.duties import Member, SqlDuties, held, server_time
 
 if TYPE_CHECKING:
@@ -23,6 +36,7 @@ if TYPE_CHECKING:
         Claim,
         Delivery,
         Duty,
+        Facts,
         Left,
         Pause,
         Plan,
@@ -35,9 +49,6 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock
     from worker.core.status.process import Process
     from worker.stores.database import Database
-
-
-T = TypeVar("T")
 
 
 class SqlStore:
@@ -111,6 +122,20 @@ class SqlStore:
                 edits.owe(connection, reviews.learn(connection, queue_id, left), now)
 
         self._database.write(work)
+
+    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> None:
+        """See `Store.describe`."""
+
+        def work(connection: Connection) -> None:
+            self._hold(connection)
+            if queues.hold(connection, queue_id) is not None:
+                edits.owe(connection, reviews.describe(connection, queue_id, facts), now)
+
+        self._database.write(work)
+
+    def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+        """See `Store.undescribed`."""
+        return self._database.read(lambda connection: listed.undescribed(connection, queue_id, now, most))
 
     def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
         """See `Store.unexplained`."""
@@ -248,10 +273,6 @@ class SqlStore:
     def stories(self, queue_run_id: UUID) -> Sequence[Story]:
         """See `Store.stories`."""
         return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))
-
-    def search(self, find: Callable[[Connection], T]) -> T:
-        """What a function of `worker.stores.searching` finds."""
-        return self._database.read(find)
 
     def recall(self, name: str) -> str | None:
         """See `Store.recall`."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.langsmith_stage import COUNT, QUEUES, SIZE
 from worker.core.ports import SourceError
-from worker.demo.langsmith import How
+from worker.demo.langsmith import SERVICE_KEY, How
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -51,7 +51,7 @@ def test_a_personal_key_is_told_what_it_hides(stage: Stage, pairs: Any, missing:
     for route in missing:
         stage.langsmith.switch_off(route)
     (remark,) = stage.restart(key=ME).remarks(pairs)
-    assert remark.text == "2 runs wait for other reviewers and are not told of"
+    assert remark.text == "2 runs wait for the review of others, unannounced"
     assert "WORKER_STATUSES" in remark.remedy
 
 
@@ -66,8 +66,8 @@ def test_a_key_that_reads_the_others_too_hides_nothing(stage: Stage, pairs: Any)
 def test_a_key_that_is_blind_to_a_queue_is_told(stage: Stage, pairs: Any) -> None:
     stage.langsmith.blind(ME, pairs)
     (remark,) = stage.restart(key=ME).remarks(pairs)
-    assert remark.text == "the key sees none of the 3 runs that are open in this queue"
-    assert "reviewer of the queue" in remark.remedy
+    assert remark.text == "the key is shown none of the 3 runs that are open in this queue"
+    assert "reviewer of this queue" in remark.remedy
 
 
 def test_blindness_shows_in_the_list_of_queues_where_nothing_else_counts_all(stage: Stage, pairs: Any) -> None:
@@ -111,3 +111,45 @@ def test_a_count_of_the_wrong_type_is_none(stage: Stage, queue: UUID) -> None:
     stage.langsmith.switch_off(SIZE)
     stage.add(queue, 2)
     assert stage.source.waiting(queue) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        (SERVICE_KEY, "use the personal key (lsv2_pt_…) of somebody who reviews this queue"),
+        (ME, "make the key's owner a reviewer of this queue, or use the key of somebody who is"),
+    ],
+)
+def test_a_key_that_is_shown_nothing_is_blind(stage: Stage, pairs: Any, key: Any, advice: str) -> None:
+    source = stage.restart(key=key)
+    stage.langsmith.blind(key, pairs)
+    assert source.blindness(pairs) == ("the key is shown none of the 3 runs that are open in this queue", advice)
+
+
+def test_a_service_key_to_which_all_is_the_review_of_others_is_blind(stage: Stage, pairs: Any) -> None:
+    stage.snapshot(pairs)
+    stage.langsmith.leave_to_others(SERVICE_KEY, pairs)
+    found = stage.source.blindness(pairs)
+    assert "3 runs wait for the review of others" in found.text
+    assert found.fix.startswith("add needs_others_review to WORKER_STATUSES, or use the personal key")
+    read = stage.restart(statuses=("needs_my_review", "needs_others_review"))
+    assert read.blindness(pairs) is None
+
+
+def test_a_person_who_is_done_is_not_blind(stage: Stage, pairs: Any) -> None:
+    stage.restart(key=ME)
+    stage.langsmith.leave_to_others(ME, pairs)
+    assert stage.source.blindness(pairs) is not None
+    stage.langsmith.open_eyes(ME, pairs)
+    stage.snapshot(pairs)
+    stage.restart(key=ME)
+    stage.langsmith.leave_to_others(ME, pairs)
+    assert stage.source.blindness(pairs) is None
+
+
+def test_an_empty_queue_and_one_that_is_not_counted_blind_no_key(stage: Stage, queue: UUID, pairs: Any) -> None:
+    assert stage.source.blindness(queue) is None
+    stage.langsmith.blind(SERVICE_KEY, pairs)
+    for route in (COUNT, SIZE):
+        stage.langsmith.switch_off(route)
+    assert stage.source.blindness(pairs) is None

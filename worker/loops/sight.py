@@ -1,0 +1,80 @@
+"""Notices a key that is blind: nothing is listed of a queue in which something is open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.ports import SourceError
+from worker.core.status.process import Area
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from worker.core.ports import Clock, Incidents, Source
+    from worker.loops.poll import Poll, Progress
+
+log = structlog.get_logger(__name__)
+
+KIND = "queue_blind"
+EVERY = timedelta(hours=1)
+AGAIN = timedelta(seconds=5)
+"""A run may come between the counts of two sections: only what is found twice is believed."""
+
+
+class Sight:
+    """Compares what is listed with what there is: once an hour and queue, where nothing is listed.
+
+    One thread at a time; each call asks about one queue.
+    """
+
+    def __init__(self, *, source: Source, clock: Clock, poll: Poll, incidents: Incidents) -> None:
+        self._source = source
+        self._clock = clock
+        self._poll = poll
+        self._incidents = incidents
+        self._not_before: dict[UUID, float] = {}
+        self._suspected: set[UUID] = set()
+
+    def __call__(self) -> None:
+        """Ask about the next queue that is due. Never raises for a failure."""
+        known = [
+            progress for progress in self._poll.progress() if progress.polled.completed_at and not progress.trouble
+        ]
+        for progress in known:
+            if progress.waiting:
+                self._sees(_id(progress))
+        now = self._clock.monotonic()
+        due = (each for each in known if not each.waiting and self._not_before.get(_id(each), now) <= now)
+        if (first := next(due, None)) is not None:
+            self._look(first)
+
+    def _look(self, progress: Progress) -> None:
+        queue_id = _id(progress)
+        self._ask_again(queue_id, EVERY)
+        try:
+            found = self._source.blindness(queue_id)
+        except SourceError as error:
+            log.debug("sections_not_counted", queue=progress.polled.queue.name, error=str(error))
+            return
+        if found is None:
+            self._sees(queue_id)
+        elif queue_id not in self._suspected:
+            self._suspected.add(queue_id)
+            self._ask_again(queue_id, AGAIN)
+        else:
+            text = f"{progress.polled.queue.name}: {found.text}"
+            self._incidents.begin(KIND, Area.QUEUES, text, found.fix, subject=str(queue_id))
+
+    def _sees(self, queue_id: UUID) -> None:
+        self._suspected.discard(queue_id)
+        self._incidents.end(KIND, subject=str(queue_id))
+
+    def _ask_again(self, queue_id: UUID, wait: timedelta) -> None:
+        self._not_before[queue_id] = self._clock.monotonic() + wait.total_seconds()
+
+
+def _id(progress: Progress) -> UUID:
+    return progress.polled.queue.queue_id
