@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.builders import NOON
 from worker.core.model import Snapshot
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Left, Queue, QueueRun, Show
+    from worker.core.model import Facts, Left, Queue, QueueRun, Show
+    from worker.core.status.seen import Unseen
 
 
 class FakeSource:
-    """`left` is what `how_left` answers.
+    """`left` is what `how_left` answers, `known` what `facts`, `unseen` what `blindness` does.
 
-    `listed`, `asked`, `concluded_of` and `taken` record the calls of `snapshot`, `how_left`, `concluded` and
-    `taken_up`.
+    `more` is set on every snapshot. `listed`, `asked`, `described`, `looked`, `concluded_of` and `taken` record the
+    calls of `snapshot`, `how_left`, `facts`, `blindness`, `concluded` and `taken_up`.
     """
 
     def __init__(self) -> None:
@@ -28,10 +29,21 @@ class FakeSource:
         self.asked: list[set[UUID]] = []
         self.concluded_of: list[UUID] = []
         self.taken: list[UUID] = []
+        self.described: list[set[UUID]] = []
+        self.looked: list[UUID] = []
+        self.unseen: dict[UUID, Unseen] = {}
+        self.known: dict[UUID, Facts] = {}
+        self.more: dict[str, Any] = {}
         self.ahead = timedelta(0)
         self.left: dict[UUID, Left] = {}
         self._queues: dict[UUID, tuple[Queue, tuple[QueueRun, ...], bool]] = {}
-        self._failures: dict[str, list[SourceError]] = {"snapshot": [], "queues": [], "how_left": []}
+        self._failures: dict[str, list[SourceError]] = {
+            "snapshot": [],
+            "queues": [],
+            "how_left": [],
+            "facts": [],
+            "blindness": [],
+        }
 
     def show(self, queue: Queue, *runs: QueueRun, one_page: bool = True) -> None:
         """Let a queue hold these runs from now on."""
@@ -49,7 +61,7 @@ class FakeSource:
         retry_after: timedelta | None = None,
         times: int = 1,
     ) -> None:
-        """Let the next `times` calls of `snapshot`, `queues` or `how_left` fail."""
+        """Let the next `times` calls of `snapshot`, `queues`, `how_left` or `facts` fail."""
         self._failures[call] += [SourceError(f"told to be {trouble}", trouble, retry_after=retry_after)] * times
 
     def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:  # noqa: ARG002
@@ -58,7 +70,7 @@ class FakeSource:
         if queue_id not in self._queues:
             raise SourceError(f"there is no queue {queue_id}", Trouble.MISSING)
         queue, runs, one_page = self._queues[queue_id]
-        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page, ahead=self.ahead)
+        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page, ahead=self.ahead, **self.more)
 
     def queues(self) -> Sequence[Queue]:
         self._raise("queues")
@@ -69,6 +81,23 @@ class FakeSource:
         self.asked.append(set(queue_run_ids))
         self._raise("how_left")
         return {run: how for run, how in self.left.items() if run in queue_run_ids}
+
+    def facts(
+        self,
+        queue_id: UUID,
+        queue_run_ids: Collection[UUID],
+        *,
+        show: frozenset[Show],  # noqa: ARG002
+    ) -> Mapping[UUID, Facts]:
+        assert queue_id in self._queues
+        self.described.append(set(queue_run_ids))
+        self._raise("facts")
+        return {run: known for run, known in self.known.items() if run in queue_run_ids}
+
+    def blindness(self, queue_id: UUID) -> Unseen | None:
+        self.looked.append(queue_id)
+        self._raise("blindness")
+        return self.unseen.get(queue_id)
 
     def concluded(self, queue_id: UUID) -> None:
         self.concluded_of.append(queue_id)

@@ -60,6 +60,7 @@ class Stage:
             "clock": self.clock,
             "web_url": WEB,
             "requests_per_second": 1_000_000,
+            "queries_per_second": 1_000_000,
             "deadline_seconds": 5.0,
             "recall": self.kept.get,
             "remember": self.kept.__setitem__,

@@ -33,6 +33,7 @@ from worker.loops.poll import Poll, Rules
 from worker.loops.presence import Presence
 from worker.loops.roster import Roster
 from worker.loops.shift import Alone, Shared
+from worker.loops.sight import Sight
 from worker.loops.watch import Watch
 from worker.settings import OnUnknown
 from worker.stores.duties import Member
@@ -79,6 +80,7 @@ class Parts:
     edit: Edit
     look: Look
     watch: Watch
+    sight: Sight
     housekeep: Housekeep
     complaint: Complaint
     shift: Shift
@@ -120,6 +122,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         meter=meter,
         complaint=complaint,
         shift=shift,
+        incidents=board,
     )
     roster = roster_for(settings, clock=clock, source=source, last=_last(store))
     look = Look(
@@ -146,6 +149,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         edit=Edit(store=store, notifier=notifier, clock=clock, care=care, meter=meter),
         look=look,
         watch=Watch(look=look, store=store, ops=ops, shift=shift),
+        sight=Sight(source=source, clock=clock, poll=poll, incidents=board),
         housekeep=Housekeep(
             store=store,
             clock=clock,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
+from worker.core.status.seen import ROWS_FIX, rows_text
 from worker.settings import findings
+from worker.sources.choice import Api
 from worker.stores.opening import database_path, open_store
 from worker.stores.place import check_directory, check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from worker.core.model import Queue
     from worker.loops.roster import Roster
@@ -77,13 +79,11 @@ def check_langsmith(source: LangSmith, roster: Roster, settings: Settings) -> It
         yield Finding("LangSmith", ok=bool(roster.queues) and error.trouble is Trouble.MISSING, text=text)
     roster.refresh()
     for name in sorted(roster.unknown):
-        remedy = f"{roster.meant(name)}correct the name, or give the queue's id; `review-notifier queues` lists them"
+        remedy = "correct the name, or give the queue's id; `review-notifier queues` lists what the key can see"
         yield Finding(f"queue {name}", ok=False, text="no queue has this name", remedy=remedy)
     for queue in roster.queues.values():
-        if settings.has_two_tables(queue.queue_id, queue.name):
-            text = f"has two tables in worker.toml; the one with its id holds, not the one with its name {queue.name!r}"
-            yield Finding(f"queue {queue.name}", ok=False, text=text, remedy="write one table, with the id or the name")
         yield from _check_queue(source, queue, settings)
+    yield from _check_names(source, roster.queues.values(), settings)
     yield from _check_listing(source)
 
 
@@ -98,19 +98,43 @@ def _check_queue(source: LangSmith, queue: Queue, settings: Settings) -> Iterato
         return
     name = f"queue {snapshot.queue.name}"
     yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
+    if snapshot.unusable:
+        yield Finding(name, ok=False, text=rows_text(snapshot), remedy=ROWS_FIX)
     for remark in remarks:
         yield Finding(name, ok=False, text=remark.text, remedy=remark.remedy)
 
 
 def _check_listing(source: LangSmith) -> Iterator[Finding]:
-    """Whether the listing in use will be there tomorrow."""
+    """Which listing is read, and whether it will be there tomorrow."""
     outlook = source.outlook
+    text = f"`{outlook.api}` is read; {outlook.in_use.meaning}"
     if outlook.ending is None:
+        yield Finding("LangSmith listing", ok=True, text=text)
         return
-    when = f" on {outlook.ending.sunset:%Y-%m-%d}" if outlook.ending.sunset else ""
-    text = f"LangSmith ends the listing `{outlook.api}`{when}, and its successor cannot be read: {outlook.obstacle}"
-    remedy = "set WORKER_LANGSMITH_API=auto, and upgrade a self-hosted LangSmith to 0.16.14 or later"
+    remedy = (
+        "update the worker"
+        if outlook.api is Api.ITEMS
+        else "set WORKER_LANGSMITH_API=auto, and upgrade a self-hosted LangSmith to 0.16.14 or later"
+    )
+    text = f"{text}, and no successor can be read: {outlook.obstacle}"
     yield Finding("LangSmith listing", ok=False, text=text, remedy=remedy)
+
+
+def _check_names(source: LangSmith, polled: Iterable[Queue], settings: Settings) -> Iterator[Finding]:
+    """Whether runs can be looked up by their ids, where the listing in use does not tell their names."""
+    if source.outlook.api is not Api.ITEMS:
+        return
+    for queue in polled:
+        show = settings.for_queue(queue.queue_id, queue.name).show
+        try:
+            if source.ask_for_a_name(queue.queue_id, show=show):
+                yield Finding("LangSmith names", ok=True, text="a run was looked up by its id")
+                return
+        except SourceError as error:
+            what, _, remedy = str(error).partition("; ")
+            text = f"messages show ids instead of names: {what}"
+            yield Finding("LangSmith names", ok=False, text=text, remedy=remedy or REMEDIES[error.trouble])
+            return
 
 
 def ask_live(source: LangSmith, roster: Roster) -> Iterator[Finding]:

@@ -167,6 +167,8 @@ def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterat
     here = {label: [queue for queue in queues if queue.here] for label, queues in by_label.items()}
     waiting = {label: sum(queue.waiting for queue in queues) for label, queues in here.items() if queues}
     yield _gauge("queue_waiting", "Runs that wait for review", "queue", waiting)
+    unusable = {label: sum(queue.unusable for queue in queues) for label, queues in here.items() if queues}
+    yield _gauge("queue_unusable_rows", "Rows of the last listing that could not be used", "queue", unusable)
     completed = {label: [queue.polled.completed_at for queue in queues] for label, queues in by_label.items()}
     polled_at = {label: min(at.timestamp() if at else 0.0 for at in times) for label, times in completed.items()}
     yield _gauge("queue_completed_timestamp_seconds", "When a poll was last complete, 0 for never", "queue", polled_at)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "keep": 1, "shift": 1}
+POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "sight": 1, "keep": 1, "shift": 1}
 """Threads by what they are for, so that nothing waits behind something slow of another kind."""
 
 SPREAD = timedelta(milliseconds=250)
@@ -83,6 +83,7 @@ class Service:
         # Not at the same instant as the deliveries: what is noted of a queue keeps its notices back for a moment.
         self._loop("note", self._shortest_interval(), self._note, pool="house", after=TICK / 2)
         self._loop("watch", LOOK_EVERY, self._watch, pool="watch")
+        self._loop("sight", TICK, self._parts.sight, pool="sight")
         self._loop("polls", LOOK_EVERY, lambda: None, pool="polls")
         self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()

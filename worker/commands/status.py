@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -12,12 +13,12 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands.begin import DATABASE, opened, start
 from worker.core.model import State
-from worker.core.overview import Overview, QueueView
+from worker.core.overview import LISTING_IN_USE, Overview, QueueView
 from worker.core.status.reasons import reasons
 from worker.stores import lock, opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.model import Standing
@@ -34,6 +35,7 @@ class Status:
 
     `alive` are the processes at work, `last` is the one that was, where none is; `holder` names one that holds the
     database without being any of these. `workers` names, of several, the one that polls a queue, by the queue's id.
+    `listing` is which of LangSmith's is read, and until when: empty where none was read yet.
     """
 
     overview: Overview
@@ -43,6 +45,7 @@ class Status:
     last: Process | None = None
     holder: str = ""
     workers: Sequence[str | None] = ()
+    listing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def services(self) -> list[Process]:
@@ -90,6 +93,7 @@ def look(settings: Settings, store: SqlStore, now: datetime) -> Status:
         last=last,
         holder="" if alive else holder or "",
         workers=[on_duty.get(str(polled.queue.queue_id)) for polled in polls],
+        listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
     return replace(found, reasons=_once(reasons(found.overview)))
 
@@ -130,7 +134,7 @@ def _standing(settings: Settings, store: SqlStore, queue: QueueView, now: dateti
 
 def _print(found: Status) -> None:
     now = found.overview.taken_at
-    views.say(*_first_lines(found))
+    views.say(*_first_lines(found), *_listing_lines(found))
     columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered"]
     queues = zip(found.overview.queues, found.standings, strict=True)
     rows = [_row(queue, standing, now) for queue, standing in queues]
@@ -156,6 +160,11 @@ def _first_lines(found: Status) -> list[str]:
     ended = "did not stop by itself" if last.ended_at is None else f"ended {views.ago(last.ended_at, now)}"
     what = "service" if last.command == "run" else "pass"
     return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
+
+
+def _listing_lines(found: Status) -> list[str]:
+    listing = found.listing
+    return [f"LangSmith's listing `{listing['name']}` is read; {listing['meaning']}"] if listing else []
 
 
 def _who(process: Process, now: datetime) -> str:
@@ -202,6 +211,7 @@ def _json(found: Status) -> dict[str, Any]:
         "running": bool(services),
         "service": services[0] if services else None,
         "services": services,
+        "listing": found.listing or None,
         "queues": [_queue_json(*each, now=found.overview.taken_at) for each in queues],
         "dead": found.count(State.DEAD),
         "held": found.count(State.HELD),

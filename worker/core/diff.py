@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from worker.core.model import Review
+from worker.core.model import Facts, Review
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Facts, QueueRun, Snapshot
+    from worker.core.model import QueueRun, Snapshot
 
 SAME_INSTANT = timedelta(seconds=1)
 """Two listings may give one date with more or with fewer digits; nobody puts a run back within a second."""
@@ -43,6 +43,11 @@ def digest(runs: Iterable[QueueRun]) -> int:
     return hash(
         frozenset((run.queue_run_id, run.added_at, run.effective_added_at, run.reserved, run.done) for run in runs)
     )
+
+
+def is_bare(facts: Facts) -> bool:
+    """Whether nothing is known of a run but its link."""
+    return facts == Facts(url=facts.url)
 
 
 def wait_began(run: QueueRun, believed: datetime, now: datetime) -> datetime:
@@ -86,7 +91,8 @@ def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
     before = {review.key: review for review in reviews if review.queue_run_id in runs}
     changed = tuple(review for review in altered if before.get(review.key) != review)
     waiting = tuple(review for review in (*seen, *after) if review.is_open)
-    return Diff(open=waiting, changed=changed, unsure=any(review.is_open for review in after))
+    unsure = any(review.is_open and review.run_id not in snapshot.strays for review in after)
+    return Diff(open=waiting, changed=changed, unsure=unsure)
 
 
 def _is_missed(review: Review, current: Mapping[UUID, Review]) -> bool:
@@ -178,14 +184,22 @@ def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:
 
 
 def _better(fresh: Facts, known: Facts) -> Facts:
-    """A listing that has lost a run's name for a while does not take it from us."""
-    return fresh if fresh.name or not known.name else known
+    """A listing that shows no facts, or has lost a run's name for a while, does not take them from us."""
+    if fresh.name or (not known.name and (not is_bare(fresh) or is_bare(known))):
+        return fresh
+    return known if known.url else structs.replace(known, url=fresh.url)
 
 
 def _miss(review: Review, now: datetime, snapshot: Snapshot, *, proof: bool) -> Review:
-    """An absence closes a review where it is proof, or the second in a row; in a list that moved it tells nothing."""
-    if not proof and snapshot.moved:
+    """An absence closes a review where it is proof, or the second in a row.
+
+    It is none where a row that cannot be used names the run, and tells nothing in a list that moved, or that has rows
+    of which nobody knows whose they are.
+    """
+    if not proof and review.run_id in snapshot.strays:
+        return review if review.absent_at is None else structs.replace(review, absent_at=None)
+    if not proof and (snapshot.moved or snapshot.obscured):
         return review
-    if proof or (snapshot.one_page and not snapshot.unusable) or review.absent_at is not None:
+    if proof or snapshot.one_page or review.absent_at is not None:
         return structs.replace(review, absent_at=None, closed_at=now)
     return structs.replace(review, absent_at=now)

@@ -128,12 +128,14 @@ class Snapshot:
     """One complete listing of one queue, each `queue_run_id` once.
 
     `one_page` tells whether the listing came in a single answer: only then is one absence proof of having left.
-    `unusable` counts rows that had to be skipped; while there are any, no absence is proof of anything.
-    `moved` tells that rows may have slipped by unread, because the list moved: an absence then says nothing at all.
-    `switched` tells that the queue was listed by another endpoint before: should the two give a queue run different
-    ids, then the same `run_id` is the same stay. `fingerprint` is what `core.diff.digest` would say of the listing,
-    where the source knows that without making its runs; good within one process. `ahead` is by how much our clock is
-    wrong, as far as the source tells: ages are judged by the clock that gave the runs their dates.
+    `unusable` counts rows that are no run for want of an id of their own. `strays` are the runs that such rows name:
+    those still wait. `obscured` tells that others name none: then no absence is proof of anything. `moved` tells that
+    rows may have slipped by unread: an absence then says nothing at all. `switched` tells that the queue was listed by
+    another endpoint before: should the two give a queue run different ids, then the same `run_id` is the same stay.
+    `revealed` are queue runs that the other could not show, which may have waited all along. `bare` tells that facts
+    are asked for apart, by `Source.facts`. `fingerprint` is what `core.diff.digest` would say of the listing, where the
+    source knows that without making its runs; good within one process. `ahead` is by how much our clock is wrong, as
+    far as the source tells: ages are judged by the clock that gave the runs their dates.
     """
 
     queue: Queue
@@ -141,8 +143,12 @@ class Snapshot:
     taken_at: datetime
     one_page: bool = True
     unusable: int = 0
+    strays: frozenset[UUID] = frozenset()
+    obscured: bool = False
     moved: bool = False
     switched: bool = False
+    revealed: frozenset[UUID] = frozenset()
+    bare: bool = False
     fingerprint: int | None = None
     ahead: timedelta = timedelta(0)
 

@@ -23,12 +23,36 @@ NAMED = 20
 """How many queues a text names; the others are counted."""
 
 
+LISTING_IN_USE = "listing in use"
+"""Under this name it is remembered which listing is read, and until when, for `status` in another process."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiInUse:
-    """Which of LangSmith's listings is in use; `sunset_at` is when LangSmith ends it (None: no end is announced)."""
+    """Which of LangSmith's listings is read, and until when.
+
+    `is_ending` tells that LangSmith calls it deprecated, `sunset_at` when it ends (None: no date is given). `is_last`
+    tells that the other was left because that one is, and `other_sunset_at` when that ends.
+    """
 
     name: str
     sunset_at: datetime | None = None
+    is_ending: bool = False
+    is_last: bool = False
+    other_sunset_at: datetime | None = None
+
+    @property
+    def meaning(self) -> str:
+        """Until when it is read, in words."""
+        if self.is_ending:
+            return f"LangSmith ends it{_on(self.sunset_at)}"
+        if self.is_last:
+            return f"LangSmith ends the other{_on(self.other_sunset_at)}; no end of this one is announced"
+        return "LangSmith announces no end of it"
+
+
+def _on(at: datetime | None) -> str:
+    return f" on {at:%Y-%m-%d}" if at else ", and gives no date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +71,8 @@ class Asked:
 class QueueView:
     """One queue as the worker sees it.
 
-    `trouble` is what its last poll failed in, empty where it was complete. `new` and `gone` count, since the process
+    `trouble` is what its last poll failed in, empty where it was complete. `unusable` counts the rows of its listing
+    that are no run. `new` and `gone` count, since the process
     started, runs that were announced and runs that left. `standing` is None until it has been counted.
     `here` tells that this worker polls it, and not another one.
     """
@@ -56,6 +81,7 @@ class QueueView:
     interval: timedelta
     trouble: str = ""
     waiting: int = 0
+    unusable: int = 0
     new: int = 0
     gone: int = 0
     standing: Standing | None = None

@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from worker.core.diff import diff
-from worker.core.model import Kind, Notice, Plan
+from worker.core.diff import diff, is_bare
+from worker.core.model import LISTED, Kind, Notice, Plan
 from worker.core.policy import Step, age_of
 
 if TYPE_CHECKING:
@@ -32,14 +32,23 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     """
     found = diff(snapshot, memory.reviews, now)
     there = now - snapshot.ahead
-    due = _due(found.open, policy, there) if memory.baselined else _baseline(found.open, policy)
+    first, later = _apart(found.open, snapshot, baselined=memory.baselined)
+    due = _baseline(first, policy) | _due(later, policy, there)
     # By identity: a key takes longer to make and to compare than the decision itself.
-    told = age_of if memory.baselined else policy.told_at_first_sight
-    spoken = {id(review): _spoken(review, told(review, there)) for reviews in due.values() for review in reviews}
+    told = {step: policy.told_at_first_sight if step.kind is Kind.BASELINE else age_of for step in due}
+    spoken = {id(review): _spoken(review, told[step](review, there)) for step in due for review in due[step]}
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[id(review)] for review in due[step]]) for step in due]
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     return Plan(tuple(altered.values()), tuple(notices), _next_due_at(found, after, policy, there))
+
+
+def undescribed(decided: Plan) -> set[UUID]:
+    """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
+    listed = {key.queue_run_id for notice in decided.notices for key in notice.reviews[:LISTED]}
+    return {
+        review.queue_run_id for review in decided.reviews if review.queue_run_id in listed and is_bare(review.facts)
+    }
 
 
 def still_owed(
@@ -67,8 +76,24 @@ def _had_left(review: Review, as_of: datetime | None) -> bool:
 
 
 def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step, list[Review]]:
-    """At first sight of a queue everything that waits is told of at once, whatever its age."""
+    """At first sight everything that waits is told of at once, whatever its age."""
     return {replace(policy.steps[0], kind=Kind.BASELINE): list(waiting)} if waiting else {}
+
+
+def _apart(
+    waiting: Sequence[Review], snapshot: Snapshot, *, baselined: bool
+) -> tuple[Sequence[Review], Sequence[Review]]:
+    """Those that are a baseline, and the others.
+
+    What is seen for the first time only because the other listing could not show it is not new: it may be old.
+    """
+    if not baselined:
+        return waiting, ()
+    if not snapshot.revealed:
+        return (), waiting
+    revealed = [review.told is None and review.queue_run_id in snapshot.revealed for review in waiting]
+    first = [review for review, is_revealed in zip(waiting, revealed, strict=True) if is_revealed]
+    return first, [review for review, is_revealed in zip(waiting, revealed, strict=True) if not is_revealed]
 
 
 def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> dict[Step, list[Review]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Claim,
         Delivery,
         Duty,
+        Facts,
         Left,
         Memory,
         Message,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         Turn,
     )
     from worker.core.status.process import Area, Process
+    from worker.core.status.seen import Unseen
 
 
 class Trouble(StrEnum):
@@ -145,11 +147,19 @@ class Source(Protocol):
         """Every queue that the key can see."""
         ...
 
+    def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
+        """What may be shown of runs of a `bare` snapshot, as far as it can be had within a budget: see `how_left`."""
+        ...
+
     def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
         """How runs that left did so, the first ones first, within a budget of requests; UNKNOWN is an answer too.
 
         One that is left out could not be asked about now: it is worth asking again.
         """
+        ...
+
+    def blindness(self, queue_id: UUID) -> Unseen | None:
+        """Why nothing is seen of what is open in a queue whose listing is empty; None where nothing is open."""
         ...
 
     def concluded(self, queue_id: UUID) -> None:
@@ -198,7 +208,7 @@ class Store(Protocol):
     """Where memory lives. Thread-safe; every method is one transaction of its own and may raise StoreError."""
 
     def under(self, duty: Duty) -> Store:
-        """The same store, in which `update` and `learn` write only while the duty is held; else they raise Relieved.
+        """The same store, where `update`, `learn`, `describe` write only while the duty is held; else raise Relieved.
 
         It is held while it has this very token and its worker's lease lasts, by the clock of the database; whoever
         would take it over waits for a transaction that has begun.
@@ -230,6 +240,14 @@ class Store(Protocol):
         Shows: lists, or may come to list as long as it is not known to be posted. A run that is back is none of them.
         The last that left come first, `most` at the most.
         """
+        ...
+
+    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> None:
+        """Remember what was learned of open reviews; owes edits as `update` does."""
+        ...
+
+    def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+        """What is known of runs that wait without a name and that a message lists, or will; the oldest `most`."""
         ...
 
     def claim(

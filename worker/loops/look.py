@@ -169,6 +169,7 @@ class Look:
             interval,
             trouble=progress.trouble,
             waiting=progress.waiting,
+            unusable=progress.unusable,
             new=progress.new,
             gone=progress.gone,
             standing=standing,

@@ -14,9 +14,13 @@ from worker.core.delivery import backoff, clamp_wish
 from worker.core.diff import digest
 from worker.core.meter import STORE, UNMETERED
 from worker.core.model import FIRST_SIGHT, Polled, Queue
-from worker.core.plan import plan
+from worker.core.plan import plan, undescribed
 from worker.core.ports import Relieved, SourceError, StoreError, Trouble
+from worker.core.status.process import Area
+from worker.core.status.seen import ROWS_FIX, rows_text
 from worker.loops.complaint import Complaint
+from worker.loops.incidents import Board
+from worker.loops.naming import Naming
 from worker.loops.parting import Doubts, Parting
 from worker.loops.shift import ALONE
 
@@ -26,9 +30,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Duty, Plan, Show, Snapshot
+    from worker.core.model import Duty, Memory, Plan, Show, Snapshot
     from worker.core.policy import EscalationPolicy
-    from worker.core.ports import Clock, Shift, Source, Store
+    from worker.core.ports import Clock, Incidents, Shift, Source, Store
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +61,8 @@ class Progress:
     """What is known of one queue between its polls; in memory only.
 
     `duty` is the one under which it is polled, None where this worker is alone. `completed` is the monotonic time of
-    the last complete poll, `waiting` counts the runs of its listing; `told`, whether the log says that the queue fails.
+    the last complete poll, `waiting` counts the runs of its listing, `unusable` the rows that are none; `told`, whether
+    the log says that the queue fails.
     `new` and `gone` count, since the process started, runs that were announced and runs that left.
     """
 
@@ -70,9 +75,11 @@ class Progress:
     completed: float = 0.0
     told: bool = False
     waiting: int = 0
+    unusable: int = 0
     new: int = 0
     gone: int = 0
     doubts: Doubts = field(default_factory=Doubts)
+    unnamed: Doubts = field(default_factory=Doubts)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -85,7 +92,15 @@ class Progress:
         self.polled = Polled(self.polled.queue)
         self.duty, self.digest, self.next_due_at = duty, None, None
         self.failures, self.not_before, self.told = 0, 0.0, False
-        self.doubts = Doubts()
+        self.doubts, self.unnamed = Doubts(), Doubts()
+
+
+class _NotDescribedError(Exception):
+    """Ends a transaction with nothing written: first it is asked what these runs are called."""
+
+    def __init__(self, queue_run_ids: Collection[UUID]) -> None:
+        super().__init__()
+        self.queue_run_ids = queue_run_ids
 
 
 class Poll:
@@ -103,11 +118,12 @@ class Poll:
         meter: Meter = UNMETERED,
         complaint: Complaint | None = None,
         shift: Shift = ALONE,
+        incidents: Incidents | None = None,
     ) -> None:
         """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs.
 
         `complaint` says that the database fails, for all loops together. `shift` tells which queues are this worker's:
-        no other one is polled.
+        no other one is polled. `incidents` is where it is announced that a listing cannot be used as it is.
         """
         self._source = source
         self._store = store
@@ -118,7 +134,9 @@ class Poll:
         self._meter = meter
         self._complaint = complaint or Complaint()
         self._shift = shift
+        self._incidents = incidents or Board(clock)
         self._parting = Parting(source=source, clock=clock)
+        self._naming = Naming(source=source, clock=clock)
         self._progress: dict[UUID, Progress] = {}
         self._large = threading.Lock()
 
@@ -183,22 +201,36 @@ class Poll:
         snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.show)
         now = self._clock.now()
         listed = digest(snapshot.runs) if snapshot.fingerprint is None else snapshot.fingerprint
-        progress.waiting = len(snapshot.runs)
+        progress.waiting, progress.unusable = len(snapshot.runs), snapshot.unusable
+        self._judge_rows(snapshot)
         due = progress.next_due_at is not None and progress.next_due_at <= now - snapshot.ahead
         gone: Collection[UUID] = ()
         if listed != progress.digest or due:
-            gone = self._conclude(progress, snapshot, listed, rules.policy, now)
+            gone = self._conclude(progress, snapshot, listed, rules, now)
         self._source.concluded(snapshot.queue.queue_id)
         store = self._store_of(progress)
         self._parting(snapshot.queue, gone, progress.doubts, store=store, interval=rules.interval)
+        if snapshot.bare:
+            self._naming(snapshot.queue, progress.unnamed, store=store, interval=rules.interval, show=rules.show)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
         progress.completed = self._clock.monotonic()
 
+    def _judge_rows(self, snapshot: Snapshot) -> None:
+        """Announce that rows cannot be used, and that they can be again."""
+        subject = str(snapshot.queue.queue_id)
+        if not snapshot.unusable:
+            self._incidents.end("rows_unusable", subject=subject)
+            return
+        text = f"{snapshot.queue.name}: {rows_text(snapshot)}"
+        self._incidents.begin("rows_unusable", Area.QUEUES, text, ROWS_FIX, subject=subject)
+
     def _conclude(
-        self, progress: Progress, snapshot: Snapshot, listed: int, policy: EscalationPolicy, now: datetime
+        self, progress: Progress, snapshot: Snapshot, listed: int, rules: Rules, now: datetime
     ) -> Collection[UUID]:
         """Plan, write and tell; the runs that left."""
-        decided = self._update(self._store_of(progress), snapshot, policy, now)
+        decided = self._update(self._store_of(progress), snapshot, rules, now)
+        # What the messages list may be another choice of the runs now.
+        progress.unnamed.are_open |= bool(decided.reviews)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
         progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         progress.gone += sum(not review.is_open for review in decided.reviews)
@@ -209,10 +241,24 @@ class Poll:
         """The store as it may be written to in this poll."""
         return self._store if progress.duty is None else self._store.under(progress.duty)
 
-    def _update(self, store: Store, snapshot: Snapshot, policy: EscalationPolicy, now: datetime) -> Plan:
+    def _update(self, store: Store, snapshot: Snapshot, rules: Rules, now: datetime) -> Plan:
         with self._large if len(snapshot.runs) >= LARGE else nullcontext():
             keys = {run.queue_run_id for run in snapshot.runs}
-            return store.update(snapshot.queue, keys, lambda memory: plan(snapshot, memory, policy, now), now)
+
+            def decide(memory: Memory) -> Plan:
+                return plan(snapshot, memory, rules.policy, now)
+
+            def decide_on_described(memory: Memory) -> Plan:
+                decided = decide(memory)
+                if lacking := undescribed(decided):
+                    raise _NotDescribedError(lacking)
+                return decided
+
+            try:
+                return store.update(snapshot.queue, keys, decide_on_described if snapshot.bare else decide, now)
+            except _NotDescribedError as waiting:
+                snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.show)
+                return store.update(snapshot.queue, keys, decide, now)
 
     def _tell(self, snapshot: Snapshot, decided: Plan) -> None:
         """One line for a poll that changed something, and a nudge where something is owed."""

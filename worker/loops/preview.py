@@ -10,8 +10,9 @@ import structlog
 
 from worker.core.message import compose_post
 from worker.core.model import FIRST_SIGHT, LATER, Claim, Delivery, Kind
-from worker.core.plan import plan
+from worker.core.plan import plan, undescribed
 from worker.core.ports import SourceError
+from worker.loops.naming import Naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,8 +55,7 @@ class Preview:
         self._store = store
         self._clock = clock
         self._rules = rules
-        self.unread: list[str] = []
-        """Queues that could not be read, each in words."""
+        self._naming = Naming(source=source, clock=clock)
         self._waiting: defaultdict[UUID | None, list[Claim]] = defaultdict(list)
         for claim in waiting:
             queue = claim.delivery.queue
@@ -79,26 +79,31 @@ class Preview:
             snapshot = self._source.snapshot(queue.queue_id, show=self._rules(queue).show)
         except SourceError as error:
             log.warning("queue_failing", queue=queue.name, error=str(error))
-            self.unread.append(f"{queue.name} could not be read: {error}")
             return None
         now = self._clock.now()
         return tuple(self._messages(snapshot, now))
 
     def _messages(self, snapshot: Snapshot, now: datetime) -> Iterator[Message]:
         rules = self._rules(snapshot.queue)
+        decision = self._decide(snapshot, rules, now)
+        if snapshot.bare and (lacking := undescribed(decision.decided)):
+            decision = self._decide(self._naming.described(snapshot, lacking, rules.show), rules, now)
+        reviews = {review.key: review for review in (*decision.memory.reviews, *decision.decided.reviews)}
+        waiting = self._waiting.pop(snapshot.queue.queue_id, [])
+        owed = [replace(claim, reviews=_as_now(claim.reviews, reviews)) for claim in waiting]
+        planned = [_claim(notice, snapshot.queue, reviews, now) for notice in decision.decided.notices]
+        for claim in _together([*owed, *planned]):
+            yield compose_post(claim, claim.reviews, rules.show, now)
 
+    def _decide(self, snapshot: Snapshot, rules: Rules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
             raise _NotWrittenError(plan(snapshot, memory, rules.policy, now), memory)
 
         try:
             self._store.update(snapshot.queue, _keys(snapshot), decide, now)
         except _NotWrittenError as decision:
-            reviews = {review.key: review for review in (*decision.memory.reviews, *decision.decided.reviews)}
-            waiting = self._waiting.pop(snapshot.queue.queue_id, [])
-            owed = [replace(claim, reviews=_as_now(claim.reviews, reviews)) for claim in waiting]
-            planned = [_claim(notice, snapshot.queue, reviews, now) for notice in decision.decided.notices]
-            for claim in _together([*owed, *planned]):
-                yield compose_post(claim, claim.reviews, rules.show, now)
+            return decision
+        raise AssertionError  # the decision always ends the transaction
 
 
 def _keys(snapshot: Snapshot) -> set[UUID]:

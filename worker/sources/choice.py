@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.overview import ApiInUse
 from worker.core.ports import SourceError, Trouble
-from worker.sources.ending import Ending, ending, loudness
+from worker.sources.ending import Ending, date, ending, loudness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 TRY_AGAIN_SECONDS = 3600.0
 SAY_AGAIN_SECONDS = 86_400.0
+NEWEST = "this worker knows no newer one"
 
 
 class Api(StrEnum):
@@ -39,17 +41,30 @@ class Outlook:
     """Which listing is read at present, and how long that will go well.
 
     `ending` is set where LangSmith calls the listing in use deprecated; `obstacle` tells why the other is not read.
+    `former` is set where the other was left because LangSmith calls that one deprecated.
     """
 
     api: Api
     ending: Ending | None = None
     obstacle: str = ""
+    former: Ending | None = None
+
+    @property
+    def in_use(self) -> ApiInUse:
+        """The same without the obstacle, as others are shown it."""
+        return ApiInUse(
+            self.api.value,
+            sunset_at=self.ending.sunset if self.ending else None,
+            is_ending=self.ending is not None,
+            is_last=self.former is not None,
+            other_sunset_at=self.former.sunset if self.former else None,
+        )
 
 
 class Choice:
     """Reads queues by the listing that this server serves best. Thread-safe for different queues."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the parts of a choice, all by name)
         self,
         readers: Mapping[Api, Callable[[UUID, frozenset[Show]], Listing]],
         *,
@@ -58,10 +73,12 @@ class Choice:
         fixed: Api,
         recall: Callable[[], str | None],
         remember: Callable[[str], None],
+        show: Callable[[ApiInUse], None] = lambda _in_use: None,
     ) -> None:
         """`fixed` is the listing that is read whatever happens, or AUTO. `exists` tells whether there is a queue.
 
-        `recall` and `remember` keep the decision over restarts.
+        `recall` and `remember` keep the decision over restarts. `show` is called with the listing that is read, and
+        until when, once it is known and whenever that changes.
         """
         self._readers = readers
         self._exists = exists
@@ -69,6 +86,8 @@ class Choice:
         self._fixed = fixed
         self._recall = recall
         self._remember = remember
+        self._show = show
+        self._shown: ApiInUse | None = None
         self._lock = threading.Lock()
         self._outlook: Outlook | None = None
         self._try_at = float("-inf")
@@ -79,20 +98,33 @@ class Choice:
         """How things stand."""
         with self._lock:
             if self._outlook is None:
-                self._outlook = Outlook(self._first())
+                self._outlook = self._first()
             return self._outlook
 
     def read(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
         """Read a queue completely, and tell by which listing."""
-        if self.outlook.api is Api.RUNS:
-            return self._by_runs(queue_id, show)
-        return self._by_items(queue_id, show)
+        read = self._by_runs if self.outlook.api is Api.RUNS else self._by_items
+        found = read(queue_id, show)
+        self._say()
+        return found
 
-    def _first(self) -> Api:
+    def _say(self) -> None:
+        """Log and show which listing is read and until when, where that is news."""
+        in_use = self.outlook.in_use
+        with self._lock:
+            is_news, self._shown = self._shown != in_use, in_use
+        if is_news:
+            log.info("listing_in_use", listing=in_use.name, meaning=in_use.meaning)
+            self._show(in_use)
+
+    def _first(self) -> Outlook:
         """What is read before anything is found out."""
         if self._fixed is not Api.AUTO:
-            return self._fixed
-        return Api.ITEMS if self._recall() == Api.ITEMS else Api.RUNS
+            return Outlook(self._fixed)
+        api, *sunset = (self._recall() or Api.RUNS).split()
+        if api != Api.ITEMS:
+            return Outlook(Api.RUNS)
+        return Outlook(Api.ITEMS, former=Ending(date(sunset[0])) if sunset else None)
 
     def _by_runs(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
         try:
@@ -101,20 +133,30 @@ class Choice:
             if self._is_route_missing(error, queue_id):
                 return self._instead(Api.ITEMS, error, queue_id, show)
             raise
-        found = ending(listing.headers)
+        found = ending(listing.headers, self._clock.now())
         if found is not None:
             self._prepare(found, queue_id, show, listing)
+        elif self.outlook.ending is not None:
+            self._look_at(Outlook(Api.RUNS))
         return Api.RUNS, listing
 
     def _by_items(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
         try:
-            return Api.ITEMS, self._readers[Api.ITEMS](queue_id, show)
+            listing = self._readers[Api.ITEMS](queue_id, show)
         except SourceError as error:
             if self._is_route_missing(error, queue_id):
                 return self._instead(Api.RUNS, error, queue_id, show)
             if error.trouble is Trouble.UNLAWFUL and self._fixed is Api.AUTO:
                 return Api.RUNS, self._or_raise(Api.RUNS, error, queue_id, show)
             raise
+        found = ending(listing.headers, self._clock.now())
+        if found != self.outlook.ending:
+            self._look_at(replace(self.outlook, ending=found, obstacle=NEWEST if found else ""))
+        return Api.ITEMS, listing
+
+    def _look_at(self, outlook: Outlook) -> None:
+        with self._lock:
+            self._outlook = outlook
 
     def _is_route_missing(self, error: SourceError, queue_id: UUID) -> bool:
         """Whether it is the listing that does not exist, not the queue: both answers look alike."""
@@ -140,10 +182,10 @@ class Choice:
             self._try_at = now + TRY_AGAIN_SECONDS if is_due else self._try_at
         obstacle = self._obstacle(queue_id, show, listing) if is_due else self.outlook.obstacle
         if is_due and not obstacle:
-            self._decide(Outlook(Api.ITEMS), because="LangSmith has deprecated the listing that was read")
+            because = "LangSmith has deprecated the listing that was read"
+            self._decide(Outlook(Api.ITEMS, former=found), because=because)
             return
-        with self._lock:
-            self._outlook = Outlook(Api.RUNS, found, obstacle)
+        self._look_at(Outlook(Api.RUNS, found, obstacle))
         self._say_once_a_day(found, obstacle)
 
     def _obstacle(self, queue_id: UUID, show: frozenset[Show], listing: Listing) -> str:
@@ -161,7 +203,7 @@ class Choice:
             is_new = self._outlook is None or self._outlook.api is not outlook.api
             self._outlook = outlook
         if is_new:
-            self._remember(outlook.api.value)
+            self._remember(_kept(outlook))
             log.info("listing_changed", listing=outlook.api.value, because=because)
 
     def _say_once_a_day(self, found: Ending, obstacle: str) -> None:
@@ -174,6 +216,14 @@ class Choice:
         days = None if left is None else left.days
         say = getattr(log, loudness(found, self._clock.now()))
         say("listing_ends", days=days, sunset=found.sunset, successor_fails=obstacle)
+
+
+def _kept(outlook: Outlook) -> str:
+    """What is remembered: the listing, and when the other ends where it was left for that (`-`: nobody said)."""
+    if outlook.former is None:
+        return outlook.api.value
+    sunset = outlook.former.sunset
+    return f"{outlook.api} {sunset.isoformat() if sunset else '-'}"
 
 
 def _lacking(older: Listing, newer: Listing) -> str:

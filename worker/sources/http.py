@@ -20,6 +20,7 @@ from worker.sources.skew import Skew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from uuid import UUID
 
     from worker.core.ports import Clock
     from worker.net.body import Buffer
@@ -94,6 +95,7 @@ class Http:
         most_bytes: int = MOST_BYTES,
         route: Route = DIRECT,
     ) -> None:
+        self._workspace_id = workspace_id
         self._clock = clock
         self._seconds = deadline_seconds
         self.skew = Skew(clock)
@@ -121,9 +123,21 @@ class Http:
             yield answer
 
     @contextlib.contextmanager
-    def post(self, path: str, body: Any, *, what: str, seconds: float | None = None) -> Iterator[Answer]:  # noqa: ANN401
-        """Ask with a JSON body; only for questions that change nothing."""
-        with self._answer(Request("POST", path, json=body), what, seconds) as answer:
+    def post(
+        self,
+        path: str,
+        body: Any,  # noqa: ANN401 - whatever JSON can hold
+        *,
+        what: str,
+        tenant_id: UUID | None = None,
+        seconds: float | None = None,
+    ) -> Iterator[Answer]:
+        """Ask with a JSON body; only for questions that change nothing.
+
+        `tenant_id` is the workspace to ask in where the settings name none.
+        """
+        headers = {"X-Tenant-Id": str(tenant_id)} if tenant_id and not self._workspace_id else None
+        with self._answer(Request("POST", path, headers=headers, json=body), what, seconds) as answer:
             yield answer
 
     @contextlib.contextmanager

@@ -1,7 +1,8 @@
-"""Reads the `items` listing of a queue by cursor, conversations included; names are looked up afterwards."""
+"""Reads the `items` listing of a queue by cursor, conversations included; names are looked up apart."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,15 @@ from worker.sources.errors import TooLargeError, unlawful
 from worker.sources.limits import Limits
 from worker.sources.links import run_url
 from worker.sources.listing import Listing
-from worker.sources.rows import of_items, trace
+from worker.sources.rows import CONVERSATION, of_items, trace
+from worker.sources.values import identity
 from worker.sources.wire import ItemRow, UnlawfulError, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from uuid import UUID
 
-    from worker.core.model import QueueRun
+    from worker.core.model import Facts, QueueRun
     from worker.sources.directory import Directory
     from worker.sources.http import Http
     from worker.sources.names import Names
@@ -40,30 +42,48 @@ class Items:
         self._directory = directory
         self._progress = progress
         self._limits = Limits(http.most_bytes)
+        self._traces: dict[tuple[UUID, str], dict[UUID, Trace]] = {}
 
     def read(self, wanted: Wanted) -> Listing:
-        """Read the whole list, or raise SourceError. A name that cannot be looked up is left out."""
-        listing = Listing(f"reading the items of queue {wanted.queue_id}")
+        """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
+        listing = Listing(f"reading the items of queue {wanted.queue_id}", overlaps=False)
         traces: dict[UUID, Trace] = {}
+        cursors = {""}
         cursor = ""
         while cursor := self._advance(listing, wanted, cursor, traces):
+            if cursor in cursors:
+                raise unlawful(listing.what, "the list has no end: a cursor came twice")
+            cursors.add(cursor)
             self._progress(wanted.queue_id, len(listing.runs))
-        self._complete(listing, traces, wanted)
+        self._traces[wanted.queue_id, wanted.status] = traces
+        self._link(listing, traces, wanted)
         return listing
 
-    def _complete(self, listing: Listing, traces: dict[UUID, Trace], wanted: Wanted) -> None:
-        """Add names and links, once everything is read: nothing of this may cost the listing."""
+    def facts(self, queue_run_ids: Collection[UUID], wanted: Wanted) -> dict[UUID, Facts]:
+        """What may be shown of runs of the last reading, as far as it can be had now. Never raises."""
+        traces = self._traces.get((wanted.queue_id, wanted.status), {})
+        sought = {one: traces[one] for one in queue_run_ids if one in traces}
+        found = self._names.of(sought, wanted)
+        return {one: structs.replace(known, url=_url(traces[one], wanted)) for one, known in found.items()}
+
+    def ask_for_a_name(self, wanted: Wanted) -> bool:
+        """Look one run of the last reading up, to see whether that works; False where there is none.
+
+        Raises SourceError.
+        """
+        traces = self._traces.get((wanted.queue_id, wanted.status), {})
+        trace = next(iter(traces.values()), None)
+        if trace is not None:
+            self._names.ask(trace, wanted)
+        return trace is not None
+
+    def _link(self, listing: Listing, traces: Mapping[UUID, Trace], wanted: Wanted) -> None:
+        """Add links, once everything is read: nothing of this may cost the listing."""
         queue = self._directory.queue(wanted.queue_id)
-        tenant_id = self._directory.tenant_id(wanted.queue_id)
-        found = self._names.of(listing.runs, traces, wanted)
+        there = replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id))
         for key, run in listing.runs.items():
-            at = traces.get(key)
-            url = (
-                queue.url
-                if at is None
-                else run_url(wanted.web, tenant_id=tenant_id, project_id=at.project_id, run_id=at.run_id)
-            )
-            listing.runs[key] = structs.replace(run, facts=structs.replace(found.get(key, run.facts), url=url))
+            url = _url(traces[key], there) if key in traces else queue.url
+            listing.runs[key] = structs.replace(run, facts=structs.replace(run.facts, url=url))
 
     def _advance(self, listing: Listing, wanted: Wanted, cursor: str, traces: dict[UUID, Trace]) -> str:
         """Read one page; the cursor of the next, or ''."""
@@ -74,13 +94,15 @@ class Items:
             except TooLargeError:
                 if not self._limits.shrink(wanted.queue_id):
                     raise
-        runs = []
+        runs, strays = [], []
         for row in found.rows:
-            if (run := of_items(row, wanted)) is not None:
+            run = of_items(row, wanted)
+            if run is not None:
                 runs.append(Sighting(run.queue_run_id, digest([run]), partial(_itself, run)))
-                if (at := trace(row)) is not None:
-                    traces[run.queue_run_id] = at
-        listing.add(runs, found.size)
+                _note(row, run.queue_run_id, listing, traces)
+            elif (stray := identity(row.run_id)) is not None:
+                strays.append(stray)
+        listing.add(runs, found.size, strays)
         return following
 
     def _page(self, listing: Listing, wanted: Wanted, cursor: str) -> tuple[Page[ItemRow], str]:
@@ -93,6 +115,18 @@ class Items:
                 return envelope(answer.body, ItemRow)
             except UnlawfulError as error:
                 raise unlawful(listing.what, str(error)) from None
+
+
+def _note(row: ItemRow, queue_run_id: UUID, listing: Listing, traces: dict[UUID, Trace]) -> None:
+    """Keep what a row says beside the run itself."""
+    if row.item_type == CONVERSATION:
+        listing.conversations.add(queue_run_id)
+    if (at := trace(row)) is not None:
+        traces[queue_run_id] = at
+
+
+def _url(at: Trace, wanted: Wanted) -> str:
+    return run_url(wanted.web, tenant_id=wanted.tenant_id, project_id=at.project_id, run_id=at.run_id)
 
 
 def _itself(run: QueueRun) -> QueueRun:

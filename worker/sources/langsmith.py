@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.model import Left, Snapshot
+from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError
+from worker.core.status.seen import Unseen
 from worker.net.route import DIRECT
 from worker.sources.choice import Api, Choice, Outlook
 from worker.sources.counts import Counts
@@ -21,7 +24,7 @@ from worker.sources.items import Items
 from worker.sources.left import Placement, Sections
 from worker.sources.links import queue_url, tenant_in
 from worker.sources.live import Live
-from worker.sources.names import Names
+from worker.sources.names import PER_SECOND, Names, explained
 from worker.sources.rows import Wanted
 from worker.sources.runs import Runs
 from worker.sources.standing import Standing
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Queue, Show
+    from worker.core.model import Facts, Queue, Show
+    from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
     from worker.sources.listing import Listing
@@ -63,6 +67,7 @@ class LangSmith:
         recall: Callable[[str], str | None] = lambda _name: None,
         remember: Callable[[str, str], None] = lambda _name, _value: None,
         requests_per_second: float = 20.0,
+        queries_per_second: float = PER_SECOND,
         deadline_seconds: float = DEADLINE_SECONDS,
         most_bytes: int = MOST_BYTES,
         route: Route = DIRECT,
@@ -90,20 +95,23 @@ class LangSmith:
         )
         self._directory = Directory(self._http, clock=clock, web=self._web, workspace_id=identity(workspace_id))
         runs = Runs(self._http, progress=progress)
-        items = Items(self._http, Names(self._http, clock=clock), self._directory, progress=progress)
+        self._names = Names(self._http, clock=clock, per_second=queries_per_second)
+        self._items = Items(self._http, self._names, self._directory, progress=progress)
         self._choice = Choice(
-            {Api.RUNS: partial(self._read, runs.read), Api.ITEMS: partial(self._read, items.read)},
+            {Api.RUNS: partial(self._read, runs.read), Api.ITEMS: partial(self._read, self._items.read)},
             fixed=Api(api),
             exists=self._directory.exists,
             clock=clock,
             recall=partial(recall, f"listing of {root}"),
             remember=partial(remember, f"listing of {root}"),
+            show=lambda in_use: remember(LISTING_IN_USE, in_use_written(in_use)),
         )
         self._standing = Standing(clock)
         self._counts = Counts(self._http)
         self._placement = Placement(self._http, clock=clock, statuses=statuses)
         self._sections = Sections(self._http, statuses=statuses)
         self._waiting: dict[UUID, UUID | None] = {}
+        self._seen_in: set[UUID] = set()
         self._listed_by: dict[UUID, Api] = {}
         self._concluded_by: dict[UUID, str | None] = {}
         self._urls: dict[UUID, str] = {}
@@ -123,24 +131,43 @@ class LangSmith:
             raise
         self._standing.accepted()
         self._waiting[queue_id] = listing.runs.first
-        queue = self._queue(queue_id, listing)
-        if listing.unusable:
-            log.warning("rows_unusable", queue=queue.name, rows=listing.unusable)
+        is_switched = self._is_switched(queue_id, api)
         return Snapshot(
-            queue=queue,
+            queue=self._queue(queue_id, listing),
             runs=InOrder(listing.runs),
             fingerprint=listing.fingerprint,
             taken_at=taken_at,
             one_page=listing.pages == 1,
             unusable=listing.unusable,
+            strays=frozenset(listing.strays),
+            obscured=listing.obscure > 0,
             moved=listing.moved,
-            switched=self._is_switched(queue_id, api),
+            switched=is_switched,
+            revealed=frozenset(listing.conversations) if is_switched else frozenset(),
+            bare=api is Api.ITEMS,
             ahead=self._http.skew.ahead,
         )
 
     def queues(self) -> Sequence[Queue]:
         """Every queue that the key can see."""
         return self._directory.queues()
+
+    def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
+        """What may be shown of runs that were listed without it; see `Source.facts`."""
+        found: dict[UUID, Facts] = {}
+        for wanted in self._wanted(queue_id, show):
+            found |= self._items.facts(queue_run_ids, wanted)
+        return found
+
+    def ask_for_a_name(self, queue_id: UUID, *, show: frozenset[Show]) -> bool:
+        """Look a run of the queue's last snapshot up, to see whether that works; False where there is none to look up.
+
+        Raises SourceError.
+        """
+        try:
+            return any(self._items.ask_for_a_name(wanted) for wanted in self._wanted(queue_id, show))
+        except SourceError as error:
+            raise SourceError(explained(error), error.trouble, retry_after=error.retry_after) from None
 
     def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
         """How runs that left did so, as far as it can be told with a few requests; see `Source.how_left`."""
@@ -157,6 +184,9 @@ class LangSmith:
         if self._concluded_by[queue_id] != api:
             self._remember(_listing_of(queue_id), api.value)
             self._concluded_by[queue_id] = api.value
+        if self._waiting.get(queue_id) is not None and queue_id not in self._seen_in:
+            self._remember(_seen_in(queue_id), "yes")
+            self._seen_in.add(queue_id)
 
     def taken_up(self, queue_id: UUID) -> None:
         """Look up anew by which listing the queue was read last; see `Source.taken_up`."""
@@ -187,23 +217,32 @@ class LangSmith:
         """What the key does not see of a queue, or hides; nothing where the server does not count."""
         return View(self._counts, whose=self._whose, statuses=self._statuses).remarks(queue_id)
 
+    def blindness(self, queue_id: UUID) -> Unseen | None:
+        """Why the key sees nothing of what is open in a queue; see `Source.blindness`."""
+        view = View(self._counts, whose=self._whose, statuses=self._statuses)
+        found = view.blindness(queue_id, has_seen=self._recall(_seen_in(queue_id)) is not None)
+        return None if found is None else Unseen(found.text, found.remedy)
+
     def live(self, queue_id: UUID) -> Iterator[str]:
         """What only the live service can tell of a queue, as lines; a few read-only calls."""
         return Live(self._http, self._counts).report(queue_id)
 
     def close(self) -> None:
         """Break off whatever is under way, at once."""
+        self._names.close()
         self._http.close()
 
     def _read(self, read: Callable[[Wanted], Listing], queue_id: UUID, show: frozenset[Show]) -> Listing:
         """Every wanted section of a queue by one of the listings. What the first one shows of a run counts."""
-        wanted = [
-            Wanted(queue_id, status, show, self._web, self._directory.tenant_id(queue_id)) for status in self._statuses
-        ]
+        wanted = self._wanted(queue_id, show)
         listing = read(wanted[0])
         for another in wanted[1:]:
             listing.merge(read(another))
         return listing
+
+    def _wanted(self, queue_id: UUID, show: frozenset[Show]) -> Sequence[Wanted]:
+        tenant_id = self._directory.tenant_id(queue_id)
+        return [Wanted(queue_id, status, show, self._web, tenant_id) for status in self._statuses]
 
     def _queue(self, queue_id: UUID, listing: Listing) -> Queue:
         """The queue; its workspace is also told by the links of its runs."""
@@ -223,6 +262,17 @@ class LangSmith:
             self._concluded_by[queue_id] = self._recall(_listing_of(queue_id))
         self._listed_by[queue_id] = api
         return self._concluded_by[queue_id] not in {None, api}
+
+
+def in_use_written(in_use: ApiInUse) -> str:
+    """What is remembered of the listing that is read: JSON, as `status` shows it."""
+    ends_at = in_use.sunset_at.isoformat() if in_use.sunset_at else None
+    return json.dumps({"name": in_use.name, "ends_at": ends_at, "meaning": in_use.meaning})
+
+
+def _seen_in(queue_id: UUID) -> str:
+    """The name under which it is kept that the key was shown something in a queue."""
+    return f"seen in {queue_id}"
 
 
 def _listing_of(queue_id: UUID) -> str:

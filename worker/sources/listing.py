@@ -28,16 +28,22 @@ MOST_REPEATED = 3 * FULL
 class Listing:
     """The runs read so far, each once, the last answer about it counting.
 
-    `moved` tells that rows may have been passed over, because the list moved while it was read. `headers` are those
-    of the last page. `marks` condense what each run looks like; `sealed` is the fingerprint of a list that was merged,
-    or has not been unpacked.
+    `overlaps` tells that a page may begin with rows of the page before. `unusable` counts rows without an id of their
+    own: `strays` are the runs that such rows name all the same, `obscure` counts those that do not. `conversations`
+    are the queue runs that are none of a run. `moved` tells that rows may have been passed over, because the list moved
+    while it was read. `headers` are those of the last page. `marks` condense what each run looks like; `sealed` is the
+    fingerprint of a list that was merged, or has not been unpacked.
     """
 
     what: str
+    overlaps: bool = True
     runs: Runs = field(default_factory=Runs)
     marks: dict[UUID, int] = field(default_factory=dict)
     pages: int = 0
     unusable: int = 0
+    obscure: int = 0
+    strays: set[UUID] = field(default_factory=set)
+    conversations: set[UUID] = field(default_factory=set)
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: int = 0
@@ -46,10 +52,12 @@ class Listing:
     @property
     def fingerprint(self) -> int:
         """Whatever the order of its runs; equal where no run looks different. Only good within one process."""
-        return hash(frozenset(self.marks.values())) if self.sealed is None else self.sealed
+        if self.sealed is not None:
+            return self.sealed
+        return hash((frozenset(self.marks.values()), self.unusable, frozenset(self.strays)))
 
-    def add(self, found: Collection[Sighting], size: int) -> None:
-        """Take in what is usable of one page of `size` rows.
+    def add(self, found: Collection[Sighting], size: int, strays: Collection[UUID] = ()) -> None:
+        """Take in what is usable of one page of `size` rows; `strays` are the runs that other rows of it name.
 
         Raises SourceError where the list has no end.
         """
@@ -59,8 +67,11 @@ class Listing:
             self.marks[sighting.queue_run_id] = sighting.mark
         self.pages += 1
         self.unusable += size - len(found)
-        # Rows, not pages: a page of a single one, after one that was too large, is mostly read for the second time.
-        self.repeated = 0 if len(self.runs) > before else self.repeated + (size or FULL)
+        self.obscure += size - len(found) - len(strays)
+        self.strays |= set(strays)
+        # Rows, not pages: where pages overlap, one of a single row is mostly read for the second time.
+        told_nothing = size if size and self.overlaps else FULL
+        self.repeated = 0 if len(self.runs) > before else self.repeated + told_nothing
         if len(self.runs) > MOST_RUNS or self.repeated > MOST_REPEATED:
             raise unlawful(self.what, "the list has no end: pages repeat, or it has more runs than anybody reviews")
 
@@ -70,5 +81,8 @@ class Listing:
         self.runs.adopt(other.runs)
         self.pages += other.pages
         self.unusable += other.unusable
+        self.obscure += other.obscure
+        self.strays |= other.strays
+        self.conversations |= other.conversations
         self.moved = self.moved or other.moved
         self.headers = other.headers

@@ -1,12 +1,11 @@
-"""What the runs of `items` are called: looked up in batches, kept while they wait, left out where that fails."""
+"""What the runs of `items` are called: one look-up for all queues, within a budget of its own."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -19,10 +18,10 @@ from worker.sources.values import identity
 from worker.sources.wire import QueriedRow, UnlawfulError, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Facts, QueueRun
+    from worker.core.model import Facts
     from worker.core.ports import Clock
     from worker.sources.http import Http
     from worker.sources.rows import Trace, Wanted
@@ -30,17 +29,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PATH = "/api/v2/runs/query"
-BATCH = 100
-BATCHES = 10
-"""Look-ups one poll may cost; what is left has its turn at the next."""
+WHAT = "looking up the names of runs"
+REMEDY = (
+    "the key may not read runs in this workspace: give it the right to (runs:read), or set LANGSMITH_WORKSPACE_ID to "
+    "the queue's workspace"
+)
+BATCH = 1000
+"""Runs that one query may ask for."""
 
-MOST_TRIES = 5
-"""A run that LangSmith does not know yet may be known later; one that is gone never will be."""
+PER_SECOND = 1.0
+"""Queries of runs have a limit of their own: 15 in 10 seconds, and fewer on some servers."""
 
-LEAST_PAUSE = 60.0
+PATIENCE_SECONDS = 5.0
+"""How long a poll waits for its turn."""
+
+DEADLINE_SECONDS = 10.0
+"""How long one query may take."""
+
+PAUSES = {Trouble.THROTTLED: 10.0, Trouble.UNREACHABLE: 60.0}
+"""After what whatever was asked for would have met, where the server does not say how long to wait."""
+
 REFUSED_PAUSE = 3600.0
-PASSING = {Trouble.UNREACHABLE, Trouble.THROTTLED}
-"""Whatever was asked for would have met these; the others may come of the projects that were asked for."""
+"""After a refusal, which may come of the project that was asked for."""
 
 LONG_SINCE = float("-inf")
 MARGIN = timedelta(minutes=1)
@@ -59,107 +69,184 @@ SELECTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a look-up gave; `facts` is None while it gave nothing."""
+class Lot(NamedTuple):
+    """What can be asked for in one query: runs of one workspace, with the same fields.
 
-    facts: Facts | None
-    tries: int
+    `project_id` is set where a project has to be asked for alone, because it was in a query that was refused.
+    """
+
+    tenant_id: UUID | None
+    selects: tuple[str, ...]
+    project_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class Sought:
+    """A run that somebody waits for; `row` is what LangSmith said of it."""
+
+    trace: Trace
+    tenant_id: UUID | None
+    selects: tuple[str, ...]
+    is_done: bool = False
+    row: QueriedRow | None = None
 
 
 class Names:
-    """Facts of runs by look-up. Thread-safe for different queues. Never raises."""
+    """Facts of runs by look-up. Whoever asks while another is being served goes along with the next query.
 
-    def __init__(self, http: Http, *, clock: Clock) -> None:
+    Thread-safe.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        clock: Clock,
+        per_second: float = PER_SECOND,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        """Ask not more often than `per_second`, whatever is asked for; `wait` passes a number of seconds."""
         self._http = http
         self._clock = clock
+        self._gap = 1 / per_second
+        self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._known: dict[tuple[UUID, str], dict[UUID, Known]] = {}
+        self._sought: list[list[Sought]] = []
+        self._next = LONG_SINCE
         self._not_before = LONG_SINCE
         self._apart: dict[UUID, float] = {}
 
-    def of(self, runs: Mapping[UUID, QueueRun], traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, Facts]:
-        """The facts of those of `runs` that are known or could be looked up now, the oldest first; without links."""
-        selects = sorted(SELECTS[shown] for shown in wanted.show if shown in SELECTS)
-        before = self._known.get((wanted.queue_id, wanted.status), {})
-        known = {queue_run_id: before[queue_run_id] for queue_run_id in runs if queue_run_id in before}
-        missing = [one for one in traces if one in runs and _is_missing(known.get(one))] if selects else []
-        missing.sort(key=lambda one: runs[one].effective_added_at or runs[one].added_at or LONG_AGO)
-        for batch in islice(self._batches(missing, traces), BATCHES):
-            found = self._look_up([traces[one] for one in batch], selects, wanted)
-            if found is None:
-                continue
-            for one in batch:
-                tries = known[one].tries if one in known else 0
-                known[one] = Known(found.get(traces[one].run_id), tries + 1)
-        self._known[wanted.queue_id, wanted.status] = known
-        return {queue_run_id: entry.facts for queue_run_id, entry in known.items() if entry.facts is not None}
-
-    def _batches(self, missing: Sequence[UUID], traces: Mapping[UUID, Trace]) -> Iterator[Sequence[UUID]]:
-        """What may be asked for now: all projects together, and each alone that was in a batch that was refused."""
-        groups: dict[UUID | None, list[UUID]] = {}
-        for one in missing:
-            project = traces[one].project_id
-            groups.setdefault(project if project in self._apart else None, []).append(one)
-        for group in groups.values():
-            for begin in range(0, len(group), BATCH):
-                batch = group[begin : begin + BATCH]
-                held = max(self._apart.get(traces[one].project_id, LONG_SINCE) for one in batch)
-                if self._clock.monotonic() >= max(self._not_before, held):
-                    yield batch
-
-    def _look_up(self, batch: Sequence[Trace], selects: list[str], wanted: Wanted) -> Mapping[UUID, Facts] | None:
-        """One batch by run id; None where it cannot be had now."""
-        projects = {at.project_id for at in batch}
-        try:
-            rows = self._ask(batch, selects)
-        except SourceError as error:
-            self._failed(error, projects)
-            return None
+    @property
+    def waiting(self) -> int:
+        """How many ask at present."""
         with self._lock:
-            self._not_before = LONG_SINCE
-            for project in projects:
-                self._apart.pop(project, None)
-        found = {identity(row.id): facts(row, wanted.show, "") for row in rows}
-        return {run_id: known for run_id, known in found.items() if run_id is not None}
+            return len(self._sought)
 
-    def _ask(self, batch: Sequence[Trace], selects: list[str]) -> Sequence[QueriedRow]:
-        began = [at.began_at for at in batch]
-        since = min((at for at in began if at is not None), default=LONG_AGO) if None not in began else LONG_AGO
-        body = {
-            "ids": [str(at.run_id) for at in batch],
-            "project_ids": sorted({str(at.project_id) for at in batch}),
-            "min_start_time": (since - MARGIN).isoformat(),
-            "page_size": len(batch),
-            "selects": ["ID", *selects],
-        }
-        what = "looking up the names of runs"
-        with self._http.post(PATH, body, what=what) as answer:
+    def close(self) -> None:
+        """Wait no longer."""
+        self._stopping.set()
+
+    def of(self, traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, Facts]:
+        """The facts of those that could be looked up now, without links. Never raises."""
+        try:
+            found = self._all(traces, wanted)
+        except SourceError:
+            return {}
+        return {one: facts(row, wanted.show, "") for one, row in found.items()}
+
+    def ask(self, trace: Trace, wanted: Wanted) -> None:
+        """Look one run up, to see whether that can be done. Raises SourceError."""
+        self._all({trace.run_id: trace}, wanted)
+
+    def _all(self, traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, QueriedRow]:
+        """What is known of each. Raises the last error where nothing could be had."""
+        selects = tuple(sorted(SELECTS[shown] for shown in wanted.show if shown in SELECTS))
+        if not selects or not traces:
+            return {}
+        mine = {one: Sought(trace, wanted.tenant_id, selects) for one, trace in traces.items()}
+        seeking = list(mine.values())
+        with self._lock:
+            self._sought.append(seeking)
+        try:
+            error = self._serve(seeking)
+        finally:
+            with self._lock:
+                self._sought = [other for other in self._sought if other is not seeking]
+        if error is not None and not any(sought.is_done for sought in seeking):
+            raise error
+        return {one: sought.row for one, sought in mine.items() if sought.row is not None}
+
+    def _serve(self, seeking: Sequence[Sought]) -> SourceError | None:
+        """Ask until all is known, it takes too long, or it is of no use; the last error, if any."""
+        until = self._clock.monotonic() + PATIENCE_SECONDS
+        error: SourceError | None = None
+        while (left := until - self._clock.monotonic()) > 0 and not self._stopping.is_set():
+            if not self._turn.acquire(timeout=left):
+                break
             try:
-                return envelope(answer.body, QueriedRow)[0].rows
-            except UnlawfulError as error:
-                raise unlawful(what, str(error)) from None
+                due = [self._lot(sought) for sought in seeking if not sought.is_done]
+                lot = min(due, key=self._due, default=None)
+                if lot is None or not self._wait_for(lot, until):
+                    break
+                error = self._query(lot, seeking) or error
+            finally:
+                self._turn.release()
+        return error
 
-    def _failed(self, error: SourceError, projects: Collection[UUID]) -> None:
+    def _lot(self, sought: Sought) -> Lot:
+        project = sought.trace.project_id
+        return Lot(sought.tenant_id, sought.selects, project if project in self._apart else None)
+
+    def _due(self, lot: Lot) -> float:
+        held = LONG_SINCE if lot.project_id is None else self._apart[lot.project_id]
+        return max(self._next, self._not_before, held)
+
+    def _wait_for(self, lot: Lot, until: float) -> bool:
+        """Wait until a lot may be asked for; False where that would take too long."""
+        due = self._due(lot)
+        if due >= until:
+            return False
+        self._wait(max(due - self._clock.monotonic(), 0))
+        return not self._stopping.is_set()
+
+    def _query(self, lot: Lot, mine: Sequence[Sought]) -> SourceError | None:
+        """One query for everybody who waits for something of a lot, the one whose turn it is first."""
+        with self._lock:
+            waiting = [*mine, *(sought for each in self._sought if each is not mine for sought in each)]
+        batch = [sought for sought in waiting if not sought.is_done and self._lot(sought) == lot][:BATCH]
+        try:
+            rows = self._ask(lot, [sought.trace for sought in batch])
+        except SourceError as error:
+            self._failed(error, {sought.trace.project_id for sought in batch})
+            return error
+        finally:
+            self._next = self._clock.monotonic() + self._gap
+        self._not_before = LONG_SINCE
+        for sought in batch:
+            self._apart.pop(sought.trace.project_id, None)
+            sought.row, sought.is_done = rows.get(sought.trace.run_id), True
+        return None
+
+    def _ask(self, lot: Lot, traces: Sequence[Trace]) -> Mapping[UUID, QueriedRow]:
+        began = [at.began_at for at in traces]
+        since = min((at for at in began if at is not None), default=LONG_AGO) if None not in began else LONG_AGO
+        ids = dict.fromkeys(str(at.run_id) for at in traces)
+        body = {
+            "ids": list(ids),
+            "project_ids": sorted({str(at.project_id) for at in traces}),
+            "min_start_time": (since - MARGIN).isoformat(),
+            "page_size": len(ids),
+            "selects": ["ID", *lot.selects],
+        }
+        with self._http.post(PATH, body, what=WHAT, tenant_id=lot.tenant_id, seconds=DEADLINE_SECONDS) as answer:
+            try:
+                found = envelope(answer.body, QueriedRow)[0].rows
+            except UnlawfulError as error:
+                raise unlawful(WHAT, str(error)) from None
+        return {run_id: row for row in found if (run_id := identity(row.id)) is not None}
+
+    def _failed(self, error: SourceError, projects: set[UUID]) -> None:
         """Leave the server alone for a while, or only a project that it refuses; say so where it is news.
 
-        One project that is gone makes LangSmith refuse a whole batch, so the next time each is asked for alone.
+        One project that is gone makes LangSmith refuse a whole query, so the next time each is asked for alone.
         """
         now = self._clock.monotonic()
-        wish = clamp_wish(error.retry_after) or timedelta(0)
-        least = REFUSED_PAUSE if error.trouble in {Trouble.MISSING, Trouble.REFUSED} else LEAST_PAUSE
-        with self._lock:
-            is_news = self._not_before == LONG_SINCE and self._apart.keys().isdisjoint(projects)
-            if error.trouble in PASSING:
-                self._not_before = now + max(wish.total_seconds(), least)
-            elif len(projects) == 1:
-                self._apart |= dict.fromkeys(projects, now + least)
-            else:
-                self._apart = dict.fromkeys(projects, now) | self._apart
-                self._not_before = now + LEAST_PAUSE
+        is_news = self._not_before == LONG_SINCE and self._apart.keys().isdisjoint(projects)
+        if error.trouble in PAUSES:
+            wish = clamp_wish(error.retry_after)
+            self._not_before = now + (wish.total_seconds() if wish else PAUSES[error.trouble])
+        elif len(projects) == 1:
+            self._apart |= dict.fromkeys(projects, now + REFUSED_PAUSE)
+        else:
+            self._apart = dict.fromkeys(projects, now) | self._apart
         if is_news:
-            log.info("run_names_unknown", error=str(error))
+            log.info("run_names_unknown", error=explained(error))
 
 
-def _is_missing(known: Known | None) -> bool:
-    return known is None or (known.facts is None and known.tries < MOST_TRIES)
+def explained(error: SourceError) -> str:
+    """What happened, with the remedy for queries of runs: other rights are needed than for queues."""
+    if error.trouble is not Trouble.REFUSED:
+        return str(error)
+    return f"{str(error).partition(';')[0]}; {REMEDY}"

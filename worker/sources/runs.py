@@ -13,6 +13,7 @@ from worker.sources.limits import STEPS, Limits
 from worker.sources.listing import Listing
 from worker.sources.rows import row_type, sighted
 from worker.sources.unchanged import MOST_HELD, Held, Reading, Room, Step
+from worker.sources.values import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,6 +157,7 @@ class Runs:
         listing.runs = deferred.Runs(Unread(before.steps[-1].runs, before.first, read))
         listing.pages = len(before.steps)
         listing.unusable = before.unusable
+        listing.obscure, listing.strays = before.obscure, set(before.strays)
         listing.sealed = before.fingerprint
         return listing
 
@@ -163,7 +165,15 @@ class Runs:
         """Keep what the next reading is compared with."""
         wanted, listing = sweep.wanted, sweep.listing
         if sweep.is_plain and len(sweep.steps) == listing.pages:
-            reading = Reading(wanted, tuple(sweep.steps), listing.fingerprint, listing.runs.first, listing.unusable)
+            reading = Reading(
+                wanted,
+                tuple(sweep.steps),
+                listing.fingerprint,
+                listing.runs.first,
+                listing.unusable,
+                listing.obscure,
+                frozenset(listing.strays),
+            )
             self._before[wanted.queue_id, wanted.status] = reading
         else:
             self._before.pop((wanted.queue_id, wanted.status), None)
@@ -191,8 +201,10 @@ class Runs:
     def _take(self, sweep: Sweep, found: Found) -> None:
         """Take in what one page shows, and decide where the next one begins."""
         page, limit = found.page, found.limit
-        runs = [run for row in page.rows if (run := sighted(row, sweep.wanted)) is not None]
-        sweep.listing.add(runs, page.size)
+        seen = [(row, sighted(row, sweep.wanted)) for row in page.rows]
+        runs = [run for _, run in seen if run is not None]
+        strays = [stray for row, run in seen if run is None and (stray := identity(row.id)) is not None]
+        sweep.listing.add(runs, page.size, strays)
         if found.mark:
             sweep.steps.append(Step(sweep.offset, limit, found.mark, len(sweep.listing.runs)))
         shown = frozenset(run.queue_run_id for run in runs)
@@ -224,6 +236,7 @@ class Runs:
         if sweep.unreadable > MOST_UNREADABLE:
             raise unlawful(sweep.listing.what, "single runs are too large to be read")
         sweep.listing.unusable += 1
+        sweep.listing.obscure += 1
         sweep.offset += 1
         sweep.overlap = 0
 

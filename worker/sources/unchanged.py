@@ -39,6 +39,8 @@ class Reading:
     fingerprint: int
     first: UUID | None
     unusable: int
+    obscure: int
+    strays: frozenset[UUID]
 
 
 class Room:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
+from tests.builders import ident
 from tests.unit.core.given import DAY, HOUR, NOON, a_listing, a_review, a_run, at
-from worker.core.diff import diff, digest, is_newer, wait_began
+from worker.core.diff import Diff, diff, digest, is_newer, wait_began
 from worker.core.model import Facts, Left
 
 if TYPE_CHECKING:
@@ -107,6 +109,14 @@ def test_a_listing_that_has_lost_a_name_keeps_the_known_facts() -> None:
     assert diff(a_listing(a_run(facts=Facts())), [review], at(1)).changed == ()
 
 
+def test_a_listing_that_shows_no_facts_takes_none_away() -> None:
+    review = a_review(facts=Facts(run_type="llm", url="there"))
+    assert diff(a_listing(a_run(facts=Facts(url="elsewhere"))), [review], at(1)).changed == ()
+    unlinked = a_review(facts=Facts(run_type="llm"))
+    (linked,) = diff(a_listing(a_run(facts=Facts(url="there"))), [unlinked], at(1)).changed
+    assert linked.facts == Facts(run_type="llm", url="there")
+
+
 def test_facts_without_a_name_are_taken_where_none_is_known() -> None:
     facts = Facts(tags=("vip",))
     (seen,) = diff(a_listing(a_run(facts=facts)), [a_review()], at(1)).changed
@@ -149,14 +159,27 @@ class TestAbsence:
         found = diff(a_listing(), [a_review()], at(1))
         assert (found.changed, found.open, found.unsure) == ((a_review(closed_at=at(1)),), (), False)
 
-    @pytest.mark.parametrize(
-        "listing",
-        [
-            pytest.param(a_listing(one_page=False), id="several pages"),
-            pytest.param(a_listing(unusable=1), id="a row that could not be read"),
-        ],
-    )
-    def test_is_proof_only_the_second_time(self, listing) -> None:  # noqa: ANN001
+    @pytest.mark.parametrize("pages", [True, False])
+    def test_is_proof_of_nothing_while_nobody_knows_what_a_row_is_about(self, pages: bool) -> None:  # noqa: FBT001
+        listing = replace(a_listing(one_page=pages, unusable=1), obscured=True)
+        for review in (a_review(), a_review(absent_at=at(0))):
+            found = diff(listing, [review], at(1))
+            assert (found.open, found.changed) == ((review,), ())
+
+    def test_is_none_where_a_row_that_cannot_be_used_names_the_run(self) -> None:
+        review = a_review()
+        listing = replace(a_listing(unusable=1), strays=frozenset({review.run_id}))
+        assert diff(listing, [review], at(1)) == Diff(open=(review,), changed=(), unsure=False)
+        again = diff(listing, [a_review(absent_at=at(0))], at(1))
+        assert (again.open, again.changed) == ((review,), (review,))
+
+    def test_of_others_is_proof_where_each_row_names_its_run(self) -> None:
+        other = a_review()
+        listing = replace(a_listing(unusable=1), strays=frozenset({ident("another run")}))
+        assert diff(listing, [other], at(1)).changed == (a_review(closed_at=at(1)),)
+
+    def test_is_proof_only_the_second_time(self) -> None:
+        listing = a_listing(one_page=False)
         once = diff(listing, [a_review()], at(1))
         assert (once.open, once.unsure) == ((a_review(absent_at=at(1)),), True)
         twice = diff(listing, once.open, at(2))

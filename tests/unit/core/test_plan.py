@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -24,8 +25,8 @@ from tests.unit.core.given import (
     replan,
     run_id,
 )
-from worker.core.model import Kind, Memory, Notice, RemindIn, ReviewKey
-from worker.core.plan import notice_key, plan, still_owed
+from worker.core.model import Facts, Kind, Memory, Notice, RemindIn, ReviewKey
+from worker.core.plan import notice_key, plan, still_owed, undescribed
 from worker.core.policy import AT_ONCE, EscalationPolicy, Step
 
 if TYPE_CHECKING:
@@ -69,6 +70,15 @@ class TestTheFirstCompletePoll:
     def test_after_an_empty_one_is_no_first_one(self) -> None:
         decided = plan(a_listing(a_run()), recalled(), a_policy(), NOON)
         assert told(decided) == {Kind.ANNOUNCEMENT: keys(1)}
+
+    def test_what_only_the_other_listing_can_show_is_a_baseline_too(self) -> None:
+        old, shown, new = a_run(1), a_run(2, at(-90)), a_run(3)
+        listing = replace(a_listing(old, shown, new), revealed=frozenset({run_id(1), run_id(2)}))
+        decided = plan(listing, recalled(a_review(1, told=HOUR)), a_policy(), at(1))
+        assert told(decided) == {
+            Kind.BASELINE: (ReviewKey(shown.queue_run_id, shown.added_at),),
+            Kind.ANNOUNCEMENT: keys(3),
+        }
 
     def test_tells_of_reserved_runs_too(self) -> None:
         decided = plan(a_listing(a_run(reserved=True)), UNSEEN, a_policy(), NOON)
@@ -376,3 +386,10 @@ def test_a_plan_that_was_written_decides_nothing_more() -> None:
     _, memory = replan([a_review(1), a_review(4)], listing, a_policy(), at(5))
     again, _ = replan(list(memory.reviews), listing, a_policy(), at(5))
     assert (again.reviews, again.notices) == ((), ())
+
+
+def test_of_runs_without_facts_only_those_are_wanted_that_a_message_lists() -> None:
+    runs = [a_run(n, at(n - 20), facts=Facts(url="there")) for n in range(12)]
+    known = a_run(12, at(-30), facts=Facts(name="known"))
+    decided = plan(a_listing(*runs, known), UNSEEN, a_policy(), NOON)
+    assert undescribed(decided) == {run.queue_run_id for run in runs[:9]}

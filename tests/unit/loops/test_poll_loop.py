@@ -708,3 +708,15 @@ def test_an_unknown_queue_is_a_failing_one() -> None:
     assert stage.poll(queue("Nowhere")) is False
     with pytest.raises(SourceError):
         stage.source.snapshot(ident("Nowhere"), show=frozenset())
+
+
+def test_rows_that_cannot_be_used_are_announced_once_at_the_begin_and_once_at_the_end() -> None:
+    stage = Stage()
+    stage.source.show(QUEUE, queue_run("a"))
+    with capture_logs() as lines:
+        for unusable in (0, 2, 1, 1, 0, 0):
+            stage.source.more = {"unusable": unusable, "obscured": unusable > 0}
+            stage.tick()
+    said = [(line["event"], line["kind"], line["subject"]) for line in lines if "kind" in line]
+    subject = ("rows_unusable", str(QUEUE.queue_id))
+    assert said == [("incident_began", *subject), ("incident_ended", *subject)]

@@ -49,7 +49,8 @@ def test_once_it_is_deprecated_the_newer_one_is_read_and_nothing_looks_different
     assert ids(before) == ids(during) == ids(after) == added
     assert listings(stage) == ["runs"] * 4 + ["items"] * 6
     assert [found.switched for found in (before, during, after, later)] == [False, False, True, False]
-    assert [(line["event"], line["listing"]) for line in lines] == [("listing_changed", "items")]
+    said = [("listing_changed", "items"), ("listing_in_use", "items")]
+    assert [(line["event"], line["listing"]) for line in lines] == said
     strip = [(run.queue_run_id, run.run_id, run.added_at, run.effective_added_at) for run in before.runs]
     assert [(run.queue_run_id, run.run_id, run.added_at, run.effective_added_at) for run in after.runs] == strip
 
@@ -63,6 +64,52 @@ def test_the_decision_outlives_a_restart(stage: Stage, queue: UUID) -> None:
     stage.restart()
     assert stage.snapshot(queue).switched is False
     assert listings(stage) == ["items", "items"]
+
+
+def shown(stage: Stage) -> Any:
+    """What `status` shows of the listing in use."""
+    return json.loads(stage.kept["listing in use"])
+
+
+def test_which_listing_is_read_and_until_when_is_shown(stage: Stage, queue: UUID) -> None:
+    stage.snapshot(queue)
+    assert shown(stage) == {"name": "runs", "ends_at": None, "meaning": "LangSmith announces no end of it"}
+    stage.langsmith.switch_off(ITEMS)
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    assert (shown(stage)["name"], shown(stage)["ends_at"]) == ("runs", "2027-01-31T00:00:00+00:00")
+    stage.langsmith.switch_on(ITEMS)
+    stage.clock.advance(timedelta(hours=2))
+    stage.snapshot(queue)
+    meaning = "LangSmith ends the other on 2027-01-31; no end of this one is announced"
+    for _ in range(2):
+        assert shown(stage) == {"name": "items", "ends_at": None, "meaning": meaning}
+        stage.restart()
+        stage.snapshot(queue)
+
+
+def test_a_deprecation_that_is_taken_back_is_forgotten(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.switch_off(ITEMS)
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    stage.langsmith.deprecate(deprecation="", sunset="")
+    stage.snapshot(queue)
+    assert stage.source.outlook == Outlook(Api.RUNS)
+
+
+def test_a_deprecation_to_come_changes_nothing_yet(stage: Stage, queue: UUID) -> None:
+    stage.langsmith.deprecate(deprecation="@1811808000", sunset="")
+    stage.snapshot(queue)
+    assert stage.source.outlook == Outlook(Api.RUNS)
+
+
+def test_at_the_change_conversations_are_revealed_and_no_run_is(stage: Stage, queue: UUID) -> None:
+    stage.add(queue, 2)
+    talk = stage.langsmith.add_run(queue, conversation=True)
+    assert stage.snapshot(queue).revealed == frozenset()
+    stage.langsmith.deprecate()
+    stage.snapshot(queue)
+    assert [stage.snapshot(queue).revealed for _ in range(2)] == [{talk}, frozenset()]
 
 
 def test_the_decision_holds_for_all_queues_of_the_server(stage: Stage, queue: UUID) -> None:
@@ -80,7 +127,8 @@ def test_a_server_without_the_newer_listing_is_read_by_the_older_with_a_warning(
     added = stage.add(queue, 2)
     with structlog.testing.capture_logs() as lines:
         assert ids(stage.snapshot(queue)) == ids(stage.snapshot(queue)) == added
-    (warning,) = lines
+    warning, in_use = lines
+    assert in_use["meaning"] == "LangSmith ends it on 2027-01-31"
     assert (warning["event"], warning["log_level"], warning["days"]) == ("listing_ends", "info", 334)
     assert "404" in warning["successor_fails"]
     outlook = stage.source.outlook

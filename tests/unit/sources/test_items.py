@@ -31,6 +31,12 @@ def queries(stage: Stage) -> Any:
     return len(found)
 
 
+def described(stage: Any, queue: UUID, *queue_run_ids: UUID, show: Any = SHOW) -> Any:
+    """The facts of runs of a queue, asked for after its snapshot."""
+    stage.snapshot(queue, show)
+    return stage.source.facts(queue, queue_run_ids, show=show)
+
+
 def test_all_pages_are_read_by_cursor(items: Any, queue: UUID) -> None:
     added = items.add(queue, 250)
     snapshot = items.snapshot(queue)
@@ -52,23 +58,48 @@ def test_both_listings_tell_the_same(stage: Stage, queue: UUID) -> None:
     stage.langsmith.reserve(stage.langsmith.add_run(queue, name="other", tokens=12))
     show = frozenset(Show) - {Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW}
     (first, *_), (second, *_) = (stage.restart(api=api).snapshot(queue, show=show).runs for api in ("runs", "items"))
-    assert second.facts.url == first.facts.url.partition("?")[0]
-    assert {name: getattr(second.facts, name) for name in Facts.__slots__ if name != "url"} == {
-        name: getattr(first.facts, name) for name in Facts.__slots__ if name != "url"
+    told = stage.source.facts(queue, [second.queue_run_id], show=show)[second.queue_run_id]
+    assert told.url == second.facts.url == first.facts.url.partition("?")[0]
+    assert {name: getattr(told, name) for name in Facts.__struct_fields__ if name != "url"} == {
+        name: getattr(first.facts, name) for name in Facts.__struct_fields__ if name != "url"
     }
     assert (second.queue_run_id, second.run_id, second.added_at) == (first.queue_run_id, first.run_id, first.added_at)
 
 
+def test_only_the_listing_without_facts_is_bare(stage: Stage, queue: UUID) -> None:
+    assert [stage.restart(api=api).snapshot(queue, show=SHOW).bare for api in ("runs", "items")] == [False, True]
+
+
 def test_only_what_may_be_shown_is_asked_for(items: Any, queue: UUID) -> None:
     (added,) = items.add(queue, 1, tags=["vip"])
-    facts = run_of(items.snapshot(queue, frozenset({Show.NAME})), added).facts
+    facts = described(items, queue, added, show=frozenset({Show.NAME}))[added]
     assert facts == Facts(name="run 0", url=facts.url)
 
 
 def test_where_nothing_may_be_shown_nothing_is_looked_up(items: Any, queue: UUID) -> None:
-    items.add(queue, 1)
-    items.snapshot(queue, frozenset({Show.AGE}))
+    (added,) = items.add(queue, 1)
+    assert described(items, queue, added, show=frozenset({Show.AGE})) == {}
     assert queries(items) == 0
+
+
+def test_a_snapshot_looks_nothing_up(items: Any, queue: UUID) -> None:
+    items.add(queue, 150)
+    items.snapshot(queue)
+    assert queries(items) == 0
+
+
+def test_the_queues_own_workspace_is_asked(items: Any, queue: UUID) -> None:
+    (added,) = items.add(queue, 1)
+    assert described(items, queue, added)[added].name == "run 0"
+
+
+def test_where_no_workspace_is_known_there_are_no_names(items: Any, queue: UUID) -> None:
+    items.langsmith.switch_off(QUEUE)
+    (added,) = items.add(queue, 1)
+    with structlog.testing.capture_logs() as lines:
+        assert described(items, queue, added) == {}
+    (line,) = (line for line in lines if line["event"] == "run_names_unknown")
+    assert "LANGSMITH_WORKSPACE_ID" in line["error"]
 
 
 def test_a_conversation_is_shown_as_one(items: Any, queue: UUID) -> None:
@@ -80,68 +111,36 @@ def test_a_conversation_is_shown_as_one(items: Any, queue: UUID) -> None:
     assert queries(items) == 0
 
 
-def test_names_are_remembered_for_as_long_as_their_runs_wait(items: Any, queue: UUID) -> None:
-    first = items.add(queue, 150)
-    items.snapshot(queue)
-    assert queries(items) == 2
-    items.snapshot(queue)
-    assert queries(items) == 0
-    items.langsmith.remove(first[0])
-    items.add(queue, 1)
-    names = [run.facts.name for run in items.snapshot(queue).runs]
-    assert names == [*(f"run {n}" for n in range(1, 150)), "run 0"]
-    assert queries(items) == 1
-
-
 def test_a_run_of_last_month_is_found(items: Any, queue: UUID) -> None:
     added = items.langsmith.add_run(queue, name="old", added_at=items.clock.now() - timedelta(days=40))
-    assert run_of(items.snapshot(queue), added).facts.name == "old"
+    assert described(items, queue, added)[added].name == "old"
 
 
-def test_without_names_the_runs_are_told_all_the_same(items: Any, queue: UUID) -> None:
+def test_without_names_the_runs_are_listed_all_the_same(items: Any, queue: UUID) -> None:
     items.langsmith.switch_off(QUERY)
     added = items.add(queue, 3)
-    with structlog.testing.capture_logs() as lines:
-        for _ in range(3):
-            snapshot = items.snapshot(queue)
+    assert described(items, queue, *added) == {}
+    snapshot = items.snapshot(queue)
     assert ids(snapshot) == added
     assert [run.facts.name for run in snapshot.runs] == [""] * 3
     assert all(run.facts.url.endswith(f"/r/{run.run_id}") for run in snapshot.runs)
-    assert queries(items) == 1
-    assert [line["event"] for line in lines] == ["run_names_unknown"]
 
 
-def test_names_are_tried_again_after_an_hour(items: Any, queue: UUID) -> None:
-    items.langsmith.switch_off(QUERY)
-    (added,) = items.add(queue, 1)
-    items.snapshot(queue)
-    items.langsmith.switch_on(QUERY)
-    items.clock.advance(timedelta(minutes=61))
-    assert run_of(items.snapshot(queue), added).facts.name == "run 0"
-
-
-def test_a_throttled_look_up_waits_as_long_as_it_was_asked_to(items: Any, queue: UUID) -> None:
-    items.langsmith.fail(path=QUERY, status=429, retry_after="600", times=1)
-    items.add(queue, 1)
-    for minute, expected in enumerate([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]):
-        items.snapshot(queue)
-        assert queries(items) == expected, minute
-        items.clock.advance(timedelta(minutes=1))
+def test_a_limit_of_queries_is_kept_to(items: Any, queue: UUID) -> None:
+    items.langsmith.limit_queries(1, seconds=60)
+    first, second = items.add(queue, 2)
+    assert described(items, queue, first)
+    assert described(items, queue, second) == described(items, queue, second) == {}
+    assert queries(items) == 2
+    items.clock.advance(timedelta(seconds=61))
+    assert described(items, queue, second)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"detail":"x"}', b'{"items":[1,null,{"id":7}]}'])
 def test_a_strange_answer_to_a_look_up_costs_only_the_names(items: Any, queue: UUID, body: bytes) -> None:
     items.langsmith.fail(How.BODY, path=QUERY, status=200, body=body)
     added = items.add(queue, 2)
-    assert ids(items.snapshot(queue)) == added
-
-
-def test_a_run_that_is_not_known_yet_is_looked_up_a_few_times(items: Any, queue: UUID) -> None:
-    items.langsmith.fail(How.BODY, path=QUERY, status=200, body=b'{"items":[]}')
-    items.add(queue, 1)
-    for _ in range(9):
-        items.snapshot(queue)
-    assert queries(items) == 5
+    assert described(items, queue, *added) == {}
 
 
 def test_the_names_queue_may_be_unknown(items: Any, queue: UUID) -> None:
@@ -184,6 +183,21 @@ def test_a_cursor_without_end_is_refused(items: Any, queue: UUID) -> None:
     with pytest.raises(SourceError, match="no end") as caught:
         items.snapshot(queue)
     assert caught.value.trouble is Trouble.UNLAWFUL
+
+
+def test_a_cursor_that_comes_twice_is_noticed_at_once(items: Any, queue: UUID) -> None:
+    pages = [{"items": [{"id": str(UUID(int=n))}], "next_cursor": "ab"[n % 2]} for n in range(9)]
+    serve(items, *pages)
+    with pytest.raises(SourceError, match="a cursor came twice"):
+        items.snapshot(queue)
+    assert len([asked for asked in items.langsmith.requests if asked.path.endswith("/items")]) == 3
+
+
+def test_pages_that_say_nothing_new_end_soon_whatever_their_cursors(items: Any, queue: UUID) -> None:
+    serve(items, *({"items": [{"id": str(UUID(int=1))}], "next_cursor": str(n)} for n in range(9)))
+    with pytest.raises(SourceError, match="no end"):
+        items.snapshot(queue)
+    assert len([asked for asked in items.langsmith.requests if asked.path.endswith("/items")]) == 5
 
 
 def test_pages_over_the_cap_are_read_in_smaller_ones(stage: Stage, queue: UUID) -> None:

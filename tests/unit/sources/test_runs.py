@@ -208,14 +208,31 @@ def serve(stage: Stage, *rows: Any) -> None:
     stage.langsmith.fail(How.BODY, path="/runs", status=200, body=json.dumps(rows).encode())
 
 
-def test_rows_that_cannot_be_used_are_counted_and_logged_once_without_their_content(stage: Stage, queue: UUID) -> None:
+def test_rows_that_cannot_be_used_are_counted(stage: Stage, queue: UUID) -> None:
     good = str(UUID(int=1))
     serve(stage, {"queue_run_id": good}, {"name": "secret"}, {"queue_run_id": "x"}, {"queue_run_id": None}, "secret")
-    with structlog.testing.capture_logs() as lines:
-        snapshot = stage.snapshot(queue)
+    snapshot = stage.snapshot(queue)
     assert ids(snapshot) == [UUID(good)]
-    assert snapshot.unusable == 4
-    assert lines == [{"event": "rows_unusable", "log_level": "warning", "queue": "Support QA", "rows": 4}]
+    assert (snapshot.unusable, snapshot.strays, snapshot.obscured) == (4, frozenset(), True)
+
+
+@pytest.mark.parametrize("api", ["runs", "items"])
+def test_a_row_without_an_id_of_its_own_names_its_run(stage: Stage, queue: UUID, api: str) -> None:
+    stage.restart(api=api)
+    _, lost, _ = stage.add(queue, 3)
+    run_id = run_of(stage.snapshot(queue), lost).run_id
+    stage.langsmith.lose(lost, "queue_run_id" if api == "runs" else "id")
+    first, again = stage.snapshot(queue), stage.snapshot(queue)
+    assert (first.unusable, first.strays, first.obscured) == (1, {run_id}, False)
+    assert (again.unusable, again.strays, again.obscured) == (1, {run_id}, False)
+
+
+def test_a_row_that_goes_makes_another_listing_whether_it_could_be_used_or_not(stage: Stage, queue: UUID) -> None:
+    _, lost, _ = stage.add(queue, 3)
+    stage.langsmith.lose(lost, "queue_run_id")
+    before = stage.snapshot(queue).fingerprint
+    stage.langsmith.complete(lost)
+    assert stage.snapshot(queue).fingerprint != before
 
 
 def test_a_list_of_rows_that_cannot_be_used_is_no_empty_queue(stage: Stage, queue: UUID) -> None:
@@ -264,7 +281,7 @@ def test_a_server_that_has_the_seed_alone_is_served_fully(stage: Stage, queue: U
         stage.langsmith.remove(added[0])
         assert ids(stage.snapshot(queue)) == added[1:]
         assert stage.source.how_left(queue, added[:1]) == {added[0]: Left.UNKNOWN}
-    assert [line["event"] for line in lines] == ["queue_names_unknown"]
+    assert [line["event"] for line in lines] == ["listing_in_use", "queue_names_unknown"]
 
 
 def test_a_list_without_end_is_refused(stage: Stage, queue: UUID) -> None:

@@ -1,0 +1,77 @@
+"""Learns what runs are called that a listing does not describe: before a message lists them, else as soon as it can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec import structs
+
+from worker.core.delivery import backoff
+from worker.core.diff import is_bare
+from worker.core.ports import SourceError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
+    from worker.core.model import Queue, Show, Snapshot
+    from worker.core.ports import Clock, Source, Store
+    from worker.loops.parting import Doubts
+
+log = structlog.get_logger(__name__)
+
+MOST = 1000
+"""Runs of messages that are there already that one poll may ask about."""
+
+LONGEST_WAIT = timedelta(hours=1)
+
+
+class Naming:
+    """Asks for the facts of what messages list, and of nothing else. Thread-safe for different queues."""
+
+    def __init__(self, *, source: Source, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+
+    def described(self, snapshot: Snapshot, queue_run_ids: Collection[UUID], show: frozenset[Show]) -> Snapshot:
+        """The snapshot with what can be had now of these runs. Never raises for a failure."""
+        try:
+            found = self._source.facts(snapshot.queue.queue_id, queue_run_ids, show=show)
+        except SourceError as error:
+            log.debug("runs_not_described", queue=snapshot.queue.name, error=str(error))
+            return snapshot
+        if not found:
+            return snapshot
+        runs = [
+            structs.replace(run, facts=found[run.queue_run_id]) if run.queue_run_id in found else run
+            for run in snapshot.runs
+        ]
+        return replace(snapshot, runs=runs)
+
+    def __call__(
+        self, queue: Queue, doubts: Doubts, *, store: Store, interval: timedelta, show: frozenset[Show]
+    ) -> None:
+        """Give messages what they lack, where `doubts` are open. Never raises for a failure."""
+        if not doubts.are_open or self._clock.monotonic() < doubts.not_before:
+            return
+        try:
+            is_learned = self._learn(queue, doubts, store, show)
+        except (SourceError, StoreError) as error:
+            is_learned = False
+            log.debug("runs_not_described", queue=queue.name, error=str(error))
+        doubts.vain = 0 if is_learned else doubts.vain + 1
+        wait = timedelta(0) if is_learned else backoff(doubts.vain, first=interval, longest=LONGEST_WAIT)
+        doubts.not_before = self._clock.monotonic() + wait.total_seconds()
+
+    def _learn(self, queue: Queue, doubts: Doubts, store: Store, show: frozenset[Show]) -> bool:
+        """Whether there was nothing to learn, or something was."""
+        lacking = store.undescribed(queue.queue_id, self._clock.now(), MOST)
+        wanted = [one for one, known in lacking.items() if is_bare(known)]
+        found = self._source.facts(queue.queue_id, wanted, show=show) if wanted else {}
+        if found:
+            store.describe(queue.queue_id, found, self._clock.now())
+        doubts.are_open = not found.keys() >= set(wanted)
+        return bool(found) or not wanted
