@@ -44,7 +44,7 @@ lint: $(READY) ## check style, types, the direction of imports, and what is ship
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/shellcheck .ci/run deploy/systemd/install.sh deploy/systemd/review-notifier findings/*.sh
+	@$(BIN)/shellcheck .ci/run deploy/systemd/install.sh findings/*.sh
 	@$(BIN)/hadolint deploy/container/Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/container/compose*.yaml
 	@$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
