@@ -79,9 +79,12 @@ def check_langsmith(source: LangSmith, roster: Roster, settings: Settings) -> It
         yield Finding("LangSmith", ok=bool(roster.queues) and error.trouble is Trouble.MISSING, text=text)
     roster.refresh()
     for name in sorted(roster.unknown):
-        remedy = "correct the name, or give the queue's id; `review-notifier queues` lists what the key can see"
+        remedy = f"{roster.meant(name)}correct the name, or give the queue's id; `review-notifier queues` lists them"
         yield Finding(f"queue {name}", ok=False, text="no queue has this name", remedy=remedy)
     for queue in roster.queues.values():
+        if settings.has_two_tables(queue.queue_id, queue.name):
+            text = f"has two tables in worker.toml; the one with its id holds, not the one with its name {queue.name!r}"
+            yield Finding(f"queue {queue.name}", ok=False, text=text, remedy="write one table, with the id or the name")
         yield from _check_queue(source, queue, settings)
     yield from _check_names(source, roster.queues.values(), settings)
     yield from _check_listing(source)

@@ -8,7 +8,6 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
@@ -82,8 +81,10 @@ def _of_machine(error: OSError | MemoryError) -> str:
 
 
 def _fail(text: str, status: Exit) -> None:
+    from worker.plain import plain_lines
+
     with contextlib.suppress(OSError):  # the status says it, too
-        sys.stderr.write(f"review-notifier: {text}\n")
+        sys.stderr.write(f"review-notifier: {plain_lines(text)}\n")
         sys.stderr.flush()
     raise SystemExit(status)
 
@@ -179,25 +180,51 @@ def deliveries(
 
 
 @app.command()
-def retry(key: Annotated[UUID, typer.Argument(help="The delivery's key, as `deliveries` shows it.")]) -> None:
+def retry(
+    key: Annotated[str, typer.Argument(help="The delivery's key, as `deliveries` shows it, or a beginning of it.")],
+) -> None:
     """Put a dead or held delivery back to pending."""
     from worker.commands import look
 
     with reported():
-        if not look.retry(key):
-            _fail(f"no dead or held delivery has the key {key}; see `review-notifier deliveries`", Exit.FAILED)
+        try:
+            look.retry(key)
+        except look.RetryError as error:
+            _fail(str(error), Exit.FAILED)
+
+
+@app.command()
+def runs(
+    queue: Annotated[str | None, typer.Argument(help="A queue's id or name; without it, all queues.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List what waits: id, name, age, last notified, next due and why."""
+    from worker.commands import runs as command
+
+    with reported():
+        raise SystemExit(Exit.DONE if command.runs(queue, as_json=as_json) else Exit.FAILED)
 
 
 @app.command()
 def why(
-    queue_run_id: Annotated[UUID, typer.Argument(help="The run's place in its queue.")], *, as_json: Json = False
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A queue run's id, a run's id, a link to a run in LangSmith or a message in Slack, or part of a name."
+        ),
+    ],
+    *,
+    as_json: Json = False,
 ) -> None:
-    """Tell the whole story of one run."""
-    from worker.commands import look
+    """Show the whole story of one run, and what is due next."""
+    from worker.commands import runs as command
 
     with reported():
-        if not look.why(queue_run_id, as_json=as_json):
-            _fail(f"no run with the queue_run_id {queue_run_id} was ever seen", Exit.FAILED)
+        if not command.why(what, as_json=as_json):
+            _fail(
+                f"no run was ever seen that {what!r} could mean; `review-notifier runs` lists what waits", Exit.FAILED
+            )
 
 
 @app.command()

@@ -11,33 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.core.model import NEVER, Left
-from worker.notifiers.text import flat
+from worker.core.model import NEVER
+from worker.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-    from worker.core.model import Delivery, Finding, Story
-
-LONGEST = 1000
-"""Characters of a text from outside."""
+    from worker.core.model import Delivery, Finding
 
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Control and direction characters that JSON does not escape by itself."""
 
 WIDE = 200
 """Columns to lay a table out for where the output is not a terminal: a pipe cuts nothing off."""
-
-
-def plain(text: str) -> str:
-    """Text with anything from outside in it, as one line that cannot move a terminal's cursor or turn its letters."""
-    return flat(text, LONGEST)
-
-
-def plain_lines(text: str) -> str:
-    """The same line by line, for a text of ours that has several."""
-    return "\n".join(plain(line) for line in text.split("\n"))
 
 
 def say(*lines: str) -> None:
@@ -151,58 +138,3 @@ def print_findings(findings: Iterable[Finding]) -> None:
 def finding_json(finding: Finding) -> dict[str, Any]:
     """One check of `check --json`."""
     return {"check": finding.name, "ok": finding.ok, "text": finding.text, "remedy": finding.remedy or None}
-
-
-def story_lines(story: Story, now: datetime) -> list[str]:
-    """All that is known of one stay of a run: first seen, each notice with its fate and its edits, closed."""
-    review = story.review
-    lines = [
-        f"{plain(review.facts.name) or review.queue_run_id} in {plain(story.queue.name)}",
-        f"  {stamp(review.first_seen_at)}  first seen; waits since {stamp(review.since)}"
-        + (" (back in the queue)" if review.back else ""),
-    ]
-    for told in story.told:
-        lines += [f"  {line}" for line in _delivery_story(told.delivery, left_out=told.left_out)]
-    if review.closed_at is None:
-        lines.append(f"  {stamp(now)}  still waiting" + (", reserved" if review.reserved else ""))
-    else:
-        left = review.left or Left.UNKNOWN
-        how = "no longer waiting" if left is Left.UNKNOWN else left.value
-        lines.append(f"  {stamp(review.closed_at)}  closed: {how}")
-    return lines
-
-
-def _delivery_story(delivery: Delivery, *, left_out: bool) -> list[str]:
-    fate = delivery.state.value
-    if left_out:
-        fate = f"{fate} without this run: it was reviewed before"
-    if delivery.receipt:
-        fate += f" to {plain(delivery.receipt.channel)} as {plain(delivery.receipt.ts)}"
-    attempts = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
-    lines = [f"{stamp(delivery.created_at)}  {delivery.kind.value} {delivery.key} for {delivery.channel}"]
-    lines.append(f"{stamp(delivery.settled_at) or ' ' * 20}    {fate}, {attempts}" + _because(delivery))
-    if delivery.edits:
-        often = "once" if delivery.edits == 1 else f"{delivery.edits} times, last then"
-        lines.append(f"{stamp(delivery.edited_at)}    edited {often}")
-    return lines
-
-
-def _because(delivery: Delivery) -> str:
-    return f": {plain(delivery.last_error)}" if delivery.last_error else ""
-
-
-def story_json(story: Story) -> dict[str, Any]:
-    """One stay of `why --json`."""
-    review = story.review
-    return {
-        "queue_run_id": str(review.queue_run_id),
-        "queue_id": str(story.queue.queue_id),
-        "queue": story.queue.name,
-        "added_at": stamp(review.added_at),
-        "first_seen_at": stamp(review.first_seen_at),
-        "since": stamp(review.since),
-        "back": review.back,
-        "closed_at": stamp(review.closed_at),
-        "left": review.left.value if review.left else None,
-        "notices": [delivery_json(told.delivery) | {"left_out": told.left_out} for told in story.told],
-    }

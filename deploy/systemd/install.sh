@@ -76,6 +76,16 @@ switch_to() {
     mv -T "$home/.link" "$home/current"
 }
 
+# What is done in the folder of the service, whose user may have put links there, is done with its owner's rights alone.
+as_owner() {
+    owner=$(stat -L -c %u "$state")
+    if [ "$owner" = "$(id -u)" ]; then
+        (cd "$state" && "$@")
+    else
+        (cd "$state" && setpriv --reuid "$owner" --regid "$(stat -L -c %g "$state")" --clear-groups "$@")
+    fi
+}
+
 # The copy is made by the version that wrote the database, while it runs.
 save_database() {
     [ -e "$state/worker.db" ] || return 0
@@ -83,8 +93,7 @@ save_database() {
     mkdir -p "$home/backups"
     chmod 700 "$home/backups"
     rm -f "$saved"
-    # From a folder without settings: a .env or worker.toml of the folder we were started in would be obeyed.
-    (cd / && WORKER_DATABASE_URL="sqlite:///$state/worker.db" "$1/bin/review-notifier" backup "$saved")
+    "$1/bin/python" -I "$here/review-notifier" --root "$ROOT" --save "$1/bin/review-notifier" "$saved"
 }
 
 forget_older() {
@@ -130,17 +139,17 @@ rollback() {
     restored=
     if [ -e "$saved" ]; then
         make_state
-        restored=$state/worker.db.restored
-        (umask 077 && cp "$saved" "$restored")
-        chmod 600 "$restored"
-        # It must belong to whom the folder belongs: systemd moves the owner only with the whole folder.
-        chown --reference="$state" "$restored"
+        restored=worker.db.restored
+        as_owner rm -f "$restored"
+        (umask 077 && as_owner dd of="$restored" conv=excl,fsync bs=1M status=none) <"$saved"
     fi
     "$SYSTEMCTL" stop review-notifier
     if [ -n "$restored" ]; then
-        [ ! -e "$state/worker.db" ] || mv "$state/worker.db" "$home/backups/replaced.db"
-        rm -f "$state/worker.db-wal" "$state/worker.db-shm"
-        mv "$restored" "$state/worker.db"
+        # A link is moved as such, and is no database.
+        [ ! -e "$state/worker.db" ] || mv -T "$state/worker.db" "$home/backups/replaced.db"
+        [ ! -L "$home/backups/replaced.db" ] || rm "$home/backups/replaced.db"
+        as_owner rm -f worker.db-wal worker.db-shm
+        as_owner mv -T "$restored" worker.db
     fi
     switch_to "$before"
     rm -f "$home/previous"

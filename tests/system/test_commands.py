@@ -319,7 +319,6 @@ def test_a_backup_made_while_the_service_runs_tells_at_most_one_digest_when_it_i
         pytest.param(["run", "--help"], 0, id="help of a command"),
         pytest.param(["--version"], 0, id="version"),
         pytest.param(["nonsense"], 2, id="unknown command"),
-        pytest.param(["retry", "nonsense"], 2, id="not a key"),
         pytest.param(["deliveries", "--state", "nonsense"], 2, id="not a state"),
     ],
 )

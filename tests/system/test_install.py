@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ UNIT = SYSTEMD / "review-notifier.service"
 
 PYTHON = """#!/bin/sh
 # `-m venv DIR` makes a version whose program says its own number; whatever else is asked is done.
+[ "$1" = -I ] && exec "{python}" "$@"
 [ "$1 ${2-}" = "-m venv" ] || exit 0
 number=$(cat "{root}/number")
 mkdir -p "$3/bin"
@@ -45,7 +48,9 @@ class Machine:
         self.settings = root / "etc/review-notifier"
         for name, text in {"python.sh": PYTHON, "systemctl.sh": SYSTEMCTL}.items():
             program = root / name
-            program.write_text(text.replace("{root}", str(root)).replace("{version}", str(systemd)))
+            program.write_text(
+                text.replace("{root}", str(root)).replace("{python}", sys.executable).replace("{version}", str(systemd))
+            )
             program.chmod(0o755)
 
     def install(self, *arguments: str, number: int = 1, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
@@ -270,3 +275,28 @@ def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
 def test_the_unit_is_exposed_no_more_than_it_must_be(tmp_path: Path) -> None:
     done = analyze(tmp_path, "security", "--offline=true", "--threshold=12", "--no-pager")
     assert done.returncode == 0, done.stdout
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+
+
+@needs_root
+def test_a_rollback_follows_no_link_of_the_folder(machine: Machine) -> None:
+    machine.install()
+    machine.database.write_text("before")
+    machine.install(number=2)
+    precious = machine.root / "precious"
+    precious.write_text("precious")
+    state = machine.database.parent
+    for name in ("worker.db.restored", "worker.db-wal", "worker.db-shm"):
+        (state / name).symlink_to(precious)
+    machine.database.unlink()
+    machine.database.symlink_to(precious)
+    for path in (state, *state.iterdir()):
+        os.chown(path, 61_234, 61_234, follow_symlinks=False)
+    done = machine.install("rollback")
+    assert done.returncode == 0, done.stderr
+    assert (precious.read_text(), precious.stat().st_uid) == ("precious", 0)
+    assert (machine.database.read_text(), machine.database.is_symlink()) == ("before", False)
+    assert (machine.database.stat().st_uid, machine.database.stat().st_mode & 0o777) == (61_234, 0o600)
+    assert not (machine.root / "opt/review-notifier/backups/replaced.db").exists()

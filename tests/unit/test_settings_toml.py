@@ -192,6 +192,22 @@ def test_all_adds_every_queue_to_those_with_a_table(place: Place) -> None:
     assert [queue.queue for queue in settings.queues] == ["A"]
 
 
+@pytest.mark.parametrize("listed", [QUEUE_ID, "Support QA", f"{QUEUE_ID},Support QA", "all"])
+@pytest.mark.parametrize("table", [QUEUE_ID, "Support QA"])
+def test_a_queue_has_the_settings_of_its_table_however_it_is_listed(place: Place, listed: str, table: str) -> None:
+    toml(place, f'[[queues]]\nqueue = "{table}"\nchannel = "C0TABLE0000"\n')
+    settings = place.load(COMPLETE | {"WORKER_QUEUES": listed})
+    assert settings.for_queue(UUID(QUEUE_ID), "Support QA").channel == "C0TABLE0000"
+    assert not settings.has_two_tables(UUID(QUEUE_ID), "Support QA")
+
+
+def test_two_tables_for_one_queue_are_known_as_such(place: Place) -> None:
+    toml(place, f'[[queues]]\nqueue = "{QUEUE_ID}"\n[[queues]]\nqueue = "Support QA"\n')
+    settings = place.load(COMPLETE)
+    assert settings.has_two_tables(UUID(QUEUE_ID), "Support QA")
+    assert not settings.has_two_tables(UUID(OTHER_ID), "Support QA")
+
+
 def test_tables_are_enough(place: Place) -> None:
     toml(place, '[[queues]]\nqueue = "A"\nchannel = "a"\n')
     environ = {name: COMPLETE[name] for name in ("LANGSMITH_API_KEY", "SLACK_BOT_TOKEN")}

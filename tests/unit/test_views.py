@@ -1,14 +1,23 @@
-"""How what is known is put into lines."""
+"""How what is known is put into lines: in order of time, and harmless to a terminal."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
+from rich.text import Text
 
-from tests.builders import HOUR, NOON, delivery, queue, review
-from worker.core.model import Facts, Left, Receipt, Story, Told
-from worker.views import story_lines
+from tests.builders import HOUR, MINUTE, NOON, delivery, queue, review
+from worker import views
+from worker.core.model import NEVER, Facts, Finding, Left, Receipt, State, Story, Told
+from worker.core.status.upcoming import Upcoming
+from worker.plain import plain_lines
+from worker.story import story_lines
+
+HOSTILE = "ok\n  2026-01-01T00:00:00Z  closed: reviewed\x1b[31m\x9b31m\x07\u202e\u2066\u200f"
+OBEYED = set("\x1b\x9b\x07\u202e\u2066\u200f")
+NOTHING = Upcoming(None, None, "the settings ask for nothing more")
 
 
 @pytest.mark.parametrize(
@@ -22,13 +31,51 @@ from worker.views import story_lines
 )
 def test_the_story_of_a_run_ends_with_how_it_left(left: Left | None, said: str) -> None:
     story = Story(queue(), review("a", closed_at=NOON, left=left))
-    assert story_lines(story, NOON + HOUR)[-1] == f"  {NOON:%Y-%m-%dT%H:%M:%SZ}  {said}"
+    assert story_lines(story, NOTHING, NOON + HOUR)[-1] == f"  {NOON:%Y-%m-%dT%H:%M:%SZ}  {said}"
 
 
-def test_the_story_of_a_run_forges_no_line_and_moves_no_cursor() -> None:
-    hostile = "ok\n  2026-01-01T00:00:00Z  closed: reviewed\x1b[31m\u202e"
-    told = Told(delivery(last_error=hostile, receipt=Receipt(hostile, hostile)))
-    story = Story(replace(queue(), name=hostile), review("a", facts=Facts(name=hostile)), (told,))
-    lines = story_lines(story, NOON)
-    assert len(lines) == 5
-    assert not set("\n\x1b\u202e") & set("".join(lines))
+def test_a_story_is_told_in_order_of_time_whatever_was_owed_first() -> None:
+    late = delivery("late", created_at=NOON, state=State.SENT, settled_at=NOON + 9 * MINUTE, attempts=3)
+    early = delivery("early", created_at=NOON + MINUTE, state=State.SENT, settled_at=NOON + 2 * MINUTE, attempts=1)
+    story = Story(queue(), review("a", first_seen_at=NOON), (Told(late), Told(early)))
+    lines = story_lines(story, NOTHING, NOON + HOUR)
+    times = [line.split()[0] for line in lines if line.startswith("  2026")]
+    assert times == sorted(times)
+    assert lines[-1] == "  next: nothing: the settings ask for nothing more"
+
+
+def test_what_is_owed_of_a_run_that_waits_comes_next() -> None:
+    held = delivery("held", state=State.HELD, due_at=NEVER, last_error="look into the channel")
+    waits = delivery("waits", state=State.PENDING, due_at=NOON + MINUTE, attempts=2)
+    story = Story(queue(), review("a"), (Told(held), Told(waits)))
+    first, second, _ = story_lines(story, NOTHING, NOON)[-3:]
+    assert "is held until `review-notifier retry" in first
+    assert first.endswith("look into the channel")
+    assert "is pending, next attempt in 1 min, 2 attempts" in second
+
+
+def test_the_story_of_a_run_forges_no_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Told(delivery(last_error=HOSTILE, receipt=Receipt(HOSTILE, HOSTILE)))
+    story = Story(replace(queue(), name=HOSTILE), review("a", facts=Facts(name=HOSTILE)), (told,))
+    lines = story_lines(story, NOTHING, NOON)
+    views.say(*lines)
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == len(lines)
+    assert not OBEYED & set(shown)
+
+
+def test_a_table_and_a_finding_move_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    views.print_table(["Name"], [[HOSTILE], [Text(HOSTILE, style="red")]], empty="")
+    views.print_findings([Finding(HOSTILE, ok=False, text=HOSTILE, remedy=HOSTILE)])
+    assert not OBEYED & set(capsys.readouterr().out)
+
+
+def test_json_keeps_every_character_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    views.print_json({"name": HOSTILE})
+    shown = capsys.readouterr().out
+    assert not OBEYED & set(shown)
+    assert json.loads(shown) == {"name": HOSTILE}
+
+
+def test_lines_of_ours_stay_lines() -> None:
+    assert plain_lines(f"one\n{HOSTILE.splitlines()[1]}").count("\n") == 1

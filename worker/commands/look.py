@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker import views
 from worker.app import try_again
 from worker.clock import SystemClock
 from worker.commands.begin import DATABASE, opened, start
+from worker.commands.status import look
+from worker.core.model import NEVER, Kind, State
+from worker.stores import searching
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import Sequence
 
-    from worker.core.model import State
+    from worker.core.model import Delivery
+
+
+SHOWN = 5
+"""So many keys are named where more than one is meant."""
 
 
 def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
@@ -27,23 +34,39 @@ def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
         views.print_deliveries(found, now)
 
 
-def retry(key: UUID) -> bool:
-    """Put a delivery back to pending, and let paused destinations be tried at once."""
+def retry(beginning: str) -> None:
+    """Put a delivery back to pending, and let paused destinations be tried at once. Raises RetryError."""
     settings = start(DATABASE)
     with opened(settings) as store:
         now = store.now(SystemClock())
+        delivery = _one(store.search(partial(searching.by_beginning, beginning=beginning)), beginning)
         try_again(store, now)
-        return store.retry(key, now)
+        if not store.retry(delivery.key, now):
+            raise RetryError(f"the delivery {delivery.key} has changed just now; see `review-notifier deliveries`")
+        runs = bool(look(settings, store, now).services)
+    views.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", _next(delivery, runs=runs))
 
 
-def why(queue_run_id: UUID, *, as_json: bool) -> bool:
-    """Tell the story of a run; False where it was never seen."""
-    settings = start(DATABASE)
-    with opened(settings) as store:
-        now = store.now(SystemClock())
-        stories = store.stories(queue_run_id)
-    if as_json:
-        views.print_json([views.story_json(story) for story in stories])
-    else:
-        sys.stdout.writelines(f"{line}\n" for story in stories for line in views.story_lines(story, now))
-    return bool(stories)
+class RetryError(Exception):
+    """No single delivery is meant that can be tried again. `str()` says what there is instead."""
+
+
+def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
+    """The one that is meant: of several whose keys begin so, the only one that is dead or held."""
+    candidates = [delivery for delivery in found if delivery.state in {State.DEAD, State.HELD}]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        keys = ", ".join(str(delivery.key) for delivery in candidates[:SHOWN])
+        raise RetryError(f"{len(candidates)} dead or held deliveries begin with {beginning}: {keys}; give more of one")
+    if len(found) == 1:
+        raise RetryError(f"the delivery {found[0].key} is {found[0].state}: only a dead or held one can be tried again")
+    raise RetryError(f"no dead or held delivery has the key {beginning}; see `review-notifier deliveries`")
+
+
+def _next(delivery: Delivery, *, runs: bool) -> str:
+    """What happens next."""
+    who = "The service posts it within seconds" if runs else "No service runs: the next `run` or `poll` posts it"
+    withdrawn = "" if delivery.kind is Kind.OPS else ", or withdraws it where every run was reviewed meanwhile"
+    doubt = " If the lost attempt did arrive, it is seen twice." if delivery.due_at >= NEVER else ""
+    return f"{who}{withdrawn}.{doubt}"

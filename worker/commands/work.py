@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from worker import signals
+from worker import signals, views
 from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, rules_for, take_over
 from worker.clock import SystemClock
 from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.core.ports import Clock, Shift
+    from worker.loops.roster import Roster
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
@@ -94,9 +94,19 @@ def dry_run() -> bool:
     console = Console()
     for message in (message for messages in found if messages for message in messages):
         console.send(message)
+    unread = [*preview.unread, *_unfound(roster)]
     if not any(found):
-        sys.stdout.write("Nothing to post.\n")
-    return None not in found and not roster.is_failing and not roster.unknown
+        views.say("Nothing to post of what could be read." if unread else "Nothing to post.")
+    views.say(*unread)
+    return not unread
+
+
+def _unfound(roster: Roster) -> Iterator[str]:
+    """Why queues are missing from a rehearsal, in words."""
+    if roster.is_failing:
+        yield f"The list of queues could not be read, and queues that are given by name with it: {roster.error}"
+    for name in sorted(roster.unknown):
+        yield f"{name}: no queue has this name; `review-notifier queues` lists what the key can see"
 
 
 @contextlib.contextmanager

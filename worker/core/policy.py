@@ -74,8 +74,13 @@ class EscalationPolicy:
 
     def next_due_at(self, review: Review) -> datetime | None:
         """When the next step comes, should nothing change; None: never."""
-        ages = [age for step in self.steps_for(review) if (age := step.due_age(review.told)) is not None]
-        return _later(review.since, min(ages)) if ages else None
+        step = self.next_step(review)
+        return None if step is None else _later(review.since, step.due_age(review.told) or AT_ONCE)
+
+    def next_step(self, review: Review) -> Step | None:
+        """The step that comes next, should nothing change; the highest of those that come together."""
+        ages = [(age, step) for step in self.steps_for(review) if (age := step.due_age(review.told)) is not None]
+        return min(reversed(ages), key=lambda each: each[0])[1] if ages else None
 
 
 def ladder(  # noqa: PLR0913 - one keyword a setting

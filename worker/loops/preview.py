@@ -56,6 +56,8 @@ class Preview:
         self._clock = clock
         self._rules = rules
         self._naming = Naming(source=source, clock=clock)
+        self.unread: list[str] = []
+        """Queues that could not be read, each in words."""
         self._waiting: defaultdict[UUID | None, list[Claim]] = defaultdict(list)
         for claim in waiting:
             queue = claim.delivery.queue
@@ -79,6 +81,7 @@ class Preview:
             snapshot = self._source.snapshot(queue.queue_id, show=self._rules(queue).show)
         except SourceError as error:
             log.warning("queue_failing", queue=queue.name, error=str(error))
+            self.unread.append(f"{queue.name} could not be read: {error}")
             return None
         now = self._clock.now()
         return tuple(self._messages(snapshot, now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class Roster:
         self._due_at = 0.0
         self._has_listed = False
         self._unknown: frozenset[str] = frozenset()
+        self._listed: frozenset[str] = frozenset()
         self.failing_since: datetime | None = None
         """Since when the look-up fails; None where the last one succeeded."""
         self.error = ""
@@ -65,6 +67,11 @@ class Roster:
     def unknown(self) -> frozenset[str]:
         """Names that no queue has, as of the last look-up."""
         return self._unknown
+
+    def meant(self, name: str) -> str:
+        """A question to begin a remedy with, where queues are called so but for blanks, case or composition."""
+        alike = sorted(listed for listed in self._listed if _folded(listed) == _folded(name))
+        return f"did you mean {' or '.join(map(repr, alike))}? " if alike else ""
 
     @property
     def is_failing(self) -> bool:
@@ -82,7 +89,8 @@ class Roster:
             return False
         self.failing_since, self.error, self._has_listed = None, "", True
         self._due_at = self._clock.monotonic() + LOOK_UP_EVERY.total_seconds()
-        self._miss(self._names - {queue.name for queue in listed})
+        self._listed = frozenset(queue.name for queue in listed)
+        self._miss(self._names - self._listed)
         return self._take(listed)
 
     def _take(self, listed: Sequence[Queue]) -> bool:
@@ -101,7 +109,7 @@ class Roster:
     def _miss(self, unknown: frozenset[str]) -> None:
         """Say once of each name that no queue has it."""
         for name in sorted(unknown - self._unknown):
-            remedy = "correct the name or give the queue's id; `review-notifier queues` lists what the key can see"
+            remedy = f"{self.meant(name)}correct the name or give the queue's id; `review-notifier queues` lists them"
             log.error("queue_unknown", queue=name, remedy=remedy)
         self._unknown = unknown
 
@@ -119,3 +127,8 @@ class Roster:
         if error.trouble is Trouble.REFUSED:
             return REFUSED_EVERY
         return LOOK_UP_EVERY if self._has_listed else TRY_AGAIN_EVERY
+
+
+def _folded(name: str) -> str:
+    """A name without what the eye does not see."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -187,13 +187,26 @@ class Settings(BaseSettings):
         return tuple(named.filled_in() for named in (*tables, *others))
 
     @cached_property
-    def by_identity(self) -> Mapping[UUID | str, QueueSettings]:
-        """The queues that are named, by id where that is how they are named, else by name."""
-        return {queue.queue_id or queue.queue: queue for queue in self.queues}
+    def tabled(self) -> Mapping[UUID | str, QueueSettings]:
+        """The queues that have a table, by id where that is how it names them, else by name."""
+        return {queue.queue_id or queue.queue: queue for queue in self.queues[: len(self.tables)]}
+
+    @cached_property
+    def listed_only(self) -> Mapping[UUID | str, QueueSettings]:
+        """The queues that WORKER_QUEUES alone names: the defaults hold for them."""
+        return {queue.queue_id or queue.queue: queue for queue in self.queues[len(self.tables) :]}
 
     def for_queue(self, queue_id: UUID, name: str) -> QueueSettings:
-        """What holds for one queue: named by its id, else by its name, else the defaults."""
-        return self.by_identity.get(queue_id) or self.by_identity.get(name) or self.defaults
+        """What holds for one queue: the table with its id, else the one with its name, else the defaults.
+
+        However WORKER_QUEUES names it: that says what is polled, and not how.
+        """
+        known = (self.tabled.get(queue_id), self.tabled.get(name), self.listed_only.get(queue_id))
+        return next((settings for settings in known if settings), self.defaults)
+
+    def has_two_tables(self, queue_id: UUID, name: str) -> bool:
+        """Whether one table has the queue's id and another its name: then the second means nothing."""
+        return queue_id in self.tabled and name in self.tabled
 
     def route(self, root: str) -> Route:
         """How one of the services is reached. `load` has seen to it that there is a way to those that are needed."""

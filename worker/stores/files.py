@@ -175,7 +175,8 @@ def restoring(path: Path) -> str:
     """How a person puts a backup in the place of a database that cannot be used; the service must own it."""
     here, broken, wal, shm = (shlex.quote(f"{path}{ending}") for ending in ("", ".broken", "-wal", "-shm"))
     away = f"mv {here} {broken}; rm -f {wal} {shm}"
-    return f"Restore a backup: stop the service; {away}; cp BACKUP {here}; chown --reference={broken} {here}"
+    back = f"cp --remove-destination BACKUP {here}; chown -h --reference={broken} {here}"
+    return f"Restore a backup: stop the service; {away}; {back}"
 
 
 def copy(path: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock
     from worker.core.status.process import Process
     from worker.stores.database import Database
+
+
+T = TypeVar("T")
 
 
 class SqlStore:
@@ -273,6 +276,10 @@ class SqlStore:
     def stories(self, queue_run_id: UUID) -> Sequence[Story]:
         """See `Store.stories`."""
         return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))
+
+    def search(self, find: Callable[[Connection], T]) -> T:
+        """What a function of `worker.stores.searching` finds."""
+        return self._database.read(find)
 
     def recall(self, name: str) -> str | None:
         """See `Store.recall`."""

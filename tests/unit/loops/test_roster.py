@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,23 @@ def test_a_name_that_no_queue_has_is_told_and_found_when_it_comes() -> None:
     assert scene.after(LOOK_UP_EVERY)
     assert scene.names() == {"RAG bot"}
     assert not scene.roster.unknown
+
+
+@pytest.mark.parametrize("name", ["rag bot", "RAG  bot", "RAG bot ", "RAG\u00a0bot", "RAGbot"])
+def test_a_name_that_looks_like_another_is_asked_about_and_not_guessed(name: str) -> None:
+    scene = Scene(names=(name,))
+    scene.source.show(RAG)
+    scene.roster.refresh()
+    assert not scene.roster.queues
+    assert scene.roster.meant(name) == "did you mean 'RAG bot'? "
+
+
+def test_a_name_in_another_composition_is_asked_about() -> None:
+    scene = Scene(names=("Cafe\u0301",))
+    scene.source.show(replace(RAG, name="Caf\u00e9"))
+    scene.roster.refresh()
+    assert "did you mean" in scene.roster.meant("Cafe\u0301")
+    assert not scene.roster.meant("Coffee")
 
 
 def test_all_follows_queues_that_come_and_go() -> None:

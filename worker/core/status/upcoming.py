@@ -1,0 +1,45 @@
+"""What comes next for a run that waits, and why. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker.core.model import Kind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.model import Review
+    from worker.core.policy import EscalationPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The next notice about a run: when it is due (None: never), of which kind, and why."""
+
+    due_at: datetime | None
+    kind: Kind | None
+    why: str
+
+
+def upcoming(policy: EscalationPolicy, review: Review, now: datetime) -> Upcoming:
+    """What becomes due next, should the run go on waiting and the settings stay as they are."""
+    if review.closed_at is not None:
+        return Upcoming(None, None, "it does not wait any more")
+    if review.absent_at is not None:
+        return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
+    step, due_at = policy.next_step(review), policy.next_due_at(review)
+    if step is None or due_at is None:
+        spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
+        return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
+    why = _why(step.kind, again=review.told is not None and review.told >= step.after)
+    return Upcoming(max(due_at, now), step.kind, why)
+
+
+def _why(kind: Kind, *, again: bool) -> str:
+    if kind is Kind.ANNOUNCEMENT:
+        return "it was not announced so far"
+    if kind is Kind.ESCALATION:
+        return "it waits for WORKER_ESCALATE_AFTER then"
+    return "WORKER_REMIND_EVERY after the last notice" if again else "it waits for WORKER_STALE_AFTER then"
