@@ -33,6 +33,9 @@ SLACK_AHEAD = timedelta(seconds=60)
 """By how much this machine's clock may be ahead of Slack's when a post is looked up."""
 
 PAGE = 100
+CHANNEL_PAGES = 1000
+"""Pages of channels that are looked through for a name. Slack allows 20 a minute: the next look goes on from there."""
+
 PAGES = 50
 """Pages of history that one look reads; a channel that is busier than that cannot be searched."""
 
@@ -58,6 +61,8 @@ class Slack:
         self._client = Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=self._clock, route=route)
         self._identity: Identity | None = None
         self._ids: dict[str, str] = {}
+        self._listed_to: dict[str, str] = {}
+        """Where the list of channels goes on that Slack broke off, by the name that was looked for."""
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         """Post once. A reply whose thread is gone goes to the channel itself; Slack has surely not posted it before."""
@@ -174,14 +179,12 @@ class Slack:
             if error.code not in THREAD_GONE:
                 raise
 
-    def _pages(
-        self, ask: Callable[[str | None], SlackResponse], channel: str, *, field: str = "messages"
-    ) -> Iterator[list[dict[str, Any]]]:
+    def _pages(self, ask: Callable[[str | None], SlackResponse], channel: str) -> Iterator[list[dict[str, Any]]]:
         """Every page of a listing; half a listing is none, so whatever breaks it off raises."""
         cursor: str | None = None
         for _ in range(PAGES):
             response = self._call(Doing.FIND, lambda: ask(cursor), channel=channel)  # noqa: B023 - called at once
-            yield read.objects(response.get(field))
+            yield read.objects(response.get("messages"))
             cursor = read.next_cursor(response)
             if not cursor:
                 return
@@ -207,10 +210,21 @@ class Slack:
                 types="public_channel", exclude_archived=False, limit=1000, cursor=cursor
             )
 
-        for page in self._pages(ask, name, field="channels"):
-            for raw in page:
+        for _ in range(CHANNEL_PAGES):
+            cursor = self._listed_to.pop(name, None)
+            try:
+                response = self._call(Doing.FIND, lambda: ask(cursor), channel=name)  # noqa: B023 - called at once
+            except DeliveryError as error:
+                if cursor and error.outcome is Outcome.THROTTLED:
+                    self._listed_to[name] = cursor
+                raise
+            for raw in read.objects(response.get("channels")):
                 if raw.get("name") == wanted:
                     return read.channel(raw)
+            following = read.next_cursor(response)
+            if following in {"", cursor}:
+                break
+            self._listed_to[name] = following
         outcome = Outcome.BLIND if doing is Doing.FIND else Outcome.DESTINATION
         raise DeliveryError(
             f"No public channel is named {wanted}: set the channel by its id", outcome, code="channel_not_found"

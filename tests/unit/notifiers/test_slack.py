@@ -226,6 +226,17 @@ def test_a_history_without_an_end_is_given_up(notifier: Slack, slack: SimulatedS
     assert (error.outcome, error.code) == (Outcome.BLIND, "too_many_messages")
 
 
+def test_a_list_of_channels_that_slack_breaks_off_goes_on_where_it_was(notifier: Slack, slack: SimulatedSlack) -> None:
+    for number in range(2500):
+        slack.add_channel(f"C1{number:07}", f"room-{number}")
+    slack.fail("conversations.list", mode=Mode.RATELIMITED, retry_after=1, after=2, times=1)
+    assert failure(notifier.channel, "room-2400").outcome is Outcome.THROTTLED
+    assert notifier.channel("room-2400").channel_id == "C10002400"
+    cursors = [call.arguments.get("cursor") for call in slack.attempts if call.method == "conversations.list"]
+    assert len(cursors) == 4
+    assert cursors[2] == cursors[3] != cursors[1]
+
+
 @pytest.mark.parametrize("name", ["support", "#support"])
 def test_a_channel_by_name_is_posted_to_found_and_edited(notifier: Slack, slack: SimulatedSlack, name: str) -> None:
     sent = replace(notice(), channel=name)
