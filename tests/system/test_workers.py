@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import postgres
 from tests.system.process import stays, wait_for
 from worker.core.model import Task
+from worker.demo.slack import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,3 +136,20 @@ def _logged_no_trouble(workers: Mapping[int, Process], frozen: int) -> None:
         # A statement that was under way when the worker was frozen has taken too long when it wakes.
         expected = {"shift_lapsed", "delivery_unknown"} | ({"store_failing"} if pid == frozen else set())
         assert {line["event"] for line in lines} <= expected, lines
+
+
+@pytest.mark.long(12)
+def test_a_post_that_the_end_of_postgresql_cuts_off_is_settled_as_soon_as_it_is_back(stage: Stage) -> None:
+    with postgres.running() as server:
+        stage.use(server.create())
+        place = stage.add("q")
+        stage.run(place, "r")
+        stage.slack.fail("chat.postMessage", mode=Mode.COMMIT_THEN_HANG, times=1)
+        with stage.service() as process:
+            wait_for(lambda: stage.shown(place), "the post")
+            server.stop()
+            stage.slack.heal()
+            wait_for(lambda: process.logged("store_failing"), "the trouble")
+            server.start()
+            wait_for(lambda: process.logged("delivery_sent"), "the outcome", patience=15)
+        assert len(stage.shown(place)) == 1
