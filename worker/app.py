@@ -111,7 +111,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     ops = Ops(store=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
     care = _care(settings)
     complaint = Complaint(board)
-    deliver = Deliver(store=store, notifier=notifier, clock=clock, care=care, ops=ops, meter=meter)
+    deliver = Deliver(store=store, notifier=notifier, clock=clock, care=care, ops=ops, meter=meter, incidents=board)
     poll = Poll(
         source=source,
         store=store,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.core.meter import Meter
     from worker.core.model import Claim, Delivery, Queue, Receipt, Review, ReviewKey, Show
     from worker.core.overview import Asked
-    from worker.core.ports import Clock, Notifier, Store
+    from worker.core.ports import Clock, Incidents, Notifier, Store
     from worker.loops.ops import Ops
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class Settled:
 class Deliver:
     """Sends deliveries that are due. One thread at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (its surroundings, all by name)
         self,
         *,
         store: Store,
@@ -69,6 +69,7 @@ class Deliver:
         care: Callable[[Queue | None], Care],
         ops: Ops,
         meter: Meter = UNMETERED,
+        incidents: Incidents | None = None,
     ) -> None:
         """`care` gives the rules of a queue's messages (None: the worker's own)."""
         self._store = store
@@ -77,7 +78,9 @@ class Deliver:
         self._care = care
         self._ops = ops
         self._meter = meter
-        self._patience = Patience(store=store, notifier=notifier, clock=clock, ops=ops, meter=meter)
+        self._patience = Patience(
+            store=store, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
+        )
         self._idle_until = 0.0
         self._claiming: datetime | None = None
         """When a claim began whose answer the database has not given."""

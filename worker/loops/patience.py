@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.delivery import LONGEST_QUIET, paused
+from worker.core.model import State
 from worker.core.overview import EVERYWHERE, Asked
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.cooldown import Cooldown
+from worker.loops.incidents import Board
+from worker.loops.lateness import Lateness
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.meter import Meter
     from worker.core.model import Pause
-    from worker.core.ports import Clock, Notifier, Store
+    from worker.core.ports import Clock, Incidents, Notifier, Store
     from worker.loops.ops import Ops
 
 log = structlog.get_logger(__name__)
@@ -44,6 +47,9 @@ NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 SERVICE_TROUBLE = frozenset({Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN})
 """Failures that the next delivery would meet too, whatever it is and wherever it goes."""
 
+OWED = frozenset({State.PENDING, State.SENDING, State.UNKNOWN})
+"""The states of what is to be posted without anybody's help."""
+
 
 class Patience:
     """Lets one failure stop the attempts that would fail for the same reason. For one thread.
@@ -53,13 +59,23 @@ class Patience:
     holds back its own channel alone, and look-ups go on: what they find ends the wait.
     """
 
-    def __init__(self, *, store: Store, notifier: Notifier, clock: Clock, ops: Ops, meter: Meter) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        notifier: Notifier,
+        clock: Clock,
+        ops: Ops,
+        meter: Meter,
+        incidents: Incidents | None = None,
+    ) -> None:
         """Nothing is kept back yet but what the store remembers."""
         self._store = store
         self._notifier = notifier
         self._clock = clock
         self._ops = ops
         self._meter = meter
+        self._lateness = Lateness(incidents or Board(clock), clock)
         self._pauses: dict[str, Pause] = {}
         self._told: set[str] = set()
         self._posted_at: dict[str, float] = {}
@@ -127,11 +143,14 @@ class Patience:
     def _arrived(self, channel: str) -> None:
         self._losing.pop(channel, None)
         self._service.worked()
+        self._lateness.over()
         self._proven()
 
     def nothing_to_try(self) -> None:
         """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
         self._works_again(self._pauses.get(EVERYWHERE))
+        if self._lateness.is_announced and not any(backlog.state in OWED for backlog in self._store.backlog()):
+            self._lateness.over()
         if self._clock.monotonic() >= self._prove_at:
             self._prove()
 
@@ -142,6 +161,7 @@ class Patience:
             self._keep_quiet(error, channel)
             return
         self._service.worked()
+        self._lateness.over()
         if error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
         elif error.outcome is Outcome.DESTINATION:
@@ -205,6 +225,7 @@ class Patience:
     def _keep_quiet(self, error: DeliveryError, channel: str | None = None) -> None:
         """Leave alone what is in trouble; `channel` is where a post failed, None where the service was asked itself."""
         self._unanswered(error)
+        self._lateness.failed(error)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
             now = self._clock.now()
