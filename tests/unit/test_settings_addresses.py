@@ -110,9 +110,26 @@ def test_a_bad_address_is_refused(parse: object, value: object, reason: str) -> 
 
 @pytest.mark.parametrize("end", ["?a=b", "#top"])
 def test_a_root_is_nothing_but_a_root(end: str) -> None:
-    for parse in (addresses.endpoint, addresses.web_url, addresses.slack_root):
+    for parse in (addresses.endpoint, addresses.slack_root):
         with pytest.raises(ValueError, match="has more than a root"):
             parse("https://example.com" + end, allow_http=False)
+
+
+@pytest.mark.parametrize(
+    ("given_", "root"),
+    [
+        ("https://smith.langchain.com/o/0b1c/annotation-queues/2d3e?x=1#top", "https://smith.langchain.com"),
+        ("https://smith.langchain.com/o", "https://smith.langchain.com"),
+        ("https://smith.langchain.com/o/", "https://smith.langchain.com"),
+        ("https://smith.langchain.com/?a=b", "https://smith.langchain.com"),
+        ("https://smith.langchain.com#top", "https://smith.langchain.com"),
+        ("https://example.com/langsmith/o/0b1c/projects", "https://example.com/langsmith"),
+        ("https://example.com/o/0b1c/o/2d3e", "https://example.com"),
+        ("https://example.com/office/", "https://example.com/office"),
+    ],
+)
+def test_of_a_pages_address_the_root_is_taken(given_: str, root: str) -> None:
+    assert addresses.web_url(given_, allow_http=False) == root
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "localhost", "slack.localhost", "LOCALHOST"])

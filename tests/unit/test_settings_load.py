@@ -486,6 +486,43 @@ def test_unknown_names_of_ours_are_found(place: Place) -> None:
     )
 
 
+LINKS = {
+    "WORKER_PORT": "tcp://10.0.0.1:80",
+    "WORKER_PORT_80_TCP": "tcp://10.0.0.1:80",
+    "WORKER_PORT_80_TCP_PROTO": "tcp",
+    "WORKER_PORT_80_TCP_PORT": "80",
+    "WORKER_PORT_80_TCP_ADDR": "10.0.0.1",
+    "WORKER_SERVICE_HOST": "10.0.0.1",
+    "WORKER_SERVICE_PORT": "80",
+    "WORKER_SERVICE_PORT_HTTP": "80",
+    "WORKER_QUEUES_PORT": "udp://10.0.0.2:53",
+    "WORKER_QUEUES_SERVICE_HOST": "10.0.0.2",
+    "LANGSMITH_PORT": "tcp://10.0.0.3:1984",
+    "LANGSMITH_API_KEY_PORT": "tcp://10.0.0.3:1984",
+}
+"""What Kubernetes puts into every container beside services of these names."""
+
+
+def test_links_to_services_are_no_findings_and_no_names_that_may_be_meant(place: Place) -> None:
+    assert place.load_all(LINKS).unknown_names() == ()
+    lines = place.refusal(LINKS, ALL)
+    assert all("missing" in line and "was this name meant" not in line for line in lines)
+
+
+def test_what_only_looks_like_a_link_is_found(place: Place) -> None:
+    (line,) = place.load({"WORKER_PORT": "8080"}).unknown_names()
+    assert line.startswith("WORKER_PORT is not a setting")
+
+
+def test_the_endpoint_of_the_sdk_is_noticed_where_ours_is_not_set(place: Place) -> None:
+    other = {"LANGCHAIN_ENDPOINT": "https://eu.api.smith.langchain.com"}
+    (line,) = place.load(other).unknown_names()
+    assert "was LANGSMITH_ENDPOINT meant?" in line
+    assert place.load(other | {"LANGSMITH_ENDPOINT": "https://api.smith.langchain.com"}).unknown_names() == ()
+    place.write("worker.toml", 'langsmith_endpoint = "https://eu.api.smith.langchain.com"\n')
+    assert place.load(other).unknown_names() == ()
+
+
 # --- the process' own
 
 

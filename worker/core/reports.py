@@ -22,7 +22,8 @@ def begun(group: Sequence[Incident]) -> str:
         case Group.KEY:
             return (
                 f"LangSmith refuses the API key {since}: {first.error}. Nothing is polled until it is accepted: "
-                "put a valid key in LANGSMITH_API_KEY and restart. What was posted before stays as it is."
+                "put a valid key in LANGSMITH_API_KEY, or its region's address in LANGSMITH_ENDPOINT, and restart. "
+                "What was posted before stays as it is."
             )
         case Group.LIST:
             return f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."

@@ -16,6 +16,9 @@ from worker.settings.values import text, words
 _API_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)api\.smith\.langchain\.com")
 _WEB_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)smith\.langchain\.com")
 _API_PATH = re.compile(r"(?:/api(?:/v1)?)?/*$")
+_PAGE = re.compile(r"/o(?:/.*)?$")
+"""What follows the root in the address of a page: all of them belong to an organisation."""
+
 _LABELS = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 _HOST_PORT = re.compile(rf"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>{_LABELS}|\*?)):(?P<port>\d{{1,5}})", re.ASCII)
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
@@ -49,9 +52,9 @@ def web_root(endpoint: str) -> str | None:
 
 
 def web_url(value: object, *, allow_http: bool) -> str:
-    """The root of LangSmith's pages, without a trailing `/`."""
-    parts = _root(value, allow_http=allow_http)
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+    """The root of LangSmith's pages, without a trailing `/`; of a page's address the root alone is taken."""
+    parts = _address(value, allow_http=allow_http)
+    return urlunsplit(parts._replace(path=_PAGE.sub("", parts.path).rstrip("/"), query="", fragment=""))
 
 
 def slack_root(value: object, *, allow_http: bool) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dotenv.parser import parse_stream
 
 from worker.settings.model import EVERY, PER_QUEUE
-from worker.settings.names import FILE_SUFFIX, PREFIX, did_you_mean
+from worker.settings.names import FILE_SUFFIX, PREFIX, did_you_mean, service_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,9 +87,15 @@ def _blank_lines(original: str) -> int:
 
 def unknown_names(texts: Mapping[str, str], *, origin: str = "") -> Iterator[str]:
     """A line on each name that looks like a setting of ours but is none."""
-    for env in sorted(texts):
+    for env in sorted(texts.keys() - service_links(texts)):
         if env.startswith(PREFIX) and env not in _KNOWN:
             yield f"{origin}{env} is not a setting and has no effect{_instead(env)}"
+
+
+def other_endpoint(texts: Mapping[str, str]) -> Iterator[str]:
+    """A line on an address of LangSmith under the name that its SDK knows too; for where ours is not set."""
+    if texts.get("LANGCHAIN_ENDPOINT", "").strip():
+        yield "LANGCHAIN_ENDPOINT is set and has no effect here (was LANGSMITH_ENDPOINT meant?)"
 
 
 def _instead(env: str) -> str:

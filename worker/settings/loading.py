@@ -15,6 +15,7 @@ from worker.settings.layers import (
     Layers,
     dotenv,
     exists,
+    other_endpoint,
     secret_files,
     shadowed_files,
     text_layer,
@@ -22,7 +23,7 @@ from worker.settings.layers import (
 )
 from worker.settings.missing import missing
 from worker.settings.model import EVERY, Settings
-from worker.settings.names import ALL, Need
+from worker.settings.names import ALL, Need, service_links
 from worker.settings.network import Network, network
 from worker.settings.showing import masked, shown
 from worker.settings.toml import toml_layer
@@ -56,7 +57,8 @@ def load(
     layers = _layers(texts, local, needs=needs, directory=here, run_secrets=run_secrets)
     settings, refused = _validate(layers)
     problems = [*broken, *(problem for layer in layers for problem in layer.problems), *refused]
-    problems += missing(needs, layers, names={*texts, *local})
+    names = {*texts, *local} - service_links({**local, **texts})
+    problems += missing(needs, layers, names=names)
     problems += _unreachable(settings, needs) if settings else []
     if settings is None or problems:
         raise ConfigError(masked("\n".join(problems), _secrets(layers)))
@@ -78,12 +80,15 @@ def _layers(
     texts = {**local} | {name: text for name, text in environ.items() if text.strip()}
     credentials = environ.get("CREDENTIALS_DIRECTORY", "")
     mounts = [*([directory / credentials] if credentials else []), run_secrets]
+    environment, dotted = text_layer(environ), text_layer(local, origin=".env: ")
+    toml = _toml(texts.get("WORKER_CONFIG", "").strip(), directory)
+    is_default = not any("langsmith_endpoint" in layer.given for layer in (environment, dotted, toml))
     return Layers(
-        environment=text_layer(environ),
-        dotenv=text_layer(local, origin=".env: "),
+        environment=environment,
+        dotenv=dotted,
         files=secret_files(texts, needs=needs, directory=directory, mounts=mounts),
-        toml=_toml(texts.get("WORKER_CONFIG", "").strip(), directory),
-        machine=_machine(environ, local, directory),
+        toml=toml,
+        machine=_machine(environ, local, directory, doubtful=tuple(other_endpoint(texts)) if is_default else ()),
     )
 
 
@@ -97,7 +102,9 @@ def _toml(config: str, directory: Path) -> Layer:
     return Layer()
 
 
-def _machine(environ: Mapping[str, str], local: Mapping[str, str], directory: Path) -> Layer:
+def _machine(
+    environ: Mapping[str, str], local: Mapping[str, str], directory: Path, *, doubtful: tuple[str, ...]
+) -> Layer:
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     config = {"config": CONFIG} if exists(directory / CONFIG) else {}
     database = {"database_url": sqlite_url(directory / state / "worker.db")} if state else {}
@@ -107,7 +114,7 @@ def _machine(environ: Mapping[str, str], local: Mapping[str, str], directory: Pa
             **database,
             "directory": directory,
             "network": network({**local, **environ}),
-            "unknown": (*unknown_names(environ), *unknown_names(local, origin=".env: ")),
+            "unknown": (*unknown_names(environ), *unknown_names(local, origin=".env: "), *doubtful),
             "shadowed": tuple(shadowed_files({**local, **environ})),
         },
         names=dict.fromkeys(database, "STATE_DIRECTORY"),

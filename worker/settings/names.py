@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PREFIX = "WORKER_"
 FILE_SUFFIX = "_FILE"
@@ -55,6 +56,23 @@ class Name:
     def file(self) -> str:
         """What a file with this secret is called among mounted ones."""
         return self.env.lower()
+
+
+_LINKED = re.compile(
+    r"(?P<service>\w+?)_(?:PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|SERVICE_HOST|SERVICE_PORT(?:_\w+)?)",
+    re.ASCII,
+)
+_LINK = re.compile(r"(?:tcp|udp|sctp)://", re.ASCII)
+
+
+def service_links(texts: Mapping[str, str]) -> frozenset[str]:
+    """The names by which Kubernetes and Docker show where other services are: `WORKER_PORT=tcp://10.0.0.1:80`.
+
+    They are set in every container beside a service that happens to be called as our settings begin.
+    """
+    found = {name: match["service"] for name in texts if (match := _LINKED.fullmatch(name))}
+    services = {service for service in found.values() if _LINK.match(texts.get(f"{service}_PORT", ""))}
+    return frozenset(name for name, service in found.items() if service in services)
 
 
 def some(words: Sequence[str]) -> str:

@@ -25,6 +25,8 @@ _WAYS = {
     Kind.PROXY: "check HTTPS_PROXY, or name LangSmith's host in NO_PROXY",
 }
 
+REGIONS = ", ".join(f"https://{region}api.smith.langchain.com" for region in ("", "eu.", "apac.", "aws."))
+
 
 class TooLargeError(SourceError):
     """A lawful answer over the cap; a smaller page may fit."""
@@ -37,11 +39,20 @@ def unlawful(what: str, problem: str, *, remedy: str = "") -> SourceError:
 
 
 def from_status(
-    what: str, status: int, headers: Mapping[str, str], body: bytes | bytearray, now: datetime
+    what: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes | bytearray,
+    now: datetime,
+    *,
+    is_known: bool = True,
 ) -> SourceError:
-    """The error for an answer with any status but 200. No text of the body is repeated."""
+    """The error for an answer with any status but 200. No text of the body is repeated.
+
+    `is_known` tells whether LangSmith has taken the key for anything yet: in a wrong region it is refused everything.
+    """
     trouble = _trouble(status, body)
-    text = f"{what}: LangSmith answered {status}; {_remedy(trouble, status, body)}"
+    text = f"{what}: LangSmith answered {status}; {_remedy(trouble, status, body, is_known=is_known)}"
     return SourceError(text, trouble, retry_after=retry_after(headers, now))
 
 
@@ -62,10 +73,10 @@ def _trouble(status: int, body: bytes | bytearray) -> Trouble:
     return Trouble.UNLAWFUL
 
 
-def _remedy(trouble: Trouble, status: int, body: bytes | bytearray) -> str:
+def _remedy(trouble: Trouble, status: int, body: bytes | bytearray, *, is_known: bool) -> str:
     """What a person can do about it."""
     if trouble is Trouble.REFUSED:
-        return _refused(status, body)
+        return _refused(status, body, is_known=is_known)
     if trouble is Trouble.MISSING:
         return "check the queue's id in WORKER_QUEUES, the workspace, and LANGSMITH_ENDPOINT"
     if trouble is Trouble.THROTTLED:
@@ -78,12 +89,17 @@ def _remedy(trouble: Trouble, status: int, body: bytes | bytearray) -> str:
     return "it is asked again later"
 
 
-def _refused(status: int, body: bytes | bytearray) -> str:
+def _refused(status: int, body: bytes | bytearray, *, is_known: bool) -> str:
     if ORGANISATION_KEY.encode() in body:
         return "the key belongs to an organisation: set LANGSMITH_WORKSPACE_ID to the queue's workspace"
     if status == 401:  # noqa: PLR2004
         return "check LANGSMITH_API_KEY: it is wrong, expired, or of another region than LANGSMITH_ENDPOINT"
-    return "the key may not read this: give it annotation-queues:read, or check LANGSMITH_WORKSPACE_ID"
+    rights = "give it annotation-queues:read, or check LANGSMITH_WORKSPACE_ID"
+    if is_known:
+        return f"the key may not read this: {rights}"
+    return (
+        f"check LANGSMITH_ENDPOINT first: a key is good in its own region alone ({REGIONS}); if it is right, {rights}"
+    )
 
 
 def _is_json(body: bytes | bytearray) -> bool:

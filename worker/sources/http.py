@@ -100,6 +100,7 @@ class Http:
         self._seconds = deadline_seconds
         self.skew = Skew(clock)
         self.most_bytes = most_bytes
+        self._is_known = False
         self._stopping = threading.Event()
         self._budget = Budget(per_second=requests_per_second, clock=clock, wait=self._stopping.wait)
         self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
@@ -169,7 +170,9 @@ class Http:
             with self._client.send(request, seconds=seconds, is_safe=True) as response:
                 if response.status != OK:
                     body = response.beginning(ERROR_BYTES)
-                    raise from_status(what, response.status, response.headers, body, self._clock.now())
+                    now = self._clock.now()
+                    raise from_status(what, response.status, response.headers, body, now, is_known=self._is_known)
+                self._is_known = True
                 self.skew.heard(response.headers)
                 return self._received(response, what, known, held)
         except NetError as error:

@@ -27,7 +27,8 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
         pytest.param(
             [incident(Group.KEY, error="HTTP 401")],
             "LangSmith refuses the API key since 2026-03-02 11:00 UTC: HTTP 401. Nothing is polled until it is "
-            "accepted: put a valid key in LANGSMITH_API_KEY and restart. What was posted before stays as it is.",
+            "accepted: put a valid key in LANGSMITH_API_KEY, or its region's address in LANGSMITH_ENDPOINT, and "
+            "restart. What was posted before stays as it is.",
             id="key",
         ),
         pytest.param(

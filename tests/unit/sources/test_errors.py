@@ -56,3 +56,12 @@ def test_each_status_has_its_trouble_and_remedy(status: Any, body: bytes, troubl
 @pytest.mark.parametrize(("value", "expected"), [("17", timedelta(seconds=17)), ("soon", None)])
 def test_the_wish_to_be_left_alone_is_in_the_error(value: str, expected: timedelta | None) -> None:
     assert from_status("reading", 429, {"retry-after": value}, b"", NOW).retry_after == expected
+
+
+def test_a_key_that_nothing_was_ever_shown_may_be_of_another_region() -> None:
+    forbidden = b'{"error":"Forbidden"}'
+    text = str(from_status("listing the queues", 403, {}, forbidden, NOW, is_known=False))
+    assert text.index("LANGSMITH_ENDPOINT") < text.index("annotation-queues:read")
+    for region in ("", "eu.", "apac.", "aws."):
+        assert f"https://{region}api.smith.langchain.com" in text
+    assert "LANGSMITH_ENDPOINT" not in str(from_status("reading", 403, {}, forbidden, NOW))

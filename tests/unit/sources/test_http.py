@@ -366,3 +366,18 @@ def test_a_known_body_is_not_unpacked_and_any_other_is() -> None:
             assert (bytes(other.body), other.is_known) == (b"[2]", False)
         with shared.get("/", what="reading") as unmarked:
             assert unmarked.mark == b""
+
+
+def test_the_region_is_doubted_as_long_as_nothing_was_answered() -> None:
+    answers = [
+        http(b'{"error":"Forbidden"}', status="403 F"),
+        http(b"[]"),
+        http(b'{"error":"Forbidden"}', status="403 F"),
+    ]
+    with raw_server(lambda c: c.send(answers.pop(0))) as root, contextlib.closing(client(root)) as shared:
+        with pytest.raises(SourceError, match="check LANGSMITH_ENDPOINT first"), shared.get("/", what="reading"):
+            pass
+        with shared.get("/", what="reading"):
+            pass
+        with pytest.raises(SourceError, match="the key may not read this"), shared.get("/", what="reading"):
+            pass

@@ -38,7 +38,8 @@ START = "start the service (`review-notifier run`), or let cron call `review-not
 FIXES = {
     Trouble.UNREACHABLE: "check LANGSMITH_ENDPOINT, and this machine's way to it",
     Trouble.THROTTLED: "lower WORKER_REQUESTS_PER_SECOND if this goes on",
-    Trouble.REFUSED: "check LANGSMITH_API_KEY, and for a key of the organisation LANGSMITH_WORKSPACE_ID",
+    Trouble.REFUSED: "check LANGSMITH_API_KEY and LANGSMITH_ENDPOINT, which belong to one region, and for a key of the "
+    "organisation LANGSMITH_WORKSPACE_ID",
     Trouble.MISSING: "correct the queue's id in WORKER_QUEUES; `review-notifier queues` lists what the key can see",
     Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",
     STORE: "make the database usable again: `review-notifier check` says what it lacks",
