@@ -49,8 +49,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 
 def check_database(settings: Settings) -> Iterator[Finding]:
     """Whether the database can be opened and has the right schema."""
-    path = database_path(settings.database_url)
     try:
+        path = database_path(settings.database_url)
         if path is not None:
             check_directory(path)
             check_writable(path)

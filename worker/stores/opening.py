@@ -119,7 +119,7 @@ def parse(url: str) -> URL:
 
 
 def _path(where: URL) -> Path | None:
-    return Path(where.database or "").resolve() if where.get_backend_name() == "sqlite" else None
+    return place.follow(Path(where.database or "")) if where.get_backend_name() == "sqlite" else None
 
 
 def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,20 @@ PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.
 """What may be over at the next try: a full disk, or a machine short of something."""
 
 MOUNTS = Path("/proc/self/mounts")
+
+
+def follow(path: Path) -> Path:
+    """The file that a path leads to, over every link; refuses one that leads nowhere, or to no file."""
+    try:
+        found = path.resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if not stat.S_ISREG(found.stat().st_mode):
+                raise ConfigError(f"WORKER_DATABASE_URL: {found} is no file: name another, or move what is there away")
+    except OSError as error:
+        raise refusal(error, f"the path {path} cannot be followed", "name a file that this user can reach") from error
+    except (RuntimeError, ValueError) as error:  # a circle of links, a NUL
+        raise ConfigError(f"WORKER_DATABASE_URL: the path cannot be followed ({error}): name another file") from error
+    return found
 
 
 def check_directory(path: Path, mounts: str | None = None) -> None:

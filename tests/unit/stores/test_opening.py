@@ -258,8 +258,25 @@ class TestADatabaseThatCannotBeUsed:
 
     def test_may_be_a_directory(self, path: Path) -> None:
         path.mkdir()
-        with pytest.raises(ConfigError, match="may not be written"):
+        with pytest.raises(ConfigError, match="is no file: name another"):
             open_store(url(path), migrate=True)
+
+    @pytest.mark.parametrize("how", [True, False], ids=["to work", "to look"])
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("pipe", "is no file"),
+            ("circle", "cannot be followed"),
+            ("n" * 300, "File name too long"),
+            ("a%00b", "cannot be followed"),
+        ],
+    )
+    def test_may_be_no_file_at_all(self, tmp_path: Path, name: str, said: str, *, how: bool) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "circle").symlink_to("circle")
+        with pytest.raises(ConfigError, match=said) as caught:
+            open_store(url(tmp_path / name).replace("%00", "\0"), migrate=how)
+        assert "WORKER_DATABASE_URL" in str(caught.value)
 
 
 def everything(directory: Path) -> dict[str, tuple[object, ...]]:
