@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import generate_latest
 
+from worker.core.meter import STORE
 from worker.core.model import Kind, State
+from worker.core.ports import Trouble
 from worker.core.status.readiness import readiness
 from worker.core.status.reasons import KINDS, reasons
 
@@ -29,6 +31,9 @@ MOST_QUEUES = 200
 OTHER = "other"
 LONGEST_NAME = 80
 POLL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+TROUBLES = (*(str(trouble) for trouble in Trouble), STORE)
 
 
 class Labels:
@@ -66,7 +71,9 @@ class Metrics:
 
         `dropped` counts the lines of the log that were not read.
         """
+        self._overview = overview
         self._labels = Labels(most_queues)
+        self._named: dict[UUID, str] = {}
         self._registry = CollectorRegistry()
         self._polls = self._counter("polls", "Polls that ended, complete or not", "queue")
         self._failures = self._counter(
@@ -88,7 +95,7 @@ class Metrics:
 
     def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
         """See `Meter.polled`."""
-        label = self._labels.of(queue)
+        label = self._preset_queue(queue)
         self._polls.labels(label).inc()
         self._seconds.observe(seconds)
         if trouble:
@@ -110,6 +117,9 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
+        if seen := self._overview():
+            for queue in seen.queues:
+                self._preset_queue(queue.polled.queue)
         return generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -120,8 +130,29 @@ class Metrics:
         for service in ("langsmith", "slack"):
             self._throttled.labels(service)
         for kind in Kind:
-            for outcome in (State.SENT, State.DEAD, State.UNKNOWN):
-                self._deliveries.labels(kind.value, outcome.value)
+            for outcome in (*(state.value for state in State if state is not State.SENDING), "lease_lost"):
+                self._deliveries.labels(kind.value, outcome)
+        for outcome in ("made", "unneeded", "failed", "given_up"):
+            self._edits.labels(outcome)
+
+    def _preset_queue(self, queue: Queue) -> str:
+        """The same for a queue; its label."""
+        label = self._labels.of(queue)
+        former = self._named.get(queue.queue_id)
+        if former == label:
+            return label
+        self._named[queue.queue_id] = label
+        if former == str(queue.queue_id):
+            self._forget(former)  # it is known by its name now
+        self._polls.labels(label)
+        for trouble in TROUBLES:
+            self._failures.labels(label, trouble)
+        return label
+
+    def _forget(self, label: str) -> None:
+        self._polls.remove(label)
+        for trouble in TROUBLES:
+            self._failures.remove(label, trouble)
 
 
 class Shown:
@@ -164,7 +195,7 @@ class Shown:
 
 def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterator[Metric]:
     """One value a label; queues that share one count as one: their sum, their oldest."""
-    here = {label: [queue for queue in queues if queue.here] for label, queues in by_label.items()}
+    here = {label: [queue for queue in queues if queue.here and queue.is_known] for label, queues in by_label.items()}
     waiting = {label: sum(queue.waiting for queue in queues) for label, queues in here.items() if queues}
     yield _gauge("queue_waiting", "Runs that wait for review", "queue", waiting)
     unusable = {label: sum(queue.unusable for queue in queues) for label, queues in here.items() if queues}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,38 @@ def test_what_matters_begins_at_zero() -> None:
     assert value(metrics(), "deliveries_total", kind="announcement", outcome="dead") == 0
 
 
+def test_failures_begin_at_zero_before_the_first_of_them() -> None:
+    shown = metrics(overview(view(completed_at=None)))
+    for trouble in ("refused", "unreachable", "store"):
+        assert value(shown, "poll_failures_total", queue="Support QA", trouble=trouble) == 0
+    assert value(shown, "polls_total", queue="Support QA") == 0
+    assert value(shown, "deliveries_total", kind="ops", outcome="held") == 0
+    assert value(shown, "edits_total", outcome="failed") == 0
+
+
+def test_a_queue_that_gets_its_name_leaves_nothing_under_its_id() -> None:
+    named = view()
+    queue_id = str(named.polled.queue.queue_id)
+    seen = [overview(replace(named, polled=replace(named.polled, queue=replace(queue(), name=queue_id))))]
+    shown = Metrics(version="1", commit="c", overview=lambda: seen[0])
+    assert value(shown, "polls_total", queue=queue_id) == 0
+    seen[0] = overview(named)
+    assert value(shown, "polls_total", queue="Support QA") == 0
+    assert value(shown, "polls_total", queue=queue_id) is None
+
+
+def test_what_waits_in_a_queue_of_which_nothing_is_known_is_no_number() -> None:
+    unknown = metrics(overview(view(completed_at=None)))
+    assert value(unknown, "queue_waiting", queue="Support QA") is None
+    assert value(unknown, "queue_oldest_seconds", queue="Support QA") is None
+
+
+def test_reasons_are_counted_by_kind_and_begin_at_zero() -> None:
+    shown = metrics(overview(view(), pauses=[pause("C1"), pause("C2")]))
+    assert value(shown, "reasons", kind="channel_refused") == 2
+    assert value(shown, "reasons", kind="token_refused") == 0
+
+
 def test_a_build_is_told_before_anything_was_looked_at() -> None:
     assert value(metrics(), "build_info", version="1.2.3", commit="abc") == 1
     assert value(metrics(), "outbox_oldest_seconds") is None
@@ -110,7 +143,7 @@ def test_labels_are_bounded_and_the_rest_is_one() -> None:
     for number in range(1000):
         shown.polled(queue(f"later {number}"), seconds=1)
     assert value(shown, "polls_total", queue="other") == 1000
-    assert shown.exposition().count(b"review_notifier_polls_total{") == 1
+    assert shown.exposition().count(b"review_notifier_polls_total{") == 3
 
 
 @pytest.mark.parametrize("name", ['a"b\\c\nd', "é" * 500, "{}", ""], ids=["quotes", "long", "braces", "empty"])

@@ -92,6 +92,11 @@ class QueueView:
         """The queue's name: raw and hostile."""
         return self.polled.queue.name
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of what waits: by a complete poll, or from before the start."""
+        return self.polled.completed_at is not None or self.standing is not None
+
     def is_late(self, now: datetime) -> bool:
         """Whether its last complete poll is missing or too old."""
         completed_at = self.polled.completed_at

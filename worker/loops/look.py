@@ -76,6 +76,8 @@ class Look:
         self._count_at = 0.0
         self._offset = self._measure()
         self._standings: dict[UUID, Standing] = {}
+        self._counted: dict[UUID, object] = {}
+        """What the polls of each queue had found when it was counted."""
         self._pauses: Sequence[Pause] = ()
         self._backlog: Sequence[Backlog] = ()
 
@@ -123,21 +125,34 @@ class Look:
             self._backlog = self._store.backlog()
             if self._shift.is_shared:
                 self._noted = {polled.queue.queue_id: polled for polled in self._store.polls()}
-            if self._counting and self._clock.monotonic() >= self._count_at:
-                self._standings = self._count(self._clock.now())
-                self._count_at = self._clock.monotonic() + COUNT_EVERY.total_seconds()
+            if self._counting:
+                self._count(self._clock.now())
         except StoreError as error:
             log.debug("store_not_looked_at", error=str(error))
             return str(error)
         return ""
 
-    def _count(self, now: datetime) -> dict[UUID, Standing]:
+    def _count(self, now: datetime) -> None:
+        """Count every queue now and then, and one whose poll has changed something at once."""
+        states = {each.polled.queue.queue_id: _state(each) for each in self._poll.progress()}
         queues = self._roster.queues
-        return {
-            queue.queue_id: self._store.standing(queue.queue_id, None if stale is None else now - stale)
-            for queue in [queues[queue_id] for queue_id in self._shift.among(queues)]
-            for _, stale in [self._expect(queue)]
-        }
+        ours = self._shift.among(queues)
+        is_time = self._clock.monotonic() >= self._count_at
+        counted = {queue_id: self._standings[queue_id] for queue_id in ours & self._standings.keys()}
+        for queue_id in ours:
+            state = states.get(queue_id)
+            if is_time or self._counted.get(queue_id) != state:
+                counted |= self._counted_now(queues[queue_id], now, is_polled=state is not None)
+                self._counted[queue_id] = state
+        self._standings = counted
+        if is_time:
+            self._count_at = self._clock.monotonic() + COUNT_EVERY.total_seconds()
+
+    def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[UUID, Standing]:
+        """Of a queue of which nothing is remembered nothing is known before its first poll: no figure, not 0."""
+        _, stale = self._expect(queue)
+        standing = self._store.standing(queue.queue_id, None if stale is None else now - stale)
+        return {queue.queue_id: standing} if is_polled or standing.waiting else {}
 
     def queues(self) -> tuple[QueueView, ...]:
         """What the loops know of each queue now, with what the database counted last. From any thread."""
@@ -163,7 +178,7 @@ class Look:
         interval, _ = self._expect(polled.queue)
         standing = self._standings.get(queue.queue_id)
         if progress is None:
-            return QueueView(polled, interval, standing=standing)
+            return QueueView(polled, interval, waiting=standing.waiting if standing else 0, standing=standing)
         return QueueView(
             polled,
             interval,
@@ -181,6 +196,11 @@ class Look:
         if polled.completed_at is None:
             return polled
         return replace(polled, completed_at=polled.completed_at + _by(self._clock.now() - ago - polled.completed_at))
+
+
+def _state(progress: Progress) -> object:
+    """What changes with everything that a poll writes; None before the first complete one."""
+    return (progress.digest, progress.new, progress.gone) if progress.polled.completed_at else None
 
 
 def _by(moved: timedelta) -> timedelta:

@@ -207,3 +207,23 @@ def test_a_machine_that_was_suspended_was_blind() -> None:
     watch()
     (owed,) = [owed for owed in stage.store.deliveries() if owed.kind is Kind.OPS]
     assert "Blind from 2026-03-02 12:00 UTC to 2026-03-02 15:00 UTC" in owed.text
+
+
+def test_what_a_poll_has_found_is_counted_at_the_next_look() -> None:
+    stage = Stage()
+    assert stage.look().queues[0].standing is None
+    stage.source.answer = snapshot(queue_run("a", added_at=NOON - 2 * HOUR))
+    stage.poll(QUEUE)
+    for _ in range(2):
+        (seen,) = stage.look().queues
+        assert seen.standing is not None
+        assert (seen.standing.waiting, seen.standing.stale) == (1, 1)
+    assert stage.store.counts == 2
+
+
+def test_what_is_remembered_is_shown_before_the_first_poll() -> None:
+    stage = Stage()
+    old = review("old", added_at=NOON - 2 * HOUR)
+    stage.store.update(QUEUE, {old.queue_run_id}, deciding(old), NOON)
+    (seen,) = stage.look().queues
+    assert (seen.waiting, seen.is_known) == (1, True)
