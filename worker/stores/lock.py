@@ -142,6 +142,8 @@ def require_same_file(database: Path) -> None:
     except OSError:
         return
     try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return
         who, noted = _lines(file)
         if noted and noted != _name_of(database) and _is_held(file):
             raise StoreError(lost_to(who, database))

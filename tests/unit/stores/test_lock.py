@@ -124,6 +124,7 @@ def test_is_never_what_somebody_put_in_its_place(path: Path, put: Callable[[Path
     put(path.with_name("worker.db.lock"))
     with pytest.raises(ConfigError, match=r"lock file .*: remove what is there"), hold_lock(path):
         pass
+    require_same_file(path)  # who looks is not held up by it
     assert path.with_name("precious").read_text() == "precious"
 
 
