@@ -217,6 +217,7 @@ def test_a_folder_without_certificates_is_named(place: Place, tmp_path: Path, ki
         folder.mkdir()
     if kind == "not hashed":
         (folder / "authority.pem").write_text(certifi.contents())
+        (folder / "notes.1").write_text("no hash")
     with pytest.raises(ConfigError, match=r"^SSL_CERT_DIR: .*openssl rehash"):
         place.load_all({"SSL_CERT_DIR": str(folder)})
 

@@ -107,6 +107,7 @@ class Client:
     ) -> None:
         """`root` is where paths begin. `keep_seconds` 0 gives each request a connection of its own."""
         self._clock = clock
+        self._is_proxied = route.proxy is not None
         proxy = route.proxy
         self._place = f"the proxy {proxy.host}:{proxy.port}" if proxy else "the server"
         self._backend = Backend(look_up=look_up)
@@ -175,6 +176,8 @@ class Client:
             why = exchange.slowest() or "this process stood still"
             return NetError(Kind.TOO_LATE, f"the request was too late to go out: {why}", has_begun=False)
         kind, text = described(error, place=self._place, seconds=exchange.seconds)
+        if self._is_proxied and kind in {Kind.NAME, Kind.CONNECT}:
+            kind = Kind.PROXY
         if kind is Kind.DEADLINE and not exchange.has_begun and (slow := exchange.slowest()):
             text = f"{text}: {slow}"
         return NetError(kind, text, has_begun=exchange.has_begun)

@@ -18,7 +18,7 @@ BUNDLES = (
 )
 """Where systems keep the certificates of authorities, for a Python that was not built on this one."""
 
-HASHED = "*.[0-9]"
+HASHED = 8 * "[0-9a-f]" + ".[0-9]*"
 """What a certificate's link in a folder is called that OpenSSL can look one up in."""
 
 

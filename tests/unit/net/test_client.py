@@ -109,7 +109,7 @@ def test_a_proxy_that_is_not_there_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     error = failure("https://smith.example", Route(Proxy("127.0.0.1", port)))
-    assert (error.kind, error.has_begun) == (Kind.CONNECT, False)
+    assert (error.kind, error.has_begun) == (Kind.PROXY, False)
     assert str(error) == f"cannot connect to the proxy 127.0.0.1:{port} (Connection refused)"
 
 
