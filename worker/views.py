@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Control and direction characters that JSON does not escape by itself."""
 
+BEGINNINGS = frozenset({"Key", "Queue run"})
+WHOLE = BEGINNINGS | {"Id"}
+"""Columns of ids, which are never broken: people copy them."""
+
+ROOMY = 120
+"""Columns of a terminal from which on an id of 36 characters leaves room for the rest."""
+
 WIDE = 200
 """Columns to lay a table out for where the output is not a terminal: a pipe cuts nothing off."""
 
@@ -43,17 +50,33 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     sys.stdout.write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
-    """Print a table to stdout, or `empty` where it would have no rows. Cells are shown plain, never as markup."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+def print_table(
+    columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *, empty: str, console: Console | None = None
+) -> None:
+    """Print a table, or `empty` where it would have no rows. Cells are shown plain, never as markup."""
+    console = console or _stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    names = list(columns)
+    for column in names:
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
-        table.add_row(*(_cell(cell) for cell in row))
+        cells = zip(names, row, strict=True)
+        table.add_row(*(_cell(_short(cell) if _is_cut(name, console) else cell) for name, cell in cells))
     console.print(table if table.row_count else Text(empty))
+
+
+def _stdout() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def _is_cut(column: str, console: Console) -> bool:
+    """Whether a column has only the beginnings of ids, by which `why` and `retry` find them too."""
+    return column in BEGINNINGS and console.width < ROOMY
+
+
+def _short(cell: str | Text) -> str:
+    return str(cell)[:8]
 
 
 def _cell(cell: str | Text) -> Text:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
 from tests.builders import HOUR, MINUTE, NOON, delivery, queue, review
@@ -79,3 +81,14 @@ def test_json_keeps_every_character_and_moves_no_cursor(capsys: pytest.CaptureFi
 
 def test_lines_of_ours_stay_lines() -> None:
     assert plain_lines(f"one\n{HOSTILE.splitlines()[1]}").count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(80, "be4a4634 "), (200, "be4a4634-5f6c-5d42-8dbe-bb1a9cec68e6 ")], ids=["narrow", "wide"]
+)
+def test_an_id_is_never_broken(width: int, shown: str) -> None:
+    screen = Console(width=width, file=io.StringIO())
+    rows = [["be4a4634-5f6c-5d42-8dbe-bb1a9cec68e6", "a long name " * 20]]
+    views.print_table(["Queue run", "Name"], rows, empty="", console=screen)
+    assert isinstance(screen.file, io.StringIO)
+    assert shown in screen.file.getvalue()
