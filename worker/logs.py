@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from worker.outlet import Outlet
+from worker.plain import json_safe, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
@@ -30,7 +31,7 @@ def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
     finished line, so that neither a traceback nor another library's message gets around it.
     """
     people = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer = _for_people() if people else _as_json()
+    rendered = [_harmless, _for_people()] if people else [_as_json(), _harmless_line]
     shared: list[Callable[..., Any]] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -50,7 +51,7 @@ def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    steps: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, redactor(secrets)]
+    steps: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered, redactor(secrets)]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps))
     if isinstance(sys.stderr, Outlet):
         sys.stderr.notice = lambda count: f"{handler.format(_missing(count))}\n"
@@ -101,6 +102,17 @@ def _forms(secret: str) -> set[str]:
     # An exception's text often quotes what it is about as Python would, and JSON escapes that once more.
     quoted = repr(secret)[1:-1]
     return {secret, quoted, json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1]}
+
+
+def _harmless(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
+    """Write out what a terminal would obey in a name or an error; tracebacks keep their lines."""
+    texts = {key: value for key, value in event.items() if isinstance(value, str) and key not in {"exception", "stack"}}
+    event.update({key: visible(text) for key, text in texts.items()})
+    return event
+
+
+def _harmless_line(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN401 - structlog's signature
+    return json_safe(line)
 
 
 def _for_people() -> structlog.dev.ConsoleRenderer:

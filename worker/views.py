@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.core.model import NEVER
-from worker.plain import plain
+from worker.plain import json_safe, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from worker.core.model import Delivery, Finding
-
-_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""Control and direction characters that JSON does not escape by itself."""
 
 BEGINNINGS = frozenset({"Key", "Queue run"})
 WHOLE = BEGINNINGS | {"Id"}
@@ -47,7 +43,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print JSON to stdout, with escapes where its encoding has not every character, and for what a terminal obeys."""
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
-    sys.stdout.write(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    sys.stdout.write(json_safe(text) + "\n")
 
 
 def print_table(

@@ -90,3 +90,12 @@ def test_a_short_word_is_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(level="info", form="json", secrets=["a", ""])
     structlog.get_logger("worker.test").info("a banana")
     assert "a banana" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_name_in_a_line_moves_no_cursor_and_turns_no_letters(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    logs.configure(level="info", form=form, secrets=[])
+    structlog.get_logger("test").warning("queue_failing", queue="\x1b[31m\x9b31m\u202e", error="\x1b[2J and \u2066more")
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert not set("\x1b\x9b\u202e\u2066") & set(shown)
