@@ -83,5 +83,6 @@ def test_a_wrong_clock_is_logged_when_it_begins_and_when_it_ends(stage: Stage, q
         for wrong in (NOTHING, 6 * HOUR, 6 * HOUR, NOTHING, NOTHING):
             stage.clock.set_wall(SystemClock().now() + wrong)
             stage.snapshot(queue)
+    lines = [line for line in lines if line["event"].startswith("clock_")]
     assert [line["event"] for line in lines] == ["clock_differs", "clock_agrees"]
     assert abs(lines[0]["seconds"] - 6 * 3600) < 60
