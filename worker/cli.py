@@ -58,6 +58,8 @@ def reported() -> Iterator[None]:
         sys.stderr.close()
         raise SystemExit(Exit.DONE) from None
     except (OSError, MemoryError) as error:
+        if _is_output_lost():
+            raise SystemExit(Exit.FAILED) from None  # the end of the program says so
         _fail(_of_machine(error), Exit.FAILED)
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
@@ -69,6 +71,15 @@ _TOO_LITTLE = (
     "the machine gives this process no more memory or threads: raise the limit "
     "(`ulimit -a`; MemoryMax and TasksMax in systemd, mem_limit and pids_limit in compose)"
 )
+
+
+def _is_output_lost() -> bool:
+    """Whether what is left of the result cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _of_machine(error: OSError | MemoryError) -> str:

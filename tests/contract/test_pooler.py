@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.builders import LEASE, NOON, SECOND, deciding, ident, notice, queue, review
+from tests.builders import DAY, HOUR, LEASE, NOON, SECOND, deciding, ident, notice, queue, review
 from tests.contract.outbox import posted
 from tests.pooler import pooling
 from worker.core.model import State
@@ -17,6 +17,7 @@ from worker.stores.opening import migrate, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from uuid import UUID
 
     from tests.pooler import Pooler
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from worker.stores.duties import SqlDuties
     from worker.stores.sql import SqlStore
 
+YEAR = 365 * DAY
 QUEUES = [queue(f"queue {number}") for number in range(2)]
 IDS = [each.queue_id for each in QUEUES]
 
@@ -39,20 +41,21 @@ def join(store: SqlStore, number: int) -> tuple[SqlStore, SqlDuties]:
 
 
 def work(store: SqlStore, duties: SqlDuties, number: int) -> set[UUID]:
-    """One round of a worker: what is its own is polled and posted; the queues that are."""
+    """One round of a worker, when its channel may be posted to again; the queues that are its own."""
+    now = NOON + 100 * YEAR + number * HOUR  # after the server's own time, by which a channel rests
     turn = duties.turn(IDS)
     mine = [each for each in QUEUES if str(each.queue_id) in turn.duties]
     for each in mine:
         told = [review(f"{each.name} {number} {run}") for run in range(3)]
         plan = deciding(*told, notices=[notice(*told, name=f"{each.name} {number}")])
-        store.under(turn.duties[str(each.queue_id)]).update(each, [], plan, NOON)
-    while (claim := store.claim(NOON, LEASE)) is not None:
-        settle(store, claim)
+        store.under(turn.duties[str(each.queue_id)]).update(each, [], plan, now)
+    while (claim := store.claim(now, LEASE)) is not None:
+        settle(store, claim, now)
     return {each.queue_id for each in mine}
 
 
-def settle(store: SqlStore, claim: Claim) -> None:
-    after = posted(claim.delivery)
+def settle(store: SqlStore, claim: Claim, now: datetime) -> None:
+    after = posted(claim.delivery, now)
     assert store.settle(after, claim.delivery, shown=[one.key for one in claim.reviews])
 
 
@@ -63,7 +66,11 @@ def test_two_workers_behind_a_pooler_share_the_work(pooler: tuple[Pooler, str]) 
         closing(open_store(pooler[1], migrate=True)) as other,
     ):
         first, second = join(one, 1), join(other, 2)
-        polled = [work(*worker, number) for number in range(10) for worker in (first, second)]
+        polled = [
+            work(*worker, 2 * number + second_one)
+            for number in range(10)
+            for second_one, worker in enumerate((first, second))
+        ]
         assert polled[-1] | polled[-2] == set(IDS)
         assert polled[-1]
         assert polled[-2]

