@@ -11,13 +11,13 @@ from msgspec import structs
 
 from worker.core.model import (
     EDIT_EVERY,
+    EVERYWHERE,
     LISTED,
     NEVER,
     Backlog,
     Claim,
     Delivery,
     Duty,
-    Kind,
     Memory,
     Pause,
     Polled,
@@ -29,6 +29,18 @@ from worker.core.model import (
     Story,
     Told,
 )
+from worker.core.outbox import (
+    LIVE,
+    STANDS_FOR_ALL,
+    Candidate,
+    Taking,
+    as_owed,
+    choose,
+    concerned,
+    due_longest,
+    superseded,
+    waits_for_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,9 +49,6 @@ if TYPE_CHECKING:
 
     from worker.core.model import Facts, Left, Plan, Queue, Receipt
     from worker.core.status.process import Process
-
-LIVE = frozenset({State.PENDING, State.SENDING, State.UNKNOWN, State.HELD})
-EVERY = "*"
 
 
 @dataclass(slots=True)
@@ -193,40 +202,50 @@ class MemoryStore:
                 self._seen(delivery.queue)
             if delivery.key in self._outbox:
                 return False
-            owed = self._outbox[delivery.key] = Owed(delivery)
-            until = [p.until for p in self._pauses.values() if _within(owed, p.channel)]
-            if until and delivery.state is State.PENDING:
-                owed.change(state=State.HELD, due_at=max(until))
+            self._outbox[delivery.key] = Owed(as_owed(delivery, self._pauses.values()))
             return True
 
     def claim(
         self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
     ) -> Claim | None:
         with self._lock:
-            while (owed := self._most_due(now, skip, unposted)) is not None:
-                if (claim := self._take(owed, now, lease)) is not None:
-                    return claim
+            while (first := due_longest(self._candidates(skip, unposted), now)) is not None:
+                choice = choose([first, *concerned(first.delivery, self._candidates(skip))], now)
+                for taking in choice.withdrawn:
+                    _withdraw(self._apply(taking, now), STANDS_FOR_ALL, now)
+                if choice.taking is not None:
+                    return self._claimed(self._apply(choice.taking, now), choice.taking.taken, now + lease)
             return None
 
-    def _most_due(self, now: datetime, skip: Collection[str], unposted: Collection[str]) -> Owed | None:
-        due = (
-            owed
-            for owed in self._outbox.values()
-            if owed.delivery.state in LIVE and owed.delivery.due_at <= now and owed.delivery.channel not in skip
-            if not (_is_unposted(owed) and {EVERY, owed.delivery.channel} & set(unposted))
-        )
-        return min(due, key=lambda owed: owed.delivery.due_at, default=None)
+    def outbox(self) -> Sequence[Claim]:
+        with self._lock:
+            live = [owed for owed in self._outbox.values() if owed.delivery.state in LIVE]
+            return [Claim(self._as_read(owed), self._oldest_first(owed)) for owed in live]
 
-    def _take(self, owed: Owed, now: datetime, lease: timedelta) -> Claim | None:
-        found = State.UNKNOWN if owed.delivery.state in {State.SENDING, State.UNKNOWN} else State.PENDING
-        if found is State.PENDING:
-            self._merge(owed, now)
-            if self._leaves_out(owed) and not owed.told:
-                _withdraw(owed, "a later notice that waits too tells of every run of it", now)
-                return None
-            owed.change(attempted_at=owed.delivery.attempted_at or now)
-        owed.change(state=State.SENDING, lease_until=now + lease, due_at=now + lease)
-        reviews = tuple(sorted(self._told(owed), key=_oldest_first))
+    def _candidates(self, skip: Collection[str], unposted: Collection[str] = ()) -> list[Candidate[ReviewKey]]:
+        return [
+            Candidate(self._as_read(owed), place, frozenset(owed.told))
+            for place, owed in enumerate(self._outbox.values())
+            if owed.delivery.channel not in skip
+            if not (_is_unposted(owed) and {EVERYWHERE, owed.delivery.channel} & set(unposted))
+        ]
+
+    def _apply(self, taking: Taking[ReviewKey], now: datetime) -> Owed:
+        taken = taking.taken.delivery
+        owed = self._outbox[taken.key]
+        for merged in taking.merged:
+            other = self._outbox[merged.delivery.key]
+            owed.spoken |= dict.fromkeys(other.told, False)
+            _withdraw(other, f"merged into {taken.key}", now)
+        owed.spoken |= {key: True for key in owed.told if key in taking.left_out}
+        owed.change(mention=taken.mention, attempts=taken.attempts)
+        return owed
+
+    def _claimed(self, owed: Owed, taken: Candidate[ReviewKey], lease_until: datetime) -> Claim:
+        found = taken.delivery.state
+        owed.change(attempted_at=taken.delivery.attempted_at)
+        owed.change(state=State.SENDING, lease_until=lease_until, due_at=lease_until)
+        reviews = self._oldest_first(owed)
         return Claim(
             replace(self._as_read(owed), state=found),
             reviews,
@@ -235,27 +254,8 @@ class MemoryStore:
             root=self._root(owed),
         )
 
-    def _merge(self, owed: Owed, now: datetime) -> None:
-        into = owed.delivery
-        beside = [other for other in self._outbox.values() if other is not owed and _is_beside(other, owed)]
-        alone = into.plain or into.queue is None or into.attempted_at is not None
-        for other in [] if alone else beside:
-            owed.spoken |= dict.fromkeys(other.told, False)
-            owed.change(
-                mention=tuple(dict.fromkeys(owed.delivery.mention + other.delivery.mention)),
-                attempts=max(owed.delivery.attempts, other.delivery.attempts),
-            )
-            _withdraw(other, f"merged into {into.key}", now)
-
-    def _leaves_out(self, owed: Owed) -> bool:
-        first_sight = owed.delivery.kind in {Kind.BASELINE, Kind.ANNOUNCEMENT}
-        if not first_sight or owed.delivery.attempted_at is not None:
-            return False
-        order = list(self._outbox.values())
-        later = [other for other in order[order.index(owed) + 1 :] if _tells_instead(other, owed)]
-        told_later = {key for other in later for key in other.told} & set(owed.told)
-        owed.spoken |= dict.fromkeys(told_later, True)
-        return bool(told_later)
+    def _oldest_first(self, owed: Owed) -> tuple[Review, ...]:
+        return tuple(sorted(self._told(owed), key=_oldest_first))
 
     def _told(self, owed: Owed) -> list[Review]:
         return [self._review(owed, key) for key in owed.told]
@@ -290,8 +290,7 @@ class MemoryStore:
             )
             owed.shown = list(shown) or owed.shown
             owed.spoken |= {key: True for key in left_out if key in owed.spoken}
-            if after.state is State.SENT and after.kind is Kind.REMINDER:
-                self._supersede(owed)
+            self._supersede(owed)
             return True
 
     def _leased(self, claimed: Delivery, state: State) -> Owed | None:
@@ -301,14 +300,17 @@ class MemoryStore:
         return owed if owed.delivery.lease_until == claimed.lease_until else None
 
     def _supersede(self, newer: Owed) -> None:
-        now = newer.delivery.settled_at or newer.delivery.due_at
-        order = list(self._outbox.values())
-        for owed in order[: order.index(newer)]:
-            waiting = (
-                {review.key for review in self._told(owed) if review.is_open} if _may_point(owed, newer) else set()
-            )
-            if waiting and waiting <= set(newer.told) and _is_kept_true(owed.delivery, now):
-                owed.change(successor=newer.delivery.key, edit_at=_earliest_edit(owed.delivery, now))
+        sent = {owed.delivery.key: place for place, owed in enumerate(self._outbox.values())}
+        earlier = [
+            Candidate(owed.delivery, sent[owed.delivery.key], frozenset(r.key for r in self._told(owed) if r.is_open))
+            for owed in self._outbox.values()
+            if owed.queue_id is not None
+        ]
+        mine = Candidate(newer.delivery, sent[newer.delivery.key], frozenset(newer.told))
+        for each in superseded(mine, earlier):
+            now = newer.delivery.settled_at or newer.delivery.due_at
+            owed = self._outbox[each.delivery.key]
+            owed.change(successor=newer.delivery.key, edit_at=_earliest_edit(owed.delivery, now))
 
     def retry(self, key: UUID, now: datetime) -> bool:
         with self._lock:
@@ -413,14 +415,14 @@ class MemoryStore:
         with self._lock:
             self._pauses.pop(channel, None)
             for owed in self._outbox.values():
-                if owed.delivery.state is State.HELD and _waits_for_time(owed) and _within(owed, channel):
+                if owed.delivery.state is State.HELD and waits_for_time(owed.delivery) and _within(owed, channel):
                     owed.change(state=State.PENDING, due_at=now)
             self._hold(channel)
 
     def _hold(self, channel: str) -> None:
         for owed in self._outbox.values():
             until = [p.until for p in self._pauses.values() if _within(owed, p.channel)]
-            if until and _waits_for_time(owed) and _within(owed, channel):
+            if until and waits_for_time(owed.delivery) and _within(owed, channel):
                 owed.change(state=State.HELD, due_at=max(until))
 
     # Looking
@@ -555,24 +557,8 @@ def _owed_after(now_owed: Delivery, after: Delivery, claimed: Delivery) -> datet
     return max(now_owed.edit_at, after.edited_at + EDIT_EVERY) if after.edited_at else now_owed.edit_at
 
 
-def _is_surely_unposted(delivery: Delivery) -> bool:
-    paused = delivery.state is State.HELD and delivery.due_at < NEVER
-    waits = delivery.state is State.PENDING or paused
-    return waits and delivery.attempted_at is None and not delivery.plain
-
-
 def _is_same_place(one: Owed, other: Owed) -> bool:
     return (one.queue_id, one.delivery.channel) == (other.queue_id, other.delivery.channel)
-
-
-def _is_beside(other: Owed, owed: Owed) -> bool:
-    same = _is_same_place(other, owed) and other.delivery.kind is owed.delivery.kind
-    return same and _is_surely_unposted(other.delivery)
-
-
-def _tells_instead(other: Owed, owed: Owed) -> bool:
-    higher = other.delivery.kind in {Kind.REMINDER, Kind.ESCALATION}
-    return higher and _is_same_place(other, owed) and _is_surely_unposted(other.delivery)
 
 
 def _is_root_of(other: Owed, owed: Owed) -> bool:
@@ -581,19 +567,8 @@ def _is_root_of(other: Owed, owed: Owed) -> bool:
     return up and in_channel and _is_same_place(other, owed) and bool(set(other.told) & set(owed.told))
 
 
-def _may_point(owed: Owed, newer: Owed) -> bool:
-    delivery = owed.delivery
-    sent_reminder = delivery.kind is Kind.REMINDER and delivery.state is State.SENT
-    return sent_reminder and delivery.successor is None and _is_same_place(owed, newer)
-
-
 def _withdraw(owed: Owed, reason: str, now: datetime) -> None:
     owed.change(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None)
-
-
-def _waits_for_time(owed: Owed) -> bool:
-    state = owed.delivery.state
-    return state is State.PENDING or (state is State.HELD and owed.delivery.due_at < NEVER)
 
 
 def _is_unposted(owed: Owed) -> bool:
@@ -601,7 +576,7 @@ def _is_unposted(owed: Owed) -> bool:
 
 
 def _within(owed: Owed, channel: str) -> bool:
-    return channel in {EVERY, owed.delivery.channel}
+    return channel in {EVERYWHERE, owed.delivery.channel}
 
 
 def _is_over(delivery: Delivery, before: datetime) -> bool:

@@ -26,7 +26,8 @@ from tests.builders import (
     review,
 )
 from tests.memory_store import MemoryStore
-from worker.core.model import EDIT_EVERY, NEVER, Kind, Left, Memory, Plan, Polled, RemindIn, State
+from worker.core.model import EDIT_EVERY, EVERYWHERE, NEVER, Kind, Left, Memory, Plan, Polled, RemindIn, State
+from worker.core.outbox import Candidate, claims_to_come
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -232,6 +233,20 @@ class SideBySide(RuleBasedStateMachine):
             after = replace(after, edit_at=None, edit_until=None)
         self.both(lambda store: store.settle_edit(after, claim.delivery))
 
+    @rule()
+    def post_all(self) -> None:
+        """What the core says of the claims to come is what they come to."""
+        pauses = self.both(lambda store: store.pauses())
+        expected = [_told(taken) for taken in claims_to_come(_candidates(self.subject), self.now, pauses)]
+        paused = {each.channel for each in pauses if each.until > self.now}
+        skip = set(CHANNELS) if EVERYWHERE in paused else paused
+        claims = []
+        while (claim := self.both(lambda store: store.claim(self.now, LEASE, skip))) is not None:
+            claims.append(claim)
+            after = self.settled(claim.delivery, State.SENT, HOUR)
+            self.both(lambda store, claim=claim, after=after: store.settle(after, claim.delivery))
+        assert [_told(Candidate(c.delivery, 0, frozenset(r.key for r in c.reviews))) for c in claims] == expected
+
     @rule(number=st.integers(1, 12))
     def retry(self, number: int) -> None:
         self.both(lambda store: store.retry(ident(f"{number}"), self.now))
@@ -267,6 +282,16 @@ class SideBySide(RuleBasedStateMachine):
         self.both(lambda store: store.polls())
         self.both(lambda store: {each.state: each for each in store.backlog()})
         self.both(lambda store: [store.standing(each.queue_id, self.now - HOUR) for each in QUEUES])
+
+
+def _candidates(store: Store) -> list[Candidate[ReviewKey]]:
+    outbox = enumerate(store.outbox())
+    return [Candidate(c.delivery, place, frozenset(r.key for r in c.reviews)) for place, c in outbox]
+
+
+def _told(taken: Candidate[ReviewKey]) -> tuple[object, ...]:
+    owed = taken.delivery
+    return owed.key, owed.state, owed.mention, owed.attempts, owed.attempted_at, taken.reviews
 
 
 def run(empty: Callable[[], Store], examples: int) -> None:

@@ -86,16 +86,18 @@ def dry_run() -> bool:
     """Print what `poll` would post."""
     settings = start(PREVIEW)
     clock = SystemClock()
-    with _rehearsal(settings) as store, progress_shown() as read, langsmith(settings, clock, progress=read) as source:
+    with _rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
-        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings), waiting=store.waiting())
-        found = [*(preview(queue) for queue in roster.queues.values()), preview.rest()]
+        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings))
+        for queue in roster.queues.values():
+            preview.poll(queue)
+        messages = list(preview.messages())
     console = Console()
-    for message in (message for messages in found if messages for message in messages):
+    for message in messages:
         console.send(message)
     unread = [*preview.unread, *_unfound(roster)]
-    if not any(found):
+    if not messages:
         views.say("Nothing to post of what could be read." if unread else "Nothing to post.")
     views.say(*unread)
     return not unread

@@ -337,9 +337,13 @@ class Claim:
     successor: Receipt | None = None
 
 
+EVERYWHERE = "*"
+"""The channel of a pause that holds for every destination."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A destination that is not posted to before `until`. `channel` is `*` where it holds for every one.
+    """A destination that is not posted to before `until`; EVERYWHERE stands for all of them.
 
     `reason` is the notifier's error code, `error` its sentence with the remedy; `failures` counts attempts in a row
     that ended in it.

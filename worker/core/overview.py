@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 LATE_AFTER = 3
 """A last complete poll older than so many intervals is late."""
 
-EVERYWHERE = "*"
-"""The channel of a pause that holds for every one."""
-
 NAMED = 20
 """How many queues a text names; the others are counted."""
 

@@ -260,13 +260,8 @@ class Store(Protocol):
         Due are pending, unknown and held ones whose `due_at` has come, and sending ones whose lease has lapsed:
         nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
         `lease_until = now + lease`; the claim's delivery keeps the state that it was found in (unknown or pending).
-        A pending one without an `attempted_at` gets `now`: from here on nobody knows. Before that it is surely not
-        posted, so those that wait beside it for the same queue, kind and channel (pending or held by a pause, without
-        an `attempted_at` too) are merged into it: they become withdrawn with the reason, their reviews and mentions are
-        its own. None is merged that is `plain`, lest one run that cannot be shown take others along. And a baseline or
-        announcement leaves out the runs of which a later reminder or escalation tells that waits beside it in the same
-        way; with nothing left it is withdrawn with the reason, and the next is taken.
-        One with an `attempted_at` stays as it is.
+        `core.outbox.choose` says what a pending one takes over, withdraws and leaves out. It gets `now` as its
+        `attempted_at` where it has none: from here on nobody knows. Before that it is surely not posted.
         """
         ...
 
@@ -275,6 +270,10 @@ class Store(Protocol):
 
         So nothing was sent: a pending delivery without an attempt is one again, others have to be looked up.
         """
+        ...
+
+    def outbox(self) -> Sequence[Claim]:
+        """Every live delivery in the order in which they were owed, with its reviews as now; nothing is claimed."""
         ...
 
     def lapse(self, now: datetime, look_at: datetime) -> int:

@@ -11,8 +11,7 @@ import structlog
 from worker.core import delivery as step
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
-from worker.core.model import LISTED, Kind, State
-from worker.core.overview import EVERYWHERE
+from worker.core.model import EVERYWHERE, LISTED, Kind, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.patience import Patience

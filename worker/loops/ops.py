@@ -10,8 +10,7 @@ from uuid import uuid5
 
 import structlog
 
-from worker.core.model import Delivery, Kind, Message
-from worker.core.overview import EVERYWHERE
+from worker.core.model import EVERYWHERE, Delivery, Kind, Message
 from worker.core.plan import NAMESPACE
 from worker.core.ports import DeliveryError, Outcome
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.delivery import LONGEST_QUIET, paused
-from worker.core.model import State
-from worker.core.overview import EVERYWHERE, Asked
+from worker.core.model import EVERYWHERE, State
+from worker.core.overview import Asked
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.cooldown import Cooldown
 from worker.loops.incidents import Board

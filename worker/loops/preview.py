@@ -1,27 +1,28 @@
-"""What a poll would post, without posting or remembering anything."""
+"""What a pass would post, without posting or remembering anything."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.core.message import compose_post
-from worker.core.model import FIRST_SIGHT, LATER, Claim, Delivery, Kind
-from worker.core.plan import plan, undescribed
+from worker.core.model import Claim, Delivery, Kind, State
+from worker.core.outbox import Candidate, as_owed, claims_to_come
+from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
 from worker.loops.naming import Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Memory, Message, Notice, Plan, Queue, Review, ReviewKey, Show, Snapshot
+    from worker.core.model import Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
     from worker.core.ports import Clock, Source, Store
     from worker.loops.poll import Rules
+
+    About = tuple[UUID | None, ReviewKey]
 
 log = structlog.get_logger(__name__)
 
@@ -36,21 +37,14 @@ class _NotWrittenError(Exception):
 
 
 class Preview:
-    """Plans as a poll would, and gives the messages instead of owing them."""
+    """Plans as a poll would, and gives the messages instead of owing them.
 
-    def __init__(
-        self,
-        *,
-        source: Source,
-        store: Store,
-        clock: Clock,
-        rules: Callable[[Queue], Rules],
-        waiting: Iterable[Claim] = (),
-    ) -> None:
-        """`store` is only read: the transaction of each decision is rolled back.
+    `store` is only read: the transaction of each decision is rolled back. What the planned notices and those that
+    wait already become is chosen by the core, as for every claim.
+    """
 
-        `waiting` are posts that were not made so far.
-        """
+    def __init__(self, *, source: Source, store: Store, clock: Clock, rules: Callable[[Queue], Rules]) -> None:
+        """`rules` gives those of a queue. Raises StoreError."""
         self._source = source
         self._store = store
         self._clock = clock
@@ -58,62 +52,67 @@ class Preview:
         self._naming = Naming(source=source, clock=clock)
         self.unread: list[str] = []
         """Queues that could not be read, each in words."""
-        self._waiting: defaultdict[UUID | None, list[Claim]] = defaultdict(list)
-        for claim in waiting:
-            queue = claim.delivery.queue
-            self._waiting[queue.queue_id if queue else None].append(claim)
+        self._pauses: Sequence[Pause] = store.pauses()
+        self._reviews: dict[About, Review] = {}
+        self._candidates: list[Candidate[About]] = []
+        for claim in store.outbox():
+            self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
+            self._add(claim.delivery, [review.key for review in claim.reviews])
 
-    def rest(self) -> tuple[Message, ...]:
-        """What waits to be posted beside the queues that were polled, to be asked for after them."""
-        now = self._clock.now()
-        return tuple(
-            compose_post(claim, claim.reviews, self._show(claim), now)
-            for claims in self._waiting.values()
-            for claim in _together(claims)
-        )
-
-    def _show(self, claim: Claim) -> frozenset[Show]:
-        return self._rules(claim.delivery.queue).show if claim.delivery.queue else frozenset()
-
-    def __call__(self, queue: Queue) -> tuple[Message, ...] | None:
-        """The messages that a poll of the queue would post now; None where it could not be polled."""
+    def poll(self, queue: Queue) -> None:
+        """Plan what a poll of the queue would owe now, or note that it could not be read. Raises StoreError."""
         try:
             snapshot = self._source.snapshot(queue.queue_id, show=self._rules(queue).show)
         except SourceError as error:
             log.warning("queue_failing", queue=queue.name, error=str(error))
             self.unread.append(f"{queue.name} could not be read: {error}")
-            return None
+            return
         now = self._clock.now()
-        return tuple(self._messages(snapshot, now))
-
-    def _messages(self, snapshot: Snapshot, now: datetime) -> Iterator[Message]:
         rules = self._rules(snapshot.queue)
         decision = self._decide(snapshot, rules, now)
         if snapshot.bare and (lacking := undescribed(decision.decided)):
             decision = self._decide(self._naming.described(snapshot, lacking, rules.show), rules, now)
-        reviews = {review.key: review for review in (*decision.memory.reviews, *decision.decided.reviews)}
-        waiting = self._waiting.pop(snapshot.queue.queue_id, [])
-        owed = [replace(claim, reviews=_as_now(claim.reviews, reviews)) for claim in waiting]
-        planned = [_claim(notice, snapshot.queue, reviews, now) for notice in decision.decided.notices]
-        for claim in _together([*owed, *planned]):
-            yield compose_post(claim, claim.reviews, rules.show, now)
+        for review in (*decision.memory.reviews, *decision.decided.reviews):
+            self._reviews[snapshot.queue.queue_id, review.key] = review
+        for notice in decision.decided.notices:
+            self._add(_owed(notice, snapshot.queue, now, self._pauses), notice.reviews)
+
+    def messages(self) -> Iterator[Message]:
+        """What would be posted now, in order; what may be posted already is looked up first, and is none of it."""
+        now = self._clock.now()
+        for taken in claims_to_come(self._candidates, now, self._pauses):
+            waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
+            if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
+                oldest_first = sorted(waiting, key=lambda review: (review.since, review.queue_run_id))
+                yield compose_post(Claim(taken.delivery), oldest_first, self._show(taken.delivery.queue), now)
 
     def _decide(self, snapshot: Snapshot, rules: Rules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
             raise _NotWrittenError(plan(snapshot, memory, rules.policy, now), memory)
 
         try:
-            self._store.update(snapshot.queue, _keys(snapshot), decide, now)
+            self._store.update(snapshot.queue, {run.queue_run_id for run in snapshot.runs}, decide, now)
         except _NotWrittenError as decision:
             return decision
         raise AssertionError  # the decision always ends the transaction
 
+    def _show(self, queue: Queue | None) -> frozenset[Show]:
+        return self._rules(queue).show if queue else frozenset()
 
-def _keys(snapshot: Snapshot) -> set[UUID]:
-    return {run.queue_run_id for run in snapshot.runs}
+    def _add(self, delivery: Delivery, reviews: Sequence[ReviewKey]) -> None:
+        """Put a delivery at the end of the outbox, unless its key is owed already."""
+        if any(each.delivery.key == delivery.key for each in self._candidates):
+            return
+        queue_id = _queue_id(delivery)
+        about = frozenset((queue_id, key) for key in reviews)
+        self._candidates.append(Candidate(delivery, len(self._candidates), about))
 
 
-def _claim(notice: Notice, queue: Queue, reviews: dict[ReviewKey, Review], now: datetime) -> Claim:
+def _queue_id(delivery: Delivery) -> UUID | None:
+    return delivery.queue.queue_id if delivery.queue else None
+
+
+def _owed(notice: Notice, queue: Queue, now: datetime, pauses: Sequence[Pause]) -> Delivery:
     delivery = Delivery(
         key=notice.key,
         kind=notice.kind,
@@ -122,33 +121,6 @@ def _claim(notice: Notice, queue: Queue, reviews: dict[ReviewKey, Review], now: 
         due_at=now,
         queue=queue,
         mention=notice.mention,
+        remind_in=notice.remind_in,
     )
-    return Claim(delivery, reviews=tuple(reviews[key] for key in notice.reviews))
-
-
-def _as_now(reviews: Iterable[Review], decided: Mapping[ReviewKey, Review]) -> tuple[Review, ...]:
-    return tuple(decided.get(review.key, review) for review in reviews)
-
-
-def _together(claims: Iterable[Claim]) -> Iterator[Claim]:
-    """What is posted of all that waits for one queue, as the outbox would claim it.
-
-    Like goes with like, a later notice stands for the first sight, and what has left is not told of.
-    """
-    alike: defaultdict[tuple[Kind, str], list[Claim]] = defaultdict(list)
-    later: defaultdict[str, set[ReviewKey]] = defaultdict(set)
-    for claim in claims:
-        alike[claim.delivery.kind, claim.delivery.channel].append(claim)
-        if claim.delivery.kind in LATER:
-            later[claim.delivery.channel] |= {review.key for review in claim.reviews if review.is_open}
-    for (kind, channel), some in alike.items():
-        if kind is Kind.OPS:
-            yield from some
-            continue
-        told_anyway = later[channel] if kind in FIRST_SIGHT else set()
-        told = {review.key: review for claim in some for review in claim.reviews if review.is_open}
-        left = [review for key, review in told.items() if key not in told_anyway]
-        if left:
-            mention = tuple(dict.fromkeys(name for claim in some for name in claim.delivery.mention))
-            oldest_first = sorted(left, key=lambda review: (review.since, review.queue_run_id))
-            yield Claim(replace(some[0].delivery, mention=mention), reviews=tuple(oldest_first))
+    return as_owed(delivery, pauses)

@@ -1,17 +1,18 @@
-"""Taking a delivery that is due: merging what waits beside it, leaving out what a higher notice tells anyway."""
+"""Claiming a delivery that is due: reading and locking what the core chooses from, and writing what it chose."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import FIRST_SIGHT, LATER, NEVER, Claim, Receipt, RemindIn, Review, State
+from worker.core.model import EVERYWHERE, NEVER, Claim, Receipt, RemindIn, Review, State
+from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
 from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
 from worker.stores.outbox import SPEAKS, change, delivery_of, select_deliveries
-from worker.stores.pauses import EVERY
 from worker.stores.reviews import OLDEST_FIRST, REVIEW
 from worker.stores.tables import LIVE, deliveries, delivery_reviews, queues, reviews
 
@@ -21,9 +22,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
+    from worker.core.model import Delivery
     from worker.stores.duties import Member
 
 UNPOSTED = (State.PENDING, State.HELD)
+
+# In SQL what `core.outbox.is_surely_unposted` says of a delivery, so that only such rows are locked and read.
+_SURELY_UNPOSTED = sa.and_(
+    sa.or_(
+        deliveries.c.state == State.PENDING,
+        sa.and_(deliveries.c.state == State.HELD, deliveries.c.due_at < NEVER),
+    ),
+    deliveries.c.attempted_at.is_(None),
+    deliveries.c.plain.is_(sa.false()),
+)
 
 
 def claim(
@@ -45,7 +57,7 @@ def claim(
     passed: list[int] = []
     spared = set(unposted)
     if member is not None and paces.is_resting(connection, now):
-        spared.add(EVERY)
+        spared.add(EVERYWHERE)
     while (row := _most_due(connection, now, skip, spared, passed)) is not None:
         if not _is_free(connection, row):
             passed.append(row.delivery_id)
@@ -75,7 +87,7 @@ def _most_due(
     if skip:
         query = query.where(deliveries.c.channel.not_in(list(skip)))
     if unposted:
-        elsewhere = sa.false() if EVERY in unposted else deliveries.c.channel.not_in(list(unposted))
+        elsewhere = sa.false() if EVERYWHERE in unposted else deliveries.c.channel.not_in(list(unposted))
         query = query.where(sa.or_(deliveries.c.state.not_in(UNPOSTED), elsewhere))
     if passed:
         query = query.where(deliveries.c.delivery_id.not_in(passed))
@@ -97,59 +109,79 @@ def _is_free(connection: Connection, row: Row[Any]) -> bool:
 def _take(
     connection: Connection, row: Row[Any], now: datetime, lease: timedelta, member: Member | None
 ) -> Claim | None:
-    """Make a due delivery ours; None where nothing was left to tell and it was withdrawn."""
-    lease_until = now + lease
-    news: dict[str, Any] = {"lease_until": lease_until, "due_at": lease_until}
-    claimer = {"worker_id": member and member.worker_id}
-    found = State.UNKNOWN if row.state in {State.SENDING, State.UNKNOWN} else State.PENDING
-    if found is State.PENDING:
-        merged = _merge(connection, row, now)
-        news |= {"attempted_at": row.attempted_at or now, **merged}
-        if _leaves_out(connection, row) and not _speaks_of(connection, row.delivery_id):
-            connection.execute(change(row.delivery_id).values(**merged))
-            _withdraw(connection, [row.delivery_id], "a later notice that waits too tells of every run of it", now)
-            return None
-    connection.execute(change(row.delivery_id).values(**news, **claimer, state=State.SENDING))
-    told = _speaks_of(connection, row.delivery_id)
-    waiting = sum(review.is_open for review in told)
+    """Make a due delivery ours, as the core chooses; None where nothing was left to say and it was withdrawn."""
+    choice = choose(_candidates(connection, row), now)
+    for taking in choice.withdrawn:
+        _write(connection, taking, now)
+        _withdraw(connection, [taking.taken.place], STANDS_FOR_ALL, now)
+    if choice.taking is None:
+        return None
+    _write(connection, choice.taking, now)
+    return _claim(connection, choice.taking.taken, now + lease, member)
+
+
+def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime, member: Member | None) -> Claim:
+    delivery = replace(taken.delivery, lease_until=lease_until, due_at=lease_until)
+    leased = {"state": State.SENDING, "lease_until": lease_until, "due_at": lease_until}
+    claimer = {"worker_id": member and member.worker_id, "attempted_at": delivery.attempted_at}
+    connection.execute(change(taken.place).values(**leased, **claimer))
+    speaks_of = _speaks_of(connection, taken.place)
     return Claim(
-        delivery=delivery_of(row, state=found, **news),
-        reviews=told,
-        total=len(told),
-        waiting=waiting,
-        root=_root(connection, row),
+        delivery=delivery,
+        reviews=speaks_of,
+        total=len(speaks_of),
+        waiting=sum(review.is_open for review in speaks_of),
+        root=_root(connection, taken.place, delivery),
     )
 
 
-def _surely_unposted(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Pending, or held by a pause (not for an operator), without an attempt in doubt or a text that was refused."""
-    paused = sa.and_(table.c.state == State.HELD, table.c.due_at < NEVER)
-    waits = sa.or_(table.c.state == State.PENDING, paused)
-    return sa.and_(waits, table.c.attempted_at.is_(None), table.c.plain.is_(sa.false()))
+def _candidates(connection: Connection, row: Row[Any]) -> list[Candidate[int]]:
+    """A due delivery and what waits beside it; the reviews are read only where there is anything beside it."""
+    beside = [] if row.state in IN_DOUBT else _beside(connection, row)
+    rows = (row, *beside)
+    reviews_of = _reviews_of(connection, [each.delivery_id for each in rows]) if beside else {}
+    return [
+        Candidate(delivery_of(each), each.delivery_id, frozenset(reviews_of.get(each.delivery_id, ()))) for each in rows
+    ]
 
 
-def _merge(connection: Connection, row: Row[Any], now: datetime) -> dict[str, Any]:
-    """Make the reviews and mentions of what waits beside a delivery its own; what that changes of it."""
-    beside = (
-        sa.select(deliveries.c.delivery_id, deliveries.c.mention, deliveries.c.attempts)
+def _beside(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
+    query = (
+        select_deliveries()
         .where(
             deliveries.c.queue_id == row.queue_id,
-            deliveries.c.kind == row.kind,
             deliveries.c.channel == row.channel,
             deliveries.c.delivery_id != row.delivery_id,
-            _surely_unposted(deliveries),
+            _SURELY_UNPOSTED,
         )
         .order_by(deliveries.c.delivery_id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=deliveries, skip_locked=True)
     )
-    # One that may be posted already takes nothing in: found by its key later, it would count as having told it.
-    alone = row.plain or row.queue_id is None or row.attempted_at is not None
-    others = [] if alone else connection.execute(beside).all()
-    for some in chunks(other.delivery_id for other in others):
-        _adopt(connection, row.delivery_id, some)
-        _withdraw(connection, some, f"merged into {row.key}", now)
-    mention = dict.fromkeys(name for one in (row, *others) for name in one.mention)
-    return {"mention": tuple(mention), "attempts": max(one.attempts for one in (row, *others))}
+    return connection.execute(query).all()
+
+
+def _reviews_of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[int]]:
+    """The reviews that deliveries speak of, by number."""
+    found: dict[int, list[int]] = {}
+    for some in chunks(numbers):
+        query = sa.select(delivery_reviews.c.delivery_id, delivery_reviews.c.review_id)
+        for number, review in connection.execute(query.where(delivery_reviews.c.delivery_id.in_(some), SPEAKS)):
+            found.setdefault(number, []).append(review)
+    return found
+
+
+def _write(connection: Connection, taking: Taking[int], now: datetime) -> None:
+    """Write what a delivery takes over, and what it leaves out for a later notice."""
+    taken = taking.taken
+    for some in chunks(each.place for each in taking.merged):
+        _adopt(connection, taken.place, some)
+        _withdraw(connection, some, f"merged into {taken.delivery.key}", now)
+    if taking.merged:
+        grown = {"mention": taken.delivery.mention, "attempts": taken.delivery.attempts}
+        connection.execute(change(taken.place).values(**grown))
+    for some in chunks(taking.left_out):
+        mine = sa.update(delivery_reviews).where(delivery_reviews.c.delivery_id == taken.place)
+        connection.execute(mine.where(delivery_reviews.c.review_id.in_(some)).values(left_out=True))
 
 
 def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
@@ -169,30 +201,6 @@ def _withdraw(connection: Connection, numbers: Sequence[int], reason: str, now: 
     connection.execute(withdrawn.values(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None))
 
 
-def _leaves_out(connection: Connection, row: Row[Any]) -> bool:
-    """After an outage tell only the highest: leave to a later reminder or escalation what it speaks of anyway."""
-    if row.kind not in FIRST_SIGHT or row.attempted_at is not None:
-        return False
-    later, its = deliveries.alias("later"), delivery_reviews.alias("its")
-    told_later = (
-        sa.select(sa.literal(1))
-        .join_from(its, later, its.c.delivery_id == later.c.delivery_id)
-        .where(
-            its.c.review_id == delivery_reviews.c.review_id,
-            its.c.left_out.is_(sa.false()),
-            later.c.delivery_id > row.delivery_id,
-            later.c.queue_id == row.queue_id,
-            later.c.channel == row.channel,
-            later.c.kind.in_(LATER),
-            _surely_unposted(later),
-        )
-        .correlate(delivery_reviews)
-        .exists()
-    )
-    mine = sa.update(delivery_reviews).where(delivery_reviews.c.delivery_id == row.delivery_id, SPEAKS, told_later)
-    return connection.execute(mine.values(left_out=True)).rowcount > 0
-
-
 def _speaks_of(connection: Connection, number: int) -> tuple[Review, ...]:
     query = (
         sa.select(*REVIEW)
@@ -203,9 +211,9 @@ def _speaks_of(connection: Connection, number: int) -> tuple[Review, ...]:
     return tuple(Review(*row) for row in connection.execute(query))
 
 
-def _root(connection: Connection, row: Row[Any]) -> Receipt | None:
+def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | None:
     """The oldest message in the channel itself, not in a thread, that concerns a run of this delivery."""
-    if row.remind_in is RemindIn.CHANNEL:
+    if delivery.remind_in is RemindIn.CHANNEL or delivery.queue is None:
         return None
     mine, its = delivery_reviews.alias("mine"), delivery_reviews.alias("its")
     shared = (
@@ -213,7 +221,7 @@ def _root(connection: Connection, row: Row[Any]) -> Receipt | None:
         .join_from(its, mine, its.c.review_id == mine.c.review_id)
         .where(
             its.c.delivery_id == deliveries.c.delivery_id,
-            mine.c.delivery_id == row.delivery_id,
+            mine.c.delivery_id == number,
             its.c.left_out.is_(sa.false()),
             mine.c.left_out.is_(sa.false()),
         )
@@ -223,8 +231,8 @@ def _root(connection: Connection, row: Row[Any]) -> Receipt | None:
     query = (
         sa.select(deliveries.c.receipt_channel, deliveries.c.receipt_ts)
         .where(
-            deliveries.c.queue_id == row.queue_id,
-            deliveries.c.channel == row.channel,
+            deliveries.c.queue_id == delivery.queue.queue_id,
+            deliveries.c.channel == delivery.channel,
             deliveries.c.state == State.SENT,
             deliveries.c.remind_in == RemindIn.CHANNEL,
             deliveries.c.receipt_ts.is_not(None),
@@ -237,13 +245,8 @@ def _root(connection: Connection, row: Row[Any]) -> Receipt | None:
     return receipt and Receipt(*receipt)
 
 
-def waiting(connection: Connection) -> list[Claim]:
-    """What waits to be posted, as it would be claimed but for what a claim changes; nothing that is in doubt."""
-    held = sa.and_(deliveries.c.state == State.HELD, deliveries.c.due_at < NEVER)
-    query = (
-        select_deliveries()
-        .where(sa.or_(deliveries.c.state == State.PENDING, held))
-        .order_by(deliveries.c.due_at, deliveries.c.delivery_id)
-    )
+def outbox(connection: Connection) -> list[Claim]:
+    """Every live delivery in the order of the outbox, with what is known of its runs; nothing is claimed."""
+    query = select_deliveries().where(LIVE).order_by(deliveries.c.delivery_id)
     rows = connection.execute(query).all()
     return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)) for row in rows]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from worker.core.model import EDIT_EVERY, Claim, Delivery, Kind, Receipt, Review, State
+from worker.core.outbox import Candidate, superseded
 from worker.stores.chunks import chunks
 from worker.stores.columns import EPOCH, MICROSECOND, At
 from worker.stores.dialects import latest
@@ -117,42 +119,37 @@ def _debounce(connection: Connection, leased: sa.Update, now: datetime) -> None:
 
 
 def supersede(connection: Connection, number: int, after: Delivery) -> None:
-    """Let earlier reminders point to this one, where it speaks of all of theirs that still waits, and of something."""
-    now = after.settled_at or after.due_at
+    """Let the earlier reminders point to this one of which the core says so."""
     if after.kind is not Kind.REMINDER or after.queue is None:
         return
-    earlier = sa.update(deliveries).where(
+    query = select_deliveries().where(
         deliveries.c.queue_id == after.queue.queue_id,
         deliveries.c.channel == after.channel,
         deliveries.c.kind == Kind.REMINDER,
         deliveries.c.state == State.SENT,
         deliveries.c.delivery_id < number,
         deliveries.c.successor.is_(None),
-        deliveries.c.edit_until > now,
-        _waiting_of_theirs().exists(),
-        ~_waiting_of_theirs().where(~_spoken_of_by(number)).exists(),
+        deliveries.c.edit_until.is_not(None),
     )
-    pointed = earlier.values(successor=after.key, edit_at=_earliest(connection.dialect.name))
-    connection.execute(pointed, {"now": now})
+    rows = connection.execute(query.with_for_update(of=deliveries)).all()
+    waiting = _waiting(connection, [row.delivery_id for row in rows])
+    earlier = [Candidate(delivery_of(row), row.delivery_id, frozenset(waiting[row.delivery_id])) for row in rows]
+    newer = Candidate(after, number, frozenset(_waiting(connection, [number])[number]))
+    for some in chunks(each.place for each in superseded(newer, earlier)):
+        concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(some))
+        pointed = concerned.values(successor=after.key, edit_at=_earliest(connection.dialect.name))
+        connection.execute(pointed, {"now": after.settled_at or after.due_at})
 
 
-def _waiting_of_theirs() -> sa.Select[Any]:
-    return (
-        sa.select(sa.literal(1))
-        .join_from(delivery_reviews, reviews)
-        .where(delivery_reviews.c.delivery_id == deliveries.c.delivery_id, SPEAKS, reviews.c.closed_at.is_(None))
-        .correlate(deliveries)
-    )
-
-
-def _spoken_of_by(number: int) -> sa.ColumnElement[bool]:
-    mine = delivery_reviews.alias("mine")
-    same = sa.select(sa.literal(1)).where(
-        mine.c.delivery_id == number,
-        mine.c.review_id == delivery_reviews.c.review_id,
-        mine.c.left_out.is_(sa.false()),
-    )
-    return same.correlate(delivery_reviews).exists()
+def _waiting(connection: Connection, numbers: Sequence[int]) -> defaultdict[int, list[int]]:
+    """The reviews that deliveries speak of and that still wait, by number."""
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    query = sa.select(delivery_reviews.c.delivery_id, delivery_reviews.c.review_id).join_from(delivery_reviews, reviews)
+    for some in chunks(numbers):
+        mine = query.where(delivery_reviews.c.delivery_id.in_(some), SPEAKS, reviews.c.closed_at.is_(None))
+        for number, review in connection.execute(mine):
+            found[number].append(review)
+    return found
 
 
 def is_due(connection: Connection, now: datetime) -> bool:

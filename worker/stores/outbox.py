@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from worker.core.model import NEVER, Backlog, Delivery, Notice, Queue, Receipt, Review, ReviewKey, State, Story, Told
+from worker.core.outbox import as_owed
 from worker.stores import pauses, queues
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
@@ -65,9 +65,7 @@ def owe(connection: Connection, delivery: Delivery) -> bool:
     """Add a delivery, held where its destination is paused; False where its key is owed already."""
     if delivery.queue is not None:
         queues.lock(connection, delivery.queue)
-    until = pauses.until(connection, delivery.channel) if delivery.state is State.PENDING else None
-    if until is not None:
-        delivery = replace(delivery, state=State.HELD, due_at=until)
+    delivery = as_owed(delivery, pauses.every(connection))
     row = {name: getattr(delivery, name) for name in _SAME_NAME} | {
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from worker.core.model import EVERYWHERE
 from worker.stores.dialects import insert
-from worker.stores.pauses import EVERY
 from worker.stores.tables import paces
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def know(connection: Connection, channel: str, now: datetime) -> None:
 
 def rest(connection: Connection, now: datetime, until: datetime) -> None:
     """Let nobody post anywhere before `until`."""
-    know(connection, EVERY, now)
-    longer = sa.update(paces).where(paces.c.channel == EVERY, paces.c.free_at < until)
+    know(connection, EVERYWHERE, now)
+    longer = sa.update(paces).where(paces.c.channel == EVERYWHERE, paces.c.free_at < until)
     connection.execute(longer.values(free_at=until))
 
 
 def is_resting(connection: Connection, now: datetime) -> bool:
     """Whether nobody may post anywhere."""
-    resting = sa.select(sa.literal(1)).where(paces.c.channel == EVERY, paces.c.free_at > now)
+    resting = sa.select(sa.literal(1)).where(paces.c.channel == EVERYWHERE, paces.c.free_at > now)
     return connection.execute(resting).first() is not None

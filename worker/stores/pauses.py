@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import NEVER, Pause, State
+from worker.core.model import EVERYWHERE, NEVER, Pause, State
 from worker.stores.dialects import insert
 from worker.stores.tables import deliveries, pauses
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
-
-EVERY = "*"
 
 # What waits for an operator is due never, and no pause concerns it.
 WAITS_FOR_TIME = sa.or_(
@@ -44,11 +42,6 @@ def _pause_of(row: Row[Any]) -> Pause:
     return Pause(row.channel, row.since, row.until, row.reason, row.failures, row.error or "")
 
 
-def until(connection: Connection, channel: str) -> datetime | None:
-    """When the last of the pauses that concern a channel ends; None where there is none."""
-    return max((other.until for other in every(connection) if other.channel in {EVERY, channel}), default=None)
-
-
 def resume(connection: Connection, channel: str, now: datetime) -> None:
     """Forget a pause and let go what no other pause holds."""
     connection.execute(sa.delete(pauses).where(pauses.c.channel == channel))
@@ -59,12 +52,14 @@ def resume(connection: Connection, channel: str, now: datetime) -> None:
 
 def _hold(connection: Connection, channel: str) -> None:
     """Hold what waits in a channel until the last of the pauses that concern it."""
-    concern = [other for other in every(connection) if EVERY in {channel, other.channel} or other.channel == channel]
+    concern = [
+        other for other in every(connection) if EVERYWHERE in {channel, other.channel} or other.channel == channel
+    ]
     for other in sorted(concern, key=lambda other: other.until):
-        narrower = other.channel if channel == EVERY else channel
+        narrower = other.channel if channel == EVERYWHERE else channel
         waiting = sa.update(deliveries).where(WAITS_FOR_TIME, _within(narrower))
         connection.execute(waiting.values(state=State.HELD, due_at=other.until))
 
 
 def _within(channel: str) -> sa.ColumnElement[bool]:
-    return sa.true() if channel == EVERY else deliveries.c.channel == channel
+    return sa.true() if channel == EVERYWHERE else deliveries.c.channel == channel

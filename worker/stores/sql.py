@@ -155,9 +155,9 @@ class SqlStore:
             except paces.UnknownChannelError as error:
                 self._database.write(partial(paces.know, channel=error.channel, now=now))
 
-    def waiting(self) -> Sequence[Claim]:
-        """What waits to be posted, longest due first; nothing is claimed."""
-        return self._database.read(claims.waiting)
+    def outbox(self) -> Sequence[Claim]:
+        """See `Store.outbox`."""
+        return self._database.read(claims.outbox)
 
     def unclaim(self, claimed_at: datetime, lease: timedelta) -> int:
         """See `Store.unclaim`."""

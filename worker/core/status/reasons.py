@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.meter import STORE
-from worker.core.model import State
-from worker.core.overview import EVERYWHERE, LATE_AFTER
+from worker.core.model import EVERYWHERE, State
+from worker.core.overview import LATE_AFTER
 from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
 

@@ -1,0 +1,158 @@
+"""A dry run shows the very messages that the next pass posts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, delivery, notice, pause, queue, queue_run, review
+from tests.fakes_source import FakeSource
+from tests.unit.loops.stage import Stage
+from worker.core.model import EVERYWHERE, Kind, Show, State
+from worker.core.policy import ladder
+from worker.loops.poll import Rules
+from worker.loops.preview import Preview
+
+if TYPE_CHECKING:
+    from tests.fakes import FakeClock, MemoryStore
+    from worker.core.model import Message, Queue
+
+RULES = Rules(ladder(channel=CHANNEL, stale_after=4 * HOUR, remind_every=DAY), MINUTE, frozenset({Show.NAME}))
+
+
+class World:
+    """A worker that has seen what a queue holds, and a dry run beside it."""
+
+    def __init__(self) -> None:
+        self.source = FakeSource()
+        self.stage = Stage()
+        self.store: MemoryStore = self.stage.store
+        self.clock: FakeClock = self.stage.clock
+
+    def shows(self, *names: str) -> None:
+        self.source.show(queue(), *(queue_run(name, added_at=NOON) for name in names))
+
+    def dry_run(self, *queues: Queue) -> list[Message]:
+        preview = Preview(source=self.source, store=self.store, clock=self.clock, rules=lambda _: RULES)
+        for each in queues or (queue(),):
+            preview.poll(each)
+        assert not preview.unread
+        return list(preview.messages())
+
+    def owes(self, *names: str) -> None:
+        """An announcement of these waits, as a poll has decided it."""
+        reviews = [review(name, told=timedelta(0)) for name in names]
+        self.stage.write(*reviews, notices=(notice(*reviews),))
+
+    def claims(self, state: State, **news: object) -> None:
+        """What waited was tried, and this is what became of it."""
+        claim = self.store.claim(self.clock.now(), HOUR)
+        assert claim is not None
+        after = replace(claim.delivery, state=state, due_at=self.clock.now(), **news)  # type: ignore[arg-type]
+        assert self.store.settle(after, claim.delivery)
+
+    def baselined(self) -> None:
+        """Nothing waited at the first sight of the queue."""
+        self.stage.write()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def said(messages: list[Message]) -> list[tuple[Kind, int]]:
+    return [(message.kind, message.total) for message in messages]
+
+
+def test_an_empty_outbox_and_an_empty_queue_post_nothing(world: World) -> None:
+    world.shows()
+    assert world.dry_run() == []
+
+
+def test_a_first_sight_is_a_baseline(world: World) -> None:
+    world.shows("a", "b")
+    assert said(world.dry_run()) == [(Kind.BASELINE, 2)]
+
+
+def test_nothing_is_remembered(world: World) -> None:
+    world.shows("a")
+    assert world.dry_run() == world.dry_run()
+    assert world.store.deliveries() == []
+
+
+def test_an_announcement_that_was_refused_and_waits_as_plain_text_stays_alone(world: World) -> None:
+    world.owes("a")
+    world.claims(State.PENDING, attempted_at=None, plain=True)
+    world.shows("a", "b")
+    messages = world.dry_run()
+    assert said(messages) == [(Kind.ANNOUNCEMENT, 1), (Kind.ANNOUNCEMENT, 1)]
+    assert [message.plain for message in messages] == [True, False]
+
+
+def test_a_fresh_announcement_takes_over_what_waits_beside_it(world: World) -> None:
+    world.owes("a")
+    world.shows("a", "b")
+    assert said(world.dry_run()) == [(Kind.ANNOUNCEMENT, 2)]
+
+
+def test_what_was_reviewed_meanwhile_is_not_posted(world: World) -> None:
+    world.owes("a", "b")
+    world.shows("b")
+    assert said(world.dry_run()) == [(Kind.ANNOUNCEMENT, 1)]
+
+
+def test_a_notice_of_which_everything_was_reviewed_is_not_posted(world: World) -> None:
+    world.owes("a")
+    world.shows()
+    assert world.dry_run() == []
+
+
+@pytest.mark.parametrize("channel", [CHANNEL, EVERYWHERE])
+def test_what_a_pause_holds_is_not_posted(world: World, channel: str) -> None:
+    world.baselined()
+    world.store.pause(pause(channel, since=world.clock.now(), until=world.clock.now() + HOUR))
+    world.shows("a")
+    assert world.dry_run() == []
+
+
+def test_what_a_pause_held_is_posted_as_one_once_it_is_over(world: World) -> None:
+    world.owes("a")
+    world.store.pause(pause(since=world.clock.now(), until=world.clock.now()))
+    world.shows("a", "b")
+    assert said(world.dry_run()) == [(Kind.ANNOUNCEMENT, 2)]
+
+
+def test_what_may_be_posted_already_is_looked_up_and_not_shown(world: World) -> None:
+    world.owes("a")
+    world.claims(State.UNKNOWN)
+    world.shows("a")
+    assert world.dry_run() == []
+
+
+def test_the_worker_s_own_reports_are_shown(world: World) -> None:
+    world.store.owe(delivery("ops", kind=Kind.OPS, text="the database was full", created_at=world.clock.now()))
+    world.shows()
+    assert [message.text for message in world.dry_run()] == ["the database was full"]
+
+
+def test_a_queue_that_could_not_be_read_shows_what_waits_for_it(world: World) -> None:
+    world.owes("a")
+    world.shows("a")
+    world.source.fail()
+    preview = Preview(source=world.source, store=world.store, clock=world.clock, rules=lambda _: RULES)
+    preview.poll(queue())
+    assert ["could not be read" in line for line in preview.unread] == [True]
+    assert said(list(preview.messages())) == [(Kind.ANNOUNCEMENT, 1)]
+
+
+def test_a_notice_that_is_owed_already_is_not_owed_again(world: World) -> None:
+    world.baselined()
+    world.shows("a")
+    preview = Preview(source=world.source, store=world.store, clock=world.clock, rules=lambda _: RULES)
+    preview.poll(queue())
+    preview.poll(queue())
+    assert said(list(preview.messages())) == [(Kind.ANNOUNCEMENT, 1)]

@@ -1,0 +1,194 @@
+"""The outbox: which of the deliveries that wait a claim takes, merges, withdraws and leaves out. Pure.
+
+The SQL store, the store in memory and the dry run decide here, so that all three say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from worker.core.model import EVERYWHERE, FIRST_SIGHT, LATER, NEVER, Delivery, Kind, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from worker.core.model import Pause
+
+R = TypeVar("R")
+"""Whatever a store knows a review by."""
+
+IN_DOUBT = frozenset({State.SENDING, State.UNKNOWN})
+"""States of a delivery that may be posted already: it is looked up before anything is sent again."""
+
+LIVE = frozenset({State.PENDING, State.HELD}) | IN_DOUBT
+"""States of a delivery that something becomes of by itself in time."""
+
+STANDS_FOR_ALL = "a later notice that waits too speaks of every run of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Generic[R]):
+    """A delivery with the reviews that it speaks of. What was owed earlier has the lower `place` in the outbox."""
+
+    delivery: Delivery
+    place: int
+    reviews: frozenset[R] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Taking(Generic[R]):
+    """One delivery that is claimed.
+
+    `taken` is as the claim leaves it, with the reviews, mentions and attempts of those that were `merged` into it.
+    `left_out` are reviews that it speaks of no more, because a later notice does.
+    """
+
+    taken: Candidate[R]
+    merged: tuple[Candidate[R], ...] = ()
+    left_out: frozenset[R] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a later notice speaks of all that it spoke of."""
+        return bool(self.left_out) and not self.taken.reviews
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[R]):
+    """What a claim comes to: the delivery that it takes, None where nothing is due, and those that it withdraws."""
+
+    taking: Taking[R] | None = None
+    withdrawn: tuple[Taking[R], ...] = ()
+
+
+def choose(candidates: Collection[Candidate[R]], now: datetime) -> Choice[R]:
+    """Decide what a claim at `now` takes of the deliveries of one queue to one channel: what is due longest.
+
+    A delivery that is surely unposted takes over what waits beside it: the same queue, kind and channel. A baseline or
+    an announcement leaves out the runs of which a reminder or escalation speaks that was owed later and waits beside
+    it; with nothing left it is withdrawn, and the next is taken. One that may be posted, or whose blocks were refused,
+    stays alone: found by its key later it would count as having spoken of what it never did, and one run that cannot
+    be shown would take the others with it.
+    """
+    withdrawn: list[Taking[R]] = []
+    waiting = list(candidates)
+    while (first := due_longest(waiting, now)) is not None:
+        taking = _take(first, waiting, now)
+        if not taking.is_empty:
+            return Choice(taking, tuple(withdrawn))
+        withdrawn.append(taking)
+        waiting = _without(waiting, [taking])
+    return Choice(None, tuple(withdrawn))
+
+
+def claims_to_come(
+    candidates: Iterable[Candidate[R]], now: datetime, pauses: Collection[Pause] = ()
+) -> Iterator[Candidate[R]]:
+    """Everything that can be claimed at `now`, in order, as if each were posted at once."""
+    spared = {pause.channel for pause in pauses if pause.until > now}
+    waiting = [each for each in candidates if not {each.delivery.channel, EVERYWHERE} & spared]
+    while (first := due_longest(waiting, now)) is not None:
+        choice = choose([first, *concerned(first.delivery, waiting)], now)
+        taking = () if choice.taking is None else (choice.taking,)
+        waiting = _without(waiting, [*choice.withdrawn, *taking])
+        yield from (each.taken for each in taking)
+
+
+def due_longest(candidates: Iterable[Candidate[R]], now: datetime) -> Candidate[R] | None:
+    """The live delivery whose `due_at` has come first; of equals the one that was owed first."""
+    due = (each for each in candidates if each.delivery.state in LIVE and each.delivery.due_at <= now)
+    return min(due, key=lambda each: (each.delivery.due_at, each.place), default=None)
+
+
+def concerned(delivery: Delivery, candidates: Iterable[Candidate[R]]) -> list[Candidate[R]]:
+    """The other candidates that a claim of a delivery may merge or withdraw: what waits beside it, surely unposted."""
+    return [each for each in candidates if _is_beside(each.delivery, delivery) and is_surely_unposted(each.delivery)]
+
+
+def is_surely_unposted(delivery: Delivery) -> bool:
+    """Whether it waits for time alone, without an attempt in doubt and without blocks that were refused."""
+    return waits_for_time(delivery) and delivery.attempted_at is None and not delivery.plain
+
+
+def waits_for_time(delivery: Delivery) -> bool:
+    """Whether it is pending, or held by a pause and not for an operator."""
+    return delivery.state is State.PENDING or (delivery.state is State.HELD and delivery.due_at < NEVER)
+
+
+def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:
+    """A delivery as it enters the outbox: held until the last of the pauses ends that concern its channel."""
+    until = max((pause.until for pause in pauses if pause.channel in {EVERYWHERE, delivery.channel}), default=None)
+    if until is None or delivery.state is not State.PENDING:
+        return delivery
+    return replace(delivery, state=State.HELD, due_at=until)
+
+
+def superseded(newer: Candidate[R], earlier: Iterable[Candidate[R]]) -> list[Candidate[R]]:
+    """Those of the earlier sent reminders that can point to a newer one: it speaks of all of theirs that still waits.
+
+    The `reviews` of the earlier ones are those that still wait; one of which none does points nowhere.
+    """
+    if newer.delivery.kind is not Kind.REMINDER or newer.delivery.state is not State.SENT:
+        return []
+    return [each for each in earlier if _may_point(each, newer) and each.reviews and each.reviews <= newer.reviews]
+
+
+def _may_point(earlier: Candidate[R], newer: Candidate[R]) -> bool:
+    delivery = earlier.delivery
+    is_kept_true = delivery.edit_until is not None and delivery.edit_until > _settled_at(newer.delivery)
+    sent = delivery.kind is Kind.REMINDER and delivery.state is State.SENT and delivery.successor is None
+    return sent and is_kept_true and earlier.place < newer.place and _is_beside(delivery, newer.delivery)
+
+
+def _settled_at(delivery: Delivery) -> datetime:
+    return delivery.settled_at or delivery.due_at
+
+
+def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime) -> Taking[R]:
+    delivery = first.delivery
+    if delivery.state in IN_DOUBT:
+        return Taking(replace(first, delivery=replace(delivery, state=State.UNKNOWN)))
+    beside = concerned(delivery, candidates)
+    merged = [each for each in beside if each.delivery.kind is delivery.kind and not _stays_alone(delivery)]
+    every = [first, *merged]
+    speaks_of = _union(each.reviews for each in every)
+    later = _spoken_of_later(first, beside)
+    left_out = speaks_of & later
+    taken = replace(
+        delivery,
+        state=State.PENDING,
+        mention=tuple(dict.fromkeys(name for each in every for name in each.delivery.mention)),
+        attempts=max(each.delivery.attempts for each in every),
+        attempted_at=delivery.attempted_at or now,
+    )
+    return Taking(replace(first, delivery=taken, reviews=speaks_of - left_out), tuple(merged), left_out)
+
+
+def _is_beside(other: Delivery, delivery: Delivery) -> bool:
+    """Whether another delivery is about the same queue and goes to the same channel."""
+    if other.key == delivery.key or other.channel != delivery.channel:
+        return False
+    return (other.queue and other.queue.queue_id) == (delivery.queue and delivery.queue.queue_id)
+
+
+def _stays_alone(delivery: Delivery) -> bool:
+    return delivery.plain or delivery.queue is None or delivery.attempted_at is not None
+
+
+def _spoken_of_later(first: Candidate[R], beside: Sequence[Candidate[R]]) -> frozenset[R]:
+    """After an outage only the highest notice goes out: what later ones speak of that wait beside a first sight."""
+    if first.delivery.kind not in FIRST_SIGHT or first.delivery.attempted_at is not None:
+        return frozenset()
+    later = [each.reviews for each in beside if each.delivery.kind in LATER and each.place > first.place]
+    return _union(later)
+
+
+def _union(sets: Iterable[frozenset[R]]) -> frozenset[R]:
+    return frozenset(each for reviews in sets for each in reviews)
+
+
+def _without(candidates: Iterable[Candidate[R]], takings: Iterable[Taking[R]]) -> list[Candidate[R]]:
+    gone = {each.place for taking in takings for each in (taking.taken, *taking.merged)}
+    return [each for each in candidates if each.place not in gone]
