@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 ROOT = Path(__file__).parent.parent
 WORKER = ROOT / "worker"
 VENDOR_FREE = ("core", "loops", "stores", "net")
@@ -80,7 +81,9 @@ class Room:
     def functions(self) -> list[int]:
         """How many lines the body of each function has, its docstring left out."""
         return [
-            _body_lines(node) for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            _body_lines(node)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
 
     @cached_property
@@ -107,7 +110,7 @@ class Room:
         return found
 
 
-def _body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _body_lines(node: ast.FunctionDef) -> int:
     body = node.body
     if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and len(body) > 1:
         body = body[1:]
@@ -123,7 +126,7 @@ class House:
     @cached_property
     def filled(self) -> list[Room]:
         """The rooms but for those that only make a folder a package."""
-        return [room for room in self.rooms.values() if room.lines > 5]  # noqa: PLR2004
+        return [room for room in self.rooms.values() if room.lines > 5]
 
     def within(self, folder: str, *, deep: bool = True) -> list[Room]:
         """The rooms in a folder below `worker/`."""
@@ -203,9 +206,7 @@ class House:
     def importers_of(self, package: str) -> list[str]:
         """Rooms that import a package from outside."""
         return [
-            room.name
-            for room in self.filled
-            if any(name.split(".")[0] == package for name in room.imports(types=True))
+            room.name for room in self.filled if any(name.split(".")[0] == package for name in room.imports(types=True))
         ]
 
     def count(self, pattern: re.Pattern[str]) -> int:
