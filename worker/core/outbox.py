@@ -103,7 +103,12 @@ def due_longest(candidates: Iterable[Candidate[R]], now: datetime) -> Candidate[
 
 
 def concerned(delivery: Delivery, candidates: Iterable[Candidate[R]]) -> list[Candidate[R]]:
-    """The other candidates that a claim of a delivery may merge or withdraw: what waits beside it, surely unposted."""
+    """The other candidates that a claim of a delivery may merge or withdraw: what waits beside it, surely unposted.
+
+    None for one that may be posted itself: only what became of it is looked up.
+    """
+    if delivery.state in IN_DOUBT:
+        return []
     return [each for each in candidates if _is_beside(each.delivery, delivery) and is_surely_unposted(each.delivery)]
 
 
