@@ -130,6 +130,12 @@ def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:
     return replace(delivery, state=State.HELD, due_at=until)
 
 
+def let_go(delivery: Delivery, now: datetime) -> Delivery:
+    """A delivery as the end of every pause leaves it: due at once where a pause held it."""
+    is_paused = delivery.state is State.HELD and waits_for_time(delivery)
+    return replace(delivery, due_at=now) if is_paused else delivery
+
+
 def superseded(newer: Candidate[R], earlier: Iterable[Candidate[R]]) -> list[Candidate[R]]:
     """Those of the earlier sent reminders that can point to a newer one: it speaks of all of theirs that still waits.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.core.message import compose_post
 from worker.core.model import Claim, Delivery, Kind, State
-from worker.core.outbox import Candidate, as_owed, claims_to_come
+from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
 from worker.loops.naming import Naming
@@ -52,12 +53,14 @@ class Preview:
         self._naming = Naming(source=source, clock=clock)
         self.unread: list[str] = []
         """Queues that could not be read, each in words."""
-        self._pauses: Sequence[Pause] = store.pauses()
+        # A pass tries every destination again at once, however long its pause would last.
+        now = clock.now()
+        self._pauses = [replace(pause, until=now) for pause in store.pauses()]
         self._reviews: dict[About, Review] = {}
         self._candidates: list[Candidate[About]] = []
         for claim in store.outbox():
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
-            self._add(claim.delivery, [review.key for review in claim.reviews])
+            self._add(let_go(claim.delivery, now), [review.key for review in claim.reviews])
 
     def poll(self, queue: Queue) -> None:
         """Plan what a poll of the queue would owe now, or note that it could not be read. Raises StoreError."""

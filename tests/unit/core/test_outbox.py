@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue
 from worker.core.model import EVERYWHERE, NEVER, Kind, State
-from worker.core.outbox import Candidate, as_owed, choose, claims_to_come, superseded
+from worker.core.outbox import Candidate, as_owed, choose, claims_to_come, let_go, superseded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -179,6 +179,13 @@ class TestPauses:
     )
     def test_do_not_concern_one(self, free: Delivery) -> None:
         assert as_owed(free, [pause()]) == free
+
+    def test_that_end_leave_what_they_held_due_at_once(self) -> None:
+        assert let_go(delivery(state=State.HELD, due_at=NEW + HOUR), NEW).due_at == NEW
+
+    @pytest.mark.parametrize("other", [{"due_at": NEW}, {"state": State.HELD, "due_at": NEVER}])
+    def test_that_end_change_nothing_of_what_they_did_not_hold(self, other: dict[str, object]) -> None:
+        assert let_go(delivery(**other), NOON) == delivery(**other)  # type: ignore[arg-type]
 
 
 class TestSuperseding:

@@ -11,7 +11,7 @@ import pytest
 from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, delivery, notice, pause, queue, queue_run, review
 from tests.fakes_source import FakeSource
 from tests.unit.loops.stage import Stage
-from worker.core.model import EVERYWHERE, Kind, Show, State
+from worker.core.model import EVERYWHERE, NEVER, Kind, Show, State
 from worker.core.policy import ladder
 from worker.loops.poll import Rules
 from worker.loops.preview import Preview
@@ -112,18 +112,20 @@ def test_a_notice_of_which_everything_was_reviewed_is_not_posted(world: World) -
 
 
 @pytest.mark.parametrize("channel", [CHANNEL, EVERYWHERE])
-def test_what_a_pause_holds_is_not_posted(world: World, channel: str) -> None:
-    world.baselined()
-    world.store.pause(pause(channel, since=world.clock.now(), until=world.clock.now() + HOUR))
-    world.shows("a")
-    assert world.dry_run() == []
-
-
-def test_what_a_pause_held_is_posted_as_one_once_it_is_over(world: World) -> None:
+def test_what_a_pause_holds_is_posted_as_one_for_a_pass_tries_again(world: World, channel: str) -> None:
     world.owes("a")
-    world.store.pause(pause(since=world.clock.now(), until=world.clock.now()))
+    world.store.pause(pause(channel, since=world.clock.now(), until=world.clock.now() + HOUR))
     world.shows("a", "b")
     assert said(world.dry_run()) == [(Kind.ANNOUNCEMENT, 2)]
+
+
+def test_what_waits_for_an_operator_is_not_posted(world: World) -> None:
+    world.owes("a")
+    claim = world.store.claim(world.clock.now(), HOUR)
+    assert claim is not None
+    assert world.store.settle(replace(claim.delivery, state=State.HELD, due_at=NEVER), claim.delivery)
+    world.shows("a")
+    assert world.dry_run() == []
 
 
 def test_what_may_be_posted_already_is_looked_up_and_not_shown(world: World) -> None:
