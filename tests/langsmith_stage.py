@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes import FakeClock
 from worker.core.model import Show
-from worker.demo.langsmith import SERVICE_KEY, SimulatedLangSmith
+from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving
 from worker.sources.langsmith import LangSmith
 

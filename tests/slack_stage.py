@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from tests.golden_slack import AS_OF
 from worker.demo.serve import serving
-from worker.demo.slack import SimulatedSlack
+from worker.demo.slack.server import SimulatedSlack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

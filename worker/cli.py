@@ -280,7 +280,7 @@ def demo(
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """See it work: the real worker against a simulated LangSmith and Slack, on loopback."""
-    from worker.demo.play import play
+    from worker.demo.story.play import play
 
     with reported():
         raise SystemExit(play(fast=fast, port=port, open_browser=open_browser))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.slack_stage import Stage
     from worker.core.model import Message
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.slack.server import SimulatedSlack
 
 
 class FakeBench:

@@ -10,9 +10,9 @@ import pytest
 from tests.system.process import Bench
 from tests.system.stage import Stage
 from worker.clock import SystemClock
-from worker.demo.langsmith import SERVICE_KEY, SimulatedLangSmith
+from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving
-from worker.demo.slack import SimulatedSlack
+from worker.demo.slack.server import SimulatedSlack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.system.stage import Place, Stage
-    from worker.demo.slack import Mode
-    from worker.demo.slack_workspace import Event
+    from worker.demo.slack.server import Mode
+    from worker.demo.slack.workspace import Event
 
 ANSWER_TRAVELS = 0.5
 """Seconds in which an answer on loopback surely arrives."""

@@ -13,11 +13,11 @@ from playwright.sync_api import sync_playwright
 
 from tests.system.process import wait_for
 from worker.clock import SystemClock
-from worker.demo import cast
-from worker.demo.play import serving_page, worker_before
-from worker.demo.scenario import Story
 from worker.demo.serve import serving
-from worker.demo.stage import Stage
+from worker.demo.story import cast
+from worker.demo.story.play import serving_page, worker_before
+from worker.demo.story.scenario import Story
+from worker.demo.story.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from worker.demo.cast import Tempo, Trace
     from worker.demo.process import Running
+    from worker.demo.story.cast import Tempo, Trace
 
 QUIET = cast.Tempo(beat=0.0, support_stale=3600, support_escalate=7200, rag_stale=3600, outage=0.0)
 """Nothing grows stale while a test looks."""

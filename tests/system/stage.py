@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from tests.system.process import Bench, Process
     from worker.core.model import Delivery
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import Attempt, SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import Attempt, SimulatedSlack
     from worker.stores.sql import SqlStore
 
 

@@ -19,15 +19,15 @@ from tests.system.process import Bench, wait_for
 from tests.system.watched import dead_mans_switch
 from worker.core.model import Kind, State
 from worker.core.overview import LATE_AFTER
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 from worker.stores.opening import open_store
 from worker.stores.schema import HEAD
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 NO_QUEUE = uuid4()
 

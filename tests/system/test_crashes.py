@@ -13,7 +13,7 @@ from tests.system.crashing_at_random import Crashes
 from tests.system.process import stays, wait_for
 from worker.core.delivery import LEASE
 from worker.core.model import State
-from worker.demo.slack import ALL_SCOPES, Mode
+from worker.demo.slack.server import ALL_SCOPES, Mode
 
 if TYPE_CHECKING:
     from tests.system.process import Process

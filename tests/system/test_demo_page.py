@@ -17,12 +17,11 @@ from rich.console import Console
 
 from tests.system.demo_page import Demo, browsing, chromium, raised
 from tests.system.picture import reduced
-from worker.demo import cast
-from worker.demo.cast import Trace
-from worker.demo.perform import Performance
-from worker.demo.play import YOUR_TURN
-from worker.demo.stage import LANGSMITH, SLACK
-from worker.demo.terminal import Terminal
+from worker.demo.story import cast
+from worker.demo.story.cast import Trace
+from worker.demo.story.play import YOUR_TURN, Performance
+from worker.demo.story.stage import LANGSMITH, SLACK
+from worker.demo.story.terminal import Terminal
 from worker.signals import STOP
 
 if TYPE_CHECKING:

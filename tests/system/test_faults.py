@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.process import wait_for
 from worker.core.model import State
-from worker.demo.slack import Mode
+from worker.demo.slack.server import Mode
 
 if TYPE_CHECKING:
     from tests.system.stage import Place, Stage

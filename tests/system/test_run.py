@@ -17,8 +17,8 @@ from worker.clock import SystemClock
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 
 def kinds(slack: SimulatedSlack, channel: str = CHANNEL) -> list[str]:

@@ -12,15 +12,15 @@ import pytest
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
 from tests.system.watched import dead_mans_switch, free_port
-from worker.demo.langsmith_faults import How
-from worker.demo.slack_faults import Mode
+from worker.demo.langsmith.faults import How
+from worker.demo.slack.faults import Mode
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.system.process import Process
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 MARK = "MARKEDSECRET"
 KEY = f"lsv2_sk_{MARK}1key"

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.system.process import Bench
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 
 def listed(bench: Bench, *arguments: str) -> list[dict[str, Any]]:

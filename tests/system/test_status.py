@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.system.stage import Stage
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 
 def status(bench: Bench, **more: str) -> dict[str, Any]:

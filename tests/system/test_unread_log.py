@@ -15,8 +15,8 @@ from tests.system.process import Bench, wait_for
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 
 @pytest.mark.parametrize("log", ["full pipe", "closed pipe", "full disk"])

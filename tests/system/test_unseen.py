@@ -10,14 +10,14 @@ import pytest
 from tests.langsmith_stage import QUERY
 from tests.system.conftest import CHANNEL
 from tests.system.process import stays, wait_for
-from worker.demo.langsmith import SERVICE_KEY
+from worker.demo.langsmith.server import SERVICE_KEY
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.system.process import Bench
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 OPS = "C0OPS000000"
 

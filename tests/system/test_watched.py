@@ -21,8 +21,8 @@ from tests.system.watched import ServiceManager, dead_mans_switch, free_port, se
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from worker.demo.langsmith import SimulatedLangSmith
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 
 class Pages:

@@ -9,13 +9,13 @@ import pytest
 
 from tests.langsmith_stage import theatre
 from tests.published import hold_to_the_specification
-from worker.demo.langsmith import SERVICE_KEY
+from worker.demo.langsmith.server import SERVICE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.langsmith_stage import Stage, Theatre
-    from worker.demo.langsmith import SimulatedLangSmith
+    from worker.demo.langsmith.server import SimulatedLangSmith
 
 
 @pytest.fixture(scope="session")

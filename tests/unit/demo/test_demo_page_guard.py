@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.fakes import FakeClock
-from worker.demo import cast
-from worker.demo.play import serving_page
-from worker.demo.stage import LANGSMITH, SLACK, Stage
+from worker.demo.story import cast
+from worker.demo.story.play import serving_page
+from worker.demo.story.stage import LANGSMITH, SLACK, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,13 +13,13 @@ import pytest
 from rich.console import Console
 
 from tests.fakes import FakeClock
-from worker.demo import cast
-from worker.demo.perform import EndedError, Performance
 from worker.demo.process import told
-from worker.demo.scenario import EXPECTED, Scene, Story
-from worker.demo.stage import Chapter, ImpossibleError, Stage
-from worker.demo.terminal import ROOMS, Terminal, plain
-from worker.demo.view import view
+from worker.demo.story import cast
+from worker.demo.story.page import view
+from worker.demo.story.play import EndedError, Performance
+from worker.demo.story.scenario import EXPECTED, Scene, Story
+from worker.demo.story.stage import Chapter, ImpossibleError, Stage
+from worker.demo.story.terminal import ROOMS, Terminal, plain
 from worker.signals import Stop
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from worker.demo.langsmith import RUNS as RUNS_ROUTE
-from worker.demo.langsmith import SERVICE_KEY, How
-from worker.demo.langsmith_faults import bomb
+from worker.demo.langsmith.faults import bomb
+from worker.demo.langsmith.server import RUNS as RUNS_ROUTE
+from worker.demo.langsmith.server import SERVICE_KEY, How
 
 if TYPE_CHECKING:
-    from worker.demo.langsmith import SimulatedLangSmith
+    from worker.demo.langsmith.server import SimulatedLangSmith
 
 
 @pytest.fixture

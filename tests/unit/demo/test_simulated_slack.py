@@ -11,14 +11,14 @@ import httpx
 import pytest
 
 from tests.slack_stage import CHANNEL, TOKEN, Stage, stage
-from worker.demo.slack import ALL_SCOPES, BOT_ID, BOT_USER
-from worker.demo.slack_workspace import RefusedError
+from worker.demo.slack.server import ALL_SCOPES, BOT_ID, BOT_USER
+from worker.demo.slack.workspace import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.demo.slack import SimulatedSlack
-    from worker.demo.slack_workspace import Event
+    from worker.demo.slack.server import SimulatedSlack
+    from worker.demo.slack.workspace import Event
 
 METADATA = {"event_type": "review_notice", "event_payload": {"delivery_key": "k"}}
 

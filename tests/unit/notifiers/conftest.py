@@ -13,7 +13,7 @@ from worker.notifiers.slack import Slack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.slack.server import SimulatedSlack
 
 
 @pytest.fixture(scope="session")

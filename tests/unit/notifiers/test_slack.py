@@ -15,8 +15,8 @@ from tests.golden_slack import AS_OF, DONE, MIXED, message
 from tests.slack_stage import CHANNEL, TOKEN
 from worker.core.model import Kind, Receipt
 from worker.core.ports import ConfigError, DeliveryError, Outcome
-from worker.demo.slack import BOT_USER
-from worker.demo.slack_faults import COMMITTING, Mode
+from worker.demo.slack.faults import COMMITTING, Mode
+from worker.demo.slack.server import BOT_USER
 from worker.notifiers import slack as module
 from worker.notifiers.slack import Slack
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.slack_stage import Stage
     from worker.core.model import Message
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.slack.server import SimulatedSlack
 
 FAULTS = {
     Mode.DROP_BEFORE: (Outcome.UNKNOWN, "broken"),

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.slack_stage import CHANNEL
-from worker.demo.slack import ALL_SCOPES
+from worker.demo.slack.server import ALL_SCOPES
 from worker.notifiers.slack_check import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.demo.slack import SimulatedSlack
+    from worker.demo.slack.server import SimulatedSlack
     from worker.notifiers.slack import Slack
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from tests.langsmith_stage import ITEMS, QUEUE, RUNS, SHOW, ids
 from worker.core.ports import SourceError, Trouble
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 from worker.sources.choice import Api, Outlook
 from worker.sources.ending import Ending
 

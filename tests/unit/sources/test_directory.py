@@ -13,11 +13,11 @@ import structlog
 from tests.langsmith_stage import QUEUE, QUEUES, WEB
 from worker.core.model import Queue
 from worker.core.ports import SourceError, Trouble
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage
-    from worker.demo.langsmith_app import Asked
+    from worker.demo.langsmith.server import Asked
 
 
 def lookups(stage: Stage, queue: UUID) -> Any:

@@ -16,7 +16,7 @@ import pytest
 from tests.raw_server import http, raw_server
 from worker.clock import SystemClock
 from worker.core.ports import SourceError, Trouble
-from worker.demo.langsmith_faults import bomb
+from worker.demo.langsmith.faults import bomb
 from worker.sources.errors import TooLargeError
 from worker.sources.http import Http, Packed
 

@@ -13,7 +13,7 @@ import structlog
 from tests.langsmith_stage import QUERY, QUEUE, SHOW, WEB, ids, run_of
 from worker.core.model import Facts, Show
 from worker.core.ports import SourceError, Trouble
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage

@@ -11,13 +11,13 @@ from tests.fakes import FakeClock
 from tests.langsmith_stage import PLACEMENT, SHOW
 from worker.core.model import Left
 from worker.core.ports import SourceError, Trouble
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.langsmith_stage import Stage
-    from worker.demo.langsmith import SimulatedLangSmith
+    from worker.demo.langsmith.server import SimulatedLangSmith
 
 
 class SlowClock(FakeClock):

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from tests.langsmith_stage import COUNT, ITEMS, SIZE
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from tests.raw_server import http, raw_server
-from worker.demo.langsmith_faults import bomb
+from worker.demo.langsmith.faults import bomb
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ import structlog
 from tests.langsmith_stage import SHOW, WEB, ids, run_of
 from worker.core.model import Facts, Left, Show
 from worker.core.ports import SourceError, Trouble
-from worker.demo.langsmith import How
+from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage
-    from worker.demo.langsmith_app import Asked
+    from worker.demo.langsmith.server import Asked
 
 
 def pages(stage: Stage) -> Any:

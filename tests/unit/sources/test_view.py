@@ -8,7 +8,7 @@ import pytest
 
 from tests.langsmith_stage import COUNT, QUEUES, SIZE
 from worker.core.ports import SourceError
-from worker.demo.langsmith import SERVICE_KEY, How
+from worker.demo.langsmith.server import SERVICE_KEY, How
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -13,7 +13,7 @@ from tests.builders import HOUR, MINUTE, NOON
 from tests.fakes import FakeClock
 from tests.langsmith_stage import Stage
 from worker.clock import SystemClock
-from worker.demo.langsmith import SimulatedLangSmith
+from worker.demo.langsmith.server import SimulatedLangSmith
 from worker.demo.serve import serving
 from worker.sources.skew import Skew
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from worker.demo import cast
-from worker.demo.stage import LANGSMITH
+from worker.demo.story import cast
+from worker.demo.story.stage import LANGSMITH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
-    from worker.demo.stage import Stage
+    from worker.demo.story.stage import Stage
 
 EXPECTED: Mapping[tuple[str, str], int] = {
     (cast.SUPPORT_CHANNEL, "baseline"): 1,

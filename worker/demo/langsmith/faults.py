@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import struct
 import threading
 import zlib
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from worker.demo.langsmith.answers import RefusedError
+
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
+
+    from worker.core.ports import Clock
 
 HANG_SECONDS = 600.0
 DRIP_SECONDS = 0.2
@@ -156,3 +162,32 @@ def bomb(megabytes: int = BOMB_MEGABYTES) -> bytes:
     check = functools.reduce(lambda before, _: zlib.crc32(blanks, before), range(megabytes), 0)
     end = packer.flush() + struct.pack("<II", check, megabytes * MEGABYTE % 2**32)
     return b"\x1f\x8b\x08" + bytes(7) + packed * megabytes + end
+
+
+QUERY = "/api/v2/runs/query"
+MOST = 15
+SECONDS = 10.0
+
+
+class QueryLimit:
+    """At most so many queries in so many seconds; the others are turned away with a 429 that says when to return."""
+
+    def __init__(self, clock: Clock, most: int = MOST, seconds: float = SECONDS) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._admitted: deque[float] = deque()
+        self.most = most
+        self.seconds = seconds
+
+    def admit(self, path: str) -> None:
+        """Let a request pass, or raise RefusedError."""
+        if path != QUERY:
+            return
+        with self._lock:
+            now = self._clock.monotonic()
+            while self._admitted and self._admitted[0] <= now - self.seconds:
+                self._admitted.popleft()
+            if len(self._admitted) >= self.most:
+                wait = math.ceil(self._admitted[0] + self.seconds - now)
+                raise RefusedError(429, {"detail": "Rate limit exceeded"}, {"retry-after": str(max(wait, 1))})
+            self._admitted.append(now)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from worker.demo.slack_answers import App
-from worker.demo.slack_faults import COMMITTING, Fault, Faults, Mode
-from worker.demo.slack_methods import Methods
-from worker.demo.slack_plays import play
-from worker.demo.slack_requests import Attempt, arguments_of
-from worker.demo.slack_workspace import BOT_ID, BOT_USER, TEAM_ID, Channel, RefusedError, Workspace
+from worker.demo.slack.faults import COMMITTING, App, Fault, Faults, Mode, play
+from worker.demo.slack.methods import Methods
+from worker.demo.slack.workspace import BOT_ID, BOT_USER, TEAM_ID, Channel, RefusedError, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from worker.core.ports import Clock
-    from worker.demo.slack_workspace import Event, Message
+    from worker.demo.slack.workspace import Event, Message
 
 ALL_SCOPES = frozenset(
     {
@@ -218,3 +218,33 @@ class SimulatedSlack:
 
 
 __all__ = ["ALL_SCOPES", "BOT_ID", "BOT_USER", "Attempt", "Fault", "Mode", "SimulatedSlack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call as it arrived. `outcome` is `ok`, Slack's error, or the fault that was played."""
+
+    method: str
+    channel: str
+    arguments: dict[str, Any]
+    outcome: str
+    committed: bool
+
+
+async def arguments_of(request: Request) -> dict[str, Any]:
+    """What a call gives, from its query, form or JSON body; what cannot be read is left out."""
+    body = await request.body()
+    given: dict[str, Any] = dict(request.query_params)
+    if "json" in request.headers.get("content-type", ""):
+        value = _decoded(body.decode("utf-8", "replace"))
+        return given | (value if isinstance(value, dict) else {})
+    fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    nested = {name: _decoded(fields[name]) for name in ("blocks", "metadata", "attachments") if name in fields}
+    return given | fields | nested
+
+
+def _decoded(raw: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw

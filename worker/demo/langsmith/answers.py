@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from worker.demo.langsmith_state import DONE, ORGANISATION_ID, PROJECT_ID, TENANT_ID
+from worker.demo.langsmith.state import DONE, ORGANISATION_ID, PROJECT_ID, TENANT_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from worker.demo.langsmith_state import AnnotationQueue, Key, Place
+    from starlette.requests import Request
+
+    from worker.demo.langsmith.state import AnnotationQueue, Key, Place
 
 Json = dict[str, Any]
 
@@ -167,11 +169,57 @@ def workspace(since: datetime) -> Json:
     }
 
 
-def invalid(*problems: tuple[str, str, str]) -> Json:
+def problems(*found: tuple[str, str, str]) -> Json:
     """A 422: (where, which parameter, what is wrong) each."""
-    return {"detail": [{"loc": [where, name], "msg": text, "type": "value_error"} for where, name, text in problems]}
+    return {"detail": [{"loc": [where, name], "msg": text, "type": "value_error"} for where, name, text in found]}
 
 
 def problem(status: int, title: str) -> Json:
     """An error of the platform's endpoints."""
     return {"type": "about:blank", "title": title, "status": status, "detail": title}
+
+
+class RefusedError(Exception):
+    """An answer that is not a success."""
+
+    def __init__(self, status: int, body: Json, headers: Mapping[str, str] | None = None) -> None:
+        """Keep what is answered."""
+        super().__init__(status)
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
+def invalid(where: str, name: str, text: str) -> RefusedError:
+    """A 422 about one parameter."""
+    return RefusedError(422, problems((where, name, text)))
+
+
+def path_id(request: Request, name: str) -> UUID:
+    """An id in the path."""
+    try:
+        return UUID(request.path_params[name])
+    except ValueError:
+        raise invalid("path", name, "Input should be a valid UUID") from None
+
+
+def whole(request: Request, name: str, default: int, *, least: int, most: int | None = None) -> int:
+    """A number in the query."""
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    try:
+        value = int(given)
+    except ValueError:
+        raise invalid("query", name, "Input should be a valid integer") from None
+    if value < least or (most is not None and value > most):
+        raise invalid("query", name, f"Input should be between {least} and {most}")
+    return value
+
+
+def choice(request: Request, name: str, choices: Collection[str]) -> str | None:
+    """One of a few words in the query."""
+    given = request.query_params.get(name)
+    if given is not None and given not in choices:
+        raise invalid("query", name, f"Input should be one of {', '.join(choices)}")
+    return given

@@ -8,10 +8,10 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker.demo import cast
-from worker.demo.langsmith import SimulatedLangSmith
-from worker.demo.langsmith_state import DONE, MINE, Key
-from worker.demo.slack import Mode, SimulatedSlack
+from worker.demo.langsmith.server import SimulatedLangSmith
+from worker.demo.langsmith.state import DONE, MINE, Key
+from worker.demo.slack.server import Mode, SimulatedSlack
+from worker.demo.story import cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.ports import Clock
-    from worker.demo.cast import Tempo, Trace
-    from worker.demo.langsmith_state import Place
-    from worker.demo.slack_workspace import Event
+    from worker.demo.langsmith.state import Place
+    from worker.demo.slack.workspace import Event
+    from worker.demo.story.cast import Tempo, Trace
 
 LINES = 200
 """How many of the worker's lines are kept."""

@@ -7,6 +7,8 @@ import queue
 import signal
 import tempfile
 import webbrowser
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,22 +17,23 @@ from rich.console import Console
 from worker import signals
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError
-from worker.demo import cast
-from worker.demo.langsmith import SERVICE_KEY
-from worker.demo.page import Page
-from worker.demo.perform import EndedError, Performance
+from worker.demo.langsmith.server import SERVICE_KEY
 from worker.demo.process import running, told
-from worker.demo.scenario import Story
 from worker.demo.serve import serving
-from worker.demo.stage import Chapter, Stage
-from worker.demo.terminal import ROOMS, Terminal
+from worker.demo.story import cast
+from worker.demo.story.page import Page
+from worker.demo.story.scenario import Story
+from worker.demo.story.stage import Chapter, Said, Stage
+from worker.demo.story.terminal import ROOMS, Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from worker.core.ports import Clock
     from worker.demo.process import Line, Running
-    from worker.demo.slack_workspace import Event
-    from worker.demo.stage import Said
+    from worker.demo.slack.workspace import Event
+    from worker.demo.story.scenario import Scene
+    from worker.signals import Stop
 
 DONE, FAILED = 0, 1
 YOUR_TURN = Chapter(
@@ -143,3 +146,88 @@ def _mind_signals() -> None:
     signals.install()
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+
+
+PATIENCE = 45.0
+"""Seconds that a scene's outcome is waited for."""
+
+LOOK_SECONDS = 0.1
+
+
+class EndedError(Exception):
+    """Nothing goes on: somebody asked for the end (`str()` is empty), or the worker has ended by itself."""
+
+
+@dataclass(slots=True)
+class Performance:
+    """One playing of the story.
+
+    `happenings` is what was seen and said since, in order; `ended` is the worker's exit status (None: it runs).
+    `missed` are the scenes whose outcome did not come.
+    """
+
+    stage: Stage
+    terminal: Terminal
+    clock: Clock
+    stop: Stop
+    ended: Callable[[], int | None]
+    happenings: queue.SimpleQueue[Event | Said]
+    missed: list[str] = field(default_factory=list)
+
+    def play(self, scenes: Sequence[Scene]) -> None:
+        """Play every scene. Raises EndedError."""
+        for number, scene in enumerate(scenes, 1):
+            self._enter(Chapter(scene.title, scene.text, number, len(scenes)))
+            scene.act()
+            if not self._wait(partial(scene.until, self.stage), PATIENCE):
+                self.missed.append(scene.title)
+            self._wait(_never, scene.hold)
+            scene.then()
+            self._wait(_never, self.stage.tempo.beat)
+
+    def stay(self, chapter: Chapter) -> None:
+        """Let people play until the end is asked for. Raises EndedError, always."""
+        self._enter(chapter)
+        while True:
+            self._wait(_never, PATIENCE)
+
+    def _enter(self, chapter: Chapter) -> None:
+        self.stage.chapter = chapter
+        self.terminal.tell(chapter)
+
+    def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Say what happens until a condition holds, for so many seconds at most; whether it came to hold."""
+        deadline = self.clock.monotonic() + seconds
+        while not until():
+            if self.clock.monotonic() >= deadline:
+                return False
+            self._listen()
+        self._catch_up()
+        return True
+
+    def _listen(self) -> None:
+        """Say what happens next, if anything does soon."""
+        if self.stop.is_set():
+            raise EndedError
+        if (status := self.ended()) is not None:
+            self._catch_up()
+            raise EndedError(f"The worker ended by itself, with status {status}.")
+        try:
+            self._say(self.happenings.get(timeout=LOOK_SECONDS))
+        except queue.Empty:
+            return
+
+    def _catch_up(self) -> None:
+        """Say what has happened already."""
+        while not self.happenings.empty():
+            self._say(self.happenings.get())
+
+    def _say(self, happening: Event | Said) -> None:
+        if isinstance(happening, Said):
+            self.terminal.say(happening)
+        else:
+            self.terminal.show(happening)
+
+
+def _never() -> bool:
+    return False

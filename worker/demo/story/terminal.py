@@ -9,17 +9,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from worker.demo import cast
-from worker.demo.scenario import EXPECTED
-from worker.demo.stage import kind_of
+from worker.demo.story import cast
+from worker.demo.story.scenario import EXPECTED
+from worker.demo.story.stage import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console, RenderableType
 
-    from worker.demo.slack_workspace import Event
-    from worker.demo.stage import Chapter, Said, Stage
+    from worker.demo.slack.workspace import Event
+    from worker.demo.story.stage import Chapter, Said, Stage
 
 COLOURS = {"baseline": "blue", "announcement": "cyan", "reminder": "yellow", "escalation": "red", "ops": "red"}
 ROOMS = {room.channel_id: room.name for room in cast.ROOMS}

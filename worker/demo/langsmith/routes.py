@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from worker.demo import langsmith_answers as answers
-from worker.demo.langsmith_params import RefusedError, choice, invalid, path_id, whole
-from worker.demo.langsmith_state import DONE, MINE, OTHERS, PROJECT_ID
+from worker.demo.langsmith import answers
+from worker.demo.langsmith.answers import RefusedError, choice, invalid, path_id, whole
+from worker.demo.langsmith.state import DONE, MINE, OTHERS, PROJECT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
-    from worker.demo.langsmith_state import AnnotationQueue, Annotations, Key, Place
+    from worker.demo.langsmith.state import AnnotationQueue, Annotations, Key, Place
 
 Answer = Any
 MOST_QUERIED = 1000

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from worker.demo import slack_limits as limits
-from worker.demo.slack_workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, RefusedError, checked
+from worker.demo.slack import limits
+from worker.demo.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, RefusedError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from worker.demo.slack_workspace import Channel, Message, Workspace
+    from worker.demo.slack.workspace import Channel, Message, Workspace
 
 Arguments = dict[str, Any]
 Answer = dict[str, Any]

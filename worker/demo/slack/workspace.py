@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from worker.demo import slack_limits as limits
+from worker.demo.slack import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
