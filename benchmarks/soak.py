@@ -31,9 +31,9 @@ from worker.loops.ops import Ops
 from worker.loops.poll import Poll, Rules
 from worker.loops.roster import Roster
 from worker.loops.watch import Watch
-from worker.metrics import Metrics
 from worker.notifiers import blocks
 from worker.stores.opening import open_store
+from worker.web.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

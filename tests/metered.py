@@ -8,7 +8,7 @@ from tests.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.overviews import overview, view
 from worker.core.model import Backlog, Kind, Standing, State
 from worker.core.overview import ApiInUse
-from worker.metrics import Metrics
+from worker.web.metrics import Metrics
 
 
 def samples() -> dict[str, set[str]]:

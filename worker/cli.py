@@ -151,20 +151,20 @@ def check(
     ] = False,
 ) -> None:
     """Check settings, database, LangSmith, every queue, Slack and every channel."""
-    from worker.commands import ask
+    from worker.commands import check as command
 
     with reported():
-        well = ask.check(as_json=as_json, live=live)
+        well = command.check(as_json=as_json, live=live)
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
 @app.command()
 def queues(*, as_json: Json = False) -> None:
     """List the queues that the key can see and how many runs wait in each."""
-    from worker.commands import ask
+    from worker.commands import check as command
 
     with reported():
-        raise SystemExit(Exit.DONE if ask.queues(as_json=as_json) else Exit.FAILED)
+        raise SystemExit(Exit.DONE if command.queues(as_json=as_json) else Exit.FAILED)
 
 
 @app.command()
@@ -184,10 +184,10 @@ def deliveries(
     as_json: Json = False,
 ) -> None:
     """Show the outbox, newest first."""
-    from worker.commands import look
+    from worker.commands import deliveries as command
 
     with reported():
-        look.deliveries(state=state, limit=limit, as_json=as_json)
+        command.deliveries(state=state, limit=limit, as_json=as_json)
 
 
 @app.command()
@@ -195,12 +195,12 @@ def retry(
     key: Annotated[str, typer.Argument(help="The delivery's key, as `deliveries` shows it, or a beginning of it.")],
 ) -> None:
     """Put a dead or held delivery back to pending."""
-    from worker.commands import look
+    from worker.commands import deliveries as command
 
     with reported():
         try:
-            look.retry(key)
-        except look.RetryError as error:
+            command.retry(key)
+        except command.RetryError as error:
             _fail(str(error), Exit.FAILED)
 
 

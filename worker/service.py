@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from worker.app import Parts
     from worker.core.model import Queue
     from worker.core.ports import Clock
-    from worker.monitor import Monitor
     from worker.signals import Stop
+    from worker.web.monitor import Monitor
 
 log = structlog.get_logger(__name__)
 

@@ -28,9 +28,9 @@ LIBRARIES = [
     "sqlalchemy.dialects.sqlite.pysqlite",
     "typer.main",
     "worker.cli",
-    "worker.commands.ask",
+    "worker.commands.check",
     "worker.commands.database",
-    "worker.commands.look",
+    "worker.commands.deliveries",
     "worker.commands.work",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from worker.commands.begin import DATABASE, alone, start
+from worker.commands.setup import DATABASE, alone, start
 from worker.stores import moving, opening
 from worker.stores.schema import HEAD, Fit
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from worker import story, views
 from worker.app import last_polls, rules_of
 from worker.clock import SystemClock
-from worker.commands.begin import DATABASE, opened, start
+from worker.commands import tables
+from worker.commands.setup import DATABASE, opened, start
+from worker.commands.tables import age_text, delivery_json, print_table, stamp
+from worker.core.model import Left
+from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.plain import plain
 from worker.stores import searching
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Queue, Review, Story
+    from worker.core.model import Delivery, Queue, Review, Story, Told
     from worker.core.status.upcoming import Upcoming
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -40,7 +44,7 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
         polled = [each.queue for each in last_polls(store)]
         queues = polled if wanted is None else _matching(polled, wanted)
         found = [
-            story.Waiting(queue, review, _next(settings, queue, review, now))
+            Waiting(queue, review, _next(settings, queue, review, now))
             for queue in queues
             for review in store.search(partial(searching.waiting, queue_id=queue.queue_id))
         ]
@@ -49,9 +53,9 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
         sys.stderr.write(f"review-notifier: no queue {plain(wanted)!r} is polled; these are: {names}\n")
         return False
     if as_json:
-        views.print_json([story.waiting_json(each, now) for each in found])
+        tables.print_json([waiting_json(each, now) for each in found])
     else:
-        story.print_waiting(found, now)
+        print_waiting(found, now)
     return True
 
 
@@ -64,11 +68,11 @@ def why(what: str, *, as_json: bool) -> bool:
         found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
     told = [(each, _next(settings, each.queue, each.review, now)) for each in found]
     if as_json:
-        views.print_json([story.story_json(each, coming) for each, coming in told])
+        tables.print_json([story_json(each, coming) for each, coming in told])
     elif len(meant) > 1:
         _print_list(found, now)
     else:
-        views.say(*(line for each, coming in told for line in story.story_lines(each, coming, now)))
+        tables.say(*(line for each, coming in told for line in story_lines(each, coming, now)))
     return bool(found)
 
 
@@ -97,7 +101,192 @@ def _next(settings: Settings, queue: Queue, review: Review, now: datetime) -> Up
 
 def _print_list(found: Sequence[Story], now: datetime) -> None:
     latest = {each.review.queue_run_id: each for each in found}
-    story.print_stories(list(latest.values()), now)
+    print_stories(list(latest.values()), now)
     if len(latest) >= MOST:
-        views.say(f"Only the newest {MOST} are listed.")
-    views.say("", "Several runs are meant: give the queue run's id of one.")
+        tables.say(f"Only the newest {MOST} are listed.")
+    tables.say("", "Several runs are meant: give the queue run's id of one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One run that waits, and what comes next for it."""
+
+    queue: Queue
+    review: Review
+    upcoming: Upcoming
+
+
+def print_waiting(found: Sequence[Waiting], now: datetime) -> None:
+    """`runs` for people."""
+    columns = ("Queue", "Queue run", "Name", "Age", "Last notified", "Next due", "Why")
+    print_table(columns, [_waiting_row(each, now) for each in found], empty="Nothing waits.")
+
+
+def _waiting_row(each: Waiting, now: datetime) -> list[str]:
+    review, told_at = each.review, notified_at(each.review)
+    return [
+        each.queue.name,
+        str(review.queue_run_id),
+        name_of(review),
+        age_text(age_of(review, now)),
+        "never" if told_at is None else f"{age_text(now - told_at)} ago",
+        _when(each.upcoming, now),
+        each.upcoming.why,
+    ]
+
+
+def _when(upcoming: Upcoming, now: datetime) -> str:
+    if upcoming.due_at is None:
+        return "nothing"
+    when = "at the next poll" if upcoming.due_at <= now else f"in {age_text(upcoming.due_at - now)}"
+    return f"{upcoming.kind} {when}"
+
+
+def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
+    """One run of `runs --json`."""
+    review = each.review
+    return {
+        "queue_run_id": str(review.queue_run_id),
+        "run_id": str(review.run_id) if review.run_id else None,
+        "queue_id": str(each.queue.queue_id),
+        "queue": each.queue.name,
+        "name": review.facts.name or None,
+        "since": stamp(review.since),
+        "age_seconds": int(age_of(review, now).total_seconds()),
+        "reserved": review.reserved,
+        "last_notified_at": stamp(notified_at(review)),
+        "next": upcoming_json(each.upcoming),
+    }
+
+
+def upcoming_json(upcoming: Upcoming) -> dict[str, Any]:
+    """What is due next, and why."""
+    return {"due_at": stamp(upcoming.due_at), "kind": upcoming.kind and upcoming.kind.value, "why": upcoming.why}
+
+
+def notified_at(review: Review) -> datetime | None:
+    """When a notice spoke of it last, as its age then tells."""
+    return None if review.told is None else review.since + review.told
+
+
+def name_of(review: Review) -> str:
+    """What people call it: its name, else the beginning of the run's id, as messages show it."""
+    return review.facts.name or (f"run {str(review.run_id)[:8]}" if review.run_id else str(review.queue_run_id))
+
+
+def print_stories(found: Sequence[Story], now: datetime) -> None:
+    """Several runs of which one may be meant."""
+    rows = [
+        (
+            str(each.review.queue_run_id),
+            name_of(each.review),
+            each.queue.name,
+            age_text(now - each.review.first_seen_at),
+            _end(each.review),
+        )
+        for each in found
+    ]
+    print_table(("Queue run", "Name", "Queue", "First seen", "State"), rows, empty="")
+
+
+def _end(review: Review) -> str:
+    if review.closed_at is None:
+        return "waits, reserved" if review.reserved else "waits"
+    left = review.left or Left.UNKNOWN
+    return "no longer waiting" if left is Left.UNKNOWN else left.value
+
+
+def story_lines(story: Story, upcoming: Upcoming, now: datetime) -> list[str]:
+    """All that is known of one stay of a run, in order of time, then what is due next."""
+    review = story.review
+    happened = sorted(_events(story), key=lambda event: event[0])
+    lines = [
+        f"{name_of(review)} in {plain(story.queue.name)}",
+        f"  queue run {review.queue_run_id}" + (f", run {review.run_id}" if review.run_id else ""),
+        *(f"  {_moment(at)}  {what}" for at, what in happened),
+    ]
+    if review.closed_at is None:
+        lines.append(f"  {_moment(now)}  still waiting" + (", reserved" if review.reserved else ""))
+        lines += [f"  next: {what}" for what in _coming(story, upcoming, now)]
+    return lines
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _events(story: Story) -> Iterator[tuple[datetime, str]]:
+    review = story.review
+    back = " (back in the queue)" if review.back else ""
+    yield review.first_seen_at, f"first seen; waits since {_moment(review.since)}{back}"
+    for told in story.told:
+        yield from _delivery_events(told)
+    if review.closed_at is not None:
+        yield review.closed_at, f"closed: {_end(review)}"
+
+
+def _delivery_events(told: Told) -> Iterator[tuple[datetime, str]]:
+    delivery = told.delivery
+    key = str(delivery.key)[:8]
+    yield delivery.created_at, f"{delivery.kind.value} {key} for {plain(delivery.channel)} is owed"
+    if delivery.settled_at is not None:
+        yield delivery.settled_at, f"{delivery.kind.value} {key} {_fate(told)}"
+    if delivery.edited_at is not None:
+        often = "once" if delivery.edits == 1 else f"{delivery.edits} times, last now"
+        yield delivery.edited_at, f"{delivery.kind.value} {key} edited {often}"
+
+
+def _fate(told: Told) -> str:
+    delivery = told.delivery
+    fate = delivery.state.value
+    if told.left_out:
+        fate = f"{fate} without this run: it was reviewed before"
+    if delivery.receipt:
+        fate += f" to {plain(delivery.receipt.channel)} as {plain(delivery.receipt.ts)}"
+    return f"{fate}, {_attempts(delivery)}{_because(delivery)}"
+
+
+def _attempts(delivery: Delivery) -> str:
+    return f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
+
+
+def _because(delivery: Delivery) -> str:
+    return f": {plain(delivery.last_error)}" if delivery.last_error else ""
+
+
+def _coming(story: Story, upcoming: Upcoming, now: datetime) -> Iterable[str]:
+    """What is owed of it still, and what becomes due."""
+    for told in story.told:
+        delivery = told.delivery
+        if delivery.settled_at is None:
+            yield f"{delivery.kind.value} {str(delivery.key)[:8]} is {delivery.state.value}{_waits(delivery, now)}"
+    yield f"{_when(upcoming, now)}: {upcoming.why}"
+
+
+def _waits(delivery: Delivery, now: datetime) -> str:
+    because = _because(delivery)
+    upcoming = delivery_json(delivery)["next_attempt_at"]
+    if upcoming is None:
+        return f" until `review-notifier retry {str(delivery.key)[:8]}`{because}"
+    when = "now" if delivery.due_at <= now else f"in {age_text(delivery.due_at - now)}"
+    return f", next attempt {when}, {_attempts(delivery)}{because}"
+
+
+def story_json(story: Story, upcoming: Upcoming) -> dict[str, Any]:
+    """One stay of `why --json`."""
+    review = story.review
+    return {
+        "queue_run_id": str(review.queue_run_id),
+        "run_id": str(review.run_id) if review.run_id else None,
+        "name": review.facts.name or None,
+        "queue_id": str(story.queue.queue_id),
+        "queue": story.queue.name,
+        "added_at": stamp(review.added_at),
+        "first_seen_at": stamp(review.first_seen_at),
+        "since": stamp(review.since),
+        "back": review.back,
+        "closed_at": stamp(review.closed_at),
+        "left": review.left.value if review.left else None,
+        "notices": [delivery_json(told.delivery) | {"left_out": told.left_out} for told in story.told],
+        "next": upcoming_json(upcoming),
+    }

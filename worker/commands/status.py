@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from worker import views
 from worker.app import last_polls
 from worker.clock import SystemClock
-from worker.commands.begin import DATABASE, opened, start
+from worker.commands import tables
+from worker.commands.setup import DATABASE, opened, start
 from worker.core.model import State
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
 from worker.core.status.reasons import reasons
@@ -63,7 +63,7 @@ def status(*, as_json: bool) -> bool:
     with opened(settings) as store:
         found = look(settings, store, store.now(SystemClock()))
     if as_json:
-        views.print_json(_json(found))
+        tables.print_json(_json(found))
     else:
         _print(found)
     return not found.reasons
@@ -134,15 +134,15 @@ def _standing(settings: Settings, store: SqlStore, queue: QueueView, now: dateti
 
 def _print(found: Status) -> None:
     now = found.overview.taken_at
-    views.say(*_first_lines(found), *_listing_lines(found))
+    tables.say(*_first_lines(found), *_listing_lines(found))
     columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered"]
     queues = zip(found.overview.queues, found.standings, strict=True)
     rows = [_row(queue, standing, now) for queue, standing in queues]
     if any(found.workers):
         columns.append("Polled by")
         rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
-    views.print_table(columns, rows, empty="No queue has been polled yet.")
-    views.say(*_reason_lines(found), *_remark_lines(found))
+    tables.print_table(columns, rows, empty="No queue has been polled yet.")
+    tables.say(*_reason_lines(found), *_remark_lines(found))
 
 
 def _first_lines(found: Status) -> list[str]:
@@ -157,7 +157,7 @@ def _first_lines(found: Status) -> list[str]:
     last = found.last
     if last is None:
         return ["No service runs"]
-    ended = "did not stop by itself" if last.ended_at is None else f"ended {views.ago(last.ended_at, now)}"
+    ended = "did not stop by itself" if last.ended_at is None else f"ended {tables.ago(last.ended_at, now)}"
     what = "service" if last.command == "run" else "pass"
     return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
 
@@ -168,7 +168,7 @@ def _listing_lines(found: Status) -> list[str]:
 
 
 def _who(process: Process, now: datetime) -> str:
-    since = f"since {process.started_at:%Y-%m-%d %H:%M:%S} UTC ({views.age_text(now - process.started_at)})"
+    since = f"since {process.started_at:%Y-%m-%d %H:%M:%S} UTC ({tables.age_text(now - process.started_at)})"
     return f"process {process.pid} on {process.host}, {since}, version {process.version}"
 
 
@@ -178,8 +178,8 @@ def _row(queue: QueueView, standing: Standing, now: datetime) -> list[str | Text
         queue.name,
         str(standing.waiting),
         str(standing.stale),
-        "" if standing.oldest_since is None else views.age_text(now - standing.oldest_since),
-        Text(views.ago(queue.polled.completed_at, now), style=style),
+        "" if standing.oldest_since is None else tables.age_text(now - standing.oldest_since),
+        Text(tables.ago(queue.polled.completed_at, now), style=style),
         str(standing.undelivered or ""),
     ]
 
@@ -224,7 +224,7 @@ def _process_json(process: Process) -> dict[str, Any]:
     return {
         "pid": process.pid,
         "host": process.host,
-        "since": views.stamp(process.started_at),
+        "since": tables.stamp(process.started_at),
         "version": process.version,
     }
 
@@ -236,7 +236,7 @@ def _reason_json(reason: Reason) -> dict[str, Any]:
         "subject": reason.subject or None,
         "text": reason.text,
         "fix": reason.fix,
-        "since": views.stamp(reason.since),
+        "since": tables.stamp(reason.since),
     }
 
 
@@ -248,11 +248,11 @@ def _queue_json(queue: QueueView, standing: Standing, worker: str | None, *, now
         "name": polled.queue.name,
         "waiting": standing.waiting,
         "stale": standing.stale,
-        "oldest_since": views.stamp(oldest),
+        "oldest_since": tables.stamp(oldest),
         "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),
-        "last_complete_poll_at": views.stamp(polled.completed_at),
+        "last_complete_poll_at": tables.stamp(polled.completed_at),
         "late": queue.is_late(now),
-        "failing_since": views.stamp(polled.failing_since),
+        "failing_since": tables.stamp(polled.failing_since),
         "error": polled.error or None,
         "undelivered": standing.undelivered,
         "dead": standing.dead,

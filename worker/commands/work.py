@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker import signals, views
+from worker import signals
 from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, rules_for, take_over
 from worker.clock import SystemClock
-from worker.commands.begin import EVERYTHING, PREVIEW, alone, opened, start
-from worker.commands.remotes import langsmith, progress_shown, slack
-from worker.heartbeat import Heartbeat
+from worker.commands import tables
+from worker.commands.setup import EVERYTHING, PREVIEW, alone, langsmith, opened, progress_shown, slack, start
 from worker.loops.incidents import Board
 from worker.loops.preview import Preview
 from worker.loops.shift import ALONE
-from worker.monitor import Monitor
 from worker.notifiers.console import Console
 from worker.service import Service
 from worker.settings.surroundings import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
-from worker.systemd import from_environ
+from worker.web.heartbeat import Heartbeat
+from worker.web.monitor import Monitor
+from worker.web.systemd import from_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,8 +98,8 @@ def dry_run() -> bool:
         console.send(message)
     unread = [*preview.unread, *_unfound(roster)]
     if not messages:
-        views.say("Nothing to post of what could be read." if unread else "Nothing to post.")
-    views.say(*unread)
+        tables.say("Nothing to post of what could be read." if unread else "Nothing to post.")
+    tables.say(*unread)
     return not unread
 
 
@@ -143,7 +143,7 @@ def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) ->
 def _check_port(settings: Settings) -> None:
     """Raise ConfigError where the pages cannot be served, before anything is made or migrated."""
     if settings.http_address:
-        from worker.health import check  # noqa: PLC0415 - only where somebody looks
+        from worker.web.health import check  # noqa: PLC0415 - only where somebody looks
 
         check(settings.http_address)
 

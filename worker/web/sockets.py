@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import re
 import socket
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from worker.core.ports import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 EVERYWHERE = frozenset({"*", "::"})
 """Hosts that mean each address of this machine, of both families where there are both."""
@@ -78,3 +84,39 @@ def _socket(family: socket.AddressFamily, place: tuple[object, ...]) -> socket.s
         made.close()
         raise
     return made
+
+
+PRIVATE = ("localhost", "localdomain", "local", "internal", "svc", "home.arpa")
+"""Ends of names that no public register gives away; `cluster.local` of Kubernetes is one of them."""
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/@\s]*))(?::\d*)?", re.ASCII)
+
+
+def is_expected(host: str, names: Collection[str]) -> bool:
+    """Whether a `Host` header names us: by an address, by a private name, or by one of `names` (`*.…` for all below).
+
+    A request without one, as very old clients send it, is no browser's.
+    """
+    match = _HOST.fullmatch(host.strip())
+    if match is None:
+        return False
+    if match["v6"]:
+        return _is_address(match["v6"])
+    name = match["name"].lower().removesuffix(".")
+    return "." not in name or _is_address(name) or _is_private(name) or _is_among(name, names)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_private(name: str) -> bool:
+    return name.endswith(tuple(f".{end}" for end in PRIVATE))
+
+
+def _is_among(name: str, names: Collection[str]) -> bool:
+    return any(name == known or (known.startswith("*.") and name.endswith(known[1:])) for known in names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.web.hosts import is_expected
+from worker.web.sockets import is_expected
 
 NAMES = ("notifier.example.com", "*.corp.example.com")
 

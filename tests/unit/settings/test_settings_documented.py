@@ -14,7 +14,7 @@ from worker.settings.model import EVERY
 from worker.settings.queues import PerQueue
 from worker.settings.toml import TABLE_KEYS, TOP_KEYS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
 TOML_EXAMPLE = (ROOT / "worker.toml.example").read_text()
 DOCS = (ROOT / "docs/configuration.md").read_text()

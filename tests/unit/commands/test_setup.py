@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.settings_place import COMPLETE, KEY, TOKEN, Place
-from worker.commands.remotes import hiding
+from worker.commands.setup import hiding
 
 if TYPE_CHECKING:
     from pathlib import Path

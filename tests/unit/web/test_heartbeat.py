@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.builders import MINUTE, NOON
 from tests.overviews import overview, view
 from worker.clock import SystemClock
-from worker.heartbeat import Cycle, Heartbeat
+from worker.web.heartbeat import Cycle, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

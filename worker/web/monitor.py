@@ -8,9 +8,9 @@ from worker import logs, version
 from worker.core.meter import UNMETERED
 from worker.core.status.process import Area, Reason
 from worker.core.status.readiness import Check, readiness
-from worker.heartbeat import Cycle, Heartbeat
 from worker.loops.pulse import Pulse
-from worker.systemd import Notify
+from worker.web.heartbeat import Cycle, Heartbeat
+from worker.web.systemd import Notify
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from worker.core.meter import Meter
     from worker.core.overview import Overview
     from worker.core.ports import Clock
-    from worker.health import Health
     from worker.loops.look import Look
     from worker.loops.watch import Watch
-    from worker.metrics import Metrics
     from worker.settings import Settings
+    from worker.web.health import Health
+    from worker.web.metrics import Metrics
 
 PINGS = 3
 """So many signs of life in systemd's patience: one may be lost."""
@@ -55,7 +55,7 @@ class Monitor:
         """Open the pages and tell systemd that we are ready: settings and database are good. Raises ConfigError."""
         self._look = look
         if self._settings.http_address and self._metrics:
-            from worker.health import Health  # noqa: PLC0415 - only where somebody looks
+            from worker.web.health import Health  # noqa: PLC0415 - only where somebody looks
 
             self._health = Health(
                 clock=self._clock,
@@ -116,7 +116,7 @@ class Monitor:
         return (loops, *readiness(self._look.again(self._overview)))
 
     def _count(self) -> Metrics:
-        from worker.metrics import Metrics  # noqa: PLC0415 - only where somebody looks
+        from worker.web.metrics import Metrics  # noqa: PLC0415 - only where somebody looks
 
         return Metrics(
             version=version.release(),

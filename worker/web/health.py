@@ -7,9 +7,8 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from worker.web.hosts import is_expected
 from worker.web.server import JSON, Server
-from worker.web.sockets import listen
+from worker.web.sockets import is_expected, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from worker import views
 from worker.app import try_again
 from worker.clock import SystemClock
-from worker.commands.begin import DATABASE, opened, start
+from worker.commands import tables
+from worker.commands.setup import DATABASE, opened, start
 from worker.commands.status import look
 from worker.core.model import NEVER, Kind, State
 from worker.stores import searching
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from worker.core.model import Delivery
-
 
 SHOWN = 5
 """So many keys are named where more than one is meant."""
@@ -29,9 +28,9 @@ def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
     with opened(settings) as store:
         found, now = store.deliveries(state, limit), store.now(SystemClock())
     if as_json:
-        views.print_json([views.delivery_json(delivery) for delivery in found])
+        tables.print_json([tables.delivery_json(delivery) for delivery in found])
     else:
-        views.print_deliveries(found, now)
+        tables.print_deliveries(found, now)
 
 
 def retry(beginning: str) -> None:
@@ -44,7 +43,7 @@ def retry(beginning: str) -> None:
         if not store.retry(delivery.key, now):
             raise RetryError(f"the delivery {delivery.key} has changed just now; see `review-notifier deliveries`")
         runs = bool(look(settings, store, now).services)
-    views.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", _next(delivery, runs=runs))
+    tables.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", _next(delivery, runs=runs))
 
 
 class RetryError(Exception):

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tests.builders import HOUR, MINUTE, NOON, delivery, queue, review
-from worker import views
+from worker.commands import tables
+from worker.commands.runs import story_lines
 from worker.core.model import NEVER, Facts, Finding, Left, Receipt, State, Story, Told
 from worker.core.status.upcoming import Upcoming
 from worker.plain import plain_lines
-from worker.story import story_lines
 
 HOSTILE = "ok\n  2026-01-01T00:00:00Z  closed: reviewed\x1b[31m\x9b31m\x07\u202e\u2066\u200f"
 OBEYED = set("\x1b\x9b\x07\u202e\u2066\u200f")
@@ -60,20 +60,20 @@ def test_the_story_of_a_run_forges_no_line_and_moves_no_cursor(capsys: pytest.Ca
     told = Told(delivery(last_error=HOSTILE, receipt=Receipt(HOSTILE, HOSTILE)))
     story = Story(replace(queue(), name=HOSTILE), review("a", facts=Facts(name=HOSTILE)), (told,))
     lines = story_lines(story, NOTHING, NOON)
-    views.say(*lines)
+    tables.say(*lines)
     shown = capsys.readouterr().out
     assert shown.count("\n") == len(lines)
     assert not OBEYED & set(shown)
 
 
 def test_a_table_and_a_finding_move_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    views.print_table(["Name"], [[HOSTILE], [Text(HOSTILE, style="red")]], empty="")
-    views.print_findings([Finding(HOSTILE, ok=False, text=HOSTILE, remedy=HOSTILE)])
+    tables.print_table(["Name"], [[HOSTILE], [Text(HOSTILE, style="red")]], empty="")
+    tables.print_findings([Finding(HOSTILE, ok=False, text=HOSTILE, remedy=HOSTILE)])
     assert not OBEYED & set(capsys.readouterr().out)
 
 
 def test_json_keeps_every_character_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    views.print_json({"name": HOSTILE})
+    tables.print_json({"name": HOSTILE})
     shown = capsys.readouterr().out
     assert not OBEYED & set(shown)
     assert json.loads(shown) == {"name": HOSTILE}
@@ -89,6 +89,6 @@ def test_lines_of_ours_stay_lines() -> None:
 def test_an_id_is_never_broken(width: int, shown: str) -> None:
     screen = Console(width=width, file=io.StringIO())
     rows = [["be4a4634-5f6c-5d42-8dbe-bb1a9cec68e6", "a long name " * 20]]
-    views.print_table(["Queue run", "Name"], rows, empty="", console=screen)
+    tables.print_table(["Queue run", "Name"], rows, empty="", console=screen)
     assert isinstance(screen.file, io.StringIO)
     assert shown in screen.file.getvalue()

@@ -10,7 +10,7 @@ import pytest
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError
 from worker.core.status.readiness import Check
-from worker.health import Health
+from worker.web.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

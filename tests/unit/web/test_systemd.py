@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from worker.systemd import Notify, from_environ
+from worker.web.systemd import Notify, from_environ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,13 +1,21 @@
-"""What `check` finds: settings, database, LangSmith with every queue, Slack with every channel."""
+"""The `check` and `queues` commands: settings, database, LangSmith with every queue, Slack with every channel."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
+import structlog
+
+from worker.app import roster_for
+from worker.clock import SystemClock
+from worker.commands import tables
+from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, slack, start
 from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.seen import ROWS_FIX, rows_text
+from worker.notifiers import slack_check
 from worker.settings import findings
 from worker.sources.choice import Api
 from worker.stores.opening import database_path, open_store
@@ -155,3 +163,51 @@ def channels_of(settings: Settings, roster: Roster) -> set[str]:
     channels |= {rule.escalate_to for rule in rules if rule.escalate_after is not None}
     channels |= {settings.ops_channel} if settings.ops_channel else set()
     return {channel for channel in channels if channel}
+
+
+log = structlog.get_logger(__name__)
+
+
+def queues(*, as_json: bool) -> bool:
+    """List the queues that the key can see."""
+    settings = start(LANGSMITH)
+    with langsmith(settings, SystemClock()) as source:
+        try:
+            found = [(queue, _waiting(source, queue)) for queue in source.queues()]
+        except SourceError as error:
+            sys.stderr.write(f"review-notifier: the queues cannot be listed: {error}\n")
+            return False
+    if as_json:
+        tables.print_json([{"id": str(q.queue_id), "name": q.name, "waiting": n} for q, n in found])
+    else:
+        rows = [(str(q.queue_id), q.name, "?" if n is None else str(n)) for q, n in found]
+        tables.print_table(("Id", "Name", "Waiting"), rows, empty="The key can see no queue.")
+    return True
+
+
+def check(*, as_json: bool, live: bool) -> bool:
+    """Check everything, with `live` also what only the live service can tell; whether all is well."""
+    settings = start(EVERYTHING)
+    clock = SystemClock()
+    with progress_shown() as read, langsmith(settings, clock, progress=read) as source, slack(settings) as notifier:
+        roster = roster_for(settings, clock=clock, source=source)
+        found = [
+            *check_settings(settings),
+            *check_database(settings),
+            *check_langsmith(source, roster, settings),
+            *slack_check.examine(notifier, sorted(channels_of(settings, roster))),
+            *(ask_live(source, roster) if live else ()),
+        ]
+    if as_json:
+        tables.print_json([tables.finding_json(finding) for finding in found])
+    else:
+        tables.print_findings(found)
+    return all(finding.ok for finding in found)
+
+
+def _waiting(source: LangSmith, queue: Queue) -> int | None:
+    try:
+        return source.waiting(queue.queue_id)
+    except SourceError as error:
+        log.warning("queue_not_counted", queue=queue.name, error=str(error))
+        return None
