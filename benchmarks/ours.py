@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.clock import SystemClock
-from worker.core.model import Show
-from worker.core.policy import ladder
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
+from worker.rules import rules_of
+from worker.settings import PerQueue
 from worker.sources.langsmith import LangSmith
 from worker.stores.opening import open_store
 
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
     from benchmarks.contender import Task
     from worker.core.ports import Clock, Source, Store
 
-SHOW = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
-RULES = Rules(
-    policy=ladder(channel="C0BENCH0000", stale_after=timedelta(days=3650), remind_every=None),
-    interval=timedelta(minutes=1),
-    show=SHOW,
+RULES = rules_of(
+    PerQueue().model_copy(update={"channel": "C0BENCH0000", "stale_after": timedelta(days=3650), "remind_every": None})
 )
 
 

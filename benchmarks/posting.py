@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.ours import SHOW, quiet
+from benchmarks.ours import quiet
 from benchmarks.pages import queue_id
 from worker.clock import SystemClock
 from worker.core.model import Kind, Notice, Plan, Queue, Review
 from worker.core.plan import notice_key
-from worker.loops.deliver import Care, Deliver
+from worker.loops.deliver import Deliver
 from worker.loops.ops import Ops
 from worker.notifiers.slack import Slack
+from worker.rules import rules_of
+from worker.settings import PerQueue
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from benchmarks.contender import Task
+
+RULES = rules_of(PerQueue().model_copy(update={"edit_for": None}))
 
 
 def prepare(task: Task) -> Callable[[], int]:
@@ -35,7 +39,7 @@ def prepare(task: Task) -> Callable[[], int]:
         store=store,
         notifier=Slack(token="xoxb-bench", base_url=f"{task.url}/api/"),  # noqa: S106  a made-up secret
         clock=clock,
-        care=lambda _: Care(show=SHOW, edit_for=None, resend=True),
+        rules=lambda _: RULES,
         ops=Ops(store=store, clock=clock, channel=None),
     )
     return lambda: deliver.run(lambda: False)

@@ -22,16 +22,17 @@ import structlog
 
 from worker.clock import SystemClock
 from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot
-from worker.core.policy import ladder
-from worker.loops.deliver import Care, Deliver
+from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
 from worker.loops.look import Look
 from worker.loops.ops import Ops
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 from worker.loops.roster import Roster
 from worker.loops.watch import Watch
 from worker.notifiers import blocks
+from worker.rules import rules_of
+from worker.settings import PerQueue
 from worker.stores.opening import open_store
 from worker.web.metrics import Metrics
 
@@ -44,8 +45,16 @@ if TYPE_CHECKING:
 POLLS = 100_000
 MINUTE = timedelta(minutes=1)
 QUEUE = Queue(UUID(int=1), "Soak")
-SHOW = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
-STALE = timedelta(hours=1)
+RULES = rules_of(
+    PerQueue().model_copy(
+        update={
+            "channel": "C0SOAK",
+            "stale_after": timedelta(hours=1),
+            "remind_every": timedelta(hours=1),
+            "edit_for": timedelta(hours=2),
+        }
+    )
+)
 LOOK_EVERY = 5
 KEEP_EVERY = 60
 MEMORY_SLACK = 4 * 1024 * 1024
@@ -186,23 +195,21 @@ class Soak:
         self.sink = Sink()
         source = Churn(self.clock, pace.comes_every)
         metrics = Metrics(version="0", commit="soak", overview=lambda: self._watch.overview)
-        policy = ladder(channel="C0SOAK", stale_after=STALE, remind_every=timedelta(hours=1))
-        care = Care(show=SHOW, edit_for=timedelta(hours=2), resend=True)
         ops = Ops(store=store, clock=self.clock, channel="C0OPS")
         world: dict[str, Any] = {"store": store, "clock": self.clock}
-        posting: dict[str, Any] = {**world, "notifier": self.sink, "care": lambda _: care, "meter": metrics}
+        posting: dict[str, Any] = {**world, "notifier": self.sink, "rules": lambda _: RULES, "meter": metrics}
         self._deliver = Deliver(**posting, ops=ops)
         self._edit = Edit(**posting)
         self._poll = Poll(
             **world,
             source=source,
-            rules=lambda _: Rules(policy, MINUTE, SHOW),
+            rules=lambda _: RULES,
             owed=self._deliver.wake,
             jitter=lambda: 0.5,
             meter=metrics,
         )
         roster = Roster(source=source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False)
-        look = Look(**world, poll=self._poll, roster=roster, expect=lambda _: (MINUTE, STALE), counting=True)
+        look = Look(**world, poll=self._poll, roster=roster, rules=lambda _: RULES, counting=True)
         self._watch = Watch(look=look, store=store, ops=ops)
         self._housekeep = Housekeep(**world, keep_deliveries=pace.keep, keep_reviews=pace.keep)
         self._metrics = metrics

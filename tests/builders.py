@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from worker.core.model import (
@@ -23,6 +23,8 @@ from worker.core.model import (
     Snapshot,
     State,
 )
+from worker.rules import QueueRules, rules_of
+from worker.settings import PerQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +39,11 @@ DAY = timedelta(days=1)
 LEASE = timedelta(seconds=60)
 CHANNEL = "C0SUPPORT"
 LEADS = "C0LEADS"
+
+
+def rules_with(**settings: Any) -> QueueRules:
+    """The rules of a queue of which the settings say this; the rest has its default."""
+    return rules_of(PerQueue().model_copy(update={"channel": CHANNEL, **settings}))
 
 
 def ident(name: str | int) -> UUID:

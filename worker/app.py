@@ -9,7 +9,6 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -19,23 +18,22 @@ from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
 from worker.core.model import Polled, Queue
-from worker.core.policy import ladder
 from worker.core.ports import StoreError
 from worker.loops.complaint import Complaint
-from worker.loops.deliver import Care, Deliver
+from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
 from worker.loops.incidents import Board
 from worker.loops.look import Look
 from worker.loops.ops import Ops
 from worker.loops.patience import PACE
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 from worker.loops.presence import Presence
 from worker.loops.roster import Roster
 from worker.loops.shift import Alone, Shared
 from worker.loops.sight import Sight
 from worker.loops.watch import Watch
-from worker.settings import OnUnknown
+from worker.rules import rules_for
 from worker.stores.duties import Member
 from worker.version import release
 
@@ -46,7 +44,8 @@ if TYPE_CHECKING:
     from worker.core.meter import Meter
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Notifier, Shift, Source, Store
-    from worker.settings import QueueSettings, Settings
+    from worker.rules import RulesOf
+    from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
 log = structlog.get_logger(__name__)
@@ -71,6 +70,7 @@ class Parts:
     """Everything that a process is made of."""
 
     settings: Settings
+    rules: RulesOf
     clock: Clock
     store: Store
     source: Source
@@ -109,14 +109,14 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     shift = shift or Alone()
     board = board or Board(clock)
     ops = Ops(store=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
-    care = _care(settings)
+    rules = rules_for(settings)
     complaint = Complaint(board)
-    deliver = Deliver(store=store, notifier=notifier, clock=clock, care=care, ops=ops, meter=meter, incidents=board)
+    deliver = Deliver(store=store, notifier=notifier, clock=clock, rules=rules, ops=ops, meter=meter, incidents=board)
     poll = Poll(
         source=source,
         store=store,
         clock=clock,
-        rules=rules_for(settings),
+        rules=rules,
         owed=deliver.wake,
         jitter=random.random,
         meter=meter,
@@ -130,23 +130,23 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         clock=clock,
         poll=poll,
         roster=roster,
-        expect=_expect(settings),
+        rules=rules,
         api=api,
         counting=settings.http_address is not None,
         shift=shift,
         board=board,
         asked=lambda: deliver.asked,
-        interval=settings.defaults.poll_interval,
     )
     return Parts(
         settings=settings,
+        rules=rules,
         clock=clock,
         store=store,
         source=source,
         roster=roster,
         poll=poll,
         deliver=deliver,
-        edit=Edit(store=store, notifier=notifier, clock=clock, care=care, meter=meter),
+        edit=Edit(store=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
         look=look,
         watch=Watch(look=look, store=store, ops=ops, shift=shift),
         sight=Sight(source=source, clock=clock, poll=poll, incidents=board),
@@ -203,50 +203,6 @@ def _last(store: Store) -> Sequence[Queue]:
         return [polled.queue for polled in last_polls(store)]
     except StoreError:
         return []
-
-
-def rules_of(queue: QueueSettings) -> Rules:
-    """What the settings of a queue mean for polling it."""
-    policy = ladder(
-        channel=queue.channel,
-        stale_after=queue.stale_after,
-        remind_every=queue.remind_every,
-        remind_in=queue.remind_in,
-        escalate_after=queue.escalate_after,
-        escalate_to=queue.escalate_to,
-        escalate_mention=queue.escalate_mention,
-        remind_reserved=queue.remind_reserved,
-    )
-    return Rules(policy=policy, interval=queue.poll_interval, show=queue.show)
-
-
-def rules_for(settings: Settings) -> Callable[[Queue], Rules]:
-    """The rules of any queue, worked out once each."""
-
-    @cache
-    def rules(queue_id: UUID, name: str) -> Rules:
-        return rules_of(settings.for_queue(queue_id, name))
-
-    return lambda queue: rules(queue.queue_id, queue.name)
-
-
-def _expect(settings: Settings) -> Callable[[Queue], tuple[timedelta, timedelta | None]]:
-    """How often a queue is polled, and from which age its runs are stale."""
-
-    @cache
-    def expected(queue_id: UUID, name: str) -> tuple[timedelta, timedelta | None]:
-        queue = settings.for_queue(queue_id, name)
-        return queue.poll_interval, queue.stale_after
-
-    return lambda queue: expected(queue.queue_id, queue.name)
-
-
-def _care(settings: Settings) -> Callable[[Queue | None], Care]:
-    def care(queue: Queue | None) -> Care:
-        rules = settings.defaults if queue is None else settings.for_queue(queue.queue_id, queue.name)
-        return Care(show=rules.show, edit_for=rules.edit_for, resend=rules.on_unknown is OnUnknown.RESEND)
-
-    return care
 
 
 def try_again(store: Store, now: datetime) -> None:

@@ -154,7 +154,7 @@ class Service:
             self._scheduled = ours
 
     def _schedule(self, queue: Queue, number: int, count: int) -> None:
-        interval = self._parts.settings.for_queue(queue.queue_id, queue.name).poll_interval
+        interval = self._parts.rules(queue).settings.poll_interval
         after = min(interval / count, SPREAD) * number
         self._ticker.every(
             interval, lambda: self._poll(queue), name=f"poll {queue.queue_id}", pool="polls", after=after

@@ -9,26 +9,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.builders import (
-    DAY,
-    HOUR,
-    LEASE,
-    NOON,
-    SECOND,
-    delivery,
-    ident,
-    pause,
-    queue,
-    queue_run,
-    review,
-)
+from tests.builders import HOUR, LEASE, NOON, SECOND, delivery, ident, pause, queue, queue_run, review, rules_with
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, take, take_edit, write
 from tests.fakes import FakeClock
 from tests.fakes_source import FakeSource
 from worker.core.model import NEVER, Kind, Left, Polled, State
-from worker.core.policy import ladder
 from worker.core.ports import ConfigError, StoreError
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 from worker.stores.copying import TABLES
 from worker.stores.lock import Busy, hold_lock
 from worker.stores.moving import move
@@ -112,10 +99,9 @@ class TestAMove:
     def test_announces_nothing_again(self, source: SqlStore, file: Path, postgres_url: str) -> None:
         listed, clock = FakeSource(), FakeClock()
         listed.show(QUEUE, *(queue_run(number) for number in range(25)))
-        policy = ladder(channel="C0SUPPORT", stale_after=4 * HOUR, remind_every=DAY)
+        rules = rules_with(poll_interval=SECOND, show=frozenset())
 
         def poll(store: Store) -> bool:
-            rules = Rules(policy=policy, interval=SECOND, show=frozenset())
             return Poll(
                 source=listed, store=store, clock=clock, rules=lambda _: rules, owed=lambda: None, jitter=lambda: 0.0
             )(QUEUE)

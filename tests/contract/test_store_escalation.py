@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.builders import CHANNEL, DAY, LEADS, MINUTE, NOON, queue, queue_run
+from tests.builders import DAY, LEADS, MINUTE, NOON, queue, queue_run, rules_with
 from worker.core.model import Kind, Snapshot
 from worker.core.plan import plan
-from worker.core.policy import ladder
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from worker.core.model import Queue
     from worker.core.ports import Store
 
-POLICY = ladder(channel=CHANNEL, stale_after=None, remind_every=None, escalate_after=DAY, escalate_to=LEADS)
+POLICY = rules_with(stale_after=None, escalate_after=DAY, escalate_to=LEADS).policy
 
 
 def poll(store: Store, of: Queue, now: datetime) -> list[Kind]:

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tests.builders import DAY, HOUR, SECOND, ident, queue, queue_run
+from tests.builders import DAY, HOUR, SECOND, ident, queue, queue_run, rules_with
 from tests.fakes import FakeClock
 from tests.fakes_notifier import FakeNotifier
 from tests.fakes_source import FakeSource
 from worker.core.model import Show, State, Task
-from worker.core.policy import ladder
 from worker.core.shift import TTL
-from worker.loops.deliver import Care, Deliver
+from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.ops import Ops
 from worker.loops.patience import PACE
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 from worker.loops.shift import ALONE, Shared
 from worker.stores.columns import At
 from worker.stores.duties import Member
@@ -35,14 +34,17 @@ if TYPE_CHECKING:
 QUEUES = [queue(f"queue {number}") for number in range(4)]
 IDS = [each.queue_id for each in QUEUES]
 RULES = {
-    each.queue_id: Rules(
-        policy=ladder(channel=f"C0{number % 3}", stale_after=HOUR, remind_every=DAY, escalate_after=3 * HOUR),
-        interval=SECOND,
+    each.queue_id: rules_with(
+        channel=f"C0{number % 3}",
+        stale_after=HOUR,
+        remind_every=DAY,
+        escalate_after=3 * HOUR,
+        poll_interval=SECOND,
         show=frozenset({Show.NAME}),
     )
     for number, each in enumerate(QUEUES)
 }
-CARE = Care(show=frozenset({Show.NAME}), edit_for=7 * DAY, resend=True)
+OF_MESSAGES = rules_with(show=frozenset({Show.NAME}))
 STEPS = 30
 
 
@@ -78,8 +80,8 @@ class Worker:
         self.source = Slowly(world.source)
         parts: dict[str, Any] = {"store": store, "clock": world.clock}
         ops = Ops(**parts, channel=None)
-        self.deliver = Deliver(**parts, notifier=notifier, care=lambda _: CARE, ops=ops)
-        self.edit = Edit(**parts, notifier=notifier, care=lambda _: CARE)
+        self.deliver = Deliver(**parts, notifier=notifier, rules=lambda _: OF_MESSAGES, ops=ops)
+        self.edit = Edit(**parts, notifier=notifier, rules=lambda _: OF_MESSAGES)
         self.poll = Poll(
             **parts,
             source=self.source,  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.seen import ROWS_FIX, rows_text
 from worker.notifiers import slack_check
+from worker.rules import rules_for
 from worker.settings import findings
 from worker.sources.choice import Api
 from worker.stores.opening import database_path, open_store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Queue
     from worker.loops.roster import Roster
+    from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.sources.langsmith import LangSmith
 
@@ -77,7 +79,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             yield Finding("database", ok=True, text=UNENCRYPTED)
 
 
-def check_langsmith(source: LangSmith, roster: Roster, settings: Settings) -> Iterator[Finding]:
+def check_langsmith(source: LangSmith, roster: Roster, settings: Settings, rules: RulesOf) -> Iterator[Finding]:
     """Whether the key is good, whose view it gives, and whether every queue can be read."""
     try:
         listed = source.queues()
@@ -94,14 +96,14 @@ def check_langsmith(source: LangSmith, roster: Roster, settings: Settings) -> It
         if settings.has_two_tables(queue.queue_id, queue.name):
             text = f"has two tables in worker.toml; the one with its id holds, not the one with its name {queue.name!r}"
             yield Finding(f"queue {queue.name}", ok=False, text=text, remedy="write one table, with the id or the name")
-        yield from _check_queue(source, queue, settings)
-    yield from _check_names(source, roster.queues.values(), settings)
+        yield from _check_queue(source, queue, rules)
+    yield from _check_names(source, roster.queues.values(), rules)
     yield from _check_listing(source)
 
 
-def _check_queue(source: LangSmith, queue: Queue, settings: Settings) -> Iterator[Finding]:
+def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Finding]:
     """Whether the queue can be read as a poll would read it, and what the key does not see of it."""
-    show = settings.for_queue(queue.queue_id, queue.name).show
+    show = rules(queue).settings.show
     try:
         snapshot = source.snapshot(queue.queue_id, show=show)
         remarks = source.remarks(queue.queue_id)
@@ -132,12 +134,12 @@ def _check_listing(source: LangSmith) -> Iterator[Finding]:
     yield Finding("LangSmith listing", ok=False, text=text, remedy=remedy)
 
 
-def _check_names(source: LangSmith, polled: Iterable[Queue], settings: Settings) -> Iterator[Finding]:
+def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> Iterator[Finding]:
     """Whether runs can be looked up by their ids, where the listing in use does not tell their names."""
     if source.outlook.api is not Api.ITEMS:
         return
     for queue in polled:
-        show = settings.for_queue(queue.queue_id, queue.name).show
+        show = rules(queue).settings.show
         try:
             if source.ask_for_a_name(queue.queue_id, show=show):
                 yield Finding("LangSmith names", ok=True, text="a run was looked up by its id")
@@ -156,11 +158,9 @@ def ask_live(source: LangSmith, roster: Roster) -> Iterator[Finding]:
             yield Finding(f"live {queue.queue_id}", ok=True, text=line)
 
 
-def channels_of(settings: Settings, roster: Roster) -> set[str]:
+def channels_of(settings: Settings, roster: Roster, rules: RulesOf) -> set[str]:
     """Every channel that something may be posted to."""
-    rules = [settings.for_queue(queue.queue_id, queue.name) for queue in roster.queues.values()]
-    channels = {rule.channel for rule in rules}
-    channels |= {rule.escalate_to for rule in rules if rule.escalate_after is not None}
+    channels = {step.channel for queue in roster.queues.values() for step in rules(queue).policy.steps}
     channels |= {settings.ops_channel} if settings.ops_channel else set()
     return {channel for channel in channels if channel}
 
@@ -190,12 +190,12 @@ def check(*, as_json: bool, live: bool) -> bool:
     settings = start(EVERYTHING)
     clock = SystemClock()
     with progress_shown() as read, langsmith(settings, clock, progress=read) as source, slack(settings) as notifier:
-        roster = roster_for(settings, clock=clock, source=source)
+        roster, rules = roster_for(settings, clock=clock, source=source), rules_for(settings)
         found = [
             *check_settings(settings),
             *check_database(settings),
-            *check_langsmith(source, roster, settings),
-            *slack_check.examine(notifier, sorted(channels_of(settings, roster))),
+            *check_langsmith(source, roster, settings, rules),
+            *slack_check.examine(notifier, sorted(channels_of(settings, roster, rules))),
             *(ask_live(source, roster) if live else ()),
         ]
     if as_json:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from worker.app import last_polls, rules_of
+from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
@@ -18,6 +18,7 @@ from worker.core.model import Left
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.plain import plain
+from worker.rules import rules_for
 from worker.stores import searching
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from worker.core.model import Delivery, Queue, Review, Story, Told
     from worker.core.status.upcoming import Upcoming
-    from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
 MOST = 50
@@ -39,12 +39,13 @@ _POST = re.compile(r"/archives/([A-Z0-9]+)/p(\d{10})(\d{6})")
 def runs(wanted: str | None, *, as_json: bool) -> bool:
     """List what waits, in one queue or in all; False for a queue that is not polled."""
     settings = start(DATABASE)
+    rules = rules_for(settings)
     with opened(settings) as store:
         now = store.now(SystemClock())
         polled = [each.queue for each in last_polls(store)]
         queues = polled if wanted is None else _matching(polled, wanted)
         found = [
-            Waiting(queue, review, _next(settings, queue, review, now))
+            Waiting(queue, review, upcoming(rules(queue).policy, review, now))
             for queue in queues
             for review in store.search(partial(searching.waiting, queue_id=queue.queue_id))
         ]
@@ -62,11 +63,12 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
 def why(what: str, *, as_json: bool) -> bool:
     """Show the story of a run, or list those that are meant; False where there is none."""
     settings = start(DATABASE)
+    rules = rules_for(settings)
     with opened(settings) as store:
         now = store.now(SystemClock())
         meant = _meant(store, what.strip())
         found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
-    told = [(each, _next(settings, each.queue, each.review, now)) for each in found]
+    told = [(each, upcoming(rules(each.queue).policy, each.review, now)) for each in found]
     if as_json:
         tables.print_json([story_json(each, coming) for each, coming in told])
     elif len(meant) > 1:
@@ -93,10 +95,6 @@ def _matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _next(settings: Settings, queue: Queue, review: Review, now: datetime) -> Upcoming:
-    return upcoming(rules_of(settings.for_queue(queue.queue_id, queue.name)).policy, review, now)
 
 
 def _print_list(found: Sequence[Story], now: datetime) -> None:

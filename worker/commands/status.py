@@ -15,6 +15,7 @@ from worker.commands.setup import DATABASE, opened, start
 from worker.core.model import State
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
 from worker.core.status.reasons import reasons
+from worker.rules import rules_for
 from worker.stores import lock, opening
 
 if TYPE_CHECKING:
@@ -71,23 +72,24 @@ def status(*, as_json: bool) -> bool:
 
 def look(settings: Settings, store: SqlStore, now: datetime) -> Status:
     """How the worker stands, as the database tells it."""
+    rules = rules_for(settings)
     processes, on_duty, polls = store.processes(), store.on_duty(), last_polls(store)
     holder = _holder(settings)
     living = store.alive()
     alive = [process for process in processes if _is_alive(process, holder, living)]
-    queues = [QueueView(polled, _rules(settings, polled.queue).poll_interval, polled.trouble) for polled in polls]
+    queues = [QueueView(polled, rules(polled.queue).settings.poll_interval, polled.trouble) for polled in polls]
     overview = Overview(
         taken_at=now,
         queues=queues,
         pauses=store.pauses(),
         backlog=store.backlog(),
         started_at=min((process.started_at for process in alive if process.command == "run"), default=None),
-        interval=settings.defaults.poll_interval,
+        interval=rules(None).settings.poll_interval,
     )
     last = processes[0] if processes and not alive else None
     found = Status(
         overview=replace(overview, announced=_known_to_them(alive, last)),
-        standings=[_standing(settings, store, queue, now) for queue in queues],
+        standings=[store.standing(each.queue.queue_id, rules(each.queue).stale_before(now)) for each in polls],
         reasons=(),
         alive=alive,
         last=last,
@@ -121,15 +123,6 @@ def _known_to_them(alive: Sequence[Process], last: Process | None) -> Sequence[R
 def _once(every: Iterable[Reason]) -> tuple[Reason, ...]:
     """Each reason once: several processes may tell the same. What they say themselves is the more exact."""
     return tuple({(reason.kind, reason.subject): reason for reason in every}.values())
-
-
-def _rules(settings: Settings, queue: Any) -> Any:  # noqa: ANN401
-    return settings.for_queue(queue.queue_id, queue.name)
-
-
-def _standing(settings: Settings, store: SqlStore, queue: QueueView, now: datetime) -> Standing:
-    stale_after = _rules(settings, queue.polled.queue).stale_after
-    return store.standing(queue.polled.queue.queue_id, None if stale_after is None else now - stale_after)
 
 
 def _print(found: Status) -> None:

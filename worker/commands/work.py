@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import signals
-from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, rules_for, take_over
+from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, take_over
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import EVERYTHING, PREVIEW, alone, langsmith, opened, progress_shown, slack, start
@@ -19,6 +19,7 @@ from worker.loops.incidents import Board
 from worker.loops.preview import Preview
 from worker.loops.shift import ALONE
 from worker.notifiers.console import Console
+from worker.rules import rules_for
 from worker.service import Service
 from worker.settings.surroundings import surroundings
 from worker.stores import opening

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from worker.core.model import NEVER, Pause, RemindIn, State
@@ -50,6 +51,13 @@ SHORTEST_WISH = timedelta(seconds=1)
 LONGEST_WISH = timedelta(hours=1)
 
 REVIEWED_MEANWHILE = "every run was reviewed before it could be told"
+
+
+class OnUnknown(StrEnum):
+    """What happens to a delivery whose lost answer cannot be looked up."""
+
+    RESEND = "resend"
+    HOLD = "hold"
 
 
 def backoff(failures: int, *, first: timedelta = FIRST_WAIT, longest: timedelta = LONGEST_WAIT) -> timedelta:

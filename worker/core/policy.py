@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from worker.core.model import Kind, RemindIn
 
@@ -83,25 +83,27 @@ class EscalationPolicy:
         return min(reversed(ages), key=lambda each: each[0])[1] if ages else None
 
 
-def ladder(  # noqa: PLR0913 - one keyword a setting
-    *,
-    channel: str,
-    stale_after: timedelta | None,
-    remind_every: timedelta | None,
-    remind_in: RemindIn = RemindIn.CHANNEL,
-    escalate_after: timedelta | None = None,
-    escalate_to: str = "",
-    escalate_mention: tuple[str, ...] = (),
-    remind_reserved: bool = False,
-) -> EscalationPolicy:
-    """Build the policy that a queue's settings describe; None leaves a step out."""
-    steps = [Step(Kind.ANNOUNCEMENT, AT_ONCE, channel)]
-    if stale_after is not None:
-        steps.append(Step(Kind.REMINDER, stale_after, channel, every=remind_every, remind_in=remind_in))
-    if escalate_after is not None:
-        target = escalate_to or channel
-        steps.append(Step(Kind.ESCALATION, escalate_after, target, mention=escalate_mention))
-    return EscalationPolicy(tuple(steps), spare_reserved=not remind_reserved)
+class Rungs(Protocol):
+    """The settings of a queue that its ladder is made of; None leaves a rung out."""
+
+    channel: str
+    stale_after: timedelta | None
+    remind_every: timedelta | None
+    remind_in: RemindIn
+    remind_reserved: bool
+    escalate_after: timedelta | None
+    escalate_to: str
+    escalate_mention: tuple[str, ...]
+
+
+def ladder(rungs: Rungs) -> EscalationPolicy:
+    """Build the policy that a queue's settings describe."""
+    steps = [Step(Kind.ANNOUNCEMENT, AT_ONCE, rungs.channel)]
+    if (after := rungs.stale_after) is not None:
+        steps.append(Step(Kind.REMINDER, after, rungs.channel, every=rungs.remind_every, remind_in=rungs.remind_in))
+    if (after := rungs.escalate_after) is not None:
+        steps.append(Step(Kind.ESCALATION, after, rungs.escalate_to, mention=rungs.escalate_mention))
+    return EscalationPolicy(tuple(steps), spare_reserved=not rungs.remind_reserved)
 
 
 def age_of(review: Review, now: datetime) -> timedelta:

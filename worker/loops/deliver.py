@@ -22,28 +22,16 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Queue, Receipt, Review, ReviewKey, Show
+    from worker.core.model import Claim, Delivery, Receipt, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.ports import Clock, Incidents, Notifier, Store
     from worker.loops.ops import Ops
+    from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)
 
 LOOK_INTO_STORE = timedelta(seconds=5)
 """How long an empty outbox is believed to be empty: `retry` comes from another process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Care:
-    """What the settings say of one queue's messages.
-
-    `edit_for` is how long a message is kept true (None: not at all); `resend` tells to send again where nobody can
-    look up what became of an attempt.
-    """
-
-    show: frozenset[Show]
-    edit_for: timedelta | None
-    resend: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +53,16 @@ class Deliver:
         store: Store,
         notifier: Notifier,
         clock: Clock,
-        care: Callable[[Queue | None], Care],
+        rules: RulesOf,
         ops: Ops,
         meter: Meter = UNMETERED,
         incidents: Incidents | None = None,
     ) -> None:
-        """`care` gives the rules of a queue's messages (None: the worker's own)."""
+        """`rules` gives those of a queue, and of the worker's own messages (None)."""
         self._store = store
         self._notifier = notifier
         self._clock = clock
-        self._care = care
+        self._rules = rules
         self._ops = ops
         self._meter = meter
         self._patience = Patience(
@@ -153,8 +141,7 @@ class Deliver:
         if not step.has_time(delivery, self._clock.now()):
             self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
             return
-        care = self._care(delivery.queue)
-        message = compose_post(claim, owed, care.show, now)
+        message = compose_post(claim, owed, self._rules(delivery.queue).settings.show, now)
         attempt = step.begin(delivery, now)
         try:
             self._patience.posting(delivery.channel)
@@ -172,12 +159,11 @@ class Deliver:
         tried_at = delivery.attempted_at or delivery.created_at
         # What a poll was just writing then may be dated a little earlier and have been shown all the same.
         owed, gone = still_owed(claim.reviews, as_of=tried_at - step.LEASE)
-        care = self._care(delivery.queue)
-        message = compose_post(claim, owed, care.show, tried_at)
+        message = compose_post(claim, owed, self._rules(delivery.queue).settings.show, tried_at)
         try:
             receipt = self._notifier.find(message, tried_at)
         except DeliveryError as error:
-            self._settle(self._not_looked_up(delivery, error, care), claim)
+            self._settle(self._not_looked_up(delivery, error), claim)
             self._patience.not_looked_up(error)
             return
         self._patience.looked_up(delivery.channel, found=receipt is not None)
@@ -187,10 +173,11 @@ class Deliver:
         # What an attempt of an earlier version showed is not known, so its first edit is never skipped.
         self._sent(claim, delivery, receipt, owed=owed, gone=gone, digest="")
 
-    def _not_looked_up(self, delivery: Delivery, error: DeliveryError, care: Care) -> Delivery:
+    def _not_looked_up(self, delivery: Delivery, error: DeliveryError) -> Delivery:
         now = self._clock.now()
         if error.outcome in {Outcome.BLIND, Outcome.DESTINATION}:
-            return step.unseen(delivery, error, now, resend=care.resend)
+            on_unknown = self._rules(delivery.queue).settings.on_unknown
+            return step.unseen(delivery, error, now, resend=on_unknown is step.OnUnknown.RESEND)
         return step.look_failed(delivery, error, now)
 
     def _sent(
@@ -203,7 +190,7 @@ class Deliver:
         gone: Sequence[Review],
         digest: str,
     ) -> None:
-        edit_for = None if delivery.kind is Kind.OPS else self._care(delivery.queue).edit_for
+        edit_for = None if delivery.kind is Kind.OPS else self._rules(delivery.queue).settings.edit_for
         after = step.sent(delivery, receipt, digest, self._clock.now(), edit_for)
         self._settle(after, claim, shown=owed[:LISTED], left_out=gone)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Queue
+    from worker.core.model import Claim, Delivery
     from worker.core.ports import Clock, Notifier, Store
-    from worker.loops.deliver import Care
+    from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)
 
@@ -37,14 +37,14 @@ class Edit:
         store: Store,
         notifier: Notifier,
         clock: Clock,
-        care: Callable[[Queue | None], Care],
+        rules: RulesOf,
         meter: Meter = UNMETERED,
     ) -> None:
-        """`care` gives the rules of a queue's messages."""
+        """`rules` gives those of a queue."""
         self._store = store
         self._notifier = notifier
         self._clock = clock
-        self._care = care
+        self._rules = rules
         self._meter = meter
         self._not_before = 0.0
         self._claiming: datetime | None = None
@@ -81,7 +81,7 @@ class Edit:
 
     def _edit(self, claim: Claim, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
-        message = compose_edit(claim, self._care(delivery.queue).show)
+        message = compose_edit(claim, self._rules(delivery.queue).settings.show)
         digest = self._notifier.fingerprint(message)
         if digest == delivery.digest or delivery.receipt is None:
             self._settle(replace(delivery, edit_at=None), delivery)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock, Shift, Store
     from worker.loops.poll import Poll, Progress
     from worker.loops.roster import Roster
+    from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)
 
@@ -44,32 +45,29 @@ class Look:
         clock: Clock,
         poll: Poll,
         roster: Roster,
-        expect: Callable[[Queue], tuple[timedelta, timedelta | None]],
+        rules: RulesOf,
         api: Callable[[], ApiInUse | None] = lambda: None,
         counting: bool = False,
         shift: Shift = ALONE,
         board: Board | None = None,
         asked: Callable[[], Asked] = Asked,
-        interval: timedelta = timedelta(minutes=1),
     ) -> None:
-        """`expect` gives a queue's poll interval and the age at which its runs are stale (None: never).
+        """`rules` gives those of a queue, and those that hold where nothing else is said (None).
 
         `api` tells which of LangSmith's listings is in use; `counting` whether each queue's runs are counted too.
         How the polls of queues stand that other workers poll, as `shift` tells, the database knows. `board` has what
-        parts of the worker have announced; `asked` tells whether Slack has taken the token. `interval` is how often
-        queues are polled unless they say otherwise.
+        parts of the worker have announced; `asked` tells whether Slack has taken the token.
         """
         self._store = store
         self._clock = clock
         self._poll = poll
         self._roster = roster
-        self._expect = expect
+        self._rules = rules
         self._api = api
         self._counting = counting
         self._shift = shift
         self._board = board or Board(clock)
         self._asked = asked
-        self._interval = interval
         self.started_at = clock.now()
         """When this process began, by a wall clock that may have been set since."""
         self._noted: dict[UUID, Polled] = {}
@@ -94,7 +92,7 @@ class Look:
                 api=self._api(),
                 clock_set=clock_set,
                 started_at=self.started_at,
-                interval=self._interval,
+                interval=self._rules(None).settings.poll_interval,
             )
         )
 
@@ -150,8 +148,7 @@ class Look:
 
     def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[UUID, Standing]:
         """Of a queue of which nothing is remembered nothing is known before its first poll: no figure, not 0."""
-        _, stale = self._expect(queue)
-        standing = self._store.standing(queue.queue_id, None if stale is None else now - stale)
+        standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now))
         return {queue.queue_id: standing} if is_polled or standing.waiting else {}
 
     def queues(self) -> tuple[QueueView, ...]:
@@ -167,7 +164,7 @@ class Look:
     def _view_elsewhere(self, queue: Queue) -> QueueView:
         """A queue that another worker polls, as it noted that a while ago."""
         polled = self._noted.get(queue.queue_id, Polled(queue))
-        interval, _ = self._expect(polled.queue)
+        interval = self._rules(polled.queue).settings.poll_interval
         return QueueView(polled, interval, trouble=polled.trouble, here=False)
 
     def _view(self, queue: Queue, progress: Progress | None) -> QueueView:
@@ -175,7 +172,7 @@ class Look:
         if polled.completed_at is None and queue.queue_id in self._noted:
             # Just taken over: not late before its first poll here.
             polled = replace(polled, completed_at=self._noted[queue.queue_id].completed_at)
-        interval, _ = self._expect(polled.queue)
+        interval = self._rules(polled.queue).settings.poll_interval
         standing = self._standings.get(queue.queue_id)
         if progress is None:
             return QueueView(polled, interval, waiting=standing.waiting if standing else 0, standing=standing)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from worker.core.model import Queue, Show, Snapshot
     from worker.core.ports import Clock, Source, Store
     from worker.loops.parting import Doubts
+    from worker.rules import QueueRules
 
 log = structlog.get_logger(__name__)
 
@@ -51,19 +52,21 @@ class Naming:
         ]
         return replace(snapshot, runs=runs)
 
-    def __call__(
-        self, queue: Queue, doubts: Doubts, *, store: Store, interval: timedelta, show: frozenset[Show]
-    ) -> None:
+    def __call__(self, queue: Queue, doubts: Doubts, *, store: Store, rules: QueueRules) -> None:
         """Give messages what they lack, where `doubts` are open. Never raises for a failure."""
         if not doubts.are_open or self._clock.monotonic() < doubts.not_before:
             return
         try:
-            is_learned = self._learn(queue, doubts, store, show)
+            is_learned = self._learn(queue, doubts, store, rules.settings.show)
         except (SourceError, StoreError) as error:
             is_learned = False
             log.debug("runs_not_described", queue=queue.name, error=str(error))
         doubts.vain = 0 if is_learned else doubts.vain + 1
-        wait = timedelta(0) if is_learned else backoff(doubts.vain, first=interval, longest=LONGEST_WAIT)
+        wait = (
+            timedelta(0)
+            if is_learned
+            else backoff(doubts.vain, first=rules.settings.poll_interval, longest=LONGEST_WAIT)
+        )
         doubts.not_before = self._clock.monotonic() + wait.total_seconds()
 
     def _learn(self, queue: Queue, doubts: Doubts, store: Store, show: frozenset[Show]) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Left, Queue
     from worker.core.ports import Clock, Source, Store
+    from worker.rules import QueueRules
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +48,7 @@ class Parting:
         self._clock = clock
 
     def __call__(
-        self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Store, interval: timedelta
+        self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Store, rules: QueueRules
     ) -> None:
         """Ask about those that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
         doubts.are_open |= bool(gone)
@@ -59,7 +60,9 @@ class Parting:
             taught = False
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
         doubts.vain = 0 if taught else doubts.vain + 1
-        wait = timedelta(0) if taught else backoff(doubts.vain, first=interval, longest=LONGEST_WAIT)
+        wait = (
+            timedelta(0) if taught else backoff(doubts.vain, first=rules.settings.poll_interval, longest=LONGEST_WAIT)
+        )
         doubts.not_before = self._clock.monotonic() + wait.total_seconds()
 
     def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Store) -> bool:

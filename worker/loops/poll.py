@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Duty, Memory, Plan, Show, Snapshot
-    from worker.core.policy import EscalationPolicy
+    from worker.core.model import Duty, Memory, Plan, Snapshot
     from worker.core.ports import Clock, Incidents, Shift, Source, Store
+    from worker.rules import QueueRules, RulesOf
 
 log = structlog.get_logger(__name__)
 
@@ -45,15 +45,6 @@ REFUSED_BACKOFF = timedelta(minutes=5)
 
 LARGE = 10_000
 """Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the settings say of polling one queue."""
-
-    policy: EscalationPolicy
-    interval: timedelta
-    show: frozenset[Show]
 
 
 @dataclass(slots=True)
@@ -112,7 +103,7 @@ class Poll:
         source: Source,
         store: Store,
         clock: Clock,
-        rules: Callable[[Queue], Rules],
+        rules: RulesOf,
         owed: Callable[[], None],
         jitter: Callable[[], float],
         meter: Meter = UNMETERED,
@@ -188,17 +179,17 @@ class Poll:
         self._meter.polled(progress.polled.queue, seconds=took, trouble=progress.trouble)
         return well
 
-    def _attempt(self, progress: Progress, rules: Rules) -> bool:
+    def _attempt(self, progress: Progress, rules: QueueRules) -> bool:
         try:
             self._poll(progress, rules)
         except (SourceError, StoreError) as error:
-            self._failed(progress, error, rules.interval)
+            self._failed(progress, error, rules.settings.poll_interval)
             return False
         self._recovered(progress)
         return True
 
-    def _poll(self, progress: Progress, rules: Rules) -> None:
-        snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.show)
+    def _poll(self, progress: Progress, rules: QueueRules) -> None:
+        snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.settings.show)
         now = self._clock.now()
         listed = digest(snapshot.runs) if snapshot.fingerprint is None else snapshot.fingerprint
         progress.waiting, progress.unusable = len(snapshot.runs), snapshot.unusable
@@ -209,9 +200,9 @@ class Poll:
             gone = self._conclude(progress, snapshot, listed, rules, now)
         self._source.concluded(snapshot.queue.queue_id)
         store = self._store_of(progress)
-        self._parting(snapshot.queue, gone, progress.doubts, store=store, interval=rules.interval)
+        self._parting(snapshot.queue, gone, progress.doubts, store=store, rules=rules)
         if snapshot.bare:
-            self._naming(snapshot.queue, progress.unnamed, store=store, interval=rules.interval, show=rules.show)
+            self._naming(snapshot.queue, progress.unnamed, store=store, rules=rules)
         progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
         progress.completed = self._clock.monotonic()
 
@@ -225,7 +216,7 @@ class Poll:
         self._incidents.begin("rows_unusable", Area.QUEUES, text, ROWS_FIX, subject=subject)
 
     def _conclude(
-        self, progress: Progress, snapshot: Snapshot, listed: int, rules: Rules, now: datetime
+        self, progress: Progress, snapshot: Snapshot, listed: int, rules: QueueRules, now: datetime
     ) -> Collection[UUID]:
         """Plan, write and tell; the runs that left."""
         decided = self._update(self._store_of(progress), snapshot, rules, now)
@@ -241,7 +232,7 @@ class Poll:
         """The store as it may be written to in this poll."""
         return self._store if progress.duty is None else self._store.under(progress.duty)
 
-    def _update(self, store: Store, snapshot: Snapshot, rules: Rules, now: datetime) -> Plan:
+    def _update(self, store: Store, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
         with self._large if len(snapshot.runs) >= LARGE else nullcontext():
             keys = {run.queue_run_id for run in snapshot.runs}
 
@@ -257,7 +248,7 @@ class Poll:
             try:
                 return store.update(snapshot.queue, keys, decide_on_described if snapshot.bare else decide, now)
             except _NotDescribedError as waiting:
-                snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.show)
+                snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.settings.show)
                 return store.update(snapshot.queue, keys, decide, now)
 
     def _tell(self, snapshot: Snapshot, decided: Plan) -> None:

@@ -15,13 +15,13 @@ from worker.core.ports import SourceError
 from worker.loops.naming import Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from worker.core.model import Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
     from worker.core.ports import Clock, Source, Store
-    from worker.loops.poll import Rules
+    from worker.rules import QueueRules, RulesOf
 
     About = tuple[UUID | None, ReviewKey]
 
@@ -44,7 +44,7 @@ class Preview:
     wait already become is chosen by the core, as for every claim.
     """
 
-    def __init__(self, *, source: Source, store: Store, clock: Clock, rules: Callable[[Queue], Rules]) -> None:
+    def __init__(self, *, source: Source, store: Store, clock: Clock, rules: RulesOf) -> None:
         """`rules` gives those of a queue. Raises StoreError."""
         self._source = source
         self._store = store
@@ -65,7 +65,7 @@ class Preview:
     def poll(self, queue: Queue) -> None:
         """Plan what a poll of the queue would owe now, or note that it could not be read. Raises StoreError."""
         try:
-            snapshot = self._source.snapshot(queue.queue_id, show=self._rules(queue).show)
+            snapshot = self._source.snapshot(queue.queue_id, show=self._rules(queue).settings.show)
         except SourceError as error:
             log.warning("queue_failing", queue=queue.name, error=str(error))
             self.unread.append(f"{queue.name} could not be read: {error}")
@@ -74,7 +74,7 @@ class Preview:
         rules = self._rules(snapshot.queue)
         decision = self._decide(snapshot, rules, now)
         if snapshot.bare and (lacking := undescribed(decision.decided)):
-            decision = self._decide(self._naming.described(snapshot, lacking, rules.show), rules, now)
+            decision = self._decide(self._naming.described(snapshot, lacking, rules.settings.show), rules, now)
         for review in (*decision.memory.reviews, *decision.decided.reviews):
             self._reviews[snapshot.queue.queue_id, review.key] = review
         for notice in decision.decided.notices:
@@ -89,7 +89,7 @@ class Preview:
                 oldest_first = sorted(waiting, key=lambda review: (review.since, review.queue_run_id))
                 yield compose_post(Claim(taken.delivery), oldest_first, self._show(taken.delivery.queue), now)
 
-    def _decide(self, snapshot: Snapshot, rules: Rules, now: datetime) -> _NotWrittenError:
+    def _decide(self, snapshot: Snapshot, rules: QueueRules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
             raise _NotWrittenError(plan(snapshot, memory, rules.policy, now), memory)
 
@@ -100,7 +100,7 @@ class Preview:
         raise AssertionError  # the decision always ends the transaction
 
     def _show(self, queue: Queue | None) -> frozenset[Show]:
-        return self._rules(queue).show if queue else frozenset()
+        return self._rules(queue).settings.show if queue else frozenset()
 
     def _add(self, delivery: Delivery, reviews: Sequence[ReviewKey]) -> None:
         """Put a delivery at the end of the outbox, unless its key is owed already."""

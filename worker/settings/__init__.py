@@ -4,7 +4,7 @@ from worker.settings.findings import findings
 from worker.settings.loading import load
 from worker.settings.model import LangsmithApi, LogFormat, LogLevel, Settings
 from worker.settings.names import ALL, Need
-from worker.settings.queues import OnUnknown, QueueSettings
+from worker.settings.queues import PerQueue
 from worker.settings.showing import secrets
 
 __all__ = [
@@ -13,8 +13,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Need",
-    "OnUnknown",
-    "QueueSettings",
+    "PerQueue",
     "Settings",
     "findings",
     "load",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from worker.settings.model import Settings
-    from worker.settings.queues import QueueSettings
+    from worker.settings.queues import PerQueue
 
 SHORT_MEMORY = timedelta(days=1)
 
@@ -43,7 +43,7 @@ def _of_queues(settings: Settings) -> Iterator[str]:
         yield f"{line} (for {some(queues)})"
 
 
-def _of_queue(queue: QueueSettings) -> Iterator[str]:
+def _of_queue(queue: PerQueue) -> Iterator[str]:
     if queue.escalate_after is None and queue.escalate_mention:
         yield "escalate_mention has no effect without escalate_after; set it, such as 1d"
     if queue.escalate_after is None and queue.escalate_to != queue.channel:

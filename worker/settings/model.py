@@ -15,7 +15,7 @@ from worker.net.route import Route
 from worker.settings import addresses, database, ids, values
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
-from worker.settings.queues import Flag, PerQueue, QueueSettings
+from worker.settings.queues import Flag, PerQueue
 
 
 class LangsmithApi(StrEnum):
@@ -173,12 +173,12 @@ class Settings(BaseSettings):
         return ids.ALL_QUEUES in self.listed
 
     @cached_property
-    def defaults(self) -> QueueSettings:
+    def defaults(self) -> PerQueue:
         """What holds for a queue of which nothing else is said."""
         return self.common.filled_in()
 
     @cached_property
-    def queues(self) -> tuple[QueueSettings, ...]:
+    def queues(self) -> tuple[PerQueue, ...]:
         """The queues that are named, those with a table first."""
         tabled = {ids.identity(table.queue) for table in self.tables} | {ids.ALL_QUEUES}
         listed = (queue for queue in self.listed if ids.identity(queue) not in tabled)
@@ -187,16 +187,16 @@ class Settings(BaseSettings):
         return tuple(named.filled_in() for named in (*tables, *others))
 
     @cached_property
-    def tabled(self) -> Mapping[UUID | str, QueueSettings]:
+    def tabled(self) -> Mapping[UUID | str, PerQueue]:
         """The queues that have a table, by id where that is how it names them, else by name."""
         return {queue.queue_id or queue.queue: queue for queue in self.queues[: len(self.tables)]}
 
     @cached_property
-    def listed_only(self) -> Mapping[UUID | str, QueueSettings]:
+    def listed_only(self) -> Mapping[UUID | str, PerQueue]:
         """The queues that WORKER_QUEUES alone names: the defaults hold for them."""
         return {queue.queue_id or queue.queue: queue for queue in self.queues[len(self.tables) :]}
 
-    def for_queue(self, queue_id: UUID, name: str) -> QueueSettings:
+    def for_queue(self, queue_id: UUID, name: str) -> PerQueue:
         """What holds for one queue: the table with its id, else the one with its name, else the defaults.
 
         However WORKER_QUEUES names it: that says what is polled, and not how.

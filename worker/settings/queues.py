@@ -1,48 +1,15 @@
 """What can be set for one queue, and for all of them. Pure."""
 
-import dataclasses
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
+from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.settings import ids, values
 from worker.settings.names import Name
-
-
-class OnUnknown(StrEnum):
-    """What happens to a delivery whose lost answer cannot be looked up."""
-
-    RESEND = "resend"
-    HOLD = "hold"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class QueueSettings:
-    """What holds for one queue, everything filled in.
-
-    `queue` is its id or name as given (empty in the defaults), `queue_id` its id where it was given by id. `channel`
-    and `escalate_to` are empty only where no channel is set and the command needs none.
-    """
-
-    queue: str
-    queue_id: UUID | None
-    channel: str
-    poll_interval: timedelta
-    stale_after: timedelta | None
-    remind_every: timedelta | None
-    escalate_after: timedelta | None
-    escalate_to: str
-    escalate_mention: tuple[str, ...]
-    remind_reserved: bool
-    show: frozenset[Show]
-    remind_in: RemindIn
-    edit_for: timedelta | None
-    on_unknown: OnUnknown
-
 
 DurationOrNever = Annotated[timedelta | None, PlainValidator(values.duration_or_never)]
 Interval = Annotated[timedelta, PlainValidator(values.poll_interval)]
@@ -55,7 +22,11 @@ Remedy = Annotated[OnUnknown, PlainValidator(values.one_of(OnUnknown))]
 
 
 class PerQueue(BaseModel):
-    """What may be said of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`."""
+    """The settings of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`.
+
+    `queue` is the id or name of the queue, empty in what holds for all. `channel` is empty only where none is set and
+    the command needs none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -77,7 +48,11 @@ class PerQueue(BaseModel):
         """These, but where the table of one queue says otherwise."""
         return self.model_copy(update={key: getattr(table, key) for key in table.model_fields_set})
 
-    def filled_in(self) -> QueueSettings:
-        """These with what follows from them: escalations go to the queue's channel unless told otherwise."""
-        given = dict(self) | {"escalate_to": self.escalate_to or self.channel}
-        return QueueSettings(queue_id=ids.queue_id(self.queue), **given)
+    def filled_in(self) -> Self:
+        """These with what follows from them: escalations go to the queue's channel unless another one is set."""
+        return self if self.escalate_to else self.model_copy(update={"escalate_to": self.channel})
+
+    @property
+    def queue_id(self) -> UUID | None:
+        """The queue's id, where it is named by its id."""
+        return ids.queue_id(self.queue)

@@ -8,14 +8,15 @@ from uuid import UUID
 
 from msgspec import structs
 
+from tests.builders import rules_with
 from worker.core.model import Memory, Plan, Queue, QueueRun, Review, Snapshot
 from worker.core.plan import plan
-from worker.core.policy import EscalationPolicy, ladder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from worker.core.model import ReviewKey
+    from worker.core.policy import EscalationPolicy
 
 QUEUE = Queue(UUID(int=1), "Support QA", "https://smith.example/q", reviewers_per_run=2)
 CHANNEL = "C0SUPPORT00"
@@ -57,7 +58,7 @@ def a_listing(*runs: QueueRun, **more: Any) -> Snapshot:
 
 def a_policy(**more: Any) -> EscalationPolicy:
     """The defaults of the settings."""
-    return ladder(**{"channel": CHANNEL, "stale_after": 4 * HOUR, "remind_every": DAY} | more)
+    return rules_with(**{"channel": CHANNEL} | more).policy
 
 
 def remember(reviews: Iterable[Review], written: Iterable[Review]) -> tuple[Review, ...]:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_run, at, remember
+from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_policy, a_run, at, remember
 from worker.core.diff import digest
 from worker.core.model import Kind, Memory, Plan, QueueRun, Review, ReviewKey, Snapshot
 from worker.core.plan import plan
-from worker.core.policy import EscalationPolicy, age_of, ladder
+from worker.core.policy import EscalationPolicy, age_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ FIRST_SIGHT = {Kind.BASELINE, Kind.ANNOUNCEMENT}
 
 durations = st.sampled_from([HOUR, 2 * HOUR, 4 * HOUR, 24 * HOUR])
 policies = st.builds(
-    ladder,
+    a_policy,
     channel=st.just(CHANNEL),
     stale_after=st.none() | durations,
     remind_every=st.none() | durations,

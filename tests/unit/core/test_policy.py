@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.core.given import CHANNEL, DAY, HOUR, LEADS, NOON, a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
-from worker.core.policy import EscalationPolicy, Step, age_of, ladder
+from worker.core.policy import EscalationPolicy, Step, age_of
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -131,7 +131,7 @@ class TestLadder:
     """What the settings mean."""
 
     def test_announces_in_the_queues_channel(self) -> None:
-        policy = ladder(channel=CHANNEL, stale_after=None, remind_every=None)
+        policy = a_policy(stale_after=None)
         assert policy == EscalationPolicy((Step(Kind.ANNOUNCEMENT, AT_ONCE, CHANNEL),), spare_reserved=True)
         assert policy.channel == CHANNEL
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.builders import DAY, HOUR, NOON, review
+from tests.builders import HOUR, NOON, review, rules_with
 from worker.core.model import Kind
-from worker.core.policy import ladder
 from worker.core.status.upcoming import Upcoming, upcoming
 
-POLICY = ladder(channel="C1", stale_after=4 * HOUR, remind_every=DAY, escalate_after=8 * HOUR)
+POLICY = rules_with(channel="C1", escalate_after=8 * HOUR).policy
 
 
 def coming(**more: Any) -> Upcoming:
@@ -47,11 +46,11 @@ def test_nothing_comes_for_a_reason(review_is: dict[str, Any], why: str) -> None
 
 
 def test_where_the_settings_ask_for_nothing_more_nothing_comes() -> None:
-    once = ladder(channel="C1", stale_after=None, remind_every=None)
+    once = rules_with(stale_after=None).policy
     found = upcoming(once, review("a", told=timedelta(0)), NOON)
     assert found == Upcoming(None, None, "the settings ask for nothing more")
 
 
 def test_of_steps_that_come_together_the_highest_comes() -> None:
-    both = ladder(channel="C1", stale_after=4 * HOUR, remind_every=None, escalate_after=4 * HOUR)
+    both = rules_with(remind_every=None, escalate_after=4 * HOUR).policy
     assert upcoming(both, review("a", since=NOON, told=timedelta(0)), NOON).kind is Kind.ESCALATION

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import DAY, deciding, notice, queue, review
+from tests.builders import deciding, notice, queue, review, rules_with
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_notifier import FakeNotifier
 from worker.core.model import Kind, Show
-from worker.loops.deliver import Care, Deliver
+from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.ops import Ops
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.model import Delivery, Queue, Review, State
+    from worker.rules import QueueRules
 
 OPS_CHANNEL = "C0OPS"
-CARE = Care(show=frozenset({Show.NAME, Show.AGE}), edit_for=7 * DAY, resend=True)
+RULES = rules_with(show=frozenset({Show.NAME, Show.AGE}))
 
 
 @dataclass
 class Stage:
     """Everything that delivers, and ways to say what is owed and what became of it."""
 
-    care: Care = CARE
+    rules: QueueRules = RULES
     ops_channel: str | None = OPS_CHANNEL
     clock: FakeClock = field(default_factory=FakeClock)
     store: Any = field(default_factory=MemoryStore)
@@ -41,11 +42,11 @@ class Stage:
         """Begin anew with what the store remembers."""
         ops = Ops(store=self.store, clock=self.clock, channel=self.ops_channel)
         world = {"store": self.store, "notifier": self.notifier, "clock": self.clock}
-        self.deliver = Deliver(**world, care=self.rules, ops=ops)
-        self.edit = Edit(**world, care=self.rules)
+        self.deliver = Deliver(**world, rules=self.rules_of, ops=ops)
+        self.edit = Edit(**world, rules=self.rules_of)
 
-    def rules(self, _queue: Queue | None) -> Care:
-        return self.care
+    def rules_of(self, _queue: Queue | None) -> QueueRules:
+        return self.rules
 
     def owe(self, *names: str, notice_name: str = "notice", of: Queue | None = None, **more: Any) -> Delivery:
         """Owe a notice that speaks of runs of these names, each seen and told of now."""

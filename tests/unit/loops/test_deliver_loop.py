@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review
+from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review, rules_with
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_notifier import FakeNotifier
-from tests.unit.loops.stage import CARE, OPS_CHANNEL, Stage
-from worker.core.delivery import LEASE, START
+from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
+from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import NEVER, Kind, RemindIn, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
 from worker.loops.ops import MOST_A_DAY, Ops
@@ -101,7 +101,7 @@ class TestAPost:
         assert "Posting to" in report.text
 
     def test_is_not_kept_true_where_that_is_not_wanted(self) -> None:
-        stage = Stage(care=replace(CARE, edit_for=None))
+        stage = Stage(rules=rules_with(edit_for=None))
         stage.owe()
         stage.run()
         assert stage.only().edit_until is None
@@ -564,7 +564,7 @@ class TestABlindLookUp:
     """Where nobody can look, the setting decides."""
 
     def blind(self, *, resend: bool) -> Stage:
-        stage = Stage(care=replace(CARE, resend=resend))
+        stage = Stage(rules=rules_with(on_unknown=OnUnknown.RESEND if resend else OnUnknown.HOLD))
         stage.owe("a")
         stage.notifier.fail("send", Outcome.UNKNOWN, times=9, committed=True)
         stage.notifier.fail("find", Outcome.BLIND, code="missing_scope", times=9)
@@ -993,7 +993,7 @@ def test_what_did_not_end_well_is_known_until_it_does() -> None:
 def test_each_queue_has_its_own_rules() -> None:
     stage = Stage()
     seen: list[object] = []
-    stage.rules = lambda of: seen.append(of) or CARE  # type: ignore[method-assign]
+    stage.rules_of = lambda of: seen.append(of) or RULES  # type: ignore[method-assign]
     stage.restart()
     stage.owe(of=queue("Other"))
     stage.run()

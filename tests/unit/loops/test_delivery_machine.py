@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
-from tests.builders import CHANNEL, DAY, LEADS, deciding, notice, queue, review
+from tests.builders import CHANNEL, LEADS, deciding, notice, queue, review, rules_with
 from tests.fakes import FakeClock, MemoryStore
 from tests.unit.loops.flaky_slack import FROZEN, Crash, Fault, FlakySlack
 from worker.core import delivery as step
 from worker.core.model import LISTED, NEVER, Kind, Receipt, Show, State
 from worker.core.plan import still_owed
-from worker.loops.deliver import Care, Deliver
+from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.ops import Ops
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Claim, Delivery, Message, ReviewKey
 
-CARE = Care(show=frozenset({Show.NAME}), edit_for=7 * DAY, resend=True)
+RULES = rules_with(show=frozenset({Show.NAME}))
 WORKERS = (0, 1)
 SECOND = timedelta(seconds=1)
 FIND_FAULTS = [Fault.DROPPED, Fault.THROTTLED, Fault.CRASH_BEFORE]
@@ -115,8 +115,8 @@ class Worker:
         machine = self._machine
         world: dict[str, Any] = {"store": machine.store, "notifier": machine.slack, "clock": machine.clock}
         ops = Ops(store=machine.store, clock=machine.clock, channel=None)
-        self.deliver = machine.make_deliver(**world, care=lambda _queue: CARE, ops=ops)
-        self.edit = Edit(**world, care=lambda _queue: CARE)
+        self.deliver = machine.make_deliver(**world, rules=lambda _queue: RULES, ops=ops)
+        self.edit = Edit(**world, rules=lambda _queue: RULES)
 
     def work(self) -> None:
         """Do all that can be done at once."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, review
+from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, review, rules_with
 from tests.fakes import MemoryStore
-from tests.unit.loops.stage import CARE, Stage
+from tests.unit.loops.stage import RULES, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit
 from worker.core.model import EDIT_EVERY, Kind, State
@@ -239,12 +239,12 @@ class TestHowLong:
         assert run(stage) == 0
 
     def test_no_edit_is_made_where_none_is_wanted(self) -> None:
-        stage = posted("a", stage=Stage(care=replace(CARE, edit_for=None)))
+        stage = posted("a", stage=Stage(rules=rules_with(edit_for=None)))
         stage.close("a")
         assert run(stage) == 0
 
     def test_no_edit_is_made_where_none_was_wanted_though_a_run_left_during_the_post(self) -> None:
-        stage = Stage(care=replace(CARE, edit_for=None))
+        stage = Stage(rules=rules_with(edit_for=None))
         stage.owe("a", "b")
         real = stage.notifier.send
 
@@ -382,7 +382,7 @@ def test_an_edit_that_was_made_by_a_process_that_is_gone_is_undone_when_its_run_
     stage = posted("a")
     stage.close("a")
     claim = stage.store.claim_edit(stage.now, LEASE)
-    stage.notifier.edit(compose_edit(claim, CARE.show), claim.delivery.receipt)
+    stage.notifier.edit(compose_edit(claim, RULES.settings.show), claim.delivery.receipt)
     stage.restart()
     stage.write(review("a"))
     stage.clock.advance(LEASE)

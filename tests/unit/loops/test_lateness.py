@@ -85,7 +85,7 @@ class Late(Stage):
         self.board = Board(self.clock)
         ops = Ops(store=self.store, clock=self.clock, channel=None)
         world = {"store": self.store, "notifier": self.notifier, "clock": self.clock}
-        self.deliver = Deliver(**world, care=self.rules, ops=ops, incidents=self.board)
+        self.deliver = Deliver(**world, rules=self.rules_of, ops=ops, incidents=self.board)
 
     def go_on(self, minutes: int) -> list[str]:
         for _ in range(minutes * 12):

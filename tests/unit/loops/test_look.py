@@ -6,14 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, NOON, deciding, delivery, notice, pause, queue, queue_run, review, snapshot
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    NOON,
+    deciding,
+    delivery,
+    notice,
+    pause,
+    queue,
+    queue_run,
+    review,
+    rules_with,
+    snapshot,
+)
 from tests.fakes import FakeClock, MemoryStore
 from worker.core.model import Kind, Show, State
-from worker.core.policy import ladder
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.look import COUNT_EVERY, Look
 from worker.loops.ops import Ops
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 from worker.loops.roster import Roster
 from worker.loops.watch import Watch
 
@@ -79,12 +91,12 @@ class Stage:
     look: Look = field(init=False)
 
     def __post_init__(self) -> None:
-        policy = ladder(channel="C0SUPPORT", stale_after=HOUR, remind_every=None)
+        rules = rules_with(stale_after=HOUR, remind_every=None, show=frozenset({Show.NAME}))
         self.poll = Poll(
             source=self.source,
             store=self.store,
             clock=self.clock,
-            rules=lambda _: Rules(policy, MINUTE, frozenset({Show.NAME})),
+            rules=lambda _: rules,
             owed=lambda: None,
             jitter=lambda: 0.5,
         )
@@ -93,7 +105,7 @@ class Stage:
             clock=self.clock,
             poll=self.poll,
             roster=Roster(source=self.source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False),
-            expect=lambda _: (MINUTE, HOUR),
+            rules=lambda _: rules,
             counting=self.counting,
         )
 

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, SECOND, queue, queue_run
+from tests.builders import HOUR, MINUTE, SECOND, queue, queue_run, rules_with
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from tests.unit.core.given import a_policy
 from worker.core.model import Facts, Show
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 QUEUE = queue()
-RULES = Rules(a_policy(), MINUTE, frozenset({Show.NAME}))
+RULES = rules_with(show=frozenset({Show.NAME}))
 
 
 class Stage:

@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, queue, queue_run
+from tests.builders import DAY, HOUR, MINUTE, NOON, queue, queue_run, rules_with
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from worker.core.policy import ladder
 from worker.core.ports import Trouble
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 
 if TYPE_CHECKING:
     from worker.core.model import Delivery, QueueRun, Review
 
 QUEUE = queue()
-RULES = Rules(
-    policy=ladder(channel=CHANNEL, stale_after=4 * HOUR, remind_every=DAY, escalate_after=2 * DAY),
-    interval=MINUTE,
-    show=frozenset(),
-)
+RULES = rules_with(escalate_after=2 * DAY, show=frozenset())
 NAMES = ("a", "b", "c")
 
 runs = st.builds(

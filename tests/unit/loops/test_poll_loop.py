@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run
+from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run, rules_with
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
 from worker.core.model import Duty, Kind, Left
-from worker.core.policy import ladder
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.complaint import Complaint
-from worker.loops.poll import LARGE, Poll, Rules
+from worker.loops.poll import LARGE, Poll
 from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
@@ -122,8 +121,7 @@ class Stage:
     nudges: int = 0
 
     def __post_init__(self) -> None:
-        policy = ladder(channel=CHANNEL, stale_after=4 * HOUR, remind_every=DAY)
-        rules = Rules(policy=policy, interval=self.interval, show=frozenset())
+        rules = rules_with(poll_interval=self.interval, show=frozenset())
         self.poll = Poll(
             source=self.source,
             store=self.store,

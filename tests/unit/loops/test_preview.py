@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, delivery, notice, pause, queue, queue_run, review
+from tests.builders import (
+    CHANNEL,
+    HOUR,
+    NOON,
+    delivery,
+    notice,
+    pause,
+    queue,
+    queue_run,
+    review,
+    rules_with,
+)
 from tests.fakes_source import FakeSource
 from tests.unit.loops.stage import Stage
 from worker.core.model import EVERYWHERE, NEVER, Kind, Show, State
-from worker.core.policy import ladder
-from worker.loops.poll import Rules
 from worker.loops.preview import Preview
 
 if TYPE_CHECKING:
     from tests.fakes import FakeClock, MemoryStore
     from worker.core.model import Message, Queue
 
-RULES = Rules(ladder(channel=CHANNEL, stale_after=4 * HOUR, remind_every=DAY), MINUTE, frozenset({Show.NAME}))
+RULES = rules_with(show=frozenset({Show.NAME}))
 
 
 class World:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import queue, queue_run
+from tests.builders import queue, queue_run, rules_with
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from tests.unit.core.given import a_policy
 from worker.core.model import Show
 from worker.core.status.seen import Unseen
 from worker.loops.incidents import Board
-from worker.loops.poll import Poll, Rules
+from worker.loops.poll import Poll
 from worker.loops.sight import Sight
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Stage:
         self.clock = FakeClock()
         self.source = FakeSource()
         self.board = Board(self.clock)
-        rules = Rules(a_policy(), MINUTE, frozenset({Show.NAME}))
+        rules = rules_with(show=frozenset({Show.NAME}))
         self.poll = Poll(
             source=self.source,
             store=MemoryStore(),

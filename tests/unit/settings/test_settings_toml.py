@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from tests.settings_place import COMPLETE, Place
+from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
-from worker.settings import ALL, LangsmithApi, OnUnknown, QueueSettings
+from worker.settings import ALL, LangsmithApi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,24 +55,23 @@ def refusal(place: Place, text: str) -> list[str]:
 
 def test_the_file_of_the_contract_is_read(place: Place) -> None:
     settings = toml(place, CONTRACT).load()
-    assert settings.queues == (
-        QueueSettings(
-            queue="Support QA",
-            queue_id=None,
-            channel="C0SUPPORT00",
-            poll_interval=timedelta(seconds=30),
-            stale_after=timedelta(hours=2),
-            remind_every=timedelta(days=1),
-            escalate_after=timedelta(days=1),
-            escalate_to="C0LEADS0000",
-            escalate_mention=("S0ONCALL00",),
-            remind_reserved=False,
-            show=frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS}),
-            remind_in=RemindIn.CHANNEL,
-            edit_for=timedelta(days=7),
-            on_unknown=OnUnknown.RESEND,
-        ),
-    )
+    assert [dict(queue) for queue in settings.queues] == [
+        {
+            "queue": "Support QA",
+            "channel": "C0SUPPORT00",
+            "poll_interval": timedelta(seconds=30),
+            "stale_after": timedelta(hours=2),
+            "remind_every": timedelta(days=1),
+            "escalate_after": timedelta(days=1),
+            "escalate_to": "C0LEADS0000",
+            "escalate_mention": ("S0ONCALL00",),
+            "remind_reserved": False,
+            "show": frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS}),
+            "remind_in": RemindIn.CHANNEL,
+            "edit_for": timedelta(days=7),
+            "on_unknown": OnUnknown.RESEND,
+        }
+    ]
     assert (settings.defaults.channel, settings.defaults.stale_after) == ("C0123456789", timedelta(hours=4))
     assert settings.config == place.directory / "worker.toml"
     assert not settings.all_queues
@@ -95,22 +95,21 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         on_unknown = "hold"
     """
     (queue,) = toml(place, text).load().queues
-    assert queue == QueueSettings(
-        queue=QUEUE_ID,
-        queue_id=UUID(QUEUE_ID),
-        channel="general",
-        poll_interval=timedelta(seconds=1),
-        stale_after=None,
-        remind_every=None,
-        escalate_after=None,
-        escalate_to="leads",
-        escalate_mention=("U1", "S2"),
-        remind_reserved=True,
-        show=frozenset({Show.COST}),
-        remind_in=RemindIn.BOTH,
-        edit_for=None,
-        on_unknown=OnUnknown.HOLD,
-    )
+    assert dict(queue) == {
+        "queue": QUEUE_ID,
+        "channel": "general",
+        "poll_interval": timedelta(seconds=1),
+        "stale_after": None,
+        "remind_every": None,
+        "escalate_after": None,
+        "escalate_to": "leads",
+        "escalate_mention": ("U1", "S2"),
+        "remind_reserved": True,
+        "show": frozenset({Show.COST}),
+        "remind_in": RemindIn.BOTH,
+        "edit_for": None,
+        "on_unknown": OnUnknown.HOLD,
+    }
 
 
 def test_a_queue_gets_the_defaults_for_what_its_table_leaves_out(place: Place) -> None:
