@@ -22,6 +22,7 @@ import structlog
 
 from worker.clock import SystemClock
 from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot
+from worker.core.ports import Limits
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
@@ -143,6 +144,11 @@ class Sink:
 
     posts: int = 0
     edits: int = 0
+
+    @property
+    def limits(self) -> Limits:
+        """See Notifier."""
+        return Limits(name="Slack")
 
     def send(self, message: Message, in_time: object = None) -> Receipt:
         """Count a post."""

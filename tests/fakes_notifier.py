@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Outcome, always
+from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.notifiers import blocks
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class FakeNotifier:
         """Take a message off the board, as a person would."""
         with self._lock:
             self._posts = [post for post in self._posts if post.receipt != receipt]
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(name="Slack")
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         with self._lock:

@@ -16,7 +16,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 ROOT = Path(__file__).parent.parent
 WORKER = ROOT / "worker"
 VENDOR_FREE = ("core", "loops", "stores", "net")
-VENDORS = re.compile(r"slack|langsmith|\b(?:WORKER|LANGSMITH|SLACK)_[A-Z]", re.IGNORECASE)
+VENDORS = re.compile(r"(?i:slack|langsmith)|\b(?:WORKER|LANGSMITH|SLACK)_[A-Z]")
 TOLD = re.compile(r"\b(?:un)?t(?:ells?|old|elling)\b|_told\b|\btold_(?!at\b)", re.IGNORECASE)
 HAND_MADE_WAIT = re.compile(r"monotonic\(\) \+")
 

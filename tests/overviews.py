@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tests.builders import DAY, MINUTE, NOON, queue
 from worker.core.model import Polled
 from worker.core.overview import Asked, Overview, QueueView
+from worker.settings.advice import ADVICE
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -31,4 +32,6 @@ def view(
 
 def overview(*queues: QueueView, taken_at: datetime = NOON, **more: Any) -> Overview:
     """One look at a worker that began a day ago, and whose token Slack has taken."""
-    return Overview(taken_at, queues, **{"started_at": taken_at - DAY, "slack": Asked(taken_at), **more})
+    return Overview(
+        taken_at, queues, **{"started_at": taken_at - DAY, "asked": Asked(taken_at), "advice": ADVICE, **more}
+    )

@@ -34,6 +34,7 @@ from worker.loops.shift import Alone, Shared
 from worker.loops.sight import Sight
 from worker.loops.watch import Watch
 from worker.rules import rules_for
+from worker.settings.advice import ADVICE
 from worker.stores.duties import Member
 from worker.version import release
 
@@ -136,6 +137,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         shift=shift,
         board=board,
         asked=lambda: deliver.asked,
+        advice=ADVICE,
     )
     return Parts(
         settings=settings,

@@ -49,7 +49,9 @@ def reported() -> Iterator[None]:
     try:
         yield
     except (ConfigError, RefusedError) as error:
-        _fail(str(error), Exit.UNUSABLE)
+        from worker.settings.advice import named
+
+        _fail(named(str(error)), Exit.UNUSABLE)
     except Busy as error:
         _fail(str(error), Exit.BUSY)
     except StoreError as error:

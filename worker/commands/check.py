@@ -14,11 +14,12 @@ from worker.commands import tables
 from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, slack, start
 from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
-from worker.core.status.seen import ROWS_FIX, rows_text
+from worker.core.status.seen import rows_text
 from worker.notifiers import slack_check
 from worker.rules import rules_for
 from worker.settings import findings
-from worker.sources.choice import Api
+from worker.settings.advice import ADVICE, named
+from worker.sources.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
 from worker.stores.place import check_directory, check_writable
 
@@ -32,12 +33,8 @@ if TYPE_CHECKING:
     from worker.sources.langsmith import LangSmith
 
 REMEDIES = {
-    Trouble.UNREACHABLE: "check LANGSMITH_ENDPOINT, and this machine's way to it",
+    **ADVICE.troubles,
     Trouble.THROTTLED: "try again later; WORKER_REQUESTS_PER_SECOND lowers the rate",
-    Trouble.REFUSED: "check LANGSMITH_API_KEY and LANGSMITH_ENDPOINT, which belong to one region, and for a key of the "
-    "organisation LANGSMITH_WORKSPACE_ID",
-    Trouble.MISSING: "correct the queue's id in WORKER_QUEUES; `review-notifier queues` lists what the key can see",
-    Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",
 }
 
 
@@ -72,7 +69,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             store.ping()
             exposed = store.is_exposed()
     except (ConfigError, StoreError) as error:
-        yield Finding("database", ok=False, text=str(error))
+        yield Finding("database", ok=False, text=named(str(error)))
     else:
         yield Finding("database", ok=True, text="opens, and its schema is the newest")
         if exposed:
@@ -113,7 +110,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Fi
     name = f"queue {snapshot.queue.name}"
     yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
     if snapshot.unusable:
-        yield Finding(name, ok=False, text=rows_text(snapshot), remedy=ROWS_FIX)
+        yield Finding(name, ok=False, text=rows_text(snapshot), remedy=snapshot.fix)
     for remark in remarks:
         yield Finding(name, ok=False, text=remark.text, remedy=remark.remedy)
 
@@ -121,7 +118,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Fi
 def _check_listing(source: LangSmith) -> Iterator[Finding]:
     """Which listing is read, and whether it will be there tomorrow."""
     outlook = source.outlook
-    text = f"`{outlook.api}` is read; {outlook.in_use.meaning}"
+    text = f"`{outlook.api}` is read; {meaning(outlook.in_use)}"
     if outlook.ending is None:
         yield Finding("LangSmith listing", ok=True, text=text)
         return

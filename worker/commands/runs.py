@@ -19,6 +19,7 @@ from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.plain import plain
 from worker.rules import rules_for
+from worker.settings.advice import ADVICE
 from worker.stores import searching
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
         polled = [each.queue for each in last_polls(store)]
         queues = polled if wanted is None else _matching(polled, wanted)
         found = [
-            Waiting(queue, review, upcoming(rules(queue).policy, review, now))
+            Waiting(queue, review, upcoming(rules(queue).policy, review, now, ADVICE))
             for queue in queues
             for review in store.search(partial(searching.waiting, queue_id=queue.queue_id))
         ]
@@ -68,7 +69,7 @@ def why(what: str, *, as_json: bool) -> bool:
         now = store.now(SystemClock())
         meant = _meant(store, what.strip())
         found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
-    told = [(each, upcoming(rules(each.queue).policy, each.review, now)) for each in found]
+    told = [(each, upcoming(rules(each.queue).policy, each.review, now, ADVICE)) for each in found]
     if as_json:
         tables.print_json([story_json(each, coming) for each, coming in told])
     elif len(meant) > 1:

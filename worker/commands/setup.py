@@ -10,6 +10,7 @@ from worker import logs
 from worker.logs import redactor
 from worker.notifiers.slack import Slack
 from worker.settings import Need, Settings, load, secrets
+from worker.settings.advice import DATABASE_SETTING
 from worker.sources.langsmith import LangSmith
 from worker.stores import opening
 from worker.stores.lock import hold_lock
@@ -38,7 +39,8 @@ def start(needs: frozenset[Need]) -> Settings:
 @contextlib.contextmanager
 def opened(settings: Settings, *, migrate: bool = False) -> Iterator[SqlStore]:
     """The database as it is, or brought to the newest schema. Raises ConfigError, StoreError."""
-    with contextlib.closing(opening.open_store(settings.database_url, migrate=migrate)) as store:
+    store = opening.open_store(settings.database_url, migrate=migrate, setting=DATABASE_SETTING)
+    with contextlib.closing(store):
         yield store
 
 

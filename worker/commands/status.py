@@ -14,8 +14,10 @@ from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.core.model import State
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
+from worker.core.status.process import Area
 from worker.core.status.reasons import reasons
 from worker.rules import rules_for
+from worker.settings.advice import ADVICE
 from worker.stores import lock, opening
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from worker.core.status.process import Process, Reason
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
-
-AREAS = {"loops": "Loops", "database": "Database", "queues": "Queues", "slack": "Slack", "deliveries": "Deliveries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ def look(settings: Settings, store: SqlStore, now: datetime) -> Status:
         backlog=store.backlog(),
         started_at=min((process.started_at for process in alive if process.command == "run"), default=None),
         interval=rules(None).settings.poll_interval,
+        advice=ADVICE,
     )
     last = processes[0] if processes and not alive else None
     found = Status(
@@ -182,8 +183,13 @@ def _reason_lines(found: Status) -> list[str]:
         return []
     lines = ["", "Not well:"]
     for reason in found.reasons:
-        lines += [f"  {AREAS.get(reason.area, reason.area)}: {reason.text}", f"    Fix: {reason.fix}"]
+        lines += [f"  {_area(reason)}: {reason.text}", f"    Fix: {reason.fix}"]
     return lines
+
+
+def _area(reason: Reason) -> str:
+    """The area of a reason as people read it."""
+    return ADVICE.notifier if reason.area is Area.NOTIFIER else reason.area.capitalize()
 
 
 def _remark_lines(found: Status) -> list[str]:
@@ -225,7 +231,7 @@ def _process_json(process: Process) -> dict[str, Any]:
 def _reason_json(reason: Reason) -> dict[str, Any]:
     return {
         "kind": reason.kind,
-        "area": str(reason.area),
+        "area": ADVICE.area(reason.area),
         "subject": reason.subject or None,
         "text": reason.text,
         "fix": reason.fix,

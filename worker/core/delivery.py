@@ -40,7 +40,7 @@ BLIND_RESENDS = 3
 FIRST_WAIT = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(minutes=15)
 LONGEST_QUIET = timedelta(minutes=5)
-"""How long a service in trouble, or what loses answers, is left alone at most, unless Slack wishes for longer."""
+"""How long a service in trouble, or what loses answers, is left alone at most, unless it asks for longer itself."""
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -144,7 +144,7 @@ def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Deli
 
 
 def look_deferred(delivery: Delivery, wait: timedelta, now: datetime) -> Delivery:
-    """No look at present: Slack has asked for a pause of all of them, and this one would only lengthen it."""
+    """No look at present: the notifier has asked for a pause of all of them, and this one would only lengthen it."""
     return replace(delivery, state=State.UNKNOWN, due_at=now + wait)
 
 

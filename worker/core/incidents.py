@@ -29,7 +29,7 @@ class Group(StrEnum):
     QUEUE = "queue"  # it cannot be polled
     NAME = "name"  # no queue has it
     LIST = "list"  # the list of queues cannot be read
-    KEY = "key"  # LangSmith refuses it
+    KEY = "key"  # the source refuses it
     PART = "part"  # a part of the worker has announced it, in its own words
 
 

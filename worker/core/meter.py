@@ -27,7 +27,7 @@ class Meter(Protocol):
         ...
 
     def throttled(self) -> None:
-        """Slack asked for a pause."""
+        """The notifier asked for a pause."""
         ...
 
 

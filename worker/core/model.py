@@ -85,7 +85,7 @@ class ReviewKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """An annotation queue, as far as LangSmith tells. `name` is its id where the name is not known."""
+    """An annotation queue, as far as the source shows it. `name` is its id where the name is not known."""
 
     queue_id: UUID
     name: str
@@ -94,7 +94,7 @@ class Queue:
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What may be shown of a run. The source fills in only what `WORKER_SHOW` allows; text is raw and hostile.
+    """What may be shown of a run. The source fills in only what the settings allow; text is raw and hostile.
 
     Encoded, it leaves out what is empty: that is how it is stored.
     """
@@ -128,14 +128,14 @@ class Snapshot:
     """One complete listing of one queue, each `queue_run_id` once.
 
     `one_page` tells whether the listing came in a single answer: only then is one absence proof of having left.
-    `unusable` counts rows that are no run for want of an id of their own. `strays` are the runs that such rows name:
-    those still wait. `obscured` tells that others name none: then no absence is proof of anything. `moved` tells that
-    rows may have slipped by unread: an absence then says nothing at all. `switched` tells that the queue was listed by
-    another endpoint before: should the two give a queue run different ids, then the same `run_id` is the same stay.
-    `revealed` are queue runs that the other could not show, which may have waited all along. `bare` tells that facts
-    are asked for apart, by `Source.facts`. `fingerprint` is what `core.diff.digest` would say of the listing, where the
-    source knows that without making its runs; good within one process. `ahead` is by how much our clock is wrong, as
-    far as the source tells: ages are judged by the clock that gave the runs their dates.
+    `unusable` counts rows that are no run for want of an id of their own, `fix` is what helps then. `strays` are the
+    runs that such rows name: those still wait. `obscured` tells that others name none: then no absence is proof of
+    anything. `moved` tells that rows may have slipped by unread: an absence then says nothing at all. `switched` tells
+    that the queue was listed by another endpoint before: should the two give a queue run different ids, then the same
+    `run_id` is the same stay. `revealed` are queue runs that the other could not show, which may have waited all along.
+    `bare` tells that facts are asked for apart, by `Source.facts`. `fingerprint` is what `core.diff.digest` would say
+    of the listing, where the source knows that without making its runs; good within one process. `ahead` is by how much
+    our clock is wrong, as far as the source tells: ages are judged by the clock that gave the runs their dates.
     """
 
     queue: Queue
@@ -143,6 +143,7 @@ class Snapshot:
     taken_at: datetime
     one_page: bool = True
     unusable: int = 0
+    fix: str = ""
     strays: frozenset[UUID] = frozenset()
     obscured: bool = False
     moved: bool = False
@@ -246,8 +247,8 @@ class Delivery:
 
     `queue` is None for `ops`, whose story is `text`. `due_at` is when to act next, whatever the state asks for.
     `attempted_at` is when the first attempt began that may have been posted (None: surely none was). `looks` counts
-    the look-ups since the last one that found nothing. `plain` asks for text without blocks after
-    Slack refused the blocks. `lease_until` is set while it is claimed.
+    the look-ups since the last one that found nothing. `plain` asks for text alone after
+    the message was refused. `lease_until` is set while it is claimed.
     `edit_at` is when an edit is owed (None: none is); `edited_at` when the last was made; `edits` how many were;
     `edit_until` is when the message stops being kept true (None: it is not, or no longer). `digest` fingerprints what
     was last shown, so that no edit is made for nothing. `successor` is the newer reminder that it points to.

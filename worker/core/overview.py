@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker.core.advice import PLAIN, Advice
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -26,9 +28,9 @@ LISTING_IN_USE = "listing in use"
 
 @dataclass(frozen=True, slots=True)
 class ApiInUse:
-    """Which of LangSmith's listings is read, and until when.
+    """Which of the source's listings is read, and until when.
 
-    `is_ending` tells that LangSmith calls it deprecated, `sunset_at` when it ends (None: no date is given). `is_last`
+    `is_ending` tells that the source calls it deprecated, `sunset_at` when it ends (None: no date is given). `is_last`
     tells that the other was left because that one is, and `other_sunset_at` when that ends.
     """
 
@@ -38,23 +40,10 @@ class ApiInUse:
     is_last: bool = False
     other_sunset_at: datetime | None = None
 
-    @property
-    def meaning(self) -> str:
-        """Until when it is read, in words."""
-        if self.is_ending:
-            return f"LangSmith ends it{_on(self.sunset_at)}"
-        if self.is_last:
-            return f"LangSmith ends the other{_on(self.other_sunset_at)}; no end of this one is announced"
-        return "LangSmith announces no end of it"
-
-
-def _on(at: datetime | None) -> str:
-    return f" on {at:%Y-%m-%d}" if at else ", and gives no date"
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whether Slack answers: when it last took the token, None for not since the start.
+    """Whether the notifier answers: when it last took the token, None for not since the start.
 
     `failing_since` is when it began not to answer well (None: it does, as far as is known), `error` how.
     """
@@ -108,7 +97,8 @@ class Overview:
     since when the list of queues, where it is needed, cannot be read, `unlisted` why. `clock_set` is by how much the
     wall clock was set since the look before. `started_at` is when the process that works began (None: none works),
     `interval` how often queues are polled unless they say otherwise. `announced` are reasons that parts of the worker
-    have noticed by themselves, `over` the kind and subject of those that they know not to hold.
+    have noticed by themselves, `over` the kind and subject of those that they know not to hold. `asked` says
+    whether the notifier answers, `advice` how services and settings are called.
     """
 
     taken_at: datetime
@@ -125,7 +115,8 @@ class Overview:
     interval: timedelta = timedelta(minutes=1)
     announced: Sequence[Reason] = ()
     over: frozenset[tuple[str, str]] = frozenset()
-    slack: Asked = Asked()
+    asked: Asked = Asked()
+    advice: Advice = PLAIN
 
     @property
     def waiting(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,7 +43,7 @@ class Trouble(StrEnum):
 
     UNREACHABLE = "unreachable"  # refused, timed out, broken off, 5xx
     THROTTLED = "throttled"  # 429
-    REFUSED = "refused"  # the key is wrong or may not: 401/403 that LangSmith itself answered
+    REFUSED = "refused"  # the key is wrong or may not: 401/403 that the source itself answered
     MISSING = "missing"  # there is no such queue (or no such route)
     UNLAWFUL = "unlawful"  # an answer that breaks the specification, or is too large
 
@@ -71,7 +72,7 @@ class Outcome(StrEnum):
 
 
 class DeliveryError(Exception):
-    """A send, find or edit without a receipt. `code` is Slack's error or a word of ours; `str()` has no secret."""
+    """A send, find or edit without a receipt. `code` is the service's error or our own; `str()` has no secret."""
 
     def __init__(self, text: str, outcome: Outcome, *, code: str = "", retry_after: timedelta | None = None) -> None:
         """Keep what the loop decides on; `retry_after` is the service's wish, as it was given."""
@@ -79,6 +80,10 @@ class DeliveryError(Exception):
         self.outcome = outcome
         self.code = code or outcome.value
         self.retry_after = retry_after
+
+
+DATABASE_URL = "the database's URL"
+"""The setting that names the database, as errors call it; whoever shows them puts in the name that people know."""
 
 
 class StoreError(Exception):
@@ -176,12 +181,27 @@ def always() -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a notifier is called, and what it can take.
+
+    `name` is the service as people write it.
+    """
+
+    name: str = "the notifier"
+
+
 class Notifier(Protocol):
     """Who gets told. Thread-safe. Every method raises DeliveryError.
 
     `in_time` is asked at the last moment before a request is written: where it says no, nothing is, and the outcome
     is RETRY. A process that stood still must not do what another may have done meanwhile.
     """
+
+    @property
+    def limits(self) -> Limits:
+        """How it is called, and what it can take; always the same."""
+        ...
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         """Post once; never re-sent by anything below this call."""

@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from worker.core.advice import Advice
     from worker.core.incidents import Incident
 
 
-def begun(group: Sequence[Incident]) -> str:
+def begun(group: Sequence[Incident], advice: Advice) -> str:
     """One message about incidents of one group that have begun."""
     first = min(group, key=lambda incident: incident.since)
     since = f"since {_minute(first.since)}"
     match first.group:
         case Group.KEY:
             return (
-                f"LangSmith refuses the API key {since}: {first.error}. Nothing is polled until it is accepted: "
-                "put a valid key in LANGSMITH_API_KEY, or its region's address in LANGSMITH_ENDPOINT, and restart. "
-                "What was posted before stays as it is."
+                f"{advice.source} refuses the API key {since}: {first.error}. Nothing is polled until it is accepted: "
+                f"{advice.key}. What was posted before stays as it is."
             )
         case Group.LIST:
             return f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."
         case Group.NAME:
-            remedy = "correct WORKER_QUEUES or worker.toml, `review-notifier queues` lists what the key can see"
+            remedy = f"{advice.names}, `review-notifier queues` lists what the key can see"
             return f"{_names(group)}: no queue has this name; {remedy}."
         case Group.PART:
             return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
@@ -37,13 +37,13 @@ def begun(group: Sequence[Incident]) -> str:
             return f"{what}: {first.error}. Nothing is lost: what is new there is told when polling works again."
 
 
-def ended(group: Sequence[Incident], found: tuple[int, int] | None) -> str:
+def ended(group: Sequence[Incident], found: tuple[int, int] | None, advice: Advice) -> str:
     """One message about incidents of one group that have ended; `found` counts what is new and gone (None: unknown)."""
     since = min(incident.since for incident in group)
     until = max(incident.ended_at or since for incident in group)
     match group[0].group:
         case Group.KEY:
-            return f"LangSmith accepts the API key again. {blind(since, until, found)}"
+            return f"{advice.source} accepts the API key again. {blind(since, until, found)}"
         case Group.LIST:
             return f"The list of queues can be read again; it could not be since {_minute(since)}."
         case Group.NAME:
@@ -68,12 +68,11 @@ def outage(since: datetime, until: datetime, found: tuple[int, int] | None) -> s
     return f"The worker polled nothing for a while. {blind(since, until, found)}"
 
 
-def sunset(api: str, ends_at: datetime, now: datetime) -> str:
-    """LangSmith ends the listing that is in use."""
+def sunset(api: str, ends_at: datetime, now: datetime, advice: Advice) -> str:
+    """The source ends the listing that is in use."""
     days = (ends_at - now).days
     when = f"ends on {ends_at:%Y-%m-%d}" if days >= 0 else f"was to end on {ends_at:%Y-%m-%d}"
-    remedy = "Set WORKER_LANGSMITH_API=auto, and update the worker (or a self-hosted LangSmith) if that does not help."
-    return f"LangSmith's `{api}` listing, which this worker reads, {when}. {remedy}"
+    return f"{advice.source}'s `{api}` listing, which this worker reads, {when}. {advice.ending}"
 
 
 def _each(texts: Iterable[str]) -> str:

@@ -124,7 +124,7 @@ class Deliver:
 
     @property
     def asked(self) -> Asked:
-        """Whether Slack has taken the token since the start."""
+        """Whether the notifier has taken the token since the start."""
         return self._patience.asked
 
     @property

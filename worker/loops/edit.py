@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PACE = timedelta(milliseconds=1200)
-"""Slack allows 50 edits a minute in a workspace."""
+"""At most 50 edits a minute."""
 
 
 class Edit:

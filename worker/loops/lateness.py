@@ -19,10 +19,7 @@ LASTS = timedelta(minutes=2)
 """And for so long: what is over sooner has cost less than a queue's interval or two."""
 
 SLOW = "too_late"
-FIXES = {
-    SLOW: "see to what takes the time: a name server, a proxy, a machine that is too busy; what is owed is kept",
-    "": "`review-notifier check` shows what this machine gets from Slack; what is owed is kept",
-}
+SLOW_FIX = "see to what takes the time: a name server, a proxy, a machine that is too busy; what is owed is kept"
 
 
 class Lateness:
@@ -31,8 +28,9 @@ class Lateness:
     That a probe gets through shows nothing: it may take as long as it likes, and a post may not.
     """
 
-    def __init__(self, incidents: Incidents, clock: Clock) -> None:
-        """Nothing is late yet."""
+    def __init__(self, incidents: Incidents, clock: Clock, service: str) -> None:
+        """Nothing is late yet; `service` is who takes the messages, as people write it."""
+        self._fix = f"`review-notifier check` shows what this machine gets from {service}; what is owed is kept"
         self._incidents = incidents
         self._clock = clock
         self._since = clock.now()
@@ -57,7 +55,8 @@ class Lateness:
         if self._failures >= ENOUGH and lasted >= LASTS.total_seconds() and error.code != self._announced:
             self._announced = error.code
             text = f"no message gets through since {self._since:%Y-%m-%d %H:%M} UTC ({error})"
-            self._incidents.begin(KIND, Area.SLACK, text, FIXES.get(error.code, FIXES[""]))
+            fix = SLOW_FIX if error.code == SLOW else self._fix
+            self._incidents.begin(KIND, Area.NOTIFIER, text, fix)
 
     def over(self) -> None:
         """One got through, or none is owed any more."""

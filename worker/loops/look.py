@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.advice import PLAIN
 from worker.core.model import Polled
 from worker.core.overview import Asked, Overview, QueueView
 from worker.core.ports import StoreError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
+    from worker.core.advice import Advice
     from worker.core.model import Backlog, Pause, Queue, Standing
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Shift, Store
@@ -51,12 +53,14 @@ class Look:
         shift: Shift = ALONE,
         board: Board | None = None,
         asked: Callable[[], Asked] = Asked,
+        advice: Advice = PLAIN,
     ) -> None:
         """`rules` gives those of a queue, and those that hold where nothing else is said (None).
 
-        `api` tells which of LangSmith's listings is in use; `counting` whether each queue's runs are counted too.
+        `api` tells which of the source's listings is in use; `counting` whether each queue's runs are counted too.
         How the polls of queues stand that other workers poll, as `shift` tells, the database knows. `board` has what
-        parts of the worker have announced; `asked` tells whether Slack has taken the token.
+        parts of the worker have announced; `asked` tells whether the notifier has taken the token. `advice` has
+        the words for services and settings.
         """
         self._store = store
         self._clock = clock
@@ -68,6 +72,7 @@ class Look:
         self._shift = shift
         self._board = board or Board(clock)
         self._asked = asked
+        self._advice = advice
         self.started_at = clock.now()
         """When this process began, by a wall clock that may have been set since."""
         self._noted: dict[UUID, Polled] = {}
@@ -93,6 +98,7 @@ class Look:
                 clock_set=clock_set,
                 started_at=self.started_at,
                 interval=self._rules(None).settings.poll_interval,
+                advice=self._advice,
             )
         )
 
@@ -107,7 +113,7 @@ class Look:
             unlisted=self._roster.error,
             announced=self._board.standing,
             over=self._board.over,
-            slack=self._asked(),
+            asked=self._asked(),
         )
 
     def _clock_set(self) -> timedelta:

@@ -12,7 +12,7 @@ import structlog
 
 from worker.core.model import EVERYWHERE, Delivery, Kind, Message
 from worker.core.plan import NAMESPACE
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Limits, Outcome
 
 if TYPE_CHECKING:
     from worker.core.model import Pause
@@ -36,6 +36,7 @@ class Ops:
     def __init__(self, *, store: Store, clock: Clock, channel: str | None, notifier: Notifier | None = None) -> None:
         """`channel` is None where the operators want no messages; `notifier` posts what cannot be owed."""
         self._notifier = notifier
+        self._everywhere = (notifier.limits if notifier else Limits()).name
         self._store = store
         self._clock = clock
         self._channel = channel
@@ -44,13 +45,13 @@ class Ops:
 
     def held(self, pause: Pause, error: str) -> bool:
         """A destination cannot be posted to; as `tell`."""
-        where = _where(pause)
+        where = self._where(pause)
         remedy = "Nothing is lost: what is owed there is kept and sent when it works again."
         return self.tell(f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.channel}/{pause.since}")
 
     def works_again(self, pause: Pause) -> None:
         """A destination can be posted to again."""
-        where = _where(pause)
+        where = self._where(pause)
         text = f"Posting to {where} works again. It failed since {pause.since:%Y-%m-%d %H:%M} UTC ({pause.reason})."
         self.tell(text, name=f"works/{pause.channel}/{pause.since}", ending=True)
 
@@ -97,6 +98,9 @@ class Ops:
             return error.outcome is Outcome.UNKNOWN
         return True
 
+    def _where(self, pause: Pause) -> str:
+        return self._everywhere if pause.channel == EVERYWHERE else pause.channel
+
     def _leave_out(self, text: str, name: str, told: int) -> None:
         """Say so once, however often it is tried."""
         if name not in self._left_out:
@@ -111,7 +115,3 @@ class Ops:
         """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
         times = [datetime.fromisoformat(at) for at in json.loads(self._store.recall(kept) or "[]")]
         return [at for at in times if now - DAY < at <= now]
-
-
-def _where(pause: Pause) -> str:
-    return "Slack" if pause.channel == EVERYWHERE else pause.channel

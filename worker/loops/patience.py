@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PACE = timedelta(seconds=1)
-"""One message a channel in this time, as Slack documents, from the end of one post to the beginning of the next."""
+"""One message a channel in this time, from the end of one post to the beginning of the next."""
 
 LONGEST_BLINDNESS = timedelta(minutes=1)
 """How long look-ups that fail are put off at most."""
@@ -39,7 +39,7 @@ PROVE_EVERY = timedelta(hours=1)
 """How long a token is taken for good that nothing was posted with."""
 
 ASK_AGAIN = timedelta(minutes=1)
-"""When to ask again whether the token is good, where Slack did not answer."""
+"""When to ask again whether the token is good, where the notifier did not answer."""
 
 NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe: then only a post can tell whether posts get through."""
@@ -55,8 +55,8 @@ class Patience:
     """Lets one failure stop the attempts that would fail for the same reason. For one thread.
 
     A destination's pause is kept in the store, for it may last for hours; a service's trouble in memory only: the
-    first attempt after a restart finds out. A rest that Slack asks for is told to other workers as well. A lost answer
-    holds back its own channel alone, and look-ups go on: what they find ends the wait.
+    first attempt after a restart finds out. A rest that the notifier asks for is told to other workers as well. A lost
+    answer holds back its own channel alone, and look-ups go on: what they find ends the wait.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Patience:
         self._clock = clock
         self._ops = ops
         self._meter = meter
-        self._lateness = Lateness(incidents or Board(clock), clock)
+        self._lateness = Lateness(incidents or Board(clock), clock, notifier.limits.name)
         self._pauses: dict[str, Pause] = {}
         self._told: set[str] = set()
         self._posted_at: dict[str, float] = {}
@@ -86,7 +86,7 @@ class Patience:
         self._doubted = False
         self._prove_at = 0.0
         self.asked = Asked()
-        """Whether Slack answers, and has taken the token since the start."""
+        """Whether the notifier answers, and has taken the token since the start."""
 
     @property
     def paced_for(self) -> timedelta:
@@ -96,11 +96,11 @@ class Patience:
 
     @property
     def looks_wait(self) -> timedelta:
-        """How long nothing may be looked up: Slack's limits, and its troubles, hold for a method, not for a message."""
+        """How long nothing may be looked up: limits and troubles hold for a method, not for a message."""
         return self._looks.left
 
     def may_try(self, now: datetime) -> bool:
-        """Whether Slack may be asked at all: after trouble with the token, once a probe gets through.
+        """Whether the notifier may be asked at all: after trouble with the token, once a probe gets through.
 
         Raises StoreError.
         """

@@ -17,7 +17,7 @@ from worker.core.model import FIRST_SIGHT, Polled, Queue
 from worker.core.plan import plan, undescribed
 from worker.core.ports import Relieved, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
-from worker.core.status.seen import ROWS_FIX, rows_text
+from worker.core.status.seen import rows_text
 from worker.loops.complaint import Complaint
 from worker.loops.incidents import Board
 from worker.loops.naming import Naming
@@ -213,7 +213,7 @@ class Poll:
             self._incidents.end("rows_unusable", subject=subject)
             return
         text = f"{snapshot.queue.name}: {rows_text(snapshot)}"
-        self._incidents.begin("rows_unusable", Area.QUEUES, text, ROWS_FIX, subject=subject)
+        self._incidents.begin("rows_unusable", Area.QUEUES, text, snapshot.fix, subject=subject)
 
     def _conclude(
         self, progress: Progress, snapshot: Snapshot, listed: int, rules: QueueRules, now: datetime

@@ -28,7 +28,7 @@ TOLD = "incidents_told"
 """Under this name the store remembers what people know of, so that an end is told after a restart too."""
 
 SUNSET_DAYS = (60, 14, 3, 0)
-"""So many days before LangSmith ends the listing in use, people are told of it."""
+"""So many days before the source ends the listing in use, people are told of it."""
 
 
 DATABASE_PATIENCE = timedelta(seconds=25)
@@ -97,12 +97,12 @@ class Watch:
         unheard = {
             incident.key
             for group in reported.begun
-            if not self._ops.tell(reports.begun(group), name=_name("begun", group))
+            if not self._ops.tell(reports.begun(group, overview.advice), name=_name("begun", group))
             for incident in group
         }
         known = tuple(incident for incident in reported.told if incident.key not in unheard)
         for group in reported.ended:
-            text = reports.ended(group, None if self._shift.is_shared else _found(group, overview))
+            text = reports.ended(group, None if self._shift.is_shared else _found(group, overview), overview.advice)
             self._ops.tell(text, name=_name("ended", group), ending=True)
         if known != tuple(told):
             self._store.remember(TOLD, _dumps(known))
@@ -127,7 +127,7 @@ class Watch:
         passed = min((days for days in SUNSET_DAYS if left <= days), default=None)
         if passed is None or self._sunset == (api.name, passed):
             return
-        text = reports.sunset(api.name, api.sunset_at, overview.taken_at)
+        text = reports.sunset(api.name, api.sunset_at, overview.taken_at, overview.advice)
         if self._ops.tell(text, name=f"sunset/{api.name}/{api.sunset_at:%Y-%m-%d}/{passed}"):
             self._sunset = (api.name, passed)
 

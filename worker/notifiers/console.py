@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from worker.core.model import Receipt
-from worker.core.ports import always
+from worker.core.ports import Limits, always
 from worker.notifiers import blocks
 from worker.notifiers.text import flat, target, told
 from worker.notifiers.words import DETAILS, Pen, entry, headline, more
@@ -36,6 +36,11 @@ class Console:
     def __init__(self, screen: Screen | None = None) -> None:
         """Print to `screen`, or to stdout."""
         self._screen = screen or Screen(highlight=False, emoji=False)
+
+    @property
+    def limits(self) -> Limits:
+        """See `Notifier.limits`."""
+        return Limits(name="the terminal")
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:  # noqa: ARG002 - the port's signature
         """Print what would be posted."""

@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError
 
 from worker.clock import SystemClock
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Outcome, always
+from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
 from worker.notifiers import blocks
 from worker.notifiers import slack_answers as read
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from worker.net.route import Route
 
 __all__ = ["Channel", "Identity", "Slack"]
+
+LIMITS = Limits(name="Slack")
 
 SLACK_AHEAD = timedelta(seconds=60)
 """By how much this machine's clock may be ahead of Slack's when a post is looked up."""
@@ -63,6 +65,11 @@ class Slack:
         self._ids: dict[str, str] = {}
         self._listed_to: dict[str, str] = {}
         """Where the list of channels goes on that Slack broke off, by the name that was looked for."""
+
+    @property
+    def limits(self) -> Limits:
+        """See `Notifier.limits`."""
+        return LIMITS
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         """Post once. A reply whose thread is gone goes to the channel itself; Slack has surely not posted it before."""

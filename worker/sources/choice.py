@@ -15,6 +15,7 @@ from worker.sources.ending import Ending, date, ending, loudness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from uuid import UUID
 
     from worker.core.model import Show
@@ -59,6 +60,19 @@ class Outlook:
             is_last=self.former is not None,
             other_sunset_at=self.former.sunset if self.former else None,
         )
+
+
+def meaning(in_use: ApiInUse) -> str:
+    """Until when a listing is read, in words."""
+    if in_use.is_ending:
+        return f"LangSmith ends it{_on(in_use.sunset_at)}"
+    if in_use.is_last:
+        return f"LangSmith ends the other{_on(in_use.other_sunset_at)}; no end of this one is announced"
+    return "LangSmith announces no end of it"
+
+
+def _on(at: datetime | None) -> str:
+    return f" on {at:%Y-%m-%d}" if at else ", and gives no date"
 
 
 class Choice:
@@ -114,7 +128,7 @@ class Choice:
         with self._lock:
             is_news, self._shown = self._shown != in_use, in_use
         if is_news:
-            log.info("listing_in_use", listing=in_use.name, meaning=in_use.meaning)
+            log.info("listing_in_use", listing=in_use.name, meaning=meaning(in_use))
             self._show(in_use)
 
     def _first(self) -> Outlook:

@@ -14,7 +14,7 @@ from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError
 from worker.core.status.seen import Unseen
 from worker.net.route import DIRECT
-from worker.sources.choice import Api, Choice, Outlook
+from worker.sources.choice import Api, Choice, Outlook, meaning
 from worker.sources.counts import Counts
 from worker.sources.deferred import InOrder
 from worker.sources.directory import Directory
@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from worker.sources.view import Remark
 
 log = structlog.get_logger(__name__)
+
+ROWS_FIX = (
+    "update the worker; a row larger than 64 MB can be read with WORKER_LANGSMITH_API=items; report it where that does "
+    "not help"
+)
 
 NEEDS_MY_REVIEW = "needs_my_review"
 
@@ -139,6 +144,7 @@ class LangSmith:
             taken_at=taken_at,
             one_page=listing.pages == 1,
             unusable=listing.unusable,
+            fix=ROWS_FIX,
             strays=frozenset(listing.strays),
             obscured=listing.obscure > 0,
             moved=listing.moved,
@@ -267,7 +273,7 @@ class LangSmith:
 def in_use_written(in_use: ApiInUse) -> str:
     """What is remembered of the listing that is read: JSON, as `status` shows it."""
     ends_at = in_use.sunset_at.isoformat() if in_use.sunset_at else None
-    return json.dumps({"name": in_use.name, "ends_at": ends_at, "meaning": in_use.meaning})
+    return json.dumps({"name": in_use.name, "ends_at": ends_at, "meaning": meaning(in_use)})
 
 
 def _seen_in(queue_id: UUID) -> str:

@@ -49,7 +49,7 @@ def claim(
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
 
     One of several workers takes nothing once its lease has ended, leaves a channel alone to which another posts, and
-    posts nothing while Slack has asked any of them for a rest.
+    posts nothing while the notifier has asked any of them for a rest.
     Raises UnknownChannelError for one that has no pace yet.
     """
     if member is not None and not member.is_alive(connection):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores.chunks import CHUNK, chunks
 from worker.stores.tables import metadata, processes
 
@@ -37,7 +37,7 @@ def _require_empty(target: Connection) -> None:
     if used:
         raise ConfigError(
             f"the database to move to is in use already (its table {used[0]!r} is not empty): nothing was moved."
-            " Name an empty one in WORKER_DATABASE_URL"
+            f" Name an empty one in {DATABASE_URL}"
         )
 
 

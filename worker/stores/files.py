@@ -15,7 +15,7 @@ from time import sleep
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores import schema
 from worker.stores.place import refusal
 from worker.stores.sqlite import APPLICATION_ID, explain
@@ -82,7 +82,7 @@ def check(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = N
     (None: everything).
     """
     if not path.is_file():
-        raise ConfigError(f"WORKER_DATABASE_URL: {path} is no file: name another, or move what is there away")
+        raise ConfigError(f"{DATABASE_URL}: {path} is no file: name another, or move what is there away")
     return undisturbed(path, lambda opened, whole: _examine(path, opened, within if whole else None, scripts))
 
 
@@ -167,7 +167,7 @@ def _read_only(path: Path, how: str = "") -> sqlite3.Connection:
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise ConfigError(
-            f"the database {path} belongs to another program: name another file in WORKER_DATABASE_URL."
+            f"the database {path} belongs to another program: name another file in {DATABASE_URL}."
             f" If it should be ours: {restoring(path)}"
         )
 

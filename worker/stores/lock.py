@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores.place import refusal
 from worker.stores.presence import identity, lost_to
 
@@ -59,7 +59,7 @@ def _open(path: Path) -> int:
     found = os.fstat(file)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(file)
-        raise ConfigError(f"WORKER_DATABASE_URL: the lock file {path} is no file of its own: {REMOVE}")
+        raise ConfigError(f"{DATABASE_URL}: the lock file {path} is no file of its own: {REMOVE}")
     return file
 
 
@@ -112,9 +112,7 @@ def _take(file: int, path: Path) -> None:
         remedy = "stop it first, or name another database"
         raise Busy(f"{_named(file) or 'another process'} works on this database (lock {path}): {remedy}") from error
     except OSError as error:
-        raise ConfigError(
-            f"WORKER_DATABASE_URL: {path} cannot be locked ({error.strerror}): use a local disk"
-        ) from error
+        raise ConfigError(f"{DATABASE_URL}: {path} cannot be locked ({error.strerror}): use a local disk") from error
     _name(file, f"{words_for(os.getpid(), socket.gethostname())}\n")
 
 

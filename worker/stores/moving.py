@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from worker.core.ports import ConfigError
+from worker.core.ports import DATABASE_URL, ConfigError
 from worker.stores import opening
 from worker.stores.lock import hold_lock
 
@@ -25,7 +25,7 @@ def move(file: Path, url: str) -> Mapping[str, int]:
     file, and StoreError where the copy failed; the target is as empty then as it was.
     """
     if opening.database_path(url) is not None:
-        raise ConfigError("WORKER_DATABASE_URL names SQLite: set it to the PostgreSQL database that is to be moved to")
+        raise ConfigError(f"{DATABASE_URL} names SQLite: set it to the PostgreSQL database that is to be moved to")
     if not file.is_file():
         raise ConfigError(f"--from {file}: there is no such file: name the SQLite database that was used so far")
     with hold_lock(file), closing(_source(file)) as source:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from worker.core.ports import ConfigError, RefusedError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, RefusedError, StoreError
 from worker.stores import files, place, schema, sqlite
 from worker.stores.lock import require_same_file
 from worker.stores.schema import Fit
@@ -31,18 +31,19 @@ MIGRATION_PATIENCE = timedelta(hours=1)
 RESTORING = "Restore a dump from then"
 
 
-def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE) -> SqlStore:
+def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE, setting: str = DATABASE_URL) -> SqlStore:
     """Open the database at `url`.
 
     With `migrate` an SQLite database is made or brought to the newest schema first, as `run` and `poll` do; without,
     it must be there. PostgreSQL is never migrated here; with `migrate` its user has to be allowed all that they do.
+    `setting` is what people know the URL by, for what fails later on.
     Raises ConfigError, with the remedy, for a database that cannot be used, and StoreError for one that is locked or
     out of room; neither changes it.
     """
     where = parse(url)
     path = _path(where)
     if path is None:
-        return _open_postgres(where, to_work=migrate, patience=patience)
+        return _open_postgres(where, to_work=migrate, patience=patience, setting=setting)
     return _open_sqlite(path, migrate=migrate, patience=patience)
 
 
@@ -80,7 +81,7 @@ def backup(url: str, file: Path) -> None:
     """Copy an SQLite database, in use or not, to one consistent file; refuses a file that exists (StoreError)."""
     path = _path(parse(url))
     if path is None:
-        raise ConfigError("WORKER_DATABASE_URL names PostgreSQL: back it up with its own pg_dump")
+        raise ConfigError(f"{DATABASE_URL} names PostgreSQL: back it up with its own pg_dump")
     _check_present(path)
     files.check(path)
     files.copy(path, file)
@@ -106,14 +107,14 @@ def parse(url: str) -> URL:
     except (ArgumentError, ValueError):
         # Not chained: what could not be read may be a password.
         raise ConfigError(
-            "WORKER_DATABASE_URL is not a database URL: write sqlite:///worker.db or postgresql+psycopg://user@host/name"
+            f"{DATABASE_URL} is not a database URL: write sqlite:///worker.db or postgresql+psycopg://user@host/name"
         ) from None
     if where.get_backend_name() == "postgresql":
         return where.set(drivername="postgresql+psycopg")
     if where.get_backend_name() == "sqlite" and where.database and not where.database.startswith((":", "file:")):
         return where
     raise ConfigError(
-        f"WORKER_DATABASE_URL names {where.get_backend_name()!r} without a file that we could use:"
+        f"{DATABASE_URL} names {where.get_backend_name()!r} without a file that we could use:"
         " write sqlite:///worker.db (a file) or postgresql+psycopg://user@host/name"
     )
 
@@ -139,7 +140,7 @@ def _check_present(path: Path) -> None:
     place.check_directory(path)
     if files.is_new(path):
         raise ConfigError(
-            f"there is no database at {path} yet: start `review-notifier run` first, or check WORKER_DATABASE_URL"
+            f"there is no database at {path} yet: start `review-notifier run` first, or check {DATABASE_URL}"
         )
 
 
@@ -175,11 +176,11 @@ def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None)
         raise StoreError(f"the database {path} was not migrated: it would lose {len(dangling)} references")
 
 
-def _open_postgres(where: URL, *, to_work: bool, patience: timedelta) -> SqlStore:
+def _open_postgres(where: URL, *, to_work: bool, patience: timedelta, setting: str) -> SqlStore:
     from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
 
     name = refusals.name(where)
-    database = postgres.connect(where, patience=patience)
+    database = postgres.connect(where, patience=patience, setting=setting)
     with _closed_on_failure(database), _reached():
         database.read(lambda connection: rights.require_place(connection, name))
         if to_work:
@@ -255,7 +256,7 @@ def _reached() -> Iterator[None]:
     except StoreError as error:
         if refusals.is_passing(error.__cause__):
             raise
-        raise ConfigError(f"{error}. Check WORKER_DATABASE_URL, and that the server is up") from error
+        raise ConfigError(f"{error}. Check {DATABASE_URL}, and that the server is up") from error
 
 
 def _require_head(database: Database, name: str, restoring: str = RESTORING) -> None:
@@ -279,4 +280,4 @@ def _refuse_unfit(found: Fit, name: str, restoring: str = RESTORING) -> None:
 
 def _refuse_foreign(found: Fit, name: str) -> None:
     if found is Fit.FOREIGN:
-        raise ConfigError(f"{name} holds tables of another program: name a database of its own in WORKER_DATABASE_URL")
+        raise ConfigError(f"{name} holds tables of another program: name a database of its own in {DATABASE_URL}")

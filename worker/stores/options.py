@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import pq
 
-from worker.core.ports import ConfigError
+from worker.core.ports import DATABASE_URL, ConfigError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -30,7 +30,7 @@ SEVERAL = frozenset({"host", "port"})
 def check(where: URL) -> None:
     """Refuse an option that PostgreSQL does not have, that would break us, or that is given twice: ConfigError."""
     if any("\0" in part for part in _parts(where)):
-        raise ConfigError("WORKER_DATABASE_URL holds a zero byte (%00), where libpq stops reading: remove it")
+        raise ConfigError(f"{DATABASE_URL} holds a zero byte (%00), where libpq stops reading: remove it")
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     for name, value in where.query.items():
         if name in SPOILING:
@@ -53,4 +53,4 @@ def _parts(where: URL) -> list[str]:
 def _refusal(name: str, why: str) -> ConfigError:
     # A name may be the rest of a password with an unescaped question mark in it.
     shown = name if name.isidentifier() and len(name) <= 63 else "after the question mark"  # noqa: PLR2004
-    return ConfigError(f"WORKER_DATABASE_URL: the option {shown} {why}")
+    return ConfigError(f"{DATABASE_URL}: the option {shown} {why}")

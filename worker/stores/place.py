@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +40,11 @@ def follow(path: Path) -> Path:
         found = path.resolve()
         with suppress(FileNotFoundError, NotADirectoryError):
             if not stat.S_ISREG(found.stat().st_mode):
-                raise ConfigError(f"WORKER_DATABASE_URL: {found} is no file: name another, or move what is there away")
+                raise ConfigError(f"{DATABASE_URL}: {found} is no file: name another, or move what is there away")
     except OSError as error:
         raise refusal(error, f"the path {path} cannot be followed", "name a file that this user can reach") from error
     except (RuntimeError, ValueError) as error:  # a circle of links, a NUL
-        raise ConfigError(f"WORKER_DATABASE_URL: the path cannot be followed ({error}): name another file") from error
+        raise ConfigError(f"{DATABASE_URL}: the path cannot be followed ({error}): name another file") from error
     return found
 
 
@@ -56,17 +56,17 @@ def check_directory(path: Path, mounts: str | None = None) -> None:
     directory = path.parent
     if not directory.is_dir():
         raise ConfigError(
-            f"WORKER_DATABASE_URL: the directory {directory} of the database does not exist: create it, or name another"
+            f"{DATABASE_URL}: the directory {directory} of the database does not exist: create it, or name another"
         )
     said = _mounts() if mounts is None else mounts
     if kind := not_local(directory, said):
         raise ConfigError(
-            f"WORKER_DATABASE_URL: {directory} is on a shared folder or network file system ({kind}),"
+            f"{DATABASE_URL}: {directory} is on a shared folder or network file system ({kind}),"
             " where SQLite loses data: use a local disk (in a container a named volume), or PostgreSQL"
         )
     if str(path) in (point for point, _, _ in _entries(said)):
         raise ConfigError(
-            f"WORKER_DATABASE_URL: {path} is mounted as a single file, so that its log would lie elsewhere and be lost:"
+            f"{DATABASE_URL}: {path} is mounted as a single file, so that its log would lie elsewhere and be lost:"
             " mount the folder that it lies in"
         )
 
@@ -75,7 +75,7 @@ def check_writable(path: Path) -> None:
     """Refuse a file or directory that may not be written. Opens the file, changes nothing."""
     if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise ConfigError(
-            f"WORKER_DATABASE_URL: the directory {path.parent} may not be written, and SQLite needs to:"
+            f"{DATABASE_URL}: the directory {path.parent} may not be written, and SQLite needs to:"
             f" make it writable for user {os.geteuid()}"
         )
     remedy = f"make it a file that user {os.geteuid()} may write, on a file system that is not mounted read-only"
@@ -135,4 +135,4 @@ def refusal(error: OSError, what: str, remedy: str = "name a directory that exis
     if error.errno in PASSING:
         free = "Free some space, or whatever it lacks; it works then"
         return StoreError(f"{what}: {error.strerror}. {free}")
-    return ConfigError(f"WORKER_DATABASE_URL: {what} ({error.strerror}): {remedy}")
+    return ConfigError(f"{DATABASE_URL}: {what} ({error.strerror}): {remedy}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from worker.core.ports import RefusedError, StoreError
+from worker.core.ports import DATABASE_URL, RefusedError, StoreError
 from worker.stores import options, refusals
 from worker.stores.database import Database
 from worker.stores.deadlines import Deadlines
 from worker.stores.sqlite import APPLICATION_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
@@ -71,11 +73,11 @@ ALWAYS: dict[str, Any] = {
 }
 
 
-def connect(where: URL, *, patience: timedelta) -> Database:
+def connect(where: URL, *, patience: timedelta, setting: str = DATABASE_URL) -> Database:
     """Prepare a pool; a call ends within `patience`, and a little, whatever the server does.
 
     Nothing is kept in a session from one transaction to the next, so a pooler may stand in between. Raises ConfigError
-    for an option of the URL that cannot be used.
+    for an option of the URL that cannot be used. `setting` is what people know the URL by.
     """
     options.check(where)
     seconds = patience.total_seconds()
@@ -86,10 +88,9 @@ def connect(where: URL, *, patience: timedelta) -> Database:
         use_native_hstore=False,
         connect_args=ALWAYS | {name: bound for name, bound in _bounds(seconds).items() if name not in where.query},
     )
-    _set_up(engine, where, seconds)
-    return Database(
-        engine, again=_again, explain=lambda error: refusals.explain(error, where), refuses=refusals.is_refusal
-    )
+    explain = partial(refusals.explain, where=where, setting=setting)
+    _set_up(engine, where, seconds, explain)
+    return Database(engine, again=_again, explain=explain, refuses=refusals.is_refusal)
 
 
 def _bounds(seconds: float) -> dict[str, int]:
@@ -103,7 +104,7 @@ def _bounds(seconds: float) -> dict[str, int]:
     }
 
 
-def _set_up(engine: Engine, where: URL, seconds: float) -> None:
+def _set_up(engine: Engine, where: URL, seconds: float, explain: Callable[[BaseException], str]) -> None:
     """Bound every call: on the server by time-outs a little shorter than the watch on our side."""
     begin_with = _begin(int(seconds * 900))
     deadlines = Deadlines(seconds)
@@ -132,7 +133,7 @@ def _set_up(engine: Engine, where: URL, seconds: float) -> None:
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin_with)
 
-    _keep_watch(engine, where, seconds)
+    _keep_watch(engine, where, seconds, explain)
     _end_watch(engine)
 
 
@@ -149,7 +150,7 @@ def _begin(milliseconds: int) -> str:
     )
 
 
-def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
+def _keep_watch(engine: Engine, where: URL, seconds: float, explain: Callable[[BaseException], str]) -> None:
     @event.listens_for(engine, "before_cursor_execute")
     @event.listens_for(engine, "commit")
     def ask(connection: Connection, *_: object) -> None:
@@ -170,16 +171,16 @@ def _keep_watch(engine: Engine, where: URL, seconds: float) -> None:
             # Leave every session of a server that was switched over: it would refuse for as long as it lives.
             context.is_disconnect = True
         if context.connection is None:
-            return _no_connection(context.original_exception, where)
+            return _no_connection(context.original_exception, explain)
         if not context.connection.info["watch"].has_cut:
             return None
         return StoreError(f"{refusals.name(where)} has not answered for {seconds:g} s; it is tried again")
 
 
-def _no_connection(error: BaseException, where: URL) -> StoreError:
+def _no_connection(error: BaseException, explain: Callable[[BaseException], str]) -> StoreError:
     """What is said where no connection comes about; that is never a bug, whatever class the driver gives it."""
     kind = RefusedError if refusals.is_refusal(error) else StoreError
-    said = kind(refusals.explain(error, where))
+    said = kind(explain(error))
     said.__cause__ = error
     return said
 

@@ -87,7 +87,7 @@ def _new(queue: Queue) -> dict[str, Any]:
 
 
 def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
-    """Follow what LangSmith tells now; a queue that is known by its id alone tells nothing."""
+    """Follow what the source shows now; a queue that is known by its id alone shows nothing."""
     told = replace(queue, url=queue.url or row.url)
     if queue.name == str(queue.queue_id) or told == queue_of(row):
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from worker.core.ports import DATABASE_URL
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
@@ -19,7 +21,7 @@ REMEDIES = {
     "53": "has no room for another connection; it is tried again",
     "57P": "is being started or stopped; it is tried again",
     "25006": "only reads: it is a standby or is being switched over; it is tried again",
-    "28": "refuses the user or the password of WORKER_DATABASE_URL ({said})",
+    "28": "refuses the user or the password of {setting} ({said})",
     "3D000": "does not exist: run `createdb {database}`, then `review-notifier migrate`",
     "3F000": "has no schema to work in ({said}): correct the role's search_path, or create the schema",
     "42P01": "lacks one of its tables ({said}): run `review-notifier migrate`, and check the role's search_path",
@@ -81,25 +83,25 @@ def is_passing(error: BaseException | None) -> bool:
     return error is not None and _state(error).startswith(PASSING)
 
 
-def explain(error: BaseException, where: URL) -> str:
-    """Say what a failure means and the remedy."""
-    return f"{name(where)} {_meaning(error, where)}"
+def explain(error: BaseException, where: URL, setting: str = DATABASE_URL) -> str:
+    """Say what a failure means and the remedy; `setting` is what people know the URL by."""
+    return f"{name(where)} {_meaning(error, where, setting)}"
 
 
-def _meaning(error: BaseException, where: URL) -> str:
+def _meaning(error: BaseException, where: URL, setting: str) -> str:
     state, said = _state(error), _said(error)
     role = quoted(where.username) if where.username else "that user"
     if "statement pooling mode" in said:
         return "is behind a pooler in statement mode, which knows no transactions: set its pool_mode to transaction"
     if "unsupported startup parameter" in said:
-        return f"is behind a pooler that takes no such option of WORKER_DATABASE_URL: remove it ({said})"
+        return f"is behind a pooler that takes no such option of {setting}: remove it ({said})"
     if "not permitted to log in" in said:
-        return f"refuses the user of WORKER_DATABASE_URL ({said}): ALTER ROLE {role} LOGIN"
+        return f"refuses the user of {setting} ({said}): ALTER ROLE {role} LOGIN"
     if state == "42501":
         return f"refuses: {said}. {_grant(said, role)}"
     database = quoted(where.database or "NAME")
     known = (text for prefix, text in REMEDIES.items() if state.startswith(prefix))
-    return next(known, "fails: {said}").format(said=said, database=database)
+    return next(known, "fails: {said}").format(said=said, database=database, setting=setting)
 
 
 def _grant(said: str, role: str) -> str:

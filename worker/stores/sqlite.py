@@ -11,7 +11,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores.database import Database
 from worker.stores.presence import Presence
 
@@ -92,7 +92,7 @@ def configure(connection: sqlite3.Connection, wait: float, *, foreign_keys: bool
     mode = _ask_for_wal(connection, wait)
     if mode != "wal":
         raise ConfigError(
-            f"WORKER_DATABASE_URL: SQLite cannot keep its write-ahead log there (it answers {mode!r}): use a local disk"
+            f"{DATABASE_URL}: SQLite cannot keep its write-ahead log there (it answers {mode!r}): use a local disk"
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")

@@ -232,7 +232,7 @@ def _of_worker(overview: Overview, *, loops: bool) -> Iterator[Metric]:
     checks = {"loops": int(loops)} | {check.name: int(check.ok) for check in readiness(overview)}
     yield _gauge("ready", "Whether a condition of /readyz holds", "check", checks)
     wrong = Counting(reason.kind for reason in reasons(overview))
-    counts = dict.fromkeys(KINDS, 0) | wrong
+    counts = dict.fromkeys((*KINDS, overview.advice.unanswered), 0) | wrong
     yield _gauge("reasons", "Reasons why `status` ends with 1, by kind", "kind", counts)
     looked_at = overview.taken_at.timestamp()
     yield GaugeMetricFamily(f"{PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)

@@ -67,7 +67,7 @@ def test_the_database_speaks_through_the_look_and_through_the_polls() -> None:
 
 
 def test_a_refused_token_is_not_ready_nor_is_a_refused_channel() -> None:
-    everywhere = overview(view(), pauses=[pause("*", reason="invalid_auth", error="")], slack=Asked())
+    everywhere = overview(view(), pauses=[pause("*", reason="invalid_auth", error="")], asked=Asked())
     one = overview(view(), pauses=[pause("C0SUPPORT", error="invite the app")])
     assert failing(*readiness(everywhere)) == {"slack": "refuses the token since 2026-03-02 12:00 UTC (invalid_auth)"}
     assert failing(*readiness(one)) == {
@@ -83,7 +83,7 @@ def test_a_refused_token_is_not_ready_nor_is_a_refused_channel() -> None:
     ],
 )
 def test_nobody_says_that_the_token_is_good_before_slack_has(asked: Asked, said: str) -> None:
-    assert failing(*readiness(overview(view(), slack=asked))) == {"slack": said}
+    assert failing(*readiness(overview(view(), asked=asked))) == {"slack": said}
 
 
 def test_many_late_queues_are_counted_not_listed() -> None:

@@ -13,7 +13,8 @@ from worker.core.model import Backlog, State
 from worker.core.overview import Asked
 from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
-from worker.core.status.reasons import FIXES, KINDS, START, reasons
+from worker.core.status.reasons import KINDS, START, reasons
+from worker.settings.advice import ADVICE
 
 if TYPE_CHECKING:
     from worker.core.overview import Overview
@@ -66,14 +67,14 @@ def test_where_nobody_works_there_is_nothing_to_wait_for() -> None:
 def test_a_queue_that_failed_when_nobody_works_says_both() -> None:
     failed = view(completed_at=None, failing_since=NOON, trouble="refused", error="HTTP 401")
     fix = only(replace(overview(failed), started_at=None)).fix
-    assert fix == f"{FIXES[Trouble.REFUSED]}; then {START}"
+    assert fix == f"{ADVICE.troubles[Trouble.REFUSED]}; then {START}"
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))
 def test_a_late_queue_says_what_to_do_about_what_stands_in_the_way(trouble: Trouble) -> None:
     late = view(completed_at=NOON - HOUR, failing_since=NOON - HOUR, trouble=trouble, error="HTTP 5xx")
     reason = only(overview(late))
-    assert (reason.area, reason.fix, reason.since) == (Area.QUEUES, FIXES[trouble], NOON - HOUR)
+    assert (reason.area, reason.fix, reason.since) == (Area.QUEUES, ADVICE.troubles[trouble], NOON - HOUR)
     assert reason.text == "Support QA: last complete poll 2026-03-02 11:00:00 UTC (HTTP 5xx)"
     assert reason.subject == str(late.polled.queue.queue_id)
 
@@ -117,8 +118,8 @@ def test_dead_and_held_deliveries_are_counted_and_explained(backlog: Backlog, te
 
 def test_slack_may_be_silent_for_a_while() -> None:
     silent = Asked(NOON - HOUR, failing_since=NOON - 5 * MINUTE, error="time-out")
-    assert kinds(overview(view(), slack=silent)) == []
-    reason = only(overview(view(), slack=replace(silent, failing_since=NOON - 5 * MINUTE - SECOND)))
+    assert kinds(overview(view(), asked=silent)) == []
+    reason = only(overview(view(), asked=replace(silent, failing_since=NOON - 5 * MINUTE - SECOND)))
     assert reason.text == "does not answer since 2026-03-02 11:54 UTC (time-out)"
 
 
@@ -134,9 +135,9 @@ def test_every_kind_that_is_found_here_is_one_of_those_that_metrics_begin_at_zer
         unlisted_since=NOON - HOUR,
         pauses=[pause("*"), pause("C1")],
         backlog=[Backlog(State.DEAD, 1, NOON), Backlog(State.HELD, 1, NOON)],
-        slack=Asked(failing_since=NOON - HOUR),
+        asked=Asked(failing_since=NOON - HOUR),
     )
-    assert set(kinds(ill)) | {"queue_missing"} == set(KINDS)
+    assert set(kinds(ill)) | {"queue_missing"} == {*KINDS, "slack_unanswered"}
 
 
 def test_a_database_that_refuses_is_said_once() -> None:

@@ -10,6 +10,7 @@ from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND
 from worker.core import reports
 from worker.core.incidents import Group, Incident
 from worker.core.overview import NAMED
+from worker.settings.advice import ADVICE
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -52,7 +53,7 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
     ],
 )
 def test_what_has_begun(group: list[Incident], text: str) -> None:
-    assert reports.begun(group) == text
+    assert reports.begun(group, ADVICE) == text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_what_has_begun(group: list[Incident], text: str) -> None:
     ],
 )
 def test_what_has_ended(group: list[Incident], text: str) -> None:
-    assert reports.ended(group, (1, 2)) == text
+    assert reports.ended(group, (1, 2), ADVICE) == text
 
 
 def test_the_worker_s_own_outage() -> None:
@@ -98,7 +99,7 @@ def test_the_worker_s_own_outage() -> None:
     ],
 )
 def test_the_end_of_a_listing(now: object, when: str) -> None:
-    assert reports.sunset("runs", SUNSET, now) == (  # type: ignore[arg-type]
+    assert reports.sunset("runs", SUNSET, now, ADVICE) == (  # type: ignore[arg-type]
         f"LangSmith's `runs` listing, which this worker reads, {when}. Set WORKER_LANGSMITH_API=auto, and update the "
         "worker (or a self-hosted LangSmith) if that does not help."
     )
@@ -106,7 +107,8 @@ def test_the_end_of_a_listing(now: object, when: str) -> None:
 
 def test_many_queues_are_named_in_part_and_counted() -> None:
     def told(count: int) -> str:
-        return reports.begun([incident(Group.QUEUE, f"q{number}") for number in range(count)]).split(" cannot")[0]
+        failing = [incident(Group.QUEUE, f"q{number}") for number in range(count)]
+        return reports.begun(failing, ADVICE).split(" cannot")[0]
 
     assert told(NAMED).endswith(f"q{NAMED - 1}")
     assert told(NAMED + 1).endswith(f"q{NAMED - 1} and 1 more")

@@ -10,12 +10,13 @@ import pytest
 from tests.builders import HOUR, NOON, review, rules_with
 from worker.core.model import Kind
 from worker.core.status.upcoming import Upcoming, upcoming
+from worker.settings.advice import ADVICE
 
 POLICY = rules_with(channel="C1", escalate_after=8 * HOUR).policy
 
 
 def coming(**more: Any) -> Upcoming:
-    return upcoming(POLICY, review("a", since=NOON, **more), NOON + HOUR)
+    return upcoming(POLICY, review("a", since=NOON, **more), NOON + HOUR, ADVICE)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +48,10 @@ def test_nothing_comes_for_a_reason(review_is: dict[str, Any], why: str) -> None
 
 def test_where_the_settings_ask_for_nothing_more_nothing_comes() -> None:
     once = rules_with(stale_after=None).policy
-    found = upcoming(once, review("a", told=timedelta(0)), NOON)
+    found = upcoming(once, review("a", told=timedelta(0)), NOON, ADVICE)
     assert found == Upcoming(None, None, "the settings ask for nothing more")
 
 
 def test_of_steps_that_come_together_the_highest_comes() -> None:
     both = rules_with(remind_every=None, escalate_after=4 * HOUR).policy
-    assert upcoming(both, review("a", since=NOON, told=timedelta(0)), NOON).kind is Kind.ESCALATION
+    assert upcoming(both, review("a", since=NOON, told=timedelta(0)), NOON, ADVICE).kind is Kind.ESCALATION

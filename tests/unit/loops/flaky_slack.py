@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Outcome, always
+from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.notifiers import blocks
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ class FlakySlack:
         self.readable = True
         for faults in (self.sends, self.finds, self.edits):
             faults.clear()
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(name="Slack")
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         self._commit_late()

@@ -93,7 +93,7 @@ def test_those_of_one_kind_share_a_message() -> None:
     stage = Stage()
     for number in range(30):
         stage.begin(subject=f"q{number}", text=f"Queue {number}")
-    stage.board.begin("posts_late", Area.SLACK, "Posts are late", "see the network")
+    stage.board.begin("posts_late", Area.NOTIFIER, "Posts are late", "see the network")
     blind, late = stage.reported()
     assert (blind.count("Fix: "), blind.endswith("And 10 more."), late) == (
         20,

@@ -29,7 +29,7 @@ class Place:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.board = Board(self.clock)
-        self.lateness = Lateness(self.board, self.clock)
+        self.lateness = Lateness(self.board, self.clock, "Slack")
 
     def fail(self, error: DeliveryError, *, after: timedelta = LASTS) -> tuple[Reason, ...]:
         self.clock.advance(after)
@@ -42,7 +42,7 @@ def test_three_in_a_row_over_two_minutes_are_an_incident_with_the_cause() -> Non
     assert place.fail(LATE) == ()
     assert place.fail(LATE) == ()
     (reason,) = place.fail(LATE)
-    assert (reason.kind, reason.area) == ("posts_late", Area.SLACK)
+    assert (reason.kind, reason.area) == ("posts_late", Area.NOTIFIER)
     assert "looking up the name took 11 s" in reason.text
     assert "name server" in reason.fix
 

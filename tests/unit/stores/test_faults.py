@@ -323,7 +323,7 @@ def frozen(url: str) -> Iterator[None]:
 class TestAServerThatCannotBeReached:
     def test_refuses_connections(self) -> None:
         url = "postgresql+psycopg://user:hunter2@127.0.0.1:1/notifier"
-        said = r"the PostgreSQL database notifier on 127.0.0.1:1 .*WORKER_DATABASE_URL"
+        said = r"the PostgreSQL database notifier on 127.0.0.1:1 .*the database's URL"
         with pytest.raises(ConfigError, match=said) as caught:
             open_store(url, migrate=False)
         assert "hunter2" not in "".join(traceback.format_exception(caught.value))
@@ -334,7 +334,7 @@ class TestAServerThatCannotBeReached:
         assert "hunter2" not in str(caught.value)
 
     def test_lets_in_and_says_nothing(self) -> None:
-        with mute() as port, pytest.raises(ConfigError, match=f"on 127.0.0.1:{port} .*Check WORKER_DATABASE_URL"):
+        with mute() as port, pytest.raises(ConfigError, match=f"on 127.0.0.1:{port} .*Check the database's URL"):
             open_store(f"postgresql://user@127.0.0.1:{port}/notifier", migrate=False, patience=SHORTLY)
 
     def test_has_no_such_database(self, postgres_server: Postgres) -> None:

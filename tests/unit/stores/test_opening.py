@@ -19,7 +19,7 @@ import pytest
 
 from tests.builders import NOON, deciding, notice, queue, review
 from worker.clock import SystemClock
-from worker.core.ports import ConfigError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores import files
 from worker.stores.opening import backup, database_path, migrate, open_store
 from worker.stores.place import check_directory, file_system
@@ -72,7 +72,7 @@ class TestUrls:
     def test_are_refused(self, how: Callable[[str], object], given: str, reason: str) -> None:
         with pytest.raises(ConfigError, match=reason) as caught:
             how(given)
-        assert "WORKER_DATABASE_URL" in str(caught.value)
+        assert DATABASE_URL in str(caught.value)
         assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
     def test_name_the_file_whose_lock_is_held(self, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ class TestADatabaseThatCannotBeUsed:
         (tmp_path / "circle").symlink_to("circle")
         with pytest.raises(ConfigError, match=said) as caught:
             open_store(url(tmp_path / name).replace("%00", "\0"), migrate=how)
-        assert "WORKER_DATABASE_URL" in str(caught.value)
+        assert DATABASE_URL in str(caught.value)
 
 
 def everything(directory: Path) -> dict[str, tuple[object, ...]]:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.builders import NOON, deciding, notice, queue, review
-from worker.core.ports import ConfigError, RefusedError, StoreError
+from worker.core.ports import DATABASE_URL, ConfigError, RefusedError, StoreError
 from worker.stores.opening import migrate, open_store
 from worker.stores.postgres import is_exposed
 from worker.stores.refusals import explain, is_passing, is_refusal
@@ -214,7 +214,7 @@ class TestOptions:
         for work in (migrate, to_work):
             with pytest.raises(ConfigError, match=re.escape(said) if "%" in said else said) as caught:
                 work(f"postgresql://guest:hunter2@127.0.0.1:1/x?{query}")
-            assert "WORKER_DATABASE_URL" in str(caught.value)
+            assert DATABASE_URL in str(caught.value)
             assert "hunter2" not in str(caught.value)
 
     @pytest.mark.parametrize("query", ["application_name=x%20y", "sslmode=prefer", "options=-c%20work_mem%3D1MB"])

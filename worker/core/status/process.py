@@ -19,8 +19,13 @@ class Area(StrEnum):
     LOOPS = "loops"
     DATABASE = "database"
     QUEUES = "queues"
-    SLACK = "slack"
+    NOTIFIER = "notifier"
     DELIVERIES = "deliveries"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Area:  # noqa: ARG003
+        """Earlier versions kept the notifier's area under the name of its service."""
+        return cls.NOTIFIER
 
 
 class Reason(msgspec.Struct, frozen=True):

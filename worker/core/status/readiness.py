@@ -26,13 +26,14 @@ class Check:
 
 
 def readiness(overview: Overview) -> tuple[Check, ...]:
-    """Whether there is no reason not to be, and the first polls and Slack's first answer have come."""
+    """Whether there is no reason not to be, and the first polls and the notifier's first answer have come."""
     found = reasons(overview)
     wrong = {area: [reason.text for reason in found if reason.area is area] for area in _GOOD}
     wrong[Area.QUEUES] += _awaited_polls(overview, found)
     if not any(reason.kind == "token_refused" for reason in found):
-        wrong[Area.SLACK] += _awaited_answer(overview)
-    return tuple(Check(area, not texts, _joined(texts) or _GOOD[area](overview)) for area, texts in wrong.items())
+        wrong[Area.NOTIFIER] += _awaited_answer(overview)
+    name = overview.advice.area
+    return tuple(Check(name(area), not texts, _joined(texts) or _GOOD[area](overview)) for area, texts in wrong.items())
 
 
 def _awaited_polls(overview: Overview, found: Sequence[Reason]) -> Sequence[str]:
@@ -46,21 +47,21 @@ def _awaited_polls(overview: Overview, found: Sequence[Reason]) -> Sequence[str]
 
 
 def _awaited_answer(overview: Overview) -> Sequence[str]:
-    asked = overview.slack
+    asked = overview.asked
     if asked.taken_at is not None:
         return ()
     return [f"has not answered yet ({asked.error})" if asked.error else "not asked yet"]
 
 
 def _taken(overview: Overview) -> str:
-    at = overview.slack.taken_at
+    at = overview.asked.taken_at
     return f"took the token at {at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
 
 
 _GOOD: Mapping[Area, Callable[[Overview], str]] = {
     Area.DATABASE: lambda _: "answers",
     Area.QUEUES: lambda overview: f"{len(overview.queues)} polled within {LATE_AFTER} intervals",
-    Area.SLACK: _taken,
+    Area.NOTIFIER: _taken,
     Area.DELIVERIES: lambda _: "none is dead or held",
 }
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from worker.core.meter import STORE
 from worker.core.model import EVERYWHERE, State
 from worker.core.overview import LATE_AFTER
-from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from worker.core.advice import Advice
     from worker.core.model import Backlog, Pause
     from worker.core.overview import Overview, QueueView
 
@@ -26,25 +26,18 @@ UNLISTED_FOR = timedelta(minutes=15)
 
 KINDS = (
     "database_failing", "queue_late", "queue_missing", "queue_unknown", "queues_not_listed", "token_refused",
-    "channel_refused", "slack_unanswered", "delivery_dead", "delivery_held",
+    "channel_refused", "delivery_dead", "delivery_held",
 )  # fmt: skip
-"""The kinds of the reasons that are found here; those that parts announce have kinds of their own."""
+"""The kinds of the reasons that are found here, but for `Advice.unanswered`, which says of whom.
+
+Those that parts announce have kinds of their own."""
 
 UNANSWERED_FOR = timedelta(minutes=5)
-"""How long Slack may not answer: a short outage is none of ours."""
+"""How long the notifier may not answer: a short outage is none of ours."""
 
 START = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
 
-FIXES = {
-    Trouble.UNREACHABLE: "check LANGSMITH_ENDPOINT, and this machine's way to it",
-    Trouble.THROTTLED: "lower WORKER_REQUESTS_PER_SECOND if this goes on",
-    Trouble.REFUSED: "check LANGSMITH_API_KEY and LANGSMITH_ENDPOINT, which belong to one region, and for a key of the "
-    "organisation LANGSMITH_WORKSPACE_ID",
-    Trouble.MISSING: "correct the queue's id in WORKER_QUEUES; `review-notifier queues` lists what the key can see",
-    Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",
-    STORE: "make the database usable again: `review-notifier check` says what it lacks",
-}
-"""What to do about a queue that cannot be polled, by what stands in the way."""
+STORE_FIX = "make the database usable again: `review-notifier check` says what it lacks"
 
 
 def reasons(overview: Overview) -> tuple[Reason, ...]:
@@ -53,7 +46,7 @@ def reasons(overview: Overview) -> tuple[Reason, ...]:
         *_database(overview),
         *_queues(overview),
         *_roster(overview),
-        *map(_refusal, overview.pauses),
+        *(_refusal(pause, overview.advice) for pause in overview.pauses),
         *_unanswered(overview),
         *(_unsettled(backlog) for backlog in overview.backlog if backlog.state in {State.DEAD, State.HELD}),
         *overview.announced,
@@ -85,7 +78,7 @@ def _database(overview: Overview) -> Iterator[Reason]:
         error = next((queue.polled.error for queue in overview.queues if queue.trouble == STORE), "")
     # What lasts until somebody acts is announced with a remedy of its own; it is not said twice.
     if error and all(error != announced.text for announced in overview.announced):
-        yield Reason("database_failing", Area.DATABASE, error, FIXES[STORE])
+        yield Reason("database_failing", Area.DATABASE, error, STORE_FIX)
 
 
 def _queues(overview: Overview) -> Iterator[Reason]:
@@ -100,7 +93,8 @@ def _queues(overview: Overview) -> Iterator[Reason]:
 
 def _late(queue: QueueView, overview: Overview) -> Reason:
     polled = queue.polled
-    fix = FIXES.get(queue.trouble or polled.trouble, "look for `queue_failing` in the service's log")
+    fixes = {**overview.advice.troubles, STORE: STORE_FIX}
+    fix = fixes.get(queue.trouble or polled.trouble, "look for `queue_failing` in the service's log")
     if overview.started_at is None:
         fix = START if not polled.error else f"{fix}; then {START}"
     return Reason("queue_late", Area.QUEUES, last_poll(queue), fix, str(polled.queue.queue_id), polled.failing_since)
@@ -117,7 +111,7 @@ def _is_over(patience: timedelta, overview: Overview) -> bool:
 
 
 def _roster(overview: Overview) -> Iterator[Reason]:
-    correct = "correct WORKER_QUEUES or worker.toml; `review-notifier queues` lists what the key can see"
+    correct = f"{overview.advice.names}; `review-notifier queues` lists what the key can see"
     for name in sorted(overview.unknown):
         yield Reason("queue_unknown", Area.QUEUES, f"{name}: no queue has this name", correct, name)
     since = overview.unlisted_since
@@ -127,24 +121,25 @@ def _roster(overview: Overview) -> Iterator[Reason]:
         yield Reason("queues_not_listed", Area.QUEUES, text, "`review-notifier check` says why", since=since)
 
 
-def _refusal(pause: Pause) -> Reason:
+def _refusal(pause: Pause, advice: Advice) -> Reason:
     why = pause.error or pause.reason
     since = f"since {pause.since:%Y-%m-%d %H:%M} UTC"
     kept = "what is owed is kept, and goes out when it works again"
     if pause.channel == EVERYWHERE:
-        fix = f"put a good token in SLACK_BOT_TOKEN and restart the service; {kept}"
-        return Reason("token_refused", Area.SLACK, f"refuses the token {since} ({why})", fix, since=pause.since)
+        fix = f"{advice.token}; {kept}"
+        return Reason("token_refused", Area.NOTIFIER, f"refuses the token {since} ({why})", fix, since=pause.since)
     fix = f"`review-notifier check` says what the channel lacks; {kept}"
     text = f"refuses channel {pause.channel} {since} ({why})"
-    return Reason("channel_refused", Area.SLACK, text, fix, pause.channel, pause.since)
+    return Reason("channel_refused", Area.NOTIFIER, text, fix, pause.channel, pause.since)
 
 
 def _unanswered(overview: Overview) -> Iterator[Reason]:
-    since = overview.slack.failing_since
+    since = overview.asked.failing_since
     if since is not None and overview.taken_at - since > UNANSWERED_FOR:
-        text = f"does not answer since {since:%Y-%m-%d %H:%M} UTC ({overview.slack.error})"
-        fix = "check this machine's way to Slack; what is owed is kept, and goes out when it answers"
-        yield Reason("slack_unanswered", Area.SLACK, text, fix, since=since)
+        text = f"does not answer since {since:%Y-%m-%d %H:%M} UTC ({overview.asked.error})"
+        advice = overview.advice
+        fix = f"check this machine's way to {advice.notifier}; what is owed is kept, and goes out when it answers"
+        yield Reason(advice.unanswered, Area.NOTIFIER, text, fix, since=since)
 
 
 def _unsettled(backlog: Backlog) -> Reason:

@@ -7,11 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from worker.core.model import Snapshot
 
-ROWS_FIX = (
-    "update the worker; a row larger than 64 MB can be read with WORKER_LANGSMITH_API=items; report it where that does "
-    "not help"
-)
-
 
 class Unseen(NamedTuple):
     """Why nothing is seen of what is open in a queue, and what helps."""

@@ -10,6 +10,7 @@ from worker.core.model import Kind
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.core.advice import Advice
     from worker.core.model import Review
     from worker.core.policy import EscalationPolicy
 
@@ -23,7 +24,7 @@ class Upcoming:
     why: str
 
 
-def upcoming(policy: EscalationPolicy, review: Review, now: datetime) -> Upcoming:
+def upcoming(policy: EscalationPolicy, review: Review, now: datetime, advice: Advice) -> Upcoming:
     """What becomes due next, should the run go on waiting and the settings stay as they are."""
     if review.closed_at is not None:
         return Upcoming(None, None, "it does not wait any more")
@@ -33,13 +34,13 @@ def upcoming(policy: EscalationPolicy, review: Review, now: datetime) -> Upcomin
     if step is None or due_at is None:
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
-    why = _why(step.kind, again=review.told is not None and review.told >= step.after)
+    why = _why(step.kind, advice, again=review.told is not None and review.told >= step.after)
     return Upcoming(max(due_at, now), step.kind, why)
 
 
-def _why(kind: Kind, *, again: bool) -> str:
+def _why(kind: Kind, advice: Advice, *, again: bool) -> str:
     if kind is Kind.ANNOUNCEMENT:
         return "it was not announced so far"
     if kind is Kind.ESCALATION:
-        return "it waits for WORKER_ESCALATE_AFTER then"
-    return "WORKER_REMIND_EVERY after the last notice" if again else "it waits for WORKER_STALE_AFTER then"
+        return f"it waits for {advice.escalate_after} then"
+    return f"{advice.remind_every} after the last notice" if again else f"it waits for {advice.stale_after} then"
