@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, deciding, delivery, ident, notice, plan, queue, review
+from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, plan, queue, review
 from worker.core.model import Facts, Kind, Left, Memory, Plan, Polled, RemindIn, Review, Standing, State
 
 if TYPE_CHECKING:
@@ -94,10 +94,12 @@ class TestWhatIsWritten:
             pytest.param(review("a", added_at=None, since=NOON), id="an undated review"),
             pytest.param(review("a", added_at=LONG_AGO, first_seen_at=LONG_AGO), id="the year 1"),
             pytest.param(review("a", added_at=FAR_AHEAD, first_seen_at=FAR_AHEAD), id="the last microsecond of all"),
-            pytest.param(review("a", told=timedelta(days=3, microseconds=7)), id="told up to an age"),
-            pytest.param(review("a", told=timedelta(0)), id="told at once"),
-            pytest.param(review("a", told=timedelta(seconds=-5)), id="told before its time by a clock set back"),
-            pytest.param(review("a", told=FAR_AHEAD - LONG_AGO), id="told at the greatest age"),
+            pytest.param(
+                review("a", told_at=NOON + timedelta(days=3, microseconds=7)), id="spoken of up to an instant"
+            ),
+            pytest.param(review("a", told_at=NOON), id="spoken of at once"),
+            pytest.param(review("a", told_at=NOON - 5 * SECOND), id="spoken of before its time by a clock set back"),
+            pytest.param(review("a", told_at=FAR_AHEAD), id="spoken of in a far future"),
             pytest.param(review("a", generation=41, back=True, reserved=True, done=2), id="counts and flags"),
             pytest.param(review("a", absent_at=NOON), id="absent once"),
             pytest.param(review("a", closed_at=NOON, left=Left.REMOVED), id="removed"),
@@ -117,8 +119,8 @@ class TestWhatIsWritten:
 
     def test_replaces_what_the_key_held(self, store: Store) -> None:
         write(store, review("a", reserved=True, facts=Facts(name="old"), absent_at=NOON))
-        write(store, review("a", told=HOUR, facts=Facts(name="new")))
-        assert remembered(store) == {review("a", told=HOUR, facts=Facts(name="new"))}
+        write(store, review("a", told_at=NOON + HOUR, facts=Facts(name="new")))
+        assert remembered(store) == {review("a", told_at=NOON + HOUR, facts=Facts(name="new"))}
 
     def test_replaces_a_closed_review_that_nobody_asked_for(self, store: Store) -> None:
         write(store, review("a", closed_at=NOON))

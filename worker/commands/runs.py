@@ -122,7 +122,7 @@ def print_waiting(found: Sequence[Waiting], now: datetime) -> None:
 
 
 def _waiting_row(each: Waiting, now: datetime) -> list[str]:
-    review, told_at = each.review, notified_at(each.review)
+    review, told_at = each.review, each.review.told_at
     return [
         each.queue.name,
         str(review.queue_run_id),
@@ -153,7 +153,7 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
         "since": stamp(review.since),
         "age_seconds": int(age_of(review, now).total_seconds()),
         "reserved": review.reserved,
-        "last_notified_at": stamp(notified_at(review)),
+        "last_notified_at": stamp(review.told_at),
         "next": upcoming_json(each.upcoming),
     }
 
@@ -161,11 +161,6 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
 def upcoming_json(upcoming: Upcoming) -> dict[str, Any]:
     """What is due next, and why."""
     return {"due_at": stamp(upcoming.due_at), "kind": upcoming.kind and upcoming.kind.value, "why": upcoming.why}
-
-
-def notified_at(review: Review) -> datetime | None:
-    """When a notice spoke of it last, as its age then tells."""
-    return None if review.told is None else review.since + review.told
 
 
 def name_of(review: Review) -> str:

@@ -134,10 +134,10 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         return _begin(run, now, back=review is not None)
     since = wait_began(run, review.since, now)
     facts = _better(run.facts, review.facts)
-    told = _told_since(since, review)
-    if _is_settled(review) and (since, told, run.reserved, run.done, facts) == (
+    told_at = _told_at(since, review)
+    if _is_settled(review) and (since, told_at, run.reserved, run.done, facts) == (
         review.since,
-        review.told,
+        review.told_at,
         review.reserved,
         review.done,
         review.facts,
@@ -146,7 +146,7 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     return structs.replace(
         review,
         since=since,
-        told=told,
+        told_at=told_at,
         reserved=run.reserved,
         done=run.done,
         facts=facts,
@@ -161,11 +161,15 @@ def _is_settled(review: Review) -> bool:
     return review.is_open and review.absent_at is None and review.left is None
 
 
-def _told_since(since: datetime, review: Review) -> timedelta | None:
-    """What was told, as an age of a wait that began later: it stays told at the instant at which it was."""
-    if review.told is None or since <= review.since:
-        return review.told
-    return max(review.since + review.told - since, timedelta(0))
+def _told_at(since: datetime, review: Review) -> datetime | None:
+    """Up to when a review has been spoken of, whose wait began at another time than was believed.
+
+    Where it began later, the instant stays. Where it began earlier, the instant moves with it: the run is older than
+    the notices said, so a step that its true age has reached is still due.
+    """
+    if review.told_at is None or since == review.since:
+        return review.told_at
+    return since + (review.told_at - review.since) if since < review.since else max(review.told_at, since)
 
 
 def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:

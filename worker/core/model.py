@@ -157,8 +157,9 @@ class Snapshot:
 class Review(msgspec.Struct, frozen=True):
     """Our memory of one stay of a queue run.
 
-    `since` is when its wait began, as the last snapshot had it. `told` is the age up to which it has been spoken of
-    (None: never). `generation` rises with every notice that speaks of it, so that no two notices share a key.
+    `since` is when its wait began, as the last snapshot had it. `told_at` is the instant up to which it has been spoken
+    of (None: never); both are by the clock of the source, and `told_at` is never before `since`. `generation` rises
+    with every notice that speaks of it, so that no two notices share a key.
     `absent_at` marks a first absence from a listing of several pages; `closed_at` makes it a tombstone.
     """
 
@@ -167,7 +168,7 @@ class Review(msgspec.Struct, frozen=True):
     run_id: UUID | None
     since: datetime
     first_seen_at: datetime
-    told: timedelta | None = None
+    told_at: datetime | None = None
     generation: int = 0
     back: bool = False
     reserved: bool = False

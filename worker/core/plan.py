@@ -11,11 +11,11 @@ from msgspec import structs
 
 from worker.core.diff import diff, is_bare
 from worker.core.model import LISTED, Kind, Notice, Plan
-from worker.core.policy import Step, age_of
+from worker.core.policy import Step, age_of, spoken_until, told_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from worker.core.diff import Diff
     from worker.core.model import Memory, Review, Snapshot
@@ -35,8 +35,8 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     first, later = _apart(found.open, snapshot, baselined=memory.baselined)
     due = _baseline(first, policy) | _due(later, policy, there)
     # By identity: a key takes longer to make and to compare than the decision itself.
-    told = {step: policy.told_at_first_sight if step.kind is Kind.BASELINE else age_of for step in due}
-    spoken = {id(review): _spoken(review, told[step](review, there)) for step in due for review in due[step]}
+    until = {step: policy.told_at_first_sight if step.kind is Kind.BASELINE else spoken_until for step in due}
+    spoken = {id(review): _spoken(review, until[step](review, there)) for step in due for review in due[step]}
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[id(review)] for review in due[step]]) for step in due]
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
@@ -91,7 +91,7 @@ def _apart(
         return waiting, ()
     if not snapshot.revealed:
         return (), waiting
-    revealed = [review.told is None and review.queue_run_id in snapshot.revealed for review in waiting]
+    revealed = [review.told_at is None and review.queue_run_id in snapshot.revealed for review in waiting]
     first = [review for review, is_revealed in zip(waiting, revealed, strict=True) if is_revealed]
     return first, [review for review, is_revealed in zip(waiting, revealed, strict=True) if not is_revealed]
 
@@ -111,11 +111,11 @@ def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> 
 
 
 def _joins(step: Step, review: Review, policy: EscalationPolicy, now: datetime) -> bool:
-    return step in policy.steps_for(review) and step.may_join(review.told, age_of(review, now))
+    return step in policy.steps_for(review) and step.may_join(told_age(review), age_of(review, now))
 
 
-def _spoken(review: Review, told: timedelta) -> Review:
-    return structs.replace(review, told=told, generation=review.generation + 1)
+def _spoken(review: Review, told_at: datetime) -> Review:
+    return structs.replace(review, told_at=told_at, generation=review.generation + 1)
 
 
 def _notice(queue_id: UUID, step: Step, reviews: list[Review]) -> Notice:

@@ -62,25 +62,30 @@ class EscalationPolicy:
 
     def due(self, review: Review, now: datetime) -> Step | None:
         """The highest step that is due: after an outage one notice, not three."""
-        age = age_of(review, now)
-        due = [step for step in self.steps_for(review) if _has_come(step.due_age(review.told), age)]
+        age, told = age_of(review, now), told_age(review)
+        due = [step for step in self.steps_for(review) if _has_come(step.due_age(told), age)]
         return due[-1] if due else None
 
-    def told_at_first_sight(self, review: Review, now: datetime) -> timedelta:
-        """Up to which age a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
+    def told_at_first_sight(self, review: Review, now: datetime) -> datetime:
+        """Up to when a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
         age = age_of(review, now)
         escalates = any(step.kind is Kind.ESCALATION and step.after <= age for step in self.steps)
-        return AT_ONCE if escalates else age
+        return review.since if escalates else spoken_until(review, now)
 
     def next_due_at(self, review: Review) -> datetime | None:
         """When the next step comes, should nothing change; None: never."""
-        step = self.next_step(review)
-        return None if step is None else _later(review.since, step.due_age(review.told) or AT_ONCE)
+        age = min((age for age, _ in self._due_ages(review)), default=None)
+        return None if age is None else _later(review.since, age)
 
     def next_step(self, review: Review) -> Step | None:
         """The step that comes next, should nothing change; the highest of those that come together."""
-        ages = [(age, step) for step in self.steps_for(review) if (age := step.due_age(review.told)) is not None]
+        ages = self._due_ages(review)
         return min(reversed(ages), key=lambda each: each[0])[1] if ages else None
+
+    def _due_ages(self, review: Review) -> list[tuple[timedelta, Step]]:
+        """The steps that come for a review, each with the age at which it does; lowest step first."""
+        told = told_age(review)
+        return [(age, step) for step in self.steps_for(review) if (age := step.due_age(told)) is not None]
 
 
 class Rungs(Protocol):
@@ -109,6 +114,20 @@ def ladder(rungs: Rungs) -> EscalationPolicy:
 def age_of(review: Review, now: datetime) -> timedelta:
     """How long a review has waited; a clock that was set back makes nobody younger than nothing."""
     return max(now - review.since, AT_ONCE)
+
+
+def told_age(review: Review) -> timedelta | None:
+    """Up to which age a review has been spoken of; None: never. One that was spoken of is never as good as new."""
+    told_at = review.told_at
+    if told_at is None:
+        return None
+    # Asked twice a run and poll, and most runs were spoken of at once: a comparison is cheaper than a difference.
+    return told_at - review.since if told_at > review.since else AT_ONCE
+
+
+def spoken_until(review: Review, now: datetime) -> datetime:
+    """Up to when a notice at `now` speaks of a review: not before its wait began, whatever the clock says."""
+    return max(now, review.since)
 
 
 def _has_come(due_age: timedelta | None, age: timedelta) -> bool:

@@ -1,4 +1,4 @@
-"""How the domain's values are kept in columns: ids as bytes, times and durations as integer microseconds.
+"""How the domain's values are kept in columns: ids as bytes, times as integer microseconds.
 
 `UNDATED` stands for a missing `added_at` in the key of a review: a value outside every datetime, since NULLs never
 collide in a unique key.
@@ -84,14 +84,6 @@ def _from_part_of_key(value: int | None) -> datetime | None:
     return None if value is None or value == UNDATED else _instant(value)
 
 
-def _to_length(value: timedelta | None) -> int | None:
-    return None if value is None else value // MICROSECOND
-
-
-def _to_span(value: int | None) -> timedelta | None:
-    return None if value is None else timedelta(microseconds=value)
-
-
 class Id(_AsItIs[UUID]):
     """A UUID as its 16 bytes."""
 
@@ -114,14 +106,6 @@ class AddedAt(_AsItIs[datetime]):
     impl = sa.BigInteger
     cache_ok = True
     keep, give = staticmethod(_to_part_of_key), staticmethod(_from_part_of_key)
-
-
-class Span(_AsItIs[timedelta]):
-    """A duration as microseconds."""
-
-    impl = sa.BigInteger
-    cache_ok = True
-    keep, give = staticmethod(_to_length), staticmethod(_to_span)
 
 
 class Word(TypeDecorator[StrEnum]):

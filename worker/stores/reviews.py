@@ -27,7 +27,7 @@ REVIEW = (
     reviews.c.run_id,
     reviews.c.since,
     reviews.c.first_seen_at,
-    reviews.c.told,
+    reviews.c.told_at,
     reviews.c.generation,
     reviews.c.back,
     reviews.c.reserved,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from worker.core.model import Kind, Left, RemindIn, State
-from worker.stores.columns import AddedAt, At, FactsColumn, Id, Plain, ReasonsColumn, Span, Word, Words
+from worker.stores.columns import AddedAt, At, FactsColumn, Id, Plain, ReasonsColumn, Word, Words
 
 metadata = sa.MetaData(
     naming_convention={
@@ -49,7 +49,7 @@ reviews = sa.Table(
     sa.Column("run_id", Id),
     sa.Column("since", At, nullable=False),
     sa.Column("first_seen_at", At, nullable=False),
-    sa.Column("told", Span),
+    sa.Column("told_at", At),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("back", sa.Boolean, nullable=False),
     sa.Column("reserved", sa.Boolean, nullable=False),

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from msgspec import structs
-
 from tests.builders import rules_with
 from worker.core.model import Memory, Plan, Queue, QueueRun, Review, Snapshot
 from worker.core.plan import plan
@@ -46,7 +44,7 @@ def a_review(number: int = 1, added_at: datetime | None = NOON, **more: Any) -> 
         "run_id": UUID(int=900 + number),
         "since": since,
         "first_seen_at": since,
-        "told": timedelta(0),
+        "told_at": more.get("since", since),
         "generation": 1,
     } | more
     return Review(run_id(number), added_at, **given)
@@ -73,7 +71,3 @@ def replan(
     """Plan, and what is remembered after it."""
     decided = plan(snapshot, Memory(baselined=True, reviews=reviews), policy, now)
     return decided, Memory(baselined=True, reviews=remember(reviews, decided.reviews))
-
-
-def aged(review: Review, told: timedelta | None) -> Review:
-    return structs.replace(review, told=told)

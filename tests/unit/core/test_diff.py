@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from tests.builders import ident
-from tests.unit.core.given import DAY, HOUR, NOON, a_listing, a_review, a_run, at
+from tests.unit.core.given import DAY, NOON, a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
 from worker.core.model import Facts, Left
 
@@ -68,7 +68,7 @@ def test_a_run_never_seen_before_begins_a_stay() -> None:
     found = diff(a_listing(run), [], at(1))
     (begun,) = found.open
     assert begun == structs.replace(
-        a_review(told=None, generation=0, reserved=True, done=1, facts=Facts(name="answer")), first_seen_at=at(1)
+        a_review(told_at=None, generation=0, reserved=True, done=1, facts=Facts(name="answer")), first_seen_at=at(1)
     )
     assert (found.changed, found.unsure) == (found.open, False)
 
@@ -95,7 +95,11 @@ def test_an_unchanged_run_changes_nothing() -> None:
         pytest.param({"reserved": True}, {"reserved": True}, id="reserved"),
         pytest.param({"done": 1}, {"done": 1}, id="completed by one of its reviewers"),
         pytest.param({"facts": Facts(name="new")}, {"facts": Facts(name="new")}, id="renamed"),
-        pytest.param({"added_at": at(-2)}, {"since": at(-2)}, id="dated back: the wait is longer, the key the same"),
+        pytest.param(
+            {"added_at": at(-2)},
+            {"since": at(-2), "told_at": at(-2)},
+            id="dated back: the wait is longer, the key the same",
+        ),
     ],
 )
 def test_what_is_listed_replaces_what_was_remembered(listed: dict[str, object], expected: dict[str, object]) -> None:
@@ -127,7 +131,7 @@ def test_a_run_put_back_begins_a_new_stay_and_ends_the_old_one() -> None:
     old = a_review()
     found = diff(a_listing(a_run(added_at=at(5)), one_page=False), [old], at(6))
     (begun,) = found.open
-    assert (begun.key, begun.back, begun.told) == ((old.queue_run_id, at(5)), True, None)
+    assert (begun.key, begun.back, begun.told_at) == ((old.queue_run_id, at(5)), True, None)
     assert found.changed == (begun, structs.replace(old, closed_at=at(6)))
     assert not found.unsure
 
@@ -147,9 +151,9 @@ def test_the_newest_of_several_stays_is_the_one_that_a_listing_means() -> None:
 
 
 def test_the_same_stay_that_comes_back_is_reopened_with_its_history() -> None:
-    tombstone = a_review(told=4 * HOUR, generation=3, closed_at=at(5), left=Left.REMOVED)
+    tombstone = a_review(told_at=at(4), generation=3, closed_at=at(5), left=Left.REMOVED)
     (reopened,) = diff(a_listing(a_run()), [tombstone], at(6)).changed
-    assert reopened == a_review(told=4 * HOUR, generation=3)
+    assert reopened == a_review(told_at=at(4), generation=3)
 
 
 class TestAbsence:
@@ -194,44 +198,44 @@ class TestAbsence:
 
 
 class TestADateThatMoves:
-    """What has been told stays told at the instant at which it was, whatever becomes of the wait's beginning."""
+    """The instant up to which a run was spoken of stays, but for a run that turns out to be older than was said."""
 
     def test_forward_for_the_reviewer_alone_restarts_the_wait_and_announces_nothing(self) -> None:
-        review = a_review(told=5 * HOUR)
+        review = a_review(told_at=at(5))
         (moved,) = diff(a_listing(a_run(effective_added_at=at(8))), [review], at(9)).changed
-        assert moved == structs.replace(review, since=at(8), told=timedelta(0))
+        assert moved == structs.replace(review, since=at(8), told_at=at(8))
 
     def test_forward_to_before_we_spoke_of_it_keeps_what_we_said(self) -> None:
-        review = a_review(told=5 * HOUR)
+        review = a_review(told_at=at(5))
         (moved,) = diff(a_listing(a_run(effective_added_at=at(3))), [review], at(9)).changed
-        assert moved == structs.replace(review, since=at(3), told=2 * HOUR)
+        assert moved == structs.replace(review, since=at(3))
 
     def test_forward_before_anything_was_told_leaves_nothing_told(self) -> None:
-        review = a_review(told=None)
+        review = a_review(told_at=None)
         (moved,) = diff(a_listing(a_run(effective_added_at=at(3))), [review], at(9)).changed
-        assert moved.told is None
+        assert moved.told_at is None
 
     def test_back_makes_the_run_older_than_what_we_said(self) -> None:
-        review = a_review(told=HOUR)
+        review = a_review(told_at=at(1))
         (moved,) = diff(a_listing(a_run(added_at=at(-24))), [review], at(2)).changed
-        assert moved == structs.replace(review, since=at(-24))
+        assert moved == structs.replace(review, since=at(-24), told_at=at(-23))
 
     def test_away_keeps_the_wait_that_we_knew(self) -> None:
-        review = a_review(told=5 * HOUR, first_seen_at=at(2))
+        review = a_review(told_at=at(5), first_seen_at=at(2))
         assert diff(a_listing(a_run(added_at=None)), [review], at(9)).changed == ()
 
     def test_because_our_clock_was_set_back_changes_nothing(self) -> None:
-        review = a_review(told=5 * HOUR, first_seen_at=at(2))
+        review = a_review(told_at=at(5), first_seen_at=at(2))
         assert diff(a_listing(a_run()), [review], at(-8)).changed == ()
 
     def test_into_the_future_for_the_reviewer_alone_changes_nothing(self) -> None:
-        review = a_review(told=5 * HOUR, first_seen_at=at(2))
+        review = a_review(told_at=at(5), first_seen_at=at(2))
         assert diff(a_listing(a_run(effective_added_at=FAR)), [review], at(9)).changed == ()
 
     def test_known_only_after_the_first_sight_is_taken(self) -> None:
         undated = a_review(added_at=None, since=at(2), first_seen_at=at(2))
         (dated,) = diff(a_listing(a_run(added_at=at(-1))), [undated], at(3)).changed
-        assert dated == structs.replace(undated, since=at(-1))
+        assert dated == structs.replace(undated, since=at(-1), told_at=at(-1))
 
 
 class TestDigest:
@@ -313,33 +317,33 @@ class TestAnotherEndpoint:
         return structs.replace(a_run(2, **more), run_id=a_run(1).run_id)
 
     def test_that_gives_other_ids_makes_a_silent_new_beginning(self) -> None:
-        old = a_review(1, told=5 * HOUR, generation=2, back=True, first_seen_at=at(1))
+        old = a_review(1, told_at=at(5), generation=2, back=True, first_seen_at=at(1))
         found = diff(a_listing(self.renamed(), one_page=False, switched=True), [old], at(6))
         assert found.open == (structs.replace(old, queue_run_id=a_run(2).queue_run_id),)
         assert found.changed == (*found.open, structs.replace(old, closed_at=at(6)))
         assert not found.unsure
 
     def test_that_gives_another_date_with_the_other_id_is_the_same_stay_too(self) -> None:
-        old = a_review(1, told=5 * HOUR)
+        old = a_review(1, told_at=at(5))
         (seen,) = diff(a_listing(self.renamed(added_at=at(3)), switched=True), [old], at(6)).open
-        assert (seen.added_at, seen.since, seen.told, seen.back) == (at(3), at(3), 2 * HOUR, False)
+        assert (seen.added_at, seen.since, seen.told_at, seen.back) == (at(3), at(3), at(5), False)
 
     def test_that_gives_the_same_ids_changes_nothing(self) -> None:
         assert diff(a_listing(a_run(), switched=True), [a_review()], at(1)).changed == ()
 
     def test_does_not_join_two_places_of_one_traced_run(self) -> None:
         found = diff(a_listing(a_run(1), self.renamed(), switched=True), [a_review(1)], at(1))
-        assert [review.told for review in found.open] == [timedelta(0), None]
+        assert [review.told_at for review in found.open] == [NOON, None]
 
     def test_does_not_join_what_has_no_traced_run(self) -> None:
         old, new = a_review(1, run_id=None), structs.replace(a_run(2), run_id=None)
         (seen, _) = diff(a_listing(new, switched=True), [old], at(1)).changed
-        assert seen.told is None
+        assert seen.told_at is None
 
     def test_does_not_revive_what_had_left(self) -> None:
         found = diff(a_listing(self.renamed(), switched=True), [a_review(1, closed_at=at(1))], at(2))
-        assert [review.told for review in found.changed] == [None]
+        assert [review.told_at for review in found.changed] == [None]
 
     def test_of_before_knows_a_run_under_another_id_as_new(self) -> None:
         found = diff(a_listing(self.renamed()), [a_review(1)], at(1))
-        assert [review.told for review in found.open] == [None]
+        assert [review.told_at for review in found.open] == [None]

@@ -18,7 +18,7 @@ def seen(*runs: Any, **more: Any) -> Any:
 
 
 def told(reviews: Any) -> Any:
-    return tuple(structs.replace(review, told=MINUTE, generation=1) for review in reviews)
+    return tuple(structs.replace(review, told_at=NOON + MINUTE, generation=1) for review in reviews)
 
 
 A, B = queue_run("a"), queue_run("b")
@@ -73,9 +73,9 @@ def test_the_other_listing_with_other_ids_tells_nothing_again() -> None:
     known = told(seen(A))
     found = diff(switched(renamed(A), B), known, LATER)
     carried, new, closed = (*found.open, *(review for review in found.changed if not review.is_open))
-    assert (carried.queue_run_id, carried.told, carried.generation) == (renamed(A).queue_run_id, MINUTE, 1)
+    assert (carried.queue_run_id, carried.told_at, carried.generation) == (renamed(A).queue_run_id, NOON + MINUTE, 1)
     assert (carried.since, carried.first_seen_at) == (known[0].since, known[0].first_seen_at)
-    assert (new.queue_run_id, new.told) == (B.queue_run_id, None)
+    assert (new.queue_run_id, new.told_at) == (B.queue_run_id, None)
     assert (closed.queue_run_id, closed.closed_at) == (A.queue_run_id, LATER)
     assert not found.unsure
 
@@ -87,22 +87,22 @@ def test_other_ids_are_recognised_in_a_listing_of_several_pages_too() -> None:
 
 def test_without_a_switch_another_id_is_another_stay() -> None:
     found = diff(snapshot(renamed(A)), told(seen(A)), LATER)
-    assert [review.told for review in found.open] == [None]
+    assert [review.told_at for review in found.open] == [None]
 
 
 def test_one_run_twice_in_a_queue_stays_two_stays() -> None:
     twice = renamed(A)
     found = diff(switched(A, twice), told(seen(A)), LATER)
-    assert [review.told for review in found.open] == [MINUTE, None]
+    assert [review.told_at for review in found.open] == [NOON + MINUTE, None]
 
 
 def test_runs_without_an_id_are_no_twins() -> None:
     nameless = structs.replace(A, run_id=None)
     found = diff(switched(structs.replace(renamed(A), run_id=None)), told(seen(nameless)), LATER)
-    assert [review.told for review in found.open] == [None]
+    assert [review.told_at for review in found.open] == [None]
 
 
 def test_an_id_that_is_remembered_is_its_own_stay() -> None:
-    known = (*told(seen(A)), Review(renamed(A).queue_run_id, None, A.run_id, NOON, NOON, closed_at=NOON, told=None))
+    known = (*told(seen(A)), Review(renamed(A).queue_run_id, None, A.run_id, NOON, NOON, closed_at=NOON, told_at=None))
     found = diff(switched(renamed(structs.replace(A, added_at=None))), known, LATER)
-    assert [review.told for review in found.open] == [None]
+    assert [review.told_at for review in found.open] == [None]

@@ -16,7 +16,7 @@ from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_policy, a_run, 
 from worker.core.diff import digest
 from worker.core.model import Kind, Memory, Plan, QueueRun, Review, ReviewKey, Snapshot
 from worker.core.plan import plan
-from worker.core.policy import EscalationPolicy, age_of
+from worker.core.policy import EscalationPolicy, age_of, told_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,6 +138,19 @@ def test_no_stay_is_announced_twice(events: Sequence[Event]) -> None:
     assert set(announced.values()) <= {1}
 
 
+@given(polls, policies)
+def test_another_ladder_announces_nothing_again(events: Sequence[Event], other: EscalationPolicy) -> None:
+    """At most one notice a run becomes due, and it is no first sight."""
+    history, now = play(events)
+    _, snapshot, policy = events[-1]
+    history.poll(snapshot, policy, now)
+    decided = history.poll(snapshot, other, now)
+    assert not any(notice.kind in FIRST_SIGHT for notice in decided.notices)
+    notified = Counter(key for notice in decided.notices for key in notice.reviews)
+    assert set(notified.values()) <= {1}
+    assert history.poll(snapshot, other, now).notices == ()
+
+
 @given(polls)
 def test_no_stay_is_told_of_twice_in_one_poll(events: Sequence[Event]) -> None:
     history, _ = play(events)
@@ -155,14 +168,14 @@ def test_every_notice_has_a_key_of_its_own(events: Sequence[Event]) -> None:
 @given(polls)
 def test_what_was_told_never_exceeds_the_age(events: Sequence[Event]) -> None:
     history, now = play(events)
-    assert all(review.told <= age_of(review, now) for review in history.reviews if review.told is not None)
+    assert all(told <= age_of(each, now) for each in history.reviews if (told := told_age(each)) is not None)
 
 
 @given(polls)
 def test_every_listed_run_has_been_told_of(events: Sequence[Event]) -> None:
     history, _ = play(events)
     listed = {run.queue_run_id for run in events[-1][1].runs}
-    waiting = {review.queue_run_id for review in history.reviews if review.is_open and review.told is not None}
+    waiting = {review.queue_run_id for review in history.reviews if review.is_open and review.told_at is not None}
     assert listed <= waiting
 
 

@@ -27,7 +27,7 @@ from tests.unit.core.given import (
 )
 from worker.core.model import Facts, Kind, Memory, Notice, RemindIn, ReviewKey
 from worker.core.plan import notice_key, plan, still_owed, undescribed
-from worker.core.policy import AT_ONCE, EscalationPolicy, Step
+from worker.core.policy import AT_ONCE, EscalationPolicy, Step, told_age
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,12 +55,12 @@ class TestTheFirstCompletePoll:
     def test_tells_of_everything_that_waits_in_one_baseline(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90)), a_run(2, NOON)), UNSEEN, a_policy(escalate_after=DAY), at(1))
         assert [(notice.kind, notice.channel) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
-        assert [review.told for review in decided.reviews] == [AT_ONCE, HOUR]
+        assert [told_age(review) for review in decided.reviews] == [AT_ONCE, HOUR]
         assert [review.generation for review in decided.reviews] == [1, 1]
 
     def test_counts_as_told_at_its_age_where_nothing_is_escalated(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90))), UNSEEN, a_policy(), at(1))
-        assert [review.told for review in decided.reviews] == [91 * HOUR]
+        assert [told_age(review) for review in decided.reviews] == [91 * HOUR]
         assert decided.next_due_at == at(-90) + 91 * HOUR + DAY
 
     def test_of_an_empty_queue_tells_nothing(self) -> None:
@@ -74,7 +74,7 @@ class TestTheFirstCompletePoll:
     def test_what_only_the_other_listing_can_show_is_a_baseline_too(self) -> None:
         old, shown, new = a_run(1), a_run(2, at(-90)), a_run(3)
         listing = replace(a_listing(old, shown, new), revealed=frozenset({run_id(1), run_id(2)}))
-        decided = plan(listing, recalled(a_review(1, told=HOUR)), a_policy(), at(1))
+        decided = plan(listing, recalled(a_review(1, told_at=at(1))), a_policy(), at(1))
         assert told(decided) == {
             Kind.BASELINE: (ReviewKey(shown.queue_run_id, shown.added_at),),
             Kind.ANNOUNCEMENT: keys(3),
@@ -176,14 +176,14 @@ def escalating(**more: Any) -> EscalationPolicy:
         ),
         pytest.param(
             [a_run(effective_added_at=at(5))],
-            [a_review(told=4 * HOUR, closed_at=at(4.5))],
+            [a_review(told_at=at(4), closed_at=at(4.5))],
             at(5),
             {},
             id="a run that the reviewer alone put back is announced to nobody",
         ),
         pytest.param(
             [a_run(effective_added_at=at(5))],
-            [a_review(told=4 * HOUR, closed_at=at(4.5))],
+            [a_review(told_at=at(4), closed_at=at(4.5))],
             at(9),
             {Kind.REMINDER: keys(1)},
             id="but reminded of when it is stale anew",
@@ -215,7 +215,7 @@ def test_a_run_absent_once_is_not_reminded_of() -> None:
 
 def test_what_is_told_is_remembered_with_its_age_and_a_new_generation() -> None:
     decided = plan(a_listing(a_run()), recalled(a_review(generation=3)), a_policy(), at(5))
-    assert decided.reviews == (a_review(told=5 * HOUR, generation=4),)
+    assert decided.reviews == (a_review(told_at=at(5), generation=4),)
 
 
 def test_what_changes_without_being_told_is_remembered_too() -> None:
@@ -223,7 +223,7 @@ def test_what_changes_without_being_told_is_remembered_too() -> None:
     after = {review.queue_run_id: review for review in decided.reviews}
     assert set(after) == {run_id(2), run_id(3)}
     assert after[run_id(3)].closed_at == at(1)
-    assert after[run_id(2)].told == HOUR
+    assert after[run_id(2)].told_at == at(1)
 
 
 class TestARepeatThatIsNear:
@@ -234,25 +234,25 @@ class TestARepeatThatIsNear:
         return plan(a_listing(*runs), recalled(*reviews), a_policy(**more), now)
 
     def test_joins(self) -> None:
-        due, near = a_review(1, told=4 * HOUR), a_review(2, told=9 * HOUR)
+        due, near = a_review(1, told_at=at(4)), a_review(2, told_at=at(9))
         decided = self.decide(due, near, now=at(28))
         assert told(decided) == {Kind.REMINDER: keys(1, 2)}
-        assert [review.told for review in decided.reviews] == [28 * HOUR, 28 * HOUR]
+        assert [review.told_at for review in decided.reviews] == [at(28), at(28)]
 
     def test_joins_not_where_it_is_far(self) -> None:
-        due, far = a_review(1, told=4 * HOUR), a_review(2, told=11 * HOUR)
+        due, far = a_review(1, told_at=at(4)), a_review(2, told_at=at(11))
         assert told(self.decide(due, far, now=at(28))) == {Kind.REMINDER: keys(1)}
 
     def test_goes_not_out_alone(self) -> None:
-        assert told(self.decide(a_review(told=4 * HOUR), now=at(27))) == {}
+        assert told(self.decide(a_review(told_at=at(4)), now=at(27))) == {}
 
     def test_joins_not_an_announcement(self) -> None:
-        near = a_review(1, told=4 * HOUR)
+        near = a_review(1, told_at=at(4))
         decided = plan(a_listing(a_run(1), a_run(2, at(27))), recalled(near), a_policy(), at(27))
         assert set(told(decided)) == {Kind.ANNOUNCEMENT}
 
     def test_joins_not_where_it_is_spared(self) -> None:
-        due, near = a_review(1, told=4 * HOUR), a_review(2, told=9 * HOUR)
+        due, near = a_review(1, told_at=at(4)), a_review(2, told_at=at(9))
         decided = plan(a_listing(a_run(1), a_run(2, reserved=True)), recalled(due, near), a_policy(), at(28))
         assert told(decided) == {Kind.REMINDER: keys(1)}
 
@@ -263,7 +263,7 @@ class TestARepeatThatIsNear:
             Step(Kind.ESCALATION, 2 * HOUR, LEADS, every=DAY),
         )
         runs = [a_run(1, NOON), a_run(2, at(18.5)), a_run(3, NOON)]
-        reviews = [a_review(1, told=timedelta(0)), a_review(2, at(18.5)), a_review(3, told=2 * HOUR)]
+        reviews = [a_review(1, told_at=at(0)), a_review(2, at(18.5)), a_review(3, told_at=at(2))]
         decided = plan(a_listing(*runs), recalled(*reviews), EscalationPolicy(steps), at(20))
         assert [len(told(decided)[kind]) for kind in (Kind.REMINDER, Kind.ESCALATION)] == [1, 2]
 
@@ -280,7 +280,7 @@ class TestANotice:
         policy = a_policy(
             remind_in=RemindIn.THREAD, escalate_after=DAY, escalate_to=LEADS, escalate_mention=("U1", "S2")
         )
-        reviews = [a_review(1), a_review(2, at(-25), told=4 * HOUR)]
+        reviews = [a_review(1), a_review(2, at(-25), told_at=at(-21))]
         decided = plan(a_listing(a_run(1), a_run(2, at(-25))), recalled(*reviews), policy, at(4))
         reminder, escalation = sorted(decided.notices, key=lambda notice: notice.kind, reverse=True)
         assert (reminder.channel, reminder.mention, reminder.remind_in) == (CHANNEL, (), RemindIn.THREAD)
@@ -377,7 +377,9 @@ class TestTheKeyOfANotice:
 
     def test_does_not_depend_on_what_may_change_while_it_waits(self) -> None:
         review = a_review()
-        assert self.named(review) == self.named(structs.replace(review, reserved=True, since=at(-5), told=HOUR, done=1))
+        assert self.named(review) == self.named(
+            structs.replace(review, reserved=True, since=at(-5), told_at=at(1), done=1)
+        )
 
 
 def test_a_plan_that_was_written_decides_nothing_more() -> None:

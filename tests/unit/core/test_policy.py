@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.core.given import CHANNEL, DAY, HOUR, LEADS, NOON, a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
 from worker.core.policy import EscalationPolicy, Step, age_of
+
+if TYPE_CHECKING:
+    from worker.core.model import Review
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -18,6 +21,11 @@ AT_ONCE = timedelta(0)
 
 def escalating(**more: Any) -> EscalationPolicy:
     return a_policy(escalate_after=2 * DAY, escalate_to=LEADS, escalate_mention=("S0ONCALL00",), **more)
+
+
+def spoken_of(told: timedelta | None) -> Review:
+    """One that has been spoken of up to an age."""
+    return a_review(told_at=None if told is None else NOON + told)
 
 
 @pytest.mark.parametrize(
@@ -39,19 +47,19 @@ def escalating(**more: Any) -> EscalationPolicy:
     ],
 )
 def test_what_a_run_deserves(told: timedelta | None, age: timedelta, deserves: Kind | None) -> None:
-    step = escalating().due(a_review(told=told), NOON + age)
+    step = escalating().due(spoken_of(told), NOON + age)
     assert (step and step.kind) == deserves
 
 
 @pytest.mark.parametrize(
     ("given", "more", "deserves"),
     [
-        pytest.param({"reserved": True, "told": None}, {}, Kind.ANNOUNCEMENT, id="a reserved run is announced"),
+        pytest.param({"reserved": True, "told_at": None}, {}, Kind.ANNOUNCEMENT, id="a reserved run is announced"),
         pytest.param({"reserved": True}, {}, None, id="a reserved run is not reminded of"),
         pytest.param({"reserved": False}, {}, Kind.ESCALATION, id="a released one is, with the highest that is due"),
         pytest.param({"reserved": True}, {"remind_reserved": True}, Kind.ESCALATION, id="nor spared if told otherwise"),
         pytest.param({"absent_at": NOON}, {}, None, id="a run that was absent once is let be"),
-        pytest.param({"absent_at": NOON, "told": None}, {}, None, id="and not even announced"),
+        pytest.param({"absent_at": NOON, "told_at": None}, {}, None, id="and not even announced"),
     ],
 )
 def test_who_is_spared(given: dict[str, Any], more: dict[str, Any], deserves: Kind | None) -> None:
@@ -70,16 +78,16 @@ def test_who_is_spared(given: dict[str, Any], more: dict[str, Any], deserves: Ki
     ],
 )
 def test_when_the_next_step_comes(told: timedelta | None, due_at: timedelta) -> None:
-    assert escalating().next_due_at(a_review(told=told)) == NOON + due_at
+    assert escalating().next_due_at(spoken_of(told)) == NOON + due_at
 
 
 @pytest.mark.parametrize(
     ("policy", "given"),
     [
         pytest.param(a_policy(stale_after=None), {}, id="a run that is announced, where nothing ever is stale"),
-        pytest.param(a_policy(remind_every=None), {"told": 4 * HOUR}, id="a reminded run, where that is done once"),
+        pytest.param(a_policy(remind_every=None), {"told_at": at(4)}, id="a reminded run, where that is done once"),
         pytest.param(a_policy(), {"reserved": True}, id="a reserved run"),
-        pytest.param(a_policy(), {"absent_at": NOON, "told": None}, id="a run that was absent once"),
+        pytest.param(a_policy(), {"absent_at": NOON, "told_at": None}, id="a run that was absent once"),
         pytest.param(a_policy(), {"since": datetime(9999, 12, 31, 23, tzinfo=UTC)}, id="beyond the calendar"),
     ],
 )
@@ -88,7 +96,7 @@ def test_no_step_comes_for(policy: EscalationPolicy, given: dict[str, Any]) -> N
 
 
 class TestTheLadderIsEditedWhileRunsWait:
-    """Progress is an age, so each new ladder is climbed from there."""
+    """Progress is an instant, so each new ladder is climbed from there."""
 
     @pytest.mark.parametrize(
         ("told", "more", "age", "deserves"),
@@ -104,7 +112,7 @@ class TestTheLadderIsEditedWhileRunsWait:
         ],
     )
     def test_and(self, told: timedelta, more: dict[str, Any], age: timedelta, deserves: Kind | None) -> None:
-        step = a_policy(**more).due(a_review(told=told), NOON + age)
+        step = a_policy(**more).due(spoken_of(told), NOON + age)
         assert (step and step.kind) == deserves
 
 
@@ -151,7 +159,7 @@ class TestLadder:
     def test_an_escalation_before_the_reminder_is_told_first_and_the_reminder_after_it(self) -> None:
         policy = a_policy(escalate_after=HOUR)
         first = policy.due(a_review(), at(1))
-        second = policy.due(a_review(told=HOUR), at(4))
+        second = policy.due(a_review(told_at=at(1)), at(4))
         assert [first and first.kind, second and second.kind] == [Kind.ESCALATION, Kind.REMINDER]
 
 

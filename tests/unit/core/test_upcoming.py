@@ -29,7 +29,7 @@ def coming(**more: Any) -> Upcoming:
     ],
 )
 def test_the_next_step_has_a_time_and_a_reason(told: timedelta | None, kind: Kind, after: timedelta) -> None:
-    found = coming(told=told)
+    found = coming(told_at=None if told is None else NOON + told)
     assert (found.kind, found.due_at) == (kind, NOON + after)
     assert found.why
 
@@ -39,7 +39,7 @@ def test_the_next_step_has_a_time_and_a_reason(told: timedelta | None, kind: Kin
     [
         pytest.param({"closed_at": NOON}, "it does not wait any more", id="closed"),
         pytest.param({"absent_at": NOON}, "the last listing did not show it: it may be reviewed", id="absent"),
-        pytest.param({"reserved": True, "told": timedelta(0)}, "it is reserved", id="reserved"),
+        pytest.param({"reserved": True, "told_at": NOON}, "it is reserved", id="reserved"),
     ],
 )
 def test_nothing_comes_for_a_reason(review_is: dict[str, Any], why: str) -> None:
@@ -48,10 +48,10 @@ def test_nothing_comes_for_a_reason(review_is: dict[str, Any], why: str) -> None
 
 def test_where_the_settings_ask_for_nothing_more_nothing_comes() -> None:
     once = rules_with(stale_after=None).policy
-    found = upcoming(once, review("a", told=timedelta(0)), NOON, ADVICE)
+    found = upcoming(once, review("a", told_at=NOON), NOON, ADVICE)
     assert found == Upcoming(None, None, "the settings ask for nothing more")
 
 
 def test_of_steps_that_come_together_the_highest_comes() -> None:
     both = rules_with(remind_every=None, escalate_after=4 * HOUR).policy
-    assert upcoming(both, review("a", since=NOON, told=timedelta(0)), NOON, ADVICE).kind is Kind.ESCALATION
+    assert upcoming(both, review("a", since=NOON, told_at=NOON), NOON, ADVICE).kind is Kind.ESCALATION

@@ -148,7 +148,7 @@ class TestAMessage:
     def test_is_not_edited_where_nothing_shows(self) -> None:
         stage = posted("a")
         meter = metered(stage)
-        stage.write(review("a", told=HOUR, generation=2))
+        stage.write(review("a", told_at=NOON + HOUR, generation=2))
         run(stage)
         assert (stage.notifier.edits, meter.edits) == ([], ["unneeded"])
         assert run(stage) == 0

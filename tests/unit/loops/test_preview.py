@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +52,7 @@ class World:
 
     def owes(self, *names: str) -> None:
         """An announcement of these waits, as a poll has decided it."""
-        reviews = [review(name, told=timedelta(0)) for name in names]
+        reviews = [review(name, told_at=NOON) for name in names]
         self.stage.write(*reviews, notices=(notice(*reviews),))
 
     def claims(self, state: State, **news: object) -> None:

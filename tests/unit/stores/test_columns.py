@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
 from worker.core.model import Facts
-from worker.stores.columns import EPOCH, UNDATED, AddedAt, At, Plain, Span, read_facts, write_facts
+from worker.stores.columns import EPOCH, UNDATED, AddedAt, At, Plain, read_facts, write_facts
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeDecorator
@@ -59,11 +59,6 @@ def test_order_is_kept(at: datetime, by: timedelta) -> None:
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(TypeError):
         kept(At(), datetime(2026, 1, 1))  # noqa: DTZ001
-
-
-@given(span=st.none() | st.timedeltas(timedelta(days=-3_000_000), timedelta(days=3_652_058)))
-def test_spans_come_back_exactly(span: timedelta | None) -> None:
-    assert round_trip(Span(), span) == span
 
 
 @given(

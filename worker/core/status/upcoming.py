@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.core.model import Kind
+from worker.core.policy import told_age
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +35,8 @@ def upcoming(policy: EscalationPolicy, review: Review, now: datetime, advice: Ad
     if step is None or due_at is None:
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
-    why = _why(step.kind, advice, again=review.told is not None and review.told >= step.after)
+    told = told_age(review)
+    why = _why(step.kind, advice, again=told is not None and told >= step.after)
     return Upcoming(max(due_at, now), step.kind, why)
 
 

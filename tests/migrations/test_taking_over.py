@@ -1,0 +1,117 @@
+"""A database of an earlier schema, of both kinds: its rows mean the same afterwards, and nothing is announced again."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from tests.builders import HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
+from worker.core.plan import plan
+from worker.stores import schema
+from worker.stores.opening import migrate, open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from worker.stores.sql import SqlStore
+
+QUEUE = queue()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LADDER = rules_with(stale_after=4 * HOUR, remind_every=24 * HOUR, escalate_after=48 * HOUR).policy
+NOW = NOON + 5 * HOUR
+RUNS = {"announced": timedelta(0), "reminded": 4 * HOUR, "absent": None}
+"""Runs that wait since noon, with the age up to which each was spoken of."""
+
+
+def micro(at: datetime | timedelta) -> int:
+    return (at - EPOCH if isinstance(at, datetime) else at) // timedelta(microseconds=1)
+
+
+@pytest.fixture(params=["0001", "0002", "0003"])
+def revision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/worker.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def old(url: str, revision: str, tmp_path: Path) -> str:
+    """The URL of a database of an earlier revision, in which a queue was polled."""
+    scripts = tmp_path / "former"
+    shutil.copytree(schema.migrations(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (scripts / "versions").iterdir():
+        if script.stem[:4] > revision:
+            script.unlink()
+    migrate(url, scripts=scripts)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        _fill(connection)
+    engine.dispose()
+    return url
+
+
+def _fill(connection: sa.Connection) -> None:
+    """Write as the program of then did, without any word of today's."""
+    queue_id = QUEUE.queue_id.bytes
+    _insert(
+        connection, "queues", queue_id=queue_id, name=QUEUE.name, url="", reviewers_per_run=1,
+        baselined_at=micro(NOON), completed_at=micro(NOON), error="",
+    )  # fmt: skip
+    for name, told in RUNS.items():
+        _insert(
+            connection, "reviews", queue_id=queue_id, queue_run_id=ident(name).bytes, added_at=micro(NOON),
+            run_id=ident(f"run of {name}").bytes, since=micro(NOON), first_seen_at=micro(NOON),
+            told=None if told is None else micro(told), generation=1, back=False, reserved=False, done=0,
+            facts="{}", absent_at=micro(NOON) if told is None else None,
+        )  # fmt: skip
+
+
+def _insert(connection: sa.Connection, table: str, **values: object) -> None:
+    connection.execute(sa.insert(sa.table(table, *(sa.column(name) for name in values))).values(values))
+
+
+def decided(store: SqlStore, now: datetime) -> dict[str, list[str]]:
+    """The notices of a poll that finds everything as it was."""
+    listing = snapshot(*(queue_run(name) for name, told in RUNS.items() if told is not None), taken_at=now)
+
+    found = store.update(QUEUE, [], partial(plan, listing, policy=LADDER, now=now), now)
+    names = {ident(name): name for name in RUNS}
+    return {notice.kind.value: [names[key.queue_run_id] for key in notice.reviews] for notice in found.notices}
+
+
+def test_each_review_is_spoken_of_up_to_the_instant_at_which_it_was(old: str) -> None:
+    migrate(old)
+    with closing(open_store(old, migrate=False)) as store:
+        told_at = {name: store.stories(ident(name))[0].review.told_at for name in RUNS}
+    assert told_at == {name: None if told is None else NOON + told for name, told in RUNS.items()}
+
+
+def test_nothing_is_announced_and_the_ladder_goes_on_where_it_was(old: str) -> None:
+    migrate(old)
+    with closing(open_store(old, migrate=False)) as store:
+        assert decided(store, NOON + HOUR) == {}
+        assert decided(store, NOW) == {"reminder": ["announced"]}
+
+
+def test_the_way_back_has_the_ages_again(old: str) -> None:
+    migrate(old)
+    engine = sa.create_engine(old)
+    with engine.begin() as connection:
+        command.downgrade(schema.settings(connection=connection), "0003")
+        rows = connection.exec_driver_sql("SELECT queue_run_id, told FROM reviews").all()
+    engine.dispose()
+    assert {bytes(run): told for run, told in rows} == {
+        ident(name).bytes: None if told is None else micro(told) for name, told in RUNS.items()
+    }
