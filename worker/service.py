@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.app import RENEW_EVERY, TICK, remember_roster, try_again
+from worker.core.cooldown import Cooldown
 from worker.core.model import Task
 from worker.core.ports import StoreError
 from worker.scheduler import Ticker
@@ -60,7 +61,7 @@ class Service:
         self._ticker = Ticker(machine, POOLS)
         self._stopping = threading.Event()
         self._posting = threading.Lock()
-        self._first_polls_until = 0.0
+        self._warm_up = Cooldown()
         self._scheduling = threading.Lock()
         self._scheduled: set[UUID] = set()
         self._remembered: set[UUID] | None = None
@@ -73,7 +74,7 @@ class Service:
             self._guarded("shift", self._renew)()
         self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
         self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
-        self._first_polls_until = clock.monotonic() + FIRST_POLLS.total_seconds()
+        self._warm_up = Cooldown.of(FIRST_POLLS, clock.monotonic())
         self._monitor.begin(self._parts.look)
         if self._parts.shift.is_shared:
             self._loop("shift", RENEW_EVERY, self._take_turn, pool="shift")
@@ -177,13 +178,13 @@ class Service:
 
     def _warming_up(self) -> bool:
         """Whether first polls are still awaited: they tell what was reviewed while we were not running."""
-        if self._parts.clock.monotonic() > self._first_polls_until:
+        if self._warm_up.is_over(self._parts.clock.monotonic()):
             return False
         polled = self._parts.poll.polled()
         queues = self._parts.roster.queues
         waiting = not queues or len(polled) < len(self._parts.shift.among(queues))
         if not waiting and all(each.completed_at or each.failing_since for each in polled):
-            self._first_polls_until = 0.0
+            self._warm_up = Cooldown()
             return False
         return True
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core import delivery as step
+from worker.core.cooldown import Cooldown
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import EVERYWHERE, LISTED, Kind, State
@@ -68,7 +69,7 @@ class Deliver:
         self._patience = Patience(
             store=store, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
         )
-        self._idle_until = 0.0
+        self._idle = Cooldown()
         self._claiming: datetime | None = None
         """When a claim began whose answer the database has not given."""
         self._unwritten: Settled | None = None
@@ -78,7 +79,7 @@ class Deliver:
 
     def wake(self) -> None:
         """Something is owed: look into the outbox at the next step."""
-        self._idle_until = 0.0
+        self._idle = Cooldown()
 
     def run(self, stopping: Callable[[], bool]) -> int:
         """Deliver until nothing more can be done at once; how many steps were made."""
@@ -90,7 +91,7 @@ class Deliver:
     def step(self) -> bool:
         """Claim and treat one delivery; False where there is none that may be treated now. Raises StoreError."""
         self._finish()
-        if self._clock.monotonic() < self._idle_until or not self._patience.may_try(self._clock.now()):
+        if not self._idle.is_over(self._clock.monotonic()) or not self._patience.may_try(self._clock.now()):
             return False
         unposted = self._patience.unposted()
         now = self._clock.now()
@@ -237,4 +238,4 @@ class Deliver:
             return
         due_at = self._store.next_due_at()
         wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)
-        self._idle_until = self._clock.monotonic() + wait.total_seconds()
+        self._idle = Cooldown.of(wait, self._clock.monotonic())

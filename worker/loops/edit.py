@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core import delivery as step
+from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
 from worker.core.meter import UNMETERED
 from worker.core.ports import DeliveryError, Outcome
@@ -46,7 +47,7 @@ class Edit:
         self._clock = clock
         self._rules = rules
         self._meter = meter
-        self._not_before = 0.0
+        self._cooldown = Cooldown()
         self._claiming: datetime | None = None
         """When a claim began whose answer the database has not given."""
         self._unwritten: tuple[Delivery, Delivery] | None = None
@@ -55,7 +56,7 @@ class Edit:
     def step(self) -> bool:
         """Treat one message whose edit is owed; False where there is none that may be made now. Raises StoreError."""
         self._finish()
-        if self._clock.monotonic() < self._not_before:
+        if not self._cooldown.is_over(self._clock.monotonic()):
             return False
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = self._clock.now()
@@ -110,4 +111,4 @@ class Edit:
         log.info("edits_given_up" if given_up else "edit_failed", key=str(after.key), error=str(error))
 
     def _wait(self, wait: timedelta) -> None:
-        self._not_before = self._clock.monotonic() + wait.total_seconds()
+        self._cooldown = Cooldown.of(wait, self._clock.monotonic())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.advice import PLAIN
+from worker.core.cooldown import Cooldown
 from worker.core.model import Polled
 from worker.core.overview import Asked, Overview, QueueView
 from worker.core.ports import StoreError
@@ -76,7 +77,7 @@ class Look:
         self.started_at = clock.now()
         """When this process began, by a wall clock that may have been set since."""
         self._noted: dict[UUID, Polled] = {}
-        self._count_at = 0.0
+        self._counted_again = Cooldown()
         self._offset = self._measure()
         self._standings: dict[UUID, Standing] = {}
         self._counted: dict[UUID, object] = {}
@@ -141,7 +142,7 @@ class Look:
         states = {each.polled.queue.queue_id: _state(each) for each in self._poll.progress()}
         queues = self._roster.queues
         ours = self._shift.among(queues)
-        is_time = self._clock.monotonic() >= self._count_at
+        is_time = self._counted_again.is_over(self._clock.monotonic())
         counted = {queue_id: self._standings[queue_id] for queue_id in ours & self._standings.keys()}
         for queue_id in ours:
             state = states.get(queue_id)
@@ -150,7 +151,7 @@ class Look:
                 self._counted[queue_id] = state
         self._standings = counted
         if is_time:
-            self._count_at = self._clock.monotonic() + COUNT_EVERY.total_seconds()
+            self._counted_again = Cooldown.of(COUNT_EVERY, self._clock.monotonic())
 
     def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[UUID, Standing]:
         """Of a queue of which nothing is remembered nothing is known before its first poll: no figure, not 0."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.delivery import LONGEST_QUIET, paused
 from worker.core.model import EVERYWHERE, State
 from worker.core.overview import Asked
 from worker.core.ports import DeliveryError, Outcome
-from worker.loops.cooldown import Cooldown
 from worker.loops.incidents import Board
 from worker.loops.lateness import Lateness
 
@@ -78,26 +78,26 @@ class Patience:
         self._lateness = Lateness(incidents or Board(clock), clock, notifier.limits.name)
         self._pauses: dict[str, Pause] = {}
         self._told: set[str] = set()
-        self._posted_at: dict[str, float] = {}
-        self._service = Cooldown(clock, LONGEST_QUIET)
-        self._throttled = Cooldown(clock, LONGEST_QUIET)
+        self._paces: dict[str, Cooldown] = {}
+        self._service = Cooldown()
+        self._throttled = Cooldown()
         self._losing: dict[str, Cooldown] = {}
-        self._looks = Cooldown(clock, LONGEST_BLINDNESS)
+        self._looks = Cooldown()
         self._doubted = False
-        self._prove_at = 0.0
+        self._proof = Cooldown()
         self.asked = Asked()
         """Whether the notifier answers, and has taken the token since the start."""
 
     @property
     def paced_for(self) -> timedelta:
         """How soon the next of the channels that are spared for a moment is free; zero where there is none."""
-        paced = self._paced()
-        return min((self._free_in(channel) for channel in paced), default=timedelta(0))
+        at, paced = self._at, self._paced()
+        return min((self._paces[channel].left(at) for channel in paced), default=timedelta(0))
 
     @property
     def looks_wait(self) -> timedelta:
         """How long nothing may be looked up: limits and troubles hold for a method, not for a message."""
-        return self._looks.left
+        return self._looks.left(self._at)
 
     def may_try(self, now: datetime) -> bool:
         """Whether the notifier may be asked at all: after trouble with the token, once a probe gets through.
@@ -106,7 +106,7 @@ class Patience:
         """
         self._pauses = {pause.channel: pause for pause in self._store.pauses()}
         token = self._pauses.get(EVERYWHERE)
-        return token is None or (token.until <= now and self._service.is_over and self._probe())
+        return token is None or (token.until <= now and self._service.is_over(self._at) and self._probe())
 
     def held(self, now: datetime) -> set[str]:
         """The channels that are left alone at present."""
@@ -118,31 +118,31 @@ class Patience:
         After trouble with the service a probe has to get through first, so that an outage makes nobody guess what
         became of a message. Raises StoreError.
         """
-        if not (self._service.is_over and self._throttled.is_over) or (self._doubted and not self._probe()):
+        if not max(self._service, self._throttled).is_over(self._at) or (self._doubted and not self._probe()):
             return {EVERYWHERE}
-        return self._paced() | {channel for channel, losing in self._losing.items() if not losing.is_over}
+        return self._paced() | {channel for channel, losing in self._losing.items() if not losing.is_over(self._at)}
 
     def posting(self, channel: str) -> None:
         """A message goes out to a channel."""
-        self._posted_at[channel] = self._clock.monotonic()
+        self._paces[channel] = Cooldown.of(PACE, self._at)
 
     def posted(self, channel: str) -> None:
         """It was taken: whatever held its channel back is over. Raises StoreError."""
         self.posting(channel)
-        self._throttled.worked()
+        self._throttled = Cooldown()
         self._arrived(channel)
         self._works_again(self._pauses.get(EVERYWHERE))
         self._works_again(self._pauses.get(channel))
 
     def looked_up(self, channel: str, *, found: bool) -> None:
         """A look-up was answered; where it `found` the message, the post was taken although its answer is lost."""
-        self._looks.worked()
+        self._looks = Cooldown()
         if found:
             self._arrived(channel)
 
     def _arrived(self, channel: str) -> None:
         self._losing.pop(channel, None)
-        self._service.worked()
+        self._service = Cooldown()
         self._lateness.over()
         self._proven()
 
@@ -151,7 +151,7 @@ class Patience:
         self._works_again(self._pauses.get(EVERYWHERE))
         if self._lateness.is_announced and not any(backlog.state in OWED for backlog in self._store.backlog()):
             self._lateness.over()
-        if self._clock.monotonic() >= self._prove_at:
+        if self._proof.is_over(self._at):
             self._prove()
 
     def refused(self, error: DeliveryError, channel: str) -> None:
@@ -160,7 +160,7 @@ class Patience:
         if error.outcome in SERVICE_TROUBLE:
             self._keep_quiet(error, channel)
             return
-        self._service.worked()
+        self._service = Cooldown()
         self._lateness.over()
         if error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
@@ -170,7 +170,7 @@ class Patience:
     def not_looked_up(self, error: DeliveryError) -> None:
         """A look-up failed: a reason to ask before the next post, not to hold it back. Raises StoreError."""
         if error.outcome in SERVICE_TROUBLE:
-            self._looks.failed(error.retry_after)
+            self._looks = self._looks.backed_off(self._at, longest=LONGEST_BLINDNESS, wish=error.retry_after)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
         elif error.outcome in SERVICE_TROUBLE:
@@ -180,7 +180,7 @@ class Patience:
 
     def _prove(self) -> None:
         """See whether the token is good, at a start and in a quiet night; other trouble is for a post to find out."""
-        self._prove_at = self._clock.monotonic() + PROVE_EVERY.total_seconds()
+        self._proof = Cooldown.of(PROVE_EVERY, self._at)
         try:
             self._notifier.probe()
         except DeliveryError as error:
@@ -194,7 +194,7 @@ class Patience:
         elif error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
         else:
-            self._prove_at = self._clock.monotonic() + ASK_AGAIN.total_seconds()
+            self._proof = Cooldown.of(ASK_AGAIN, self._at)
             self._unanswered(error)
 
     def _unanswered(self, error: DeliveryError) -> None:
@@ -202,7 +202,7 @@ class Patience:
         self.asked = replace(self.asked, failing_since=since, error=str(error))
 
     def _proven(self) -> None:
-        self._prove_at = self._clock.monotonic() + PROVE_EVERY.total_seconds()
+        self._proof = Cooldown.of(PROVE_EVERY, self._at)
         self.asked = Asked(taken_at=self._clock.now())
 
     def _probe(self) -> bool:
@@ -228,15 +228,17 @@ class Patience:
         self._lateness.failed(error)
         if error.outcome is Outcome.THROTTLED:
             self._meter.throttled()
+            self._throttled = self._throttled.backed_off(self._at, longest=LONGEST_QUIET, wish=error.retry_after)
             now = self._clock.now()
-            self._store.rest(now, now + self._throttled.failed(error.retry_after))
+            self._store.rest(now, now + self._throttled.left(self._at))
             return
         self._doubted = True
         if error.outcome is Outcome.UNKNOWN and channel is not None:
-            self._losing.setdefault(channel, Cooldown(self._clock, LONGEST_QUIET)).failed()
+            losing = self._losing.get(channel, Cooldown())
+            self._losing[channel] = losing.backed_off(self._at, longest=LONGEST_QUIET)
             if error.retry_after is None and len(self._losing) < LOST_EVERYWHERE:
                 return
-        self._service.failed(error.retry_after)
+        self._service = self._service.backed_off(self._at, longest=LONGEST_QUIET, wish=error.retry_after)
 
     def _pause(self, channel: str, error: DeliveryError) -> None:
         former = self._pauses.get(channel)
@@ -257,8 +259,11 @@ class Patience:
         self._ops.works_again(pause)
 
     def _paced(self) -> set[str]:
-        self._posted_at = {channel: at for channel, at in self._posted_at.items() if self._free_in(channel)}
-        return set(self._posted_at)
+        at = self._at
+        self._paces = {channel: pace for channel, pace in self._paces.items() if not pace.is_over(at)}
+        return set(self._paces)
 
-    def _free_in(self, channel: str) -> timedelta:
-        return max(timedelta(seconds=self._posted_at[channel] - self._clock.monotonic()) + PACE, timedelta(0))
+    @property
+    def _at(self) -> float:
+        """The monotonic time by which cooldowns are measured."""
+        return self._clock.monotonic()

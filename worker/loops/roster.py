@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.model import Queue
 from worker.core.ports import SourceError, Trouble
@@ -52,7 +53,7 @@ class Roster:
         self._ids = tuple(ids)
         self._names = frozenset(names)
         self._everything = everything
-        self._due_at = 0.0
+        self._listed_again = Cooldown()
         self._has_listed = False
         self._unknown: frozenset[str] = frozenset()
         self._listed: frozenset[str] = frozenset()
@@ -80,7 +81,7 @@ class Roster:
 
     def refresh(self) -> bool:
         """Look the queues up where that is due; whether `queues` has changed. A failure keeps what is known."""
-        if not (self._names or self._everything) or self._clock.monotonic() < self._due_at:
+        if not (self._names or self._everything) or not self._listed_again.is_over(self._clock.monotonic()):
             return False
         try:
             listed = self._source.queues()
@@ -88,7 +89,7 @@ class Roster:
             self._failed(error)
             return False
         self.failing_since, self.error, self._has_listed = None, "", True
-        self._due_at = self._clock.monotonic() + LOOK_UP_EVERY.total_seconds()
+        self._listed_again = Cooldown.of(LOOK_UP_EVERY, self._clock.monotonic())
         self._listed = frozenset(queue.name for queue in listed)
         self._miss(self._names - self._listed)
         return self._take(listed)
@@ -114,7 +115,7 @@ class Roster:
         self._unknown = unknown
 
     def _failed(self, error: SourceError) -> None:
-        self._due_at = self._clock.monotonic() + self._wait(error).total_seconds()
+        self._listed_again = Cooldown.of(self._wait(error), self._clock.monotonic())
         self.error = str(error)
         if self.failing_since is None:
             self.failing_since = self._clock.now()

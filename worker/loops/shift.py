@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.ports import Relieved
 from worker.core.shift import TTL
 
@@ -71,7 +72,7 @@ class Shared:
         self._turning = threading.Lock()
         self._has_left = False
         self._asked: frozenset[UUID] = frozenset()
-        self._again_at = 0.0
+        self._again = Cooldown()
         self._workers = 0
         self._ours: tuple[Mapping[str, Duty], float] = ({}, 0.0)
         """What we have, and until when; one value, so that every thread sees both alike."""
@@ -101,7 +102,7 @@ class Shared:
     def _renew(self, queue_ids: Collection[UUID]) -> None:
         asked = frozenset(queue_ids)
         began = self._clock.monotonic()
-        if began < self._again_at and asked == self._asked:
+        if not self._again.is_over(began) and asked == self._asked:
             return
         before, until = self._ours
         if before and began >= until:
@@ -109,7 +110,7 @@ class Shared:
         turn = self._duties.turn(asked)
         self._follow(turn.now)
         self._ours = (turn.duties, began + TTL.total_seconds())
-        self._again_at = began + turn.again_in.total_seconds()
+        self._again = Cooldown.of(turn.again_in, began)
         if (before.keys(), self._asked, self._workers) != (turn.duties.keys(), asked, turn.workers):
             ours = self.among(asked)
             tasks = sorted(turn.duties.keys() - {str(queue_id) for queue_id in ours})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.ports import SourceError
 from worker.core.status.process import Area
 
@@ -35,7 +36,7 @@ class Sight:
         self._clock = clock
         self._poll = poll
         self._incidents = incidents
-        self._not_before: dict[UUID, float] = {}
+        self._again: dict[UUID, Cooldown] = {}
         self._suspected: set[UUID] = set()
 
     def __call__(self) -> None:
@@ -47,7 +48,7 @@ class Sight:
             if progress.waiting:
                 self._sees(_id(progress))
         now = self._clock.monotonic()
-        due = (each for each in known if not each.waiting and self._not_before.get(_id(each), now) <= now)
+        due = (each for each in known if not each.waiting and self._again.get(_id(each), Cooldown()).is_over(now))
         if (first := next(due, None)) is not None:
             self._look(first)
 
@@ -73,7 +74,7 @@ class Sight:
         self._incidents.end(KIND, subject=str(queue_id))
 
     def _ask_again(self, queue_id: UUID, wait: timedelta) -> None:
-        self._not_before[queue_id] = self._clock.monotonic() + wait.total_seconds()
+        self._again[queue_id] = Cooldown.of(wait, self._clock.monotonic())
 
 
 def _id(progress: Progress) -> UUID:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.model import Queue
 from worker.core.ports import SourceError, Trouble
 from worker.sources.errors import unlawful
@@ -27,8 +29,8 @@ log = structlog.get_logger(__name__)
 PATH = "/api/v1/annotation-queues"
 PAGE = 100
 MOST_QUEUES = 100_000
-FRESH_SECONDS = 1800.0
-RETRY_SECONDS = 300.0
+FRESH = timedelta(minutes=30)
+RETRY = timedelta(minutes=5)
 PATIENCE_SECONDS = 5.0
 """A name may cost a poll this much at most."""
 
@@ -37,11 +39,11 @@ MOST_REVIEWERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one queue, and until when that is good enough."""
+    """What is known of one queue, and how long it is not asked for again."""
 
     queue: Queue
     tenant_id: UUID | None
-    fresh_until: float
+    again: Cooldown
 
 
 class Directory:
@@ -67,7 +69,7 @@ class Directory:
         `tenant_id` is the workspace that a run of the queue told of.
         """
         entry = self._entries.get(queue_id)
-        if entry is None or self._clock.monotonic() >= entry.fresh_until:
+        if entry is None or entry.again.is_over(self._clock.monotonic()):
             entry = self._look_up(queue_id, entry)
         if entry.queue.url:
             return entry.queue
@@ -117,7 +119,7 @@ class Directory:
         except SourceError as error:
             self._say_once(error)
         queue = known.queue if known else Queue(queue_id, str(queue_id))
-        entry = Entry(queue, known.tenant_id if known else None, self._clock.monotonic() + RETRY_SECONDS)
+        entry = Entry(queue, known.tenant_id if known else None, Cooldown.of(RETRY, self._clock.monotonic()))
         with self._lock:
             self._entries[queue_id] = entry
         return entry
@@ -143,7 +145,7 @@ class Directory:
             url=queue_url(self._web, tenant_id, queue_id),
             reviewers_per_run=_reviewers(row.num_reviewers_per_item),
         )
-        entry = Entry(queue, tenant_id, self._clock.monotonic() + FRESH_SECONDS)
+        entry = Entry(queue, tenant_id, Cooldown.of(FRESH, self._clock.monotonic()))
         with self._lock:
             self._entries[queue_id] = entry
         return entry

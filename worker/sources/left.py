@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from worker.core.cooldown import Cooldown
 from worker.core.model import Left
 from worker.core.ports import SourceError, Trouble
 from worker.sources.errors import unlawful
@@ -25,7 +27,7 @@ QUESTIONS = 20
 PATIENCE_SECONDS = 5.0
 """How long one question may take, and after which no further one is asked: others wait for this thread."""
 
-PAUSE_SECONDS = 3600.0
+PAUSE = timedelta(hours=1)
 WHAT = "asking how a run left"
 ARCHIVED, COMPLETED, OTHERS = "archived", "completed", "needs_others_review"
 GLANCE = 25
@@ -79,12 +81,12 @@ class Placement:
         self._reviewed = {ARCHIVED, OTHERS} - set(statuses)
         self._lock = threading.Lock()
         self._works = False
-        self._not_before = float("-inf")
+        self._missing = Cooldown()
 
     @property
     def is_missing(self) -> bool:
         """Whether this server was found not to know the question, within the last hour."""
-        return self._clock.monotonic() < self._not_before
+        return not self._missing.is_over(self._clock.monotonic())
 
     def how_left(
         self, queue_id: UUID, queue_run_ids: Collection[UUID], waiting: tuple[UUID, UUID] | None
@@ -138,5 +140,5 @@ class Placement:
             return False
         if self._section(*waiting) is None:
             with self._lock:
-                self._not_before = self._clock.monotonic() + PAUSE_SECONDS
+                self._missing = Cooldown.of(PAUSE, self._clock.monotonic())
         return self._works

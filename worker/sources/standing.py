@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.ports import SourceError, Trouble
 
@@ -29,7 +30,7 @@ class Standing:
         self._lock = threading.Lock()
         self._turned_away: set[UUID] = set()
         self._error = SourceError("", Trouble.REFUSED)
-        self._not_before = float("-inf")
+        self._cooldown = Cooldown()
 
     def admit(self) -> None:
         """Let a question pass, or raise SourceError while the key is known to be refused or throttled."""
@@ -37,11 +38,10 @@ class Standing:
             if len(self._turned_away) < ENOUGH:
                 return
             now = self._clock.monotonic()
-            if now < self._not_before:
-                wait = timedelta(seconds=self._not_before - now)
+            if wait := self._cooldown.left(now):
                 raise SourceError(str(self._error), self._error.trouble, retry_after=wait)
             # This one passes and finds out for all; the others wait for what it finds.
-            self._not_before = now + _pause(self._error)
+            self._cooldown = Cooldown.of(_pause(self._error), now)
 
     def failed(self, queue_id: UUID, error: SourceError) -> None:
         """A question about this queue was answered with an error."""
@@ -52,16 +52,16 @@ class Standing:
             # Kept without its traceback, which holds on to everything that was being read.
             self._error = SourceError(str(error), error.trouble, retry_after=error.retry_after)
             if len(self._turned_away) >= ENOUGH:
-                self._not_before = max(self._not_before, self._clock.monotonic() + _pause(error))
+                self._cooldown = max(self._cooldown, Cooldown.of(_pause(error), self._clock.monotonic()))
 
     def accepted(self) -> None:
         """A question was answered: the key is good."""
         with self._lock:
             self._turned_away.clear()
-            self._not_before = float("-inf")
+            self._cooldown = Cooldown()
 
 
-def _pause(error: SourceError) -> float:
-    """Seconds without a question; the server's own wish counts where it may be asked again soon."""
+def _pause(error: SourceError) -> timedelta:
+    """How long no question is asked; the server's own wish counts where it may be asked again soon."""
     wish = clamp_wish(error.retry_after) if error.trouble is Trouble.THROTTLED else None
-    return (wish or PAUSES[error.trouble]).total_seconds()
+    return wish or PAUSES[error.trouble]
