@@ -12,7 +12,7 @@ import pytest
 from worker import service
 from worker.core import delivery, model, shift
 from worker.loops import deliver, edit, ops, parting, patience, poll, roster
-from worker.settings.queues import PerQueue
+from worker.settings.model import PerQueue
 
 MODULES: dict[str, Any] = {
     module.__name__.rpartition(".")[2]: module

@@ -17,7 +17,7 @@ from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.seen import rows_text
 from worker.notifiers import slack_check
 from worker.rules import rules_for
-from worker.settings import findings
+from worker.settings import loading
 from worker.settings.advice import ADVICE, named
 from worker.sources.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
@@ -46,7 +46,7 @@ UNENCRYPTED = (
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Whether the settings say what was probably meant; that they can be read at all is known here."""
-    found = findings(settings)
+    found = loading.findings(settings)
     for text in found:
         yield Finding("settings", ok=False, text=text, remedy="correct the setting or remove it")
     if not found:

@@ -21,7 +21,7 @@ from worker.loops.shift import ALONE
 from worker.notifiers.console import Console
 from worker.rules import rules_for
 from worker.service import Service
-from worker.settings.surroundings import surroundings
+from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
 from worker.web.heartbeat import Heartbeat

@@ -1,15 +1,19 @@
-"""Read every place that settings are written in: the result is Settings, or one error that names all that is wrong."""
+"""Reads every place that settings are written in: the result is Settings, or one error that names all that is wrong."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from worker.core.ports import ConfigError
-from worker.settings.database import sqlite_url
+from worker.settings.addresses import passwords, sqlite_url
 from worker.settings.layers import (
     Layer,
     Layers,
@@ -19,19 +23,20 @@ from worker.settings.layers import (
     secret_files,
     shadowed_files,
     text_layer,
+    toml_layer,
     unknown_names,
 )
-from worker.settings.missing import missing
 from worker.settings.model import EVERY, Settings
-from worker.settings.names import ALL, Need, service_links
+from worker.settings.names import ALL, Need, service_links, similar, some
 from worker.settings.network import Network, network
-from worker.settings.showing import masked, shown
-from worker.settings.toml import toml_layer
+from worker.settings.values import ALL_QUEUES, identity, listed_queues, queue_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
+
+    from worker.settings.model import PerQueue
 
 RUN_SECRETS = Path("/run/secrets")
 CONFIG = "worker.toml"
@@ -160,3 +165,137 @@ def _secrets(layers: Layers) -> Collection[str]:
     found = layers.machine.given["network"]
     proxies = found.secrets() if isinstance(found, Network) else ()
     return {*proxies, *(value.strip() for value in raw if isinstance(value, str))}
+
+
+SHORT_MEMORY = timedelta(days=1)
+
+
+def findings(settings: Settings) -> tuple[str, ...]:
+    """A line on each thing to look at, with the remedy; the worker runs all the same."""
+    lines = [*settings.unknown_names(), *settings.shadowed, *_of_all(settings), *_of_queues(settings)]
+    return tuple(masked(line, secrets(settings)) for line in lines)
+
+
+def _of_all(settings: Settings) -> Iterator[str]:
+    workspace = settings.langsmith_workspace_id
+    if workspace is not None and queue_id(workspace) is None:
+        yield "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again"
+    if settings.keep_reviews < SHORT_MEMORY:
+        yield "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again"
+    if settings.keep_deliveries < SHORT_MEMORY:
+        yield "WORKER_KEEP_DELIVERIES is shorter than 1d; keep some days, or `why` and `deliveries` soon know nothing"
+
+
+def _of_queues(settings: Settings) -> Iterator[str]:
+    whose: dict[str, list[str]] = {}
+    for queue in [*settings.queues, *([settings.defaults] if settings.all_queues else [])]:
+        for line in _of_queue(queue):
+            whose.setdefault(line, []).append(repr(queue.queue) if queue.queue else "every other queue")
+    for line, queues in whose.items():
+        yield f"{line} (for {some(queues)})"
+
+
+def _of_queue(queue: PerQueue) -> Iterator[str]:
+    if queue.escalate_after is None and queue.escalate_mention:
+        yield "escalate_mention has no effect without escalate_after; set it, such as 1d"
+    if queue.escalate_after is None and queue.escalate_to != queue.channel:
+        yield "escalate_to has no effect without escalate_after; set it, such as 1d"
+    if queue.escalate_after and queue.stale_after and queue.escalate_after < queue.stale_after:
+        yield "escalate_after is shorter than stale_after: no reminder comes first; set it longer"
+    if queue.stale_after and queue.stale_after < queue.poll_interval:
+        yield "stale_after is shorter than poll_interval; set it longer, or poll more often"
+
+
+def surroundings() -> Mapping[str, str]:
+    """The environment of this process. It may hold secrets: pick out names, never show it."""
+    return os.environ  # noqa: TID251  the one reader of the environment
+
+
+def missing(needs: frozenset[Need], layers: Layers, *, names: Collection[str]) -> Iterator[str]:
+    """A line on each setting that is required and stands nowhere; `names` are all that the environment and `.env` have.
+
+    Of queues and channels nothing is said while `worker.toml` is broken: they may well be in it.
+    """
+    present = {key for layer in layers for key in layer.names}
+    required = [key for key, name in EVERY.items() if name.need in needs and key not in present]
+    for key in required:
+        if key != "listed" or not ({"tables"} & present or layers.toml.problems):
+            yield f"{EVERY[key].env}: is missing; {EVERY[key].remedy}{_typing_error(EVERY[key].env, names)}"
+    if needs >= {Need.QUEUES, Need.SLACK} and "channel" not in present and not layers.toml.problems:
+        yield from _channel(layers, names)
+
+
+def _channel(layers: Layers, names: Collection[str]) -> Iterator[str]:
+    tables = cast("list[dict[str, Any]]", layers.toml.given.get("tables", []))
+    queues = [*(str(table["queue"]) for table in tables), *_listed(layers)]
+    served = {identity(str(table["queue"])) for table in tables if "channel" in table}
+    without = [queue for queue in dict.fromkeys(queues) if identity(queue) not in served]
+    if without or not queues:
+        remedy = "set the id of the Slack channel to post to, or write it as channel in worker.toml"
+        yield f"WORKER_CHANNEL: is missing{_for(without)}; {remedy}{_typing_error('WORKER_CHANNEL', names)}"
+
+
+def _for(queues: list[str]) -> str:
+    named = ["every queue" if queue == ALL_QUEUES else repr(queue) for queue in queues]
+    return f" for {some(named)}" if named else ""
+
+
+def _listed(layers: Layers) -> tuple[str, ...]:
+    raw = next((layer.given["listed"] for layer in layers if "listed" in layer.given), None)
+    try:
+        return listed_queues(raw)
+    except ValueError:
+        return ()  # absent, or wrong and said so elsewhere
+
+
+def _typing_error(env: str, names: Collection[str]) -> str:
+    known = {known for name in EVERY.values() for known in (*name.envs, name.env_file)}
+    meant = similar(env, (name for name in names if name not in known))
+    return f" ({meant} is set: was this name meant?)" if meant else ""
+
+
+MASK = "***"
+SHORTEST = 8
+"""A shorter text is not masked inside other text: it would hide more words than secrets."""
+
+_LONGEST_SHOWN = 100
+_TOKEN = re.compile(r"(?:xox[a-z.]*-|xapp-|lsv2_|ls__)[\w.-]{4,}", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z0-9+]+:/*", re.IGNORECASE)
+"""An address that ends there holds nothing to hide, and remedies begin with one."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*(?=@)")
+
+
+def masked(text: str, secrets: Collection[str]) -> str:
+    """The text without these secrets, and without what looks like one that was put in the wrong place."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST and not _SCHEME.fullmatch(secret):
+            text = text.replace(secret, MASK)
+    return _CREDENTIALS.sub(MASK, _TOKEN.sub(MASK, text))
+
+
+def shown(value: object, secrets: Collection[str]) -> str:
+    """A value as its user would recognise it, on one line, not too long and without secrets."""
+    text = masked(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False), secrets)
+    text = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return repr(text) if isinstance(value, str) else text
+
+
+def secrets(settings: Settings) -> tuple[str, ...]:
+    """Every secret string, longest first, for the log's edge to take out."""
+    found = [
+        secret.get_secret_value()
+        for secret in (settings.langsmith_api_key, settings.slack_bot_token, settings.heartbeat_url)
+        if secret is not None
+    ]
+    found += [*passwords(settings.database_url), *settings.network.secrets()]
+    if settings.heartbeat_url is not None:
+        found += _capability(settings.heartbeat_url.get_secret_value())
+    return tuple(sorted(dict.fromkeys(found), key=len, reverse=True))
+
+
+def _capability(url: str) -> list[str]:
+    """What follows the host, because some errors quote an address without it."""
+    parts = urlsplit(url)
+    path = parts.path.strip("/") + (f"?{parts.query}" if parts.query else "")
+    return [path] if len(path) >= SHORTEST else []

@@ -1,21 +1,68 @@
-"""Every setting with its name, type and default. Pure."""
+"""Every setting with its name, type and default, for the worker and for each queue. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
-from pydantic import BaseModel, Field, PlainValidator, SecretStr, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.delivery import OnUnknown
+from worker.core.model import RemindIn, Show
 from worker.net.route import Route
-from worker.settings import addresses, database, ids, values
+from worker.settings import addresses, values
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
-from worker.settings.queues import Flag, PerQueue
+
+DurationOrNever = Annotated[timedelta | None, PlainValidator(values.duration_or_never)]
+Interval = Annotated[timedelta, PlainValidator(values.poll_interval)]
+Channel = Annotated[str, PlainValidator(values.channel)]
+Mentions = Annotated[tuple[str, ...], PlainValidator(values.mentions)]
+Flag = Annotated[bool, PlainValidator(values.boolean)]
+Shown = Annotated[frozenset[Show], PlainValidator(values.set_of(Show))]
+Place = Annotated[RemindIn, PlainValidator(values.one_of(RemindIn))]
+Remedy = Annotated[OnUnknown, PlainValidator(values.one_of(OnUnknown))]
+
+
+class PerQueue(BaseModel):
+    """The settings of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`.
+
+    `queue` is the id or name of the queue, empty in what holds for all. `channel` is empty only where none is set and
+    the command needs none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    queue: Annotated[str, PlainValidator(values.table_queue)] = ""
+    channel: Annotated[Channel, Name("WORKER_CHANNEL")] = ""
+    poll_interval: Annotated[Interval, Name("WORKER_POLL_INTERVAL")] = timedelta(seconds=60)
+    stale_after: Annotated[DurationOrNever, Name("WORKER_STALE_AFTER")] = timedelta(hours=4)
+    remind_every: Annotated[DurationOrNever, Name("WORKER_REMIND_EVERY")] = timedelta(days=1)
+    escalate_after: Annotated[DurationOrNever, Name("WORKER_ESCALATE_AFTER")] = None
+    escalate_to: Annotated[Channel, Name("WORKER_ESCALATE_TO")] = ""
+    escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
+    remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False
+    show: Annotated[Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
+    remind_in: Annotated[Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
+    edit_for: Annotated[DurationOrNever, Name("WORKER_EDIT_FOR")] = timedelta(days=7)
+    on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND
+
+    def overridden_by(self, table: Self) -> Self:
+        """These, but where the table of one queue says otherwise."""
+        return self.model_copy(update={key: getattr(table, key) for key in table.model_fields_set})
+
+    def filled_in(self) -> Self:
+        """These with what follows from them: escalations go to the queue's channel unless another one is set."""
+        return self if self.escalate_to else self.model_copy(update={"escalate_to": self.channel})
+
+    @property
+    def queue_id(self) -> UUID | None:
+        """The queue's id, where it is named by its id."""
+        return values.queue_id(self.queue)
 
 
 class LangsmithApi(StrEnum):
@@ -53,7 +100,7 @@ def _web(parse: Callable[..., Any]) -> PlainValidator:
 
 
 def _database_url(value: object, info: ValidationInfo) -> str:
-    return database.database_url(value, directory=info.data["directory"])
+    return addresses.database_url(value, directory=info.data["directory"])
 
 
 def _web_root(given: dict[str, Any]) -> str | None:
@@ -85,14 +132,14 @@ WORKER_QUEUES = Name(
 )
 
 Config = Annotated[Path | None, PlainValidator(_config)]
-ApiKey = Annotated[SecretStr | None, PlainValidator(ids.langsmith_key)]
-Token = Annotated[SecretStr | None, PlainValidator(ids.slack_token)]
+ApiKey = Annotated[SecretStr | None, PlainValidator(values.langsmith_key)]
+Token = Annotated[SecretStr | None, PlainValidator(values.slack_token)]
 Endpoint = Annotated[str, _web(addresses.endpoint)]
-WorkspaceId = Annotated[str | None, PlainValidator(ids.header_value)]
+WorkspaceId = Annotated[str | None, PlainValidator(values.header_value)]
 WebUrl = Annotated[str | None, _web(addresses.web_url)]
 SlackRoot = Annotated[str, _web(addresses.slack_root)]
-Listed = Annotated[tuple[str, ...], PlainValidator(ids.listed_queues)]
-OptionalChannel = Annotated[str | None, PlainValidator(ids.channel)]
+Listed = Annotated[tuple[str, ...], PlainValidator(values.listed_queues)]
+OptionalChannel = Annotated[str | None, PlainValidator(values.channel)]
 Statuses = Annotated[tuple[str, ...], PlainValidator(values.statuses)]
 Api = Annotated[LangsmithApi, PlainValidator(values.one_of(LangsmithApi))]
 Rate = Annotated[float, PlainValidator(values.requests_per_second)]
@@ -170,7 +217,7 @@ class Settings(BaseSettings):
     @property
     def all_queues(self) -> bool:
         """Whether every queue that the key can see is polled."""
-        return ids.ALL_QUEUES in self.listed
+        return values.ALL_QUEUES in self.listed
 
     @cached_property
     def defaults(self) -> PerQueue:
@@ -180,8 +227,8 @@ class Settings(BaseSettings):
     @cached_property
     def queues(self) -> tuple[PerQueue, ...]:
         """The queues that are named, those with a table first."""
-        tabled = {ids.identity(table.queue) for table in self.tables} | {ids.ALL_QUEUES}
-        listed = (queue for queue in self.listed if ids.identity(queue) not in tabled)
+        tabled = {values.identity(table.queue) for table in self.tables} | {values.ALL_QUEUES}
+        listed = (queue for queue in self.listed if values.identity(queue) not in tabled)
         tables = (self.common.overridden_by(table) for table in self.tables)
         others = (self.common.model_copy(update={"queue": queue}) for queue in listed)
         return tuple(named.filled_in() for named in (*tables, *others))

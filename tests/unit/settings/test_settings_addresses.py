@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from worker.settings import addresses, database
+from worker.settings import addresses
 
 HERE = Path("/srv/worker")
 PASSWORD = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20)
@@ -227,16 +227,16 @@ def test_brackets_hold_an_ipv6_address() -> None:
     ],
 )
 def test_an_sqlite_url_names_its_file_absolutely(url: str, file: str) -> None:
-    resolved = database.database_url(url, directory=HERE)
+    resolved = addresses.database_url(url, directory=HERE)
     assert resolved.startswith("sqlite:////")
     assert make_url(resolved).database == file
-    assert database.passwords(resolved) == ()
+    assert addresses.passwords(resolved) == ()
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
 def test_any_file_survives_its_url(name: str) -> None:
     file = Path("/") / name.replace("/", "-") / "worker.db"
-    assert make_url(database.sqlite_url(file)).database == str(file)
+    assert make_url(addresses.sqlite_url(file)).database == str(file)
 
 
 @pytest.mark.parametrize(
@@ -265,14 +265,14 @@ def test_any_file_survives_its_url(name: str) -> None:
 )
 def test_a_bad_database_url_is_refused(url: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
-        database.database_url(url, directory=HERE)
+        addresses.database_url(url, directory=HERE)
     assert "MARK" not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 @pytest.mark.parametrize("rest", ["u:p@host:5432/db", "host/db", "u@/db?host=/run/pg", "u:@[::1]:5432/db", "/db", "h"])
 def test_postgresql_goes_by_psycopg(scheme: str, rest: str) -> None:
-    url = database.database_url(f"{scheme}://{rest}", directory=HERE)
+    url = addresses.database_url(f"{scheme}://{rest}", directory=HERE)
     assert url == f"postgresql+psycopg://{rest}"
     assert make_url(url).get_driver_name() == "psycopg"
 
@@ -289,15 +289,15 @@ def test_postgresql_goes_by_psycopg(scheme: str, rest: str) -> None:
     ],
 )
 def test_the_passwords_in_a_url_are_known(url: str, passwords: set[str]) -> None:
-    assert set(database.passwords(database.database_url(url, directory=HERE))) == passwords
+    assert set(addresses.passwords(addresses.database_url(url, directory=HERE))) == passwords
 
 
 @given(PASSWORD)
 @example("0?@")
 def test_what_sqlalchemy_reads_as_the_password_is_known(password: str) -> None:
     try:
-        url = database.database_url(f"postgresql://u:{password}@host/db", directory=HERE)
+        url = addresses.database_url(f"postgresql://u:{password}@host/db", directory=HERE)
     except ValueError:
         return
     meant = make_url(url).password
-    assert not meant or str(meant) in database.passwords(url)
+    assert not meant or str(meant) in addresses.passwords(url)

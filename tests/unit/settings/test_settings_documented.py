@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.settings_place import COMPLETE, Place
-from worker.settings import ALL, findings
-from worker.settings.model import EVERY
-from worker.settings.queues import PerQueue
-from worker.settings.toml import TABLE_KEYS, TOP_KEYS
+from worker.settings import ALL
+from worker.settings.layers import TABLE_KEYS, TOP_KEYS
+from worker.settings.loading import findings
+from worker.settings.model import EVERY, PerQueue
 
 ROOT = Path(__file__).parents[3]
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()

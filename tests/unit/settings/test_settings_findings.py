@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.settings_place import COMPLETE, TOKEN, Place
-from worker.settings import findings
+from worker.settings.loading import findings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ import pytest
 from tests.settings_place import COMPLETE, NOTHING, Place
 from worker.core.ports import ConfigError
 from worker.settings import ALL, secrets
+from worker.settings.layers import TOP_KEYS
+from worker.settings.loading import masked, shown
 from worker.settings.model import EVERY, PER_QUEUE
-from worker.settings.showing import masked, shown
-from worker.settings.toml import TOP_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.model import RemindIn, Show
-from worker.settings import ids, values
+from worker.settings import values
 
 QUEUE_ID = "c0ffee00-1111-4222-8333-444455556666"
 
@@ -177,13 +177,13 @@ def test_bad_statuses_are_refused(value: str, reason: str) -> None:
     ],
 )
 def test_a_channel_is_kept_without_its_sign(given_: str, kept: str) -> None:
-    assert ids.channel(given_) == kept
+    assert values.channel(given_) == kept
 
 
 @pytest.mark.parametrize("given_", ["D0DIRECT000", "U0PERSON000", "W0PERSON000"])
 def test_a_person_is_no_channel(given_: str) -> None:
     with pytest.raises(ValueError, match="is a person's id; name a channel"):
-        ids.channel(given_)
+        values.channel(given_)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_person_is_no_channel(given_: str) -> None:
 )
 def test_a_bad_channel_is_refused(given_: str) -> None:
     with pytest.raises(ValueError, match="is neither a Slack channel's id nor its name; write the id"):
-        ids.channel(given_)
+        values.channel(given_)
 
 
 @pytest.mark.parametrize(
@@ -213,30 +213,30 @@ def test_a_bad_channel_is_refused(given_: str) -> None:
     [(5, "is not text"), (None, "is not text"), ("  ", "is empty"), ("a\nb", "line break"), ("a\x00b", "control")],
 )
 def test_what_is_no_line_of_text_is_refused_everywhere(given_: object, reason: str) -> None:
-    for parse in (ids.channel, ids.queue, ids.table_queue, ids.header_value, values.text):
+    for parse in (values.channel, values.queue, values.table_queue, values.header_value, values.text):
         with pytest.raises(ValueError, match=reason):
             parse(given_)
 
 
 def test_mentions_are_slack_ids() -> None:
-    assert ids.mentions("U1, W2,S0ONCALL00,U1") == ("U1", "W2", "S0ONCALL00")
-    assert ids.mentions(["S0ONCALL00"]) == ("S0ONCALL00",)
-    assert ids.mentions([]) == ()
+    assert values.mentions("U1, W2,S0ONCALL00,U1") == ("U1", "W2", "S0ONCALL00")
+    assert values.mentions(["S0ONCALL00"]) == ("S0ONCALL00",)
+    assert values.mentions([]) == ()
 
 
 @pytest.mark.parametrize("bad", ["@ann", "ann", "<@U1>", "<!subteam^S1>", "C0123456789", "u1", "U1;U2", "U1 U2"])
 def test_a_mention_that_is_no_slack_id_is_refused(bad: str) -> None:
     for value in (bad, f"U1,{bad}", ["U1", bad]):
         with pytest.raises(ValueError, match="names someone by something else than a Slack id; write member ids"):
-            ids.mentions(value)
+            values.mentions(value)
 
 
 def test_a_queue_is_kept_as_given() -> None:
-    assert ids.queue(" Support QA ") == "Support QA"
-    assert ids.queue(QUEUE_ID.upper()) == QUEUE_ID.upper()
-    assert ids.queue_id(QUEUE_ID.upper()) == UUID(QUEUE_ID)
-    assert ids.queue_id("Support QA") is None
-    assert ids.queue_id("face" * 4) is None
+    assert values.queue(" Support QA ") == "Support QA"
+    assert values.queue(QUEUE_ID.upper()) == QUEUE_ID.upper()
+    assert values.queue_id(QUEUE_ID.upper()) == UUID(QUEUE_ID)
+    assert values.queue_id("Support QA") is None
+    assert values.queue_id("face" * 4) is None
 
 
 @pytest.mark.parametrize(
@@ -249,13 +249,13 @@ def test_a_queue_is_kept_as_given() -> None:
 )
 def test_a_broken_queue_id_is_refused(given_: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        ids.queue(given_)
+        values.queue(given_)
 
 
 def test_listed_queues() -> None:
-    assert ids.listed_queues(f"Support QA, {QUEUE_ID}") == ("Support QA", QUEUE_ID)
-    assert ids.listed_queues(" ALL ") == ("all",)
-    assert ids.listed_queues("all, Support QA") == ("all", "Support QA")
+    assert values.listed_queues(f"Support QA, {QUEUE_ID}") == ("Support QA", QUEUE_ID)
+    assert values.listed_queues(" ALL ") == ("all",)
+    assert values.listed_queues("all, Support QA") == ("all", "Support QA")
 
 
 @pytest.mark.parametrize(
@@ -269,20 +269,20 @@ def test_listed_queues() -> None:
 )
 def test_bad_lists_of_queues_are_refused(given_: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        ids.listed_queues(given_)
+        values.listed_queues(given_)
 
 
 def test_a_table_is_about_one_queue() -> None:
-    assert ids.table_queue("Support QA") == "Support QA"
+    assert values.table_queue("Support QA") == "Support QA"
     with pytest.raises(ValueError, match="set WORKER_QUEUES=all and write what holds for all under"):
-        ids.table_queue("All")
+        values.table_queue("All")
 
 
 def test_a_header_value_is_plain() -> None:
-    assert ids.header_value(f" {QUEUE_ID} ") == QUEUE_ID
+    assert values.header_value(f" {QUEUE_ID} ") == QUEUE_ID
     for bad in ("two words", "é"):
         with pytest.raises(ValueError, match="contains white space or a character outside ASCII"):
-            ids.header_value(bad)
+            values.header_value(bad)
 
 
 FLAWS = [
@@ -297,7 +297,7 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("form", "flaw"), FLAWS)
-@pytest.mark.parametrize("parse", [ids.langsmith_key, ids.slack_token])
+@pytest.mark.parametrize("parse", [values.langsmith_key, values.slack_token])
 def test_a_secret_with_a_flaw_is_refused_without_being_shown(parse: object, form: str, flaw: str) -> None:
     with pytest.raises(ValueError, match=f"contains {flaw}; copy the secret again") as caught:
         parse(form.format("xoxb-MARKED"))  # type: ignore[operator]
@@ -306,8 +306,8 @@ def test_a_secret_with_a_flaw_is_refused_without_being_shown(parse: object, form
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
 def test_line_ends_after_a_secret_are_normal(end: str) -> None:
-    assert ids.langsmith_key(f"lsv2_pt_1{end}").get_secret_value() == "lsv2_pt_1"
-    assert ids.slack_token(f"xoxb-1{end}").get_secret_value() == "xoxb-1"
+    assert values.langsmith_key(f"lsv2_pt_1{end}").get_secret_value() == "lsv2_pt_1"
+    assert values.slack_token(f"xoxb-1{end}").get_secret_value() == "xoxb-1"
 
 
 @pytest.mark.parametrize(
@@ -324,17 +324,17 @@ def test_line_ends_after_a_secret_are_normal(end: str) -> None:
 )
 def test_what_is_no_bot_token_is_refused(token: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
-        ids.slack_token(token)
+        values.slack_token(token)
     assert "MARKED" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["xoxb-MARKED", "xoxp-MARKED", "xapp-MARKED"])
 def test_a_slack_token_is_no_langsmith_key(key: str) -> None:
     with pytest.raises(ValueError, match="is a Slack token") as caught:
-        ids.langsmith_key(key)
+        values.langsmith_key(key)
     assert "MARKED" not in str(caught.value)
 
 
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(ValueError, match="is empty"):
-        ids.langsmith_key("\n")
+        values.langsmith_key("\n")
