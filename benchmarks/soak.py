@@ -22,7 +22,6 @@ import structlog
 
 from worker.clock import SystemClock
 from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot
-from worker.core.ports import Limits
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
@@ -32,6 +31,7 @@ from worker.loops.poll import Poll
 from worker.loops.roster import Roster
 from worker.loops.watch import Watch
 from worker.notifiers import blocks
+from worker.notifiers.slack import LIMITS
 from worker.rules import rules_of
 from worker.settings import PerQueue
 from worker.stores.opening import open_store
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from worker.core.model import Left, Message
+    from worker.core.ports import Limits
     from worker.stores.sql import SqlStore
 
 POLLS = 100_000
@@ -148,7 +149,7 @@ class Sink:
     @property
     def limits(self) -> Limits:
         """See Notifier."""
-        return Limits(name="Slack")
+        return LIMITS
 
     def send(self, message: Message, in_time: object = None) -> Receipt:
         """Count a post."""

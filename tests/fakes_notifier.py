@@ -8,14 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Limits, Outcome, always
+from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers import blocks
+from worker.notifiers.slack import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from worker.core.model import Message
+    from worker.core.ports import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class FakeNotifier:
 
     @property
     def limits(self) -> Limits:
-        return Limits(name="Slack")
+        return LIMITS
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         with self._lock:

@@ -26,7 +26,6 @@ from worker.loops.housekeep import Housekeep
 from worker.loops.incidents import Board
 from worker.loops.look import Look
 from worker.loops.ops import Ops
-from worker.loops.patience import PACE
 from worker.loops.poll import Poll
 from worker.loops.presence import Presence
 from worker.loops.roster import Roster
@@ -165,11 +164,14 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     )
 
 
-def join(store: SqlStore, machine: Clock) -> tuple[SharedClock, SqlStore, Shared]:
-    """What one of several workers on a PostgreSQL goes by: the clock, the store and the shift that they share."""
+def join(store: SqlStore, machine: Clock, pace: timedelta) -> tuple[SharedClock, SqlStore, Shared]:
+    """What one of several workers on a PostgreSQL goes by: the clock, the store and the shift that they share.
+
+    `pace` is that of the notifier.
+    """
     clock = SharedClock(machine)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    member = Member(uuid4(), name=name, pace=PACE)
+    member = Member(uuid4(), name=name, pace=pace)
     store, duties = store.join(member)
     shift = Shared(name, worker_id=member.worker_id, duties=duties, clock=clock, follow=clock.follow)
     return clock, store, shift

@@ -191,3 +191,11 @@ def test_threads_may_send_at_the_same_time(bench: Bench) -> None:
     with ThreadPoolExecutor(8) as pool:
         receipts = list(pool.map(send, [notice() for _ in range(8)]))
     assert len(set(receipts)) == 8 == bench.visible()
+
+
+@pytest.mark.parametrize("answer", [{"error": "unknown_method"}, {"status": 404}, {"status": 501}], ids=str)
+def test_a_server_that_knows_no_probe_refuses_no_token(server: Stage, answer: dict[str, object]) -> None:
+    made = SlackBench(server.reset(), server.root)
+    made.slack.fail("auth.test", **answer)
+    with contextlib.closing(made.notifier):
+        assert outcome_of(made.notifier.probe) is Outcome.NOT_ASKED

@@ -17,9 +17,9 @@ from worker.core.shift import TTL
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.ops import Ops
-from worker.loops.patience import PACE
 from worker.loops.poll import Poll
 from worker.loops.shift import ALONE, Shared
+from worker.notifiers.slack import PACE
 from worker.stores.columns import At
 from worker.stores.duties import Member
 

@@ -19,6 +19,7 @@ from worker.loops.incidents import Board
 from worker.loops.preview import Preview
 from worker.loops.shift import ALONE
 from worker.notifiers.console import Console
+from worker.notifiers.slack import LIMITS
 from worker.rules import rules_for
 from worker.service import Service
 from worker.settings.loading import surroundings
@@ -126,7 +127,7 @@ def _at_work(
         if others and not beside_others:
             raise Busy(f"{', '.join(others)} polls with this database already: stop it first, or leave polling to it")
         only = opening.database_path(settings.database_url) is not None
-        yield (machine, store, ALONE) if only else join(store, machine)
+        yield (machine, store, ALONE) if only else join(store, machine, LIMITS.pace)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
     from worker.core.model import (
@@ -69,6 +70,7 @@ class Outcome(StrEnum):
     TOKEN = "token"  # surely not posted; nothing can be posted anywhere at present  # noqa: S105
     EDIT = "edit"  # this message cannot be edited any more
     BLIND = "blind"  # looking up is not possible here (scope missing, not a member)
+    NOT_ASKED = "not_asked"  # the probe is not possible here: only a post can tell whether posts get through
 
 
 class DeliveryError(Exception):
@@ -185,10 +187,18 @@ def always() -> bool:
 class Limits:
     """How a notifier is called, and what it can take.
 
-    `name` is the service as people write it.
+    `name` is the service as people write it. `pace` is the shortest time between two messages to one destination, from
+    the end of one post to the beginning of the next; `edit_pace` that between two edits, whatever messages they are of.
+    Where it cannot look up (`can_find`), a lost answer is treated as the settings say of what nobody can look up; where
+    it cannot edit, no message is kept true; where it has no threads, every message stands in the channel itself.
     """
 
     name: str = "the notifier"
+    pace: timedelta = timedelta(0)
+    edit_pace: timedelta = timedelta(0)
+    can_find: bool = True
+    can_edit: bool = True
+    can_thread: bool = True
 
 
 class Notifier(Protocol):
@@ -216,7 +226,7 @@ class Notifier(Protocol):
         ...
 
     def probe(self) -> None:
-        """Do nothing where the token is good; raise DeliveryError while it is not."""
+        """Do nothing where the token is good; raise DeliveryError while it is not, or cannot be asked about."""
         ...
 
     def fingerprint(self, message: Message) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Receipt, Review, ReviewKey
+    from worker.core.model import Claim, Delivery, Message, Receipt, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.ports import Clock, Incidents, Notifier, Store
     from worker.loops.ops import Ops
@@ -101,6 +101,8 @@ class Deliver:
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = now
         claim = self._store.claim(now, step.LEASE, held, unposted)
+        if claim is not None and not self._notifier.limits.can_thread:
+            claim = replace(claim, root=None)
         is_look = claim is not None and claim.delivery.state is State.UNKNOWN
         if claim is not None and is_look and (wait := self._patience.looks_wait):
             self._store.settle(step.look_deferred(claim.delivery, wait, now), claim.delivery)
@@ -162,7 +164,7 @@ class Deliver:
         owed, gone = still_owed(claim.reviews, as_of=tried_at - step.LEASE)
         message = compose_post(claim, owed, self._rules(delivery.queue).settings.show, tried_at)
         try:
-            receipt = self._notifier.find(message, tried_at)
+            receipt = self._find(message, tried_at)
         except DeliveryError as error:
             self._settle(self._not_looked_up(delivery, error), claim)
             self._patience.not_looked_up(error)
@@ -173,6 +175,12 @@ class Deliver:
             return
         # What an attempt of an earlier version showed is not known, so its first edit is never skipped.
         self._sent(claim, delivery, receipt, owed=owed, gone=gone, digest="")
+
+    def _find(self, message: Message, since: datetime) -> Receipt | None:
+        limits = self._notifier.limits
+        if not limits.can_find:
+            raise DeliveryError(f"{limits.name} cannot be searched for a message", Outcome.BLIND)
+        return self._notifier.find(message, since)
 
     def _not_looked_up(self, delivery: Delivery, error: DeliveryError) -> Delivery:
         now = self._clock.now()
@@ -191,7 +199,8 @@ class Deliver:
         gone: Sequence[Review],
         digest: str,
     ) -> None:
-        edit_for = None if delivery.kind is Kind.OPS else self._rules(delivery.queue).settings.edit_for
+        is_kept_true = delivery.kind is not Kind.OPS and self._notifier.limits.can_edit
+        edit_for = self._rules(delivery.queue).settings.edit_for if is_kept_true else None
         after = step.sent(delivery, receipt, digest, self._clock.now(), edit_for)
         self._settle(after, claim, shown=owed[:LISTED], left_out=gone)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +15,7 @@ from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from worker.core.meter import Meter
     from worker.core.model import Claim, Delivery
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)
-
-PACE = timedelta(milliseconds=1200)
-"""At most 50 edits a minute."""
 
 
 class Edit:
@@ -88,7 +84,7 @@ class Edit:
             self._settle(replace(delivery, edit_at=None), delivery)
             self._meter.edited("unneeded")
             return
-        self._wait(PACE)
+        self._wait(self._notifier.limits.edit_pace)
         try:
             self._notifier.edit(message, delivery.receipt, in_time)
         except DeliveryError as error:

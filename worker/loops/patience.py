@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PACE = timedelta(seconds=1)
-"""One message a channel in this time, from the end of one post to the beginning of the next."""
-
 LONGEST_BLINDNESS = timedelta(minutes=1)
 """How long look-ups that fail are put off at most."""
 
@@ -40,9 +37,6 @@ PROVE_EVERY = timedelta(hours=1)
 
 ASK_AGAIN = timedelta(minutes=1)
 """When to ask again whether the token is good, where the notifier did not answer."""
-
-NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
-"""Answers of a server that does not know the probe: then only a post can tell whether posts get through."""
 
 SERVICE_TROUBLE = frozenset({Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN})
 """Failures that the next delivery would meet too, whatever it is and wherever it goes."""
@@ -124,7 +118,7 @@ class Patience:
 
     def posting(self, channel: str) -> None:
         """A message goes out to a channel."""
-        self._paces[channel] = Cooldown.of(PACE, self._at)
+        self._paces[channel] = Cooldown.of(self._notifier.limits.pace, self._at)
 
     def posted(self, channel: str) -> None:
         """It was taken: whatever held its channel back is over. Raises StoreError."""
@@ -189,7 +183,7 @@ class Patience:
             self._proven()
 
     def _not_proven(self, error: DeliveryError) -> None:
-        if error.code in NOT_ASKED:
+        if error.outcome is Outcome.NOT_ASKED:
             self._proven()  # as far as can be seen without a post
         elif error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
@@ -209,7 +203,7 @@ class Patience:
         try:
             self._notifier.probe()
         except DeliveryError as error:
-            if error.code not in NOT_ASKED:
+            if error.outcome is not Outcome.NOT_ASKED:
                 self._probed_in_vain(error)
                 return False
         self._doubted = False

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "Identity", "Slack"]
 
-LIMITS = Limits(name="Slack")
+PACE = timedelta(seconds=1)
+"""One message a channel in this time, as Slack documents."""
+
+EDIT_PACE = timedelta(milliseconds=1200)
+"""Slack allows 50 edits a minute in a workspace."""
+
+LIMITS = Limits(name="Slack", pace=PACE, edit_pace=EDIT_PACE)
+
+NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
+"""Answers of a server that does not know the probe."""
 
 SLACK_AHEAD = timedelta(seconds=60)
 """By how much this machine's clock may be ahead of Slack's when a post is looked up."""
@@ -113,8 +122,13 @@ class Slack:
         return blocks.fingerprint(message)
 
     def probe(self) -> None:
-        """Do nothing where the token is good; raise DeliveryError while it is not."""
-        self.identity()
+        """Do nothing where the token is good; raise DeliveryError while it is not, or cannot be asked about."""
+        try:
+            self.identity()
+        except DeliveryError as error:
+            if error.code not in NOT_ASKED:
+                raise
+            raise DeliveryError(str(error), Outcome.NOT_ASKED, code=error.code) from error
 
     def render(self, message: Message) -> blocks.Rendered:
         """What would be posted."""

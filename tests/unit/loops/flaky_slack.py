@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
-from worker.core.ports import DeliveryError, Limits, Outcome, always
+from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers import blocks
+from worker.notifiers.slack import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.fakes import FakeClock
     from worker.core.model import Message
+    from worker.core.ports import Limits
 
 LATE = timedelta(seconds=7)
 """How long after a lost request its message appears at the latest: between the two looks for it."""
@@ -104,7 +106,7 @@ class FlakySlack:
 
     @property
     def limits(self) -> Limits:
-        return Limits(name="Slack")
+        return LIMITS
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         self._commit_late()

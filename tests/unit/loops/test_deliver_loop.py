@@ -747,7 +747,7 @@ class TestATokenThatIsRefused:
 
     def test_is_tried_by_a_post_where_the_server_knows_no_probe(self) -> None:
         stage = self.refused()
-        stage.notifier.fail("probe", Outcome.TOKEN, code="unknown_method", times=100)
+        stage.notifier.fail("probe", Outcome.NOT_ASKED, times=100)
         stage.run_for(HOUR, 10 * SECOND)
         assert stage.only().state is State.SENT
 
@@ -781,7 +781,7 @@ class TestATokenThatIsRefused:
         assert (stage.notifier.probes, len(stage.notifier.attempts)) == (0, 1)
 
     @pytest.mark.parametrize(
-        ("outcome", "code"), [(Outcome.TOKEN, "unknown_method"), (Outcome.UNKNOWN, "http_500"), (Outcome.RETRY, "")]
+        ("outcome", "code"), [(Outcome.NOT_ASKED, ""), (Outcome.UNKNOWN, "http_500"), (Outcome.RETRY, "")]
     )
     def test_is_good_where_only_the_probe_fails(self, outcome: Outcome, code: str) -> None:
         stage = Stage()
