@@ -209,7 +209,8 @@ class MemoryStore:
         self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
     ) -> Claim | None:
         with self._lock:
-            while (first := due_longest(self._candidates(skip, unposted), now)) is not None:
+            while (due := due_longest(self._waiting(skip, unposted), now)) is not None:
+                first = self._candidate(due.place, self._outbox[due.delivery.key])
                 choice = choose([first, *concerned(first.delivery, self._candidates(skip))], now)
                 for taking in choice.withdrawn:
                     _withdraw(self._apply(taking, now), STANDS_FOR_ALL, now)
@@ -222,13 +223,20 @@ class MemoryStore:
             live = [owed for owed in self._outbox.values() if owed.delivery.state in LIVE]
             return [Claim(self._as_read(owed), self._oldest_first(owed)) for owed in live]
 
-    def _candidates(self, skip: Collection[str], unposted: Collection[str] = ()) -> list[Candidate[ReviewKey]]:
-        return [
-            Candidate(self._as_read(owed), place, frozenset(owed.told))
-            for place, owed in enumerate(self._outbox.values())
-            if owed.delivery.channel not in skip
-            if not (_is_unposted(owed) and {EVERYWHERE, owed.delivery.channel} & set(unposted))
-        ]
+    def _waiting(self, skip: Collection[str], unposted: Collection[str]) -> Iterator[Candidate[ReviewKey]]:
+        """What may be claimed, without what it speaks of: the loops ask for it many thousand times."""
+        for place, owed in enumerate(self._outbox.values()):
+            channel = owed.delivery.channel
+            if channel not in skip and not (unposted and _is_unposted(owed) and {EVERYWHERE, channel} & set(unposted)):
+                yield Candidate(owed.delivery, place)
+
+    def _candidates(self, skip: Collection[str]) -> Iterator[Candidate[ReviewKey]]:
+        for place, owed in enumerate(self._outbox.values()):
+            if owed.delivery.channel not in skip:
+                yield self._candidate(place, owed)
+
+    def _candidate(self, place: int, owed: Owed) -> Candidate[ReviewKey]:
+        return Candidate(self._as_read(owed), place, frozenset(owed.told))
 
     def _apply(self, taking: Taking[ReviewKey], now: datetime) -> Owed:
         taken = taking.taken.delivery
@@ -301,11 +309,11 @@ class MemoryStore:
 
     def _supersede(self, newer: Owed) -> None:
         sent = {owed.delivery.key: place for place, owed in enumerate(self._outbox.values())}
-        earlier = [
+        earlier = (
             Candidate(owed.delivery, sent[owed.delivery.key], frozenset(r.key for r in self._told(owed) if r.is_open))
             for owed in self._outbox.values()
             if owed.queue_id is not None
-        ]
+        )
         mine = Candidate(newer.delivery, sent[newer.delivery.key], frozenset(newer.told))
         for each in superseded(mine, earlier):
             now = newer.delivery.settled_at or newer.delivery.due_at
@@ -483,9 +491,8 @@ class MemoryStore:
         )
 
     def _as_read(self, owed: Owed) -> Delivery:
-        return (
-            owed.delivery if owed.queue_id is None else replace(owed.delivery, queue=self._polled[owed.queue_id].queue)
-        )
+        queue = None if owed.queue_id is None else self._polled[owed.queue_id].queue
+        return owed.delivery if queue is owed.delivery.queue else replace(owed.delivery, queue=queue)
 
     def recall(self, name: str) -> str | None:
         with self._lock:
