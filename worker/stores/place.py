@@ -69,6 +69,18 @@ def check_directory(path: Path, mounts: str | None = None) -> None:
             f"{DATABASE_URL}: {path} is mounted as a single file, so that its log would lie elsewhere and be lost:"
             " mount the folder that it lies in"
         )
+    _check_beside(path)
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse what lies where SQLite keeps its log, and is none: SQLite would say that the disk fails."""
+    for ending in ("-wal", "-shm", "-journal"):
+        beside = path.with_name(path.name + ending)
+        with suppress(OSError):  # not there, mostly
+            if not stat.S_ISREG(beside.lstat().st_mode):
+                raise ConfigError(
+                    f"WORKER_DATABASE_URL: {beside} is no file, and SQLite keeps its log there: remove what is there"
+                )
 
 
 def check_writable(path: Path) -> None:

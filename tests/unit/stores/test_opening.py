@@ -21,7 +21,7 @@ from tests.builders import NOON, deciding, notice, queue, review
 from worker.clock import SystemClock
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores import files
-from worker.stores.opening import backup, database_path, migrate, open_store
+from worker.stores.opening import backup, database_path, migrate, open_store, revision
 from worker.stores.place import check_directory, file_system
 from worker.stores.sqlite import APPLICATION_ID, configure
 
@@ -417,6 +417,17 @@ tmpfs /data/local tmpfs rw 0 0
     def test_that_hold_a_single_file_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"worker.db is mounted as a single file.*: mount the folder"):
             check_directory(tmp_path / "worker.db", f"/dev/x {tmp_path}/worker.db ext4 rw 0 0\n")
+
+    @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+    @pytest.mark.parametrize("lay", [Path.mkdir, os.mkfifo, lambda beside: beside.symlink_to("elsewhere")])
+    @pytest.mark.parametrize("how", [lambda at: open_store(at, migrate=True), migrate, revision])
+    def test_that_hold_something_else_in_the_place_of_the_log_are_refused(
+        self, used: Path, how: Callable[[str], object], lay: Callable[[Path], object], ending: str
+    ) -> None:
+        beside = used.with_name(used.name + ending)
+        lay(beside)
+        with pytest.raises(ConfigError, match=re.escape(f"{beside} is no file") + ".*: remove what is there"):
+            how(url(used))
 
     def test_may_have_names_that_end_lines_elsewhere(self) -> None:
         assert file_system(Path("/a\x1cb/c"), "/dev/x / ext4 rw 0 0\n/dev/y /a\x1cb xfs rw 0 0\n") == "xfs"
