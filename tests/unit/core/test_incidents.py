@@ -7,6 +7,7 @@ import pytest
 from tests.builders import HOUR, MINUTE, NOON, SECOND
 from tests.overviews import overview, view
 from worker.core.incidents import Group, Incident, Reported, current, report
+from worker.core.status.process import Area, Reason
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -178,3 +179,16 @@ def test_a_poll_of_another_queue_does_not_end_the_trouble_of_one_that_has_not_be
 def test_a_poll_that_was_complete_when_the_trouble_began_does_not_end_it() -> None:
     told = after(overview(failing("A", HOUR))).told
     assert after(overview(view("A", completed_at=NOON - HOUR)), told).ended == ()
+
+
+LATE = Reason("posts_late", Area.NOTIFIER, "posts are late", "look at the network", subject="C1", since=NOON - HOUR)
+
+
+def test_what_a_part_of_the_worker_announces_is_reported_until_that_part_knows_better() -> None:
+    began = after(overview(view(), announced=[LATE]))
+    assert [[(each.error, each.fix) for each in group] for group in began.begun] == [[(LATE.text, LATE.fix)]]
+    unknown = after(overview(view()), began.told)
+    assert (unknown.ended, unknown.told) == ((), began.told)
+    over = after(overview(view(), over=frozenset({(LATE.kind, LATE.subject)})), began.told)
+    assert [[each.error for each in group] for group in over.ended] == [[LATE.text]]
+    assert over.told == ()

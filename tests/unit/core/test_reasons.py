@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, NOON, SECOND, pause
+from tests.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
 from tests.overviews import overview, view
-from worker.core.model import Backlog, State
+from worker.core.model import Backlog, Standing, State
 from worker.core.overview import Asked
 from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
-from worker.core.status.reasons import KINDS, START, reasons
+from worker.core.status.reasons import KINDS, START, only_here, reasons
+from worker.core.status.seen import rows_text
 from worker.settings.advice import ADVICE
 
 if TYPE_CHECKING:
-    from worker.core.overview import Overview
+    from worker.core.overview import Overview, QueueView
 
 NEVER_POLLED = view(completed_at=None)
 
@@ -144,3 +145,34 @@ def test_a_database_that_refuses_is_said_once() -> None:
     denied = Reason("database_refuses", Area.DATABASE, "denied. As its owner: GRANT", "grant it")
     assert kinds(overview(view(), store_error=denied.text, announced=(denied,))) == ["database_refuses"]
     assert kinds(overview(view(), store_error="gone", announced=(denied,))) == ["database_failing", "database_refuses"]
+
+
+def test_another_process_finds_by_itself_what_the_database_shows() -> None:
+    seen = overview(view(completed_at=NOON - HOUR), unknown=("Ghost",))
+    assert kinds(seen) != ["queue_unknown"]
+    assert [reason.kind for reason in only_here(seen)] == ["queue_unknown"]
+
+
+@pytest.mark.parametrize("written", ["slack", "source", ""])
+def test_an_area_that_an_earlier_version_wrote_is_the_notifier(written: str) -> None:
+    assert Area(written) is Area.NOTIFIER
+
+
+@pytest.mark.parametrize(
+    ("queue", "known"),
+    [
+        pytest.param(view(), True, id="it was polled"),
+        pytest.param(view(completed_at=None, standing=Standing()), True, id="it was counted"),
+        pytest.param(NEVER_POLLED, False, id="neither"),
+    ],
+)
+def test_something_is_known_of_a_queue_where(queue: QueueView, known: bool) -> None:  # noqa: FBT001
+    assert queue.is_known is known
+
+
+@pytest.mark.parametrize(
+    ("obscured", "effect"),
+    [(True, "no run is taken for reviewed meanwhile"), (False, "runs that are known already count as waiting")],
+)
+def test_rows_that_cannot_be_used_say_what_follows(obscured: bool, effect: str) -> None:  # noqa: FBT001
+    assert effect in rows_text(replace(snapshot(unusable=1), obscured=obscured))

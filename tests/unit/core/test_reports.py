@@ -50,6 +50,14 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
             "Nothing is lost: what is new there is told when polling works again.",
             id="queues, since the first",
         ),
+        pytest.param(
+            [
+                Incident(Group.PART, "posts_late", "posts_late", NOON, "posts are late", fix="look at the network"),
+                Incident(Group.PART, "queue_blind", "queue_blind", NOON, "nothing is seen", fix="use another key"),
+            ],
+            "posts are late. Fix: look at the network. nothing is seen. Fix: use another key.",
+            id="what parts of the worker announce",
+        ),
     ],
 )
 def test_what_has_begun(group: list[Incident], text: str) -> None:
@@ -76,6 +84,11 @@ def test_what_has_begun(group: list[Incident], text: str) -> None:
             "A, B can be polled again. Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC; "
             "found since: 1 new run, 2 runs that left.",
             id="queues",
+        ),
+        pytest.param(
+            [incident(Group.PART, error="posts are late", ended=True)],
+            "This is over: posts are late. It began 2026-03-02 11:00 UTC.",
+            id="what a part of the worker announced",
         ),
     ],
 )
@@ -117,3 +130,8 @@ def test_many_queues_are_named_in_part_and_counted() -> None:
 def test_what_several_workers_found_together_is_not_counted() -> None:
     told = reports.outage(NOON - HOUR, NOON, None)
     assert told.endswith("Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC.")
+
+
+def test_of_many_parts_the_first_are_reported_and_the_others_counted() -> None:
+    group = [Incident(Group.PART, f"{number}", "kind", NOON, f"{number}", fix="x") for number in range(NAMED + 2)]
+    assert reports.begun(group, ADVICE).endswith(" And 2 more.")
