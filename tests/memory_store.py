@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -80,6 +81,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = RLock()
         self._polled: dict[UUID, Polled] = {}
+        self._revisions: Counter[UUID] = Counter()
         self._reviews: dict[tuple[UUID, ReviewKey], Review] = {}
         self._outbox: dict[UUID, Owed] = {}
         self._pauses: dict[str, Pause] = {}
@@ -96,7 +98,7 @@ class MemoryStore:
             known = self._seen(queue)
             mine = [review for (queue_id, _), review in self._reviews.items() if queue_id == queue.queue_id]
             recalled = [review for review in mine if review.is_open or review.queue_run_id in keys]
-            plan = decide(Memory(baselined=known.baselined_at is not None, reviews=recalled))
+            plan = decide(Memory(known.baselined_at is not None, recalled, self._revisions[queue.queue_id]))
             self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
             written = {(queue.queue_id, review.key): review for review in plan.reviews}
             altered = [key for queue_id, key in written if (queue_id, key) in self._reviews]
@@ -124,9 +126,10 @@ class MemoryStore:
             self._polled[queue.queue_id] = known
         return known
 
-    def polled(self, polls: Iterable[Polled]) -> None:
+    def polled(self, polls: Iterable[Polled]) -> Mapping[UUID, int]:
         with self._lock:
-            for polled in polls:
+            every = list(polls)
+            for polled in every:
                 known = self._seen(polled.queue)
                 self._polled[polled.queue.queue_id] = replace(
                     known,
@@ -135,8 +138,9 @@ class MemoryStore:
                     error=polled.error,
                     trouble=polled.trouble,
                 )
+            return {polled.queue.queue_id: self._revisions[polled.queue.queue_id] for polled in every}
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> bool:
         with self._lock:
             latest: dict[UUID, Review] = {}
             for review in sorted(self._closed(queue_id), key=_ended):
@@ -145,7 +149,7 @@ class MemoryStore:
             for queue_run_id, how in news.items():
                 review = latest[queue_run_id]
                 self._reviews[queue_id, review.key] = structs.replace(review, left=how)
-            self._owe_edits(queue_id, [latest[run].key for run in news], now)
+            return self._acted(queue_id, [latest[run].key for run in news], now)
 
     def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
         with self._lock:
@@ -159,13 +163,13 @@ class MemoryStore:
             found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
             return [review.queue_run_id for review in found[:most]]
 
-    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> None:
+    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> bool:
         with self._lock:
             news = [r for r in self._open(queue_id) if facts.get(r.queue_run_id, r.facts) != r.facts]
             for review in news:
                 after = structs.replace(review, facts=facts[review.queue_run_id])
                 self._reviews[queue_id, review.key] = after
-            self._owe_edits(queue_id, [review.key for review in news], now)
+            return self._acted(queue_id, [review.key for review in news], now)
 
     def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
         with self._lock:
@@ -188,6 +192,12 @@ class MemoryStore:
 
     def _closed(self, queue_id: UUID) -> Iterator[Review]:
         return (review for (of, _), review in self._reviews.items() if of == queue_id and not review.is_open)
+
+    def _acted(self, queue_id: UUID, keys: Collection[ReviewKey], now: datetime) -> bool:
+        if keys:
+            self._revisions[queue_id] += 1
+            self._owe_edits(queue_id, keys, now)
+        return bool(keys)
 
     def _owe_edits(self, queue_id: UUID, keys: Collection[ReviewKey], now: datetime) -> None:
         for owed in self._outbox.values():
@@ -334,6 +344,8 @@ class MemoryStore:
                 plain=False,
                 settled_at=None,
             )
+            if owed.queue_id is not None:
+                self._revisions[owed.queue_id] += 1
             return True
 
     # Edits

@@ -207,10 +207,10 @@ class Service:
             self._parts.housekeep()
 
     def _note(self) -> None:
-        """Write down how the polls stand, for `status` in another process."""
+        """Write down how the polls stand, for `status` in another process, and learn whether others acted meanwhile."""
         polled = [polled for polled in self._parts.poll.polled() if polled.completed_at or polled.failing_since]
         if polled:
-            self._parts.store.polled(polled)
+            self._parts.poll.noticed(self._parts.store.polled(polled))
 
     def _shortest_interval(self) -> timedelta:
         intervals = [queue.poll_interval for queue in (*self._parts.settings.queues, self._parts.settings.defaults)]

@@ -1,7 +1,8 @@
-"""The instant up to which a review has been spoken of, in place of its age then."""
+"""Instants in place of ages, and a count of the acts on a queue's reviews."""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
@@ -13,8 +14,10 @@ depends_on = None
 def upgrade() -> None:
     op.execute("UPDATE reviews SET told = since + told WHERE told IS NOT NULL")
     op.alter_column("reviews", "told", new_column_name="told_at")
+    op.add_column("queues", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
+    op.drop_column("queues", "revision")
     op.alter_column("reviews", "told_at", new_column_name="told")
     op.execute("UPDATE reviews SET told = told - since WHERE told IS NOT NULL")

@@ -273,6 +273,46 @@ class TestLearning:
         assert store.polls() == []
 
 
+class TestTheRevisionOfAQueue:
+    """It rises with each act on the queue's reviews from outside a poll, and with nothing else."""
+
+    def revision(self, store: Store, of: Queue = QUEUE) -> int:
+        """As it is told with what is noted of the polls, and as a decision gets it."""
+        revision = store.polled([Polled(of, completed_at=NOON)])[of.queue_id]
+        assert recall(store, of=of).revision == revision
+        return revision
+
+    def test_is_not_raised_by_polls(self, store: Store) -> None:
+        waits = review("a")
+        before = self.revision(store)
+        store.update(QUEUE, [], deciding(waits, notices=[notice(waits)]), NOON)
+        write(store, structs.replace(waits, closed_at=NOON))
+        assert self.revision(store) == before
+
+    def test_is_raised_by_a_name_that_is_learned_once(self, store: Store) -> None:
+        write(store, review("a"))
+        before = self.revision(store), self.revision(store, OTHER)
+        for _ in range(2):
+            store.describe(QUEUE.queue_id, {ident("a"): Facts(name="named"), ident("b"): Facts(name="gone")}, NOON)
+        assert (self.revision(store), self.revision(store, OTHER)) == (before[0] + 1, before[1])
+
+    def test_is_raised_by_a_fate_that_is_learned_once(self, store: Store) -> None:
+        write(store, review("a", closed_at=NOON))
+        before = self.revision(store)
+        for _ in range(2):
+            store.learn(QUEUE.queue_id, {ident("a"): Left.REVIEWED}, NOON)
+        assert self.revision(store) == before + 1
+
+    def test_is_raised_by_a_delivery_that_is_tried_again(self, store: Store) -> None:
+        store.owe(delivery("dead", state=State.DEAD, of=QUEUE))
+        store.owe(delivery("sent", state=State.SENT, of=QUEUE))
+        store.owe(delivery("ops", kind=Kind.OPS, state=State.DEAD))
+        before = self.revision(store)
+        for name in ("dead", "sent", "ops"):
+            store.retry(ident(name), NOON)
+        assert self.revision(store) == before + 1
+
+
 class TestStanding:
     def test_of_an_unknown_queue_is_nothing(self, store: Store) -> None:
         assert store.standing(QUEUE.queue_id, NOON) == Standing()

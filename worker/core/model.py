@@ -194,11 +194,14 @@ class Memory:
     """What the store recalls for one decision.
 
     `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for.
-    `baselined` is False until the first complete poll of the queue has been written.
+    `baselined` is False until the first complete poll of the queue has been written. `revision` counts the acts on the
+    queue's reviews from outside a poll's transaction: where it differs from the one that a poll decided on, somebody
+    acted since.
     """
 
     baselined: bool
     reviews: Sequence[Review]
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +218,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one poll decided: the reviews to write (new or altered) and the notices to owe."""
+    """What one poll decided: the reviews to write (new or altered) and the notices to owe.
+
+    `revision` is that of the memory that it was decided on.
+    """
 
     reviews: tuple[Review, ...] = ()
     notices: tuple[Notice, ...] = ()
     next_due_at: datetime | None = None
+    revision: int = 0
 
 
 class State(StrEnum):

@@ -40,7 +40,8 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[id(review)] for review in due[step]]) for step in due]
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
-    return Plan(tuple(altered.values()), tuple(notices), _next_due_at(found, after, policy, there))
+    due_at = _next_due_at(found, after, policy, there)
+    return Plan(tuple(altered.values()), tuple(notices), due_at, memory.revision)
 
 
 def undescribed(decided: Plan) -> set[UUID]:

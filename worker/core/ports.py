@@ -256,12 +256,16 @@ class Store(Protocol):
         """
         ...
 
-    def polled(self, polls: Iterable[Polled]) -> None:
-        """Remember how polls stand, for `status`. `baselined_at` and an unknown `completed_at` are left alone."""
+    def polled(self, polls: Iterable[Polled]) -> Mapping[UUID, int]:
+        """Remember how polls stand, for `status`. `baselined_at` and an unknown `completed_at` are left alone.
+
+        Gives the revision of every queue that was written. It rises by one with each act on a queue's reviews from
+        outside `update`: `learn` and `describe` where anything was news, and `retry`.
+        """
         ...
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
-        """Remember how closed reviews left; owes edits as `update` does."""
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> bool:
+        """Remember how closed reviews left; owes edits as `update` does. Whether any of it was news."""
         ...
 
     def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
@@ -272,8 +276,8 @@ class Store(Protocol):
         """
         ...
 
-    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> None:
-        """Remember what was learned of open reviews; owes edits as `update` does."""
+    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> bool:
+        """Remember what was learned of open reviews; owes edits as `update` does. Whether any of it was news."""
         ...
 
     def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:

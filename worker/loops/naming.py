@@ -75,6 +75,6 @@ class Naming:
         wanted = [one for one, known in lacking.items() if is_bare(known)]
         found = self._source.facts(queue.queue_id, wanted, show=show) if wanted else {}
         if found:
-            store.describe(queue.queue_id, found, self._clock.now())
+            doubts.raised += store.describe(queue.queue_id, found, self._clock.now())
         doubts.are_open = not found.keys() >= set(wanted)
         return bool(found) or not wanted

@@ -32,11 +32,13 @@ class Doubts:
     """What is known of one queue's questions; in memory only.
 
     `are_open` tells that the store may know of runs to ask about: as at first, for an earlier process may have ended
-    between closing a review and asking. `vain` counts the attempts in a row that taught nothing.
+    between closing a review and asking. `vain` counts the attempts in a row that taught nothing, `raised` by how much
+    the answers have raised the queue's revision since the last transaction.
     """
 
     are_open: bool = True
     vain: int = 0
+    raised: int = 0
     not_before: float = 0.0
 
 
@@ -71,6 +73,6 @@ class Parting:
         wanted = dict.fromkeys((*earlier, *gone))
         left: Mapping[UUID, Left] = self._source.how_left(queue.queue_id, wanted.keys()) if wanted else {}
         if left:
-            store.learn(queue.queue_id, left, self._clock.now())
+            doubts.raised += store.learn(queue.queue_id, left, self._clock.now())
         doubts.are_open = not wanted.keys() <= left.keys()
         return bool(left) or not wanted

@@ -25,7 +25,7 @@ from worker.loops.parting import Doubts, Parting
 from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -54,6 +54,7 @@ class Progress:
     `duty` is the one under which it is polled, None where this worker is alone. `completed` is the monotonic time of
     the last complete poll, `waiting` counts the runs of its listing, `unusable` the rows that are none; `told`, whether
     the log says that the queue fails.
+    `revision` is the queue's as of the last transaction.
     `new` and `gone` count, since the process started, runs that were announced and runs that left.
     """
 
@@ -61,6 +62,7 @@ class Progress:
     duty: Duty | None = None
     digest: int | None = None
     next_due_at: datetime | None = None
+    revision: int = 0
     failures: int = 0
     not_before: float = 0.0
     completed: float = 0.0
@@ -77,6 +79,16 @@ class Progress:
     def trouble(self) -> str:
         """What the last poll failed in, empty where it was complete."""
         return self.polled.trouble
+
+    @property
+    def known_revision(self) -> int:
+        """The revision that the queue has where nobody but its own poll acted since the last transaction."""
+        return self.revision + self.doubts.raised + self.unnamed.raised
+
+    def recall(self) -> None:
+        """Look at the database again at the next poll, whatever is listed then."""
+        self.digest = None
+        self.doubts.are_open = self.unnamed.are_open = True
 
     def take_up(self, duty: Duty) -> None:
         """Know nothing of before: another worker may have polled the queue meanwhile."""
@@ -144,6 +156,16 @@ class Poll:
             return self._shift.of(progress.polled.queue.queue_id) == progress.duty
         except Relieved:
             return False
+
+    def noticed(self, revisions: Mapping[UUID, int]) -> None:
+        """Take note of the revisions that queues have: where somebody acted meanwhile, recall everything again.
+
+        Costs no query, as they are read where it is noted how the polls stand. Read before a transaction that has
+        ended since, one may make a poll recall once for nothing.
+        """
+        for progress in self.progress():
+            if revisions.get(progress.polled.queue.queue_id, progress.known_revision) != progress.known_revision:
+                progress.recall()
 
     def forget(self, queue_id: UUID) -> None:
         """Drop what is kept of a queue that is not polled any more."""
@@ -223,6 +245,7 @@ class Poll:
         # What the messages list may be another choice of the runs now.
         progress.unnamed.are_open |= bool(decided.reviews)
         progress.digest, progress.next_due_at = listed, decided.next_due_at
+        progress.revision, progress.doubts.raised, progress.unnamed.raised = decided.revision, 0, 0
         progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         progress.gone += sum(not review.is_open for review in decided.reviews)
         self._tell(snapshot, decided)

@@ -162,12 +162,21 @@ def mark(connection: Connection, number: int, *, shown: Sequence[ReviewKey], lef
 
 
 def retry(connection: Connection, key: UUID, now: datetime) -> bool:
-    """Put a dead or held delivery back to pending."""
+    """Put a dead or held delivery back to pending; a poll has to see again what its message will lack."""
+    about = sa.select(deliveries.c.queue_id).where(deliveries.c.key == key)
+    queue_id = connection.execute(about).scalar_one_or_none()
+    # The queue before the delivery, as everybody locks them.
+    if queue_id is not None:
+        queues.hold(connection, queue_id)
     given_up = sa.update(deliveries).where(deliveries.c.key == key, deliveries.c.state.in_([State.DEAD, State.HELD]))
     afresh = given_up.values(
         state=State.PENDING, due_at=now, attempts=0, attempted_at=None, looks=0, plain=False, settled_at=None
     )
-    return connection.execute(afresh).rowcount == 1
+    if connection.execute(afresh).rowcount != 1:
+        return False
+    if queue_id is not None:
+        queues.revise(connection, queue_id)
+    return True
 
 
 def next_due_at(connection: Connection) -> datetime | None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
 
-def lock(connection: Connection, queue: Queue) -> bool:
-    """Make sure of the queue's row and hold it to the end of the transaction; whether it was baselined before."""
+def lock(connection: Connection, queue: Queue) -> Row[Any]:
+    """Make sure of the queue's row and hold it to the end of the transaction; the row as it was."""
     row = hold(connection, queue.queue_id)
     if row is None:
         connection.execute(insert(connection, queues).values(_new(queue)).on_conflict_do_nothing())
@@ -28,7 +28,7 @@ def lock(connection: Connection, queue: Queue) -> bool:
     if row is None:
         raise AssertionError  # it was just made, and queues are never forgotten
     _rename(connection, row, queue)
-    return row.baselined_at is not None
+    return row
 
 
 def hold(connection: Connection, queue_id: UUID) -> Row[Any] | None:
@@ -40,18 +40,26 @@ def hold(connection: Connection, queue_id: UUID) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
+def revise(connection: Connection, queue_id: UUID) -> None:
+    """Count an act on the queue's reviews. The queue's row is held already."""
+    mine = sa.update(queues).where(queues.c.queue_id == queue_id)
+    connection.execute(mine.values(revision=queues.c.revision + 1))
+
+
 def baseline(connection: Connection, queue: Queue, now: datetime) -> None:
     """Remember that a first complete poll of the queue has been written."""
     connection.execute(sa.update(queues).where(queues.c.queue_id == queue.queue_id).values(baselined_at=now))
 
 
-def poll(connection: Connection, polled: Polled) -> None:
-    """Remember how the polls of one queue stand."""
-    lock(connection, polled.queue)
+def poll(connection: Connection, polled: Polled) -> int:
+    """Remember how the polls of one queue stand; its revision."""
+    row = lock(connection, polled.queue)
     news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error, "trouble": polled.trouble}
     if polled.completed_at is not None:
         news["completed_at"] = polled.completed_at
     connection.execute(sa.update(queues).where(queues.c.queue_id == polled.queue.queue_id).values(news))
+    revision: int = row.revision
+    return revision
 
 
 def polls(connection: Connection) -> Sequence[Polled]:

@@ -88,10 +88,11 @@ class SqlStore:
 
         def work(connection: Connection) -> Plan:
             self._hold(connection)
-            baselined = queues.lock(connection, queue)
+            row = queues.lock(connection, queue)
+            baselined = row.baselined_at is not None
             # Nothing of a queue is closed before its baseline is written.
             recalled = reviews.recall(connection, queue.queue_id, keys if baselined else ())
-            plan = decide(Memory(baselined=baselined, reviews=recalled))
+            plan = decide(Memory(baselined=baselined, reviews=recalled, revision=row.revision))
             if not baselined:
                 queues.baseline(connection, queue, now)
             altered = reviews.write(connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled))
@@ -102,39 +103,43 @@ class SqlStore:
 
         return self._database.write(work)
 
-    def polled(self, polls: Iterable[Polled]) -> None:
+    def polled(self, polls: Iterable[Polled]) -> Mapping[UUID, int]:
         """See `Store.polled`."""
         # In one order everywhere, so that two workers never wait for each other in a circle.
         every = sorted(polls, key=lambda polled: polled.queue.queue_id)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> Mapping[UUID, int]:
             ids = [polled.queue.queue_id for polled in every]
             ours = set(ids) if self._member is None else self._member.hold_queues(connection, ids)
-            for polled in every:
-                if polled.queue.queue_id in ours:
-                    queues.poll(connection, polled)
+            return {
+                polled.queue.queue_id: queues.poll(connection, polled)
+                for polled in every
+                if polled.queue.queue_id in ours
+            }
 
-        self._database.write(work)
+        return self._database.write(work)
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> None:
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> bool:
         """See `Store.learn`."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             self._hold(connection)
-            if queues.hold(connection, queue_id) is not None:
-                edits.owe(connection, reviews.learn(connection, queue_id, left), now)
+            if queues.hold(connection, queue_id) is None:
+                return False
+            return _acted(connection, queue_id, reviews.learn(connection, queue_id, left), now)
 
-        self._database.write(work)
+        return self._database.write(work)
 
-    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> None:
+    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> bool:
         """See `Store.describe`."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             self._hold(connection)
-            if queues.hold(connection, queue_id) is not None:
-                edits.owe(connection, reviews.describe(connection, queue_id, facts), now)
+            if queues.hold(connection, queue_id) is None:
+                return False
+            return _acted(connection, queue_id, reviews.describe(connection, queue_id, facts), now)
 
-        self._database.write(work)
+        return self._database.write(work)
 
     def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
         """See `Store.undescribed`."""
@@ -326,3 +331,11 @@ class SqlStore:
     def close(self) -> None:
         """Close every connection."""
         self._database.engine.dispose()
+
+
+def _acted(connection: Connection, queue_id: UUID, altered: Sequence[int], now: datetime) -> bool:
+    """Let polls and messages know of reviews that were altered, if any; the queue's row is held."""
+    if altered:
+        queues.revise(connection, queue_id)
+        edits.owe(connection, altered, now)
+    return bool(altered)

@@ -25,6 +25,7 @@ SURROGATE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 LIVE = sa.text("state IN ('pending', 'sending', 'unknown', 'held')")
 OPEN = sa.text("closed_at IS NULL")
 
+# `revision` counts the acts on a queue's reviews from outside a poll's own transaction.
 queues = sa.Table(
     "queues",
     metadata,
@@ -37,6 +38,7 @@ queues = sa.Table(
     sa.Column("failing_since", At),
     sa.Column("error", Plain, nullable=False),
     sa.Column("trouble", Plain),
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 reviews = sa.Table(

@@ -14,7 +14,7 @@ from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from worker.core.model import Duty, Kind, Left
+from worker.core.model import Duty, Facts, Kind, Left
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.complaint import Complaint
 from worker.loops.poll import LARGE, Poll
@@ -70,9 +70,9 @@ class CountingStore(MemoryStore):
         self.searches += 1
         return super().unexplained(*args)
 
-    def learn(self, *args: Any) -> None:
+    def learn(self, *args: Any) -> bool:
         self._break("learn")
-        super().learn(*args)
+        return super().learn(*args)
 
     def _break(self, name: str) -> None:
         if name in self.broken:
@@ -243,6 +243,46 @@ class TestAnUnchangedQueue:
         stage.source.show(QUEUE, queue_run("a"))
         assert stage.tick() is True
         assert stage.store.updates == 2
+
+    def test_is_looked_at_once_after_an_act_from_outside(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.store.describe(QUEUE.queue_id, {ident("a"): Facts(name="named elsewhere")}, NOON)
+        for _ in range(3):
+            stage.poll.noticed(stage.store.polled(stage.poll.polled()))
+            stage.tick()
+        assert stage.store.updates == 2
+
+    def test_is_not_looked_at_for_what_its_own_poll_has_learned(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.source.left[ident("a")] = Left.REVIEWED
+        stage.source.show(QUEUE)
+        stage.tick()
+        assert stage.store.stories(ident("a"))[0].review.left is Left.REVIEWED
+        for _ in range(3):
+            stage.poll.noticed(stage.store.polled(stage.poll.polled()))
+            stage.tick()
+        assert stage.store.updates == 2
+
+    def test_is_not_looked_at_while_nobody_acts(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        for _ in range(3):
+            stage.tick()
+            stage.poll.noticed(stage.store.polled(stage.poll.polled()))
+        assert stage.store.updates == 1
+
+    def test_is_asked_about_names_and_fates_again_after_an_act_from_outside(self) -> None:
+        stage = Stage()
+        stage.tick()
+        stage.tick()
+        before = stage.store.searches
+        stage.poll.noticed({QUEUE.queue_id: 7})
+        stage.tick()
+        assert stage.store.searches == before + 1
 
     def test_is_looked_at_by_a_new_process(self) -> None:
         stage = Stage()
