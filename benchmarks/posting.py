@@ -11,7 +11,7 @@ from worker.core.model import Kind, Notice, Plan, Queue, Review
 from worker.core.plan import notice_key
 from worker.loops.deliver import Deliver
 from worker.loops.ops import Ops
-from worker.notifiers.slack import Slack
+from worker.notifiers.slack.notifier import Slack
 from worker.rules import rules_of
 from worker.settings import PerQueue
 from worker.stores.opening import open_store

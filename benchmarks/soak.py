@@ -30,8 +30,8 @@ from worker.loops.ops import Ops
 from worker.loops.poll import Poll
 from worker.loops.roster import Roster
 from worker.loops.watch import Watch
-from worker.notifiers import blocks
-from worker.notifiers.slack import LIMITS
+from worker.notifiers.slack import blocks
+from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_of
 from worker.settings import PerQueue
 from worker.stores.opening import open_store

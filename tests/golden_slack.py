@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import structs
 
 from worker.core.model import Facts, Kind, Left, Line, Message, Queue, Receipt, Show
-from worker.notifiers import blocks
+from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"
 TEAM_URL = "https://acme.slack.com/"

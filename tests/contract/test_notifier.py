@@ -17,7 +17,7 @@ from tests.golden_slack import AS_OF, line, message
 from tests.slack_stage import CHANNEL, TOKEN, stage
 from worker.core.model import Left, Receipt
 from worker.core.ports import DeliveryError, Outcome
-from worker.notifiers.slack import Slack
+from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

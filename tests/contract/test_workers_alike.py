@@ -19,7 +19,7 @@ from worker.loops.edit import Edit
 from worker.loops.ops import Ops
 from worker.loops.poll import Poll
 from worker.loops.shift import ALONE, Shared
-from worker.notifiers.slack import PACE
+from worker.notifiers.slack.notifier import PACE
 from worker.stores.columns import At
 from worker.stores.duties import Member
 

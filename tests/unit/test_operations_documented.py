@@ -17,7 +17,7 @@ from worker.cli import Exit
 from worker.core.model import State
 from worker.core.ports import Trouble
 from worker.core.status.readiness import readiness
-from worker.notifiers import slack_errors
+from worker.notifiers.slack import errors
 from worker.settings.model import EVERY
 from worker.stores.place import NETWORK
 
@@ -107,7 +107,7 @@ def test_every_condition_of_being_ready_is_documented() -> None:
     assert all(f"`{name}`" in row for name in names)
 
 
-CODES = sorted(slack_errors._OUTCOMES)  # noqa: SLF001 - the table is what is documented
+CODES = sorted(errors._OUTCOMES)  # noqa: SLF001 - the table is what is documented
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -115,7 +115,7 @@ def test_every_code_of_slack_is_documented(code: str) -> None:
     assert f"`{code}`" in section("Slack")
 
 
-@pytest.mark.parametrize("family", [name for name, _ in slack_errors._FAMILIES])  # noqa: SLF001
+@pytest.mark.parametrize("family", [name for name, _ in errors._FAMILIES])  # noqa: SLF001
 def test_every_family_of_codes_is_documented(family: str) -> None:
     assert f"`{family}…`" in section("Slack")
 
@@ -153,7 +153,7 @@ SCOPES = {
 
 
 def test_the_slack_app_asks_for_exactly_the_scopes_that_are_used() -> None:
-    code = "".join(file.read_text() for file in (ROOT / "worker" / "notifiers").glob("slack*.py"))
+    code = "".join(file.read_text() for file in (ROOT / "worker" / "notifiers" / "slack").glob("*.py"))
     called = set(re.findall(r"\b_client(?:\.asking\(in_time\))?\.(\w+)", code))
     manifest = yaml.safe_load((ROOT / "deploy" / "slack" / "manifest.yaml").read_text())
     assert set(manifest["oauth_config"]["scopes"]["bot"]) == set().union(*(SCOPES[method] for method in called))

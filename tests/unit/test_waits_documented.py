@@ -12,16 +12,16 @@ import pytest
 from worker import service
 from worker.core import delivery, model, shift
 from worker.loops import deliver, ops, parting, patience, poll, roster
-from worker.notifiers import slack
+from worker.notifiers.slack import notifier
 from worker.settings.model import PerQueue
 
 MODULES: dict[str, Any] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (delivery, deliver, model, ops, parting, patience, poll, roster, service, shift, slack)
+    for module in (delivery, deliver, model, ops, parting, patience, poll, roster, service, shift, notifier)
 }
 DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
-OWN_FIGURES = {"delivery.START": delivery.START + slack.PACE}
+OWN_FIGURES = {"delivery.START": delivery.START + notifier.PACE}
 """What a row says is this, not the constant that it names alone."""
 
 
@@ -48,7 +48,7 @@ def test_the_figure_is_that_of_the_code(wait: str, where: str) -> None:
     assert OWN_FIGURES.get(where, getattr(MODULES[module], name)) in figures(wait)
 
 
-@pytest.mark.parametrize("module", [delivery, model, patience, poll, roster, shift, slack], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [delivery, model, patience, poll, roster, shift, notifier], ids=lambda m: m.__name__)
 def test_every_wait_of_the_code_stands_there(module: Any) -> None:
     inner = {
         "delivery.SHORTEST_WISH",
@@ -56,7 +56,7 @@ def test_every_wait_of_the_code_stands_there(module: Any) -> None:
         "patience.ASK_AGAIN",
         "shift.RENEW",
         "shift.SOON",
-        "slack.SLACK_AHEAD",
+        "notifier.SLACK_AHEAD",
     }
     short = module.__name__.rpartition(".")[2]
     own = {name for name, value in vars(module).items() if name.isupper() and isinstance(value, timedelta)}

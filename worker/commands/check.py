@@ -15,7 +15,7 @@ from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_sho
 from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.seen import rows_text
-from worker.notifiers import slack_check
+from worker.notifiers.slack import check as slack_check
 from worker.rules import rules_for
 from worker.settings import loading
 from worker.settings.advice import ADVICE, named

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from worker import logs
 from worker.logs import redactor
-from worker.notifiers.slack import Slack
+from worker.notifiers.slack.notifier import Slack
 from worker.settings import Need, Settings, load, secrets
 from worker.settings.advice import DATABASE_SETTING
 from worker.sources.langsmith import LangSmith

@@ -19,7 +19,7 @@ from worker.loops.incidents import Board
 from worker.loops.preview import Preview
 from worker.loops.shift import ALONE
 from worker.notifiers.console import Console
-from worker.notifiers.slack import LIMITS
+from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_for
 from worker.service import Service
 from worker.settings.loading import surroundings

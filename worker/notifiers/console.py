@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.core.model import Receipt
 from worker.core.ports import Limits, always
-from worker.notifiers import blocks
+from worker.notifiers.slack import blocks
 from worker.notifiers.text import flat, target, told
 from worker.notifiers.words import DETAILS, Pen, entry, headline, more
 

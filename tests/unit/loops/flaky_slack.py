@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Outcome, always
-from worker.notifiers import blocks
-from worker.notifiers.slack import LIMITS
+from worker.notifiers.slack import blocks
+from worker.notifiers.slack.notifier import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.slack_stage import TOKEN, Stage, stage
-from worker.notifiers.slack import Slack
+from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

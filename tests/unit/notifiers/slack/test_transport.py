@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 import pytest
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
-from worker.notifiers import slack_transport
-from worker.notifiers.slack_transport import NoAnswer, Transport
+from worker.notifiers.slack import transport as slack_transport
+from worker.notifiers.slack.transport import NoAnswer, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from slack_sdk.web.slack_response import SlackResponse
 
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Outcome
-from worker.notifiers import slack_answers as read
+from worker.notifiers.slack import errors
 
 ODD = [None, 7, "x", [], {}, [None], {"x": None}]
 
@@ -21,7 +21,7 @@ def answer(data: dict[str, Any], headers: dict[str, str] | None = None) -> Slack
 
 
 def test_a_receipt() -> None:
-    assert read.receipt(answer({"channel": "C1", "ts": "1.2"})) == Receipt("C1", "1.2")
+    assert errors.receipt(answer({"channel": "C1", "ts": "1.2"})) == Receipt("C1", "1.2")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_receipt() -> None:
 )
 def test_an_ok_without_a_receipt_may_stand_for_a_post(data: dict[str, Any]) -> None:
     with pytest.raises(DeliveryError) as caught:
-        read.receipt(answer(data))
+        errors.receipt(answer(data))
     assert caught.value.outcome is Outcome.UNKNOWN
 
 
@@ -55,41 +55,41 @@ def test_an_ok_without_a_receipt_may_stand_for_a_post(data: dict[str, Any]) -> N
     ],
 )
 def test_ids_and_names(channel: str, is_id: bool) -> None:  # noqa: FBT001 - a table's column
-    assert read.is_id(channel) is is_id
+    assert errors.is_id(channel) is is_id
 
 
 @pytest.mark.parametrize("value", ODD)
 def test_odd_metadata_holds_no_key(value: object) -> None:
-    assert read.key({"metadata": value}) == ""
-    assert read.key({"metadata": {"event_payload": value}}) == ""
+    assert errors.key({"metadata": value}) == ""
+    assert errors.key({"metadata": {"event_payload": value}}) == ""
 
 
 @pytest.mark.parametrize("value", [*ODD[:1], *ODD[2:]])
 def test_a_message_without_a_time_is_from_long_ago(value: object) -> None:
-    assert read.seconds({"ts": value}) == 0
-    assert read.seconds({"ts": "1.5"}) == 1.5
+    assert errors.seconds({"ts": value}) == 0
+    assert errors.seconds({"ts": "1.5"}) == 1.5
 
 
 @pytest.mark.parametrize("value", ODD)
 def test_odd_pages_end_the_listing(value: object) -> None:
-    assert read.next_cursor(answer({"response_metadata": value})) == ""
-    assert read.objects(value) == []
+    assert errors.next_cursor(answer({"response_metadata": value})) == ""
+    assert errors.objects(value) == []
 
 
 def test_a_page_keeps_what_is_usable() -> None:
-    assert read.objects([None, {"ts": "1"}, 3]) == [{"ts": "1"}]
+    assert errors.objects([None, {"ts": "1"}, 3]) == [{"ts": "1"}]
 
 
 def test_someone_is_ours_by_bot_or_by_user_and_nobody_by_nothing() -> None:
-    me = read.identity(answer({"bot_id": "B1", "user_id": "U1"}))
-    nobody = read.identity(answer({}))
-    assert [read.is_ours(found, me) for found in ({"bot_id": "B1"}, {"user": "U1"}, {"bot_id": "B2"}, {})] == [
+    me = errors.identity(answer({"bot_id": "B1", "user_id": "U1"}))
+    nobody = errors.identity(answer({}))
+    assert [errors.is_ours(found, me) for found in ({"bot_id": "B1"}, {"user": "U1"}, {"bot_id": "B2"}, {})] == [
         True,
         True,
         False,
         False,
     ]
-    assert not read.is_ours({"bot_id": "", "user": ""}, nobody)
+    assert not errors.is_ours({"bot_id": "", "user": ""}, nobody)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_someone_is_ours_by_bot_or_by_user_and_nobody_by_nothing() -> None:
     [({}, None), ({"X-OAuth-Scopes": ""}, frozenset()), ({"x-oauth-scopes": "a, b,"}, frozenset({"a", "b"}))],
 )
 def test_scopes_are_listed_or_unknown(headers: dict[str, str], scopes: frozenset[str] | None) -> None:
-    assert read.identity(answer({}, headers)).scopes == scopes
+    assert errors.identity(answer({}, headers)).scopes == scopes

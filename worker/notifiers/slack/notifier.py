@@ -11,11 +11,9 @@ from worker.clock import SystemClock
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
-from worker.notifiers import blocks
-from worker.notifiers import slack_answers as read
-from worker.notifiers.slack_answers import Channel, Identity
-from worker.notifiers.slack_errors import THREAD_GONE, Doing, refused, unanswered
-from worker.notifiers.slack_transport import BASE_URL, SECONDS, NoAnswer, Transport
+from worker.notifiers.slack import blocks, errors
+from worker.notifiers.slack.errors import THREAD_GONE, Channel, Doing, Identity, refused, unanswered
+from worker.notifiers.slack.transport import BASE_URL, SECONDS, NoAnswer, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +97,7 @@ class Slack:
         channel = self._channel_id(message.channel)
         oldest = (since - SLACK_AHEAD).timestamp()
         for found in self._candidates(message, channel, oldest):
-            if read.is_ours(found, me) and read.key(found) == str(message.key):
+            if errors.is_ours(found, me) and errors.key(found) == str(message.key):
                 return Receipt(channel=channel, ts=str(found["ts"]))
         return None
 
@@ -139,15 +137,15 @@ class Slack:
     def identity(self) -> Identity:
         """Ask Slack who the token speaks for. Raises DeliveryError."""
         response = self._call(Doing.ASK, self._client.auth_test)
-        self._identity = read.identity(response)
+        self._identity = errors.identity(response)
         return self._identity
 
     def channel(self, channel: str) -> Channel:
         """Look a channel up by id, or a public one by name. Raises DeliveryError."""
-        if not read.is_id(channel):
+        if not errors.is_id(channel):
             return self._named(channel, Doing.ASK)
         response = self._call(Doing.ASK, lambda: self._client.conversations_info(channel=channel), channel=channel)
-        return read.channel(response["channel"])
+        return errors.channel(response["channel"])
 
     def close(self) -> None:
         """Free what the client holds."""
@@ -171,7 +169,7 @@ class Slack:
             ),
             channel=message.channel,
         )
-        receipt = read.receipt(response)
+        receipt = errors.receipt(response)
         self._ids[message.channel] = receipt.channel
         return receipt
 
@@ -181,7 +179,7 @@ class Slack:
             yield from self._replies(channel, message.root.ts)
         for page in self._pages(lambda cursor: self._history(channel, cursor), channel):
             yield from page
-            if page and read.seconds(page[-1]) < oldest:
+            if page and errors.seconds(page[-1]) < oldest:
                 return
 
     def _history(self, channel: str, cursor: str | None) -> SlackResponse:
@@ -205,8 +203,8 @@ class Slack:
         cursor: str | None = None
         for _ in range(PAGES):
             response = self._call(Doing.FIND, lambda: ask(cursor), channel=channel)  # noqa: B023 - called at once
-            yield read.objects(response.get("messages"))
-            cursor = read.next_cursor(response)
+            yield errors.objects(response.get("messages"))
+            cursor = errors.next_cursor(response)
             if not cursor:
                 return
         raise DeliveryError(
@@ -217,7 +215,7 @@ class Slack:
 
     def _channel_id(self, channel: str) -> str:
         """The id that look-ups need. A name is resolved once."""
-        if read.is_id(channel):
+        if errors.is_id(channel):
             return channel
         if channel not in self._ids:
             self._ids[channel] = self._named(channel, Doing.FIND).channel_id
@@ -239,10 +237,10 @@ class Slack:
                 if cursor and error.outcome is Outcome.THROTTLED:
                     self._listed_to[name] = cursor
                 raise
-            for raw in read.objects(response.get("channels")):
+            for raw in errors.objects(response.get("channels")):
                 if raw.get("name") == wanted:
-                    return read.channel(raw)
-            following = read.next_cursor(response)
+                    return errors.channel(raw)
+            following = errors.next_cursor(response)
             if following in {"", cursor}:
                 break
             self._listed_to[name] = following

@@ -8,13 +8,13 @@ import pytest
 
 from tests.slack_stage import CHANNEL
 from worker.demo.slack.server import ALL_SCOPES
-from worker.notifiers.slack_check import examine
+from worker.notifiers.slack.check import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker.demo.slack.server import SimulatedSlack
-    from worker.notifiers.slack import Slack
+    from worker.notifiers.slack.notifier import Slack
 
 
 def test_all_is_well(notifier: Slack) -> None:

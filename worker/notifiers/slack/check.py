@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Finding
 from worker.core.ports import DeliveryError, Outcome
-from worker.notifiers.slack_errors import WAYS
+from worker.notifiers.slack.errors import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from worker.notifiers.slack import Channel, Identity, Slack
+    from worker.notifiers.slack.notifier import Channel, Identity, Slack
 
 POSTING = "chat:write"
 

@@ -14,8 +14,8 @@ from slack_sdk.web.slack_response import SlackResponse
 from tests.builders import NOON
 from worker.core.ports import DeliveryError, Outcome
 from worker.net.failures import Kind
-from worker.notifiers.slack_errors import Doing, refused, unanswered
-from worker.notifiers.slack_transport import NoAnswer
+from worker.notifiers.slack.errors import Doing, refused, unanswered
+from worker.notifiers.slack.transport import NoAnswer
 
 ALL = list(Doing)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests import golden_slack as golden
 from tests import slack_reader as reader
 from worker.core.model import Facts, Kind, Left, Line, Message, Queue, Receipt, Show
-from worker.notifiers import blocks
+from worker.notifiers.slack import blocks
 from worker.notifiers.text import target
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from worker.core.model import Kind, Receipt
 from worker.core.ports import ConfigError, DeliveryError, Outcome
 from worker.demo.slack.faults import COMMITTING, Mode
 from worker.demo.slack.server import BOT_USER
-from worker.notifiers import slack as module
-from worker.notifiers.slack import Slack
+from worker.notifiers.slack import notifier as module
+from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""Slack: posting, looking up and editing through its Web API, and its Block Kit rendering."""
