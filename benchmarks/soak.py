@@ -21,7 +21,8 @@ from uuid import UUID
 import structlog
 
 from worker.clock import SystemClock
-from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot
+from worker.core.diff import digest
+from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot, Unchanged
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
@@ -111,9 +112,9 @@ class Churn:
         self._runs: list[QueueRun] = []
         self._number = 0
 
-    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
         """What waits now."""
-        del queue_id, show
+        del queue_id, fields
         now = self._clock.now()
         self._runs = [run for run in self._runs if run.added_at is None or now - run.added_at < WAITS]
         if self._chance.randrange(self._comes_every) == 0:
@@ -121,22 +122,19 @@ class Churn:
             queue_run_id, run_id = UUID(int=self._chance.getrandbits(128)), UUID(int=self._chance.getrandbits(128))
             facts = Facts(name=f"run {self._number}", run_type="chain", tags=("soak",))
             self._runs.append(QueueRun(queue_run_id, run_id, now, facts=facts))
-        return Snapshot(QUEUE, tuple(self._runs), now)
+        mark = digest(self._runs)
+        if mark == concluded:
+            return Unchanged(QUEUE, now, concluded=mark)
+        return Snapshot(QUEUE, tuple(self._runs), now, concluded=mark)
 
     def queues(self) -> Sequence[Queue]:
         """The one queue."""
         return [QUEUE]
 
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
         """Nobody can tell."""
         del queue_id, queue_run_ids
         return {}
-
-    def concluded(self, queue_id: UUID) -> None:
-        """Nothing to remember."""
-
-    def taken_up(self, queue_id: UUID) -> None:
-        """Nothing to forget."""
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tests.builders import NOON
-from worker.core.model import Snapshot
+from worker.core.diff import digest
+from worker.core.model import Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -18,17 +19,16 @@ if TYPE_CHECKING:
 
 
 class FakeSource:
-    """`left` is what `how_left` answers, `known` what `facts`, `unseen` what `blindness` does.
+    """`left` is what `fates` answers, `known` what `facts`, `unseen` what `blindness` does.
 
-    `more` is set on every snapshot. `listed`, `asked`, `described`, `looked`, `concluded_of` and `taken` record the
-    calls of `snapshot`, `how_left`, `facts`, `blindness`, `concluded` and `taken_up`.
+    `more` is set on every snapshot. `listed`, `asked`, `described` and `looked` record the calls of `snapshot`,
+    `fates`, `facts` and `blindness`; `given` records what snapshots were given as `concluded`.
     """
 
     def __init__(self) -> None:
         self.listed: list[UUID] = []
         self.asked: list[set[UUID]] = []
-        self.concluded_of: list[UUID] = []
-        self.taken: list[UUID] = []
+        self.given: list[object] = []
         self.described: list[set[UUID]] = []
         self.looked: list[UUID] = []
         self.unseen: dict[UUID, Unseen] = {}
@@ -40,7 +40,7 @@ class FakeSource:
         self._failures: dict[str, list[SourceError]] = {
             "snapshot": [],
             "queues": [],
-            "how_left": [],
+            "fates": [],
             "facts": [],
             "blindness": [],
         }
@@ -61,25 +61,35 @@ class FakeSource:
         retry_after: timedelta | None = None,
         times: int = 1,
     ) -> None:
-        """Let the next `times` calls of `snapshot`, `queues`, `how_left` or `facts` fail."""
+        """Let the next `times` calls of `snapshot`, `queues`, `fates` or `facts` fail."""
         self._failures[call] += [SourceError(f"told to be {trouble}", trouble, retry_after=retry_after)] * times
 
-    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:  # noqa: ARG002
+    @overload
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    @overload
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:  # noqa: ARG002
         self.listed.append(queue_id)
+        self.given.append(concluded)
         self._raise("snapshot")
         if queue_id not in self._queues:
             raise SourceError(f"there is no queue {queue_id}", Trouble.MISSING)
         queue, runs, one_page = self._queues[queue_id]
-        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page, ahead=self.ahead, **self.more)
+        mark = (digest(runs), tuple(self.more.items()))
+        if mark == concluded:
+            bare = self.more.get("bare", False)
+            return Unchanged(queue, NOON, bare=bare, ahead=self.ahead, concluded=mark)
+        more = {"ahead": self.ahead, "concluded": mark, **self.more}
+        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page, **more)
 
     def queues(self) -> Sequence[Queue]:
         self._raise("queues")
         return [queue for queue, _, _ in self._queues.values()]
 
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
         assert queue_id in self._queues
         self.asked.append(set(queue_run_ids))
-        self._raise("how_left")
+        self._raise("fates")
         return {run: how for run, how in self.left.items() if run in queue_run_ids}
 
     def facts(
@@ -98,12 +108,6 @@ class FakeSource:
         self.looked.append(queue_id)
         self._raise("blindness")
         return self.unseen.get(queue_id)
-
-    def concluded(self, queue_id: UUID) -> None:
-        self.concluded_of.append(queue_id)
-
-    def taken_up(self, queue_id: UUID) -> None:
-        self.taken.append(queue_id)
 
     def _raise(self, call: str) -> None:
         if self._failures[call]:

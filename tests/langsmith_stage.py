@@ -69,10 +69,8 @@ class Stage:
         return self.source
 
     def snapshot(self, queue_id: UUID, show: frozenset[Show] = SHOW) -> Snapshot:
-        """Read a queue, as a poll does that comes to its end."""
-        snapshot = self.source.snapshot(queue_id, show=show)
-        self.source.concluded(queue_id)
-        return snapshot
+        """Read a queue, as a first poll does."""
+        return self.source.snapshot(queue_id, show)
 
     def add(self, queue_id: UUID, number: int, **facts: Any) -> list[UUID]:
         """Put that many runs into a queue, named by their number."""

@@ -82,6 +82,7 @@ class MemoryStore:
         self._lock = RLock()
         self._polled: dict[UUID, Polled] = {}
         self._revisions: Counter[UUID] = Counter()
+        self._listings: dict[UUID, str] = {}
         self._reviews: dict[tuple[UUID, ReviewKey], Review] = {}
         self._outbox: dict[UUID, Owed] = {}
         self._pauses: dict[str, Pause] = {}
@@ -98,7 +99,10 @@ class MemoryStore:
             known = self._seen(queue)
             mine = [review for (queue_id, _), review in self._reviews.items() if queue_id == queue.queue_id]
             recalled = [review for review in mine if review.is_open or review.queue_run_id in keys]
-            plan = decide(Memory(known.baselined_at is not None, recalled, self._revisions[queue.queue_id]))
+            listing = self._listings.get(queue.queue_id, "")
+            revision = self._revisions[queue.queue_id]
+            plan = decide(Memory(known.baselined_at is not None, recalled, revision=revision, listing=listing))
+            self._listings[queue.queue_id] = plan.listing or listing
             self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
             written = {(queue.queue_id, review.key): review for review in plan.reviews}
             altered = [key for queue_id, key in written if (queue_id, key) in self._reviews]

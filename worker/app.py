@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Clock, Notifier, Shift, Source, Store
+    from worker.core.ports import Blindness, Clock, Descriptions, Notifier, Shift, Source, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -95,6 +95,8 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     store: Store,
     source: Source,
     notifier: Notifier,
+    descriptions: Descriptions | None = None,
+    blindness: Blindness | None = None,
     meter: Meter = UNMETERED,
     api: Callable[[], ApiInUse | None] = lambda: None,
     shift: Shift | None = None,
@@ -102,6 +104,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
 ) -> Parts:
     """Put the parts together as the settings say.
 
+    `descriptions` and `blindness` are what the source can do beside its listings; None where it cannot.
     `meter` is told of the work; `api` tells which of LangSmith's listings is in use. `shift` is what this worker has to
     do (None: everything, it is alone). `board` is where parts announce incidents; a source or notifier that does so
     was given the same one.
@@ -123,6 +126,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         complaint=complaint,
         shift=shift,
         incidents=board,
+        descriptions=descriptions,
     )
     roster = roster_for(settings, clock=clock, source=source, last=_last(store))
     look = Look(
@@ -150,7 +154,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         edit=Edit(store=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
         look=look,
         watch=Watch(look=look, store=store, ops=ops, shift=shift),
-        sight=Sight(source=source, clock=clock, poll=poll, incidents=board),
+        sight=Sight(source=blindness, clock=clock, poll=poll, incidents=board),
         housekeep=Housekeep(
             store=store,
             clock=clock,

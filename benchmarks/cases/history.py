@@ -44,7 +44,7 @@ class Moving:
         """The same in seconds."""
         return self.looks * 60.0
 
-    def snapshot(self, _queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:  # noqa: ARG002  a Source's signature
+    def snapshot(self, _queue_id: UUID, _fields: frozenset[Show], _concluded: object = None) -> Snapshot:
         """The next listing."""
         self.looks += 1
         first = self.looks * CHANGED
@@ -54,15 +54,9 @@ class Moving:
         """The one queue."""
         return [QUEUE]
 
-    def how_left(self, _queue_id: UUID, _queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, _queue_id: UUID, _queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
         """Nobody knows."""
         return {}
-
-    def concluded(self, _queue_id: UUID) -> None:
-        """Nothing to remember."""
-
-    def taken_up(self, _queue_id: UUID) -> None:
-        """Nothing to forget."""
 
 
 def behind(scale: Scale, _server: Server, directory: Path) -> Iterator[Figure]:

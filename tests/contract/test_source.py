@@ -12,14 +12,13 @@ import pytest
 from tests.builders import queue, queue_run
 from tests.fakes_source import FakeSource
 from tests.langsmith_stage import theatre
-from worker.core.model import Left, Queue, QueueRun, Show
+from worker.core.model import Left, Queue, QueueRun, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.langsmith_stage import Stage, Theatre
-    from worker.core.model import Snapshot
     from worker.core.ports import Source
 
 SHOW = frozenset({Show.NAME})
@@ -108,7 +107,7 @@ def world(request: pytest.FixtureRequest, house: Theatre) -> Iterator[World]:
 
 
 def snapshot(world: World, queue_id: UUID) -> Snapshot:
-    return world.source.snapshot(queue_id, show=SHOW)
+    return world.source.snapshot(queue_id, SHOW)
 
 
 def ids(world: World, queue_id: UUID) -> list[UUID]:
@@ -164,6 +163,36 @@ def test_a_failure_is_a_source_error_and_passes(world: World) -> None:
     assert ids(world, queue_id) == added
 
 
+def test_what_looks_as_it_was_concluded_is_unchanged_for_as_long_as_it_does(world: World) -> None:
+    queue_id = world.open("Support QA")
+    first, *rest = world.put(queue_id, 120)
+    concluded = snapshot(world, queue_id).concluded
+    for _ in range(2):
+        again = world.source.snapshot(queue_id, SHOW, concluded)
+        assert isinstance(again, Unchanged)
+        assert again.queue.name == "Support QA"
+        concluded = again.concluded
+    world.review(queue_id, first)
+    changed = world.source.snapshot(queue_id, SHOW, concluded)
+    assert isinstance(changed, Snapshot)
+    assert sorted(run.queue_run_id for run in changed.runs) == sorted(rest)
+
+
+def test_without_what_was_concluded_all_is_shown(world: World) -> None:
+    queue_id = world.open("Support QA")
+    added = world.put(queue_id, 3)
+    assert ids(world, queue_id) == ids(world, queue_id) == added
+
+
+def test_a_snapshot_is_whole_before_it_is_given(world: World) -> None:
+    queue_id = world.open("Support QA")
+    world.put(queue_id, 3)
+    found = snapshot(world, queue_id)
+    world.fail()
+    assert isinstance(found.runs, tuple)
+    assert len([run.facts for run in found.runs]) == 3
+
+
 def test_every_queue_is_listed(world: World) -> None:
     opened = {world.open(name) for name in ("Support QA", "Triage")}
     assert {found.queue_id for found in world.source.queues()} == opened
@@ -175,7 +204,7 @@ def test_how_runs_left_is_told_only_of_those_asked_about(world: World) -> None:
     world.review(queue_id, first)
     world.review(queue_id, second)
     snapshot(world, queue_id)
-    assert world.source.how_left(queue_id, [first]) == {first: Left.REVIEWED}
+    assert world.source.fates(queue_id, [first]) == {first: Left.REVIEWED}
 
 
 def test_queues_can_be_read_at_the_same_time(world: World) -> None:

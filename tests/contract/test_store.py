@@ -85,6 +85,25 @@ class TestWhatADecisionGets:
             store.update(QUEUE, [], lambda _: 1 // 0, NOON)  # type: ignore[arg-type, return-value]
         assert not recall(store).baselined
 
+    def test_the_listing_that_was_written_last(self, store: Store) -> None:
+        def named(listing: str) -> str:
+            memory: list[Memory] = []
+
+            def decide(known: Memory) -> Plan:
+                memory.append(known)
+                return Plan(listing=listing)
+
+            store.update(QUEUE, [], decide, NOON)
+            return memory[-1].listing
+
+        assert [named(listing) for listing in ("a", "", "b", "b")] == ["", "a", "a", "b"]
+
+    def test_the_listing_of_before_where_a_decision_failed(self, store: Store) -> None:
+        store.update(QUEUE, [], lambda _: Plan(listing="a"), NOON)
+        with pytest.raises(ZeroDivisionError):
+            store.update(QUEUE, [], lambda _: Plan(listing="b", notices=1 // 0), NOON)  # type: ignore[arg-type]
+        assert recall(store).listing == "a"
+
 
 class TestWhatIsWritten:
     @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from worker.core.model import Message, Queue, Snapshot
+    from worker.core.model import Message, Queue
     from worker.core.ports import Shift, Store
     from worker.stores.sql import SqlStore
 
@@ -55,21 +55,15 @@ class Slowly:
     source: FakeSource
     standstill: Callable[[], None] | None = None
 
-    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
-        listed = self.source.snapshot(queue_id, show=show)
+    def snapshot(self, *args: Any) -> Any:
+        listed = self.source.snapshot(*args)
         if self.standstill is not None:
             standstill, self.standstill = self.standstill, None
             standstill()
         return listed
 
-    def how_left(self, *args: Any) -> Any:
-        return self.source.how_left(*args)
-
-    def concluded(self, queue_id: UUID) -> None:
-        self.source.concluded(queue_id)
-
-    def taken_up(self, queue_id: UUID) -> None:
-        self.source.taken_up(queue_id)
+    def fates(self, *args: Any) -> Any:
+        return self.source.fates(*args)
 
 
 class Worker:

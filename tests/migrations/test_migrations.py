@@ -202,6 +202,29 @@ class TestANewRevision:
         assert connection.exec_driver_sql("SELECT count(note) FROM reviews").scalar() == 50
 
 
+NOTES = {f"listing of {QUEUE.queue_id}": "items", "listing of https://smith.example": "runs", "roster": "x"}
+
+
+def _notes(connection: sa.Connection) -> dict[str, str]:
+    return dict(connection.exec_driver_sql("SELECT name, value FROM notes").all())  # type: ignore[arg-type]
+
+
+class TestTheListingOfAQueue:
+    """0005: it was a note, and is a part of the queue's row now."""
+
+    def test_moves_into_its_row_and_back(self, used: str, connection: sa.Connection) -> None:
+        command.downgrade(schema.settings(connection=connection), "0004")
+        for name, value in NOTES.items():
+            connection.execute(sa.text("INSERT INTO notes VALUES (:name, :value)"), {"name": name, "value": value})
+        connection.commit()
+        migrate(used)
+        assert connection.exec_driver_sql("SELECT listing FROM queues").scalar() == "items"
+        assert set(_notes(connection)) == NOTES.keys() - {f"listing of {QUEUE.queue_id}"}
+        connection.commit()
+        command.downgrade(schema.settings(connection=connection), "0004")
+        assert _notes(connection) == NOTES
+
+
 class TestTheScripts:
     @pytest.mark.parametrize("revision", REVISIONS, ids=lambda path: path.stem)
     def test_never_import_the_program(self, revision: Path) -> None:
@@ -210,7 +233,7 @@ class TestTheScripts:
             node for node in ast.walk(ast.parse(revision.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
         ]
         names = {getattr(node, "module", None) or node.names[0].name for node in found}
-        assert names <= {"__future__", "alembic", "sqlalchemy"}
+        assert names <= {"__future__", "alembic", "re", "sqlalchemy"}
 
     def test_are_found_beside_the_package_in_a_checkout(self) -> None:
         assert (schema.migrations() / "env.py").is_file()

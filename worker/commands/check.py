@@ -102,7 +102,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Fi
     """Whether the queue can be read as a poll would read it, and what the key does not see of it."""
     show = rules(queue).settings.show
     try:
-        snapshot = source.snapshot(queue.queue_id, show=show)
+        snapshot = source.snapshot(queue.queue_id, show)
         remarks = source.remarks(queue.queue_id)
     except SourceError as error:
         yield Finding(f"queue {queue.name}", ok=False, text=str(error), remedy=REMEDIES[error.trouble])

@@ -54,6 +54,8 @@ def run() -> None:
                 store=store,
                 source=source,
                 notifier=notifier,
+                descriptions=source,
+                blindness=source,
                 meter=monitor.meter,
                 api=lambda: source.outlook.in_use,
                 shift=shift,
@@ -73,7 +75,9 @@ def poll() -> bool:
         langsmith(settings, clock, store, read) as source,
         slack(settings) as notifier,
     ):
-        parts = build(settings, clock=clock, store=store, source=source, notifier=notifier, shift=shift)
+        parts = build(
+            settings, clock=clock, store=store, source=source, notifier=notifier, descriptions=source, shift=shift
+        )
         with on_shift(parts):
             well = one_pass(parts)
     if settings.heartbeat_url and is_full_cycle(parts):
@@ -91,7 +95,7 @@ def dry_run() -> bool:
     with _rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
-        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings))
+        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings), descriptions=source)
         for queue in roster.queues.values():
             preview.poll(queue)
         messages = list(preview.messages())

@@ -35,7 +35,7 @@ class Diff:
 
 
 def digest(runs: Iterable[QueueRun]) -> int:
-    """Fingerprint a listing whatever its order; equal digests mean that a diff would change nothing.
+    """Fingerprint a listing whatever its order, for a source; equal digests mean that a diff would change nothing.
 
     Facts are left out: they belong to the traced run, which has ended. Only good within one process.
     """
@@ -71,13 +71,14 @@ def is_newer(run: QueueRun, review: Review) -> bool:
     return run.added_at - _entered(review) >= SAME_INSTANT
 
 
-def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime) -> Diff:
+def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime, *, is_switched: bool = False) -> Diff:
     """Compare one complete listing with what is remembered of the queue.
 
+    `is_switched` tells that what is remembered was seen in another listing, which may give runs other ids.
     What has to do with dates of runs is by the clock that gave them; when something left is by ours, as deliveries are.
     """
     there = now - snapshot.ahead
-    twins = _twins(snapshot, reviews) if snapshot.switched else {}
+    twins = _twins(snapshot, reviews) if is_switched else {}
     stays = _newest_stays(reviews) | twins
     seen = [_see(run, stays.get(run.queue_run_id), there) for run in snapshot.runs]
     current = {review.queue_run_id: review for review in seen}

@@ -130,12 +130,13 @@ class Snapshot:
     `one_page` tells whether the listing came in a single answer: only then is one absence proof of having left.
     `unusable` counts rows that are no run for want of an id of their own, `fix` is what helps then. `strays` are the
     runs that such rows name: those still wait. `obscured` tells that others name none: then no absence is proof of
-    anything. `moved` tells that rows may have slipped by unread: an absence then says nothing at all. `switched` tells
-    that the queue was listed by another endpoint before: should the two give a queue run different ids, then the same
-    `run_id` is the same stay. `revealed` are queue runs that the other could not show, which may have waited all along.
-    `bare` tells that facts are asked for apart, by `Source.facts`. `fingerprint` is what `core.diff.digest` would say
-    of the listing, where the source knows that without making its runs; good within one process. `ahead` is by how much
-    our clock is wrong, as far as the source tells: ages are judged by the clock that gave the runs their dates.
+    anything. `moved` tells that rows may have slipped by unread: an absence then says nothing at all. `listing` names
+    the listing that it was read from, where a source has several: should two of them give a queue run different ids,
+    then the same `run_id` is the same stay. `revealed` are queue runs that no other listing shows, which may have
+    waited before that. `bare` tells that facts are asked for apart, by `Descriptions.facts`. `ahead` is by how much our
+    clock is wrong, as far as the source tells: ages are judged by the clock that gave the runs their dates. `concluded`
+    is opaque: given back to the source once this listing is written down, it lets the source answer `Unchanged`. It is
+    good within one process.
     """
 
     queue: Queue
@@ -147,11 +148,25 @@ class Snapshot:
     strays: frozenset[UUID] = frozenset()
     obscured: bool = False
     moved: bool = False
-    switched: bool = False
+    listing: str = ""
     revealed: frozenset[UUID] = frozenset()
     bare: bool = False
-    fingerprint: int | None = None
     ahead: timedelta = timedelta(0)
+    concluded: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A complete listing that equals the last concluded one, so that a diff would find nothing.
+
+    `concluded` takes the place of the value that the source was given. The other fields are those of `Snapshot`.
+    """
+
+    queue: Queue
+    taken_at: datetime
+    bare: bool = False
+    ahead: timedelta = timedelta(0)
+    concluded: object = None
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -196,12 +211,13 @@ class Memory:
     `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for.
     `baselined` is False until the first complete poll of the queue has been written. `revision` counts the acts on the
     queue's reviews from outside a poll's transaction: where it differs from the one that a poll decided on, somebody
-    acted since.
+    acted since. `listing` is the one that the last concluded snapshot was read from, '' where that is not known.
     """
 
     baselined: bool
     reviews: Sequence[Review]
     revision: int = 0
+    listing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +234,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one poll decided: the reviews to write (new or altered) and the notices to owe.
+    """What one poll decided: the reviews to write (new or altered), the notices to owe, the listing to remember.
 
     `revision` is that of the memory that it was decided on.
     """
@@ -227,6 +243,7 @@ class Plan:
     notices: tuple[Notice, ...] = ()
     next_due_at: datetime | None = None
     revision: int = 0
+    listing: str = ""
 
 
 class State(StrEnum):

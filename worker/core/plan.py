@@ -14,7 +14,7 @@ from worker.core.model import LISTED, Kind, Notice, Plan
 from worker.core.policy import Step, age_of, spoken_until, told_age
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from worker.core.diff import Diff
@@ -30,9 +30,11 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
 
     `next_due_at` is by the clock that the runs have their dates from: ours less `snapshot.ahead`.
     """
-    found = diff(snapshot, memory.reviews, now)
+    is_switched = memory.listing not in {"", snapshot.listing}
+    found = diff(snapshot, memory.reviews, now, is_switched=is_switched)
     there = now - snapshot.ahead
-    first, later = _apart(found.open, snapshot, baselined=memory.baselined)
+    revealed = snapshot.revealed if is_switched else frozenset()
+    first, later = _apart(found.open, revealed, baselined=memory.baselined)
     due = _baseline(first, policy) | _due(later, policy, there)
     # By identity: a key takes longer to make and to compare than the decision itself.
     until = {step: policy.told_at_first_sight if step.kind is Kind.BASELINE else spoken_until for step in due}
@@ -41,7 +43,7 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     due_at = _next_due_at(found, after, policy, there)
-    return Plan(tuple(altered.values()), tuple(notices), due_at, memory.revision)
+    return Plan(tuple(altered.values()), tuple(notices), due_at, memory.revision, snapshot.listing)
 
 
 def undescribed(decided: Plan) -> set[UUID]:
@@ -82,7 +84,7 @@ def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step,
 
 
 def _apart(
-    waiting: Sequence[Review], snapshot: Snapshot, *, baselined: bool
+    waiting: Sequence[Review], revealed: Collection[UUID], *, baselined: bool
 ) -> tuple[Sequence[Review], Sequence[Review]]:
     """Those that are a baseline, and the others.
 
@@ -90,11 +92,11 @@ def _apart(
     """
     if not baselined:
         return waiting, ()
-    if not snapshot.revealed:
+    if not revealed:
         return (), waiting
-    revealed = [review.told_at is None and review.queue_run_id in snapshot.revealed for review in waiting]
-    first = [review for review, is_revealed in zip(waiting, revealed, strict=True) if is_revealed]
-    return first, [review for review, is_revealed in zip(waiting, revealed, strict=True) if not is_revealed]
+    are_first = [review.told_at is None and review.queue_run_id in revealed for review in waiting]
+    first = [review for review, is_first in zip(waiting, are_first, strict=True) if is_first]
+    return first, [review for review, is_first in zip(waiting, are_first, strict=True) if not is_first]
 
 
 def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> dict[Step, list[Review]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Story,
         Task,
         Turn,
+        Unchanged,
     )
     from worker.core.status.process import Area, Process
     from worker.core.status.seen import Unseen
@@ -146,35 +147,46 @@ class Incidents(Protocol):
 class Source(Protocol):
     """Where queue runs come from. Thread-safe. Every method raises SourceError."""
 
-    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
-        """Read one queue completely, or raise: half a listing is no listing."""
+    @overload
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    @overload
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+        """Read one queue completely, with these fields of its runs, or raise: half a listing is no listing.
+
+        `concluded` is the opaque value of the last listing of this queue that was written down, by this process; where
+        the queue still looks like that the answer may be `Unchanged`. With None it is a Snapshot.
+        """
         ...
 
-    def queues(self) -> Sequence[Queue]:
-        """Every queue that the key can see."""
-        ...
-
-    def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
-        """What may be shown of runs of a `bare` snapshot, as far as it can be had within a budget: see `how_left`."""
-        ...
-
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
         """How runs that left did so, the first ones first, within a budget of requests; UNKNOWN is an answer too.
 
         One that is left out could not be asked about now: it is worth asking again.
         """
         ...
 
+    def queues(self) -> Sequence[Queue]:
+        """Every queue that the key can see."""
+        ...
+
+
+class Descriptions(Protocol):
+    """What a `bare` snapshot does not show of its runs; for sources that have such. Raises SourceError."""
+
+    def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
+        """What may be shown of runs of the last snapshot, as far as it can be had within a budget of requests.
+
+        One that is left out could not be asked about now: it is worth asking again.
+        """
+        ...
+
+
+class Blindness(Protocol):
+    """Whether the key sees what there is; for sources that can count what they do not show. Raises SourceError."""
+
     def blindness(self, queue_id: UUID) -> Unseen | None:
         """Why nothing is seen of what is open in a queue whose listing is empty; None where nothing is open."""
-        ...
-
-    def concluded(self, queue_id: UUID) -> None:
-        """Take note that what the queue's last snapshot changed is written down; raises StoreError."""
-        ...
-
-    def taken_up(self, queue_id: UUID) -> None:
-        """Forget what was concluded of the queue: another worker may have polled it meanwhile."""
         ...
 
 
@@ -250,7 +262,8 @@ class Store(Protocol):
 
         `decide` gets the queue's open reviews and the closed ones with a `queue_run_id` in `keys`. It may be called
         again where the database asks for it, so it must be pure. Its reviews are written (a key that exists is
-        replaced), its notices become pending deliveries due at once; one whose key exists is not owed again.
+        replaced), its notices become pending deliveries due at once; one whose key exists is not owed again. A plan's
+        `listing`, where it names one, is what `decide` gets the next time.
         Every message that may be posted (sending, unknown, sent) and speaks of a written review is owed an edit at
         `max(now, edited_at + EDIT_EVERY, lease_until)`, unless its `edit_until` has passed.
         """

@@ -204,7 +204,7 @@ class Look:
 
 def _state(progress: Progress) -> object:
     """What changes with everything that a poll writes; None before the first complete one."""
-    return (progress.digest, progress.new, progress.gone) if progress.polled.completed_at else None
+    return progress.decisions if progress.polled.completed_at else None
 
 
 def _by(moved: timedelta) -> timedelta:

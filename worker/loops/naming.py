@@ -14,11 +14,11 @@ from worker.core.diff import is_bare
 from worker.core.ports import SourceError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from uuid import UUID
 
-    from worker.core.model import Queue, Show, Snapshot
-    from worker.core.ports import Clock, Source, Store
+    from worker.core.model import Facts, Queue, Show, Snapshot
+    from worker.core.ports import Clock, Descriptions, Store
     from worker.loops.parting import Doubts
     from worker.rules import QueueRules
 
@@ -33,14 +33,15 @@ LONGEST_WAIT = timedelta(hours=1)
 class Naming:
     """Asks for the facts of what messages list, and of nothing else. Thread-safe for different queues."""
 
-    def __init__(self, *, source: Source, clock: Clock) -> None:
-        self._source = source
+    def __init__(self, descriptions: Descriptions | None, *, clock: Clock) -> None:
+        """Without `descriptions` there is nobody to ask, and nothing is named."""
+        self._descriptions = descriptions
         self._clock = clock
 
     def described(self, snapshot: Snapshot, queue_run_ids: Collection[UUID], show: frozenset[Show]) -> Snapshot:
         """The snapshot with what can be had now of these runs. Never raises for a failure."""
         try:
-            found = self._source.facts(snapshot.queue.queue_id, queue_run_ids, show=show)
+            found = self._facts(snapshot.queue.queue_id, queue_run_ids, show)
         except SourceError as error:
             log.debug("runs_not_described", queue=snapshot.queue.name, error=str(error))
             return snapshot
@@ -54,7 +55,7 @@ class Naming:
 
     def __call__(self, queue: Queue, doubts: Doubts, *, store: Store, rules: QueueRules) -> None:
         """Give messages what they lack, where `doubts` are open. Never raises for a failure."""
-        if not doubts.are_open or self._clock.monotonic() < doubts.not_before:
+        if self._descriptions is None or not doubts.are_open or self._clock.monotonic() < doubts.not_before:
             return
         try:
             is_learned = self._learn(queue, doubts, store, rules.settings.show)
@@ -73,8 +74,11 @@ class Naming:
         """Whether there was nothing to learn, or something was."""
         lacking = store.undescribed(queue.queue_id, self._clock.now(), MOST)
         wanted = [one for one, known in lacking.items() if is_bare(known)]
-        found = self._source.facts(queue.queue_id, wanted, show=show) if wanted else {}
+        found = self._facts(queue.queue_id, wanted, show) if wanted else {}
         if found:
             doubts.raised += store.describe(queue.queue_id, found, self._clock.now())
         doubts.are_open = not found.keys() >= set(wanted)
         return bool(found) or not wanted
+
+    def _facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], show: frozenset[Show]) -> Mapping[UUID, Facts]:
+        return {} if self._descriptions is None else self._descriptions.facts(queue_id, queue_run_ids, show=show)

@@ -71,7 +71,7 @@ class Parting:
         """Whether there was nothing to learn, or something was."""
         earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST)
         wanted = dict.fromkeys((*earlier, *gone))
-        left: Mapping[UUID, Left] = self._source.how_left(queue.queue_id, wanted.keys()) if wanted else {}
+        left: Mapping[UUID, Left] = self._source.fates(queue.queue_id, wanted.keys()) if wanted else {}
         if left:
             doubts.raised += store.learn(queue.queue_id, left, self._clock.now())
         doubts.are_open = not wanted.keys() <= left.keys()

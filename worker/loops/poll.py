@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.delivery import backoff, clamp_wish
-from worker.core.diff import digest
 from worker.core.meter import STORE, UNMETERED
-from worker.core.model import FIRST_SIGHT, Polled, Queue
+from worker.core.model import FIRST_SIGHT, Polled, Queue, Snapshot
 from worker.core.plan import plan, undescribed
 from worker.core.ports import Relieved, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Duty, Memory, Plan, Snapshot
-    from worker.core.ports import Clock, Incidents, Shift, Source, Store
+    from worker.core.model import Duty, Memory, Plan, Unchanged
+    from worker.core.ports import Clock, Descriptions, Incidents, Shift, Source, Store
     from worker.rules import QueueRules, RulesOf
 
 log = structlog.get_logger(__name__)
@@ -47,21 +46,38 @@ LARGE = 10_000
 """Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
 
 
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """The last listing that is written down: how the source knows it again, and until when it changes nothing.
+
+    It was decided on by `rules`. `next_due_at` is by the clock of the source, which ours is `ahead` of.
+    """
+
+    opaque: object
+    rules: QueueRules
+    next_due_at: datetime | None
+    ahead: timedelta
+
+    def is_due(self, rules: QueueRules, now: datetime) -> bool:
+        """Whether this very listing has to be decided on again."""
+        return self.rules != rules or (self.next_due_at is not None and self.next_due_at <= now - self.ahead)
+
+
 @dataclass(slots=True)
 class Progress:
     """What is known of one queue between its polls; in memory only.
 
-    `duty` is the one under which it is polled, None where this worker is alone. `completed` is the monotonic time of
-    the last complete poll, `waiting` counts the runs of its listing, `unusable` the rows that are none; `told`, whether
-    the log says that the queue fails.
-    `revision` is the queue's as of the last transaction.
-    `new` and `gone` count, since the process started, runs that were announced and runs that left.
+    `duty` is the one under which it is polled, None where this worker is alone. `concluded` is None where the database
+    has to be looked at; `revision` is the queue's as of the last transaction. `completed` is the monotonic time of the
+    last complete poll, `waiting` counts the runs of its listing, `unusable` the rows that are none; `told`, whether the
+    log says that the queue fails.
+    `decisions`, `new` and `gone` count, since the process started, listings that were decided on, runs that were
+    announced and runs that left.
     """
 
     polled: Polled
     duty: Duty | None = None
-    digest: int | None = None
-    next_due_at: datetime | None = None
+    concluded: Concluded | None = None
     revision: int = 0
     failures: int = 0
     not_before: float = 0.0
@@ -69,6 +85,7 @@ class Progress:
     told: bool = False
     waiting: int = 0
     unusable: int = 0
+    decisions: int = 0
     new: int = 0
     gone: int = 0
     doubts: Doubts = field(default_factory=Doubts)
@@ -87,13 +104,13 @@ class Progress:
 
     def recall(self) -> None:
         """Look at the database again at the next poll, whatever is listed then."""
-        self.digest = None
+        self.concluded = None
         self.doubts.are_open = self.unnamed.are_open = True
 
     def take_up(self, duty: Duty) -> None:
         """Know nothing of before: another worker may have polled the queue meanwhile."""
         self.polled = Polled(self.polled.queue)
-        self.duty, self.digest, self.next_due_at = duty, None, None
+        self.duty, self.concluded = duty, None
         self.failures, self.not_before, self.told = 0, 0.0, False
         self.doubts, self.unnamed = Doubts(), Doubts()
 
@@ -122,11 +139,13 @@ class Poll:
         complaint: Complaint | None = None,
         shift: Shift = ALONE,
         incidents: Incidents | None = None,
+        descriptions: Descriptions | None = None,
     ) -> None:
         """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs.
 
         `complaint` says that the database fails, for all loops together. `shift` tells which queues are this worker's:
         no other one is polled. `incidents` is where it is announced that a listing cannot be used as it is.
+        `descriptions` gives what bare snapshots lack.
         """
         self._source = source
         self._store = store
@@ -139,7 +158,7 @@ class Poll:
         self._shift = shift
         self._incidents = incidents or Board(clock)
         self._parting = Parting(source=source, clock=clock)
-        self._naming = Naming(source=source, clock=clock)
+        self._naming = Naming(descriptions, clock=clock)
         self._progress: dict[UUID, Progress] = {}
         self._large = threading.Lock()
 
@@ -192,7 +211,6 @@ class Poll:
         duty = self._shift.of(progress.polled.queue.queue_id)
         if duty is not None and duty != progress.duty:
             progress.take_up(duty)
-            self._source.taken_up(progress.polled.queue.queue_id)
         began = self._clock.monotonic()
         if began < progress.not_before:
             return False
@@ -211,22 +229,34 @@ class Poll:
         return True
 
     def _poll(self, progress: Progress, rules: QueueRules) -> None:
-        snapshot = self._source.snapshot(progress.polled.queue.queue_id, show=rules.settings.show)
+        found = self._snapshot(progress, rules)
         now = self._clock.now()
-        listed = digest(snapshot.runs) if snapshot.fingerprint is None else snapshot.fingerprint
-        progress.waiting, progress.unusable = len(snapshot.runs), snapshot.unusable
-        self._judge_rows(snapshot)
-        due = progress.next_due_at is not None and progress.next_due_at <= now - snapshot.ahead
         gone: Collection[UUID] = ()
-        if listed != progress.digest or due:
-            gone = self._conclude(progress, snapshot, listed, rules, now)
-        self._source.concluded(snapshot.queue.queue_id)
+        if isinstance(found, Snapshot):
+            progress.waiting, progress.unusable = len(found.runs), found.unusable
+            self._judge_rows(found)
+            gone = self._conclude(progress, found, rules, now)
         store = self._store_of(progress)
-        self._parting(snapshot.queue, gone, progress.doubts, store=store, rules=rules)
-        if snapshot.bare:
-            self._naming(snapshot.queue, progress.unnamed, store=store, rules=rules)
-        progress.polled = replace(progress.polled, queue=snapshot.queue, completed_at=now)
+        self._parting(found.queue, gone, progress.doubts, store=store, rules=rules)
+        if found.bare:
+            self._naming(found.queue, progress.unnamed, store=store, rules=rules)
+        progress.polled = replace(progress.polled, queue=found.queue, completed_at=now)
         progress.completed = self._clock.monotonic()
+
+    def _snapshot(self, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged:
+        """The listing, unless it is the concluded one and nothing is due of it."""
+        queue_id, fields, known = progress.polled.queue.queue_id, rules.settings.show, progress.concluded
+        if known is None or known.is_due(rules, self._clock.now()):
+            return self._source.snapshot(queue_id, fields)
+        found = self._source.snapshot(queue_id, fields, known.opaque)
+        if isinstance(found, Snapshot):
+            return found
+        still = replace(known, opaque=found.concluded, ahead=found.ahead)
+        if progress.concluded is known:  # nobody asked meanwhile that everything be recalled
+            progress.concluded = still
+        # Reading takes time, and tells by how much our clock is wrong.
+        is_due = still.is_due(rules, self._clock.now())
+        return self._source.snapshot(queue_id, fields) if is_due else found
 
     def _judge_rows(self, snapshot: Snapshot) -> None:
         """Announce that rows cannot be used, and that they can be again."""
@@ -237,15 +267,14 @@ class Poll:
         text = f"{snapshot.queue.name}: {rows_text(snapshot)}"
         self._incidents.begin("rows_unusable", Area.QUEUES, text, snapshot.fix, subject=subject)
 
-    def _conclude(
-        self, progress: Progress, snapshot: Snapshot, listed: int, rules: QueueRules, now: datetime
-    ) -> Collection[UUID]:
+    def _conclude(self, progress: Progress, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Collection[UUID]:
         """Plan, write and tell; the runs that left."""
         decided = self._update(self._store_of(progress), snapshot, rules, now)
         # What the messages list may be another choice of the runs now.
         progress.unnamed.are_open |= bool(decided.reviews)
-        progress.digest, progress.next_due_at = listed, decided.next_due_at
+        progress.concluded = Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
         progress.revision, progress.doubts.raised, progress.unnamed.raised = decided.revision, 0, 0
+        progress.decisions += 1
         progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         progress.gone += sum(not review.is_open for review in decided.reviews)
         self._tell(snapshot, decided)
@@ -292,8 +321,9 @@ class Poll:
         """Count, back off, and say so once: when the failing begins."""
         progress.failures += 1
         trouble = error.trouble.value if isinstance(error, SourceError) else STORE
-        # What was written is not known after a failed transaction: the next poll must look at the database.
-        progress.digest = None
+        if isinstance(error, StoreError):
+            # What was written is not known after a failed transaction: the next poll must look at the database.
+            progress.concluded = None
         progress.doubts.are_open = True
         wait = self._wait(progress.failures, error, interval)
         progress.not_before = self._clock.monotonic() + wait.total_seconds()

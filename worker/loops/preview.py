@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
-    from worker.core.ports import Clock, Source, Store
+    from worker.core.ports import Clock, Descriptions, Source, Store
     from worker.rules import QueueRules, RulesOf
 
     About = tuple[UUID | None, ReviewKey]
@@ -44,13 +44,21 @@ class Preview:
     wait already become is chosen by the core, as for every claim.
     """
 
-    def __init__(self, *, source: Source, store: Store, clock: Clock, rules: RulesOf) -> None:
-        """`rules` gives those of a queue. Raises StoreError."""
+    def __init__(
+        self,
+        *,
+        source: Source,
+        store: Store,
+        clock: Clock,
+        rules: RulesOf,
+        descriptions: Descriptions | None = None,
+    ) -> None:
+        """`rules` gives those of a queue, `descriptions` what bare snapshots lack. Raises StoreError."""
         self._source = source
         self._store = store
         self._clock = clock
         self._rules = rules
-        self._naming = Naming(source=source, clock=clock)
+        self._naming = Naming(descriptions, clock=clock)
         self.unread: list[str] = []
         """Queues that could not be read, each in words."""
         # A pass tries every destination again at once, however long its pause would last.
@@ -65,7 +73,7 @@ class Preview:
     def poll(self, queue: Queue) -> None:
         """Plan what a poll of the queue would owe now, or note that it could not be read. Raises StoreError."""
         try:
-            snapshot = self._source.snapshot(queue.queue_id, show=self._rules(queue).settings.show)
+            snapshot = self._source.snapshot(queue.queue_id, self._rules(queue).settings.show)
         except SourceError as error:
             log.warning("queue_failing", queue=queue.name, error=str(error))
             self.unread.append(f"{queue.name} could not be read: {error}")

@@ -14,7 +14,7 @@ from worker.core.status.process import Area
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from worker.core.ports import Clock, Incidents, Source
+    from worker.core.ports import Blindness, Clock, Incidents
     from worker.loops.poll import Poll, Progress
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,8 @@ class Sight:
     One thread at a time; each call asks about one queue.
     """
 
-    def __init__(self, *, source: Source, clock: Clock, poll: Poll, incidents: Incidents) -> None:
+    def __init__(self, *, source: Blindness | None, clock: Clock, poll: Poll, incidents: Incidents) -> None:
+        """A `source` that is None cannot tell: then nothing is asked."""
         self._source = source
         self._clock = clock
         self._poll = poll
@@ -56,7 +57,7 @@ class Sight:
         queue_id = _id(progress)
         self._ask_again(queue_id, EVERY)
         try:
-            found = self._source.blindness(queue_id)
+            found = None if self._source is None else self._source.blindness(queue_id)
         except SourceError as error:
             log.debug("sections_not_counted", queue=progress.polled.queue.name, error=str(error))
             return

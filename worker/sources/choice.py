@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Show
     from worker.core.ports import Clock
-    from worker.sources.listing import Listing
+    from worker.sources.listing import Listing, Reading
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class Choice:
 
     def __init__(  # noqa: PLR0913  (the parts of a choice, all by name)
         self,
-        readers: Mapping[Api, Callable[[UUID, frozenset[Show]], Listing]],
+        readers: Mapping[Api, Callable[[UUID, frozenset[Show], Reading | None], Listing]],
         *,
         exists: Callable[[UUID], bool],
         clock: Clock,
@@ -115,10 +115,10 @@ class Choice:
                 self._outlook = self._first()
             return self._outlook
 
-    def read(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
-        """Read a queue completely, and tell by which listing."""
-        read = self._by_runs if self.outlook.api is Api.RUNS else self._by_items
-        found = read(queue_id, show)
+    def read(self, queue_id: UUID, show: frozenset[Show], before: Reading | None = None) -> tuple[Api, Listing]:
+        """Read a queue completely, unless all comes as `before`; and by which listing."""
+        is_older = self.outlook.api is Api.RUNS
+        found = self._by_runs(queue_id, show, before) if is_older else self._by_items(queue_id, show)
         self._say()
         return found
 
@@ -140,9 +140,9 @@ class Choice:
             return Outlook(Api.RUNS)
         return Outlook(Api.ITEMS, former=Ending(date(sunset[0])) if sunset else None)
 
-    def _by_runs(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
+    def _by_runs(self, queue_id: UUID, show: frozenset[Show], before: Reading | None) -> tuple[Api, Listing]:
         try:
-            listing = self._readers[Api.RUNS](queue_id, show)
+            listing = self._readers[Api.RUNS](queue_id, show, before)
         except SourceError as error:
             if self._is_route_missing(error, queue_id):
                 return self._instead(Api.ITEMS, error, queue_id, show)
@@ -156,7 +156,7 @@ class Choice:
 
     def _by_items(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
         try:
-            listing = self._readers[Api.ITEMS](queue_id, show)
+            listing = self._readers[Api.ITEMS](queue_id, show, None)
         except SourceError as error:
             if self._is_route_missing(error, queue_id):
                 return self._instead(Api.RUNS, error, queue_id, show)
@@ -184,7 +184,7 @@ class Choice:
 
     def _or_raise(self, api: Api, error: SourceError, queue_id: UUID, show: frozenset[Show]) -> Listing:
         try:
-            return self._readers[api](queue_id, show)
+            return self._readers[api](queue_id, show, None)
         except SourceError:
             raise error from None
 
@@ -207,10 +207,11 @@ class Choice:
         if self._fixed is not Api.AUTO:
             return "WORKER_LANGSMITH_API=runs is set"
         try:
-            newer = self._readers[Api.ITEMS](queue_id, show)
+            newer = self._readers[Api.ITEMS](queue_id, show, None)
+            older = self._readers[Api.RUNS](queue_id, show, None) if listing.is_as_before else listing
         except SourceError as error:
             return str(error)
-        return _lacking(listing, newer)
+        return _lacking(older, newer)
 
     def _decide(self, outlook: Outlook, *, because: str) -> None:
         with self._lock:
@@ -245,10 +246,10 @@ def _lacking(older: Listing, newer: Listing) -> str:
 
     Reviewers are at work meanwhile, and a run may stand in it by another id.
     """
-    common = len(older.runs.keys() & newer.runs.keys())
-    if 2 * common < len(older.runs):
-        ids = {run.run_id for run in newer.runs.values()}
-        common = max(common, sum(run.run_id in ids for run in older.runs.values()))
-    if 2 * common >= len(older.runs):
+    common = len(older.found.keys() & newer.found.keys())
+    if 2 * common < len(older.found):
+        ids = {run.run_id for run in newer.runs()}
+        common = max(common, sum(run.run_id in ids for run in older.runs()))
+    if 2 * common >= len(older.found):
         return ""
-    return f"the newer listing shows {common} of the {len(older.runs)} runs of a queue"
+    return f"the newer listing shows {common} of the {len(older.found)} runs of a queue"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from worker.core.diff import digest
-from worker.sources.deferred import Sighting
 from worker.sources.errors import TooLargeError, unlawful
 from worker.sources.limits import Limits
 from worker.sources.links import run_url
 from worker.sources.listing import Listing
-from worker.sources.rows import CONVERSATION, of_items, trace
+from worker.sources.rows import CONVERSATION, Sighting, of_items, trace
 from worker.sources.values import identity
 from worker.sources.wire import ItemRow, UnlawfulError, envelope
 
@@ -22,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from uuid import UUID
 
-    from worker.core.model import Facts, QueueRun
+    from worker.core.model import Facts
     from worker.sources.directory import Directory
     from worker.sources.http import Http
+    from worker.sources.listing import Reading
     from worker.sources.names import Names
     from worker.sources.rows import Trace, Wanted
     from worker.sources.wire import Page
@@ -44,7 +43,7 @@ class Items:
         self._limits = Limits(http.most_bytes)
         self._traces: dict[tuple[UUID, str], dict[UUID, Trace]] = {}
 
-    def read(self, wanted: Wanted) -> Listing:
+    def read(self, wanted: Wanted, _before: Reading | None = None) -> Listing:
         """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
         listing = Listing(f"reading the items of queue {wanted.queue_id}", overlaps=False)
         traces: dict[UUID, Trace] = {}
@@ -54,7 +53,7 @@ class Items:
             if cursor in cursors:
                 raise unlawful(listing.what, "the list has no end: a cursor came twice")
             cursors.add(cursor)
-            self._progress(wanted.queue_id, len(listing.runs))
+            self._progress(wanted.queue_id, len(listing.found))
         self._traces[wanted.queue_id, wanted.status] = traces
         self._link(listing, traces, wanted)
         return listing
@@ -81,9 +80,10 @@ class Items:
         """Add links, once everything is read: nothing of this may cost the listing."""
         queue = self._directory.queue(wanted.queue_id)
         there = replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id))
-        for key, run in listing.runs.items():
+        for run in listing.runs():
+            key = run.queue_run_id
             url = _url(traces[key], there) if key in traces else queue.url
-            listing.runs[key] = structs.replace(run, facts=structs.replace(run.facts, url=url))
+            listing.found[key] = structs.replace(run, facts=structs.replace(run.facts, url=url))
 
     def _advance(self, listing: Listing, wanted: Wanted, cursor: str, traces: dict[UUID, Trace]) -> str:
         """Read one page; the cursor of the next, or ''."""
@@ -98,7 +98,7 @@ class Items:
         for row in found.rows:
             run = of_items(row, wanted)
             if run is not None:
-                runs.append(Sighting(run.queue_run_id, digest([run]), partial(_itself, run)))
+                runs.append(Sighting(run.queue_run_id, digest([run]), run))
                 _note(row, run.queue_run_id, listing, traces)
             elif (stray := identity(row.run_id)) is not None:
                 strays.append(stray)
@@ -127,7 +127,3 @@ def _note(row: ItemRow, queue_run_id: UUID, listing: Listing, traces: dict[UUID,
 
 def _url(at: Trace, wanted: Wanted) -> str:
     return run_url(wanted.web, tenant_id=wanted.tenant_id, project_id=at.project_id, run_id=at.run_id)
-
-
-def _itself(run: QueueRun) -> QueueRun:
-    return run

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import structlog
 
-from worker.core.model import Left, Snapshot
+from worker.core.model import Left, Snapshot, Unchanged
 from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError
 from worker.core.status.seen import Unseen
 from worker.net.route import DIRECT
 from worker.sources.choice import Api, Choice, Outlook, meaning
 from worker.sources.counts import Counts
-from worker.sources.deferred import InOrder
 from worker.sources.directory import Directory
 from worker.sources.errors import unlawful
 from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
@@ -32,14 +31,14 @@ from worker.sources.values import identity
 from worker.sources.view import SENTENCES, View, whose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Facts, Queue, Show
+    from worker.core.model import Facts, Queue, QueueRun, Show
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
-    from worker.sources.listing import Listing
+    from worker.sources.listing import Listing, Reading
     from worker.sources.view import Remark
 
 log = structlog.get_logger(__name__)
@@ -50,6 +49,20 @@ ROWS_FIX = (
 )
 
 NEEDS_MY_REVIEW = "needs_my_review"
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """How a listing looked, to know it again: opaque to everybody else."""
+
+    api: Api
+    fields: frozenset[Show]
+    fingerprint: int
+    reading: Reading | None
+
+    def is_like(self, other: Concluded) -> bool:
+        """Whether both listings show the same, whatever their bytes."""
+        return (self.api, self.fields, self.fingerprint) == (other.api, other.fields, other.fingerprint)
 
 
 class LangSmith:
@@ -118,29 +131,27 @@ class LangSmith:
         self._waiting: dict[UUID, UUID | None] = {}
         self._seen_in: set[UUID] = set()
         self._listed_by: dict[UUID, Api] = {}
-        self._concluded_by: dict[UUID, str | None] = {}
         self._urls: dict[UUID, str] = {}
 
-    def snapshot(self, queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
-        """Read one queue completely, or raise: half a listing is no listing."""
+    @overload
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    @overload
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
+    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+        """Read one queue completely, or raise; see `Source.snapshot`."""
         taken_at = self._clock.now()
-        self._standing.admit()
-        try:
-            api, listing = self._choice.read(queue_id, show)
-            if listing.unusable and not listing.runs:
-                # Nothing that can be used is not the same as nothing that waits.
-                problem = f"none of {listing.unusable} rows can be used, for want of a queue_run_id or for their size"
-                raise unlawful(listing.what, problem, remedy="update the worker; where that does not help, report it")
-        except SourceError as error:
-            self._standing.failed(queue_id, error)
-            raise
-        self._standing.accepted()
-        self._waiting[queue_id] = listing.runs.first
-        is_switched = self._is_switched(queue_id, api)
+        before = concluded if isinstance(concluded, Concluded) and concluded.fields == fields else None
+        api, listing = self._read_whole(queue_id, fields, before)
+        after = Concluded(api, fields, listing.fingerprint, listing.reading)
+        ahead, is_bare = self._http.skew.ahead, api is Api.ITEMS
+        if before is not None and before.is_like(after):
+            queue = self._queue(queue_id)
+            return Unchanged(queue=queue, taken_at=taken_at, bare=is_bare, ahead=ahead, concluded=after)
+        runs = listing.runs()
+        self._note_what_waits(queue_id, listing.first)
         return Snapshot(
-            queue=self._queue(queue_id, listing),
-            runs=InOrder(listing.runs),
-            fingerprint=listing.fingerprint,
+            queue=self._queue(queue_id, runs),
+            runs=runs,
             taken_at=taken_at,
             one_page=listing.pages == 1,
             unusable=listing.unusable,
@@ -148,10 +159,11 @@ class LangSmith:
             strays=frozenset(listing.strays),
             obscured=listing.obscure > 0,
             moved=listing.moved,
-            switched=is_switched,
-            revealed=frozenset(listing.conversations) if is_switched else frozenset(),
-            bare=api is Api.ITEMS,
-            ahead=self._http.skew.ahead,
+            listing=api.value,
+            revealed=frozenset(listing.conversations),
+            bare=is_bare,
+            ahead=ahead,
+            concluded=after,
         )
 
     def queues(self) -> Sequence[Queue]:
@@ -159,7 +171,7 @@ class LangSmith:
         return self._directory.queues()
 
     def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
-        """What may be shown of runs that were listed without it; see `Source.facts`."""
+        """What may be shown of runs that were listed without it; see `Descriptions.facts`."""
         found: dict[UUID, Facts] = {}
         for wanted in self._wanted(queue_id, show):
             found |= self._items.facts(queue_run_ids, wanted)
@@ -175,28 +187,14 @@ class LangSmith:
         except SourceError as error:
             raise SourceError(explained(error), error.trouble, retry_after=error.retry_after) from None
 
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
-        """How runs that left did so, as far as it can be told with a few requests; see `Source.how_left`."""
+    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+        """How runs that left did so, as far as that is known after a few requests; see `Source.fates`."""
         left = self._placement.how_left(queue_id, queue_run_ids, self._any_waiting(queue_id))
         if left or not queue_run_ids or self._listed_by.get(queue_id) != Api.RUNS:
             return left
         seen = self._sections.how_left(queue_id, queue_run_ids)
         # Where placements are not known there is nobody else to ask.
         return {**dict.fromkeys(queue_run_ids, Left.UNKNOWN), **seen} if self._placement.is_missing else seen
-
-    def concluded(self, queue_id: UUID) -> None:
-        """Remember by which listing the queue was read; see `Source.concluded`."""
-        api = self._listed_by[queue_id]
-        if self._concluded_by[queue_id] != api:
-            self._remember(_listing_of(queue_id), api.value)
-            self._concluded_by[queue_id] = api.value
-        if self._waiting.get(queue_id) is not None and queue_id not in self._seen_in:
-            self._remember(_seen_in(queue_id), "yes")
-            self._seen_in.add(queue_id)
-
-    def taken_up(self, queue_id: UUID) -> None:
-        """Look up anew by which listing the queue was read last; see `Source.taken_up`."""
-        self._concluded_by.pop(queue_id, None)
 
     def _any_waiting(self, queue_id: UUID) -> tuple[UUID, UUID] | None:
         """A queue, this one rather than another, and a run that waits in it."""
@@ -208,7 +206,7 @@ class LangSmith:
         counts = [self._counts.count(queue_id, status) for status in self._statuses]
         if None not in counts:
             return sum(counted for counted in counts if counted is not None)
-        return len(self._choice.read(queue_id, frozenset())[1].runs)
+        return len(self._choice.read(queue_id, frozenset())[1].found)
 
     @property
     def outlook(self) -> Outlook:
@@ -224,7 +222,7 @@ class LangSmith:
         return View(self._counts, whose=self._whose, statuses=self._statuses).remarks(queue_id)
 
     def blindness(self, queue_id: UUID) -> Unseen | None:
-        """Why the key sees nothing of what is open in a queue; see `Source.blindness`."""
+        """Why the key sees nothing of what is open in a queue; see `Blindness.blindness`."""
         view = View(self._counts, whose=self._whose, statuses=self._statuses)
         found = view.blindness(queue_id, has_seen=self._recall(_seen_in(queue_id)) is not None)
         return None if found is None else Unseen(found.text, found.remedy)
@@ -238,36 +236,58 @@ class LangSmith:
         self._names.close()
         self._http.close()
 
-    def _read(self, read: Callable[[Wanted], Listing], queue_id: UUID, show: frozenset[Show]) -> Listing:
+    def _read_whole(self, queue_id: UUID, fields: frozenset[Show], before: Concluded | None) -> tuple[Api, Listing]:
+        """Read a queue, as long as the key is known to be good, and by which listing that was."""
+        self._standing.admit()
+        try:
+            api, listing = self._choice.read(queue_id, fields, before.reading if before else None)
+            if listing.unusable and not listing.found:
+                # Nothing that can be used is not the same as nothing that waits.
+                problem = f"none of {listing.unusable} rows can be used, for want of a queue_run_id or for their size"
+                raise unlawful(listing.what, problem, remedy="update the worker; where that does not help, report it")
+        except SourceError as error:
+            self._standing.failed(queue_id, error)
+            raise
+        self._standing.accepted()
+        self._listed_by[queue_id] = api
+        return api, listing
+
+    def _read(
+        self,
+        read: Callable[[Wanted, Reading | None], Listing],
+        queue_id: UUID,
+        show: frozenset[Show],
+        before: Reading | None = None,
+    ) -> Listing:
         """Every wanted section of a queue by one of the listings. What the first one shows of a run counts."""
-        wanted = self._wanted(queue_id, show)
-        listing = read(wanted[0])
-        for another in wanted[1:]:
-            listing.merge(read(another))
+        first, *others = self._wanted(queue_id, show)
+        listing = read(first, None if others else before)
+        for another in others:
+            listing.merge(read(another, None))
         return listing
 
     def _wanted(self, queue_id: UUID, show: frozenset[Show]) -> Sequence[Wanted]:
         tenant_id = self._directory.tenant_id(queue_id)
         return [Wanted(queue_id, status, show, self._web, tenant_id) for status in self._statuses]
 
-    def _queue(self, queue_id: UUID, listing: Listing) -> Queue:
-        """The queue; its workspace is also told by the links of its runs."""
+    def _queue(self, queue_id: UUID, runs: Iterable[QueueRun] = ()) -> Queue:
+        """The queue; the links of its runs name its workspace too."""
         queue = self._directory.queue(queue_id)
         if queue.url or not self._web:
             return queue
-        if queue_id not in self._urls and not listing.runs.is_unread:
-            tenants = (tenant_in(self._web, run.facts.url) for run in listing.runs.values())
+        if queue_id not in self._urls:
+            tenants = (tenant_in(self._web, run.facts.url) for run in runs)
             tenant_id = next(filter(None, tenants), None)
             if tenant_id is not None:
                 self._urls[queue_id] = queue_url(self._web, tenant_id, queue_id)
         return replace(queue, url=self._urls.get(queue_id, ""))
 
-    def _is_switched(self, queue_id: UUID, api: Api) -> bool:
-        """Whether another listing was the last one that was concluded: until then the two must be told apart."""
-        if queue_id not in self._concluded_by:
-            self._concluded_by[queue_id] = self._recall(_listing_of(queue_id))
-        self._listed_by[queue_id] = api
-        return self._concluded_by[queue_id] not in {None, api}
+    def _note_what_waits(self, queue_id: UUID, first: UUID | None) -> None:
+        """Keep the first run that waits in a queue, and over restarts that something was shown of it."""
+        self._waiting[queue_id] = first
+        if first is not None and queue_id not in self._seen_in:
+            self._remember(_seen_in(queue_id), "yes")
+            self._seen_in.add(queue_id)
 
 
 def in_use_written(in_use: ApiInUse) -> str:
@@ -279,8 +299,3 @@ def in_use_written(in_use: ApiInUse) -> str:
 def _seen_in(queue_id: UUID) -> str:
     """The name under which it is kept that the key was shown something in a queue."""
     return f"seen in {queue_id}"
-
-
-def _listing_of(queue_id: UUID) -> str:
-    """The name under which it is kept by which listing a queue is read."""
-    return f"listing of {queue_id}"

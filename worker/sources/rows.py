@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from worker.core.model import Facts, QueueRun, Show
-from worker.sources.deferred import Sighting
 from worker.sources.links import run_url
 from worker.sources.values import PREVIEW_CHARACTERS, amount, count, identity, instant, length, tags, text
 from worker.sources.wire import BriefRow, Row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from uuid import UUID
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 CONVERSATION = "THREAD"
 LONG = frozenset({Show.ERROR, Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW})
+
+
+Makeable: TypeAlias = "QueueRun | Callable[[], QueueRun]"
+"""A run, or how it is made of its row: that is dear, and of a list that has not changed none is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,14 @@ class Wanted:
     show: frozenset[Show]
     web: str = ""
     tenant_id: UUID | None = None
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A run as one page shows it. `mark` condenses what `core.diff.digest` looks at."""
+
+    queue_run_id: UUID
+    mark: int
+    run: Makeable
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from worker.sources import deferred, wire
-from worker.sources.deferred import Unread
+from worker.sources import wire
 from worker.sources.errors import TooLargeError, unlawful
-from worker.sources.limits import STEPS, Limits
-from worker.sources.listing import Listing
+from worker.sources.limits import MOST_HELD, STEPS, Held, Limits, Room
+from worker.sources.listing import Listing, Reading, Step
 from worker.sources.rows import row_type, sighted
-from worker.sources.unchanged import MOST_HELD, Held, Reading, Room, Step
 from worker.sources.values import identity
 
 if TYPE_CHECKING:
@@ -92,49 +90,43 @@ class Runs:
         self._progress = progress
         self._limits = Limits(http.most_bytes, steps)
         self._room = Room(most_held)
-        self._before: dict[tuple[UUID, str], Reading] = {}
 
-    def read(self, wanted: Wanted) -> Listing:
-        """Read the whole list, or raise SourceError."""
+    def read(self, wanted: Wanted, before: Reading | None = None) -> Listing:
+        """Read the whole list, or raise SourceError. Where all pages come as `before`, the listing says only that."""
         sweep = _begun(wanted)
-        before = self._before.get((wanted.queue_id, wanted.status))
         if before is not None and before.wanted == wanted:
-            unchanged = self._follow(sweep, before)
-            if unchanged is not None:
-                return unchanged
+            with Held(self._room) as held:
+                if self._follow(sweep, before, held):
+                    return _as_before(sweep.listing, before)
         while not sweep.is_done:
             self._advance(sweep)
-        self._remember(sweep)
+        sweep.listing.reading = _reading(sweep)
         return sweep.listing
 
-    def _follow(self, sweep: Sweep, before: Reading) -> Listing | None:
-        """Read on as long as pages are what they were. None, with `sweep` as far as it came, where one is not."""
-        held = Held(self._room)
-        with contextlib.ExitStack() as stack:
-            stack.callback(held.release)
-            is_too_large, other = False, None
-            for step in before.steps:
-                if self._limits.of(sweep.wanted.queue_id) != step.limit:
-                    break
-                try:
-                    other = self._compare(sweep, step, held)
-                except TooLargeError:
-                    is_too_large = True
-                if is_too_large or other is not None:
-                    break
-                if step is not before.steps[-1]:
-                    self._progress(sweep.wanted.queue_id, step.runs)
-            else:
-                stack.pop_all()
-                return self._unchanged(sweep.listing, before, held)
-            self._reread(sweep, before, held)
+    def _follow(self, sweep: Sweep, before: Reading, held: Held) -> bool:
+        """Read on as long as pages are what they were. False, with `sweep` as far as it came, where one is not."""
+        is_too_large, other = False, None
+        for step in before.steps:
+            if self._limits.of(sweep.wanted.queue_id) != step.limit:
+                break
+            try:
+                other = self._compare(sweep, step, held)
+            except TooLargeError:
+                is_too_large = True
+            if is_too_large or other is not None:
+                break
+            if step is not before.steps[-1]:
+                self._progress(sweep.wanted.queue_id, step.runs)
+        else:
+            return True
+        self._reread(sweep, before, held)
         if is_too_large:
             self._shrink(sweep)
         if other is not None:
             self._take(sweep, other)
             if not sweep.is_done:
-                self._progress(sweep.wanted.queue_id, len(sweep.listing.runs))
-        return None
+                self._progress(sweep.wanted.queue_id, len(sweep.listing.found))
+        return False
 
     def _compare(self, sweep: Sweep, step: Step, held: Held) -> Found | None:
         """Ask for a page again: None where it came as before, and is held; else what it shows."""
@@ -145,38 +137,6 @@ class Runs:
         if packed is None or held.add(packed):
             return None
         return Found(self._unpacked(sweep, packed), step.limit, step.mark)
-
-    def _unchanged(self, listing: Listing, before: Reading, held: Held) -> Listing:
-        """What the last reading gave, for the same pages."""
-
-        def read() -> deferred.Runs:
-            again = _begun(before.wanted)
-            self._reread(again, before, held)
-            return again.listing.runs
-
-        listing.runs = deferred.Runs(Unread(before.steps[-1].runs, before.first, read))
-        listing.pages = len(before.steps)
-        listing.unusable = before.unusable
-        listing.obscure, listing.strays = before.obscure, set(before.strays)
-        listing.sealed = before.fingerprint
-        return listing
-
-    def _remember(self, sweep: Sweep) -> None:
-        """Keep what the next reading is compared with."""
-        wanted, listing = sweep.wanted, sweep.listing
-        if sweep.is_plain and len(sweep.steps) == listing.pages:
-            reading = Reading(
-                wanted,
-                tuple(sweep.steps),
-                listing.fingerprint,
-                listing.runs.first,
-                listing.unusable,
-                listing.obscure,
-                frozenset(listing.strays),
-            )
-            self._before[wanted.queue_id, wanted.status] = reading
-        else:
-            self._before.pop((wanted.queue_id, wanted.status), None)
 
     def _advance(self, sweep: Sweep) -> None:
         """Read one page."""
@@ -191,7 +151,7 @@ class Runs:
         else:
             self._take(sweep, found)
         if not sweep.is_done:
-            self._progress(sweep.wanted.queue_id, len(sweep.listing.runs))
+            self._progress(sweep.wanted.queue_id, len(sweep.listing.found))
 
     def _reread(self, sweep: Sweep, before: Reading, held: Held) -> None:
         """Take in the pages that are held."""
@@ -206,7 +166,7 @@ class Runs:
         strays = [stray for row, run in seen if run is None and (stray := identity(row.id)) is not None]
         sweep.listing.add(runs, page.size, strays)
         if found.mark:
-            sweep.steps.append(Step(sweep.offset, limit, found.mark, len(sweep.listing.runs)))
+            sweep.steps.append(Step(sweep.offset, limit, found.mark, len(sweep.listing.found)))
         shown = frozenset(run.queue_run_id for run in runs)
         sweep.is_done = not _go_on(sweep, Page(shown, sweep.offset + page.size, is_last=page.size < limit), limit)
 
@@ -250,6 +210,20 @@ def _page(sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
 
 def _begun(wanted: Wanted) -> Sweep:
     return Sweep(wanted, Listing(f"reading the runs of queue {wanted.queue_id}"))
+
+
+def _as_before(listing: Listing, before: Reading) -> Listing:
+    """A listing of which nothing was unpacked."""
+    listing.pages, listing.sealed = len(before.steps), before.fingerprint
+    listing.reading, listing.is_as_before = before, True
+    return listing
+
+
+def _reading(sweep: Sweep) -> Reading | None:
+    """How the pages came; None where the next reading cannot be compared with them."""
+    if not sweep.is_plain or len(sweep.steps) != sweep.listing.pages:
+        return None
+    return Reading(sweep.wanted, tuple(sweep.steps), sweep.listing.fingerprint)
 
 
 def _go_on(sweep: Sweep, page: Page, limit: int) -> bool:

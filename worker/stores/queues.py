@@ -46,9 +46,11 @@ def revise(connection: Connection, queue_id: UUID) -> None:
     connection.execute(mine.values(revision=queues.c.revision + 1))
 
 
-def baseline(connection: Connection, queue: Queue, now: datetime) -> None:
-    """Remember that a first complete poll of the queue has been written."""
-    connection.execute(sa.update(queues).where(queues.c.queue_id == queue.queue_id).values(baselined_at=now))
+def conclude(connection: Connection, row: Row[Any], listing: str, now: datetime) -> None:
+    """Remember that a first complete poll of the queue has been written, and which listing the last one read."""
+    news = {"baselined_at": row.baselined_at or now, "listing": listing or row.listing}
+    if news != {"baselined_at": row.baselined_at, "listing": row.listing}:
+        connection.execute(sa.update(queues).where(queues.c.queue_id == row.queue_id).values(news))
 
 
 def poll(connection: Connection, polled: Polled) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -92,9 +92,9 @@ class SqlStore:
             baselined = row.baselined_at is not None
             # Nothing of a queue is closed before its baseline is written.
             recalled = reviews.recall(connection, queue.queue_id, keys if baselined else ())
-            plan = decide(Memory(baselined=baselined, reviews=recalled, revision=row.revision))
-            if not baselined:
-                queues.baseline(connection, queue, now)
+            memory = Memory(baselined, recalled, revision=row.revision, listing=row.listing or "")
+            plan = decide(memory)
+            queues.conclude(connection, row, plan.listing, now)
             altered = reviews.write(connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled))
             for notice in plan.notices:
                 outbox.notify(connection, queue, notice, now)

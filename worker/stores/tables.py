@@ -39,6 +39,7 @@ queues = sa.Table(
     sa.Column("error", Plain, nullable=False),
     sa.Column("trouble", Plain),
     sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("listing", Plain),
 )
 
 reviews = sa.Table(

@@ -318,30 +318,30 @@ class TestAnotherEndpoint:
 
     def test_that_gives_other_ids_makes_a_silent_new_beginning(self) -> None:
         old = a_review(1, told_at=at(5), generation=2, back=True, first_seen_at=at(1))
-        found = diff(a_listing(self.renamed(), one_page=False, switched=True), [old], at(6))
+        found = diff(a_listing(self.renamed(), one_page=False), [old], at(6), is_switched=True)
         assert found.open == (structs.replace(old, queue_run_id=a_run(2).queue_run_id),)
         assert found.changed == (*found.open, structs.replace(old, closed_at=at(6)))
         assert not found.unsure
 
     def test_that_gives_another_date_with_the_other_id_is_the_same_stay_too(self) -> None:
         old = a_review(1, told_at=at(5))
-        (seen,) = diff(a_listing(self.renamed(added_at=at(3)), switched=True), [old], at(6)).open
+        (seen,) = diff(a_listing(self.renamed(added_at=at(3))), [old], at(6), is_switched=True).open
         assert (seen.added_at, seen.since, seen.told_at, seen.back) == (at(3), at(3), at(5), False)
 
     def test_that_gives_the_same_ids_changes_nothing(self) -> None:
-        assert diff(a_listing(a_run(), switched=True), [a_review()], at(1)).changed == ()
+        assert diff(a_listing(a_run()), [a_review()], at(1), is_switched=True).changed == ()
 
     def test_does_not_join_two_places_of_one_traced_run(self) -> None:
-        found = diff(a_listing(a_run(1), self.renamed(), switched=True), [a_review(1)], at(1))
+        found = diff(a_listing(a_run(1), self.renamed()), [a_review(1)], at(1), is_switched=True)
         assert [review.told_at for review in found.open] == [NOON, None]
 
     def test_does_not_join_what_has_no_traced_run(self) -> None:
         old, new = a_review(1, run_id=None), structs.replace(a_run(2), run_id=None)
-        (seen, _) = diff(a_listing(new, switched=True), [old], at(1)).changed
+        (seen, _) = diff(a_listing(new), [old], at(1), is_switched=True).changed
         assert seen.told_at is None
 
     def test_does_not_revive_what_had_left(self) -> None:
-        found = diff(a_listing(self.renamed(), switched=True), [a_review(1, closed_at=at(1))], at(2))
+        found = diff(a_listing(self.renamed()), [a_review(1, closed_at=at(1))], at(2), is_switched=True)
         assert [review.told_at for review in found.changed] == [None]
 
     def test_of_before_knows_a_run_under_another_id_as_new(self) -> None:

@@ -60,18 +60,18 @@ def renamed(run: Any) -> Any:
     return structs.replace(run, queue_run_id=ident(f"other id of {run.queue_run_id}"))
 
 
-def switched(*runs: Any, **more: Any) -> Any:
-    return replace(snapshot(*runs, **more), switched=True)
+def switched(*runs: Any, known: Any, **more: Any) -> Any:
+    return diff(snapshot(*runs, **more), known, LATER, is_switched=True)
 
 
 def test_the_other_listing_with_the_same_ids_changes_nothing() -> None:
     known = told(seen(A, B))
-    assert diff(switched(A, B), known, LATER).changed == ()
+    assert switched(A, B, known=known).changed == ()
 
 
 def test_the_other_listing_with_other_ids_tells_nothing_again() -> None:
     known = told(seen(A))
-    found = diff(switched(renamed(A), B), known, LATER)
+    found = switched(renamed(A), B, known=known)
     carried, new, closed = (*found.open, *(review for review in found.changed if not review.is_open))
     assert (carried.queue_run_id, carried.told_at, carried.generation) == (renamed(A).queue_run_id, NOON + MINUTE, 1)
     assert (carried.since, carried.first_seen_at) == (known[0].since, known[0].first_seen_at)
@@ -81,7 +81,7 @@ def test_the_other_listing_with_other_ids_tells_nothing_again() -> None:
 
 
 def test_other_ids_are_recognised_in_a_listing_of_several_pages_too() -> None:
-    found = diff(switched(renamed(A), one_page=False), told(seen(A)), LATER)
+    found = switched(renamed(A), one_page=False, known=told(seen(A)))
     assert [review.queue_run_id for review in found.open] == [renamed(A).queue_run_id]
 
 
@@ -92,17 +92,17 @@ def test_without_a_switch_another_id_is_another_stay() -> None:
 
 def test_one_run_twice_in_a_queue_stays_two_stays() -> None:
     twice = renamed(A)
-    found = diff(switched(A, twice), told(seen(A)), LATER)
+    found = switched(A, twice, known=told(seen(A)))
     assert [review.told_at for review in found.open] == [NOON + MINUTE, None]
 
 
 def test_runs_without_an_id_are_no_twins() -> None:
     nameless = structs.replace(A, run_id=None)
-    found = diff(switched(structs.replace(renamed(A), run_id=None)), told(seen(nameless)), LATER)
+    found = switched(structs.replace(renamed(A), run_id=None), known=told(seen(nameless)))
     assert [review.told_at for review in found.open] == [None]
 
 
 def test_an_id_that_is_remembered_is_its_own_stay() -> None:
     known = (*told(seen(A)), Review(renamed(A).queue_run_id, None, A.run_id, NOON, NOON, closed_at=NOON, told_at=None))
-    found = diff(switched(renamed(structs.replace(A, added_at=None))), known, LATER)
+    found = switched(renamed(structs.replace(A, added_at=None)), known=known)
     assert [review.told_at for review in found.open] == [None]

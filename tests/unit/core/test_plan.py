@@ -73,12 +73,21 @@ class TestTheFirstCompletePoll:
 
     def test_what_only_the_other_listing_can_show_is_a_baseline_too(self) -> None:
         old, shown, new = a_run(1), a_run(2, at(-90)), a_run(3)
-        listing = replace(a_listing(old, shown, new), revealed=frozenset({run_id(1), run_id(2)}))
-        decided = plan(listing, recalled(a_review(1, told_at=at(1))), a_policy(), at(1))
+        listing = replace(a_listing(old, shown, new), listing="b", revealed=frozenset({run_id(1), run_id(2)}))
+        decided = plan(listing, replace(recalled(a_review(1, told_at=at(1))), listing="a"), a_policy(), at(1))
         assert told(decided) == {
             Kind.BASELINE: (ReviewKey(shown.queue_run_id, shown.added_at),),
             Kind.ANNOUNCEMENT: keys(3),
         }
+
+    @pytest.mark.parametrize("before", ["", "b"], ids=["not known", "the same"])
+    def test_nothing_is_revealed_where_the_listing_did_not_change(self, before: str) -> None:
+        listing = replace(a_listing(a_run(1), a_run(2)), listing="b", revealed=frozenset({run_id(2)}))
+        decided = plan(listing, replace(recalled(a_review(1, told_at=at(1))), listing=before), a_policy(), at(1))
+        assert told(decided) == {Kind.ANNOUNCEMENT: keys(2)}
+
+    def test_names_the_listing_to_remember(self) -> None:
+        assert plan(replace(a_listing(), listing="b"), UNSEEN, a_policy(), NOON).listing == "b"
 
     def test_tells_of_reserved_runs_too(self) -> None:
         decided = plan(a_listing(a_run(reserved=True)), UNSEEN, a_policy(), NOON)

@@ -62,8 +62,8 @@ class OneQueue:
 
     answer: Snapshot | SourceError = field(default_factory=snapshot)
 
-    def snapshot(self, _queue_id: UUID, *, show: frozenset[Show]) -> Snapshot:
-        assert show
+    def snapshot(self, _queue_id: UUID, fields: frozenset[Show], _concluded: object = None) -> Snapshot:
+        assert fields
         if isinstance(self.answer, SourceError):
             raise self.answer
         return self.answer
@@ -71,14 +71,8 @@ class OneQueue:
     def queues(self) -> Sequence[Queue]:
         return [QUEUE]
 
-    def how_left(self, _queue_id: UUID, _runs: Any) -> dict[UUID, Any]:
+    def fates(self, _queue_id: UUID, _runs: Any) -> dict[UUID, Any]:
         return {}
-
-    def concluded(self, _queue_id: UUID) -> None:
-        pass
-
-    def taken_up(self, _queue_id: UUID) -> None:
-        pass
 
 
 @dataclass

@@ -39,6 +39,7 @@ class Stage:
             rules=lambda _: RULES,
             owed=lambda: None,
             jitter=lambda: 0.0,
+            descriptions=self.source,
         )
 
     def add(self, number: int = 1) -> list[UUID]:

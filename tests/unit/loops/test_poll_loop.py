@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run, rules_with
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from worker.core.model import Duty, Facts, Kind, Left
+from worker.core.model import Duty, Facts, Kind, Left, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.complaint import Complaint
 from worker.loops.poll import LARGE, Poll
@@ -121,12 +122,12 @@ class Stage:
     nudges: int = 0
 
     def __post_init__(self) -> None:
-        rules = rules_with(poll_interval=self.interval, show=frozenset())
+        self.rules = rules_with(poll_interval=self.interval, show=frozenset())
         self.poll = Poll(
             source=self.source,
             store=self.store,
             clock=self.clock,
-            rules=lambda _queue: rules,
+            rules=lambda _queue: self.rules,
             owed=self.nudge,
             jitter=lambda: self.jitter,
             meter=self.meter,
@@ -293,6 +294,58 @@ class TestAnUnchangedQueue:
         again.tick()
         assert (stage.store.updates, stage.kinds()) == (2, [Kind.BASELINE])
 
+    def test_that_is_due_is_asked_for_whole_and_once(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a", added_at=NOON))
+        stage.tick()
+        stage.tick(4 * HOUR)
+        assert stage.source.given == [None, None]
+        stage.tick()
+        assert stage.source.given[2] is not None
+
+    def test_that_becomes_due_while_it_is_read_is_asked_for_again(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a", added_at=NOON))
+        stage.tick()
+        snapshot = stage.source.snapshot
+
+        def slow(*args: Any) -> Any:
+            stage.clock.advance(4 * HOUR)
+            return snapshot(*args)
+
+        stage.source.snapshot = slow  # type: ignore[assignment]
+        stage.tick()
+        assert (stage.store.updates, stage.kinds()) == (2, [Kind.BASELINE, Kind.REMINDER])
+
+    def test_is_looked_at_where_its_rules_are_others_now(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.rules = rules_with(poll_interval=2 * MINUTE, show=frozenset())
+        stage.tick()
+        stage.tick()
+        assert stage.store.updates == 2
+
+    def test_whose_source_failed_meanwhile_is_still_unchanged(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.source.fail()
+        assert stage.tick() is False
+        assert stage.tick() is True
+        assert stage.store.updates == 1
+
+    def test_says_what_the_source_gives_with_it_the_next_time(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        snapshot = stage.source.snapshot
+        stage.source.snapshot = lambda *args: replace(snapshot(*args), concluded="newer")  # type: ignore[assignment]
+        stage.tick()
+        stage.source.snapshot = snapshot  # type: ignore[method-assign]
+        stage.tick()
+        assert stage.source.given[2] == "newer"
+
     def test_that_is_forgotten_is_looked_at_afresh(self) -> None:
         stage = Stage()
         stage.tick()
@@ -412,11 +465,11 @@ class TestAFailingQueue:
         stage.source.show(QUEUE, queue_run("a"))
         stage.store.broken = {"update"}
         stage.poll(QUEUE)
-        assert stage.source.concluded_of == []
         stage.store.broken = set()
-        stage.clock.advance(MINUTE)
-        stage.poll(QUEUE)
-        assert stage.source.concluded_of == [QUEUE.queue_id]
+        for _ in range(2):
+            stage.clock.advance(MINUTE)
+            stage.poll(QUEUE)
+        assert [given is None for given in stage.source.given] == [True, True, False]
 
     def test_whose_database_fails_is_tried_each_minute(self) -> None:
         stage = Stage()
@@ -534,7 +587,7 @@ class TestHowRunsLeft:
         stage = self.left()
         stage.source.show(QUEUE, queue_run("b"))
         if broken == "source":
-            stage.source.fail("how_left")
+            stage.source.fail("fates")
         else:
             stage.store.broken.add("learn")
         assert stage.tick() is True
@@ -562,7 +615,7 @@ class TestHowRunsLeftIsAskedAgain:
         stage = self.posted("a", "b")
         stage.source.left = {ident("a"): Left.REVIEWED}
         if broken == "source":
-            stage.source.fail("how_left")
+            stage.source.fail("fates")
         else:
             stage.store.broken.add("learn")
         stage.tick()
@@ -576,7 +629,7 @@ class TestHowRunsLeftIsAskedAgain:
     def test_by_the_next_process_where_this_one_ended_before(self, ended: str) -> None:
         stage = self.posted("a", "b")
         if ended == "after the write":
-            stage.source.how_left = dying  # type: ignore[method-assign]
+            stage.source.fates = dying  # type: ignore[method-assign]
         else:
             stage.store.dies_after_update = True
         with pytest.raises(EndedError):
@@ -634,7 +687,7 @@ class TestHowRunsLeftIsAskedAgain:
             asked.extend(runs)
             return {}
 
-        stage.source.how_left = note  # type: ignore[method-assign]
+        stage.source.fates = note  # type: ignore[method-assign]
         stage.tick()
         assert (asked[0], len(asked)) == (ident("c"), 3)
 
@@ -676,11 +729,11 @@ def test_two_polls_of_one_queue_never_run_at_once() -> None:
     at_once: list[int] = []
     snapshot = stage.source.snapshot
 
-    def slow(queue_id: UUID, **more: Any) -> Any:
+    def slow(queue_id: UUID, *more: Any) -> Any:
         at_once.append(len(at_once))
         inside.set()
         go_on.wait(5)
-        return snapshot(queue_id, **more)
+        return snapshot(queue_id, *more)
 
     stage.source.snapshot = slow  # type: ignore[method-assign]
     threads = [threading.Thread(target=stage.poll, args=(QUEUE,)) for _ in range(2)]
@@ -700,11 +753,42 @@ class TestAQueueThatAnotherWorkerHad:
         stage = Stage(shift=shift, store=UnderDuty())
         for _ in range(2):
             stage.tick()
-        assert (stage.source.taken, stage.store.updates) == ([QUEUE.queue_id], 1)
+        assert ([given is None for given in stage.source.given], stage.store.updates) == ([True, False], 1)
         shift.token += 1
         for _ in range(2):
             stage.tick()
-        assert (stage.source.taken, stage.store.updates) == ([QUEUE.queue_id] * 2, 2)
+        assert ([given is None for given in stage.source.given], stage.store.updates) == ([True, False] * 2, 2)
+
+
+class TestAQueueOfWhichAnotherListingIsRead:
+    """The name of the listing is kept in the transaction that its snapshot is decided in."""
+
+    def renamed(self, run: QueueRun) -> QueueRun:
+        return structs.replace(run, queue_run_id=ident("another id"))
+
+    def test_announces_nothing_again(self) -> None:
+        stage = Stage()
+        stage.source.more = {"listing": "runs"}
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.source.more = {"listing": "items"}
+        stage.source.show(QUEUE, self.renamed(queue_run("a")))
+        stage.tick()
+        assert stage.kinds() == [Kind.BASELINE]
+
+    def test_is_still_another_one_after_a_failed_transaction(self) -> None:
+        stage = Stage()
+        stage.source.more = {"listing": "runs"}
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.source.more = {"listing": "items"}
+        stage.source.show(QUEUE, self.renamed(queue_run("a")))
+        stage.store.broken = {"update"}
+        stage.tick()
+        stage.store.broken = set()
+        again = Stage(clock=stage.clock, store=stage.store, source=stage.source)
+        again.tick()
+        assert stage.kinds() == [Kind.BASELINE]
 
 
 def test_of_two_very_large_queues_one_is_decided_on_after_the_other() -> None:
@@ -745,7 +829,7 @@ def test_an_unknown_queue_is_a_failing_one() -> None:
     stage = Stage()
     assert stage.poll(queue("Nowhere")) is False
     with pytest.raises(SourceError):
-        stage.source.snapshot(ident("Nowhere"), show=frozenset())
+        stage.source.snapshot(ident("Nowhere"), frozenset())
 
 
 def test_rows_that_cannot_be_used_are_announced_once_at_the_begin_and_once_at_the_end() -> None:

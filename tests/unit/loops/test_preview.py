@@ -44,7 +44,9 @@ class World:
         self.source.show(queue(), *(queue_run(name, added_at=NOON) for name in names))
 
     def dry_run(self, *queues: Queue) -> list[Message]:
-        preview = Preview(source=self.source, store=self.store, clock=self.clock, rules=lambda _: RULES)
+        preview = Preview(
+            source=self.source, store=self.store, clock=self.clock, rules=lambda _: RULES, descriptions=self.source
+        )
         for each in queues or (queue(),):
             preview.poll(each)
         assert not preview.unread

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from tests.langsmith_stage import ITEMS, QUEUE, RUNS, SHOW, ids
+from worker.core.model import Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 from worker.sources.choice import Api, Outlook
@@ -48,7 +49,7 @@ def test_once_it_is_deprecated_the_newer_one_is_read_and_nothing_looks_different
         during, after, later = (stage.snapshot(queue) for _ in range(3))
     assert ids(before) == ids(during) == ids(after) == added
     assert listings(stage) == ["runs"] * 4 + ["items"] * 6
-    assert [found.switched for found in (before, during, after, later)] == [False, False, True, False]
+    assert [found.listing for found in (before, during, after, later)] == ["runs", "runs", "items", "items"]
     said = [("listing_changed", "items"), ("listing_in_use", "items")]
     assert [(line["event"], line["listing"]) for line in lines] == said
     strip = [(run.queue_run_id, run.run_id, run.added_at, run.effective_added_at) for run in before.runs]
@@ -60,9 +61,7 @@ def test_the_decision_outlives_a_restart(stage: Stage, queue: UUID) -> None:
     stage.snapshot(queue)
     listings(stage)
     stage.restart()
-    assert stage.snapshot(queue).switched is True
-    stage.restart()
-    assert stage.snapshot(queue).switched is False
+    assert [stage.snapshot(queue).listing for _ in range(2)] == ["items", "items"]
     assert listings(stage) == ["items", "items"]
 
 
@@ -103,13 +102,13 @@ def test_a_deprecation_to_come_changes_nothing_yet(stage: Stage, queue: UUID) ->
     assert stage.source.outlook == Outlook(Api.RUNS)
 
 
-def test_at_the_change_conversations_are_revealed_and_no_run_is(stage: Stage, queue: UUID) -> None:
+def test_conversations_are_revealed_by_the_newer_listing_and_no_run_is(stage: Stage, queue: UUID) -> None:
     stage.add(queue, 2)
     talk = stage.langsmith.add_run(queue, conversation=True)
     assert stage.snapshot(queue).revealed == frozenset()
     stage.langsmith.deprecate()
     stage.snapshot(queue)
-    assert [stage.snapshot(queue).revealed for _ in range(2)] == [{talk}, frozenset()]
+    assert stage.snapshot(queue).revealed == {talk}
 
 
 def test_the_decision_holds_for_all_queues_of_the_server(stage: Stage, queue: UUID) -> None:
@@ -245,7 +244,7 @@ def test_a_server_that_loses_the_newer_listing_is_read_by_the_older_again(stage:
     stage.langsmith.switch_off(ITEMS)
     stage.langsmith.deprecate(deprecation="", sunset="")
     snapshot = stage.snapshot(queue)
-    assert (ids(snapshot), snapshot.switched) == (added, False)
+    assert (ids(snapshot), snapshot.listing) == (added, "runs")
     assert stage.source.outlook.api is Api.RUNS
     listings(stage)
     stage.snapshot(queue)
@@ -294,23 +293,24 @@ def test_the_newer_listing_that_was_set_is_kept(stage: Stage, queue: UUID) -> No
     assert listings(stage) == ["items"]
 
 
-def test_a_change_by_the_settings_is_told_with_the_snapshot(stage: Stage, queue: UUID) -> None:
-    stage.restart(api="runs")
-    stage.snapshot(queue)
-    stage.restart(api="items")
-    assert [stage.snapshot(queue).switched for _ in range(2)] == [True, False]
+def test_a_listing_of_another_kind_is_never_unchanged(stage: Stage, queue: UUID) -> None:
+    stage.add(queue, 2)
+    before = stage.restart(api="runs").snapshot(queue, SHOW).concluded
+    after = stage.restart(api="items").snapshot(queue, SHOW, before)
+    assert isinstance(after, Snapshot)
+    assert after.listing == "items"
+    assert isinstance(stage.source.snapshot(queue, SHOW, after.concluded), Unchanged)
 
 
-def test_a_change_is_told_until_it_is_concluded(stage: Stage, queue: UUID) -> None:
-    stage.restart(api="runs")
-    stage.snapshot(queue)
-    for _ in range(2):
-        stage.restart(api="items")
-        assert [stage.source.snapshot(queue, show=SHOW).switched for _ in range(2)] == [True, True]
-    stage.source.concluded(queue)
-    assert stage.source.snapshot(queue, show=SHOW).switched is False
-    stage.restart(api="items")
-    assert stage.source.snapshot(queue, show=SHOW).switched is False
+def test_a_list_that_is_as_before_is_read_whole_to_compare_the_newer_with(stage: Stage, queue: UUID) -> None:
+    stage.add(queue, 2)
+    stage.snapshot(queue)  # which tells the workspace too
+    before = stage.snapshot(queue).concluded
+    stage.langsmith.deprecate()
+    listings(stage)
+    assert isinstance(stage.source.snapshot(queue, SHOW, before), Unchanged)
+    assert listings(stage) == ["runs", "items", "runs"]
+    assert stage.source.outlook.api is Api.ITEMS
 
 
 def test_the_queue_route_alone_missing_means_that_the_queue_is_missing(stage: Stage, queue: UUID) -> None:
@@ -319,12 +319,3 @@ def test_the_queue_route_alone_missing_means_that_the_queue_is_missing(stage: St
     with pytest.raises(SourceError) as caught:
         stage.snapshot(queue)
     assert caught.value.trouble is Trouble.MISSING
-
-
-def test_a_change_by_another_worker_is_told_when_the_queue_comes_back(stage: Stage, queue: UUID) -> None:
-    ours = stage.restart(api="runs")
-    stage.snapshot(queue)
-    stage.restart(api="items")
-    stage.snapshot(queue)
-    ours.taken_up(queue)
-    assert ours.snapshot(queue, show=SHOW).switched is True

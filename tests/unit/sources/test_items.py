@@ -57,7 +57,7 @@ def test_both_listings_tell_the_same(stage: Stage, queue: UUID) -> None:
     stage.langsmith.add_run(queue, name="triage", run_type="llm", **facts)
     stage.langsmith.reserve(stage.langsmith.add_run(queue, name="other", tokens=12))
     show = frozenset(Show) - {Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW}
-    (first, *_), (second, *_) = (stage.restart(api=api).snapshot(queue, show=show).runs for api in ("runs", "items"))
+    (first, *_), (second, *_) = (stage.restart(api=api).snapshot(queue, show).runs for api in ("runs", "items"))
     told = stage.source.facts(queue, [second.queue_run_id], show=show)[second.queue_run_id]
     assert told.url == second.facts.url == first.facts.url.partition("?")[0]
     assert {name: getattr(told, name) for name in Facts.__struct_fields__ if name != "url"} == {
@@ -67,7 +67,7 @@ def test_both_listings_tell_the_same(stage: Stage, queue: UUID) -> None:
 
 
 def test_only_the_listing_without_facts_is_bare(stage: Stage, queue: UUID) -> None:
-    assert [stage.restart(api=api).snapshot(queue, show=SHOW).bare for api in ("runs", "items")] == [False, True]
+    assert [stage.restart(api=api).snapshot(queue, SHOW).bare for api in ("runs", "items")] == [False, True]
 
 
 def test_only_what_may_be_shown_is_asked_for(items: Any, queue: UUID) -> None:
@@ -219,5 +219,5 @@ def test_progress_is_told(stage: Stage, queue: UUID) -> None:
     told = []
     stage.add(queue, 150)
     stage.restart(api="items", progress=lambda queue_id, runs: told.append((queue_id, runs)))
-    stage.snapshot(queue, show=SHOW)
+    stage.snapshot(queue, SHOW)
     assert told == [(queue, 100)]

@@ -44,7 +44,7 @@ def test_reviewed_is_told_from_removed(stage: Stage, queue: UUID, api: Any) -> N
     stage.langsmith.complete(reviewed)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    left = stage.source.how_left(queue, [reviewed, removed, waiting])
+    left = stage.source.fates(queue, [reviewed, removed, waiting])
     assert left == {reviewed: Left.REVIEWED, removed: Left.REMOVED, waiting: Left.UNKNOWN}
 
 
@@ -57,19 +57,19 @@ def test_with_a_personal_key_reviewed_by_me_is_reviewed(stage: Stage) -> None:
         (("needs_my_review",), {mine: Left.REVIEWED}),
         (("needs_my_review", "needs_others_review"), {mine: Left.UNKNOWN}),
     ]:
-        stage.restart(key="lsv2_pt_me", statuses=statuses).snapshot(queue, show=SHOW)
-        assert stage.source.how_left(queue, [mine]) == expected
+        stage.restart(key="lsv2_pt_me", statuses=statuses).snapshot(queue, SHOW)
+        assert stage.source.fates(queue, [mine]) == expected
 
 
 def test_a_removed_run_is_believed_only_where_the_question_is_known_to_work(stage: Stage, queue: UUID) -> None:
     removed, waiting = stage.add(queue, 2)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    assert stage.source.how_left(queue, [removed]) == {removed: Left.REMOVED}
+    assert stage.source.fates(queue, [removed]) == {removed: Left.REMOVED}
     assert placements(stage) == 2
     stage.langsmith.remove(waiting)
     stage.snapshot(queue)
-    assert stage.source.how_left(queue, [waiting]) == {waiting: Left.REMOVED}
+    assert stage.source.fates(queue, [waiting]) == {waiting: Left.REMOVED}
     assert placements(stage) == 1
 
 
@@ -77,8 +77,8 @@ def test_with_nothing_left_to_test_the_question_on_nothing_is_said(stage: Stage,
     (removed,) = stage.add(queue, 1)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    assert stage.source.how_left(queue, [removed]) == {}
-    assert stage.restart(api="items").how_left(queue, [removed]) == {}
+    assert stage.source.fates(queue, [removed]) == {}
+    assert stage.restart(api="items").fates(queue, [removed]) == {}
 
 
 def test_a_server_that_does_not_know_the_question_is_not_asked_again_for_an_hour(stage: Stage, queue: UUID) -> None:
@@ -87,11 +87,11 @@ def test_a_server_that_does_not_know_the_question_is_not_asked_again_for_an_hour
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
     for _ in range(3):
-        assert stage.source.how_left(queue, [removed]) == {removed: Left.UNKNOWN}
+        assert stage.source.fates(queue, [removed]) == {removed: Left.UNKNOWN}
     assert placements(stage) == 2
     stage.clock.advance(timedelta(minutes=61))
     stage.langsmith.switch_on(PLACEMENT)
-    assert stage.source.how_left(queue, [removed]) == {removed: Left.REMOVED}
+    assert stage.source.fates(queue, [removed]) == {removed: Left.REMOVED}
 
 
 def test_many_runs_cost_no_more_than_the_budget(stage: Stage, queue: UUID) -> None:
@@ -99,7 +99,7 @@ def test_many_runs_cost_no_more_than_the_budget(stage: Stage, queue: UUID) -> No
     for one in added[1:]:
         stage.langsmith.complete(one)
     stage.snapshot(queue)
-    left = stage.source.how_left(queue, added[1:])
+    left = stage.source.fates(queue, added[1:])
     assert left == dict.fromkeys(added[1:21], Left.REVIEWED)
     assert placements(stage) == 20
 
@@ -110,7 +110,7 @@ def test_without_placements_the_older_listing_shows_what_was_reviewed(stage: Sta
     stage.langsmith.complete(reviewed)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    left = stage.source.how_left(queue, [reviewed, removed])
+    left = stage.source.fates(queue, [reviewed, removed])
     assert left == {reviewed: Left.REVIEWED, removed: Left.UNKNOWN}
 
 
@@ -121,7 +121,7 @@ def test_looking_into_other_sections_is_given_up_where_it_shows_nothing(stage: S
         stage.langsmith.remove(one)
     stage.snapshot(queue)
     for one in removed:
-        assert stage.source.how_left(queue, [one]) == {one: Left.UNKNOWN}
+        assert stage.source.fates(queue, [one]) == {one: Left.UNKNOWN}
     assert glances(stage) == ["25"] * 3
 
 
@@ -131,7 +131,7 @@ def test_the_sections_are_not_searched_twice_for_the_same_runs(stage: Stage, que
     stage.langsmith.remove(second)
     stage.snapshot(queue)
     for asked in [[first], [first], [second, first], [second], [first]]:
-        assert stage.source.how_left(queue, asked) == {}, "nothing waits that could show that 404 means removed"
+        assert stage.source.fates(queue, asked) == {}, "nothing waits that could show that 404 means removed"
     assert glances(stage) == ["25"] * 2
 
 
@@ -147,7 +147,7 @@ def test_a_run_that_waits_in_another_queue_shows_that_the_question_works(stage: 
     stage.snapshot(other)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    assert stage.source.how_left(queue, [removed]) == {removed: Left.REMOVED}
+    assert stage.source.fates(queue, [removed]) == {removed: Left.REMOVED}
 
 
 @pytest.mark.parametrize("body", [b'{"section": 7}', b'{"section": "elsewhere"}', b"{}"])
@@ -155,7 +155,7 @@ def test_an_answer_of_which_we_know_nothing_is_an_answer(stage: Stage, queue: UU
     one, _ = stage.add(queue, 2)
     stage.snapshot(queue)
     stage.langsmith.fail(How.BODY, path="/placement", status=200, body=body)
-    assert stage.source.how_left(queue, [one]) == {one: Left.UNKNOWN}
+    assert stage.source.fates(queue, [one]) == {one: Left.UNKNOWN}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
@@ -163,7 +163,7 @@ def test_an_unlawful_answer_says_nothing(stage: Stage, queue: UUID, body: bytes)
     one, _ = stage.add(queue, 2)
     stage.langsmith.fail(How.BODY, path="/placement", status=200, body=body)
     with pytest.raises(SourceError, match="asking how a run left") as caught:
-        stage.source.how_left(queue, [one])
+        stage.source.fates(queue, [one])
     assert caught.value.trouble is Trouble.UNLAWFUL
 
 
@@ -172,7 +172,7 @@ def test_what_was_found_out_before_an_error_is_told(stage: Stage, queue: UUID) -
     for one in gone:
         stage.langsmith.complete(one)
     stage.langsmith.fail(path=f"{gone[2]}/placement", status=500)
-    assert stage.source.how_left(queue, gone) == dict.fromkeys(gone[:2], Left.REVIEWED)
+    assert stage.source.fates(queue, gone) == dict.fromkeys(gone[:2], Left.REVIEWED)
 
 
 def test_slow_answers_do_not_add_up(stage: Stage, queue: UUID) -> None:
@@ -181,18 +181,18 @@ def test_slow_answers_do_not_add_up(stage: Stage, queue: UUID) -> None:
         stage.langsmith.complete(one)
     stage.snapshot(queue)
     source = stage.restart(clock=SlowClock(stage.langsmith))
-    assert len(source.how_left(queue, gone)) == 3
+    assert len(source.fates(queue, gone)) == 3
 
 
 def test_an_error_is_told(stage: Stage, queue: UUID) -> None:
     one, _ = stage.add(queue, 2)
     stage.langsmith.fail(path="/placement", status=500)
     with pytest.raises(SourceError):
-        stage.source.how_left(queue, [one])
+        stage.source.fates(queue, [one])
 
 
 def test_nobody_is_asked_about_nothing(stage: Stage, queue: UUID) -> None:
     stage.snapshot(queue)
     stage.langsmith.forget_requests()
-    assert stage.source.how_left(queue, []) == {}
+    assert stage.source.fates(queue, []) == {}
     assert stage.asked() == []

@@ -36,7 +36,7 @@ from worker.sources.langsmith import LangSmith
 source = LangSmith(root=sys.argv[1], key="k", clock=SystemClock(), api="runs", requests_per_second=1000)
 for number in range(1, int(sys.argv[2]) + 1):
     try:
-        print(len(source.snapshot(UUID(int=number), show=frozenset()).runs))
+        print(len(source.snapshot(UUID(int=number), frozenset()).runs))
     except SourceError as error:
         print(error.trouble)
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

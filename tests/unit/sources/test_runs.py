@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from tests.langsmith_stage import SHOW, WEB, ids, run_of
-from worker.core.model import Facts, Left, Show
+from worker.core.model import Facts, Left, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
@@ -48,7 +48,7 @@ def test_pages_overlap_by_ten_rows_until_one_is_short(stage: Stage, queue: UUID,
     assert ids(snapshot) == added
     assert pages(stage) == expected
     assert snapshot.one_page is (len(expected) == 1)
-    assert (snapshot.unusable, snapshot.moved, snapshot.switched) == (0, False, False)
+    assert (snapshot.unusable, snapshot.moved, snapshot.listing) == (0, False, "runs")
 
 
 def test_a_run_is_told_with_what_may_be_shown(stage: Stage, queue: UUID) -> None:
@@ -109,9 +109,9 @@ def test_several_statuses_are_read_and_merged(stage: Stage) -> None:
     queue = stage.langsmith.add_queue("Pairs", reviewers_per_run=2)
     mine, others = stage.add(queue, 2)
     stage.langsmith.complete(others, reviewer="me@example.com")
-    assert ids(stage.restart(key=key).snapshot(queue, show=SHOW)) == [mine]
+    assert ids(stage.restart(key=key).snapshot(queue, SHOW)) == [mine]
     both = stage.restart(key=key, statuses=("needs_my_review", "needs_others_review"))
-    snapshot = both.snapshot(queue, show=SHOW)
+    snapshot = both.snapshot(queue, SHOW)
     assert ids(snapshot) == [mine, others]
     assert snapshot.one_page is False
 
@@ -119,7 +119,7 @@ def test_several_statuses_are_read_and_merged(stage: Stage) -> None:
 def test_progress_is_told_while_a_long_list_is_read(stage: Stage, queue: UUID) -> None:
     told = []
     stage.add(queue, 250)
-    stage.restart(progress=lambda queue_id, runs: told.append((queue_id, runs))).snapshot(queue, show=SHOW)
+    stage.restart(progress=lambda queue_id, runs: told.append((queue_id, runs))).snapshot(queue, SHOW)
     assert told == [(queue, 100), (queue, 190)]
 
 
@@ -230,9 +230,10 @@ def test_a_row_without_an_id_of_its_own_names_its_run(stage: Stage, queue: UUID,
 def test_a_row_that_goes_makes_another_listing_whether_it_could_be_used_or_not(stage: Stage, queue: UUID) -> None:
     _, lost, _ = stage.add(queue, 3)
     stage.langsmith.lose(lost, "queue_run_id")
-    before = stage.snapshot(queue).fingerprint
+    before = stage.snapshot(queue).concluded
+    assert isinstance(stage.source.snapshot(queue, SHOW, before), Unchanged)
     stage.langsmith.complete(lost)
-    assert stage.snapshot(queue).fingerprint != before
+    assert isinstance(stage.source.snapshot(queue, SHOW, before), Snapshot)
 
 
 def test_a_list_of_rows_that_cannot_be_used_is_no_empty_queue(stage: Stage, queue: UUID) -> None:
@@ -280,7 +281,7 @@ def test_a_server_that_has_the_seed_alone_is_served_fully(stage: Stage, queue: U
             assert ids(stage.snapshot(queue)) == added
         stage.langsmith.remove(added[0])
         assert ids(stage.snapshot(queue)) == added[1:]
-        assert stage.source.how_left(queue, added[:1]) == {added[0]: Left.UNKNOWN}
+        assert stage.source.fates(queue, added[:1]) == {added[0]: Left.UNKNOWN}
     assert [line["event"] for line in lines] == ["listing_in_use", "queue_names_unknown"]
 
 
