@@ -39,6 +39,8 @@ from worker.core.outbox import (
     choose,
     concerned,
     due_longest,
+    let_go,
+    ready_at,
     superseded,
     waits_for_time,
 )
@@ -266,7 +268,7 @@ class MemoryStore:
     def _claimed(self, owed: Owed, taken: Candidate[ReviewKey], lease_until: datetime) -> Claim:
         found = taken.delivery.state
         owed.change(attempted_at=taken.delivery.attempted_at)
-        owed.change(state=State.SENDING, lease_until=lease_until, due_at=lease_until)
+        owed.change(state=State.SENDING, lease_until=lease_until, due_at=lease_until, held_until=None)
         reviews = self._oldest_first(owed)
         return Claim(
             replace(self._as_read(owed), state=found),
@@ -342,6 +344,7 @@ class MemoryStore:
             owed.change(
                 state=State.PENDING,
                 due_at=now,
+                held_until=None,
                 attempts=0,
                 attempted_at=None,
                 looks=0,
@@ -435,25 +438,25 @@ class MemoryStore:
     def rest(self, now: datetime, until: datetime) -> None:
         """Whoever is alone keeps that in mind by itself."""
 
-    def resume(self, channel: str, now: datetime) -> None:
+    def resume(self, channel: str) -> None:
         with self._lock:
             self._pauses.pop(channel, None)
             for owed in self._outbox.values():
-                if owed.delivery.state is State.HELD and waits_for_time(owed.delivery) and _within(owed, channel):
-                    owed.change(state=State.PENDING, due_at=now)
+                if _within(owed, channel):
+                    owed.delivery = let_go(owed.delivery)
             self._hold(channel)
 
     def _hold(self, channel: str) -> None:
         for owed in self._outbox.values():
             until = [p.until for p in self._pauses.values() if _within(owed, p.channel)]
             if until and waits_for_time(owed.delivery) and _within(owed, channel):
-                owed.change(state=State.HELD, due_at=max(until))
+                owed.change(state=State.HELD, held_until=max(until))
 
     # Looking
 
     def next_due_at(self) -> datetime | None:
         with self._lock:
-            live = [owed.delivery.due_at for owed in self._outbox.values() if owed.delivery.state in LIVE]
+            live = [ready_at(owed.delivery) for owed in self._outbox.values() if owed.delivery.state in LIVE]
             edits = [_edit_due_at(owed.delivery) for owed in self._outbox.values()]
             dues = [*(due for due in live if due < NEVER), *(at for at in edits if at is not None)]
             return min(dues, default=None)

@@ -257,7 +257,7 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(channel=st.sampled_from([*CHANNELS, "*"]))
     def resume(self, channel: str) -> None:
-        self.both(lambda store: store.resume(channel, self.now))
+        self.both(lambda store: store.resume(channel))
 
     @rule(again=flags)
     def report(self, *, again: bool) -> None:

@@ -26,6 +26,7 @@ from tests.builders import (
 )
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, write
 from worker.core.model import NEVER, Backlog, Kind, Receipt, RemindIn, State
+from worker.core.outbox import ready_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -516,7 +517,7 @@ class TestRetrying:
 
 class TestPauses:
     def states(self, store: Store, *names: str) -> list[tuple[State, datetime]]:
-        return [(row(store, name).state, row(store, name).due_at) for name in names]
+        return [(row(store, name).state, ready_at(row(store, name))) for name in names]
 
     def test_are_none_at_first(self, store: Store) -> None:
         assert store.pauses() == []
@@ -571,7 +572,7 @@ class TestPauses:
         store.owe(other)
         store.pause(pause())
         assert row(store) == other
-        store.resume(CHANNEL, NOON + HOUR)
+        store.resume(CHANNEL)
         assert row(store) == other
 
     def test_that_go_on_hold_on(self, store: Store) -> None:
@@ -583,16 +584,43 @@ class TestPauses:
     def test_that_end_let_go_at_once(self, store: Store) -> None:
         store.owe(delivery())
         store.pause(pause(until=NOON + DAY))
-        store.resume(CHANNEL, NOON + HOUR)
-        assert self.states(store, "notice") == [(State.PENDING, NOON + HOUR)]
+        store.resume(CHANNEL)
+        assert row(store) == delivery()
         assert store.pauses() == []
+
+    def test_neither_shorten_nor_lose_a_back_off(self, store: Store) -> None:
+        store.owe(delivery(due_at=NOON + DAY))
+        store.pause(pause(until=NOON + HOUR))
+        assert self.states(store, "notice") == [(State.HELD, NOON + DAY)]
+        assert store.next_due_at() == NOON + DAY
+        assert store.claim(NOON + 2 * HOUR, LEASE) is None
+        store.resume(CHANNEL)
+        assert row(store) == delivery(due_at=NOON + DAY)
+
+    def test_that_are_over_let_what_is_due_be_tried(self, store: Store) -> None:
+        store.owe(delivery())
+        store.pause(pause(until=NOON + HOUR))
+        assert store.claim(NOON + HOUR - SECOND, LEASE) is None
+        claimed = store.claim(NOON + HOUR, LEASE)
+        assert claimed is not None
+        assert (claimed.delivery.state, claimed.delivery.held_until) == (State.PENDING, None)
+        assert row(store).held_until is None
+
+    def test_leave_what_was_due_longest_the_first(self, store: Store) -> None:
+        for name, late in (("late", 1), ("later", 2)):
+            store.owe(delivery(name, kind=Kind.OPS, due_at=NOON - late * MINUTE))
+        store.pause(pause(until=NOON + HOUR))
+        store.resume(CHANNEL)
+        claimed = store.claim(NOON, LEASE)
+        assert claimed is not None
+        assert claimed.delivery.key == ident("later")
 
     def test_of_one_channel_end_alone(self, store: Store) -> None:
         store.owe(delivery("here"))
         store.owe(delivery("elsewhere", channel=LEADS))
         store.pause(pause())
         store.pause(pause(LEADS))
-        store.resume(CHANNEL, NOON)
+        store.resume(CHANNEL)
         assert self.states(store, "here", "elsewhere") == [(State.PENDING, NOON), (State.HELD, NOON + HOUR)]
 
     @pytest.mark.parametrize("ended", ["*", CHANNEL])
@@ -601,13 +629,13 @@ class TestPauses:
         store.pause(pause("*", until=NOON + 2 * HOUR))
         store.pause(pause(CHANNEL, until=NOON + HOUR))
         assert self.states(store, "notice") == [(State.HELD, NOON + 2 * HOUR)]
-        store.resume(ended, NOON)
+        store.resume(ended)
         until = NOON + (HOUR if ended == "*" else 2 * HOUR)
         assert self.states(store, "notice") == [(State.HELD, until)]
 
     def test_that_never_began_end_without_harm(self, store: Store) -> None:
         store.owe(delivery())
-        store.resume("*", NOON + HOUR)
+        store.resume("*")
         assert self.states(store, "notice") == [(State.PENDING, NOON)]
 
     def test_over_what_they_held_is_due(self, store: Store) -> None:

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from tests.builders import HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
+from tests.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
+from worker.core.model import NEVER, Polled, State
 from worker.core.plan import plan
 from worker.stores import schema
 from worker.stores.opening import migrate, open_store
@@ -28,6 +29,13 @@ LADDER = rules_with(stale_after=4 * HOUR, remind_every=24 * HOUR, escalate_after
 NOW = NOON + 5 * HOUR
 RUNS = {"announced": timedelta(0), "reminded": 4 * HOUR, "absent": None}
 """Runs that wait since noon, with the age up to which each was spoken of."""
+
+OUTBOX = {
+    "backs off": ("pending", NOON + DAY),
+    "paused": ("held", NOON + HOUR),
+    "for an operator": ("held", NEVER),
+}
+"""Deliveries as they were kept: in which state, and due when; a pause of their channel lasts for an hour."""
 
 
 def micro(at: datetime | timedelta) -> int:
@@ -77,6 +85,17 @@ def _fill(connection: sa.Connection) -> None:
             facts="{}", absent_at=micro(NOON) if told is None else None,
         )  # fmt: skip
 
+    for name, (state, due_at) in OUTBOX.items():
+        _insert(
+            connection, "deliveries", delivery_key=ident(name).bytes, kind="ops", channel=CHANNEL, queue_id=None,
+            mention="[]", remind_in="channel", story="", state=state, created_at=micro(NOON), due_at=micro(due_at),
+            attempts=1, looks=0, plain=False, last_error="", edits=0, digest="",
+        )  # fmt: skip
+    _insert(
+        connection, "pauses", channel=CHANNEL, since=micro(NOON), until=micro(NOON + HOUR), reason="is_archived",
+        failures=1,
+    )  # fmt: skip
+
 
 def _insert(connection: sa.Connection, table: str, **values: object) -> None:
     connection.execute(sa.insert(sa.table(table, *(sa.column(name) for name in values))).values(values))
@@ -105,13 +124,41 @@ def test_nothing_is_announced_and_the_ladder_goes_on_where_it_was(old: str) -> N
         assert decided(store, NOW) == {"reminder": ["announced"]}
 
 
-def test_the_way_back_has_the_ages_again(old: str) -> None:
+def test_what_a_pause_held_is_held_and_was_due_when_it_was_made(old: str) -> None:
+    migrate(old)
+    with closing(open_store(old, migrate=False)) as store:
+        assert outbox(store) == {
+            "backs off": (State.PENDING, NOON + DAY, None),
+            "paused": (State.HELD, NOON, NOON + HOUR),
+            "for an operator": (State.HELD, NEVER, None),
+        }
+        store.resume(CHANNEL)
+        assert outbox(store)["paused"] == (State.PENDING, NOON, None)
+        claimed = store.claim(NOON, HOUR)
+        assert claimed is not None
+        assert claimed.delivery.key == ident("paused")
+
+
+def outbox(store: SqlStore) -> dict[str, tuple[State, datetime, datetime | None]]:
+    names = {ident(name): name for name in OUTBOX}
+    return {names[each.key]: (each.state, each.due_at, each.held_until) for each in store.deliveries()}
+
+
+def test_nobody_acted_on_a_queue_so_far(old: str) -> None:
+    migrate(old)
+    with closing(open_store(old, migrate=False)) as store:
+        assert store.polled([Polled(QUEUE)]) == {QUEUE.queue_id: 0}
+
+
+def test_the_way_back_has_the_ages_and_the_dues_again(old: str) -> None:
     migrate(old)
     engine = sa.create_engine(old)
     with engine.begin() as connection:
         command.downgrade(schema.settings(connection=connection), "0003")
         rows = connection.exec_driver_sql("SELECT queue_run_id, told FROM reviews").all()
+        dues = connection.exec_driver_sql("SELECT state, due_at FROM deliveries ORDER BY delivery_id").all()
     engine.dispose()
     assert {bytes(run): told for run, told in rows} == {
         ident(name).bytes: None if told is None else micro(told) for name, told in RUNS.items()
     }
+    assert [tuple(row) for row in dues] == [(state, micro(due_at)) for state, due_at in OUTBOX.values()]

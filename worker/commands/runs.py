@@ -15,6 +15,7 @@ from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
 from worker.core.model import Left
+from worker.core.outbox import ready_at
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.plain import plain
@@ -259,10 +260,10 @@ def _coming(story: Story, upcoming: Upcoming, now: datetime) -> Iterable[str]:
 
 def _waits(delivery: Delivery, now: datetime) -> str:
     because = _because(delivery)
-    upcoming = delivery_json(delivery)["next_attempt_at"]
-    if upcoming is None:
+    if delivery_json(delivery)["next_attempt_at"] is None:
         return f" until `review-notifier retry {str(delivery.key)[:8]}`{because}"
-    when = "now" if delivery.due_at <= now else f"in {age_text(delivery.due_at - now)}"
+    ready = ready_at(delivery)
+    when = "now" if ready <= now else f"in {age_text(ready - now)}"
     return f", next attempt {when}, {_attempts(delivery)}{because}"
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.core.model import NEVER
+from worker.core.outbox import ready_at
 from worker.plain import json_safe, plain
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
 
 def _next_attempt_at(delivery: Delivery) -> datetime | None:
     live = delivery.settled_at is None and delivery.due_at < NEVER
-    return delivery.due_at if live else None
+    return ready_at(delivery) if live else None
 
 
 def print_deliveries(deliveries: Iterable[Delivery], now: datetime) -> None:

@@ -270,7 +270,9 @@ class Receipt:
 class Delivery:
     """One row of the outbox with its attempts.
 
-    `queue` is None for `ops`, whose story is `text`. `due_at` is when to act next, whatever the state asks for.
+    `queue` is None for `ops`, whose story is `text`. `due_at` is when to act next, whatever the state asks for,
+    and `held_until` before when not to, although it be due (None: nothing holds it): a hold that ends leaves a back-off
+    as it is.
     `attempted_at` is when the first attempt began that may have been posted (None: surely none was). `looks` counts
     the look-ups since the last one that found nothing. `plain` asks for text alone after
     the message was refused. `lease_until` is set while it is claimed.
@@ -284,6 +286,7 @@ class Delivery:
     channel: str
     created_at: datetime
     due_at: datetime
+    held_until: datetime | None = None
     queue: Queue | None = None
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL

@@ -97,8 +97,8 @@ def claims_to_come(
 
 
 def due_longest(candidates: Iterable[Candidate[R]], now: datetime) -> Candidate[R] | None:
-    """The live delivery whose `due_at` has come first; of equals the one that was owed first."""
-    due = (each for each in candidates if each.delivery.state in LIVE and each.delivery.due_at <= now)
+    """The live delivery that is ready and whose `due_at` came first; of equals the one that was owed first."""
+    due = (each for each in candidates if each.delivery.state in LIVE and ready_at(each.delivery) <= now)
     return min(due, key=lambda each: (each.delivery.due_at, each.place), default=None)
 
 
@@ -117,6 +117,11 @@ def is_surely_unposted(delivery: Delivery) -> bool:
     return waits_for_time(delivery) and delivery.attempted_at is None and not delivery.plain
 
 
+def ready_at(delivery: Delivery) -> datetime:
+    """When both have come: the time at which it is due, and the end of what holds it."""
+    return max(delivery.due_at, delivery.held_until or delivery.due_at)
+
+
 def waits_for_time(delivery: Delivery) -> bool:
     """Whether it is pending, or held by a pause and not for an operator."""
     return delivery.state is State.PENDING or (delivery.state is State.HELD and delivery.due_at < NEVER)
@@ -127,13 +132,13 @@ def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:
     until = max((pause.until for pause in pauses if pause.channel in {EVERYWHERE, delivery.channel}), default=None)
     if until is None or delivery.state is not State.PENDING:
         return delivery
-    return replace(delivery, state=State.HELD, due_at=until)
+    return replace(delivery, state=State.HELD, held_until=until)
 
 
-def let_go(delivery: Delivery, now: datetime) -> Delivery:
-    """A delivery as the end of every pause leaves it: due at once where a pause held it."""
+def let_go(delivery: Delivery) -> Delivery:
+    """A delivery as the end of every pause leaves it: where a pause held it, it is due when it was due anyway."""
     is_paused = delivery.state is State.HELD and waits_for_time(delivery)
-    return replace(delivery, due_at=now) if is_paused else delivery
+    return replace(delivery, state=State.PENDING, held_until=None) if is_paused else delivery
 
 
 def superseded(newer: Candidate[R], earlier: Iterable[Candidate[R]]) -> list[Candidate[R]]:
@@ -170,6 +175,7 @@ def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime
     taken = replace(
         delivery,
         state=State.PENDING,
+        held_until=None,
         mention=tuple(dict.fromkeys(name for each in every for name in each.delivery.mention)),
         attempts=max(each.delivery.attempts for each in every),
         attempted_at=delivery.attempted_at or now,

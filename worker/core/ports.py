@@ -304,8 +304,8 @@ class Store(Protocol):
 
         In the channels of `unposted` ("*": in all of them) nothing is taken but what has to be looked up.
 
-        Due are pending, unknown and held ones whose `due_at` has come, and sending ones whose lease has lapsed:
-        nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
+        Due are pending, unknown and held ones whose `due_at` and `held_until` have come, and sending ones whose lease
+        has lapsed: nobody knows whether those were posted, so they come back as unknown. The row becomes sending with
         `lease_until = now + lease`; the claim's delivery keeps the state that it was found in (unknown or pending).
         `core.outbox.choose` says what a pending one takes over, withdraws and leaves out. It gets `now` as its
         `attempted_at` where it has none: from here on nobody knows. Before that it is surely not posted.
@@ -384,8 +384,8 @@ class Store(Protocol):
         """
         ...
 
-    def resume(self, channel: str, now: datetime) -> None:
-        """End a pause: what it held is pending again, due now (not what waits for an operator)."""
+    def resume(self, channel: str) -> None:
+        """End a pause: what it held is pending again, due when it was (not what waits for an operator)."""
         ...
 
     def rest(self, now: datetime, until: datetime) -> None:

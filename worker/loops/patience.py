@@ -247,7 +247,7 @@ class Patience:
     def _works_again(self, pause: Pause | None) -> None:
         if pause is None:
             return
-        self._store.resume(pause.channel, self._clock.now())
+        self._store.resume(pause.channel)
         self._told.discard(pause.channel)
         log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
         self._ops.works_again(pause)

@@ -68,7 +68,7 @@ class Preview:
         self._candidates: list[Candidate[About]] = []
         for claim in store.outbox():
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
-            self._add(let_go(claim.delivery, now), [review.key for review in claim.reviews])
+            self._add(let_go(claim.delivery), [review.key for review in claim.reviews])
 
     def poll(self, queue: Queue) -> None:
         """Plan what a poll of the queue would owe now, or note that it could not be read. Raises StoreError."""

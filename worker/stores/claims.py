@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import EVERYWHERE, NEVER, Claim, Receipt, RemindIn, Review, State
+from worker.core.model import EVERYWHERE, Claim, Receipt, RemindIn, Review, State
 from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
 from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.dialects import insert
 from worker.stores.outbox import SPEAKS, change, delivery_of, select_deliveries
+from worker.stores.pauses import WAITS_FOR_TIME
 from worker.stores.reviews import OLDEST_FIRST, REVIEW
 from worker.stores.tables import LIVE, deliveries, delivery_reviews, queues, reviews
 
@@ -29,10 +30,7 @@ UNPOSTED = (State.PENDING, State.HELD)
 
 # In SQL what `core.outbox.is_surely_unposted` says of a delivery, so that only such rows are locked and read.
 _SURELY_UNPOSTED = sa.and_(
-    sa.or_(
-        deliveries.c.state == State.PENDING,
-        sa.and_(deliveries.c.state == State.HELD, deliveries.c.due_at < NEVER),
-    ),
+    WAITS_FOR_TIME,
     deliveries.c.attempted_at.is_(None),
     deliveries.c.plain.is_(sa.false()),
 )
@@ -77,9 +75,10 @@ def claim(
 def _most_due(
     connection: Connection, now: datetime, skip: Collection[str], unposted: Collection[str], passed: Sequence[int]
 ) -> Row[Any] | None:
+    is_free = sa.or_(deliveries.c.held_until.is_(None), deliveries.c.held_until <= now)
     query = (
         select_deliveries()
-        .where(LIVE, deliveries.c.due_at <= now)
+        .where(LIVE, deliveries.c.due_at <= now, is_free)
         .order_by(deliveries.c.due_at, deliveries.c.delivery_id)
         .limit(1)
         .with_for_update(of=deliveries, skip_locked=True)
@@ -122,7 +121,7 @@ def _take(
 
 def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime, member: Member | None) -> Claim:
     delivery = replace(taken.delivery, lease_until=lease_until, due_at=lease_until)
-    leased = {"state": State.SENDING, "lease_until": lease_until, "due_at": lease_until}
+    leased = {"state": State.SENDING, "lease_until": lease_until, "due_at": lease_until, "held_until": None}
     claimer = {"worker_id": member and member.worker_id, "attempted_at": delivery.attempted_at}
     connection.execute(change(taken.place).values(**leased, **claimer))
     speaks_of = _speaks_of(connection, taken.place)

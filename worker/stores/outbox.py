@@ -43,7 +43,7 @@ _SETTLED_BY_LOOP = (
     "settled_at", "edited_at", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (
-    "key", "kind", "channel", "created_at", "due_at", "mention", "remind_in", "text", "state", "attempts",
+    "key", "kind", "channel", "created_at", "due_at", "held_until", "mention", "remind_in", "text", "state", "attempts",
     "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at", "edited_at", "edits",
     "edit_until", "digest", "successor",
 )  # fmt: skip
@@ -170,7 +170,14 @@ def retry(connection: Connection, key: UUID, now: datetime) -> bool:
         queues.hold(connection, queue_id)
     given_up = sa.update(deliveries).where(deliveries.c.key == key, deliveries.c.state.in_([State.DEAD, State.HELD]))
     afresh = given_up.values(
-        state=State.PENDING, due_at=now, attempts=0, attempted_at=None, looks=0, plain=False, settled_at=None
+        state=State.PENDING,
+        due_at=now,
+        held_until=None,
+        attempts=0,
+        attempted_at=None,
+        looks=0,
+        plain=False,
+        settled_at=None,
     )
     if connection.execute(afresh).rowcount != 1:
         return False
@@ -181,7 +188,10 @@ def retry(connection: Connection, key: UUID, now: datetime) -> bool:
 
 def next_due_at(connection: Connection) -> datetime | None:
     """When the next delivery or edit is due by itself: what waits for an operator is not."""
-    live = sa.select(sa.func.min(deliveries.c.due_at)).where(LIVE, deliveries.c.due_at < NEVER)
+    ready_at = sa.case(
+        (deliveries.c.held_until > deliveries.c.due_at, deliveries.c.held_until), else_=deliveries.c.due_at
+    )
+    live = sa.select(sa.func.min(ready_at)).where(LIVE, deliveries.c.due_at < NEVER)
     free_at = sa.case(
         (deliveries.c.lease_until > deliveries.c.edit_at, deliveries.c.lease_until), else_=deliveries.c.edit_at
     )

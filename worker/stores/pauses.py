@@ -12,7 +12,6 @@ from worker.stores.tables import deliveries, pauses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
 
@@ -42,11 +41,11 @@ def _pause_of(row: Row[Any]) -> Pause:
     return Pause(row.channel, row.since, row.until, row.reason, row.failures, row.error or "")
 
 
-def resume(connection: Connection, channel: str, now: datetime) -> None:
+def resume(connection: Connection, channel: str) -> None:
     """Forget a pause and let go what no other pause holds."""
     connection.execute(sa.delete(pauses).where(pauses.c.channel == channel))
     held = sa.update(deliveries).where(deliveries.c.state == State.HELD, WAITS_FOR_TIME, _within(channel))
-    connection.execute(held.values(state=State.PENDING, due_at=now))
+    connection.execute(held.values(state=State.PENDING, held_until=None))
     _hold(connection, channel)
 
 
@@ -58,7 +57,7 @@ def _hold(connection: Connection, channel: str) -> None:
     for other in sorted(concern, key=lambda other: other.until):
         narrower = other.channel if channel == EVERYWHERE else channel
         waiting = sa.update(deliveries).where(WAITS_FOR_TIME, _within(narrower))
-        connection.execute(waiting.values(state=State.HELD, due_at=other.until))
+        connection.execute(waiting.values(state=State.HELD, held_until=other.until))
 
 
 def _within(channel: str) -> sa.ColumnElement[bool]:

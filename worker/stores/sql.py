@@ -221,9 +221,9 @@ class SqlStore:
         """See `Store.pause`."""
         return self._database.write(lambda connection: pauses.pause(connection, pause))
 
-    def resume(self, channel: str, now: datetime) -> None:
+    def resume(self, channel: str) -> None:
         """See `Store.resume`."""
-        self._database.write(lambda connection: pauses.resume(connection, channel, now))
+        self._database.write(lambda connection: pauses.resume(connection, channel))
 
     def rest(self, now: datetime, until: datetime) -> None:
         """See `Store.rest`."""

@@ -101,6 +101,7 @@ deliveries = sa.Table(
     sa.Column("digest", Plain, nullable=False),
     sa.Column("successor", Id),
     sa.Column("worker_id", Id),
+    sa.Column("held_until", At),
     sa.Index("ix_deliveries_due", "due_at", sqlite_where=LIVE, postgresql_where=LIVE),
     sa.Index(
         "ix_deliveries_edit",
