@@ -203,6 +203,12 @@ class House:
             if VENDORS.search(line)
         ]
 
+    def lines_of(self, module: str, class_name: str) -> int:
+        """How long a class is."""
+        body = self.rooms[module].tree.body
+        node = next(each for each in body if isinstance(each, ast.ClassDef) and each.name == class_name)
+        return (node.end_lineno or 0) - node.lineno + 1
+
     def importers_of(self, package: str) -> list[str]:
         """Rooms that import a package from outside."""
         return [
@@ -233,6 +239,7 @@ def main() -> None:
         "files called by an old word": len(house.old_names()),
         "vendors in core, loops, stores, net": len(house.vendors_in_the_middle()),
         "tell, told": house.count(TOLD),
+        "lines of the class Poll": house.lines_of("worker.loops.poll", "Poll"),
         "hand-made waits": house.count(HAND_MADE_WAIT),
         "files that import httpx": len(house.importers_of("httpx")),
         "files by folder": {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.core.model import Backlog, Pause, Queue, Standing
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Shift, Store
-    from worker.loops.poll import Poll, Progress
+    from worker.loops.poll import Poll, Seen
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
 
@@ -139,7 +139,7 @@ class Look:
 
     def _count(self, now: datetime) -> None:
         """Count every queue now and then, and one whose poll has changed something at once."""
-        states = {each.polled.queue.queue_id: _state(each) for each in self._poll.progress()}
+        states = {each.polled.queue.queue_id: _state(each) for each in self._poll.seen()}
         queues = self._roster.queues
         ours = self._shift.among(queues)
         is_time = self._counted_again.is_over(self._clock.monotonic())
@@ -160,7 +160,7 @@ class Look:
 
     def queues(self) -> tuple[QueueView, ...]:
         """What the loops know of each queue now, with what the database counted last. From any thread."""
-        known = {progress.polled.queue.queue_id: progress for progress in self._poll.progress()}
+        known = {seen.polled.queue.queue_id: seen for seen in self._poll.seen()}
         queues = self._roster.queues
         ours = self._shift.among(queues)
         return tuple(
@@ -174,37 +174,37 @@ class Look:
         interval = self._rules(polled.queue).settings.poll_interval
         return QueueView(polled, interval, trouble=polled.trouble, here=False)
 
-    def _view(self, queue: Queue, progress: Progress | None) -> QueueView:
-        polled = self._noted.get(queue.queue_id, Polled(queue)) if progress is None else self._on_this_clock(progress)
+    def _view(self, queue: Queue, seen: Seen | None) -> QueueView:
+        polled = self._noted.get(queue.queue_id, Polled(queue)) if seen is None else self._on_this_clock(seen)
         if polled.completed_at is None and queue.queue_id in self._noted:
             # Just taken over: not late before its first poll here.
             polled = replace(polled, completed_at=self._noted[queue.queue_id].completed_at)
         interval = self._rules(polled.queue).settings.poll_interval
         standing = self._standings.get(queue.queue_id)
-        if progress is None:
+        if seen is None:
             return QueueView(polled, interval, waiting=standing.waiting if standing else 0, standing=standing)
         return QueueView(
             polled,
             interval,
-            trouble=progress.trouble,
-            waiting=progress.waiting,
-            unusable=progress.unusable,
-            new=progress.new,
-            gone=progress.gone,
+            trouble=seen.polled.trouble,
+            waiting=seen.waiting,
+            unusable=seen.unusable,
+            new=seen.new,
+            gone=seen.gone,
             standing=standing,
         )
 
-    def _on_this_clock(self, progress: Progress) -> Polled:
+    def _on_this_clock(self, seen: Seen) -> Polled:
         """How a queue's polls stand, in the time of a wall clock that may have been set since the last one."""
-        polled, ago = progress.polled, timedelta(seconds=self._clock.monotonic() - progress.completed)
+        polled, ago = seen.polled, timedelta(seconds=self._clock.monotonic() - seen.completed)
         if polled.completed_at is None:
             return polled
         return replace(polled, completed_at=polled.completed_at + _by(self._clock.now() - ago - polled.completed_at))
 
 
-def _state(progress: Progress) -> object:
+def _state(seen: Seen) -> object:
     """What changes with everything that a poll writes; None before the first complete one."""
-    return progress.decisions if progress.polled.completed_at else None
+    return seen.decisions if seen.polled.completed_at else None
 
 
 def _by(moved: timedelta) -> timedelta:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 from msgspec import structs
 
-from worker.core.delivery import backoff
 from worker.core.diff import is_bare
 from worker.core.ports import SourceError, StoreError
 
@@ -26,8 +24,6 @@ log = structlog.get_logger(__name__)
 
 MOST = 1000
 """Runs of messages that are there already that one poll may ask about."""
-
-LONGEST_WAIT = timedelta(hours=1)
 
 
 class Naming:
@@ -53,32 +49,28 @@ class Naming:
         ]
         return replace(snapshot, runs=runs)
 
-    def __call__(self, queue: Queue, doubts: Doubts, *, store: Store, rules: QueueRules) -> None:
+    def __call__(self, queue: Queue, doubts: Doubts, *, store: Store, rules: QueueRules) -> Doubts:
         """Give messages what they lack, where `doubts` are open. Never raises for a failure."""
-        if self._descriptions is None or not doubts.are_open or self._clock.monotonic() < doubts.not_before:
-            return
+        if self._descriptions is None or not doubts.may_be_asked(self._clock.monotonic()):
+            return doubts
         try:
-            is_learned = self._learn(queue, doubts, store, rules.settings.show)
+            answered = self._learn(queue, doubts, store, rules.settings.show)
         except (SourceError, StoreError) as error:
-            is_learned = False
+            answered = None
             log.debug("runs_not_described", queue=queue.name, error=str(error))
-        doubts.vain = 0 if is_learned else doubts.vain + 1
-        wait = (
-            timedelta(0)
-            if is_learned
-            else backoff(doubts.vain, first=rules.settings.poll_interval, longest=LONGEST_WAIT)
-        )
-        doubts.not_before = self._clock.monotonic() + wait.total_seconds()
+        return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _learn(self, queue: Queue, doubts: Doubts, store: Store, show: frozenset[Show]) -> bool:
-        """Whether there was nothing to learn, or something was."""
+    def _learn(self, queue: Queue, doubts: Doubts, store: Store, show: frozenset[Show]) -> Doubts | None:
+        """The doubts after an answer; None where there was something to learn, and nothing was."""
         lacking = store.undescribed(queue.queue_id, self._clock.now(), MOST)
         wanted = [one for one, known in lacking.items() if is_bare(known)]
-        found = self._facts(queue.queue_id, wanted, show) if wanted else {}
-        if found:
-            doubts.raised += store.describe(queue.queue_id, found, self._clock.now())
-        doubts.are_open = not found.keys() >= set(wanted)
-        return bool(found) or not wanted
+        if not wanted:
+            return doubts.answered(are_open=False)
+        found = self._facts(queue.queue_id, wanted, show)
+        if not found:
+            return None
+        is_news = store.describe(queue.queue_id, found, self._clock.now())
+        return doubts.answered(are_open=not found.keys() >= set(wanted), is_news=is_news)
 
     def _facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], show: frozenset[Show]) -> Mapping[UUID, Facts]:
         return {} if self._descriptions is None else self._descriptions.facts(queue_id, queue_run_ids, show=show)

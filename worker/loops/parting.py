@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.delivery import backoff
+from worker.core.cooldown import Cooldown
 from worker.core.ports import SourceError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from uuid import UUID
 
-    from worker.core.model import Left, Queue
+    from worker.core.model import Queue
     from worker.core.ports import Clock, Source, Store
     from worker.rules import QueueRules
 
@@ -27,19 +27,34 @@ MOST = 20
 LONGEST_WAIT = timedelta(hours=1)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Doubts:
-    """What is known of one queue's questions; in memory only.
+    """The open questions about one queue's runs, and the wait before they are asked again; in memory only.
 
-    `are_open` tells that the store may know of runs to ask about: as at first, for an earlier process may have ended
-    between closing a review and asking. `vain` counts the attempts in a row that taught nothing, `raised` by how much
-    the answers have raised the queue's revision since the last transaction.
+    `are_open` is whether the store may know of runs to ask about: as at first, for an earlier process may have ended
+    between closing a review and asking. `raised` counts by how much the answers have raised the queue's revision since
+    the last transaction.
     """
 
     are_open: bool = True
-    vain: int = 0
     raised: int = 0
-    not_before: float = 0.0
+    cooldown: Cooldown = field(default_factory=Cooldown)
+
+    def may_be_asked(self, at: float) -> bool:
+        """Whether there may be something to ask, and it is time for it."""
+        return self.are_open and self.cooldown.is_over(at)
+
+    def opened(self, *, when: bool = True) -> Doubts:
+        """The same with another question, `when` there is one."""
+        return replace(self, are_open=self.are_open or when)
+
+    def answered(self, *, are_open: bool, is_news: bool = False) -> Doubts:
+        """Those after an answer: some are perhaps open still, and what was news has raised the queue's revision."""
+        return Doubts(are_open, self.raised + is_news)
+
+    def unanswered(self, at: float, first: timedelta) -> Doubts:
+        """Those after an attempt that taught nothing: it is repeated later each time, `first` the first time."""
+        return replace(self, cooldown=self.cooldown.backed_off(at, first=first, longest=LONGEST_WAIT))
 
 
 class Parting:
@@ -51,28 +66,26 @@ class Parting:
 
     def __call__(
         self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Store, rules: QueueRules
-    ) -> None:
+    ) -> Doubts:
         """Ask about those that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
-        doubts.are_open |= bool(gone)
-        if not gone and (not doubts.are_open or self._clock.monotonic() < doubts.not_before):
-            return
+        doubts = doubts.opened(when=bool(gone))
+        if not gone and not doubts.may_be_asked(self._clock.monotonic()):
+            return doubts
         try:
-            taught = self._ask(queue, gone, doubts, store)
+            answered = self._ask(queue, gone, doubts, store)
         except (SourceError, StoreError) as error:
-            taught = False
+            answered = None
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
-        doubts.vain = 0 if taught else doubts.vain + 1
-        wait = (
-            timedelta(0) if taught else backoff(doubts.vain, first=rules.settings.poll_interval, longest=LONGEST_WAIT)
-        )
-        doubts.not_before = self._clock.monotonic() + wait.total_seconds()
+        return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Store) -> bool:
-        """Whether there was nothing to learn, or something was."""
+    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Store) -> Doubts | None:
+        """The doubts after an answer; None where there was something to learn, and nothing was."""
         earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST)
         wanted = dict.fromkeys((*earlier, *gone))
-        left: Mapping[UUID, Left] = self._source.fates(queue.queue_id, wanted.keys()) if wanted else {}
-        if left:
-            doubts.raised += store.learn(queue.queue_id, left, self._clock.now())
-        doubts.are_open = not wanted.keys() <= left.keys()
-        return bool(left) or not wanted
+        if not wanted:
+            return doubts.answered(are_open=False)
+        left = self._source.fates(queue.queue_id, wanted.keys())
+        if not left:
+            return None
+        is_news = store.learn(queue.queue_id, left, self._clock.now())
+        return doubts.answered(are_open=not wanted.keys() <= left.keys(), is_news=is_news)

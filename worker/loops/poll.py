@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.delivery import backoff, clamp_wish
+from worker.core.cooldown import Cooldown
 from worker.core.meter import STORE, UNMETERED
 from worker.core.model import FIRST_SIGHT, Polled, Queue, Snapshot
 from worker.core.plan import plan, undescribed
@@ -47,6 +47,25 @@ LARGE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """How the polls of one queue stand, for those who look.
+
+    `completed` is the monotonic time of the last complete one, `waiting` counts the runs of its listing, `unusable` the
+    rows that are none; `revision` is the queue's as of the last transaction. Since the process started, `decisions`
+    counts the listings that were decided on, `new` the runs that were announced and `gone` those that left.
+    """
+
+    polled: Polled
+    completed: float = 0.0
+    waiting: int = 0
+    unusable: int = 0
+    revision: int = 0
+    decisions: int = 0
+    new: int = 0
+    gone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Concluded:
     """The last listing that is written down: how the source knows it again, and until when it changes nothing.
 
@@ -63,64 +82,66 @@ class Concluded:
         return self.rules != rules or (self.next_due_at is not None and self.next_due_at <= now - self.ahead)
 
 
-@dataclass(slots=True)
-class Progress:
-    """What is known of one queue between its polls; in memory only.
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The waits of one queue: for its next poll while it fails, and for answers about its runs.
 
-    `duty` is the one under which it is polled, None where this worker is alone. `concluded` is None where the database
-    has to be looked at; `revision` is the queue's as of the last transaction. `completed` is the monotonic time of the
-    last complete poll, `waiting` counts the runs of its listing, `unusable` the rows that are none; `told`, whether the
-    log says that the queue fails.
-    `decisions`, `new` and `gone` count, since the process started, listings that were decided on, runs that were
-    announced and runs that left.
+    `is_logged` is whether the log says that the queue fails.
     """
 
-    polled: Polled
-    duty: Duty | None = None
+    failing: Cooldown = field(default_factory=Cooldown)
+    is_logged: bool = False
+    fates: Doubts = field(default_factory=Doubts)
+    names: Doubts = field(default_factory=Doubts)
+
+
+@dataclass(slots=True)
+class Progress:
+    """All that is known of one queue between its polls, in values that are replaced; in memory only.
+
+    `duty` is the one under which it is polled, None where this worker is alone. `concluded` is None where the database
+    has to be looked at. `is_outdated` is set by another thread
+    where somebody acted on the queue's reviews; the values are replaced by the poll alone, under its `lock`.
+    """
+
+    seen: Seen
     concluded: Concluded | None = None
-    revision: int = 0
-    failures: int = 0
-    not_before: float = 0.0
-    completed: float = 0.0
-    told: bool = False
-    waiting: int = 0
-    unusable: int = 0
-    decisions: int = 0
-    new: int = 0
-    gone: int = 0
-    doubts: Doubts = field(default_factory=Doubts)
-    unnamed: Doubts = field(default_factory=Doubts)
+    waits: Waits = field(default_factory=Waits)
+    duty: Duty | None = None
+    is_outdated: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def trouble(self) -> str:
-        """What the last poll failed in, empty where it was complete."""
-        return self.polled.trouble
+    def queue(self) -> Queue:
+        """The queue as its last listing describes it."""
+        return self.seen.polled.queue
 
     @property
     def known_revision(self) -> int:
         """The revision that the queue has where nobody but its own poll acted since the last transaction."""
-        return self.revision + self.doubts.raised + self.unnamed.raised
+        return self.seen.revision + self.waits.fates.raised + self.waits.names.raised
 
     def recall(self) -> None:
-        """Look at the database again at the next poll, whatever is listed then."""
+        """Look at the database again, whatever is listed, and ask again what is open."""
+        self.is_outdated = False  # first: an act that is noticed meanwhile is for the next poll
         self.concluded = None
-        self.doubts.are_open = self.unnamed.are_open = True
+        self.waits = replace(self.waits, fates=self.waits.fates.opened(), names=self.waits.names.opened())
 
     def take_up(self, duty: Duty) -> None:
         """Know nothing of before: another worker may have polled the queue meanwhile."""
-        self.polled = Polled(self.polled.queue)
-        self.duty, self.concluded = duty, None
-        self.failures, self.not_before, self.told = 0, 0.0, False
-        self.doubts, self.unnamed = Doubts(), Doubts()
+        self.seen = replace(self.seen, polled=Polled(self.queue))
+        self.concluded, self.waits, self.duty = None, Waits(), duty
 
-
-class _NotDescribedError(Exception):
-    """Ends a transaction with nothing written: first it is asked what these runs are called."""
-
-    def __init__(self, queue_run_ids: Collection[UUID]) -> None:
-        super().__init__()
-        self.queue_run_ids = queue_run_ids
+    def decided(self, snapshot: Snapshot, rules: QueueRules, decided: Plan) -> None:
+        """A listing was decided on, and that is written down."""
+        self.concluded = Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
+        seen = replace(self.seen, revision=decided.revision, decisions=self.seen.decisions + 1)
+        new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
+        gone = sum(not review.is_open for review in decided.reviews)
+        self.seen = replace(seen, new=seen.new + new, gone=seen.gone + gone)
+        # What the messages list may be another choice of the runs now.
+        fates, names = self.waits.fates, self.waits.names.opened(when=bool(decided.reviews))
+        self.waits = replace(self.waits, fates=replace(fates, raised=0), names=replace(names, raised=0))
 
 
 class Poll:
@@ -151,28 +172,29 @@ class Poll:
         self._store = store
         self._clock = clock
         self._rules = rules
-        self._owed = owed
-        self._jitter = jitter
         self._meter = meter
-        self._complaint = complaint or Complaint()
         self._shift = shift
         self._incidents = incidents or Board(clock)
+        self._failures = _Failures(clock, jitter, complaint or Complaint())
         self._parting = Parting(source=source, clock=clock)
         self._naming = Naming(descriptions, clock=clock)
+        self._conclude = _Conclude(self._naming, owed)
         self._progress: dict[UUID, Progress] = {}
-        self._large = threading.Lock()
 
     def polled(self) -> list[Polled]:
         """How the polls of every queue of this process stand, as far as they were attempted."""
-        return [progress.polled for progress in self.progress()]
+        return [seen.polled for seen in self.seen()]
 
-    def progress(self) -> list[Progress]:
-        """What is known of every queue of this process; to be read only."""
+    def seen(self) -> list[Seen]:
+        """The same, with what was seen. From any thread."""
+        return [progress.seen for progress in self._ours()]
+
+    def _ours(self) -> list[Progress]:
         return [progress for progress in list(self._progress.values()) if self._is_ours(progress)]
 
     def _is_ours(self, progress: Progress) -> bool:
         try:
-            return self._shift.of(progress.polled.queue.queue_id) == progress.duty
+            return self._shift.of(progress.queue.queue_id) == progress.duty
         except Relieved:
             return False
 
@@ -182,129 +204,95 @@ class Poll:
         Costs no query, as they are read where it is noted how the polls stand. Read before a transaction that has
         ended since, one may make a poll recall once for nothing.
         """
-        for progress in self.progress():
-            if revisions.get(progress.polled.queue.queue_id, progress.known_revision) != progress.known_revision:
-                progress.recall()
+        for progress in self._ours():
+            known = progress.known_revision
+            if revisions.get(progress.queue.queue_id, known) != known:
+                progress.is_outdated = True
 
     def forget(self, queue_id: UUID) -> None:
         """Drop what is kept of a queue that is not polled any more."""
         self._progress.pop(queue_id, None)
-        self._complaint.worked(f"poll {queue_id}")
+        self._failures.forget(queue_id)
 
     def relieve(self, queue_id: UUID) -> None:
         """Another worker polls the queue: what failed here is not our trouble any more."""
-        self._complaint.worked(f"poll {queue_id}")
+        self._failures.forget(queue_id)
 
     def __call__(self, queue: Queue) -> bool:
         """Poll once unless the queue is backing off; whether the queue is well. Never raises for a failing queue."""
-        progress = self._progress.setdefault(queue.queue_id, Progress(Polled(queue)))
+        progress = self._progress.setdefault(queue.queue_id, Progress(Seen(Polled(queue))))
         with progress.lock:
             try:
                 return self._under_duty(progress)
             except Relieved:
                 self.relieve(queue.queue_id)
-                log.info("queue_relieved", queue=progress.polled.queue.name)
+                log.info("queue_relieved", queue=progress.queue.name)
                 return True
 
     def _under_duty(self, progress: Progress) -> bool:
         """Poll while the queue is ours: what was listed before that is never written."""
-        duty = self._shift.of(progress.polled.queue.queue_id)
+        duty = self._shift.of(progress.queue.queue_id)
         if duty is not None and duty != progress.duty:
             progress.take_up(duty)
         began = self._clock.monotonic()
-        if began < progress.not_before:
+        if not progress.waits.failing.is_over(began):
             return False
-        well = self._attempt(progress, self._rules(progress.polled.queue))
+        if progress.is_outdated:
+            progress.recall()
+        well = self._attempt(progress, self._rules(progress.queue))
         took = self._clock.monotonic() - began
-        self._meter.polled(progress.polled.queue, seconds=took, trouble=progress.trouble)
+        self._meter.polled(progress.queue, seconds=took, trouble=progress.seen.polled.trouble)
         return well
 
     def _attempt(self, progress: Progress, rules: QueueRules) -> bool:
         try:
             self._poll(progress, rules)
         except (SourceError, StoreError) as error:
-            self._failed(progress, error, rules.settings.poll_interval)
+            self._failures.failed(progress, error, rules.settings.poll_interval)
             return False
-        self._recovered(progress)
+        self._failures.recovered(progress)
         return True
 
     def _poll(self, progress: Progress, rules: QueueRules) -> None:
-        found = self._snapshot(progress, rules)
+        found = _snapshot(self._source, self._clock, progress, rules)
         now = self._clock.now()
+        store = self._store if progress.duty is None else self._store.under(progress.duty)
         gone: Collection[UUID] = ()
         if isinstance(found, Snapshot):
-            progress.waiting, progress.unusable = len(found.runs), found.unusable
-            self._judge_rows(found)
-            gone = self._conclude(progress, found, rules, now)
-        store = self._store_of(progress)
-        self._parting(found.queue, gone, progress.doubts, store=store, rules=rules)
+            progress.seen = replace(progress.seen, waiting=len(found.runs), unusable=found.unusable)
+            _judge_rows(found, self._incidents)
+            decided = self._conclude(store, found, rules, now)
+            progress.decided(found, rules, decided)
+            gone = _gone(found, decided)
+        fates = self._parting(found.queue, gone, progress.waits.fates, store=store, rules=rules)
+        progress.waits = replace(progress.waits, fates=fates)
         if found.bare:
-            self._naming(found.queue, progress.unnamed, store=store, rules=rules)
-        progress.polled = replace(progress.polled, queue=found.queue, completed_at=now)
-        progress.completed = self._clock.monotonic()
+            names = self._naming(found.queue, progress.waits.names, store=store, rules=rules)
+            progress.waits = replace(progress.waits, names=names)
+        polled = replace(progress.seen.polled, queue=found.queue, completed_at=now)
+        progress.seen = replace(progress.seen, polled=polled, completed=self._clock.monotonic())
 
-    def _snapshot(self, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged:
-        """The listing, unless it is the concluded one and nothing is due of it."""
-        queue_id, fields, known = progress.polled.queue.queue_id, rules.settings.show, progress.concluded
-        if known is None or known.is_due(rules, self._clock.now()):
-            return self._source.snapshot(queue_id, fields)
-        found = self._source.snapshot(queue_id, fields, known.opaque)
-        if isinstance(found, Snapshot):
-            return found
-        still = replace(known, opaque=found.concluded, ahead=found.ahead)
-        if progress.concluded is known:  # nobody asked meanwhile that everything be recalled
-            progress.concluded = still
-        # Reading takes time, and tells by how much our clock is wrong.
-        is_due = still.is_due(rules, self._clock.now())
-        return self._source.snapshot(queue_id, fields) if is_due else found
 
-    def _judge_rows(self, snapshot: Snapshot) -> None:
-        """Announce that rows cannot be used, and that they can be again."""
-        subject = str(snapshot.queue.queue_id)
-        if not snapshot.unusable:
-            self._incidents.end("rows_unusable", subject=subject)
-            return
-        text = f"{snapshot.queue.name}: {rows_text(snapshot)}"
-        self._incidents.begin("rows_unusable", Area.QUEUES, text, snapshot.fix, subject=subject)
+class _NotDescribedError(Exception):
+    """Ends a transaction with nothing written: first it is asked what these runs are called."""
 
-    def _conclude(self, progress: Progress, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Collection[UUID]:
-        """Plan, write and tell; the runs that left."""
-        decided = self._update(self._store_of(progress), snapshot, rules, now)
-        # What the messages list may be another choice of the runs now.
-        progress.unnamed.are_open |= bool(decided.reviews)
-        progress.concluded = Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
-        progress.revision, progress.doubts.raised, progress.unnamed.raised = decided.revision, 0, 0
-        progress.decisions += 1
-        progress.new += sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
-        progress.gone += sum(not review.is_open for review in decided.reviews)
-        self._tell(snapshot, decided)
-        return _gone(snapshot, decided)
+    def __init__(self, queue_run_ids: Collection[UUID]) -> None:
+        super().__init__()
+        self.queue_run_ids = queue_run_ids
 
-    def _store_of(self, progress: Progress) -> Store:
-        """The store as it may be written to in this poll."""
-        return self._store if progress.duty is None else self._store.under(progress.duty)
 
-    def _update(self, store: Store, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
+class _Conclude:
+    """Decides on a listing and writes that down. Thread-safe for different queues."""
+
+    def __init__(self, naming: Naming, owed: Callable[[], None]) -> None:
+        self._naming = naming
+        self._owed = owed
+        self._large = threading.Lock()
+
+    def __call__(self, store: Store, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
+        """Plan and write; one line for a poll that changed something, and a nudge where something is owed."""
         with self._large if len(snapshot.runs) >= LARGE else nullcontext():
-            keys = {run.queue_run_id for run in snapshot.runs}
-
-            def decide(memory: Memory) -> Plan:
-                return plan(snapshot, memory, rules.policy, now)
-
-            def decide_on_described(memory: Memory) -> Plan:
-                decided = decide(memory)
-                if lacking := undescribed(decided):
-                    raise _NotDescribedError(lacking)
-                return decided
-
-            try:
-                return store.update(snapshot.queue, keys, decide_on_described if snapshot.bare else decide, now)
-            except _NotDescribedError as waiting:
-                snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.settings.show)
-                return store.update(snapshot.queue, keys, decide, now)
-
-    def _tell(self, snapshot: Snapshot, decided: Plan) -> None:
-        """One line for a poll that changed something, and a nudge where something is owed."""
+            decided = self._update(store, snapshot, rules, now)
         if decided.reviews:
             log.info(
                 "queue_polled",
@@ -316,55 +304,110 @@ class Poll:
             )
         if decided.notices:
             self._owed()
+        return decided
 
-    def _failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
-        """Count, back off, and say so once: when the failing begins."""
-        progress.failures += 1
-        trouble = error.trouble.value if isinstance(error, SourceError) else STORE
+    def _update(self, store: Store, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
+        keys = {run.queue_run_id for run in snapshot.runs}
+
+        def decide(memory: Memory) -> Plan:
+            return plan(snapshot, memory, rules.policy, now)
+
+        def decide_on_described(memory: Memory) -> Plan:
+            decided = decide(memory)
+            if lacking := undescribed(decided):
+                raise _NotDescribedError(lacking)
+            return decided
+
+        try:
+            return store.update(snapshot.queue, keys, decide_on_described if snapshot.bare else decide, now)
+        except _NotDescribedError as waiting:
+            snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.settings.show)
+            return store.update(snapshot.queue, keys, decide, now)
+
+
+class _Failures:
+    """Backs off from queues that fail; says so once when it begins, and once when it is over."""
+
+    def __init__(self, clock: Clock, jitter: Callable[[], float], complaint: Complaint) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._complaint = complaint
+
+    def forget(self, queue_id: UUID) -> None:
+        """A queue's failures are no matter of ours any more."""
+        self._complaint.worked(f"poll {queue_id}")
+
+    def failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
+        """A poll was not completed."""
         if isinstance(error, StoreError):
             # What was written is not known after a failed transaction: the next poll must look at the database.
             progress.concluded = None
-        progress.doubts.are_open = True
-        wait = self._wait(progress.failures, error, interval)
-        progress.not_before = self._clock.monotonic() + wait.total_seconds()
-        since = progress.polled.failing_since or self._clock.now()
-        progress.polled = replace(progress.polled, failing_since=since, error=str(error), trouble=trouble)
+        waits = progress.waits
+        cooldown = self._cooldown(waits.failing, error, interval)
+        progress.waits = replace(waits, failing=cooldown, fates=waits.fates.opened())
+        polled = progress.seen.polled
+        trouble = error.trouble.value if isinstance(error, SourceError) else STORE
+        since = polled.failing_since or self._clock.now()
+        progress.seen = replace(
+            progress.seen, polled=replace(polled, failing_since=since, error=str(error), trouble=trouble)
+        )
         self._complain(progress, error)
 
     def _complain(self, progress: Progress, error: SourceError | StoreError) -> None:
         """A database that fails is one trouble, not one a queue."""
-        who = f"poll {progress.polled.queue.queue_id}"
         if isinstance(error, StoreError):
-            self._complaint.failed(who, error)
+            self._complaint.failed(f"poll {progress.queue.queue_id}", error)
             return
-        self._complaint.worked(who)
-        if not progress.told:
-            log.warning("queue_failing", queue=progress.polled.queue.name, error=str(error))
-        progress.told = True
+        self.forget(progress.queue.queue_id)
+        if not progress.waits.is_logged:
+            log.warning("queue_failing", queue=progress.queue.name, error=str(error))
+        progress.waits = replace(progress.waits, is_logged=True)
 
-    def _wait(self, failures: int, error: SourceError | StoreError, interval: timedelta) -> timedelta:
+    def _cooldown(self, former: Cooldown, error: SourceError | StoreError, interval: timedelta) -> Cooldown:
         """How long to leave a failing queue alone; the next scheduled poll after that is the retry."""
+        at, wish, longest = self._clock.monotonic(), None, LONGEST_STORE_BACKOFF
         if isinstance(error, SourceError):
-            wish = clamp_wish(error.retry_after)
-            if wish is not None:
-                return wish
-            if error.trouble is Trouble.REFUSED:
-                return max(REFUSED_BACKOFF, interval)
-        longest = LONGEST_BACKOFF if isinstance(error, SourceError) else LONGEST_STORE_BACKOFF
-        wait = backoff(failures, first=interval, longest=max(longest, interval))
+            wish, longest = error.retry_after, LONGEST_BACKOFF
+            if wish is None and error.trouble is Trouble.REFUSED:
+                return former.failed(max(REFUSED_BACKOFF, interval), at)
         # A little less than a whole interval lets the very next tick be the retry after a first failure.
-        return wait * (0.75 + 0.2 * self._jitter())
+        share = 0.75 + 0.2 * self._jitter()
+        return former.backed_off(at, first=interval, longest=max(longest, interval), wish=wish, share=share)
 
-    def _recovered(self, progress: Progress) -> None:
-        if not progress.failures:
+    def recovered(self, progress: Progress) -> None:
+        """A poll was completed."""
+        waits, polled = progress.waits, progress.seen.polled
+        if not waits.failing.failures:
             return
-        queue, since = progress.polled.queue, progress.polled.failing_since
-        self._complaint.worked(f"poll {queue.queue_id}")
-        if progress.told:
-            log.info("queue_recovered", queue=queue.name, failing_since=since, failures=progress.failures)
-        progress.told = False
-        progress.failures = 0
-        progress.polled = replace(progress.polled, failing_since=None, error="", trouble="")
+        self.forget(polled.queue.queue_id)
+        if waits.is_logged:
+            failures = waits.failing.failures
+            log.info("queue_recovered", queue=polled.queue.name, failing_since=polled.failing_since, failures=failures)
+        progress.waits = replace(waits, failing=Cooldown(), is_logged=False)
+        progress.seen = replace(progress.seen, polled=replace(polled, failing_since=None, error="", trouble=""))
+
+
+def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged:
+    """The listing, unless it is the concluded one and nothing is due of it."""
+    queue_id, fields, known = progress.queue.queue_id, rules.settings.show, progress.concluded
+    if known is None or known.is_due(rules, clock.now()):
+        return source.snapshot(queue_id, fields)
+    found = source.snapshot(queue_id, fields, known.opaque)
+    if isinstance(found, Snapshot):
+        return found
+    still = progress.concluded = replace(known, opaque=found.concluded, ahead=found.ahead)
+    # Reading takes time, and tells by how much our clock is wrong.
+    return source.snapshot(queue_id, fields) if still.is_due(rules, clock.now()) else found
+
+
+def _judge_rows(snapshot: Snapshot, incidents: Incidents) -> None:
+    """Announce that rows cannot be used, and that they can be again."""
+    subject = str(snapshot.queue.queue_id)
+    if not snapshot.unusable:
+        incidents.end("rows_unusable", subject=subject)
+        return
+    text = f"{snapshot.queue.name}: {rows_text(snapshot)}"
+    incidents.begin("rows_unusable", Area.QUEUES, text, snapshot.fix, subject=subject)
 
 
 def _gone(snapshot: Snapshot, decided: Plan) -> Collection[UUID]:

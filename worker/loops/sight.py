@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.ports import Blindness, Clock, Incidents
-    from worker.loops.poll import Poll, Progress
+    from worker.loops.poll import Poll, Seen
 
 log = structlog.get_logger(__name__)
 
@@ -42,24 +42,22 @@ class Sight:
 
     def __call__(self) -> None:
         """Ask about the next queue that is due. Never raises for a failure."""
-        known = [
-            progress for progress in self._poll.progress() if progress.polled.completed_at and not progress.trouble
-        ]
-        for progress in known:
-            if progress.waiting:
-                self._sees(_id(progress))
+        known = [each for each in self._poll.seen() if each.polled.completed_at and not each.polled.trouble]
+        for seen in known:
+            if seen.waiting:
+                self._sees(_id(seen))
         now = self._clock.monotonic()
         due = (each for each in known if not each.waiting and self._again.get(_id(each), Cooldown()).is_over(now))
         if (first := next(due, None)) is not None:
             self._look(first)
 
-    def _look(self, progress: Progress) -> None:
-        queue_id = _id(progress)
+    def _look(self, seen: Seen) -> None:
+        queue_id = _id(seen)
         self._ask_again(queue_id, EVERY)
         try:
             found = None if self._source is None else self._source.blindness(queue_id)
         except SourceError as error:
-            log.debug("sections_not_counted", queue=progress.polled.queue.name, error=str(error))
+            log.debug("sections_not_counted", queue=seen.polled.queue.name, error=str(error))
             return
         if found is None:
             self._sees(queue_id)
@@ -67,7 +65,7 @@ class Sight:
             self._suspected.add(queue_id)
             self._ask_again(queue_id, AGAIN)
         else:
-            text = f"{progress.polled.queue.name}: {found.text}"
+            text = f"{seen.polled.queue.name}: {found.text}"
             self._incidents.begin(KIND, Area.QUEUES, text, found.fix, subject=str(queue_id))
 
     def _sees(self, queue_id: UUID) -> None:
@@ -78,5 +76,5 @@ class Sight:
         self._again[queue_id] = Cooldown.of(wait, self._clock.monotonic())
 
 
-def _id(progress: Progress) -> UUID:
-    return progress.polled.queue.queue_id
+def _id(seen: Seen) -> UUID:
+    return seen.polled.queue.queue_id

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.model import Show
 from worker.core.ports import SourceError, Trouble
@@ -46,13 +47,12 @@ PATIENCE_SECONDS = 5.0
 DEADLINE_SECONDS = 10.0
 """How long one query may take."""
 
-PAUSES = {Trouble.THROTTLED: 10.0, Trouble.UNREACHABLE: 60.0}
+PAUSES = {Trouble.THROTTLED: timedelta(seconds=10), Trouble.UNREACHABLE: timedelta(minutes=1)}
 """After what whatever was asked for would have met, where the server does not say how long to wait."""
 
-REFUSED_PAUSE = 3600.0
+REFUSED_PAUSE = timedelta(hours=1)
 """After a refusal, which may come of the project that was asked for."""
 
-LONG_SINCE = float("-inf")
 MARGIN = timedelta(minutes=1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -108,15 +108,15 @@ class Names:
         """Ask not more often than `per_second`, whatever is asked for; `wait` passes a number of seconds."""
         self._http = http
         self._clock = clock
-        self._gap = 1 / per_second
+        self._gap = timedelta(seconds=1 / per_second)
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
         self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._sought: list[list[Sought]] = []
-        self._next = LONG_SINCE
-        self._not_before = LONG_SINCE
-        self._apart: dict[UUID, float] = {}
+        self._pace = Cooldown()
+        self._pause = Cooldown()
+        self._apart: dict[UUID, Cooldown] = {}
 
     @property
     def waiting(self) -> int:
@@ -179,16 +179,16 @@ class Names:
         project = sought.trace.project_id
         return Lot(sought.tenant_id, sought.selects, project if project in self._apart else None)
 
-    def _due(self, lot: Lot) -> float:
-        held = LONG_SINCE if lot.project_id is None else self._apart[lot.project_id]
-        return max(self._next, self._not_before, held)
+    def _due(self, lot: Lot) -> Cooldown:
+        held = Cooldown() if lot.project_id is None else self._apart[lot.project_id]
+        return max(self._pace, self._pause, held)
 
     def _wait_for(self, lot: Lot, until: float) -> bool:
         """Wait until a lot may be asked for; False where that would take too long."""
         due = self._due(lot)
-        if due >= until:
+        if due.until >= until:
             return False
-        self._wait(max(due - self._clock.monotonic(), 0))
+        self._wait(due.left(self._clock.monotonic()).total_seconds())
         return not self._stopping.is_set()
 
     def _query(self, lot: Lot, mine: Sequence[Sought]) -> SourceError | None:
@@ -202,8 +202,8 @@ class Names:
             self._failed(error, {sought.trace.project_id for sought in batch})
             return error
         finally:
-            self._next = self._clock.monotonic() + self._gap
-        self._not_before = LONG_SINCE
+            self._pace = Cooldown.of(self._gap, self._clock.monotonic())
+        self._pause = Cooldown()
         for sought in batch:
             self._apart.pop(sought.trace.project_id, None)
             sought.row, sought.is_done = rows.get(sought.trace.run_id), True
@@ -233,14 +233,13 @@ class Names:
         One project that is gone makes LangSmith refuse a whole query, so the next time each is asked for alone.
         """
         now = self._clock.monotonic()
-        is_news = self._not_before == LONG_SINCE and self._apart.keys().isdisjoint(projects)
+        is_news = self._pause == Cooldown() and self._apart.keys().isdisjoint(projects)
         if error.trouble in PAUSES:
-            wish = clamp_wish(error.retry_after)
-            self._not_before = now + (wish.total_seconds() if wish else PAUSES[error.trouble])
+            self._pause = Cooldown.of(clamp_wish(error.retry_after) or PAUSES[error.trouble], now)
         elif len(projects) == 1:
-            self._apart |= dict.fromkeys(projects, now + REFUSED_PAUSE)
+            self._apart |= dict.fromkeys(projects, Cooldown.of(REFUSED_PAUSE, now))
         else:
-            self._apart = dict.fromkeys(projects, now) | self._apart
+            self._apart = dict.fromkeys(projects, Cooldown(now)) | self._apart
         if is_news:
             log.info("run_names_unknown", error=explained(error))
 

@@ -193,9 +193,31 @@ class TestAPollThatSucceeds:
         stage.tick()
         stage.source.show(QUEUE, queue_run("b"), queue_run("c"))
         stage.tick()
-        (progress,) = stage.poll.progress()
-        assert (progress.waiting, progress.new, progress.gone) == (2, 3, 1)
+        (seen,) = stage.poll.seen()
+        assert (seen.waiting, seen.new, seen.gone) == (2, 3, 1)
         assert [(name, trouble) for name, _, trouble in stage.meter.polls] == [(QUEUE.name, "")] * 2
+
+    def test_leaves_what_was_seen_before_as_it_was(self) -> None:
+        """Others look from their own threads: they get one value that holds together, and the next one later."""
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        (before,) = stage.poll.seen()
+        stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
+        stage.tick()
+        (after,) = stage.poll.seen()
+        assert (before.waiting, before.new, after.waiting, after.new) == (1, 1, 2, 2)
+        assert before.completed < after.completed
+
+    def test_counts_as_a_decision_only_where_something_changed(self) -> None:
+        stage = Stage()
+        stage.source.show(QUEUE, queue_run("a"))
+        stage.tick()
+        stage.tick()
+        assert [seen.decisions for seen in stage.poll.seen()] == [1]
+        stage.source.show(QUEUE)
+        stage.tick()
+        assert [seen.decisions for seen in stage.poll.seen()] == [2]
 
     def test_takes_the_name_of_the_queue_from_the_listing(self) -> None:
         stage = Stage()
@@ -497,16 +519,16 @@ class TestAFailingQueue:
         (polled,) = stage.poll.polled()
         assert (polled.completed_at, polled.failing_since) == (NOON + MINUTE, NOON + 2 * MINUTE)
         assert polled.error == "told to be unreachable"
-        (progress,) = stage.poll.progress()
-        assert progress.trouble == Trouble.UNREACHABLE
+        (seen,) = stage.poll.seen()
+        assert seen.polled.trouble == Trouble.UNREACHABLE
 
     def test_that_works_again_is_well(self) -> None:
         stage = Stage()
         stage.source.fail(times=2)
         for _ in range(4):
             stage.tick()
-        (progress,) = stage.poll.progress()
-        assert (progress.polled.failing_since, progress.polled.error, progress.trouble) == (None, "", "")
+        (seen,) = stage.poll.seen()
+        assert (seen.polled.failing_since, seen.polled.error, seen.polled.trouble) == (None, "", "")
         stage.source.fail()
         stage.tick()
         assert stage.tick() is True
