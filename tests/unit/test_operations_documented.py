@@ -17,6 +17,7 @@ from worker.cli import Exit
 from worker.core.model import State
 from worker.core.ports import Trouble
 from worker.core.status.readiness import readiness
+from worker.core.status.reasons import KINDS
 from worker.notifiers.slack import errors
 from worker.settings.model import EVERY
 from worker.stores.place import NETWORK
@@ -79,6 +80,27 @@ def test_events_that_are_put_together_are_those_that_the_test_knows() -> None:
     assert 'f"delivery_{after.state.value}"' in (ROOT / "worker/loops/deliver.py").read_text()
     assert all(f'"{event}"' in (ROOT / "worker/sources/choice.py").read_text() for event in SAID)
     assert all(f'"{event}"' in (ROOT / "worker/logs.py").read_text() for event in MISSING)
+
+
+ANNOUNCING = {"Reason", "_incidents.begin"}
+PASSED_ON = {"kind", "advice.unanswered", "f'delivery_{state}'"}
+"""First arguments of them that are no kind themselves: `KINDS` and `Advice.unanswered` have those."""
+
+
+def announced(file: Path) -> set[str]:
+    """The kinds of reasons that a module makes or announces; one that cannot be read fails the test."""
+    tree = ast.parse(file.read_text())
+    called = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    given = {ast.unparse(call.args[0]) for call in called if ast.unparse(call.func).removeprefix("self.") in ANNOUNCING}
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    constants = {ast.unparse(node.targets[0]): ast.unparse(node.value) for node in assigned}
+    return {ast.literal_eval(constants.get(kind, kind)) for kind in given - PASSED_ON}
+
+
+def test_every_kind_of_reason_has_its_row_and_no_other() -> None:
+    found = {kind for file in (ROOT / "worker").rglob("*.py") for kind in announced(file)}
+    assert {"queue_blind", "posts_late", "database_refuses", "rows_unusable"} <= found
+    assert sorted(first_cells(section("Reasons for not being well"))) == sorted(found | {*KINDS, "slack_unanswered"})
 
 
 def test_every_metric_is_documented_with_its_labels_and_no_other() -> None:
