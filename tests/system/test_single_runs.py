@@ -87,3 +87,15 @@ def test_a_dry_run_says_what_it_could_not_read(bench: Bench, langsmith: Simulate
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, "Nothing to post of what could be read.")
     assert f"{queue} could not be read: " in done.stdout
     assert "The list of queues could not be read" in bench.run("poll", "--dry-run", WORKER_QUEUES="Any").stdout
+
+
+def test_a_dry_run_refuses_a_folder_that_poll_would_refuse(bench: Bench) -> None:
+    for command in (["poll", "--dry-run"], ["poll"]):
+        done = bench.run(*command, WORKER_DATABASE_URL="sqlite:///nowhere/worker.db")
+        assert (done.returncode, done.stdout) == (78, ""), done.stderr
+        assert "/nowhere of the database does not exist" in done.stderr
+
+
+def test_a_key_that_is_empty_or_strange_can_be_seen_in_the_answer(bench: Bench) -> None:
+    assert bench.run("poll").returncode == 0
+    assert "has the key '';" in bench.run("retry", "").stderr

@@ -60,7 +60,7 @@ def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
         raise RetryError(f"{len(candidates)} dead or held deliveries begin with {beginning}: {keys}; give more of one")
     if len(found) == 1:
         raise RetryError(f"the delivery {found[0].key} is {found[0].state}: only a dead or held one can be tried again")
-    raise RetryError(f"no dead or held delivery has the key {beginning}; see `review-notifier deliveries`")
+    raise RetryError(f"no dead or held delivery has the key {beginning!r}; see `review-notifier deliveries`")
 
 
 def _next(delivery: Delivery, *, runs: bool) -> str:

@@ -25,6 +25,7 @@ from worker.service import Service
 from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
+from worker.stores.place import check_directory
 from worker.web.heartbeat import Heartbeat
 from worker.web.monitor import Monitor
 from worker.web.systemd import from_environ
@@ -162,6 +163,7 @@ def _rehearsal(settings: Settings) -> Iterator[SqlStore]:
         with opened(settings) as store:
             yield store
         return
+    check_directory(path)  # where none can be made, `poll` would not work either
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{Path(directory) / 'rehearsal.db'}"
         with contextlib.closing(opening.open_store(url, migrate=True)) as store:
