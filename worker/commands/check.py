@@ -79,8 +79,9 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 def check_langsmith(source: LangSmith, roster: Roster, settings: Settings, rules: RulesOf) -> Iterator[Finding]:
     """Whether the key is good, whose view it gives, and whether every queue can be read."""
     try:
-        listed = source.queues()
-        yield Finding("LangSmith", ok=True, text=f"the key can see {len(listed)} queues; {source.whose()}")
+        many = len(source.queues())
+        text = f"the key can see {many} {'queue' if many == 1 else 'queues'}; {source.whose()}"
+        yield Finding("LangSmith", ok=True, text=text)
     except SourceError as error:
         served = "; queues given by id can be served all the same" if roster.queues else ""
         text = f"the queues cannot be listed: {error}{served}"

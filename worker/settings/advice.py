@@ -16,7 +16,7 @@ ADVICE = Advice(
     troubles={
         Trouble.UNREACHABLE: "check LANGSMITH_ENDPOINT, and this machine's way to it",
         Trouble.THROTTLED: "lower WORKER_REQUESTS_PER_SECOND if this goes on",
-        Trouble.REFUSED: "check LANGSMITH_API_KEY and LANGSMITH_ENDPOINT, which belong to one region, and for a key of "
+        Trouble.REFUSED: "check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY, which belong to one region, and for a key of "
         "the organisation LANGSMITH_WORKSPACE_ID",
         Trouble.MISSING: f"correct the queue's id in WORKER_QUEUES; {QUEUES}",
         Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",

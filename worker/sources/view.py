@@ -26,7 +26,7 @@ class Whose(StrEnum):
 PREFIXES = {"lsv2_sk_": Whose.SERVICE, "lsv2_pt_": Whose.PERSONAL}
 
 SENTENCES = {
-    Whose.SERVICE: "the key is a service key: what needs the review of a service account LangSmith decides",
+    Whose.SERVICE: "the key is a service key: LangSmith decides which runs need the review of a service account",
     Whose.PERSONAL: "the key is a personal key: runs that its owner has reviewed count as done, also while others owe "
     "their review",
     Whose.UNKNOWN: "the key's kind cannot be told: what waits is what waits for whoever it belongs to",
