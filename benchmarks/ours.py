@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.contender import Task
-    from worker.core.ports import Clock, Source, Store
+    from worker.core.ports import Clock, Source
+    from worker.core.roles import Store
 
 RULES = rules_of(
     PerQueue().model_copy(update={"channel": "C0BENCH0000", "stale_after": timedelta(days=3650), "remind_every": None})

@@ -37,10 +37,11 @@ def prepare(task: Task) -> Callable[[], int]:
         store.update(queue, (), lambda _memory, plan=plan: plan, clock.now())  # type: ignore[misc]
     deliver = Deliver(
         store=store,
+        channels=store,
         notifier=Slack(token="xoxb-bench", base_url=f"{task.url}/api/"),  # noqa: S106  a made-up secret
         clock=clock,
         rules=lambda _: RULES,
-        ops=Ops(store=store, clock=clock, channel=None),
+        ops=Ops(store=store, notes=store, clock=clock, channel=None),
     )
     return lambda: deliver.run(lambda: False)
 

@@ -200,10 +200,10 @@ class Soak:
         self.sink = Sink()
         source = Churn(self.clock, pace.comes_every)
         metrics = Metrics(version="0", commit="soak", overview=lambda: self._watch.overview)
-        ops = Ops(store=store, clock=self.clock, channel="C0OPS")
+        ops = Ops(store=store, notes=store, clock=self.clock, channel="C0OPS")
         world: dict[str, Any] = {"store": store, "clock": self.clock}
         posting: dict[str, Any] = {**world, "notifier": self.sink, "rules": lambda _: RULES, "meter": metrics}
-        self._deliver = Deliver(**posting, ops=ops)
+        self._deliver = Deliver(**posting, channels=store, ops=ops)
         self._edit = Edit(**posting)
         self._poll = Poll(
             **world,
@@ -214,8 +214,8 @@ class Soak:
             meter=metrics,
         )
         roster = Roster(source=source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False)
-        look = Look(**world, poll=self._poll, roster=roster, rules=lambda _: RULES, counting=True)
-        self._watch = Watch(look=look, store=store, ops=ops)
+        look = Look(**world, channels=store, poll=self._poll, roster=roster, rules=lambda _: RULES, counting=True)
+        self._watch = Watch(look=look, store=store, notes=store, ops=ops)
         self._housekeep = Housekeep(**world, keep_deliveries=pace.keep, keep_reviews=pace.keep)
         self._metrics = metrics
 

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Blindness, Clock, Descriptions, Notifier, Shift, Source, Store
+    from worker.core.ports import Blindness, Clock, Descriptions, Notifier, Shift, Source
+    from worker.core.roles import Channels, Outbox, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -111,10 +112,12 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     """
     shift = shift or Alone()
     board = board or Board(clock)
-    ops = Ops(store=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
+    ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
     rules = rules_for(settings)
     complaint = Complaint(board)
-    deliver = Deliver(store=store, notifier=notifier, clock=clock, rules=rules, ops=ops, meter=meter, incidents=board)
+    deliver = Deliver(
+        store=store, channels=store, notifier=notifier, clock=clock, rules=rules, ops=ops, meter=meter, incidents=board
+    )
     poll = Poll(
         source=source,
         store=store,
@@ -131,6 +134,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     roster = roster_for(settings, clock=clock, source=source, last=_last(store))
     look = Look(
         store=store,
+        channels=store,
         clock=clock,
         poll=poll,
         roster=roster,
@@ -153,7 +157,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         deliver=deliver,
         edit=Edit(store=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
         look=look,
-        watch=Watch(look=look, store=store, ops=ops, shift=shift),
+        watch=Watch(look=look, store=store, notes=store, ops=ops, shift=shift),
         sight=Sight(source=blindness, clock=clock, poll=poll, incidents=board),
         housekeep=Housekeep(
             store=store,
@@ -213,18 +217,18 @@ def _last(store: Store) -> Sequence[Queue]:
         return []
 
 
-def try_again(store: Store, now: datetime) -> None:
+def try_again(channels: Channels, now: datetime) -> None:
     """End the waiting of every pause, not the pause: whoever starts us, or retries, may have mended the reason."""
-    for pause in store.pauses():
-        store.pause(replace(pause, until=now))
+    for pause in channels.pauses():
+        channels.pause(replace(pause, until=now))
 
 
-def take_over(store: Store, now: datetime) -> None:
+def take_over(outbox: Outbox, now: datetime) -> None:
     """Go on where a process ended that was killed; only where no other can be alive, else its leases must lapse.
 
     What it was just sending may still arrive, as after any answer that was lost: the looks keep the same distance.
     """
-    left = store.lapse(now, now + LOOK_AGAIN)
+    left = outbox.lapse(now, now + LOOK_AGAIN)
     if left:
         log.warning("taken_over", deliveries=left)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from worker.core.model import Claim, Delivery, Queue, Review, ReviewKey
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 QUEUE = queue()
 

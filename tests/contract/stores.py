@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.postgres import Postgres
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 
 PATIENCE = timedelta(minutes=1)

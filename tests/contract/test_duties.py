@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Claim, Duty, Turn
-    from worker.core.ports import Store
+    from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 
 TASKS = {str(task) for task in Task}

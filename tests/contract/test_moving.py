@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from worker.core.ports import Store
+    from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 
 HOSTILE = "\N{PILE OF POO} <!channel> O'Brien; \\ %s {0}"

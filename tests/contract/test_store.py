@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Queue, ReviewKey
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 QUEUE = queue()
 OTHER = queue("Other")

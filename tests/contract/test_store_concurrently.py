@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.postgres import Postgres
     from worker.core.model import Memory
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 OPEN = """
 import os, signal, sys

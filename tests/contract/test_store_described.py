@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.model import Review
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 LATER = NOON + HOUR
 BARE = Facts(url="there")

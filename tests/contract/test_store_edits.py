@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.model import Claim, Delivery, Queue
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 LATER = NOON + HOUR
 

@@ -10,7 +10,7 @@ from tests.contract.outbox import owe, post, posted, put_back, row, take, take_e
 from worker.core.model import EDIT_EVERY, NEVER, State
 
 if TYPE_CHECKING:
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 START = NOON + 2 * SECOND
 LOOK_AT = START + 5 * SECOND

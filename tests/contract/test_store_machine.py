@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.model import Claim, Delivery, Queue, Review, ReviewKey
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 QUEUES = [queue("Support QA"), queue("RAG bot")]
 NAMES = ["a", "b", "c", "d"]

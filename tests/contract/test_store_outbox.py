@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.model import Delivery
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 SETTLED = (State.SENT, State.WITHDRAWN, State.DEAD)
 

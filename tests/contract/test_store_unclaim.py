@@ -9,7 +9,7 @@ from tests.contract.outbox import owe, post, put_back, row, take, take_edit, wri
 from worker.core.model import State
 
 if TYPE_CHECKING:
-    from worker.core.ports import Store
+    from worker.core.roles import Store
 
 LATER = NOON + HOUR
 

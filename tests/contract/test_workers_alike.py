@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Message, Queue
-    from worker.core.ports import Shift, Store
+    from worker.core.ports import Shift
+    from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 
 QUEUES = [queue(f"queue {number}") for number in range(4)]
@@ -73,8 +74,8 @@ class Worker:
         self.shift = shift
         self.source = Slowly(world.source)
         parts: dict[str, Any] = {"store": store, "clock": world.clock}
-        ops = Ops(**parts, channel=None)
-        self.deliver = Deliver(**parts, notifier=notifier, rules=lambda _: OF_MESSAGES, ops=ops)
+        ops = Ops(**parts, notes=store, channel=None)
+        self.deliver = Deliver(**parts, channels=store, notifier=notifier, rules=lambda _: OF_MESSAGES, ops=ops)
         self.edit = Edit(**parts, notifier=notifier, rules=lambda _: OF_MESSAGES)
         self.poll = Poll(
             **parts,

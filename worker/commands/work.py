@@ -96,7 +96,15 @@ def dry_run() -> bool:
     with _rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
-        preview = Preview(source=source, store=store, clock=clock, rules=rules_for(settings), descriptions=source)
+        preview = Preview(
+            source=source,
+            store=store,
+            deliveries=store,
+            channels=store,
+            clock=clock,
+            rules=rules_for(settings),
+            descriptions=source,
+        )
         for queue in roster.queues.values():
             preview.poll(queue)
         messages = list(preview.messages())

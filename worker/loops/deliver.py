@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from worker.core.meter import Meter
     from worker.core.model import Claim, Delivery, Message, Receipt, Review, ReviewKey
     from worker.core.overview import Asked
-    from worker.core.ports import Clock, Incidents, Notifier, Store
+    from worker.core.ports import Clock, Incidents, Notifier
+    from worker.core.roles import Channels, Outbox
     from worker.loops.ops import Ops
     from worker.rules import RulesOf
 
@@ -51,7 +52,8 @@ class Deliver:
     def __init__(  # noqa: PLR0913  (its surroundings, all by name)
         self,
         *,
-        store: Store,
+        store: Outbox,
+        channels: Channels,
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,
@@ -67,7 +69,7 @@ class Deliver:
         self._ops = ops
         self._meter = meter
         self._patience = Patience(
-            store=store, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
+            channels=channels, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
         )
         self._idle = Cooldown()
         self._claiming: datetime | None = None

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.model import Claim, Delivery
-    from worker.core.ports import Clock, Notifier, Store
+    from worker.core.ports import Clock, Notifier
+    from worker.core.roles import Outbox
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,7 @@ class Edit:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Outbox,
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,

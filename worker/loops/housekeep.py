@@ -9,7 +9,8 @@ import structlog
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from worker.core.ports import Clock, Store
+    from worker.core.ports import Clock
+    from worker.core.roles import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -17,7 +18,7 @@ log = structlog.get_logger(__name__)
 class Housekeep:
     """Prunes settled deliveries and closed reviews. To be called each hour or so."""
 
-    def __init__(self, *, store: Store, clock: Clock, keep_deliveries: timedelta, keep_reviews: timedelta) -> None:
+    def __init__(self, *, store: Upkeep, clock: Clock, keep_deliveries: timedelta, keep_reviews: timedelta) -> None:
         """How long a settled delivery, and a closed review, is kept."""
         self._store = store
         self._clock = clock

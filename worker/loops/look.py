@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from worker.core.advice import Advice
     from worker.core.model import Backlog, Pause, Queue, Standing
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Clock, Shift, Store
+    from worker.core.ports import Clock, Shift
+    from worker.core.roles import Channels, Polls
     from worker.loops.poll import Poll, Seen
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
@@ -44,7 +45,8 @@ class Look:
     def __init__(  # noqa: PLR0913  (what is looked at, all by name)
         self,
         *,
-        store: Store,
+        store: Polls,
+        channels: Channels,
         clock: Clock,
         poll: Poll,
         roster: Roster,
@@ -64,6 +66,7 @@ class Look:
         the words for services and settings.
         """
         self._store = store
+        self._channels = channels
         self._clock = clock
         self._poll = poll
         self._roster = roster
@@ -126,8 +129,8 @@ class Look:
 
     def _ask_store(self) -> str:
         try:
-            self._pauses = self._store.pauses()
-            self._backlog = self._store.backlog()
+            self._pauses = self._channels.pauses()
+            self._backlog = self._channels.backlog()
             if self._shift.is_shared:
                 self._noted = {polled.queue.queue_id: polled for polled in self._store.polls()}
             if self._counting:

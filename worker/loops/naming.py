@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Facts, Queue, Show, Snapshot
-    from worker.core.ports import Clock, Descriptions, Store
+    from worker.core.ports import Clock, Descriptions
+    from worker.core.roles import Reviews
     from worker.loops.parting import Doubts
     from worker.rules import QueueRules
 
@@ -49,7 +50,7 @@ class Naming:
         ]
         return replace(snapshot, runs=runs)
 
-    def __call__(self, queue: Queue, doubts: Doubts, *, store: Store, rules: QueueRules) -> Doubts:
+    def __call__(self, queue: Queue, doubts: Doubts, *, store: Reviews, rules: QueueRules) -> Doubts:
         """Give messages what they lack, where `doubts` are open. Never raises for a failure."""
         if self._descriptions is None or not doubts.may_be_asked(self._clock.monotonic()):
             return doubts
@@ -60,7 +61,7 @@ class Naming:
             log.debug("runs_not_described", queue=queue.name, error=str(error))
         return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _learn(self, queue: Queue, doubts: Doubts, store: Store, show: frozenset[Show]) -> Doubts | None:
+    def _learn(self, queue: Queue, doubts: Doubts, store: Reviews, show: frozenset[Show]) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
         lacking = store.undescribed(queue.queue_id, self._clock.now(), MOST)
         wanted = [one for one, known in lacking.items() if is_bare(known)]

@@ -16,7 +16,8 @@ from worker.core.ports import DeliveryError, Limits, Outcome
 
 if TYPE_CHECKING:
     from worker.core.model import Pause
-    from worker.core.ports import Clock, Notifier, Store
+    from worker.core.ports import Clock, Notifier
+    from worker.core.roles import Notes, Outbox
 
 log = structlog.get_logger(__name__)
 
@@ -33,11 +34,14 @@ BEGUN, ENDED = "ops_told", "ops_ended"
 class Ops:
     """Owes messages to the operators' channel; says nothing where there is none."""
 
-    def __init__(self, *, store: Store, clock: Clock, channel: str | None, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self, *, store: Outbox, notes: Notes, clock: Clock, channel: str | None, notifier: Notifier | None = None
+    ) -> None:
         """`channel` is None where the operators want no messages; `notifier` posts what cannot be owed."""
         self._notifier = notifier
         self._everywhere = (notifier.limits if notifier else Limits()).name
         self._store = store
+        self._notes = notes
         self._clock = clock
         self._channel = channel
         self._lock = threading.Lock()
@@ -80,7 +84,7 @@ class Ops:
                 return False
             last = f" {LAST}" if not ending and len(told) + 1 == MOST_A_DAY else ""
             if self._owe(self._channel, text + last, name, now):
-                self._store.remember(kept, json.dumps([at.isoformat() for at in (*told, now)]))
+                self._notes.remember(kept, json.dumps([at.isoformat() for at in (*told, now)]))
             self._left_out.clear()
             return True
 
@@ -113,5 +117,5 @@ class Ops:
 
     def _told(self, kept: str, now: datetime) -> list[datetime]:
         """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
-        times = [datetime.fromisoformat(at) for at in json.loads(self._store.recall(kept) or "[]")]
+        times = [datetime.fromisoformat(at) for at in json.loads(self._notes.recall(kept) or "[]")]
         return [at for at in times if now - DAY < at <= now]

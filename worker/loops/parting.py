@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Queue
-    from worker.core.ports import Clock, Source, Store
+    from worker.core.ports import Clock, Source
+    from worker.core.roles import Reviews
     from worker.rules import QueueRules
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class Parting:
         self._clock = clock
 
     def __call__(
-        self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Store, rules: QueueRules
+        self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Reviews, rules: QueueRules
     ) -> Doubts:
         """Ask about those that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
         doubts = doubts.opened(when=bool(gone))
@@ -78,7 +79,7 @@ class Parting:
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
         return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Store) -> Doubts | None:
+    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Reviews) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
         earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST)
         wanted = dict.fromkeys((*earlier, *gone))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.model import Pause
-    from worker.core.ports import Clock, Incidents, Notifier, Store
+    from worker.core.ports import Clock, Incidents, Notifier
+    from worker.core.roles import Channels
     from worker.loops.ops import Ops
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ class Patience:
     def __init__(
         self,
         *,
-        store: Store,
+        channels: Channels,
         notifier: Notifier,
         clock: Clock,
         ops: Ops,
@@ -64,7 +65,7 @@ class Patience:
         incidents: Incidents | None = None,
     ) -> None:
         """Nothing is kept back yet but what the store remembers."""
-        self._store = store
+        self._channels = channels
         self._notifier = notifier
         self._clock = clock
         self._ops = ops
@@ -98,7 +99,7 @@ class Patience:
 
         Raises StoreError.
         """
-        self._pauses = {pause.channel: pause for pause in self._store.pauses()}
+        self._pauses = {pause.channel: pause for pause in self._channels.pauses()}
         token = self._pauses.get(EVERYWHERE)
         return token is None or (token.until <= now and self._service.is_over(self._at) and self._probe())
 
@@ -143,7 +144,7 @@ class Patience:
     def nothing_to_try(self) -> None:
         """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
         self._works_again(self._pauses.get(EVERYWHERE))
-        if self._lateness.is_announced and not any(backlog.state in OWED for backlog in self._store.backlog()):
+        if self._lateness.is_announced and not any(backlog.state in OWED for backlog in self._channels.backlog()):
             self._lateness.over()
         if self._proof.is_over(self._at):
             self._prove()
@@ -224,7 +225,7 @@ class Patience:
             self._meter.throttled()
             self._throttled = self._throttled.backed_off(self._at, longest=LONGEST_QUIET, wish=error.retry_after)
             now = self._clock.now()
-            self._store.rest(now, now + self._throttled.left(self._at))
+            self._channels.rest(now, now + self._throttled.left(self._at))
             return
         self._doubted = True
         if error.outcome is Outcome.UNKNOWN and channel is not None:
@@ -237,7 +238,7 @@ class Patience:
     def _pause(self, channel: str, error: DeliveryError) -> None:
         former = self._pauses.get(channel)
         pause = paused(channel, error, self._clock.now(), former)
-        self._pauses[channel] = pause = self._store.pause(pause)
+        self._pauses[channel] = pause = self._channels.pause(pause)
         if former is None:
             log.error("destination_held", channel=channel, error=str(error), until=pause.until)
         # Among too many troubles it may be left out at first.
@@ -247,7 +248,7 @@ class Patience:
     def _works_again(self, pause: Pause | None) -> None:
         if pause is None:
             return
-        self._store.resume(pause.channel)
+        self._channels.resume(pause.channel)
         self._told.discard(pause.channel)
         log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
         self._ops.works_again(pause)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.model import Duty, Memory, Plan, Unchanged
-    from worker.core.ports import Clock, Descriptions, Incidents, Shift, Source, Store
+    from worker.core.ports import Clock, Descriptions, Incidents, Shift, Source
+    from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
 
 log = structlog.get_logger(__name__)
@@ -151,7 +152,7 @@ class Poll:
         self,
         *,
         source: Source,
-        store: Store,
+        store: Reviews,
         clock: Clock,
         rules: RulesOf,
         owed: Callable[[], None],
@@ -289,7 +290,7 @@ class _Conclude:
         self._owed = owed
         self._large = threading.Lock()
 
-    def __call__(self, store: Store, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
+    def __call__(self, store: Reviews, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
         """Plan and write; one line for a poll that changed something, and a nudge where something is owed."""
         with self._large if len(snapshot.runs) >= LARGE else nullcontext():
             decided = self._update(store, snapshot, rules, now)
@@ -306,7 +307,7 @@ class _Conclude:
             self._owed()
         return decided
 
-    def _update(self, store: Store, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
+    def _update(self, store: Reviews, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
         keys = {run.queue_run_id for run in snapshot.runs}
 
         def decide(memory: Memory) -> Plan:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.overview import Overview
-    from worker.core.ports import Store
+    from worker.core.roles import Processes
     from worker.core.status.process import Reason
 
 
 class Presence:
     """The row of this process in the database. Thread-safe; every method may raise StoreError."""
 
-    def __init__(self, store: Store, process_id: UUID, host: str, pid: int, version: str) -> None:
+    def __init__(self, store: Processes, process_id: UUID, host: str, pid: int, version: str) -> None:
         """Nothing is written before it begins."""
         self._store = store
         self._who = (host, pid, version)

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
-    from worker.core.ports import Clock, Descriptions, Source, Store
+    from worker.core.ports import Clock, Descriptions, Source
     from worker.rules import QueueRules, RulesOf
 
     About = tuple[UUID | None, ReviewKey]
+    from worker.core.roles import Channels, Deliveries, Reviews
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +45,13 @@ class Preview:
     wait already become is chosen by the core, as for every claim.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (its surroundings, all by name)
         self,
         *,
         source: Source,
-        store: Store,
+        store: Reviews,
+        deliveries: Deliveries,
+        channels: Channels,
         clock: Clock,
         rules: RulesOf,
         descriptions: Descriptions | None = None,
@@ -63,10 +66,10 @@ class Preview:
         """Queues that could not be read, each in words."""
         # A pass tries every destination again at once, however long its pause would last.
         now = clock.now()
-        self._pauses = [replace(pause, until=now) for pause in store.pauses()]
+        self._pauses = [replace(pause, until=now) for pause in channels.pauses()]
         self._reviews: dict[About, Review] = {}
         self._candidates: list[Candidate[About]] = []
-        for claim in store.outbox():
+        for claim in deliveries.outbox():
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
             self._add(let_go(claim.delivery), [review.key for review in claim.reviews])
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Duty, Task
-    from worker.core.ports import Clock, Duties
+    from worker.core.ports import Clock
+    from worker.core.roles import Duties
 
 log = structlog.get_logger(__name__)
 

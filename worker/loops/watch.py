@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from worker.core.overview import Overview
-    from worker.core.ports import Shift, Store
+    from worker.core.ports import Shift
+    from worker.core.roles import Notes, Polls
     from worker.loops.ops import Ops
 
 log = structlog.get_logger(__name__)
@@ -38,11 +39,14 @@ DATABASE_PATIENCE = timedelta(seconds=25)
 class Watch:
     """Looks, and tells what has changed for better or worse. One thread at a time."""
 
-    def __init__(self, *, look: Callable[[], Overview], store: Store, ops: Ops, shift: Shift = ALONE) -> None:
+    def __init__(
+        self, *, look: Callable[[], Overview], store: Polls, notes: Notes, ops: Ops, shift: Shift = ALONE
+    ) -> None:
         """`look` gives how the worker stands; of several workers one tells: who has the task in its `shift`."""
         self._shift = shift
         self._look = look
         self._store = store
+        self._notes = notes
         self._ops = ops
         self._told: tuple[Incident, ...] | None = None
         self._sight = outage.Sight()
@@ -63,7 +67,7 @@ class Watch:
             self._told = None
             return overview
         if self._told is None:
-            self._told = _loads(self._store.recall(TOLD))
+            self._told = _loads(self._notes.recall(TOLD))
             self._sight = outage.Sight(self._last_seen_at())
         before = self._told
         self._told = self._tell_incidents(overview, before)
@@ -105,7 +109,7 @@ class Watch:
             text = reports.ended(group, None if self._shift.is_shared else _found(group, overview), overview.advice)
             self._ops.tell(text, name=_name("ended", group), ending=True)
         if known != tuple(told):
-            self._store.remember(TOLD, _dumps(known))
+            self._notes.remember(TOLD, _dumps(known))
         return known
 
     def _tell_outage(self, overview: Overview, told: Iterable[Incident]) -> None:

@@ -1,4 +1,4 @@
-"""The store on SQLite and PostgreSQL: each method one transaction, by the contract of `worker.core.ports.Store`."""
+"""The store on SQLite and PostgreSQL: each method one transaction, by the contract of `worker.core.roles`."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ class Stage:
 
     def restart(self) -> None:
         """Begin anew with what the store remembers."""
-        ops = Ops(store=self.store, clock=self.clock, channel=self.ops_channel)
+        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=self.ops_channel)
         world = {"store": self.store, "notifier": self.notifier, "clock": self.clock}
-        self.deliver = Deliver(**world, rules=self.rules_of, ops=ops)
+        self.deliver = Deliver(**world, channels=self.store, rules=self.rules_of, ops=ops)
         self.edit = Edit(**world, rules=self.rules_of)
 
     def rules_of(self, _queue: Queue | None) -> QueueRules:

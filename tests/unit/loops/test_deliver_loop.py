@@ -669,7 +669,7 @@ class TestADestinationThatRefuses:
 
     def test_is_told_of_the_next_day_where_too_much_was_told(self) -> None:
         stage = Stage(notifier=Choosy({CHANNEL}))
-        speaker = Ops(store=stage.store, clock=stage.clock, channel=OPS_CHANNEL)
+        speaker = Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel=OPS_CHANNEL)
         for number in range(MOST_A_DAY):
             speaker.tell(str(number), name=str(number))
         stage.owe("a", notice_name="one")

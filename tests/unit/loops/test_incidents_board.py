@@ -36,8 +36,8 @@ class Stage:
 
     def restart(self) -> None:
         self.board = Board(self.clock)
-        ops = Ops(store=self.store, clock=self.clock, channel="C0OPS")
-        self.watch = Watch(look=self._look, store=self.store, ops=ops)
+        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel="C0OPS")
+        self.watch = Watch(look=self._look, store=self.store, notes=self.store, ops=ops)
 
     def _look(self) -> Overview:
         now = self.clock.now()

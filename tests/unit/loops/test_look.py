@@ -96,6 +96,7 @@ class Stage:
         )
         self.look = Look(
             store=self.store,
+            channels=self.store,
             clock=self.clock,
             poll=self.poll,
             roster=Roster(source=self.source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False),
@@ -189,7 +190,12 @@ def test_a_list_of_queues_that_cannot_be_read_shows_since_when() -> None:
 @pytest.mark.parametrize("hours", [-3, 3], ids=["back", "forward"])
 def test_a_clock_that_was_set_makes_no_poll_younger_or_older_and_no_outage(hours: int) -> None:
     stage = Stage()
-    watch = Watch(look=stage.look, store=stage.store, ops=Ops(store=stage.store, clock=stage.clock, channel="C0OPS"))
+    watch = Watch(
+        look=stage.look,
+        store=stage.store,
+        notes=stage.store,
+        ops=Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel="C0OPS"),
+    )
     stage.poll(QUEUE)
     watch()
     stage.clock.advance(MINUTE)
@@ -205,7 +211,12 @@ def test_a_clock_that_was_set_makes_no_poll_younger_or_older_and_no_outage(hours
 
 def test_a_machine_that_was_suspended_was_blind() -> None:
     stage = Stage()
-    watch = Watch(look=stage.look, store=stage.store, ops=Ops(store=stage.store, clock=stage.clock, channel="C0OPS"))
+    watch = Watch(
+        look=stage.look,
+        store=stage.store,
+        notes=stage.store,
+        ops=Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel="C0OPS"),
+    )
     stage.poll(QUEUE)
     watch()
     stage.clock.advance(3 * HOUR)

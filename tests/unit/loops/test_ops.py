@@ -9,7 +9,7 @@ from worker.loops.ops import MOST_A_DAY, Ops
 
 
 def ops(store: MemoryStore, clock: FakeClock) -> Ops:
-    return Ops(store=store, clock=clock, channel="C0OPS")
+    return Ops(store=store, notes=store, clock=clock, channel="C0OPS")
 
 
 def texts(store: MemoryStore) -> list[str]:

@@ -45,7 +45,13 @@ class World:
 
     def dry_run(self, *queues: Queue) -> list[Message]:
         preview = Preview(
-            source=self.source, store=self.store, clock=self.clock, rules=lambda _: RULES, descriptions=self.source
+            source=self.source,
+            store=self.store,
+            deliveries=self.store,
+            channels=self.store,
+            clock=self.clock,
+            rules=lambda _: RULES,
+            descriptions=self.source,
         )
         for each in queues or (queue(),):
             preview.poll(each)
@@ -155,7 +161,14 @@ def test_a_queue_that_could_not_be_read_shows_what_waits_for_it(world: World) ->
     world.owes("a")
     world.shows("a")
     world.source.fail()
-    preview = Preview(source=world.source, store=world.store, clock=world.clock, rules=lambda _: RULES)
+    preview = Preview(
+        source=world.source,
+        store=world.store,
+        deliveries=world.store,
+        channels=world.store,
+        clock=world.clock,
+        rules=lambda _: RULES,
+    )
     preview.poll(queue())
     assert ["could not be read" in line for line in preview.unread] == [True]
     assert said(list(preview.messages())) == [(Kind.ANNOUNCEMENT, 1)]
@@ -164,7 +177,14 @@ def test_a_queue_that_could_not_be_read_shows_what_waits_for_it(world: World) ->
 def test_a_notice_that_is_owed_already_is_not_owed_again(world: World) -> None:
     world.baselined()
     world.shows("a")
-    preview = Preview(source=world.source, store=world.store, clock=world.clock, rules=lambda _: RULES)
+    preview = Preview(
+        source=world.source,
+        store=world.store,
+        deliveries=world.store,
+        channels=world.store,
+        clock=world.clock,
+        rules=lambda _: RULES,
+    )
     preview.poll(queue())
     preview.poll(queue())
     assert said(list(preview.messages())) == [(Kind.ANNOUNCEMENT, 1)]

@@ -34,8 +34,8 @@ class Stage:
         self.restart()
 
     def restart(self) -> None:
-        ops = Ops(store=self.store, clock=self.clock, channel="C0OPS", notifier=self.notifier)
-        self.watch = Watch(look=lambda: self.shown, store=self.store, ops=ops)
+        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel="C0OPS", notifier=self.notifier)
+        self.watch = Watch(look=lambda: self.shown, store=self.store, notes=self.store, ops=ops)
 
     def show(self, *queues: object, after: timedelta = timedelta(0), **more: object) -> list[str]:
         """Look at this after some time; what is told because of it."""
@@ -199,7 +199,7 @@ def test_the_end_of_listing_is_told_the_next_day_where_too_much_was_told() -> No
 def test_without_a_channel_nothing_is_owed() -> None:
     store, clock = MemoryStore(), FakeClock()
     seen = overview(failing(), taken_at=NOON + HOUR)  # type: ignore[arg-type]
-    Watch(look=lambda: seen, store=store, ops=Ops(store=store, clock=clock, channel=None))()
+    Watch(look=lambda: seen, store=store, notes=store, ops=Ops(store=store, notes=store, clock=clock, channel=None))()
     assert store.deliveries() == []
 
 

@@ -1,0 +1,34 @@
+"""The roles of the store: small, and asked for by name."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import worker
+from worker.core import roles
+
+MOST = 8
+LOOPS = sorted((Path(worker.__file__).parent / "loops").glob("*.py"))
+ROLES = {
+    name: role for name, role in vars(roles).items() if isinstance(role, type) and role.__module__ == roles.__name__
+}
+
+
+@pytest.mark.parametrize("role", ROLES.values(), ids=ROLES.keys())
+def test_a_role_has_few_methods(role: type) -> None:
+    own = [name for name, value in vars(role).items() if callable(value) and not name.startswith("_")]
+    assert len(own) <= MOST
+
+
+def test_no_method_has_two_roles() -> None:
+    own = [name for role in ROLES.values() for name in vars(role) if not name.startswith("_")]
+    assert len(own) == len(set(own))
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda path: path.stem)
+def test_a_loop_asks_for_roles_not_for_the_whole_store(loop: Path) -> None:
+    found = [node for node in ast.walk(ast.parse(loop.read_text())) if isinstance(node, ast.ImportFrom)]
+    assert "Store" not in {alias.name for node in found for alias in node.names}
