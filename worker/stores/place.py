@@ -79,7 +79,7 @@ def _check_beside(path: Path) -> None:
         with suppress(OSError):  # not there, mostly
             if not stat.S_ISREG(beside.lstat().st_mode):
                 raise ConfigError(
-                    f"WORKER_DATABASE_URL: {beside} is no file, and SQLite keeps its log there: remove what is there"
+                    f"{DATABASE_URL}: {beside} is no file, and SQLite keeps its log there: remove what is there"
                 )
 
 
