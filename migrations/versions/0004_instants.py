@@ -15,7 +15,6 @@ def upgrade() -> None:
     op.execute("UPDATE reviews SET told = since + told WHERE told IS NOT NULL")
     op.alter_column("reviews", "told", new_column_name="told_at")
     op.add_column("queues", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
-
     op.add_column("deliveries", sa.Column("held_until", sa.BigInteger()))
     # What a pause held was due at its end, and the back-off of before is lost: there is none any more. One that waits
     # for an operator is due in the year 9999.

@@ -15,6 +15,7 @@ from alembic import command
 from tests.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
 from worker.core.model import NEVER, Polled, State
 from worker.core.plan import plan
+from worker.core.ports import ConfigError
 from worker.stores import schema
 from worker.stores.opening import migrate, open_store
 
@@ -57,17 +58,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def old(url: str, revision: str, tmp_path: Path) -> str:
     """The URL of a database of an earlier revision, in which a queue was polled."""
-    scripts = tmp_path / "former"
-    shutil.copytree(schema.migrations(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    for script in (scripts / "versions").iterdir():
-        if script.stem[:4] > revision:
-            script.unlink()
-    migrate(url, scripts=scripts)
+    migrate(url, scripts=former(tmp_path, revision))
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         _fill(connection)
     engine.dispose()
     return url
+
+
+def former(tmp_path: Path, revision: str) -> Path:
+    """The migrations as they were when a revision was the newest."""
+    scripts = tmp_path / "former"
+    shutil.copytree(schema.migrations(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (scripts / "versions").iterdir():
+        if script.stem[:4] > revision:
+            script.unlink()
+    return scripts
 
 
 def _fill(connection: sa.Connection) -> None:
@@ -162,3 +168,13 @@ def test_the_way_back_has_the_ages_and_the_dues_again(old: str) -> None:
         ident(name).bytes: None if told is None else micro(told) for name, told in RUNS.items()
     }
     assert [tuple(row) for row in dues] == [(state, micro(due_at)) for state, due_at in OUTBOX.values()]
+
+
+def test_a_program_that_was_rolled_back_refuses_the_newer_database_and_leaves_it_alone(
+    url: str, revision: str, tmp_path: Path
+) -> None:
+    migrate(url)
+    with pytest.raises(ConfigError, match="newer than this program"):
+        migrate(url, scripts=former(tmp_path, revision))
+    with closing(open_store(url, migrate=False)) as store:
+        assert store.polls() == []

@@ -135,7 +135,7 @@ class Stage:
         """Make every claim and every worker's lease so much older, as if nothing had happened for so long."""
         engine = sa.create_engine(self.url)
         earlier = int(time.total_seconds() * 1_000_000)
-        columns = (deliveries.c.lease_until, deliveries.c.due_at, deliveries.c.edit_at)
+        columns = (deliveries.c.lease_until, deliveries.c.due_at, deliveries.c.held_until, deliveries.c.edit_at)
         moved = {column: sa.type_coerce(column, sa.BigInteger) - earlier for column in columns}
         with engine.begin() as connection:
             connection.execute(sa.update(deliveries).where(deliveries.c.lease_until.is_not(None)).values(moved))
