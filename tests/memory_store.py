@@ -165,7 +165,7 @@ class MemoryStore:
             ended = {review.queue_run_id: review for review in sorted(self._closed(queue_id), key=_ended)}
             waiting = {r.queue_run_id for (of, _), r in self._reviews.items() if of == queue_id and r.is_open}
             found = [r for r in ended.values() if r.left is None and r.key in shown & told]
-            found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: r.queue_run_id)
+            found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: str(r.queue_run_id))
             found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
             return [review.queue_run_id for review in found[:most]]
 
@@ -463,7 +463,7 @@ class MemoryStore:
 
     def polls(self) -> Sequence[Polled]:
         with self._lock:
-            return sorted(self._polled.values(), key=lambda polled: (polled.queue.name, polled.queue.queue_id.bytes))
+            return sorted(self._polled.values(), key=lambda polled: (polled.queue.name, str(polled.queue.queue_id)))
 
     def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
         with self._lock:

@@ -10,14 +10,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from urllib.parse import quote, unquote
+from uuid import uuid4
 
 import structlog
 
 from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
-from worker.core.model import Polled, Queue
+from worker.core.model import Polled, Queue, id_of
 from worker.core.ports import StoreError
 from worker.loops.complaint import Complaint
 from worker.loops.deliver import Deliver
@@ -203,10 +204,10 @@ def last_polls(store: Store) -> Sequence[Polled]:
     One of the roster that was never polled is among them, by its id.
     """
     roster = store.recall(ROSTER)
-    active = None if roster is None else set(roster.split())
+    active = None if roster is None else {unquote(written) for written in roster.split()}
     polls = [polled for polled in store.polls() if active is None or str(polled.queue.queue_id) in active]
     never = (active or set()) - {str(polled.queue.queue_id) for polled in polls}
-    return [*polls, *(Polled(Queue(UUID(queue_id), queue_id)) for queue_id in sorted(never))]
+    return [*polls, *(Polled(Queue(id_of(queue_id), queue_id)) for queue_id in sorted(never))]
 
 
 def _last(store: Store) -> Sequence[Queue]:
@@ -235,7 +236,7 @@ def take_over(outbox: Outbox, now: datetime) -> None:
 
 def remember_roster(parts: Parts) -> None:
     """Write down which queues are polled, for `status` in another process."""
-    parts.store.remember(ROSTER, " ".join(sorted(str(queue_id) for queue_id in parts.roster.queues)))
+    parts.store.remember(ROSTER, " ".join(sorted(quote(str(queue_id), safe="") for queue_id in parts.roster.queues)))
 
 
 @contextmanager

@@ -11,9 +11,8 @@ from worker.core.policy import EscalationPolicy, ladder
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from uuid import UUID
 
-    from worker.core.model import Queue
+    from worker.core.model import Id, Queue
     from worker.settings import PerQueue, Settings
 
 
@@ -45,7 +44,7 @@ def rules_for(settings: Settings) -> RulesOf:
     common = rules_of(settings.defaults)
 
     @cache
-    def rules(queue_id: UUID, name: str) -> QueueRules:
+    def rules(queue_id: Id, name: str) -> QueueRules:
         return rules_of(settings.for_queue(queue_id, name))
 
     return lambda queue: common if queue is None else rules(queue.queue_id, queue.name)

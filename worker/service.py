@@ -16,10 +16,9 @@ from worker.scheduler import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
 
     from worker.app import Parts
-    from worker.core.model import Queue
+    from worker.core.model import Id, Queue
     from worker.core.ports import Clock
     from worker.signals import Stop
     from worker.web.monitor import Monitor
@@ -63,8 +62,8 @@ class Service:
         self._posting = threading.Lock()
         self._warm_up = Cooldown()
         self._scheduling = threading.Lock()
-        self._scheduled: set[UUID] = set()
-        self._remembered: set[UUID] | None = None
+        self._scheduled: set[Id] = set()
+        self._remembered: set[Id] | None = None
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""

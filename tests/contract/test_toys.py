@@ -1,19 +1,23 @@
-"""Another notifier is one file and one line: the whole worker runs with a toy, on a real database."""
+"""Another notifier or source is one file and one line: the whole worker runs with toys, on a real database."""
 
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 from tests.builders import DAY, HOUR, NOON, SECOND, queue, queue_run
 from tests.contract.toy_notifier import Toy
+from tests.contract.toy_source import ToySource
 from tests.fakes import FakeClock
 from tests.fakes_source import FakeSource
-from worker.app import build, one_pass
+from worker.app import build, last_polls, one_pass
 from worker.core.model import Facts, State
 from worker.settings import load
+from worker.stores import searching
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
@@ -39,8 +43,10 @@ SETTINGS = {
 class Shop:
     """The whole worker over a source and the toy; time stands still but for `wait`."""
 
-    def __init__(self, directory: Path, store: SqlStore, source: Source, **settings: str) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self, directory: Path, store: SqlStore, source: Source, clock: FakeClock | None = None, **settings: str
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.store = store
         self.toy = Toy(directory / "messages.txt")
         self.parts = build(
@@ -117,3 +123,46 @@ def test_an_answer_that_is_lost_is_treated_as_the_settings_say(
     assert written == ["baseline to shelf: bear"] * lines
     (delivery,) = shop.deliveries()
     assert delivery.state is state
+
+
+ODD = ["item-7", "item of 15 byte", "item of 16 bytes", "a rather long name \N{SNOWMAN}", "7 8", "", "\0", "Item-7"]
+
+
+def test_a_source_whose_ids_are_no_uuids_runs_the_whole_worker(tmp_path: Path, store: SqlStore) -> None:
+    clock = FakeClock()
+    source = ToySource(clock)
+    shop = Shop(tmp_path, store, source, clock, WORKER_QUEUES="all", WORKER_EDIT_FOR="never")
+    source.shelves = {"shelf-1": ["item-7"], "shelf 2%": []}
+    assert shop.wait(SECOND) == ["baseline to shelf: item-7"]
+    source.shelves["shelf-1"].append("item-8")
+    assert shop.wait(SECOND) == ["announcement to shelf: item-8"]
+    assert shop.wait(5 * HOUR) == ["reminder to shelf: item-7, item-8"]
+    source.shelves["shelf-1"].remove("item-7")
+    assert shop.wait(2 * DAY) == ["escalation to attic: item-8"]
+    assert [polled.queue.queue_id for polled in last_polls(store)] == ["shelf 2%", "shelf-1"]
+    (waiting,) = store.search(partial(searching.waiting, queue_id="shelf-1"))
+    assert waiting.queue_run_id == "item-8"
+    (story,) = store.stories("item-7")
+    assert story.review.closed_at is not None
+
+
+def test_the_next_process_knows_the_ids_again(tmp_path: Path, store: SqlStore) -> None:
+    clock = FakeClock()
+    source = ToySource(clock)
+    source.shelves = {"shelf-1": ["item-7"], UUID(int=7): [UUID(int=8)]}
+    assert len(Shop(tmp_path, store, source, clock, WORKER_QUEUES="all").wait(SECOND)) == 2
+    source.shelves["shelf-1"] = ["item-7", "item-8"]
+    assert Shop(tmp_path, store, source, clock, WORKER_QUEUES="shelf-1").wait(SECOND) == [
+        "announcement to shelf: item-8"
+    ]
+
+
+def test_odd_ids_stay_as_they_are_beside_uuids(tmp_path: Path, store: SqlStore) -> None:
+    clock = FakeClock()
+    source = ToySource(clock)
+    source.shelves = {"shelf": [*ODD, *(UUID(int=number) for number in range(3))]}
+    shop = Shop(tmp_path, store, source, clock, WORKER_QUEUES="shelf")
+    shop.wait(SECOND)
+    kept = store.search(partial(searching.waiting, queue_id="shelf"))
+    assert {review.queue_run_id for review in kept} == set(source.shelves["shelf"])
+    assert shop.wait(SECOND) == []

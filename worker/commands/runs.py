@@ -14,7 +14,7 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
-from worker.core.model import Left
+from worker.core.model import Left, shortened
 from worker.core.outbox import ready_at
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Delivery, Queue, Review, Story, Told
+    from worker.core.model import Delivery, Id, Queue, Review, Story, Told
     from worker.core.status.upcoming import Upcoming
     from worker.stores.sql import SqlStore
 
@@ -80,7 +80,7 @@ def why(what: str, *, as_json: bool) -> bool:
     return bool(found)
 
 
-def _meant(store: SqlStore, what: str) -> Sequence[UUID]:
+def _meant(store: SqlStore, what: str) -> Sequence[Id]:
     """The queue runs that are meant: by a link to a post, by ids, or by a part of a name."""
     if post := _POST.search(what):
         return store.search(partial(searching.by_post, channel=post[1], ts=f"{post[2]}.{post[3]}"))
@@ -91,7 +91,7 @@ def _meant(store: SqlStore, what: str) -> Sequence[UUID]:
 
 def _matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
     """The queue of this id or name, else those whose name is the same but for case and blanks."""
-    exact = [queue for queue in queues if wanted.lower() == str(queue.queue_id) or wanted == queue.name]
+    exact = [queue for queue in queues if wanted.lower() == str(queue.queue_id).lower() or wanted == queue.name]
     return exact or [queue for queue in queues if _folded(queue.name) == _folded(wanted)]
 
 
@@ -166,7 +166,7 @@ def upcoming_json(upcoming: Upcoming) -> dict[str, Any]:
 
 def name_of(review: Review) -> str:
     """What people call it: its name, else the beginning of the run's id, as messages show it."""
-    return review.facts.name or (f"run {str(review.run_id)[:8]}" if review.run_id else str(review.queue_run_id))
+    return review.facts.name or (f"run {shortened(review.run_id)}" if review.run_id else str(review.queue_run_id))
 
 
 def print_stories(found: Sequence[Story], now: datetime) -> None:

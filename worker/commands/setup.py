@@ -17,8 +17,8 @@ from worker.stores.lock import hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.core.ports import Clock
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -54,12 +54,12 @@ def alone(settings: Settings) -> Iterator[bool]:
         yield path is not None
 
 
-def ignore(_queue_id: UUID, _runs: int) -> None:
+def ignore(_queue_id: Id, _runs: int) -> None:
     """Nobody waits for progress."""
 
 
 @contextlib.contextmanager
-def progress_shown() -> Iterator[Callable[[UUID, int], None]]:
+def progress_shown() -> Iterator[Callable[[Id, int], None]]:
     """Show how far a long listing has come, where a person waits for it."""
     if not sys.stderr.isatty():
         yield ignore
@@ -84,7 +84,7 @@ def langsmith(
     settings: Settings,
     clock: Clock,
     store: SqlStore | None = None,
-    progress: Callable[[UUID, int], None] = ignore,
+    progress: Callable[[Id, int], None] = ignore,
 ) -> Iterator[LangSmith]:
     """The source; with a `store` it remembers over restarts which listing the server serves."""
     key = settings.langsmith_api_key

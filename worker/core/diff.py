@@ -13,9 +13,8 @@ from worker.core.model import Facts, Review
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
-    from worker.core.model import QueueRun, Snapshot
+    from worker.core.model import Id, QueueRun, Snapshot
 
 SAME_INSTANT = timedelta(seconds=1)
 """Two listings may give one date with more or with fewer digits; nobody puts a run back within a second."""
@@ -96,13 +95,13 @@ def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime, *, is_swi
     return Diff(open=waiting, changed=changed, unsure=unsure)
 
 
-def _is_missed(review: Review, current: Mapping[UUID, Review]) -> bool:
+def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:
     """Whether the listing does not show this stay: its run is gone, or has begun another."""
     seen = current.get(review.queue_run_id)
     return seen is not review and (seen is None or seen.added_at != review.added_at)
 
 
-def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[UUID, Review]:
+def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[Id, Review]:
     """What is known of runs that the other listing shows by another id: the same stays, under the ids shown now."""
     listed = {run.queue_run_id for run in snapshot.runs}
     known = {review.queue_run_id for review in reviews}
@@ -114,9 +113,9 @@ def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[UUID, Review]:
     }
 
 
-def _newest_stays(reviews: Iterable[Review]) -> dict[UUID, Review]:
+def _newest_stays(reviews: Iterable[Review]) -> dict[Id, Review]:
     """The last stay of each queue run: the only one that a listing can mean."""
-    newest: dict[UUID, Review] = {}
+    newest: dict[Id, Review] = {}
     for review in reviews:
         other = newest.get(review.queue_run_id)
         if other is None or _entered(review) > _entered(other):

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from uuid import UUID
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from uuid import UUID
 
 EDIT_EVERY = timedelta(seconds=30)
 """At most one edit a message in this time; the last state always arrives."""
@@ -76,10 +76,28 @@ class RemindIn(StrEnum):
     BOTH = "both"
 
 
+Id: TypeAlias = "UUID | str"
+"""How a source names a queue, a run or a queue run: by a UUID, or by any other text. See `id_of`."""
+
+
+def id_of(text: str) -> Id:
+    """The id that is written so: a UUID where it has the form that `str()` gives one, else the text itself."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return text
+    return found if str(found) == text else text
+
+
+def shortened(one: Id) -> str:
+    """Enough of an id for people to tell it from others."""
+    return str(one)[:8] if isinstance(one, UUID) else one
+
+
 class ReviewKey(NamedTuple):
     """One stay of a queue run. Neither part is ever a time that we made up; undated is None."""
 
-    queue_run_id: UUID
+    queue_run_id: Id
     added_at: datetime | None
 
 
@@ -87,7 +105,7 @@ class ReviewKey(NamedTuple):
 class Queue:
     """An annotation queue, as far as the source shows it. `name` is its id where the name is not known."""
 
-    queue_id: UUID
+    queue_id: Id
     name: str
     url: str = ""
     reviewers_per_run: int = 1
@@ -114,8 +132,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 class QueueRun(msgspec.Struct, frozen=True):
     """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it."""
 
-    queue_run_id: UUID
-    run_id: UUID | None
+    queue_run_id: Id
+    run_id: Id | None
     added_at: datetime | None
     effective_added_at: datetime | None = None
     reserved: bool = False
@@ -145,11 +163,11 @@ class Snapshot:
     one_page: bool = True
     unusable: int = 0
     fix: str = ""
-    strays: frozenset[UUID] = frozenset()
+    strays: frozenset[Id] = frozenset()
     obscured: bool = False
     moved: bool = False
     listing: str = ""
-    revealed: frozenset[UUID] = frozenset()
+    revealed: frozenset[Id] = frozenset()
     bare: bool = False
     ahead: timedelta = timedelta(0)
     concluded: object = None
@@ -178,9 +196,9 @@ class Review(msgspec.Struct, frozen=True):
     `absent_at` marks a first absence from a listing of several pages; `closed_at` makes it a tombstone.
     """
 
-    queue_run_id: UUID
+    queue_run_id: Id
     added_at: datetime | None
-    run_id: UUID | None
+    run_id: Id | None
     since: datetime
     first_seen_at: datetime
     told_at: datetime | None = None
@@ -313,7 +331,7 @@ class Line:
     """One run in a message. `left` is None while it waits; `done` of `of` reviewers have completed it."""
 
     facts: Facts
-    run_id: UUID | None
+    run_id: Id | None
     since: datetime
     reserved: bool = False
     back: bool = False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.diff import Diff
-    from worker.core.model import Memory, Review, Snapshot
+    from worker.core.model import Id, Memory, Review, Snapshot
     from worker.core.policy import EscalationPolicy
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
@@ -46,7 +46,7 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     return Plan(tuple(altered.values()), tuple(notices), due_at, memory.revision, snapshot.listing)
 
 
-def undescribed(decided: Plan) -> set[UUID]:
+def undescribed(decided: Plan) -> set[Id]:
     """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
     listed = {key.queue_run_id for notice in decided.notices for key in notice.reviews[:LISTED]}
     return {
@@ -68,7 +68,7 @@ def still_owed(
     return tuple(owed), tuple(gone)
 
 
-def notice_key(queue_id: UUID, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
+def notice_key(queue_id: Id, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
     """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
     spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
     return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, channel, *spoken)))
@@ -84,7 +84,7 @@ def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step,
 
 
 def _apart(
-    waiting: Sequence[Review], revealed: Collection[UUID], *, baselined: bool
+    waiting: Sequence[Review], revealed: Collection[Id], *, baselined: bool
 ) -> tuple[Sequence[Review], Sequence[Review]]:
     """Those that are a baseline, and the others.
 
@@ -121,8 +121,8 @@ def _spoken(review: Review, told_at: datetime) -> Review:
     return structs.replace(review, told_at=told_at, generation=review.generation + 1)
 
 
-def _notice(queue_id: UUID, step: Step, reviews: list[Review]) -> Notice:
-    oldest_first = sorted(reviews, key=lambda review: (review.since, review.queue_run_id))
+def _notice(queue_id: Id, step: Step, reviews: list[Review]) -> Notice:
+    oldest_first = sorted(reviews, key=lambda review: (review.since, str(review.queue_run_id)))
     return Notice(
         key=notice_key(queue_id, step.kind, step.channel, reviews),
         kind=step.kind,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from worker.core.model import (
         Duty,
         Facts,
+        Id,
         Left,
         Message,
         Queue,
@@ -133,13 +134,16 @@ class Incidents(Protocol):
 
 
 class Source(Protocol):
-    """Where queue runs come from. Thread-safe. Every method raises SourceError."""
+    """Where queue runs come from. Thread-safe. Every method raises SourceError.
+
+    An id that has the form of a UUID is one (`core.model.id_of`); any other is text.
+    """
 
     @overload
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
     @overload
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
+    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
         """Read one queue completely, with these fields of its runs, or raise: half a listing is no listing.
 
         `concluded` is the opaque value of the last listing of this queue that was written down, by this process; where
@@ -147,7 +151,7 @@ class Source(Protocol):
         """
         ...
 
-    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:
         """How runs that left did so, the first ones first, within a budget of requests; UNKNOWN is an answer too.
 
         One that is left out could not be asked about now: it is worth asking again.
@@ -162,7 +166,7 @@ class Source(Protocol):
 class Descriptions(Protocol):
     """What a `bare` snapshot does not show of its runs; for sources that have such. Raises SourceError."""
 
-    def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
+    def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Show]) -> Mapping[Id, Facts]:
         """What may be shown of runs of the last snapshot, as far as it can be had within a budget of requests.
 
         One that is left out could not be asked about now: it is worth asking again.
@@ -173,7 +177,7 @@ class Descriptions(Protocol):
 class Blindness(Protocol):
     """Whether the key sees what there is; for sources that can count what they do not show. Raises SourceError."""
 
-    def blindness(self, queue_id: UUID) -> Unseen | None:
+    def blindness(self, queue_id: Id) -> Unseen | None:
         """Why nothing is seen of what is open in a queue whose listing is empty; None where nothing is open."""
         ...
 
@@ -247,7 +251,7 @@ class Shift(Protocol):
         """What tells this process from every other."""
         ...
 
-    def of(self, queue_id: UUID) -> Duty | None:
+    def of(self, queue_id: Id) -> Duty | None:
         """The duty under which a queue is polled, None for a worker that is alone. Raises Relieved: it is not ours."""
         ...
 
@@ -255,11 +259,11 @@ class Shift(Protocol):
         """Whether a task is ours."""
         ...
 
-    def among(self, queue_ids: Collection[UUID]) -> set[UUID]:
+    def among(self, queue_ids: Collection[Id]) -> set[Id]:
         """Those of the queues that are ours to poll."""
         ...
 
-    def renew(self, queue_ids: Collection[UUID]) -> None:
+    def renew(self, queue_ids: Collection[Id]) -> None:
         """Go on, where that is due, and share these queues, and every task, with the others. Raises StoreError."""
         ...
 

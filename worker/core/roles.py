@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Delivery,
         Duty,
         Facts,
+        Id,
         Left,
         Memory,
         Pause,
@@ -44,7 +45,7 @@ class Reviews(Protocol):
         """
         ...
 
-    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         """Read, decide and write in one transaction; the plan that was written.
 
         `decide` gets the queue's open reviews and the closed ones with a `queue_run_id` in `keys`. It may be called
@@ -56,11 +57,11 @@ class Reviews(Protocol):
         """
         ...
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> bool:
+    def learn(self, queue_id: Id, left: Mapping[Id, Left], now: datetime) -> bool:
         """Remember how closed reviews left; owes edits as `update` does. Whether any of it was news."""
         ...
 
-    def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+    def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
         """Runs of which nothing was learned since they left, and which a message shows that is kept true.
 
         Shows: lists, or may come to list as long as it is not known to be posted. A run that is back is none of them.
@@ -68,11 +69,11 @@ class Reviews(Protocol):
         """
         ...
 
-    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> bool:
+    def describe(self, queue_id: Id, facts: Mapping[Id, Facts], now: datetime) -> bool:
         """Remember what was learned of open reviews; owes edits as `update` does. Whether any of it was news."""
         ...
 
-    def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+    def undescribed(self, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
         """What is known of runs that wait without a name and that a message lists, or will; the oldest `most`."""
         ...
 
@@ -183,7 +184,7 @@ class Channels(Protocol):
 class Polls(Protocol):
     """How the polls of queues stand, and what waits in them."""
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[UUID, int]:
+    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
         """Remember how polls stand, for `status`. `baselined_at` and an unknown `completed_at` are left alone.
 
         Gives the revision of every queue that was written. It rises by one with each act on a queue's reviews from
@@ -195,7 +196,7 @@ class Polls(Protocol):
         """How the polls of every queue ever seen stand."""
         ...
 
-    def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
+    def standing(self, queue_id: Id, stale_before: datetime | None) -> Standing:
         """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`."""
         ...
 
@@ -211,7 +212,7 @@ class Deliveries(Protocol):
         """The outbox, newest first."""
         ...
 
-    def stories(self, queue_run_id: UUID) -> Sequence[Story]:
+    def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """Every stay of a queue run, oldest first; empty where it was never seen."""
         ...
 
@@ -271,7 +272,7 @@ class Duties(Protocol):
     share, of the tasks whatever is free, and it gives back what it has too many of.
     """
 
-    def turn(self, queues: Collection[UUID]) -> Turn:
+    def turn(self, queues: Collection[Id]) -> Turn:
         """Renew our lease and take what is ours to do of the `queues` that are polled and of every Task."""
         ...
 

@@ -18,10 +18,9 @@ from worker.loops.shift import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from uuid import UUID
 
     from worker.core.advice import Advice
-    from worker.core.model import Backlog, Pause, Queue, Standing
+    from worker.core.model import Backlog, Id, Pause, Queue, Standing
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock, Shift
     from worker.core.roles import Channels, Polls
@@ -79,11 +78,11 @@ class Look:
         self._advice = advice
         self.started_at = clock.now()
         """When this process began, by a wall clock that may have been set since."""
-        self._noted: dict[UUID, Polled] = {}
+        self._noted: dict[Id, Polled] = {}
         self._counted_again = Cooldown()
         self._offset = self._measure()
-        self._standings: dict[UUID, Standing] = {}
-        self._counted: dict[UUID, object] = {}
+        self._standings: dict[Id, Standing] = {}
+        self._counted: dict[Id, object] = {}
         """What the polls of each queue had found when it was counted."""
         self._pauses: Sequence[Pause] = ()
         self._backlog: Sequence[Backlog] = ()
@@ -156,7 +155,7 @@ class Look:
         if is_time:
             self._counted_again = Cooldown.of(COUNT_EVERY, self._clock.monotonic())
 
-    def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[UUID, Standing]:
+    def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[Id, Standing]:
         """Of a queue of which nothing is remembered nothing is known before its first poll: no figure, not 0."""
         standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now))
         return {queue.queue_id: standing} if is_polled or standing.waiting else {}

@@ -13,9 +13,8 @@ from worker.core.ports import SourceError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from uuid import UUID
 
-    from worker.core.model import Facts, Queue, Show, Snapshot
+    from worker.core.model import Facts, Id, Queue, Show, Snapshot
     from worker.core.ports import Clock, Descriptions
     from worker.core.roles import Reviews
     from worker.loops.parting import Doubts
@@ -35,7 +34,7 @@ class Naming:
         self._descriptions = descriptions
         self._clock = clock
 
-    def described(self, snapshot: Snapshot, queue_run_ids: Collection[UUID], show: frozenset[Show]) -> Snapshot:
+    def described(self, snapshot: Snapshot, queue_run_ids: Collection[Id], show: frozenset[Show]) -> Snapshot:
         """The snapshot with what can be had now of these runs. Never raises for a failure."""
         try:
             found = self._facts(snapshot.queue.queue_id, queue_run_ids, show)
@@ -73,5 +72,5 @@ class Naming:
         is_news = store.describe(queue.queue_id, found, self._clock.now())
         return doubts.answered(are_open=not found.keys() >= set(wanted), is_news=is_news)
 
-    def _facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], show: frozenset[Show]) -> Mapping[UUID, Facts]:
+    def _facts(self, queue_id: Id, queue_run_ids: Collection[Id], show: frozenset[Show]) -> Mapping[Id, Facts]:
         return {} if self._descriptions is None else self._descriptions.facts(queue_id, queue_run_ids, show=show)

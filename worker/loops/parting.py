@@ -13,9 +13,8 @@ from worker.core.ports import SourceError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from uuid import UUID
 
-    from worker.core.model import Queue
+    from worker.core.model import Id, Queue
     from worker.core.ports import Clock, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules
@@ -66,7 +65,7 @@ class Parting:
         self._clock = clock
 
     def __call__(
-        self, queue: Queue, gone: Collection[UUID], doubts: Doubts, *, store: Reviews, rules: QueueRules
+        self, queue: Queue, gone: Collection[Id], doubts: Doubts, *, store: Reviews, rules: QueueRules
     ) -> Doubts:
         """Ask about those that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
         doubts = doubts.opened(when=bool(gone))
@@ -79,7 +78,7 @@ class Parting:
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
         return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _ask(self, queue: Queue, gone: Collection[UUID], doubts: Doubts, store: Reviews) -> Doubts | None:
+    def _ask(self, queue: Queue, gone: Collection[Id], doubts: Doubts, store: Reviews) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
         earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST)
         wanted = dict.fromkeys((*earlier, *gone))

@@ -26,10 +26,9 @@ from worker.loops.shift import ALONE
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
-    from uuid import UUID
 
     from worker.core.meter import Meter
-    from worker.core.model import Duty, Memory, Plan, Unchanged
+    from worker.core.model import Duty, Id, Memory, Plan, Unchanged
     from worker.core.ports import Clock, Descriptions, Incidents, Shift, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
@@ -180,7 +179,7 @@ class Poll:
         self._parting = Parting(source=source, clock=clock)
         self._naming = Naming(descriptions, clock=clock)
         self._conclude = _Conclude(self._naming, owed)
-        self._progress: dict[UUID, Progress] = {}
+        self._progress: dict[Id, Progress] = {}
 
     def polled(self) -> list[Polled]:
         """How the polls of every queue of this process stand, as far as they were attempted."""
@@ -199,7 +198,7 @@ class Poll:
         except Relieved:
             return False
 
-    def noticed(self, revisions: Mapping[UUID, int]) -> None:
+    def noticed(self, revisions: Mapping[Id, int]) -> None:
         """Take note of the revisions that queues have: where somebody acted meanwhile, recall everything again.
 
         Costs no query, as they are read where it is noted how the polls stand. Read before a transaction that has
@@ -210,12 +209,12 @@ class Poll:
             if revisions.get(progress.queue.queue_id, known) != known:
                 progress.is_outdated = True
 
-    def forget(self, queue_id: UUID) -> None:
+    def forget(self, queue_id: Id) -> None:
         """Drop what is kept of a queue that is not polled any more."""
         self._progress.pop(queue_id, None)
         self._failures.forget(queue_id)
 
-    def relieve(self, queue_id: UUID) -> None:
+    def relieve(self, queue_id: Id) -> None:
         """Another worker polls the queue: what failed here is not our trouble any more."""
         self._failures.forget(queue_id)
 
@@ -258,7 +257,7 @@ class Poll:
         found = _snapshot(self._source, self._clock, progress, rules)
         now = self._clock.now()
         store = self._store if progress.duty is None else self._store.under(progress.duty)
-        gone: Collection[UUID] = ()
+        gone: Collection[Id] = ()
         if isinstance(found, Snapshot):
             progress.seen = replace(progress.seen, waiting=len(found.runs), unusable=found.unusable)
             _judge_rows(found, self._incidents)
@@ -277,7 +276,7 @@ class Poll:
 class _NotDescribedError(Exception):
     """Ends a transaction with nothing written: first it is asked what these runs are called."""
 
-    def __init__(self, queue_run_ids: Collection[UUID]) -> None:
+    def __init__(self, queue_run_ids: Collection[Id]) -> None:
         super().__init__()
         self.queue_run_ids = queue_run_ids
 
@@ -334,7 +333,7 @@ class _Failures:
         self._jitter = jitter
         self._complaint = complaint
 
-    def forget(self, queue_id: UUID) -> None:
+    def forget(self, queue_id: Id) -> None:
         """A queue's failures are no matter of ours any more."""
         self._complaint.worked(f"poll {queue_id}")
 
@@ -411,7 +410,7 @@ def _judge_rows(snapshot: Snapshot, incidents: Incidents) -> None:
     incidents.begin("rows_unusable", Area.QUEUES, text, snapshot.fix, subject=subject)
 
 
-def _gone(snapshot: Snapshot, decided: Plan) -> Collection[UUID]:
+def _gone(snapshot: Snapshot, decided: Plan) -> Collection[Id]:
     """The runs that left the queue, in the order in which they waited; what was put back has not left."""
     closed = dict.fromkeys(review.queue_run_id for review in decided.reviews if not review.is_open)
     listed = {run.queue_run_id for run in snapshot.runs} if closed else set()

@@ -17,13 +17,12 @@ from worker.loops.naming import Naming
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from uuid import UUID
 
-    from worker.core.model import Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
+    from worker.core.model import Id, Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
     from worker.rules import QueueRules, RulesOf
 
-    About = tuple[UUID | None, ReviewKey]
+    About = tuple[Id | None, ReviewKey]
     from worker.core.roles import Channels, Deliveries, Reviews
 
 log = structlog.get_logger(__name__)
@@ -97,7 +96,7 @@ class Preview:
         for taken in claims_to_come(self._candidates, now, self._pauses):
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
-                oldest_first = sorted(waiting, key=lambda review: (review.since, review.queue_run_id))
+                oldest_first = sorted(waiting, key=lambda review: (review.since, str(review.queue_run_id)))
                 yield compose_post(Claim(taken.delivery), oldest_first, self._show(taken.delivery.queue), now)
 
     def _decide(self, snapshot: Snapshot, rules: QueueRules, now: datetime) -> _NotWrittenError:
@@ -122,7 +121,7 @@ class Preview:
         self._candidates.append(Candidate(delivery, len(self._candidates), about))
 
 
-def _queue_id(delivery: Delivery) -> UUID | None:
+def _queue_id(delivery: Delivery) -> Id | None:
     return delivery.queue.queue_id if delivery.queue else None
 
 

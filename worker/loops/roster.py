@@ -16,8 +16,8 @@ from worker.core.ports import SourceError, Trouble
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.core.ports import Clock, Source
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class Roster:
         *,
         source: Source,
         clock: Clock,
-        ids: Sequence[UUID],
+        ids: Sequence[Id],
         names: Collection[str],
         everything: bool,
         last: Iterable[Queue] = (),
@@ -91,7 +91,7 @@ class Roster:
         self.failing_since, self.error, self._has_listed = None, "", True
         self._listed_again = Cooldown.of(LOOK_UP_EVERY, self._clock.monotonic())
         self._listed = frozenset(queue.name for queue in listed)
-        self._miss(self._names - self._listed)
+        self._miss(self._names - self._listed - {str(queue.queue_id) for queue in listed})
         return self._take(listed)
 
     def _take(self, listed: Sequence[Queue]) -> bool:
@@ -105,7 +105,7 @@ class Roster:
         return before.keys() != wanted.keys()
 
     def _is_wanted(self, queue: Queue) -> bool:
-        return self._everything or queue.name in self._names
+        return self._everything or queue.name in self._names or str(queue.queue_id) in self._names
 
     def _miss(self, unknown: frozenset[str]) -> None:
         """Say once of each name that no queue has it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Duty, Task
+    from worker.core.model import Duty, Id, Task
     from worker.core.ports import Clock
     from worker.core.roles import Duties
 
@@ -33,7 +33,7 @@ class Alone:
         self.worker_id = uuid4()
         """What tells this process from every other."""
 
-    def of(self, queue_id: UUID) -> Duty | None:  # noqa: ARG002  the port's signature
+    def of(self, queue_id: Id) -> Duty | None:  # noqa: ARG002  the port's signature
         """See `Shift.of`."""
         return None
 
@@ -41,11 +41,11 @@ class Alone:
         """See `Shift.has`."""
         return True
 
-    def among(self, queue_ids: Collection[UUID]) -> set[UUID]:
+    def among(self, queue_ids: Collection[Id]) -> set[Id]:
         """See `Shift.among`."""
         return set(queue_ids)
 
-    def renew(self, queue_ids: Collection[UUID]) -> None:
+    def renew(self, queue_ids: Collection[Id]) -> None:
         """See `Shift.renew`."""
 
     def leave(self) -> None:
@@ -72,13 +72,13 @@ class Shared:
         self._follow = follow
         self._turning = threading.Lock()
         self._has_left = False
-        self._asked: frozenset[UUID] = frozenset()
+        self._asked: frozenset[Id] = frozenset()
         self._again = Cooldown()
         self._workers = 0
         self._ours: tuple[Mapping[str, Duty], float] = ({}, 0.0)
         """What we have, and until when; one value, so that every thread sees both alike."""
 
-    def of(self, queue_id: UUID) -> Duty:
+    def of(self, queue_id: Id) -> Duty:
         """See `Shift.of`."""
         duty = self._held().get(str(queue_id))
         if duty is None:
@@ -89,18 +89,18 @@ class Shared:
         """See `Shift.has`."""
         return str(task) in self._held()
 
-    def among(self, queue_ids: Collection[UUID]) -> set[UUID]:
+    def among(self, queue_ids: Collection[Id]) -> set[Id]:
         """See `Shift.among`."""
         held = self._held()
         return {queue_id for queue_id in queue_ids if str(queue_id) in held}
 
-    def renew(self, queue_ids: Collection[UUID]) -> None:
+    def renew(self, queue_ids: Collection[Id]) -> None:
         """See `Shift.renew`."""
         with self._turning:
             if not self._has_left:
                 self._renew(queue_ids)
 
-    def _renew(self, queue_ids: Collection[UUID]) -> None:
+    def _renew(self, queue_ids: Collection[Id]) -> None:
         asked = frozenset(queue_ids)
         began = self._clock.monotonic()
         if not self._again.is_over(began) and asked == self._asked:

@@ -12,8 +12,7 @@ from worker.core.ports import SourceError
 from worker.core.status.process import Area
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
+    from worker.core.model import Id
     from worker.core.ports import Blindness, Clock, Incidents
     from worker.loops.poll import Poll, Seen
 
@@ -37,8 +36,8 @@ class Sight:
         self._clock = clock
         self._poll = poll
         self._incidents = incidents
-        self._again: dict[UUID, Cooldown] = {}
-        self._suspected: set[UUID] = set()
+        self._again: dict[Id, Cooldown] = {}
+        self._suspected: set[Id] = set()
 
     def __call__(self) -> None:
         """Ask about the next queue that is due. Never raises for a failure."""
@@ -68,13 +67,13 @@ class Sight:
             text = f"{seen.polled.queue.name}: {found.text}"
             self._incidents.begin(KIND, Area.QUEUES, text, found.fix, subject=str(queue_id))
 
-    def _sees(self, queue_id: UUID) -> None:
+    def _sees(self, queue_id: Id) -> None:
         self._suspected.discard(queue_id)
         self._incidents.end(KIND, subject=str(queue_id))
 
-    def _ask_again(self, queue_id: UUID, wait: timedelta) -> None:
+    def _ask_again(self, queue_id: Id, wait: timedelta) -> None:
         self._again[queue_id] = Cooldown.of(wait, self._clock.monotonic())
 
 
-def _id(seen: Seen) -> UUID:
+def _id(seen: Seen) -> Id:
     return seen.polled.queue.queue_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.core.model import Kind, Left, Line, Message, Show
+from worker.core.model import Kind, Left, Line, Message, Show, shortened
 from worker.notifiers.text import age, flat
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _name(message: Message, line: Line, detail: Detail, pen: Pen) -> str:
 
 
 def _short_id(line: Line) -> str:
-    return f"run {str(line.run_id)[:8]}" if line.run_id else "unnamed run"
+    return f"run {shortened(line.run_id)}" if line.run_id else "unnamed run"
 
 
 def _facts(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:

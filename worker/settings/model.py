@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         """The queues that WORKER_QUEUES alone names: the defaults hold for them."""
         return {queue.queue_id or queue.queue: queue for queue in self.queues[len(self.tables) :]}
 
-    def for_queue(self, queue_id: UUID, name: str) -> PerQueue:
+    def for_queue(self, queue_id: UUID | str, name: str) -> PerQueue:
         """What holds for one queue: the table with its id, else the one with its name, else the defaults.
 
         However WORKER_QUEUES names it: that says what is polled, and not how.
@@ -251,7 +251,7 @@ class Settings(BaseSettings):
         known = (self.tabled.get(queue_id), self.tabled.get(name), self.listed_only.get(queue_id))
         return next((settings for settings in known if settings), self.defaults)
 
-    def has_two_tables(self, queue_id: UUID, name: str) -> bool:
+    def has_two_tables(self, queue_id: UUID | str, name: str) -> bool:
         """Whether one table has the queue's id and another its name: then the second means nothing."""
         return queue_id in self.tabled and name in self.tabled
 

@@ -16,9 +16,8 @@ from worker.sources.ending import Ending, date, ending, loudness
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
-    from uuid import UUID
 
-    from worker.core.model import Show
+    from worker.core.model import Id, Show
     from worker.core.ports import Clock
     from worker.sources.listing import Listing, Reading
 
@@ -80,9 +79,9 @@ class Choice:
 
     def __init__(  # noqa: PLR0913  (the parts of a choice, all by name)
         self,
-        readers: Mapping[Api, Callable[[UUID, frozenset[Show], Reading | None], Listing]],
+        readers: Mapping[Api, Callable[[Id, frozenset[Show], Reading | None], Listing]],
         *,
-        exists: Callable[[UUID], bool],
+        exists: Callable[[Id], bool],
         clock: Clock,
         fixed: Api,
         recall: Callable[[], str | None],
@@ -115,7 +114,7 @@ class Choice:
                 self._outlook = self._first()
             return self._outlook
 
-    def read(self, queue_id: UUID, show: frozenset[Show], before: Reading | None = None) -> tuple[Api, Listing]:
+    def read(self, queue_id: Id, show: frozenset[Show], before: Reading | None = None) -> tuple[Api, Listing]:
         """Read a queue completely, unless all comes as `before`; and by which listing."""
         is_older = self.outlook.api is Api.RUNS
         found = self._by_runs(queue_id, show, before) if is_older else self._by_items(queue_id, show)
@@ -140,7 +139,7 @@ class Choice:
             return Outlook(Api.RUNS)
         return Outlook(Api.ITEMS, former=Ending(date(sunset[0])) if sunset else None)
 
-    def _by_runs(self, queue_id: UUID, show: frozenset[Show], before: Reading | None) -> tuple[Api, Listing]:
+    def _by_runs(self, queue_id: Id, show: frozenset[Show], before: Reading | None) -> tuple[Api, Listing]:
         try:
             listing = self._readers[Api.RUNS](queue_id, show, before)
         except SourceError as error:
@@ -154,7 +153,7 @@ class Choice:
             self._look_at(Outlook(Api.RUNS))
         return Api.RUNS, listing
 
-    def _by_items(self, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
+    def _by_items(self, queue_id: Id, show: frozenset[Show]) -> tuple[Api, Listing]:
         try:
             listing = self._readers[Api.ITEMS](queue_id, show, None)
         except SourceError as error:
@@ -172,23 +171,23 @@ class Choice:
         with self._lock:
             self._outlook = outlook
 
-    def _is_route_missing(self, error: SourceError, queue_id: UUID) -> bool:
+    def _is_route_missing(self, error: SourceError, queue_id: Id) -> bool:
         """Whether it is the listing that does not exist, not the queue: both answers look alike."""
         return self._fixed is Api.AUTO and error.trouble is Trouble.MISSING and self._exists(queue_id)
 
-    def _instead(self, api: Api, error: SourceError, queue_id: UUID, show: frozenset[Show]) -> tuple[Api, Listing]:
+    def _instead(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> tuple[Api, Listing]:
         """The queue exists but its listing does not: read the other, and stay with it."""
         listing = self._or_raise(api, error, queue_id, show)
         self._decide(Outlook(api), because="the server no longer has the listing that was read")
         return api, listing
 
-    def _or_raise(self, api: Api, error: SourceError, queue_id: UUID, show: frozenset[Show]) -> Listing:
+    def _or_raise(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> Listing:
         try:
             return self._readers[api](queue_id, show, None)
         except SourceError:
             raise error from None
 
-    def _prepare(self, found: Ending, queue_id: UUID, show: frozenset[Show], listing: Listing) -> None:
+    def _prepare(self, found: Ending, queue_id: Id, show: frozenset[Show], listing: Listing) -> None:
         """The listing in use will end: go over to the other as soon as it answers lawfully."""
         with self._lock:
             now = self._clock.monotonic()
@@ -202,7 +201,7 @@ class Choice:
         self._look_at(Outlook(Api.RUNS, found, obstacle))
         self._say_once_a_day(found, obstacle)
 
-    def _obstacle(self, queue_id: UUID, show: frozenset[Show], listing: Listing) -> str:
+    def _obstacle(self, queue_id: Id, show: frozenset[Show], listing: Listing) -> str:
         """Why the queue cannot be read by the other listing; '' where it can."""
         if self._fixed is not Api.AUTO:
             return "WORKER_LANGSMITH_API=runs is set"

@@ -10,8 +10,7 @@ from worker.sources.values import count, identity
 from worker.sources.wire import Counted, QueueRow, UnlawfulError, one, page
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
+    from worker.core.model import Id
     from worker.sources.http import Http
 
 MINE, OTHERS, DONE, ALL = "needs_my_review", "needs_others_review", "completed", "all"
@@ -24,7 +23,7 @@ class Counts:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def count(self, queue_id: UUID, status: str) -> int | None:
+    def count(self, queue_id: Id, status: str) -> int | None:
         """How many there are; None where this server does not count.
 
         Raises SourceError where it should but does not answer.
@@ -33,7 +32,7 @@ class Counts:
         newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", word)
         return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status) if newer is None else newer
 
-    def total(self, queue_id: UUID) -> int | None:
+    def total(self, queue_id: Id) -> int | None:
         """How many runs there are whatever their status; None where this server does not count.
 
         Raises SourceError where it should but does not answer.
@@ -41,7 +40,7 @@ class Counts:
         newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", ALL)
         return self._listed_total(queue_id) if newer is None else newer
 
-    def _listed_total(self, queue_id: UUID) -> int | None:
+    def _listed_total(self, queue_id: Id) -> int | None:
         what = "counting the runs of a queue"
         try:
             with self._http.get("/api/v1/annotation-queues", {"ids": str(queue_id)}, what=what) as answer:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from worker.core.model import Id
     from worker.core.ports import Clock
     from worker.sources.http import Http
 
@@ -55,15 +56,15 @@ class Directory:
         self._web = web
         self._workspace_id = workspace_id
         self._lock = threading.Lock()
-        self._entries: dict[UUID, Entry] = {}
+        self._entries: dict[Id, Entry] = {}
         self._unnamed = False
 
-    def tenant_id(self, queue_id: UUID) -> UUID | None:
+    def tenant_id(self, queue_id: Id) -> UUID | None:
         """The workspace of a queue, as far as it is known by now."""
         entry = self._entries.get(queue_id)
         return (entry.tenant_id if entry else None) or self._workspace_id
 
-    def queue(self, queue_id: UUID, tenant_id: UUID | None = None) -> Queue:
+    def queue(self, queue_id: Id, tenant_id: UUID | None = None) -> Queue:
         """A queue by id; its id is its name where LangSmith does not tell. Never raises.
 
         `tenant_id` is the workspace that a run of the queue told of.
@@ -81,7 +82,7 @@ class Directory:
 
         Raises SourceError where the list cannot be read to its end.
         """
-        found: dict[UUID, Queue] = {}
+        found: dict[Id, Queue] = {}
         offset = 0
         while True:
             rows = self._page(offset)
@@ -92,7 +93,7 @@ class Directory:
                 raise unlawful("listing the queues", "the list has no end")
             offset += PAGE
 
-    def exists(self, queue_id: UUID) -> bool:
+    def exists(self, queue_id: Id) -> bool:
         """Whether LangSmith says that there is such a queue.
 
         Raises SourceError where it says neither yes nor no.
@@ -113,7 +114,7 @@ class Directory:
             except UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
 
-    def _look_up(self, queue_id: UUID, known: Entry | None) -> Entry:
+    def _look_up(self, queue_id: Id, known: Entry | None) -> Entry:
         try:
             return self._ask(queue_id, seconds=PATIENCE_SECONDS)
         except SourceError as error:
@@ -124,7 +125,7 @@ class Directory:
             self._entries[queue_id] = entry
         return entry
 
-    def _ask(self, queue_id: UUID, *, seconds: float | None) -> Entry:
+    def _ask(self, queue_id: Id, *, seconds: float | None) -> Entry:
         what = f"looking up queue {queue_id}"
         with self._http.get(f"{PATH}/{queue_id}", what=what, seconds=seconds) as answer:
             try:
@@ -137,7 +138,7 @@ class Directory:
         queue_id = identity(row.id)
         return None if queue_id is None else self._keep(queue_id, row)
 
-    def _keep(self, queue_id: UUID, row: QueueRow) -> Entry:
+    def _keep(self, queue_id: Id, row: QueueRow) -> Entry:
         tenant_id = identity(row.tenant_id) or self._workspace_id
         queue = Queue(
             queue_id=queue_id,

@@ -18,9 +18,8 @@ from worker.sources.wire import ItemRow, UnlawfulError, envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from uuid import UUID
 
-    from worker.core.model import Facts
+    from worker.core.model import Facts, Id
     from worker.sources.directory import Directory
     from worker.sources.http import Http
     from worker.sources.listing import Reading
@@ -32,21 +31,19 @@ if TYPE_CHECKING:
 class Items:
     """The `items` listing. Thread-safe for different queues."""
 
-    def __init__(
-        self, http: Http, names: Names, directory: Directory, *, progress: Callable[[UUID, int], None]
-    ) -> None:
+    def __init__(self, http: Http, names: Names, directory: Directory, *, progress: Callable[[Id, int], None]) -> None:
         """`progress` is called with the queue's id and the number of items read so far."""
         self._http = http
         self._names = names
         self._directory = directory
         self._progress = progress
         self._limits = Limits(http.most_bytes)
-        self._traces: dict[tuple[UUID, str], dict[UUID, Trace]] = {}
+        self._traces: dict[tuple[Id, str], dict[Id, Trace]] = {}
 
     def read(self, wanted: Wanted, _before: Reading | None = None) -> Listing:
         """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
         listing = Listing(f"reading the items of queue {wanted.queue_id}", overlaps=False)
-        traces: dict[UUID, Trace] = {}
+        traces: dict[Id, Trace] = {}
         cursors = {""}
         cursor = ""
         while cursor := self._advance(listing, wanted, cursor, traces):
@@ -58,7 +55,7 @@ class Items:
         self._link(listing, traces, wanted)
         return listing
 
-    def facts(self, queue_run_ids: Collection[UUID], wanted: Wanted) -> dict[UUID, Facts]:
+    def facts(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Facts]:
         """What may be shown of runs of the last reading, as far as it can be had now. Never raises."""
         traces = self._traces.get((wanted.queue_id, wanted.status), {})
         sought = {one: traces[one] for one in queue_run_ids if one in traces}
@@ -76,7 +73,7 @@ class Items:
             self._names.ask(trace, wanted)
         return trace is not None
 
-    def _link(self, listing: Listing, traces: Mapping[UUID, Trace], wanted: Wanted) -> None:
+    def _link(self, listing: Listing, traces: Mapping[Id, Trace], wanted: Wanted) -> None:
         """Add links, once everything is read: nothing of this may cost the listing."""
         queue = self._directory.queue(wanted.queue_id)
         there = replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id))
@@ -85,7 +82,7 @@ class Items:
             url = _url(traces[key], there) if key in traces else queue.url
             listing.found[key] = structs.replace(run, facts=structs.replace(run.facts, url=url))
 
-    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, traces: dict[UUID, Trace]) -> str:
+    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, traces: dict[Id, Trace]) -> str:
         """Read one page; the cursor of the next, or ''."""
         while True:
             try:
@@ -117,7 +114,7 @@ class Items:
                 raise unlawful(listing.what, str(error)) from None
 
 
-def _note(row: ItemRow, queue_run_id: UUID, listing: Listing, traces: dict[UUID, Trace]) -> None:
+def _note(row: ItemRow, queue_run_id: Id, listing: Listing, traces: dict[Id, Trace]) -> None:
     """Keep what a row says beside the run itself."""
     if row.item_type == CONVERSATION:
         listing.conversations.add(queue_run_id)

@@ -32,9 +32,8 @@ from worker.sources.view import SENTENCES, View, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from uuid import UUID
 
-    from worker.core.model import Facts, Queue, QueueRun, Show
+    from worker.core.model import Facts, Id, Queue, QueueRun, Show
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
@@ -89,7 +88,7 @@ class LangSmith:
         deadline_seconds: float = DEADLINE_SECONDS,
         most_bytes: int = MOST_BYTES,
         route: Route = DIRECT,
-        progress: Callable[[UUID, int], None] = lambda _queue_id, _runs: None,
+        progress: Callable[[Id, int], None] = lambda _queue_id, _runs: None,
     ) -> None:
         """`root` is the API root without `/api/v1`, reached by `route`; `web_url` the root of links, '' for none.
 
@@ -128,16 +127,16 @@ class LangSmith:
         self._counts = Counts(self._http)
         self._placement = Placement(self._http, clock=clock, statuses=statuses)
         self._sections = Sections(self._http, statuses=statuses)
-        self._waiting: dict[UUID, UUID | None] = {}
-        self._seen_in: set[UUID] = set()
-        self._listed_by: dict[UUID, Api] = {}
-        self._urls: dict[UUID, str] = {}
+        self._waiting: dict[Id, Id | None] = {}
+        self._seen_in: set[Id] = set()
+        self._listed_by: dict[Id, Api] = {}
+        self._urls: dict[Id, str] = {}
 
     @overload
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
     @overload
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
+    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
         """Read one queue completely, or raise; see `Source.snapshot`."""
         taken_at = self._clock.now()
         before = concluded if isinstance(concluded, Concluded) and concluded.fields == fields else None
@@ -170,14 +169,14 @@ class LangSmith:
         """Every queue that the key can see."""
         return self._directory.queues()
 
-    def facts(self, queue_id: UUID, queue_run_ids: Collection[UUID], *, show: frozenset[Show]) -> Mapping[UUID, Facts]:
+    def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Show]) -> Mapping[Id, Facts]:
         """What may be shown of runs that were listed without it; see `Descriptions.facts`."""
-        found: dict[UUID, Facts] = {}
+        found: dict[Id, Facts] = {}
         for wanted in self._wanted(queue_id, show):
             found |= self._items.facts(queue_run_ids, wanted)
         return found
 
-    def ask_for_a_name(self, queue_id: UUID, *, show: frozenset[Show]) -> bool:
+    def ask_for_a_name(self, queue_id: Id, *, show: frozenset[Show]) -> bool:
         """Look a run of the queue's last snapshot up, to see whether that works; False where there is none to look up.
 
         Raises SourceError.
@@ -187,7 +186,7 @@ class LangSmith:
         except SourceError as error:
             raise SourceError(explained(error), error.trouble, retry_after=error.retry_after) from None
 
-    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:
         """How runs that left did so, as far as that is known after a few requests; see `Source.fates`."""
         left = self._placement.how_left(queue_id, queue_run_ids, self._any_waiting(queue_id))
         if left or not queue_run_ids or self._listed_by.get(queue_id) != Api.RUNS:
@@ -196,12 +195,12 @@ class LangSmith:
         # Where placements are not known there is nobody else to ask.
         return {**dict.fromkeys(queue_run_ids, Left.UNKNOWN), **seen} if self._placement.is_missing else seen
 
-    def _any_waiting(self, queue_id: UUID) -> tuple[UUID, UUID] | None:
+    def _any_waiting(self, queue_id: Id) -> tuple[Id, Id] | None:
         """A queue, this one rather than another, and a run that waits in it."""
         known = {queue_id: self._waiting.get(queue_id)} | self._waiting
         return next(((of, run) for of, run in known.items() if run is not None), None)
 
-    def waiting(self, queue_id: UUID) -> int:
+    def waiting(self, queue_id: Id) -> int:
         """How many runs wait in a queue: counted by LangSmith, else by reading them."""
         counts = [self._counts.count(queue_id, status) for status in self._statuses]
         if None not in counts:
@@ -217,17 +216,17 @@ class LangSmith:
         """Whose view of the queues the key gives, as a sentence."""
         return SENTENCES[self._whose]
 
-    def remarks(self, queue_id: UUID) -> Sequence[Remark]:
+    def remarks(self, queue_id: Id) -> Sequence[Remark]:
         """What the key does not see of a queue, or hides; nothing where the server does not count."""
         return View(self._counts, whose=self._whose, statuses=self._statuses).remarks(queue_id)
 
-    def blindness(self, queue_id: UUID) -> Unseen | None:
+    def blindness(self, queue_id: Id) -> Unseen | None:
         """Why the key sees nothing of what is open in a queue; see `Blindness.blindness`."""
         view = View(self._counts, whose=self._whose, statuses=self._statuses)
         found = view.blindness(queue_id, has_seen=self._recall(_seen_in(queue_id)) is not None)
         return None if found is None else Unseen(found.text, found.remedy)
 
-    def live(self, queue_id: UUID) -> Iterator[str]:
+    def live(self, queue_id: Id) -> Iterator[str]:
         """What only the live service can tell of a queue, as lines; a few read-only calls."""
         return Live(self._http, self._counts).report(queue_id)
 
@@ -236,7 +235,7 @@ class LangSmith:
         self._names.close()
         self._http.close()
 
-    def _read_whole(self, queue_id: UUID, fields: frozenset[Show], before: Concluded | None) -> tuple[Api, Listing]:
+    def _read_whole(self, queue_id: Id, fields: frozenset[Show], before: Concluded | None) -> tuple[Api, Listing]:
         """Read a queue, as long as the key is known to be good, and by which listing that was."""
         self._standing.admit()
         try:
@@ -255,7 +254,7 @@ class LangSmith:
     def _read(
         self,
         read: Callable[[Wanted, Reading | None], Listing],
-        queue_id: UUID,
+        queue_id: Id,
         show: frozenset[Show],
         before: Reading | None = None,
     ) -> Listing:
@@ -266,11 +265,11 @@ class LangSmith:
             listing.merge(read(another, None))
         return listing
 
-    def _wanted(self, queue_id: UUID, show: frozenset[Show]) -> Sequence[Wanted]:
+    def _wanted(self, queue_id: Id, show: frozenset[Show]) -> Sequence[Wanted]:
         tenant_id = self._directory.tenant_id(queue_id)
         return [Wanted(queue_id, status, show, self._web, tenant_id) for status in self._statuses]
 
-    def _queue(self, queue_id: UUID, runs: Iterable[QueueRun] = ()) -> Queue:
+    def _queue(self, queue_id: Id, runs: Iterable[QueueRun] = ()) -> Queue:
         """The queue; the links of its runs name its workspace too."""
         queue = self._directory.queue(queue_id)
         if queue.url or not self._web:
@@ -282,7 +281,7 @@ class LangSmith:
                 self._urls[queue_id] = queue_url(self._web, tenant_id, queue_id)
         return replace(queue, url=self._urls.get(queue_id, ""))
 
-    def _note_what_waits(self, queue_id: UUID, first: UUID | None) -> None:
+    def _note_what_waits(self, queue_id: Id, first: Id | None) -> None:
         """Keep the first run that waits in a queue, and over restarts that something was shown of it."""
         self._waiting[queue_id] = first
         if first is not None and queue_id not in self._seen_in:
@@ -296,6 +295,6 @@ def in_use_written(in_use: ApiInUse) -> str:
     return json.dumps({"name": in_use.name, "ends_at": ends_at, "meaning": meaning(in_use)})
 
 
-def _seen_in(queue_id: UUID) -> str:
+def _seen_in(queue_id: Id) -> str:
     """The name under which it is kept that the key was shown something in a queue."""
     return f"seen in {queue_id}"

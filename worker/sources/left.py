@@ -16,8 +16,8 @@ from worker.sources.wire import Placed, Row, UnlawfulError, one, page
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.core.ports import Clock
     from worker.sources.http import Http
 
@@ -48,9 +48,9 @@ class Sections:
         self._http = http
         self._reviewed = [status for status in (COMPLETED, OTHERS) if status not in statuses]
         self._fruitless = 0
-        self._sought: dict[UUID, frozenset[UUID]] = {}
+        self._sought: dict[Id, frozenset[Id]] = {}
 
-    def how_left(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def how_left(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:
         """Those that are seen to be reviewed; nothing where the same were sought before. Raises SourceError."""
         sought = frozenset(queue_run_ids)
         if self._fruitless >= FRUITLESS or sought <= self._sought.get(queue_id, frozenset()):
@@ -61,7 +61,7 @@ class Sections:
         self._sought[queue_id] = sought
         return left
 
-    def _page(self, queue_id: UUID, status: str) -> Sequence[UUID | None]:
+    def _page(self, queue_id: Id, status: str) -> Sequence[Id | None]:
         path = f"/api/v1/annotation-queues/{queue_id}/runs"
         params: dict[str, str | int] = {"status": status, "limit": GLANCE}
         with self._http.get(path, params, what=WHAT, seconds=PATIENCE_SECONDS) as answer:
@@ -88,15 +88,13 @@ class Placement:
         """Whether this server was found not to know the question, within the last hour."""
         return not self._missing.is_over(self._clock.monotonic())
 
-    def how_left(
-        self, queue_id: UUID, queue_run_ids: Collection[UUID], waiting: tuple[UUID, UUID] | None
-    ) -> Mapping[UUID, Left]:
+    def how_left(self, queue_id: Id, queue_run_ids: Collection[Id], waiting: tuple[Id, Id] | None) -> Mapping[Id, Left]:
         """How those left that were asked about; UNKNOWN where the answer says nothing of it.
 
         `waiting` is any queue and a run that waits in it: the test of the question. Raises SourceError where LangSmith
         answers neither yes nor no, unless something was found out before.
         """
-        left: dict[UUID, Left] = {}
+        left: dict[Id, Left] = {}
         patience = self._clock.monotonic() + PATIENCE_SECONDS
         for queue_run_id in islice(queue_run_ids, QUESTIONS):
             if self.is_missing or self._clock.monotonic() >= patience:
@@ -111,13 +109,13 @@ class Placement:
                 left[queue_run_id] = how
         return left
 
-    def _ask(self, queue_id: UUID, queue_run_id: UUID, waiting: tuple[UUID, UUID] | None) -> Left | None:
+    def _ask(self, queue_id: Id, queue_run_id: Id, waiting: tuple[Id, Id] | None) -> Left | None:
         section = self._section(queue_id, queue_run_id)
         if section is None:
             return Left.REMOVED if self._is_to_be_believed(waiting) else None
         return Left.REVIEWED if section in self._reviewed else Left.UNKNOWN
 
-    def _section(self, queue_id: UUID, queue_run_id: UUID) -> str | None:
+    def _section(self, queue_id: Id, queue_run_id: Id) -> str | None:
         """The section of an item; None where there is no such item, or no such question."""
         path = f"/api/v1/platform/annotation-queues/{queue_id}/items/{queue_run_id}/placement"
         try:
@@ -132,7 +130,7 @@ class Placement:
         self._works = True
         return section if isinstance(section, str) else ""
 
-    def _is_to_be_believed(self, waiting: tuple[UUID, UUID] | None) -> bool:
+    def _is_to_be_believed(self, waiting: tuple[Id, Id] | None) -> bool:
         """Whether "there is no such item" can be told from "there is no such question" on this server."""
         if self._works:
             return True

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.sources.http import Packed
 
 STEPS = (100, 25, 5, 1)
@@ -25,13 +25,13 @@ class Limits:
         """A page of more than `most_bytes` cannot be read; `steps` are the numbers of rows, the largest first."""
         self._most_bytes = most_bytes
         self._steps = steps
-        self._of: dict[UUID, int] = {}
+        self._of: dict[Id, int] = {}
 
-    def of(self, queue_id: UUID) -> int:
+    def of(self, queue_id: Id) -> int:
         """Rows to ask for."""
         return self._of.get(queue_id, self._steps[0])
 
-    def shrink(self, queue_id: UUID) -> bool:
+    def shrink(self, queue_id: Id) -> bool:
         """After a page that was too large; False where it was a single row already."""
         step = self._steps.index(self.of(queue_id))
         if step + 1 == len(self._steps):
@@ -39,7 +39,7 @@ class Limits:
         self._of[queue_id] = self._steps[step + 1]
         return True
 
-    def read(self, queue_id: UUID, body: int) -> None:
+    def read(self, queue_id: Id, body: int) -> None:
         """After a page of `body` bytes: where the next larger page would surely fit, it is tried again."""
         step = self._steps.index(self.of(queue_id))
         if step and body * (self._steps[step - 1] // self._steps[step]) * 2 < self._most_bytes:

@@ -10,8 +10,8 @@ from worker.sources.errors import unlawful
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.sources.rows import Makeable, Sighting, Wanted
 
 MOST_RUNS = 500_000
@@ -56,13 +56,13 @@ class Listing:
 
     what: str
     overlaps: bool = True
-    found: dict[UUID, Makeable] = field(default_factory=dict)
-    marks: dict[UUID, int] = field(default_factory=dict)
+    found: dict[Id, Makeable] = field(default_factory=dict)
+    marks: dict[Id, int] = field(default_factory=dict)
     pages: int = 0
     unusable: int = 0
     obscure: int = 0
-    strays: set[UUID] = field(default_factory=set)
-    conversations: set[UUID] = field(default_factory=set)
+    strays: set[Id] = field(default_factory=set)
+    conversations: set[Id] = field(default_factory=set)
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: int = 0
@@ -78,7 +78,7 @@ class Listing:
         return hash((frozenset(self.marks.values()), self.unusable, frozenset(self.strays)))
 
     @property
-    def first(self) -> UUID | None:
+    def first(self) -> Id | None:
         """The id of the run that was seen first; None where there is none."""
         return next(iter(self.found), None)
 
@@ -91,7 +91,7 @@ class Listing:
             made.append(run)
         return tuple(made)
 
-    def add(self, found: Collection[Sighting], size: int, strays: Collection[UUID] = ()) -> None:
+    def add(self, found: Collection[Sighting], size: int, strays: Collection[Id] = ()) -> None:
         """Take in what is usable of one page of `size` rows; `strays` are the runs that other rows of it name.
 
         Raises SourceError where the list has no end.

@@ -15,8 +15,8 @@ from worker.sources.wire import ItemRow, Row, UnlawfulError, envelope, page
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.sources.counts import Counts
     from worker.sources.http import Http
 
@@ -39,7 +39,7 @@ class Live:
         self._http = http
         self._counts = counts
 
-    def report(self, queue_id: UUID) -> Iterator[str]:
+    def report(self, queue_id: Id) -> Iterator[str]:
         """Lines that may be pasted into an issue: no name, no text, no id of a run. A failing call is a line too."""
         seen: list[set[object]] = []
         for name, read in (("runs", self._runs), ("items", self._items)):
@@ -55,21 +55,21 @@ class Live:
         for status in (MINE, OTHERS, DONE):
             yield self._counted(queue_id, status)
 
-    def _runs(self, queue_id: UUID) -> Sample:
+    def _runs(self, queue_id: Id) -> Sample:
         what = "reading a sample of runs"
         path = f"/api/v1/annotation-queues/{queue_id}/runs"
         with self._http.get(path, {"status": MINE, "limit": SAMPLE}, what=what) as answer:
             rows = _lawful(lambda: page(answer.body, Row).rows, what)
             return dict(answer.headers), [(row.queue_run_id, row.added_at) for row in rows]
 
-    def _items(self, queue_id: UUID) -> Sample:
+    def _items(self, queue_id: Id) -> Sample:
         what = "reading a sample of items"
         path = f"/api/v1/platform/annotation-queues/{queue_id}/items"
         with self._http.get(path, {"status": MINE, "page_size": SAMPLE}, what=what) as answer:
             rows = _lawful(lambda: envelope(answer.body, ItemRow)[0].rows, what)
             return dict(answer.headers), [(row.id, row.added_at) for row in rows]
 
-    def _counted(self, queue_id: UUID, status: str) -> str:
+    def _counted(self, queue_id: Id, status: str) -> str:
         try:
             counted = self._counts.count(queue_id, status)
         except SourceError as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Facts
+    from worker.core.model import Facts, Id
     from worker.core.ports import Clock
     from worker.sources.http import Http
     from worker.sources.rows import Trace, Wanted
@@ -77,7 +77,7 @@ class Lot(NamedTuple):
 
     tenant_id: UUID | None
     selects: tuple[str, ...]
-    project_id: UUID | None = None
+    project_id: Id | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class Names:
         self._sought: list[list[Sought]] = []
         self._pace = Cooldown()
         self._pause = Cooldown()
-        self._apart: dict[UUID, Cooldown] = {}
+        self._apart: dict[Id, Cooldown] = {}
 
     @property
     def waiting(self) -> int:
@@ -128,7 +128,7 @@ class Names:
         """Wait no longer."""
         self._stopping.set()
 
-    def of(self, traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, Facts]:
+    def of(self, traces: Mapping[Id, Trace], wanted: Wanted) -> dict[Id, Facts]:
         """The facts of those that could be looked up now, without links. Never raises."""
         try:
             found = self._all(traces, wanted)
@@ -140,7 +140,7 @@ class Names:
         """Look one run up, to see whether that can be done. Raises SourceError."""
         self._all({trace.run_id: trace}, wanted)
 
-    def _all(self, traces: Mapping[UUID, Trace], wanted: Wanted) -> dict[UUID, QueriedRow]:
+    def _all(self, traces: Mapping[Id, Trace], wanted: Wanted) -> dict[Id, QueriedRow]:
         """What is known of each. Raises the last error where nothing could be had."""
         selects = tuple(sorted(SELECTS[shown] for shown in wanted.show if shown in SELECTS))
         if not selects or not traces:
@@ -209,7 +209,7 @@ class Names:
             sought.row, sought.is_done = rows.get(sought.trace.run_id), True
         return None
 
-    def _ask(self, lot: Lot, traces: Sequence[Trace]) -> Mapping[UUID, QueriedRow]:
+    def _ask(self, lot: Lot, traces: Sequence[Trace]) -> Mapping[Id, QueriedRow]:
         began = [at.began_at for at in traces]
         since = min((at for at in began if at is not None), default=LONG_AGO) if None not in began else LONG_AGO
         ids = dict.fromkeys(str(at.run_id) for at in traces)
@@ -227,7 +227,7 @@ class Names:
                 raise unlawful(WHAT, str(error)) from None
         return {run_id: row for row in found if (run_id := identity(row.id)) is not None}
 
-    def _failed(self, error: SourceError, projects: set[UUID]) -> None:
+    def _failed(self, error: SourceError, projects: set[Id]) -> None:
         """Leave the server alone for a while, or only a project that it refuses; say so where it is news.
 
         One project that is gone makes LangSmith refuse a whole query, so the next time each is asked for alone.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.model import Id
     from worker.sources.wire import ItemRow, QueriedRow
 
 CONVERSATION = "THREAD"
@@ -32,7 +33,7 @@ Makeable: TypeAlias = "QueueRun | Callable[[], QueueRun]"
 class Wanted:
     """Which list is read, and what of its rows is wanted. `web` is the root of links, '' for none."""
 
-    queue_id: UUID
+    queue_id: Id
     status: str
     show: frozenset[Show]
     web: str = ""
@@ -42,7 +43,7 @@ class Wanted:
 class Sighting(msgspec.Struct, frozen=True):
     """A run as one page shows it. `mark` condenses what `core.diff.digest` looks at."""
 
-    queue_run_id: UUID
+    queue_run_id: Id
     mark: int
     run: Makeable
 
@@ -51,8 +52,8 @@ class Sighting(msgspec.Struct, frozen=True):
 class Trace:
     """Where the run of an item is to be looked up."""
 
-    run_id: UUID
-    project_id: UUID
+    run_id: Id
+    project_id: Id
     began_at: datetime | None
 
 
@@ -84,7 +85,7 @@ def of_runs(row: BriefRow, wanted: Wanted) -> QueueRun | None:
     return None if queue_run_id is None else _of_runs(row, wanted, queue_run_id)
 
 
-def _of_runs(row: BriefRow, wanted: Wanted, queue_run_id: UUID) -> QueueRun:
+def _of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
     run_id = identity(row.id)
     ids = {"tenant_id": wanted.tenant_id, "project_id": identity(row.session_id), "run_id": run_id}
     return QueueRun(

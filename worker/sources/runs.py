@@ -15,8 +15,8 @@ from worker.sources.values import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.sources.http import Answer, Http, Packed
     from worker.sources.rows import Wanted
 
@@ -32,7 +32,7 @@ PAGES_PER_STEP_BACK = 8
 class Page:
     """What one page showed: which queue runs, where it ended, and whether it was the last."""
 
-    shown: frozenset[UUID] = frozenset()
+    shown: frozenset[Id] = frozenset()
     end: int = 0
     is_last: bool = False
 
@@ -58,7 +58,7 @@ class Sweep:
     listing: Listing
     offset: int = 0
     overlap: int = 0
-    linked: set[UUID] = field(default_factory=set)
+    linked: set[Id] = field(default_factory=set)
     ahead: Page = field(default_factory=Page)
     unreadable: int = 0
     steps_back: int = 0
@@ -78,7 +78,7 @@ class Runs:
         self,
         http: Http,
         *,
-        progress: Callable[[UUID, int], None],
+        progress: Callable[[Id, int], None],
         steps: tuple[int, ...] = STEPS,
         most_held: int = MOST_HELD,
     ) -> None:

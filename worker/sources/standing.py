@@ -11,8 +11,7 @@ from worker.core.delivery import clamp_wish
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
+    from worker.core.model import Id
     from worker.core.ports import Clock
 
 PAUSES = {Trouble.REFUSED: timedelta(minutes=5), Trouble.THROTTLED: timedelta(minutes=1)}
@@ -28,7 +27,7 @@ class Standing:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._turned_away: set[UUID] = set()
+        self._turned_away: set[Id] = set()
         self._error = SourceError("", Trouble.REFUSED)
         self._cooldown = Cooldown()
 
@@ -43,7 +42,7 @@ class Standing:
             # This one passes and finds out for all; the others wait for what it finds.
             self._cooldown = Cooldown.of(_pause(self._error), now)
 
-    def failed(self, queue_id: UUID, error: SourceError) -> None:
+    def failed(self, queue_id: Id, error: SourceError) -> None:
         """A question about this queue was answered with an error."""
         if error.trouble not in PAUSES:
             return

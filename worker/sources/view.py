@@ -10,8 +10,8 @@ from worker.sources.counts import DONE, MINE, OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.sources.counts import Counts
 
 
@@ -64,7 +64,7 @@ class View:
         self._whose = whose
         self._statuses = statuses
 
-    def remarks(self, queue_id: UUID) -> Sequence[Remark]:
+    def remarks(self, queue_id: Id) -> Sequence[Remark]:
         """What the key does not see or hides. Raises SourceError."""
         sections = self._sections(queue_id)
         if sections is None:
@@ -76,7 +76,7 @@ class View:
             return ()
         return (self._left_to_others(mine, others),)
 
-    def blindness(self, queue_id: UUID, *, has_seen: bool) -> Remark | None:
+    def blindness(self, queue_id: Id, *, has_seen: bool) -> Remark | None:
         """Why nothing is seen of what is open in a queue of which nothing is listed; None where nothing is open.
 
         Where only others have still to review, that is so for a person who is done: `has_seen` tells that there was
@@ -92,13 +92,13 @@ class View:
             return None
         return self._left_to_others(mine, others)
 
-    def _sections(self, queue_id: UUID) -> tuple[int, int] | None:
+    def _sections(self, queue_id: Id) -> tuple[int, int] | None:
         """How many runs are open in the key's own section and in that of others; None where nobody counts."""
         mine = self._counts.count(queue_id, MINE)
         others = self._counts.count(queue_id, OTHERS)
         return None if mine is None or others is None else (mine, others)
 
-    def _shown_nothing(self, queue_id: UUID) -> Sequence[Remark]:
+    def _shown_nothing(self, queue_id: Id) -> Sequence[Remark]:
         everything = self._counts.total(queue_id)
         done = self._counts.count(queue_id, DONE)
         if everything is None or done is None or everything <= done:

@@ -1,4 +1,4 @@
-"""How the domain's values are kept in columns: ids as bytes, times as integer microseconds.
+"""How the domain's values are kept in columns: ids as bytes (a UUID as its 16), times as integer microseconds.
 
 `UNDATED` stands for a missing `added_at` in the key of a review: a value outside every datetime, since NULLs never
 collide in a unique key.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 UNDATED = -(2**62)
+UUID_BYTES = 16
 
 T = TypeVar("T")
 
@@ -59,12 +60,24 @@ class _AsItIs(TypeDecorator[T]):
         return self.give
 
 
-def _to_bytes(value: UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
+def _to_bytes(value: UUID | str | None) -> bytes | None:
+    if isinstance(value, UUID):
+        return value.bytes
+    return None if value is None else _marked(value.encode("utf-8"))
 
 
-def _to_uuid(value: bytes | None) -> UUID | None:
-    return None if value is None else msgspec.convert(value, UUID)
+def _marked(text: bytes) -> bytes:
+    """Text behind a mark whose first byte is its length: two bytes where one would make it as long as a UUID."""
+    mark = b"\x02\x02" if len(text) == UUID_BYTES - 1 else b"\x01"
+    return mark + text
+
+
+def _to_id(value: bytes | None) -> UUID | str | None:
+    if value is None:
+        return None
+    if len(value) == UUID_BYTES:
+        return msgspec.convert(value, UUID)
+    return value[value[0] :].decode("utf-8")
 
 
 def _to_microseconds(value: datetime | None) -> int | None:
@@ -84,12 +97,12 @@ def _from_part_of_key(value: int | None) -> datetime | None:
     return None if value is None or value == UNDATED else _instant(value)
 
 
-class Id(_AsItIs[UUID]):
-    """A UUID as its 16 bytes."""
+class IdColumn(_AsItIs["UUID | str"]):
+    """An id: a UUID as its 16 bytes, and any other as its text behind a mark, which is never 16 bytes together."""
 
-    impl = sa.LargeBinary(16)
+    impl = sa.LargeBinary(UUID_BYTES)
     cache_ok = True
-    keep, give = staticmethod(_to_bytes), staticmethod(_to_uuid)
+    keep, give = staticmethod(_to_bytes), staticmethod(_to_id)
 
 
 class At(_AsItIs[datetime]):

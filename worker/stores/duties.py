@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from worker.core.model import Id
     from worker.stores.database import Database
 
 LOOK_EVERY = 20
@@ -80,7 +81,7 @@ class Member:
         if connection.execute(query).first() is None:
             raise Relieved
 
-    def hold_queues(self, connection: Connection, queue_ids: Collection[UUID]) -> set[UUID]:
+    def hold_queues(self, connection: Connection, queue_ids: Collection[Id]) -> set[Id]:
         """Hold those of the queues that are this worker's to poll; which."""
         if not self.is_alive(connection):
             return set()
@@ -101,7 +102,7 @@ class SqlDuties:
         """What the last look through all duties rested on, where nothing was left to do."""
         self._renewals = 0
 
-    def turn(self, queues: Collection[UUID]) -> Turn:
+    def turn(self, queues: Collection[Id]) -> Turn:
         """See `Duties.turn`. While nobody comes or goes it is a renewal and nothing else."""
         wanted = frozenset(map(str, queues))
         lasted, living = self._database.write(self._renew)

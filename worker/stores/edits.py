@@ -20,9 +20,10 @@ from worker.stores.tables import deliveries, delivery_reviews, reviews
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime, timedelta
-    from uuid import UUID
 
     from sqlalchemy.engine import Connection, Row
+
+    from worker.core.model import Id
 
 # Statements of every poll are built once: building one costs more than running it.
 NOW = sa.bindparam("now", type_=At())
@@ -49,7 +50,7 @@ def kept_true() -> sa.ColumnElement[bool]:
     return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > NOW))
 
 
-def unexplained(connection: Connection, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
     """Find the runs that left nobody knows how; the rules are those of `Store.unexplained`."""
     asked = {"queue": queue_id, "now": now, "most": most}
     return connection.execute(_unexplained(), asked).scalars().all()

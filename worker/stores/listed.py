@@ -17,14 +17,13 @@ from worker.stores.tables import LIVE, OPEN, deliveries, delivery_reviews, revie
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import Facts
+    from worker.core.model import Facts, Id
 
 
-def undescribed(connection: Connection, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+def undescribed(connection: Connection, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
     """Find runs without a name that messages list; the rules are those of `Store.undescribed`."""
     asked = {"queue": queue_id, "now": now, "most": most}
     return {row.queue_run_id: row.facts for row in connection.execute(_undescribed(), asked)}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
     from sqlalchemy.sql import Select
 
+    from worker.core.model import Id
+
 SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
 MANY = 50
 """A notice of so many runs may well speak of all that wait: the database finds those by itself."""
@@ -90,7 +92,7 @@ def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) 
         _speak_of(connection, queue.queue_id, notice)
 
 
-def _speak_of(connection: Connection, queue_id: UUID, notice: Notice) -> None:
+def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
     number = connection.execute(_NUMBER, {"key": notice.key}).scalar_one()
     if len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
@@ -100,7 +102,7 @@ def _speak_of(connection: Connection, queue_id: UUID, notice: Notice) -> None:
         connection.execute(_SPEAK, rows)
 
 
-def _waiting(connection: Connection, queue_id: UUID) -> int:
+def _waiting(connection: Connection, queue_id: Id) -> int:
     """How many reviews of a queue are open."""
     return connection.execute(_COUNT_WAITING, {"queue": queue_id}).scalar_one()
 
@@ -235,7 +237,7 @@ def newest(connection: Connection, state: State | None, limit: int) -> Sequence[
     return [delivery_of(row) for row in connection.execute(query)]
 
 
-def stories(connection: Connection, queue_run_id: UUID) -> Sequence[Story]:
+def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:
     """Every stay of a queue run, oldest first."""
     query: Select[Any] = (
         sa.select(*REVIEW, reviews.c.review_id, *queues_table.c)

@@ -14,9 +14,10 @@ from worker.stores.tables import queues
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.engine import Connection, Row
+
+    from worker.core.model import Id
 
 
 def lock(connection: Connection, queue: Queue) -> Row[Any]:
@@ -31,7 +32,7 @@ def lock(connection: Connection, queue: Queue) -> Row[Any]:
     return row
 
 
-def hold(connection: Connection, queue_id: UUID) -> Row[Any] | None:
+def hold(connection: Connection, queue_id: Id) -> Row[Any] | None:
     """Hold a queue's row to the end of the transaction; None where the queue was never seen.
 
     Whoever writes a queue's reviews holds its row, so that a plan never rests on reviews that another is writing.
@@ -40,7 +41,7 @@ def hold(connection: Connection, queue_id: UUID) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def revise(connection: Connection, queue_id: UUID) -> None:
+def revise(connection: Connection, queue_id: Id) -> None:
     """Count an act on the queue's reviews. The queue's row is held already."""
     mine = sa.update(queues).where(queues.c.queue_id == queue_id)
     connection.execute(mine.values(revision=queues.c.revision + 1))
@@ -78,7 +79,7 @@ def polls(connection: Connection) -> Sequence[Polled]:
         for row in connection.execute(sa.select(queues))
     ]
     # Sorted here, since every database sorts letters in its own way.
-    return sorted(found, key=lambda polled: (polled.queue.name, polled.queue.queue_id))
+    return sorted(found, key=lambda polled: (polled.queue.name, str(polled.queue.queue_id)))
 
 
 def queue_of(row: Row[Any]) -> Queue:

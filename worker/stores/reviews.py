@@ -14,11 +14,10 @@ from worker.stores.tables import LIVE, OPEN, deliveries, reviews
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import Facts, Left
+    from worker.core.model import Facts, Id, Left
 
 # In the order of Review's fields, so that a row becomes a Review as it is.
 REVIEW = (
@@ -57,7 +56,7 @@ _INSERT = sa.insert(reviews)
 _UPDATE = sa.update(reviews).where(_NUMBERED)
 
 
-def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> list[Review]:
+def recall(connection: Connection, queue_id: Id, keys: Collection[Id]) -> list[Review]:
     """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`."""
     found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
     for some in chunks(keys):
@@ -65,7 +64,7 @@ def recall(connection: Connection, queue_id: UUID, keys: Collection[UUID]) -> li
     return found
 
 
-def write(connection: Connection, queue_id: UUID, altered: Collection[Review], *, are_new: bool) -> list[int]:
+def write(connection: Connection, queue_id: Id, altered: Collection[Review], *, are_new: bool) -> list[int]:
     """Write reviews, and give the numbers of those that existed before. Where all `are_new` none is looked for."""
     if are_new:
         _insert(connection, queue_id, altered)
@@ -76,7 +75,7 @@ def write(connection: Connection, queue_id: UUID, altered: Collection[Review], *
     return list(known.values())
 
 
-def numbers(connection: Connection, queue_id: UUID, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
+def numbers(connection: Connection, queue_id: Id, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
     """The numbers of the rows of these reviews, as far as there are any."""
     asked = ({"queue": queue_id, "some": some} for some in chunks({key.queue_run_id for key in keys}))
     rows = (row for each in asked for row in connection.execute(_SELECT_NUMBERS, each))
@@ -84,7 +83,7 @@ def numbers(connection: Connection, queue_id: UUID, keys: Collection[ReviewKey])
     return {key: found[key] for key in keys if key in found}
 
 
-def _insert(connection: Connection, queue_id: UUID, new: Iterable[Review]) -> None:
+def _insert(connection: Connection, queue_id: Id, new: Iterable[Review]) -> None:
     for some in chunks(new):
         connection.execute(_INSERT, [{"queue_id": queue_id, **structs.asdict(review)} for review in some])
 
@@ -101,7 +100,7 @@ def _beside_the_key(review: Review) -> dict[str, Any]:
     return values
 
 
-def describe(connection: Connection, queue_id: UUID, facts: Mapping[UUID, Facts]) -> list[int]:
+def describe(connection: Connection, queue_id: Id, facts: Mapping[Id, Facts]) -> list[int]:
     """Note what is known of open reviews now; the numbers of those for which that is news."""
     asked = ({"queue": queue_id, "some": some} for some in chunks(facts))
     rows = (row for each in asked for row in connection.execute(_SELECT_FACTS, each))
@@ -111,7 +110,7 @@ def describe(connection: Connection, queue_id: UUID, facts: Mapping[UUID, Facts]
     return list(news)
 
 
-def learn(connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]) -> list[int]:
+def learn(connection: Connection, queue_id: Id, left: Mapping[Id, Left]) -> list[int]:
     """Note how the latest closed stay of each run ended; the numbers of those for which that is news."""
     news = {number: how for number, was, how in _latest_closed(connection, queue_id, left) if was is not how}
     for some in chunks(news):
@@ -120,7 +119,7 @@ def learn(connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]) -> 
 
 
 def _latest_closed(
-    connection: Connection, queue_id: UUID, left: Mapping[UUID, Left]
+    connection: Connection, queue_id: Id, left: Mapping[Id, Left]
 ) -> Iterable[tuple[int, Left | None, Left]]:
     asked = ({"queue": queue_id, "some": some} for some in chunks(left))
     rows = (row for each in asked for row in connection.execute(_SELECT_LEFT, each))
@@ -128,7 +127,7 @@ def _latest_closed(
     return ((row.review_id, row.left, left[queue_run_id]) for queue_run_id, row in latest.items())
 
 
-def standing(connection: Connection, queue_id: UUID, stale_before: datetime | None) -> Standing:
+def standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> Standing:
     """Count a queue's open reviews and what is owed or dead about it."""
     mine = sa.select(sa.func.count()).where(reviews.c.queue_id == queue_id, OPEN)
     owed = sa.select(sa.func.count()).where(deliveries.c.queue_id == queue_id)

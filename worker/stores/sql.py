@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Delivery,
         Duty,
         Facts,
+        Id,
         Left,
         Pause,
         Plan,
@@ -83,7 +84,7 @@ class SqlStore:
         if self._member is not None and self._duty is not None:
             self._member.hold(connection, self._duty)
 
-    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         """See `Store.update`."""
 
         def work(connection: Connection) -> Plan:
@@ -103,12 +104,12 @@ class SqlStore:
 
         return self._database.write(work)
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[UUID, int]:
+    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
         """See `Store.polled`."""
         # In one order everywhere, so that two workers never wait for each other in a circle.
-        every = sorted(polls, key=lambda polled: polled.queue.queue_id)
+        every = sorted(polls, key=lambda polled: str(polled.queue.queue_id))
 
-        def work(connection: Connection) -> Mapping[UUID, int]:
+        def work(connection: Connection) -> Mapping[Id, int]:
             ids = [polled.queue.queue_id for polled in every]
             ours = set(ids) if self._member is None else self._member.hold_queues(connection, ids)
             return {
@@ -119,7 +120,7 @@ class SqlStore:
 
         return self._database.write(work)
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> bool:
+    def learn(self, queue_id: Id, left: Mapping[Id, Left], now: datetime) -> bool:
         """See `Store.learn`."""
 
         def work(connection: Connection) -> bool:
@@ -130,7 +131,7 @@ class SqlStore:
 
         return self._database.write(work)
 
-    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> bool:
+    def describe(self, queue_id: Id, facts: Mapping[Id, Facts], now: datetime) -> bool:
         """See `Store.describe`."""
 
         def work(connection: Connection) -> bool:
@@ -141,11 +142,11 @@ class SqlStore:
 
         return self._database.write(work)
 
-    def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+    def undescribed(self, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
         """See `Store.undescribed`."""
         return self._database.read(lambda connection: listed.undescribed(connection, queue_id, now, most))
 
-    def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+    def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
         """See `Store.unexplained`."""
         return self._database.read(lambda connection: edits.unexplained(connection, queue_id, now, most))
 
@@ -238,7 +239,7 @@ class SqlStore:
         """See `Store.polls`."""
         return self._database.read(queues.polls)
 
-    def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
+    def standing(self, queue_id: Id, stale_before: datetime | None) -> Standing:
         """See `Store.standing`."""
         return self._database.read(lambda connection: reviews.standing(connection, queue_id, stale_before))
 
@@ -278,7 +279,7 @@ class SqlStore:
         """See `Store.deliveries`."""
         return self._database.read(lambda connection: outbox.newest(connection, state, limit))
 
-    def stories(self, queue_run_id: UUID) -> Sequence[Story]:
+    def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """See `Store.stories`."""
         return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))
 
@@ -333,7 +334,7 @@ class SqlStore:
         self._database.engine.dispose()
 
 
-def _acted(connection: Connection, queue_id: UUID, altered: Sequence[int], now: datetime) -> bool:
+def _acted(connection: Connection, queue_id: Id, altered: Sequence[int], now: datetime) -> bool:
     """Let polls and messages know of reviews that were altered, if any; the queue's row is held."""
     if altered:
         queues.revise(connection, queue_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from worker.core.model import Kind, Left, RemindIn, State
-from worker.stores.columns import AddedAt, At, FactsColumn, Id, Plain, ReasonsColumn, Word, Words
+from worker.stores.columns import AddedAt, At, FactsColumn, IdColumn, Plain, ReasonsColumn, Word, Words
 
 metadata = sa.MetaData(
     naming_convention={
@@ -29,7 +29,7 @@ OPEN = sa.text("closed_at IS NULL")
 queues = sa.Table(
     "queues",
     metadata,
-    sa.Column("queue_id", Id, primary_key=True),
+    sa.Column("queue_id", IdColumn, primary_key=True),
     sa.Column("name", Plain, nullable=False),
     sa.Column("url", Plain, nullable=False),
     sa.Column("reviewers_per_run", sa.Integer, nullable=False),
@@ -46,10 +46,10 @@ reviews = sa.Table(
     "reviews",
     metadata,
     sa.Column("review_id", SURROGATE, primary_key=True),
-    sa.Column("queue_id", Id, sa.ForeignKey("queues.queue_id"), nullable=False),
-    sa.Column("queue_run_id", Id, nullable=False),
+    sa.Column("queue_id", IdColumn, sa.ForeignKey("queues.queue_id"), nullable=False),
+    sa.Column("queue_run_id", IdColumn, nullable=False),
     sa.Column("added_at", AddedAt, nullable=False),
-    sa.Column("run_id", Id),
+    sa.Column("run_id", IdColumn),
     sa.Column("since", At, nullable=False),
     sa.Column("first_seen_at", At, nullable=False),
     sa.Column("told_at", At),
@@ -75,10 +75,10 @@ deliveries = sa.Table(
     "deliveries",
     metadata,
     sa.Column("delivery_id", SURROGATE, primary_key=True),
-    sa.Column("delivery_key", Id, nullable=False, unique=True, key="key"),
+    sa.Column("delivery_key", IdColumn, nullable=False, unique=True, key="key"),
     sa.Column("kind", Word(Kind), nullable=False),
     sa.Column("channel", Plain, nullable=False),
-    sa.Column("queue_id", Id, sa.ForeignKey("queues.queue_id")),
+    sa.Column("queue_id", IdColumn, sa.ForeignKey("queues.queue_id")),
     sa.Column("mention", Words, nullable=False),
     sa.Column("remind_in", Word(RemindIn), nullable=False),
     sa.Column("story", Plain, nullable=False, key="text"),
@@ -99,8 +99,8 @@ deliveries = sa.Table(
     sa.Column("edits", sa.Integer, nullable=False),
     sa.Column("edit_until", At),
     sa.Column("digest", Plain, nullable=False),
-    sa.Column("successor", Id),
-    sa.Column("worker_id", Id),
+    sa.Column("successor", IdColumn),
+    sa.Column("worker_id", IdColumn),
     sa.Column("held_until", At),
     sa.Index("ix_deliveries_due", "due_at", sqlite_where=LIVE, postgresql_where=LIVE),
     sa.Index(
@@ -155,7 +155,7 @@ notes = sa.Table(
 processes = sa.Table(
     "processes",
     metadata,
-    sa.Column("process_id", Id, primary_key=True),
+    sa.Column("process_id", IdColumn, primary_key=True),
     sa.Column("command", Plain, nullable=False),
     sa.Column("host", Plain, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
@@ -170,7 +170,7 @@ processes = sa.Table(
 workers = sa.Table(
     "workers",
     metadata,
-    sa.Column("worker_id", Id, primary_key=True),
+    sa.Column("worker_id", IdColumn, primary_key=True),
     sa.Column("name", Plain, nullable=False),
     sa.Column("started_at", At, nullable=False),
     sa.Column("until", At, nullable=False),
@@ -180,7 +180,7 @@ duties = sa.Table(
     "duties",
     metadata,
     sa.Column("name", Plain, primary_key=True),
-    sa.Column("worker_id", Id),
+    sa.Column("worker_id", IdColumn),
     sa.Column("token", sa.BigInteger, nullable=False),
 )
 

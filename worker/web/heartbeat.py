@@ -13,8 +13,8 @@ from worker.net.route import DIRECT
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from uuid import UUID
 
+    from worker.core.model import Id
     from worker.core.overview import Overview
     from worker.core.ports import Clock
     from worker.net.route import Route
@@ -32,7 +32,7 @@ class Cycle:
 
     def __init__(self) -> None:
         """Nothing has been polled yet."""
-        self._counted: dict[UUID, datetime] = {}
+        self._counted: dict[Id, datetime] = {}
 
     def is_full(self, overview: Overview) -> bool:
         """Whether a cycle is complete now; the next one begins with that."""

@@ -19,11 +19,10 @@ from worker.core.status.reasons import KINDS, reasons
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from prometheus_client.metrics_core import Metric
 
-    from worker.core.model import Queue
+    from worker.core.model import Id, Queue
     from worker.core.overview import Overview, QueueView
 
 PREFIX = "review_notifier"
@@ -43,7 +42,7 @@ class Labels:
         """`most` queues have a label of their own."""
         self._most = most
         self._lock = threading.Lock()
-        self._known: set[UUID] = set()
+        self._known: set[Id] = set()
 
     def of(self, queue: Queue) -> str:
         """The label of a queue."""
@@ -73,7 +72,7 @@ class Metrics:
         """
         self._overview = overview
         self._labels = Labels(most_queues)
-        self._named: dict[UUID, str] = {}
+        self._named: dict[Id, str] = {}
         self._registry = CollectorRegistry()
         self._polls = self._counter("polls", "Polls that ended, complete or not", "queue")
         self._failures = self._counter(

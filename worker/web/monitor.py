@@ -13,9 +13,8 @@ from worker.web.heartbeat import Cycle, Heartbeat
 from worker.web.systemd import Notify
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from worker.core.meter import Meter
+    from worker.core.model import Id
     from worker.core.overview import Overview
     from worker.core.ports import Clock
     from worker.loops.look import Look
@@ -67,7 +66,7 @@ class Monitor:
             self._health.start(self._settings.http_address)
         self._notify.ready()
 
-    def read(self, _queue_id: UUID, _runs: int) -> None:
+    def read(self, _queue_id: Id, _runs: int) -> None:
         """A page of a long list was read: its poll makes progress."""
         self.pulse.beat("polls")
 

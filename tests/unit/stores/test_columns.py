@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
 from worker.core.model import Facts
-from worker.stores.columns import EPOCH, UNDATED, AddedAt, At, Plain, read_facts, write_facts
+from worker.stores.columns import EPOCH, UNDATED, AddedAt, At, IdColumn, Plain, read_facts, write_facts
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeDecorator
@@ -90,3 +91,14 @@ def test_text_is_always_text_that_a_database_takes(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "plain", "🦜 \u202e <b>", "line\nbreak"])
 def test_usual_text_is_kept_as_it_is(text: str) -> None:
     assert kept(Plain(), text) == text
+
+
+@given(one=st.text() | st.uuids())
+def test_an_id_comes_back_as_it_was_and_only_a_uuid_takes_16_bytes(one: str | UUID) -> None:
+    assert round_trip(IdColumn(), one) == one
+    assert (len(kept(IdColumn(), one)) == 16) is isinstance(one, UUID)
+
+
+@given(one=st.text(max_size=20), other=st.text(max_size=20))
+def test_two_ids_are_kept_apart(one: str, other: str) -> None:
+    assert (kept(IdColumn(), one) == kept(IdColumn(), other)) is (one == other)
