@@ -6,6 +6,8 @@ Only values are read here, as they stand; what they mean is decided where all ar
 from __future__ import annotations
 
 import io
+import os
+import stat
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -151,10 +153,15 @@ def exists(path: Path) -> bool:
 def read_text(path: Path) -> str:
     """A small text file. ValueError with the rest of a sentence that begins with its name."""
     try:
-        with path.open("rb") as file:
+        # A pipe without a writer would be waited for until one comes; one with a writer, as of a shell's <(…), is read.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            os.set_blocking(file.fileno(), True)
             content = file.read(LARGEST_FILE + 1)
+            is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror}); make it a file that this user may read") from None
+    if is_pipe and not content:
+        raise ValueError("is a pipe that holds nothing; make it a file that this user may read")
     if len(content) > LARGEST_FILE:
         raise ValueError("is larger than 1 MiB, which no file of settings is; check that it is the right one")
     try:

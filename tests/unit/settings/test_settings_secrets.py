@@ -1,19 +1,17 @@
 from __future__ import annotations
 
+import os
 import traceback
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.settings_place import COMPLETE, NOTHING, Place
 from worker.core.ports import ConfigError
 from worker.settings import ALL, secrets
-from worker.settings.layers import TOP_KEYS
+from worker.settings.layers import TOP_KEYS, read_text
 from worker.settings.loading import masked, shown
 from worker.settings.model import EVERY, PER_QUEUE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MARKED = {
     "LANGSMITH_API_KEY": "lsv2_sk_MARKED",
@@ -191,3 +189,14 @@ def test_a_bare_scheme_is_masked_in_no_remedy() -> None:
 )
 def test_a_value_is_shown_as_its_user_would_know_it(value: object, text: str) -> None:
     assert shown(value, ()) == text
+
+
+def test_a_pipe_is_read_where_something_writes_to_it_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is a pipe that holds nothing"):
+        read_text(tmp_path / "pipe")
+    read, write = os.pipe()
+    os.write(write, b"marked")
+    os.close(write)
+    assert read_text(Path(f"/dev/fd/{read}")) == "marked"
+    os.close(read)
