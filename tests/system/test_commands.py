@@ -17,6 +17,7 @@ from tests.builders import delivery
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
 from tests.system.watched import dead_mans_switch
+from worker.clock import SystemClock
 from worker.core.model import Kind, State
 from worker.core.overview import LATE_AFTER
 from worker.demo.langsmith.server import How
@@ -74,7 +75,8 @@ def test_a_dry_run_shows_what_waits_to_be_posted_too(
     reviewed, _ = [langsmith.add_run(queue, name=name) for name in ("reviewed", "the first")]
     assert bench.run("poll").returncode == 1
     with closing(open_store(f"sqlite:///{bench.directory}/worker.db", migrate=False)) as store:
-        store.owe(delivery(kind=Kind.OPS, channel=CHANNEL, text="trouble of the worker's own"))
+        now = SystemClock().now()
+        store.owe(delivery(kind=Kind.OPS, channel=CHANNEL, text="trouble of the worker's own", created_at=now))
     langsmith.complete(reviewed)
     langsmith.add_run(queue, name="the second")
     shown = bench.run("poll", "--dry-run").stdout
