@@ -49,10 +49,10 @@ def prepare(task: Task) -> Callable[[], int]:
     queues = source.queues()  # as a service with `all` queues knows their names before the first poll
 
     def cycle() -> int:
-        before = sum(progress.new + progress.gone for progress in poll.progress())
+        before = sum(seen.new + seen.gone for seen in poll.seen())
         failed = [queue.name for queue in queues if not poll(queue)]
         if failed:
             raise RuntimeError(f"polls failed: {failed}")
-        return sum(progress.new + progress.gone for progress in poll.progress()) - before
+        return sum(seen.new + seen.gone for seen in poll.seen()) - before
 
     return cycle
