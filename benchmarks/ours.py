@@ -12,7 +12,7 @@ from worker.clock import SystemClock
 from worker.loops.poll import Poll
 from worker.rules import rules_of
 from worker.settings import PerQueue
-from worker.sources.langsmith import LangSmith
+from worker.sources.langsmith.source import LangSmith
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:

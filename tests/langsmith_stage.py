@@ -10,7 +10,7 @@ from tests.fakes import FakeClock
 from worker.core.model import Show
 from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving
-from worker.sources.langsmith import LangSmith
+from worker.sources.langsmith.source import LangSmith
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -78,7 +78,7 @@ def test_every_event_of_the_log_is_documented_once_and_no_other() -> None:
 
 def test_events_that_are_put_together_are_those_that_the_test_knows() -> None:
     assert 'f"delivery_{after.state.value}"' in (ROOT / "worker/loops/deliver.py").read_text()
-    assert all(f'"{event}"' in (ROOT / "worker/sources/choice.py").read_text() for event in SAID)
+    assert all(f'"{event}"' in (ROOT / "worker/sources/langsmith/choice.py").read_text() for event in SAID)
     assert all(f'"{event}"' in (ROOT / "worker/logs.py").read_text() for event in MISSING)
 
 

@@ -19,7 +19,7 @@ from worker.notifiers.slack import check as slack_check
 from worker.rules import rules_for
 from worker.settings import loading
 from worker.settings.advice import ADVICE, named
-from worker.sources.choice import Api, meaning
+from worker.sources.langsmith.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
 from worker.stores.place import check_directory, check_writable
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
     from worker.settings import Settings
-    from worker.sources.langsmith import LangSmith
+    from worker.sources.langsmith.source import LangSmith
 
 REMEDIES = {
     **ADVICE.troubles,

@@ -11,7 +11,7 @@ from worker.logs import redactor
 from worker.notifiers.slack.notifier import Slack
 from worker.settings import Need, Settings, load, secrets
 from worker.settings.advice import DATABASE_SETTING
-from worker.sources.langsmith import LangSmith
+from worker.sources.langsmith.source import LangSmith
 from worker.stores import opening
 from worker.stores.lock import hold_lock
 

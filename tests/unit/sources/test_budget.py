@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import FakeClock
-from worker.sources.budget import Budget
+from worker.sources.langsmith.http import Budget
 
 
 def make(per_second: Any) -> Any:

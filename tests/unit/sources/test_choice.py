@@ -14,8 +14,7 @@ from tests.langsmith_stage import ITEMS, QUEUE, RUNS, SHOW, ids
 from worker.core.model import Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
-from worker.sources.choice import Api, Outlook
-from worker.sources.ending import Ending
+from worker.sources.langsmith.choice import Api, Ending, Outlook
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.published import document, seed
 from tests.schemas import mutated, narrowed
 from worker.core.model import QueueRun, Show
-from worker.sources.rows import Wanted, facts, of_items, of_runs, trace
-from worker.sources.wire import ItemRow, QueriedRow, QueueRow, Row, UnlawfulError, envelope, one, page
+from worker.sources.langsmith.rows import Wanted, facts, of_items, of_runs, trace
+from worker.sources.langsmith.wire import ItemRow, QueriedRow, QueueRow, Row, UnlawfulError, envelope, one, page
 
 RUN = narrowed(seed(), "RunSchemaWithAnnotationQueueInfo", {*Row.__struct_fields__, "inputs", "trace_tier", "events"})
 ITEM = narrowed(document(), "annotationqueues.AnnotationQueueListItem", {*ItemRow.__struct_fields__, "queue_id"})

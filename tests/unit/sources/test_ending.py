@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from tests.schemas import date_like
-from worker.sources.ending import Ending, ending, loudness
+from worker.sources.langsmith.choice import Ending, ending, loudness
 
 SUNSET = datetime(2027, 1, 31, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from worker.core.ports import Trouble
-from worker.sources.errors import from_status
+from worker.sources.langsmith.errors import from_status
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the server</html>"

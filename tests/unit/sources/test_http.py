@@ -17,8 +17,8 @@ from tests.raw_server import http, raw_server
 from worker.clock import SystemClock
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.faults import bomb
-from worker.sources.errors import TooLargeError
-from worker.sources.http import Http, Packed
+from worker.sources.langsmith.errors import TooLargeError
+from worker.sources.langsmith.http import Http, Packed
 
 KEY = "lsv2_sk_very-secret"
 WORKSPACE = str(UUID(int=7))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from worker.sources.limits import Limits
+from worker.sources.langsmith.listing import Limits
 
 QUEUE, OTHER = UUID(int=1), UUID(int=2)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.sources.links import queue_url, run_url, tenant_in
+from worker.sources.langsmith.rows import queue_url, run_url, tenant_in
 
 WEB = "https://smith.example/prefix"
 T, P, R, Q = (UUID(int=n) for n in range(1, 5))

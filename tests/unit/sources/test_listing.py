@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from worker.core.diff import digest
 from worker.core.model import QueueRun, Show
-from worker.sources.listing import Listing
-from worker.sources.rows import Sighting, Wanted, of_runs, row_type, sighted
-from worker.sources.wire import Row
+from worker.sources.langsmith.listing import Listing
+from worker.sources.langsmith.rows import Sighting, Wanted, of_runs, row_type, sighted
+from worker.sources.langsmith.wire import Row
 
 WANTED = Wanted(UUID(int=1), "needs_my_review", frozenset(Show))
 DATES = st.sampled_from([None, "2026-03-01T08:00:00Z", "2026-03-01T09:00:00", 7])

@@ -31,7 +31,7 @@ from pathlib import Path
 from uuid import UUID
 from worker.clock import SystemClock
 from worker.core.ports import SourceError
-from worker.sources.langsmith import LangSmith
+from worker.sources.langsmith.source import LangSmith
 
 source = LangSmith(root=sys.argv[1], key="k", clock=SystemClock(), api="runs", requests_per_second=1000)
 for number in range(1, int(sys.argv[2]) + 1):

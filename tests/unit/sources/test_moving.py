@@ -23,16 +23,16 @@ from worker.core.model import Kind, Memory, Snapshot
 from worker.core.plan import plan
 from worker.core.policy import EscalationPolicy, Step
 from worker.core.ports import SourceError, Trouble
-from worker.sources.errors import TooLargeError
-from worker.sources.http import Answer, Packed
-from worker.sources.limits import MOST_HELD
-from worker.sources.rows import Wanted
-from worker.sources.runs import Runs
+from worker.sources.langsmith.errors import TooLargeError
+from worker.sources.langsmith.http import Answer, Packed
+from worker.sources.langsmith.listing import MOST_HELD
+from worker.sources.langsmith.rows import Wanted
+from worker.sources.langsmith.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from worker.sources.listing import Listing, Reading
+    from worker.sources.langsmith.listing import Listing, Reading
 
 QUEUE = queue()
 WANTED = Wanted(QUEUE.queue_id, "x", frozenset())

@@ -18,8 +18,8 @@ from tests.builders import NOON, ident
 from tests.fakes import FakeClock
 from worker.core.model import Show
 from worker.core.ports import SourceError, Trouble
-from worker.sources.names import Names
-from worker.sources.rows import Trace, Wanted
+from worker.sources.langsmith.names import Names
+from worker.sources.langsmith.rows import Trace, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sources.shallow import MOST_VALUES, BrokenError, elements
+from worker.sources.langsmith.wire import MOST_VALUES_ONE_BY_ONE, BrokenError, elements
 
 FLAT = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False)
 ROWS = FLAT | st.lists(FLAT, max_size=3) | st.dictionaries(st.text(), FLAT | st.lists(FLAT, max_size=3), max_size=4)
@@ -39,11 +39,11 @@ def test_what_is_nested_deeper_becomes_null() -> None:
 )
 def test_more_values_than_any_page_has_are_not_taken_apart(begin: bytes, value: bytes, end: bytes) -> None:
     with pytest.raises(BrokenError):
-        list(elements(begin + (value + b",") * MOST_VALUES + value + end))
+        list(elements(begin + (value + b",") * MOST_VALUES_ONE_BY_ONE + value + end))
 
 
 def test_values_that_are_cut_away_anyhow_do_not_count() -> None:
-    body = b'[{"id":1,"inputs":[[' + b"1," * MOST_VALUES + b"1]]},{}]"
+    body = b'[{"id":1,"inputs":[[' + b"1," * MOST_VALUES_ONE_BY_ONE + b"1]]},{}]"
     assert apart(body) == [{"id": 1, "inputs": [None]}, {}]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from worker.core.ports import SourceError, Trouble
-from worker.sources.standing import Standing
+from worker.sources.langsmith.errors import Standing
 
 A, B, C = (UUID(int=n) for n in range(1, 4))
 REFUSED = SourceError("the key is wrong", Trouble.REFUSED)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sources import values
+from worker.sources.langsmith import rows
 
 ID = UUID("11111111-2222-4333-8444-555555555555")
 ANYTHING = st.recursive(
@@ -45,7 +45,7 @@ ANYTHING = st.recursive(
     ],
 )
 def test_an_instant_is_aware_and_plausible_or_absent(written: Any, expected: Any) -> None:
-    found = values.instant(written)
+    found = rows.instant(written)
     assert found == expected
     assert found is None or found.utcoffset() == timedelta(0)
 
@@ -66,7 +66,7 @@ def test_an_instant_is_aware_and_plausible_or_absent(written: Any, expected: Any
     ],
 )
 def test_an_identity_is_one_or_absent(written: Any, expected: Any) -> None:
-    assert values.identity(written) == expected
+    assert rows.identity(written) == expected
 
 
 @pytest.mark.parametrize(
@@ -83,22 +83,22 @@ def test_an_identity_is_one_or_absent(written: Any, expected: Any) -> None:
     ],
 )
 def test_text_can_be_kept_anywhere(given_text: Any, expected: Any) -> None:
-    assert values.text(given_text) == expected
+    assert rows.text(given_text) == expected
 
 
 @given(ANYTHING | st.text(st.characters(codec=None)))
 def test_no_value_is_too_strange(value: Any) -> None:
-    assert len(values.text(value).encode("utf-8")) <= 4 * values.NAME_CHARACTERS
-    assert "\0" not in values.text(value)
-    assert all(isinstance(tag, str) for tag in values.tags(value))
-    assert values.instant(value) is None or values.instant(value).tzinfo is UTC
-    assert values.identity(value) is None or isinstance(values.identity(value), UUID)
-    assert isinstance(values.amount(value), str)
-    assert values.length(value) >= 0
+    assert len(rows.text(value).encode("utf-8")) <= 4 * rows.NAME_CHARACTERS
+    assert "\0" not in rows.text(value)
+    assert all(isinstance(tag, str) for tag in rows.tags(value))
+    assert rows.instant(value) is None or rows.instant(value).tzinfo is UTC
+    assert rows.identity(value) is None or isinstance(rows.identity(value), UUID)
+    assert isinstance(rows.amount(value), str)
+    assert rows.length(value) >= 0
 
 
 def test_tags_are_cut_in_number_and_length() -> None:
-    found = values.tags(["a" * 100, 7, "", None, *(f"t{n}" for n in range(50))])
+    found = rows.tags(["a" * 100, 7, "", None, *(f"t{n}" for n in range(50))])
     assert found[0] == "a" * 60
     assert found[1] == "t0"
     assert len(found) == 17
@@ -109,7 +109,7 @@ def test_tags_are_cut_in_number_and_length() -> None:
     [(0, 0), (350, 350), (-1, None), (True, None), (1.5, None), ("7", None), (10**30, None), (None, None)],
 )
 def test_a_count_is_plausible_or_absent(value: Any, expected: Any) -> None:
-    assert values.count(value) == expected
+    assert rows.count(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_count_is_plausible_or_absent(value: Any, expected: Any) -> None:
     ],
 )
 def test_a_cost_reads_the_same_from_either_listing(value: Any, expected: Any) -> None:
-    assert values.amount(value) == expected
+    assert rows.amount(value) == expected
 
 
 SAFE = "/o/11111111-2222-4333-8444-555555555555/projects/p/x/r/y?trace_id=z&start_time=2026-03-02T12:00:00"
@@ -165,11 +165,11 @@ SAFE = "/o/11111111-2222-4333-8444-555555555555/projects/p/x/r/y?trace_id=z&star
     ],
 )
 def test_a_path_stays_below_the_web_root(path: Any, expected: Any) -> None:
-    assert values.safe_path(path) == expected
+    assert rows.safe_path(path) == expected
 
 
 def test_the_workspace_is_read_from_a_path() -> None:
-    assert values.tenant_of(f"/o/{ID}/projects/p/x") == ID
-    assert values.tenant_of(f"/o/{ID}") == ID
-    assert values.tenant_of(f"/x/o/{ID}/") is None
-    assert values.tenant_of(f"/o/{ID}evil/") is None
+    assert rows.tenant_of(f"/o/{ID}/projects/p/x") == ID
+    assert rows.tenant_of(f"/o/{ID}") == ID
+    assert rows.tenant_of(f"/x/o/{ID}/") is None
+    assert rows.tenant_of(f"/o/{ID}evil/") is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from worker.sources.wire import MOST_VALUES, ItemRow, QueueRow, Row, UnlawfulError, envelope, one, page
+from worker.sources.langsmith.wire import MOST_VALUES, ItemRow, QueueRow, Row, UnlawfulError, envelope, one, page
 
 A, B, C = ({"queue_run_id": str(n), "name": f"run {n}", "inputs": {"deep": [1, {"x": 2}]}} for n in range(3))
 

@@ -15,7 +15,7 @@ from tests.langsmith_stage import Stage
 from worker.clock import SystemClock
 from worker.demo.langsmith.server import SimulatedLangSmith
 from worker.demo.serve import serving
-from worker.sources.skew import Skew
+from worker.sources.langsmith.http import Skew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

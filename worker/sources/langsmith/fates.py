@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from worker.core.cooldown import Cooldown
 from worker.core.model import Left
 from worker.core.ports import SourceError, Trouble
-from worker.sources.errors import unlawful
-from worker.sources.values import identity
-from worker.sources.wire import Placed, Row, UnlawfulError, one, page
+from worker.sources.langsmith.errors import unlawful
+from worker.sources.langsmith.rows import identity
+from worker.sources.langsmith.wire import Placed, Row, UnlawfulError, one, page
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from worker.core.model import Id
     from worker.core.ports import Clock
-    from worker.sources.http import Http
+    from worker.sources.langsmith.http import Http
 
 QUESTIONS = 20
 """Requests that one poll may spend on this."""

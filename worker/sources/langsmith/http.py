@@ -6,20 +6,22 @@ import contextlib
 import hashlib
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from worker.core.ports import SourceError, Trouble
 from worker.net.body import read_whole
 from worker.net.client import Client, Request
 from worker.net.failures import Kind, NetError
 from worker.net.route import DIRECT
-from worker.sources.budget import Budget
-from worker.sources.errors import TooLargeError, from_status, unlawful, unreachable
-from worker.sources.skew import Skew
+from worker.sources.langsmith.choice import date
+from worker.sources.langsmith.errors import TooLargeError, from_status, unlawful, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from uuid import UUID
 
     from worker.core.ports import Clock
@@ -245,3 +247,76 @@ def _beginning(coming: Iterator[bytes]) -> bytes:
         if len(raw) > PACKED_BYTES:
             break
     return bytes(raw)
+
+
+class Budget:
+    """Spreads requests evenly: one every `1 / per_second`, without bursts, first come, first served. Thread-safe.
+
+    A queue of many pages asks for one turn after the other, so its turns interleave with those of all other queues.
+    """
+
+    def __init__(self, *, per_second: float, clock: Clock, wait: Callable[[float], object]) -> None:
+        """`wait` passes a number of seconds, or returns early where the program stops."""
+        self._gap = 1 / per_second
+        self._clock = clock
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._next = float("-inf")
+
+    def turn(self) -> None:
+        """Return when the next request may be sent."""
+        wait = self._reserve()
+        if wait > 0:
+            self._wait(wait)
+
+    def _reserve(self) -> float:
+        with self._lock:
+            now = self._clock.monotonic()
+            at = max(now, self._next)
+            self._next = at + self._gap
+            return at - now
+
+
+log = structlog.get_logger(__name__)
+
+TOLERANCE = timedelta(minutes=5)
+"""So far two clocks may differ before it matters which of them ages are judged by."""
+
+AGREES = TOLERANCE / 2
+"""A clock that was wrong is right again when it differs by less: one at the edge is told of once."""
+
+NOTHING = timedelta(0)
+
+PLAUSIBLE = datetime(2025, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""A clock that says anything else is not one to judge ages by."""
+
+
+class Skew:
+    """Our clock against that of whoever answers."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Until somebody has answered, our clock is right."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ahead = NOTHING
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far our clock was ahead at the last answer; nothing where it was about right."""
+        return self._ahead
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Compare the clocks. To be called as soon as the headers of an answer are there."""
+        said = date(headers.get("date", ""))
+        if said is None or not PLAUSIBLE[0] <= said < PLAUSIBLE[1]:
+            return
+        ahead = self._clock.now() - said
+        with self._lock:
+            was_wrong = self._ahead != NOTHING
+            is_wrong = abs(ahead) > (AGREES if was_wrong else TOLERANCE)
+            self._ahead = ahead if is_wrong else NOTHING
+            if is_wrong and not was_wrong:
+                remedy = "run NTP on this machine; if its clock is right, LangSmith's is wrong"
+                log.warning("clock_differs", seconds=round(ahead.total_seconds()), remedy=remedy)
+            elif was_wrong and not is_wrong:
+                log.info("clock_agrees")

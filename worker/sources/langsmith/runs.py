@@ -6,19 +6,17 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from worker.sources import wire
-from worker.sources.errors import TooLargeError, unlawful
-from worker.sources.limits import MOST_HELD, STEPS, Held, Limits, Room
-from worker.sources.listing import Listing, Reading, Step
-from worker.sources.rows import row_type, sighted
-from worker.sources.values import identity
+from worker.sources.langsmith import wire
+from worker.sources.langsmith.errors import TooLargeError, unlawful
+from worker.sources.langsmith.listing import MOST_HELD, STEPS, Held, Limits, Listing, Reading, Room, Step
+from worker.sources.langsmith.rows import identity, row_type, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.core.model import Id
-    from worker.sources.http import Answer, Http, Packed
-    from worker.sources.rows import Wanted
+    from worker.sources.langsmith.http import Answer, Http, Packed
+    from worker.sources.langsmith.rows import Wanted
 
 OVERLAP = 10
 MOST_UNREADABLE = 3

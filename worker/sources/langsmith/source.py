@@ -14,21 +14,16 @@ from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError
 from worker.core.status.seen import Unseen
 from worker.net.route import DIRECT
-from worker.sources.choice import Api, Choice, Outlook, meaning
-from worker.sources.counts import Counts
-from worker.sources.directory import Directory
-from worker.sources.errors import unlawful
-from worker.sources.http import DEADLINE_SECONDS, MOST_BYTES, Http
-from worker.sources.items import Items
-from worker.sources.left import Placement, Sections
-from worker.sources.links import queue_url, tenant_in
-from worker.sources.live import Live
-from worker.sources.names import PER_SECOND, Names, explained
-from worker.sources.rows import Wanted
-from worker.sources.runs import Runs
-from worker.sources.standing import Standing
-from worker.sources.values import identity
-from worker.sources.view import SENTENCES, View, whose
+from worker.sources.langsmith.choice import Api, Choice, Outlook, meaning
+from worker.sources.langsmith.errors import Standing, unlawful
+from worker.sources.langsmith.fates import Placement, Sections
+from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
+from worker.sources.langsmith.listing import Items
+from worker.sources.langsmith.names import PER_SECOND, Names, explained
+from worker.sources.langsmith.queues import Counts, Directory
+from worker.sources.langsmith.rows import Wanted, identity, queue_url, tenant_in
+from worker.sources.langsmith.runs import Runs
+from worker.sources.langsmith.sight import SENTENCES, Live, View, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,8 +32,8 @@ if TYPE_CHECKING:
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
-    from worker.sources.listing import Listing, Reading
-    from worker.sources.view import Remark
+    from worker.sources.langsmith.listing import Listing, Reading
+    from worker.sources.langsmith.sight import Remark
 
 log = structlog.get_logger(__name__)
 

@@ -13,10 +13,9 @@ from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.model import Show
 from worker.core.ports import SourceError, Trouble
-from worker.sources.errors import unlawful
-from worker.sources.rows import facts
-from worker.sources.values import identity
-from worker.sources.wire import QueriedRow, UnlawfulError, envelope
+from worker.sources.langsmith.errors import unlawful
+from worker.sources.langsmith.rows import facts, identity
+from worker.sources.langsmith.wire import QueriedRow, UnlawfulError, envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
     from worker.core.model import Facts, Id
     from worker.core.ports import Clock
-    from worker.sources.http import Http
-    from worker.sources.rows import Trace, Wanted
+    from worker.sources.langsmith.http import Http
+    from worker.sources.langsmith.rows import Trace, Wanted
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""What the queues are called and to which workspace they belong: asked for seldom, never needed."""
+"""What the queues are called, to which workspace they belong, and how many runs a section of one has."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import structlog
 from worker.core.cooldown import Cooldown
 from worker.core.model import Queue
 from worker.core.ports import SourceError, Trouble
-from worker.sources.errors import unlawful
-from worker.sources.links import queue_url
-from worker.sources.values import identity, text
-from worker.sources.wire import QueueRow, UnlawfulError, one, page
+from worker.sources.langsmith.errors import unlawful
+from worker.sources.langsmith.rows import count, identity, queue_url, text
+from worker.sources.langsmith.wire import Counted, QueueRow, UnlawfulError, one, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id
     from worker.core.ports import Clock
-    from worker.sources.http import Http
+    from worker.sources.langsmith.http import Http
 
 log = structlog.get_logger(__name__)
 
@@ -161,3 +160,57 @@ class Directory:
 
 def _reviewers(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REVIEWERS else 1
+
+
+MINE, OTHERS, DONE, ALL = "needs_my_review", "needs_others_review", "completed", "all"
+PLATFORM_WORDS = {DONE: "archived"}
+
+
+class Counts:
+    """Counts by status. Thread-safe."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def count(self, queue_id: Id, status: str) -> int | None:
+        """How many there are; None where this server does not count.
+
+        Raises SourceError where it should but does not answer.
+        """
+        word = PLATFORM_WORDS.get(status, status)
+        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", word)
+        return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status) if newer is None else newer
+
+    def total(self, queue_id: Id) -> int | None:
+        """How many runs there are whatever their status; None where this server does not count.
+
+        Raises SourceError where it should but does not answer.
+        """
+        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", ALL)
+        return self._listed_total(queue_id) if newer is None else newer
+
+    def _listed_total(self, queue_id: Id) -> int | None:
+        what = "counting the runs of a queue"
+        try:
+            with self._http.get("/api/v1/annotation-queues", {"ids": str(queue_id)}, what=what) as answer:
+                rows = page(answer.body, QueueRow).rows
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+        except UnlawfulError as error:
+            raise unlawful(what, str(error)) from None
+        return next((count(row.total_runs) for row in rows if identity(row.id) == queue_id), None)
+
+    def _ask(self, path: str, status: str) -> int | None:
+        what = f"counting the runs that are {status}"
+        try:
+            with self._http.get(path, {"status": status}, what=what) as answer:
+                found = one(answer.body, Counted)
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+        except UnlawfulError as error:
+            raise unlawful(what, str(error)) from None
+        return count(found.count if found.size is None else found.size)

@@ -1,0 +1,1 @@
+"""LangSmith: annotation queues over its HTTP API, read-only."""
