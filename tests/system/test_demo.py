@@ -28,7 +28,7 @@ ONCE = (
     ("rag-quality", "baseline", 1),
     ("rag-quality", "announcement", 1),
     ("rag-quality", "reminder", 1),
-    ("review-leads", "escalation", 1),
+    ("review-leads", "escalation", 2),
 )
 FOREIGN = {
     "LANGSMITH_ENDPOINT": "https://langsmith.invalid",

@@ -21,7 +21,7 @@ EXPECTED: Mapping[tuple[str, str], int] = {
     (cast.RAG_CHANNEL, "baseline"): 1,
     (cast.RAG_CHANNEL, "announcement"): 1,
     (cast.RAG_CHANNEL, "reminder"): 1,
-    (cast.LEADS_CHANNEL, "escalation"): 1,
+    (cast.LEADS_CHANNEL, "escalation"): 2,
 }
 """How many messages of each kind the whole story has in each channel: no more, no fewer."""
 
@@ -66,6 +66,11 @@ class Story:
                 "Runs have waited in both queues for days. The worker sums them up, one message a queue, and from now "
                 "on announces only what is new.",
                 _posted((cast.SUPPORT_CHANNEL, "baseline"), (cast.RAG_CHANNEL, "baseline")),
+            ),
+            Scene(
+                "Long overdue",
+                "Runs of the support assistant have waited past its limit. The people on call hear of them once.",
+                _posted((cast.LEADS_CHANNEL, "escalation")),
             ),
             Scene(
                 "Three new runs",
@@ -149,8 +154,9 @@ class Story:
             ),
             Scene(
                 "Escalation",
-                "One run still waits for its first reviewer. Now the people on call are told, in another channel.",
-                _posted((cast.LEADS_CHANNEL, "escalation")),
+                "One run still waits for its first reviewer. It has reached the limit, too, and the people on call "
+                "hear of it.",
+                _posted((cast.LEADS_CHANNEL, "escalation"), times=2),
             ),
         ]
 
