@@ -41,7 +41,8 @@ from worker.web.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from worker.core.model import Left, Message
+    from worker.core.message import Message
+    from worker.core.model import Left
     from worker.core.ports import Limits
     from worker.stores.sql import SqlStore
 

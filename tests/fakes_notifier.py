@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from worker.core.model import Message
+    from worker.core.message import Message
     from worker.core.ports import Limits
 
 

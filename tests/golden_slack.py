@@ -11,7 +11,8 @@ from uuid import UUID
 
 from msgspec import structs
 
-from worker.core.model import Facts, Kind, Left, Line, Message, Queue, Receipt, Show
+from worker.core.message import Line, Message
+from worker.core.model import Facts, Kind, Left, Queue, Receipt, Show
 from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from worker.core.model import Message, Queue
+    from worker.core.message import Message
+    from worker.core.model import Queue
     from worker.core.ports import Shift
     from worker.core.roles import Store
     from worker.stores.sql import SqlStore

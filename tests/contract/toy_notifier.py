@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from worker.core.model import Message
+    from worker.core.message import Message
 
 
 class Toy:

@@ -12,8 +12,8 @@ from worker.app import roster_for
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, slack, start
-from worker.core.model import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
+from worker.core.status.finding import Finding
 from worker.core.status.seen import rows_text
 from worker.notifiers.slack import check as slack_check
 from worker.rules import rules_for

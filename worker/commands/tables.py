@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-    from worker.core.model import Delivery, Finding
+    from worker.core.model import Delivery
+    from worker.core.status.finding import Finding
 
 BEGINNINGS = frozenset({"Key", "Queue run"})
 WHOLE = BEGINNINGS | {"Id"}

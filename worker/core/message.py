@@ -1,16 +1,58 @@
-"""A claimed delivery as the message that people should see. Pure."""
+"""Messages: what people should see of a claimed delivery. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.core.model import LISTED, Left, Line, Message, RemindIn
+from worker.core.model import LISTED, Facts, Left, RemindIn, Show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
-    from worker.core.model import Claim, Queue, Review, Show
+    from worker.core.model import Claim, Id, Kind, Queue, Receipt, Review
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One run in a message. `left` is None while it waits; `done` of `of` reviewers have completed it."""
+
+    facts: Facts
+    run_id: Id | None
+    since: datetime
+    reserved: bool = False
+    back: bool = False
+    left: Left | None = None
+    done: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Everything that a notifier needs to show one delivery; `lines` are the oldest of `total` runs.
+
+    Ages are told as of `as_of` (the post's time, also in edits, so that an edit never differs by age alone).
+    `waiting` counts those of `total` that still wait. `root` is the message to answer in its thread;
+    `broadcast` shows the answer in the channel too. `successor` makes it one line that points to a newer reminder.
+    """
+
+    key: UUID
+    kind: Kind
+    channel: str
+    as_of: datetime
+    queue: Queue | None = None
+    lines: tuple[Line, ...] = ()
+    total: int = 0
+    waiting: int = 0
+    mention: tuple[str, ...] = ()
+    text: str = ""
+    plain: bool = False
+    root: Receipt | None = None
+    broadcast: bool = False
+    successor: Receipt | None = None
+    show: frozenset[Show] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
 
 
 def compose_post(claim: Claim, owed: Sequence[Review], show: frozenset[Show], now: datetime) -> Message:

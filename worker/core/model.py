@@ -1,7 +1,6 @@
 """The words of the domain as frozen values. Pure.
 
 What there is thousands of (runs, what is known of them, reviews) are structs, which cost a tenth of a dataclass.
-
 Times are aware UTC datetimes and end in `_at` (or are a named instant such as `since`); durations are timedeltas.
 """
 
@@ -327,46 +326,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One run in a message. `left` is None while it waits; `done` of `of` reviewers have completed it."""
-
-    facts: Facts
-    run_id: Id | None
-    since: datetime
-    reserved: bool = False
-    back: bool = False
-    left: Left | None = None
-    done: int = 0
-    of: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Everything that a notifier needs to show one delivery; `lines` are the oldest of `total` runs.
-
-    Ages are told as of `as_of` (the post's time, also in edits, so that an edit never differs by age alone).
-    `waiting` counts those of `total` that still wait. `root` is the message to answer in its thread;
-    `broadcast` shows the answer in the channel too. `successor` makes it one line that points to a newer reminder.
-    """
-
-    key: UUID
-    kind: Kind
-    channel: str
-    as_of: datetime
-    queue: Queue | None = None
-    lines: tuple[Line, ...] = ()
-    total: int = 0
-    waiting: int = 0
-    mention: tuple[str, ...] = ()
-    text: str = ""
-    plain: bool = False
-    root: Receipt | None = None
-    broadcast: bool = False
-    successor: Receipt | None = None
-    show: frozenset[Show] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """A delivery that is ours until `delivery.lease_until`, with what is known of its runs now.
 
@@ -489,13 +448,3 @@ class Turn:
     now: datetime
     workers: int
     again_in: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `check`. `remedy` is empty where all is well."""
-
-    name: str
-    ok: bool
-    text: str
-    remedy: str = ""

@@ -12,19 +12,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import (
-        Duty,
-        Facts,
-        Id,
-        Left,
-        Message,
-        Queue,
-        Receipt,
-        Show,
-        Snapshot,
-        Task,
-        Unchanged,
-    )
+    from worker.core.message import Message
+    from worker.core.model import Duty, Facts, Id, Left, Queue, Receipt, Show, Snapshot, Task, Unchanged
     from worker.core.status.process import Area
     from worker.core.status.seen import Unseen
 

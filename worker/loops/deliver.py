@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.message import Message
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Message, Receipt, Review, ReviewKey
+    from worker.core.model import Claim, Delivery, Receipt, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.ports import Clock, Incidents, Notifier
     from worker.core.roles import Channels, Outbox

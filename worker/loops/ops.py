@@ -10,7 +10,8 @@ from uuid import uuid5
 
 import structlog
 
-from worker.core.model import EVERYWHERE, Delivery, Kind, Message
+from worker.core.message import Message
+from worker.core.model import EVERYWHERE, Delivery, Kind
 from worker.core.plan import NAMESPACE
 from worker.core.ports import DeliveryError, Limits, Outcome
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Id, Memory, Message, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
+    from worker.core.message import Message
+    from worker.core.model import Id, Memory, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
     from worker.rules import QueueRules, RulesOf
 

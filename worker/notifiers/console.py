@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from worker.core.model import Message
+    from worker.core.message import Message
 
 PEN = Pen(
     words=lambda raw, limit: escape(flat(raw, limit)),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.core.model import Kind, Left, Line, Message, Show, shortened
+from worker.core.model import Kind, Left, Show, shortened
 from worker.notifiers.text import age, flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from worker.core.message import Line, Message
 
 QUEUE_NAME = 80
 TYPE_NAME = 20

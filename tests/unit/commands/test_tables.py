@@ -13,7 +13,8 @@ from rich.text import Text
 from tests.builders import HOUR, MINUTE, NOON, delivery, queue, review
 from worker.commands import tables
 from worker.commands.runs import story_lines
-from worker.core.model import NEVER, Facts, Finding, Left, Receipt, State, Story, Told
+from worker.core.model import NEVER, Facts, Left, Receipt, State, Story, Told
+from worker.core.status.finding import Finding
 from worker.core.status.upcoming import Upcoming
 from worker.plain import plain_lines
 

@@ -7,20 +7,8 @@ from typing import Any
 import pytest
 
 from tests.unit.core.given import CHANNEL, HOUR, NOON, QUEUE, a_review, at
-from worker.core.message import compose_edit, compose_post
-from worker.core.model import (
-    LISTED,
-    Claim,
-    Delivery,
-    Facts,
-    Kind,
-    Left,
-    Line,
-    Message,
-    Receipt,
-    RemindIn,
-    Show,
-)
+from worker.core.message import Line, Message, compose_edit, compose_post
+from worker.core.model import LISTED, Claim, Delivery, Facts, Kind, Left, Receipt, RemindIn, Show
 from worker.core.plan import notice_key
 
 SHOWN = frozenset({Show.NAME, Show.AGE})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.fakes import FakeClock
-    from worker.core.model import Message
+    from worker.core.message import Message
     from worker.core.ports import Limits
 
 LATE = timedelta(seconds=7)

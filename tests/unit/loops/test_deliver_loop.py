@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from worker.core.model import Message, Receipt
+    from worker.core.message import Message
+    from worker.core.model import Receipt
 
 TICK = SECOND
 SERVICE_TROUBLE = [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Claim, Delivery, Message, ReviewKey
+    from worker.core.message import Message
+    from worker.core.model import Claim, Delivery, ReviewKey
 
 RULES = rules_with(show=frozenset({Show.NAME}))
 WORKERS = (0, 1)

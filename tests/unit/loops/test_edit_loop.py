@@ -16,7 +16,8 @@ from worker.core.model import EDIT_EVERY, Kind, State
 from worker.core.ports import DeliveryError, Outcome, StoreError
 
 if TYPE_CHECKING:
-    from worker.core.model import Delivery, Message
+    from worker.core.message import Message
+    from worker.core.model import Delivery
 
 
 @dataclass

@@ -26,7 +26,8 @@ from worker.loops.preview import Preview
 
 if TYPE_CHECKING:
     from tests.fakes import FakeClock, MemoryStore
-    from worker.core.model import Message, Queue
+    from worker.core.message import Message
+    from worker.core.model import Queue
 
 RULES = rules_with(show=frozenset({Show.NAME}))
 

@@ -14,7 +14,7 @@ from tests import golden_slack as golden
 from worker.notifiers.console import Console
 
 if TYPE_CHECKING:
-    from worker.core.model import Message
+    from worker.core.message import Message
 
 
 def printed(message: Message, *, colours: bool = False) -> str:

@@ -9,13 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from worker.core.model import Kind, Message
+from worker.core.model import Kind
 from worker.notifiers import text as write
 from worker.notifiers.words import BASELINE_NOTE, DETAILS, Detail, Pen, entry, headline, more, queue_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from worker.core.message import Message
     from worker.core.model import Receipt
 
 HEADER_LIMIT = 150

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from slack_sdk.web.slack_response import SlackResponse
 
-    from worker.core.model import Message
+    from worker.core.message import Message
     from worker.core.ports import Clock
     from worker.net.route import Route
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests import golden_slack as golden
 from tests import slack_reader as reader
-from worker.core.model import Facts, Kind, Left, Line, Message, Queue, Receipt, Show
+from worker.core.message import Line, Message
+from worker.core.model import Facts, Kind, Left, Queue, Receipt, Show
 from worker.notifiers.slack import blocks
 from worker.notifiers.text import target
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.slack_stage import Stage
-    from worker.core.model import Message
+    from worker.core.message import Message
     from worker.demo.slack.server import SimulatedSlack
 
 FAULTS = {
