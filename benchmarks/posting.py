@@ -10,7 +10,7 @@ from worker.clock import SystemClock
 from worker.core.model import Kind, Notice, Plan, Queue, Review
 from worker.core.plan import notice_key
 from worker.loops.deliver import Deliver
-from worker.loops.ops import Ops
+from worker.loops.report import Ops
 from worker.notifiers.slack.notifier import Slack
 from worker.rules import rules_of
 from worker.settings import PerQueue

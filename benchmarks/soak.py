@@ -26,11 +26,10 @@ from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot, U
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
-from worker.loops.look import Look
-from worker.loops.ops import Ops
+from worker.loops.observe import Look, Watch
 from worker.loops.poll import Poll
+from worker.loops.report import Ops
 from worker.loops.roster import Roster
-from worker.loops.watch import Watch
 from worker.notifiers.slack import blocks
 from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_of

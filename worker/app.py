@@ -20,19 +20,14 @@ from worker.core.delivery import LOOK_AGAIN
 from worker.core.meter import UNMETERED
 from worker.core.model import Polled, Queue, id_of
 from worker.core.ports import StoreError
-from worker.loops.complaint import Complaint
+from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
-from worker.loops.housekeep import Housekeep
-from worker.loops.incidents import Board
-from worker.loops.look import Look
-from worker.loops.ops import Ops
+from worker.loops.housekeep import Housekeep, Presence
+from worker.loops.observe import Look, Watch
 from worker.loops.poll import Poll
-from worker.loops.presence import Presence
-from worker.loops.roster import Roster
-from worker.loops.shift import Alone, Shared
-from worker.loops.sight import Sight
-from worker.loops.watch import Watch
+from worker.loops.report import Board, Complaint, Ops
+from worker.loops.roster import Roster, Sight
 from worker.rules import rules_for
 from worker.settings.advice import ADVICE
 from worker.stores.duties import Member

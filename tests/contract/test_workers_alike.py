@@ -14,11 +14,11 @@ from tests.fakes_notifier import FakeNotifier
 from tests.fakes_source import FakeSource
 from worker.core.model import Show, State, Task
 from worker.core.shift import TTL
+from worker.loops.assignments import ALONE, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
-from worker.loops.ops import Ops
 from worker.loops.poll import Poll
-from worker.loops.shift import ALONE, Shared
+from worker.loops.report import Ops
 from worker.notifiers.slack.notifier import PACE
 from worker.stores.columns import At
 from worker.stores.duties import Member

@@ -15,9 +15,9 @@ from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_fo
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import EVERYTHING, PREVIEW, alone, langsmith, opened, progress_shown, slack, start
-from worker.loops.incidents import Board
+from worker.loops.assignments import ALONE
 from worker.loops.preview import Preview
-from worker.loops.shift import ALONE
+from worker.loops.report import Board
 from worker.notifiers.console import Console
 from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_for

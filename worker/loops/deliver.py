@@ -15,7 +15,7 @@ from worker.core.meter import UNMETERED
 from worker.core.model import EVERYWHERE, LISTED, Kind, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
-from worker.loops.patience import Patience
+from worker.loops.pauses import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.core.overview import Asked
     from worker.core.ports import Clock, Incidents, Notifier
     from worker.core.roles import Channels, Outbox
-    from worker.loops.ops import Ops
+    from worker.loops.report import Ops
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)

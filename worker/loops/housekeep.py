@@ -1,16 +1,25 @@
-"""Forgets what is old and gives its space back, so that the database does not grow with the years."""
+"""Forgets what is old, notes that this process lives, and notices a loop that hangs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-if TYPE_CHECKING:
-    from datetime import timedelta
+from worker.core.status.process import Process
+from worker.core.status.reasons import only_here
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from worker.core.overview import Overview
     from worker.core.ports import Clock
-    from worker.core.roles import Upkeep
+    from worker.core.roles import Processes, Upkeep
+    from worker.core.status.process import Reason
 
 log = structlog.get_logger(__name__)
 
@@ -33,3 +42,70 @@ class Housekeep:
         if pruned:
             log.info("pruned", rows=pruned)
         return pruned
+
+
+class Pulse:
+    """The last sign of life of each loop. Thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        """No loop is expected yet."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._limits: dict[str, float] = {}
+        self._beats: dict[str, float] = {}
+
+    def expect(self, loop: str, limit: timedelta) -> None:
+        """From now on, `loop` gives a sign of life at least each `limit`."""
+        with self._lock:
+            self._limits[loop] = limit.total_seconds()
+            self._beats[loop] = self._clock.monotonic()
+
+    def beat(self, loop: str) -> None:
+        """`loop` has made progress."""
+        with self._lock:
+            self._beats[loop] = self._clock.monotonic()
+
+    def hanging(self) -> tuple[str, ...]:
+        """The loops that give no sign of life any more, by name; none where all is well."""
+        now = self._clock.monotonic()
+        with self._lock:
+            return tuple(sorted(loop for loop, limit in self._limits.items() if now - self._beats[loop] > limit))
+
+
+class Presence:
+    """The row of this process in the database. Thread-safe; every method may raise StoreError."""
+
+    def __init__(self, store: Processes, process_id: UUID, host: str, pid: int, version: str) -> None:
+        """Nothing is written before it begins."""
+        self._store = store
+        self._who = (host, pid, version)
+        self._process_id = process_id
+        self._process: Process | None = None
+        self._written: Process | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, command: str, now: datetime) -> None:
+        """Write that it works from now on."""
+        self._process = Process(self._process_id, command, *self._who, started_at=now)
+        self._write()
+
+    def show(self, overview: Overview, more: Sequence[Reason] = ()) -> None:
+        """Write why it is not well, as an overview shows it, with `more` reasons; nothing where that is written."""
+        self._write(reasons=(*only_here(overview), *more))
+
+    def passed(self, overview: Overview, now: datetime) -> None:
+        """Write how a single pass has ended: nobody is at work any more."""
+        self._write(reasons=only_here(replace(overview, started_at=None)), ended_at=now)
+
+    def end(self, now: datetime) -> None:
+        """Write that it has stopped by itself."""
+        self._write(ended_at=now)
+
+    def _write(self, **news: Any) -> None:  # noqa: ANN401  the fields of a Process
+        with self._lock:
+            if self._process is None:
+                return
+            self._process = replace(self._process, **news)
+            if self._process != self._written:
+                self._store.note(self._process)
+                self._written = self._process

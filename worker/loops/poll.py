@@ -17,11 +17,9 @@ from worker.core.plan import plan, undescribed
 from worker.core.ports import Relieved, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
 from worker.core.status.seen import rows_text
-from worker.loops.complaint import Complaint
-from worker.loops.incidents import Board
-from worker.loops.naming import Naming
-from worker.loops.parting import Doubts, Parting
-from worker.loops.shift import ALONE
+from worker.loops.assignments import ALONE
+from worker.loops.details import Doubts, Naming, Parting
+from worker.loops.report import Board, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

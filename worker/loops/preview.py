@@ -12,7 +12,7 @@ from worker.core.model import Claim, Delivery, Kind, State
 from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
-from worker.loops.naming import Naming
+from worker.loops.details import Naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

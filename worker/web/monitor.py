@@ -8,7 +8,7 @@ from worker import logs, version
 from worker.core.meter import UNMETERED
 from worker.core.status.process import Area, Reason
 from worker.core.status.readiness import Check, readiness
-from worker.loops.pulse import Pulse
+from worker.loops.housekeep import Pulse
 from worker.web.heartbeat import Cycle, Heartbeat
 from worker.web.systemd import Notify
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id
     from worker.core.overview import Overview
     from worker.core.ports import Clock
-    from worker.loops.look import Look
-    from worker.loops.watch import Watch
+    from worker.loops.observe import Look, Watch
     from worker.settings import Settings
     from worker.web.health import Health
     from worker.web.metrics import Metrics

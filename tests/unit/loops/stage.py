@@ -11,7 +11,7 @@ from tests.fakes_notifier import FakeNotifier
 from worker.core.model import Kind, Show
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
-from worker.loops.ops import Ops
+from worker.loops.report import Ops
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -6,8 +6,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from worker.core.ports import RefusedError, StoreError
-from worker.loops.complaint import REFUSES, Complaint
-from worker.loops.incidents import Board
+from worker.loops.report import REFUSES, Board, Complaint
 
 DENIED = RefusedError("refuses: permission denied for table notes. As its owner: GRANT")
 

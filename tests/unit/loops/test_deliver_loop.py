@@ -15,8 +15,8 @@ from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
 from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import NEVER, Kind, RemindIn, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
-from worker.loops.ops import MOST_A_DAY, Ops
-from worker.loops.patience import LOST_EVERYWHERE
+from worker.loops.pauses import LOST_EVERYWHERE
+from worker.loops.report import MOST_A_DAY, Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from worker.core.model import LISTED, NEVER, Kind, Receipt, Show, State
 from worker.core.plan import still_owed
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
-from worker.loops.ops import Ops
+from worker.loops.report import Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

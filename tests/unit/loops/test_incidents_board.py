@@ -12,9 +12,8 @@ from tests.fakes import FakeClock, MemoryStore
 from tests.overviews import overview, view
 from worker.core.model import Kind
 from worker.core.status.process import Area
-from worker.loops.incidents import Board
-from worker.loops.ops import Ops
-from worker.loops.watch import Watch
+from worker.loops.observe import Watch
+from worker.loops.report import Board, Ops
 
 if TYPE_CHECKING:
     from worker.core.overview import Overview

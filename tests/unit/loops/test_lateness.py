@@ -13,9 +13,8 @@ from worker.core.delivery import withdrawn
 from worker.core.ports import DeliveryError, Outcome
 from worker.core.status.process import Area
 from worker.loops.deliver import Deliver
-from worker.loops.incidents import Board
-from worker.loops.lateness import LASTS, Lateness
-from worker.loops.ops import Ops
+from worker.loops.pauses import LATE_FOR, Lateness
+from worker.loops.report import Board, Ops
 
 if TYPE_CHECKING:
     from worker.core.status.process import Reason
@@ -31,7 +30,7 @@ class Place:
         self.board = Board(self.clock)
         self.lateness = Lateness(self.board, self.clock, "Slack")
 
-    def fail(self, error: DeliveryError, *, after: timedelta = LASTS) -> tuple[Reason, ...]:
+    def fail(self, error: DeliveryError, *, after: timedelta = LATE_FOR) -> tuple[Reason, ...]:
         self.clock.advance(after)
         self.lateness.failed(error)
         return self.board.standing

@@ -23,11 +23,10 @@ from tests.builders import (
 from tests.fakes import FakeClock, MemoryStore
 from worker.core.model import Kind, Show, State
 from worker.core.ports import SourceError, StoreError, Trouble
-from worker.loops.look import COUNT_EVERY, Look
-from worker.loops.ops import Ops
+from worker.loops.observe import COUNT_EVERY, Look, Watch
 from worker.loops.poll import Poll
+from worker.loops.report import Ops
 from worker.loops.roster import Roster
-from worker.loops.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

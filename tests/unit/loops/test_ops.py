@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 from tests.builders import DAY, HOUR, MINUTE, NOON, delivery, pause
 from tests.fakes import FakeClock, MemoryStore
 from worker.core.model import Kind, State
-from worker.loops.ops import MOST_A_DAY, Ops
+from worker.loops.report import MOST_A_DAY, Ops
 
 
 def ops(store: MemoryStore, clock: FakeClock) -> Ops:

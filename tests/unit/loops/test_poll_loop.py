@@ -17,9 +17,9 @@ from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
 from worker.core.model import Duty, Facts, Kind, Left, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
-from worker.loops.complaint import Complaint
+from worker.loops.assignments import ALONE
 from worker.loops.poll import LARGE, Poll
-from worker.loops.shift import ALONE
+from worker.loops.report import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.fakes import FakeClock
-from worker.loops.pulse import Pulse
+from worker.loops.housekeep import Pulse
 
 MINUTE = timedelta(minutes=1)
 

@@ -12,9 +12,9 @@ from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
 from worker.core.model import Show
 from worker.core.status.seen import Unseen
-from worker.loops.incidents import Board
 from worker.loops.poll import Poll
-from worker.loops.sight import Sight
+from worker.loops.report import Board
+from worker.loops.roster import Sight
 
 if TYPE_CHECKING:
     from worker.core.model import Queue

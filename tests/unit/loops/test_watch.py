@@ -13,8 +13,8 @@ from tests.fakes_notifier import FakeNotifier
 from tests.overviews import overview, view
 from worker.core.model import Kind, Polled
 from worker.core.overview import ApiInUse, Overview
-from worker.loops.ops import MOST_A_DAY, Ops
-from worker.loops.watch import Watch
+from worker.loops.observe import Watch
+from worker.loops.report import MOST_A_DAY, Ops
 
 if TYPE_CHECKING:
     from datetime import datetime

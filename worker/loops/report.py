@@ -1,9 +1,10 @@
-"""The worker's own trouble, told to the operators: once when it begins, once when it ends."""
+"""Reports the worker's own incidents to the operators and the log: once when they begin, once when they end."""
 
 from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid5
@@ -13,11 +14,12 @@ import structlog
 from worker.core.message import Message
 from worker.core.model import EVERYWHERE, Delivery, Kind
 from worker.core.plan import NAMESPACE
-from worker.core.ports import DeliveryError, Limits, Outcome
+from worker.core.ports import DeliveryError, Limits, Outcome, RefusedError
+from worker.core.status.process import Area, Reason
 
 if TYPE_CHECKING:
     from worker.core.model import Pause
-    from worker.core.ports import Clock, Notifier
+    from worker.core.ports import Clock, Incidents, Notifier, StoreError
     from worker.core.roles import Notes, Outbox
 
 log = structlog.get_logger(__name__)
@@ -120,3 +122,85 @@ class Ops:
         """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
         times = [datetime.fromisoformat(at) for at in json.loads(self._notes.recall(kept) or "[]")]
         return [at for at in times if now - DAY < at <= now]
+
+
+REFUSES = "database_refuses"
+"""The kind of the incident that lasts while the database denies a loop what it needs, such as by a privilege."""
+
+FIX = "`review-notifier check` lists all that is missing; nothing is lost meanwhile, and the service goes on by itself"
+
+
+class Complaint:
+    """One line when the first of its users fails, one when the last of them works again. Thread-safe."""
+
+    def __init__(self, incidents: Incidents | None = None) -> None:
+        """All is well. What waiting does not end is announced to `incidents`."""
+        self._incidents = incidents
+        self._lock = threading.Lock()
+        self._failing: set[str] = set()
+        self._refused: set[str] = set()
+
+    def failed(self, who: str, error: StoreError) -> None:
+        """The database has failed a loop, or the poll of a queue."""
+        with self._lock:
+            if not self._failing:
+                log.error("store_failing", loop=who, error=str(error))
+            self._failing.add(who)
+            if isinstance(error, RefusedError):
+                # The words of the first: each loop may be denied something else.
+                if self._incidents and not self._refused:
+                    self._incidents.begin(REFUSES, Area.DATABASE, str(error), FIX)
+                self._refused.add(who)
+
+    def worked(self, who: str) -> None:
+        """It has not, this time; or nobody asks it for `who` any more."""
+        with self._lock:
+            self._refused.discard(who)
+            if self._incidents and not self._refused:
+                self._incidents.end(REFUSES)
+            if who in self._failing:
+                self._failing.remove(who)
+                if not self._failing:
+                    log.info("store_recovered")
+
+
+@dataclass
+class Board:
+    """The Incidents of one process. Thread-safe, and without the database."""
+
+    clock: Clock
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _standing: dict[tuple[str, str], Reason] = field(default_factory=dict)
+    _over: set[tuple[str, str]] = field(default_factory=set)
+
+    def begin(self, kind: str, area: Area, text: str, fix: str, *, subject: str = "") -> None:
+        """See `Incidents.begin`."""
+        key = (kind, subject)
+        with self._lock:
+            former = self._standing.get(key)
+            since = former.since if former else self.clock.now()
+            self._standing[key] = Reason(kind, area, text, fix, subject, since)
+            self._over.discard(key)
+        if former is None:
+            log.error("incident_began", kind=kind, subject=subject, text=text, remedy=fix)
+
+    def end(self, kind: str, *, subject: str = "") -> None:
+        """See `Incidents.end`."""
+        key = (kind, subject)
+        with self._lock:
+            former = self._standing.pop(key, None)
+            self._over.add(key)
+        if former is not None:
+            log.info("incident_ended", kind=kind, subject=subject, text=former.text, since=former.since)
+
+    @property
+    def standing(self) -> tuple[Reason, ...]:
+        """Those that have begun and not ended, the oldest first."""
+        with self._lock:
+            return tuple(self._standing.values())
+
+    @property
+    def over(self) -> frozenset[tuple[str, str]]:
+        """Kind and subject of those that are known not to hold, since the start of the process."""
+        with self._lock:
+            return frozenset(self._over)
