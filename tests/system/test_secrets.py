@@ -74,7 +74,7 @@ def test_nothing_that_gets_out_holds_a_secret(
             wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all", patience=60)
             wait_for(lambda: beats, "a report to the dead man's switch", patience=30)
             langsmith.fail(How.BODY, status=403, body=f'{{"detail": "the key {KEY} may not"}}'.encode())
-            wait_for(lambda: len(service.logged("queue_failing")) >= 2, "the key is refused")
+            wait_for(lambda: len(service.logged("queue_failing")) >= 2, "the key is refused", patience=60)
             told = bench.run("check", **more)
             outside = {page: httpx.get(f"http://127.0.0.1:{port}{page}").text for page in ("/readyz", "/metrics")}
             outside |= of_process(service)

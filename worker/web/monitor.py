@@ -34,6 +34,7 @@ class Monitor:
         self._settings = settings
         self._clock = clock
         self._notify = notify or Notify(None)
+        self._is_ending = False
         self._overview: Overview | None = None
         self._look: Look | None = None
         self.pulse = Pulse(clock)
@@ -95,13 +96,15 @@ class Monitor:
         self._ping_at = now + watchdog.total_seconds() / PINGS
 
     def end(self) -> None:
-        """A clean stop has begun."""
+        """A clean stop has begun: the service manager hears nothing after it."""
+        self._is_ending = True
         self._notify.stopping()
         if self._health:
             self._health.stop()
 
     def _report(self, overview: Overview) -> None:
-        self._notify.status(_status(overview))
+        if not self._is_ending:
+            self._notify.status(_status(overview))
         if self._heartbeat and self._cycle.is_full(overview):
             self._heartbeat.beat()
 
