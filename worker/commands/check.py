@@ -133,7 +133,7 @@ def _check_listing(source: LangSmith) -> Iterator[Finding]:
 
 
 def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> Iterator[Finding]:
-    """Whether runs can be looked up by their ids, where the listing in use does not tell their names."""
+    """Whether runs can be looked up by their ids, where the listing in use carries no names."""
     if source.outlook.api is not Api.ITEMS:
         return
     for queue in polled:
