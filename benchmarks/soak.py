@@ -26,7 +26,7 @@ from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot, U
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
-from worker.loops.observe import Look, Watch
+from worker.loops.observe import Look, Observer
 from worker.loops.poll import Poll
 from worker.loops.report import Ops
 from worker.loops.roster import Roster
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from worker.core.message import Message
-    from worker.core.model import Left
+    from worker.core.model import Fate
     from worker.core.ports import Limits
     from worker.stores.sql import SqlStore
 
@@ -131,7 +131,7 @@ class Churn:
         """The one queue."""
         return [QUEUE]
 
-    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Fate]:
         """Nobody can tell."""
         del queue_id, queue_run_ids
         return {}
@@ -215,11 +215,11 @@ class Soak:
         )
         roster = Roster(source=source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False)
         look = Look(**world, channels=store, poll=self._poll, roster=roster, rules=lambda _: RULES, counting=True)
-        self._watch = Watch(look=look, store=store, notes=store, ops=ops)
+        self._watch = Observer(look=look, store=store, notes=store, ops=ops)
         self._housekeep = Housekeep(**world, keep_deliveries=pace.keep, keep_reviews=pace.keep)
         self._metrics = metrics
 
-    def turn(self) -> None:
+    def renew(self) -> None:
         """A poll, what it owes, and now and then the rest."""
         self._turns += 1
         self._poll(QUEUE)
@@ -249,10 +249,10 @@ def soak(polls: int, pace: Pace, directory: Path) -> tuple[Weight, Weight, Sink]
     with contextlib.closing(open_store(f"sqlite:///{path}", migrate=True)) as store:
         whole = Soak(store, path, pace)
         for _ in range(int(polls * WARM)):
-            whole.turn()
+            whole.renew()
         warm = whole.weigh()
         for _ in range(int(polls * WARM), polls):
-            whole.turn()
+            whole.renew()
         return warm, whole.weigh(), whole.sink
 
 

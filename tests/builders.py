@@ -9,8 +9,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from worker.core.model import (
     Delivery,
     Facts,
+    Fate,
     Kind,
-    Left,
     Notice,
     Pause,
     Plan,
@@ -100,7 +100,7 @@ def review(
     facts: Facts | None = None,
     absent_at: datetime | None = None,
     closed_at: datetime | None = None,
-    left: Left | None = None,
+    fate: Fate | None = None,
 ) -> Review:
     """Our memory of one stay; its wait began when it was added."""
     return Review(
@@ -117,7 +117,7 @@ def review(
         facts=facts or Facts(name=str(name), run_type="chain"),
         absent_at=absent_at,
         closed_at=closed_at,
-        left=left,
+        fate=fate,
     )
 
 

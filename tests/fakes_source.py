@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Facts, Left, Queue, QueueRun, Show
+    from worker.core.model import Facts, Fate, Queue, QueueRun, Show
     from worker.core.status.seen import Unseen
 
 
@@ -35,7 +35,7 @@ class FakeSource:
         self.known: dict[UUID, Facts] = {}
         self.more: dict[str, Any] = {}
         self.ahead = timedelta(0)
-        self.left: dict[UUID, Left] = {}
+        self.fates_of: dict[UUID, Fate] = {}
         self._queues: dict[UUID, tuple[Queue, tuple[QueueRun, ...], bool]] = {}
         self._failures: dict[str, list[SourceError]] = {
             "snapshot": [],
@@ -86,11 +86,11 @@ class FakeSource:
         self._raise("queues")
         return [queue for queue, _, _ in self._queues.values()]
 
-    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, queue_id: UUID, queue_run_ids: Collection[UUID]) -> Mapping[UUID, Fate]:
         assert queue_id in self._queues
         self.asked.append(set(queue_run_ids))
         self._raise("fates")
-        return {run: how for run, how in self.left.items() if run in queue_run_ids}
+        return {run: how for run, how in self.fates_of.items() if run in queue_run_ids}
 
     def facts(
         self,

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import structs
 
 from worker.core.message import Line, Message
-from worker.core.model import Facts, Kind, Left, Queue, Receipt, Show
+from worker.core.model import Facts, Fate, Kind, Queue, Receipt, Show
 from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"
@@ -59,7 +59,7 @@ def message(kind: Kind = Kind.ANNOUNCEMENT, lines: tuple[Line, ...] = (), **chan
             queue=queue(),
             lines=lines,
             total=len(lines),
-            waiting=sum(one.left is None for one in lines),
+            waiting=sum(one.fate is None for one in lines),
         ),
         **changes,
     )
@@ -71,13 +71,13 @@ def _lines(count: int) -> tuple[Line, ...]:
 
 
 MIXED = (
-    line("Refund flow", timedelta(days=3), left=Left.REVIEWED),
-    line("Order status", timedelta(hours=26), left=Left.REMOVED),
-    line("Cancel subscription", timedelta(hours=5), left=Left.UNKNOWN),
+    line("Refund flow", timedelta(days=3), fate=Fate.REVIEWED),
+    line("Order status", timedelta(hours=26), fate=Fate.REMOVED),
+    line("Cancel subscription", timedelta(hours=5), fate=Fate.UNKNOWN),
     line("Change address", timedelta(hours=4), reserved=True, done=1, of=2),
     line("Missing parcel", timedelta(minutes=12), back=True),
 )
-DONE = tuple(replace(one, left=Left.REVIEWED) for one in _lines(3))
+DONE = tuple(replace(one, fate=Fate.REVIEWED) for one in _lines(3))
 EVERYTHING = with_facts(
     line("RAG answer"),
     error="TimeoutError: the retriever took longer than 30 s",
@@ -133,8 +133,8 @@ CASES: dict[str, Message] = {
             with_facts(line("a|b>c<d&e"), url="https://smith.langchain.com/r/a|b>c<d e?x=1&y=~*`\n"),
             with_facts(line("x" * 5_000, timedelta(days=-400)), url="https://user@evil.example/"),
             with_facts(line("\u202e\x00\u2028"), cost=HOSTILE, thread="`|`", tokens=3),
-            line(HOSTILE, left=Left.REVIEWED),
-            line("~", timedelta(days=739_000), left=Left.REMOVED),
+            line(HOSTILE, fate=Fate.REVIEWED),
+            line("~", timedelta(days=739_000), fate=Fate.REMOVED),
         ),
         queue=queue(HOSTILE),
         show=frozenset(Show),

@@ -15,20 +15,20 @@ from worker.core.model import (
     EVERYWHERE,
     LISTED,
     NEVER,
+    Assignment,
     Backlog,
     Claim,
     Delivery,
-    Duty,
     Memory,
     Pause,
     Polled,
+    QueueTotals,
     RemindIn,
     Review,
     ReviewKey,
-    Standing,
     State,
     Story,
-    Told,
+    StoryNotice,
 )
 from worker.core.outbox import (
     LIVE,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
 
-    from worker.core.model import Facts, Left, Plan, Queue, Receipt
+    from worker.core.model import Facts, Fate, Plan, Queue, Receipt
     from worker.core.status.process import Process
 
 
@@ -91,7 +91,7 @@ class MemoryStore:
         self._notes: dict[str, str] = {}
         self._processes: dict[UUID, Process] = {}
 
-    def under(self, duty: Duty) -> MemoryStore:  # noqa: ARG002
+    def under(self, assignment: Assignment) -> MemoryStore:  # noqa: ARG002
         return self
 
     # Reviews
@@ -146,15 +146,15 @@ class MemoryStore:
                 )
             return {polled.queue.queue_id: self._revisions[polled.queue.queue_id] for polled in every}
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Left], now: datetime) -> bool:
+    def learn(self, queue_id: UUID, left: Mapping[UUID, Fate], now: datetime) -> bool:
         with self._lock:
             latest: dict[UUID, Review] = {}
             for review in sorted(self._closed(queue_id), key=_ended):
                 latest[review.queue_run_id] = review
-            news = {run: how for run, how in left.items() if run in latest and latest[run].left is not how}
+            news = {run: how for run, how in left.items() if run in latest and latest[run].fate is not how}
             for queue_run_id, how in news.items():
                 review = latest[queue_run_id]
-                self._reviews[queue_id, review.key] = structs.replace(review, left=how)
+                self._reviews[queue_id, review.key] = structs.replace(review, fate=how)
             return self._acted(queue_id, [latest[run].key for run in news], now)
 
     def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
@@ -164,7 +164,7 @@ class MemoryStore:
             told = {key for owed in kept for key in owed.told}
             ended = {review.queue_run_id: review for review in sorted(self._closed(queue_id), key=_ended)}
             waiting = {r.queue_run_id for (of, _), r in self._reviews.items() if of == queue_id and r.is_open}
-            found = [r for r in ended.values() if r.left is None and r.key in shown & told]
+            found = [r for r in ended.values() if r.fate is None and r.key in shown & told]
             found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: str(r.queue_run_id))
             found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
             return [review.queue_run_id for review in found[:most]]
@@ -465,11 +465,11 @@ class MemoryStore:
         with self._lock:
             return sorted(self._polled.values(), key=lambda polled: (polled.queue.name, str(polled.queue.queue_id)))
 
-    def standing(self, queue_id: UUID, stale_before: datetime | None) -> Standing:
+    def standing(self, queue_id: UUID, stale_before: datetime | None) -> QueueTotals:
         with self._lock:
             since = [r.since for (of, _), r in self._reviews.items() if of == queue_id and r.is_open]
             states = [owed.delivery.state for owed in self._outbox.values() if owed.queue_id == queue_id]
-            return Standing(
+            return QueueTotals(
                 waiting=len(since),
                 stale=0 if stale_before is None else sum(at <= stale_before for at in since),
                 oldest_since=min(since, default=None),
@@ -502,9 +502,9 @@ class MemoryStore:
                 for of, review in sorted(stays, key=lambda stay: stay[1].first_seen_at)
             ]
 
-    def _tellings(self, queue_id: UUID, key: ReviewKey) -> Iterator[Told]:
+    def _tellings(self, queue_id: UUID, key: ReviewKey) -> Iterator[StoryNotice]:
         return (
-            Told(self._as_read(owed), left_out=owed.spoken[key])
+            StoryNotice(self._as_read(owed), left_out=owed.spoken[key])
             for owed in self._outbox.values()
             if owed.queue_id == queue_id and key in owed.spoken
         )

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.overviews import overview, view
-from worker.core.model import Backlog, Kind, Standing, State
+from worker.core.model import Backlog, Kind, QueueTotals, State
 from worker.core.overview import ApiInUse
 from worker.web.metrics import Metrics
 
@@ -14,7 +14,7 @@ from worker.web.metrics import Metrics
 def samples() -> dict[str, set[str]]:
     """The names of all samples, with the labels that they can have."""
     seen = overview(
-        view(waiting=3, standing=Standing(waiting=3, stale=2, oldest_since=NOON - HOUR)),
+        view(waiting=3, standing=QueueTotals(waiting=3, stale=2, oldest_since=NOON - HOUR)),
         pauses=[pause()],
         backlog=[Backlog(State.PENDING, 4, NOON - MINUTE)],
         api=ApiInUse("runs", NOON + 10 * DAY),

@@ -17,7 +17,7 @@ from worker import outlet, signals
 if TYPE_CHECKING:
     from typing import TextIO
 
-PATIENCE = {"run": 2.0, "poll": 10.0}
+_PATIENCE = {"run": 2.0, "poll": 10.0}
 """The commands that must not wait for whoever reads their log, and how many seconds their end waits for a reader who
 does not read at all: a service has to stop, while a pass may well be followed in a pager.
 """
@@ -29,7 +29,7 @@ def main() -> None:
     if command == "run":
         signals.install(service=True)
     _complete_streams()
-    with outlet.installed(PATIENCE[command]) if command in PATIENCE else contextlib.nullcontext():
+    with outlet.installed(_PATIENCE[command]) if command in _PATIENCE else contextlib.nullcontext():
         # Until the command begins: looking for garbage among what is just imported slows the start by a sixth.
         gc.disable()
         from worker.cli import app  # noqa: PLC0415 - see the module's docstring

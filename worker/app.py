@@ -24,10 +24,10 @@ from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep, Presence
-from worker.loops.observe import Look, Watch
+from worker.loops.observe import Look, Observer
 from worker.loops.poll import Poll
 from worker.loops.report import Board, Complaint, Ops
-from worker.loops.roster import Roster, Sight
+from worker.loops.roster import BlindCheck, Roster
 from worker.rules import rules_for
 from worker.settings.advice import ADVICE
 from worker.stores.duties import Member
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Blindness, Clock, Descriptions, Notifier, Shift, Source
+    from worker.core.ports import Assignments, Blindness, Clock, Descriptions, Notifier, Source
     from worker.core.roles import Channels, Outbox, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 TICK = timedelta(seconds=1)
 
 RENEW_EVERY = timedelta(seconds=0.5)
-"""How often it is seen whether the shift is to be renewed; that is each few seconds, and when another's ends."""
+"""How often it is seen whether the assignments is to be renewed; that is each few seconds, and when another's ends."""
 
 ROSTER = "roster"
 """The name under which the ids of the queues that are polled are remembered, for `status`."""
@@ -58,7 +58,7 @@ ROSTER = "roster"
 PASS_PATIENCE = timedelta(seconds=60)
 """How long a single pass goes on with deliveries that are not settled at once."""
 
-SOON = timedelta(seconds=15)
+_SOON = timedelta(seconds=15)
 """What comes due within this time is part of the same pass: the looks for a message whose answer was lost."""
 
 
@@ -76,11 +76,11 @@ class Parts:
     deliver: Deliver
     edit: Edit
     look: Look
-    watch: Watch
-    sight: Sight
+    watch: Observer
+    sight: BlindCheck
     housekeep: Housekeep
     complaint: Complaint
-    shift: Shift
+    assignments: Assignments
     board: Board
     presence: Presence
 
@@ -96,17 +96,17 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     blindness: Blindness | None = None,
     meter: Meter = UNMETERED,
     api: Callable[[], ApiInUse | None] = lambda: None,
-    shift: Shift | None = None,
+    assignments: Assignments | None = None,
     board: Board | None = None,
 ) -> Parts:
     """Put the parts together as the settings say.
 
-    `descriptions` and `blindness` are what the source can do beside its listings; None where it cannot.
-    `meter` is told of the work; `api` tells which of LangSmith's listings is in use. `shift` is what this worker has to
-    do (None: everything, it is alone). `board` is where parts announce incidents; a source or notifier that does so
-    was given the same one.
+    `descriptions` and `blindness` are what the source can do beside its listings; None where it cannot. `meter` is told
+    of the work; `api` tells which of LangSmith's listings is in use. `assignments` is what this worker has to do (None:
+    everything, it is alone). `board` is where parts announce incidents; a source or notifier that does so was given the
+    same one.
     """
-    shift = shift or Alone()
+    assignments = assignments or Alone()
     board = board or Board(clock)
     ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
     rules = rules_for(settings)
@@ -123,7 +123,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         jitter=random.random,
         meter=meter,
         complaint=complaint,
-        shift=shift,
+        assignments=assignments,
         incidents=board,
         descriptions=descriptions,
     )
@@ -137,7 +137,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         rules=rules,
         api=api,
         counting=settings.http_address is not None,
-        shift=shift,
+        assignments=assignments,
         board=board,
         asked=lambda: deliver.asked,
         advice=ADVICE,
@@ -153,8 +153,8 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         deliver=deliver,
         edit=Edit(store=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
         look=look,
-        watch=Watch(look=look, store=store, notes=store, ops=ops, shift=shift),
-        sight=Sight(source=blindness, clock=clock, poll=poll, incidents=board),
+        watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
+        sight=BlindCheck(source=blindness, clock=clock, poll=poll, incidents=board),
         housekeep=Housekeep(
             store=store,
             clock=clock,
@@ -162,23 +162,23 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             keep_reviews=settings.keep_reviews,
         ),
         complaint=complaint,
-        shift=shift,
+        assignments=assignments,
         board=board,
-        presence=Presence(store, shift.worker_id, socket.gethostname(), os.getpid(), release()),
+        presence=Presence(store, assignments.worker_id, socket.gethostname(), os.getpid(), release()),
     )
 
 
 def join(store: SqlStore, machine: Clock, pace: timedelta) -> tuple[SharedClock, SqlStore, Shared]:
-    """What one of several workers on a PostgreSQL goes by: the clock, the store and the shift that they share.
+    """What one of several workers on a PostgreSQL goes by: the clock, the store and the assignments that they share.
 
     `pace` is that of the notifier.
     """
     clock = SharedClock(machine)
     name = f"{socket.gethostname()}:{os.getpid()}"
     member = Member(uuid4(), name=name, pace=pace)
-    store, duties = store.join(member)
-    shift = Shared(name, worker_id=member.worker_id, duties=duties, clock=clock, follow=clock.follow)
-    return clock, store, shift
+    store, leases = store.join(member)
+    shared = Shared(name, worker_id=member.worker_id, store=leases, clock=clock, follow=clock.follow)
+    return clock, store, shared
 
 
 def roster_for(settings: Settings, *, clock: Clock, source: Source, last: Iterable[Queue] = ()) -> Roster:
@@ -235,9 +235,9 @@ def remember_roster(parts: Parts) -> None:
 
 
 @contextmanager
-def on_shift(parts: Parts) -> Iterator[None]:
-    """Have all duties for as long as this lasts, where there can be other workers. Raises StoreError."""
-    if not parts.shift.is_shared:
+def with_assignments(parts: Parts) -> Iterator[None]:
+    """Have all assignments for as long as this lasts, where there can be other workers. Raises StoreError."""
+    if not parts.assignments.is_shared:
         yield
         return
     parts.roster.refresh()
@@ -246,10 +246,10 @@ def on_shift(parts: Parts) -> Iterator[None]:
     def renew() -> None:
         while not over.wait(RENEW_EVERY.total_seconds()):
             with suppress(StoreError):
-                parts.shift.renew(parts.roster.queues.keys())
+                parts.assignments.renew(parts.roster.queues.keys())
 
-    parts.shift.renew(parts.roster.queues.keys())
-    renewing = threading.Thread(target=renew, name="shift", daemon=True)
+    parts.assignments.renew(parts.roster.queues.keys())
+    renewing = threading.Thread(target=renew, name="assignments", daemon=True)
     renewing.start()
     try:
         yield
@@ -257,7 +257,7 @@ def on_shift(parts: Parts) -> Iterator[None]:
         over.set()
         renewing.join()
         with suppress(StoreError):  # then its lease lapses
-            parts.shift.leave()
+            parts.assignments.leave()
 
 
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
@@ -302,4 +302,4 @@ def _deliver_all(parts: Parts) -> bool:
 def _due_soon(parts: Parts) -> bool:
     """Whether something comes due in a moment; what is due but is not taken waits for a paused destination."""
     now, due_at = parts.clock.now(), parts.store.next_due_at()
-    return due_at is not None and now < due_at <= now + SOON
+    return due_at is not None and now < due_at <= now + _SOON

@@ -27,7 +27,7 @@ app = typer.Typer(
 
 _LONGEST_PATH = 200
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 class Exit(IntEnum):
@@ -104,14 +104,14 @@ def _fail(text: str, status: Exit) -> None:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
     if wanted:
-        from worker.version import describe
+        from worker.version import version_text
 
-        sys.stdout.write(f"{describe()}\n")
+        sys.stdout.write(f"{version_text()}\n")
         raise typer.Exit
 
 
 @app.callback()
-def root(
+def _root(
     *,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -120,8 +120,8 @@ def root(
     """Watch LangSmith annotation queues and tell reviewers in Slack what is new, stale and done."""
 
 
-@app.command()
-def run() -> None:
+@app.command("run")
+def _run() -> None:
     """Poll and deliver until SIGTERM or SIGINT."""
     from worker.commands import work
 
@@ -129,8 +129,8 @@ def run() -> None:
         work.run()
 
 
-@app.command()
-def poll(
+@app.command("poll")
+def _poll(
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the messages; post nothing, remember nothing.")
@@ -144,10 +144,10 @@ def poll(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
-@app.command()
-def check(
+@app.command("check")
+def _check(
     *,
-    as_json: Json = False,
+    as_json: _Json = False,
     live: Annotated[
         bool, typer.Option("--live", help="Add a report of what only the live service can tell; read-only.")
     ] = False,
@@ -160,8 +160,8 @@ def check(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
-@app.command()
-def queues(*, as_json: Json = False) -> None:
+@app.command("queues")
+def _queues(*, as_json: _Json = False) -> None:
     """List the queues that the key can see and how many runs wait in each."""
     from worker.commands import check as command
 
@@ -169,8 +169,8 @@ def queues(*, as_json: Json = False) -> None:
         raise SystemExit(Exit.DONE if command.queues(as_json=as_json) else Exit.FAILED)
 
 
-@app.command()
-def status(*, as_json: Json = False) -> None:
+@app.command("status")
+def _status(*, as_json: _Json = False) -> None:
     """Show whether a service runs, how each queue stands, and every reason why all is not well."""
     from worker.commands import status as command
 
@@ -178,12 +178,12 @@ def status(*, as_json: Json = False) -> None:
         raise SystemExit(Exit.DONE if command.status(as_json=as_json) else Exit.FAILED)
 
 
-@app.command()
-def deliveries(
+@app.command("deliveries")
+def _deliveries(
     *,
     state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
-    as_json: Json = False,
+    as_json: _Json = False,
 ) -> None:
     """Show the outbox, newest first."""
     from worker.commands import deliveries as command
@@ -192,8 +192,8 @@ def deliveries(
         command.deliveries(state=state, limit=limit, as_json=as_json)
 
 
-@app.command()
-def retry(
+@app.command("retry")
+def _retry(
     key: Annotated[str, typer.Argument(help="The delivery's key, as `deliveries` shows it, or a beginning of it.")],
 ) -> None:
     """Put a dead or held delivery back to pending."""
@@ -206,11 +206,11 @@ def retry(
             _fail(str(error), Exit.FAILED)
 
 
-@app.command()
-def runs(
+@app.command("runs")
+def _runs(
     queue: Annotated[str | None, typer.Argument(help="A queue's id or name; without it, all queues.")] = None,
     *,
-    as_json: Json = False,
+    as_json: _Json = False,
 ) -> None:
     """List what waits: id, name, age, last notified, next due and why."""
     from worker.commands import runs as command
@@ -219,8 +219,8 @@ def runs(
         raise SystemExit(Exit.DONE if command.runs(queue, as_json=as_json) else Exit.FAILED)
 
 
-@app.command()
-def why(
+@app.command("why")
+def _why(
     what: Annotated[
         str,
         typer.Argument(
@@ -228,7 +228,7 @@ def why(
         ),
     ],
     *,
-    as_json: Json = False,
+    as_json: _Json = False,
 ) -> None:
     """Show the whole story of one run, and what is due next."""
     from worker.commands import runs as command
@@ -240,8 +240,8 @@ def why(
             )
 
 
-@app.command()
-def migrate(
+@app.command("migrate")
+def _migrate(
     *,
     source: Annotated[
         Path | None,
@@ -265,8 +265,8 @@ def migrate(
             database.move(source)
 
 
-@app.command()
-def backup(file: Annotated[Path, typer.Argument(help="Where to; must not exist.")]) -> None:
+@app.command("backup")
+def _backup(file: Annotated[Path, typer.Argument(help="Where to; must not exist.")]) -> None:
     """Copy an SQLite database consistently while the service runs."""
     from worker.commands import database
 
@@ -274,8 +274,8 @@ def backup(file: Annotated[Path, typer.Argument(help="Where to; must not exist."
         database.backup(file)
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def _demo(
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Play the scenario once, without a page, and end.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the page; 0 takes a free one.")] = 0,

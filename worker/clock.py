@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker.core.ports import Clock
 
-TOLERANCE = timedelta(milliseconds=250)
+_TOLERANCE = timedelta(milliseconds=250)
 """A measured difference below this may as well be the way of the answer, and is not followed."""
 
 STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -47,5 +47,5 @@ class SharedClock:
     def follow(self, now: datetime) -> None:
         """It is `now` there."""
         ahead = now - self._machine.now()
-        if abs(ahead - self._ahead) > TOLERANCE:
+        if abs(ahead - self._ahead) > _TOLERANCE:
             self._ahead = ahead

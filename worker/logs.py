@@ -24,7 +24,7 @@ SHORTEST_SECRET = 4
 """A shorter one would blacken ordinary words."""
 
 
-def configure(*, level: str, form: str, secrets: Iterable[str]) -> None:
+def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
     """Set up structlog and the standard library's logging to write to stderr.
 
     `form` is `auto`, `console` or `json`. Whatever one of `secrets` occurs in is redacted as the last step, in the

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 20
 """So much is kept for a reader who lags behind; what does not fit is counted and dropped."""
 
 RETRY_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Outlet(io.TextIOBase):
     either whole or not there.
     """
 
-    def __init__(self, number: int, *, most: int = MOST_BYTES, retry: float = RETRY_SECONDS) -> None:
+    def __init__(self, number: int, *, most: int = _MOST_BYTES, retry: float = RETRY_SECONDS) -> None:
         """Write to the file descriptor `number`; at most `most` bytes wait."""
         self._number = number
         self._most = most

@@ -11,13 +11,13 @@ _BESIDE_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")
 """Control and direction characters that JSON does not escape by itself."""
 _OBEYED = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
 
-LONGEST = 1000
+_LONGEST = 1000
 """Characters of a line."""
 
 
 def plain(text: str) -> str:
     """One line that cannot move the cursor or turn the letters."""
-    return flat(text, LONGEST)
+    return flat(text, _LONGEST)
 
 
 def plain_lines(text: str) -> str:

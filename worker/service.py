@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "sight": 1, "keep": 1, "shift": 1}
+POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "sight": 1, "keep": 1, "assignments": 1}
 """Threads by what they are for, so that nothing waits behind something slow of another kind."""
 
 SPREAD = timedelta(milliseconds=250)
@@ -37,11 +37,11 @@ FIRST_POLLS = timedelta(seconds=30)
 POST_PATIENCE = 28.0
 """Seconds that a stop waits for a post in flight."""
 
-DATABASE_PATIENCE = 9.0
+_DATABASE_PATIENCE = 9.0
 """Seconds that a stop waits for a database that does not answer."""
 
-NOW = timedelta(0)
-LOOK_EVERY = timedelta(seconds=5)
+_NOW = timedelta(0)
+_LOOK_EVERY = timedelta(seconds=5)
 KEEP_EVERY = timedelta(hours=1)
 KEEP_AFTER = timedelta(minutes=5)
 """How long after a start the house is kept for the first time: whoever restarts often gets there too."""
@@ -68,23 +68,23 @@ class Service:
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set; returns when nothing of ours is in flight any more."""
         clock = self._parts.clock
-        if self._parts.shift.is_shared:
+        if self._parts.assignments.is_shared:
             # Before anything is written: with the first renewal the database's clock is ours too.
-            self._guarded("shift", self._renew)()
+            self._guarded("assignments", self._renew)()
         self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
         self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
         self._warm_up = Cooldown.of(FIRST_POLLS, clock.monotonic())
         self._monitor.begin(self._parts.look)
-        if self._parts.shift.is_shared:
-            self._loop("shift", RENEW_EVERY, self._take_turn, pool="shift")
+        if self._parts.assignments.is_shared:
+            self._loop("assignments", RENEW_EVERY, self._take_turn, pool="assignments")
         self._loop("roster", TICK, self._refresh_roster, pool="house")
         self._loop("deliver", TICK, self._deliver, pool="posts")
         self._loop("edit", TICK, self._edit, pool="edits")
         # Not at the same instant as the deliveries: what is noted of a queue keeps its notices back for a moment.
         self._loop("note", self._shortest_interval(), self._note, pool="house", after=TICK / 2)
-        self._loop("watch", LOOK_EVERY, self._watch, pool="watch")
+        self._loop("watch", _LOOK_EVERY, self._watch, pool="watch")
         self._loop("sight", TICK, self._parts.sight, pool="sight")
-        self._loop("polls", LOOK_EVERY, lambda: None, pool="polls")
+        self._loop("polls", _LOOK_EVERY, lambda: None, pool="polls")
         self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()
         while not stop.wait(TICK.total_seconds()):
@@ -97,7 +97,7 @@ class Service:
         self._stop()
 
     def _loop(
-        self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str, after: timedelta = NOW
+        self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str, after: timedelta = _NOW
     ) -> None:
         """Work each `interval`; every turn is a sign of life, which is missed when none comes any more."""
         self._monitor.pulse.expect(name, max(HANGS_AFTER, interval * 3))
@@ -112,12 +112,12 @@ class Service:
         handing_over.start()
         if not self._posting.acquire(timeout=POST_PATIENCE):
             log.warning("post_abandoned", remedy="it is looked up at the next start")
-        handing_over.join(DATABASE_PATIENCE)
+        handing_over.join(_DATABASE_PATIENCE)
 
     def _hand_over(self) -> None:
         self._guarded("note", self._note)()
         self._guarded("watch", lambda: self._parts.presence.end(self._parts.clock.now()))()
-        self._guarded("shift", self._parts.shift.leave)()
+        self._guarded("assignments", self._parts.assignments.leave)()
 
     def _take_turn(self) -> None:
         """Whatever becomes of the renewal, poll no queue that is not ours any more."""
@@ -127,7 +127,7 @@ class Service:
             self._schedule_polls()
 
     def _renew(self) -> None:
-        self._parts.shift.renew(self._parts.roster.queues.keys())
+        self._parts.assignments.renew(self._parts.roster.queues.keys())
 
     def _refresh_roster(self) -> None:
         roster = self._parts.roster
@@ -142,7 +142,7 @@ class Service:
         """Let those queues of the roster be polled that are ours."""
         with self._scheduling:
             queues = dict(self._parts.roster.queues)
-            ours = self._parts.shift.among(queues)
+            ours = self._parts.assignments.among(queues)
             for queue_id in self._scheduled - ours:
                 self._ticker.cancel(f"poll {queue_id}")
                 self._parts.poll.relieve(queue_id)
@@ -167,7 +167,7 @@ class Service:
     def _deliver(self) -> None:
         if self._warming_up():
             return
-        pace = NOW
+        pace = _NOW
         while not self._stopping.wait(pace.total_seconds()):
             with self._posting:
                 self._parts.deliver.run(lambda: self._is_stopping("deliver"))
@@ -181,14 +181,14 @@ class Service:
             return False
         polled = self._parts.poll.polled()
         queues = self._parts.roster.queues
-        waiting = not queues or len(polled) < len(self._parts.shift.among(queues))
+        waiting = not queues or len(polled) < len(self._parts.assignments.among(queues))
         if not waiting and all(each.completed_at or each.failing_since for each in polled):
             self._warm_up = Cooldown()
             return False
         return True
 
     def _edit(self) -> None:
-        while self._parts.shift.has(Task.EDITS) and not self._is_stopping("edit") and self._parts.edit.step():
+        while self._parts.assignments.has(Task.EDITS) and not self._is_stopping("edit") and self._parts.edit.step():
             pass
 
     def _is_stopping(self, loop: str) -> bool:
@@ -202,7 +202,7 @@ class Service:
             self._parts.presence.show(self._parts.watch.overview, self._monitor.reasons())
 
     def _housekeep(self) -> None:
-        if self._parts.shift.has(Task.HOUSE):
+        if self._parts.assignments.has(Task.HOUSE):
             self._parts.housekeep()
 
     def _note(self) -> None:

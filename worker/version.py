@@ -20,6 +20,6 @@ def commit() -> str:
     return written.read_text(encoding="ascii").strip() if written.is_file() else UNKNOWN
 
 
-def describe() -> str:
+def version_text() -> str:
     """Version and commit in one line."""
     return f"review-notifier {release()} (commit {commit()})"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.children import Server
     from benchmarks.scale import Scale
-    from worker.core.model import Left, Show
+    from worker.core.model import Fate, Show
 
 WAITING = 500
 CHANGED = 5
@@ -54,7 +54,7 @@ class Moving:
         """The one queue."""
         return [QUEUE]
 
-    def fates(self, _queue_id: UUID, _queue_run_ids: Collection[UUID]) -> Mapping[UUID, Left]:
+    def fates(self, _queue_id: UUID, _queue_run_ids: Collection[UUID]) -> Mapping[UUID, Fate]:
         """Nobody knows."""
         return {}
 

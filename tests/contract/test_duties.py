@@ -26,9 +26,9 @@ from tests.contract.outbox import posted
 from tests.fakes import FakeClock
 from worker.core.delivery import LEASE as REAL_LEASE
 from worker.core.delivery import OVER, START
-from worker.core.model import Kind, Left, Polled, State, Task
-from worker.core.ports import Relieved
-from worker.core.shift import RENEW, SOON, TTL
+from worker.core.leases import RENEW, SOON, TTL
+from worker.core.model import Fate, Kind, Polled, State, Task
+from worker.core.ports import Fenced
 from worker.stores.columns import At
 from worker.stores.duties import Member, SqlDuties, server_time
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
 
-    from worker.core.model import Claim, Duty, Turn
+    from worker.core.model import Assignment, Claim, Renewal
     from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 
@@ -52,18 +52,18 @@ class Worker:
     """One of several, and what it had at its last turn."""
 
     store: SqlStore
-    duties: SqlDuties
-    turn: Turn | None = None
+    assignments: SqlDuties
+    turn: Renewal | None = None
 
     @property
-    def held(self) -> dict[str, Duty]:
-        return dict(self.turn.duties) if self.turn else {}
+    def held(self) -> dict[str, Assignment]:
+        return dict(self.turn.assignments) if self.turn else {}
 
     @property
     def queues(self) -> set[str]:
         return self.held.keys() - TASKS
 
-    def of(self, queue_id: UUID) -> Duty:
+    def of(self, queue_id: UUID) -> Assignment:
         return self.held[str(queue_id)]
 
 
@@ -85,12 +85,12 @@ class Crew:
             self.workers.append(Worker(*self.store.join(member)))
         return self.workers[-1]
 
-    def turn(self, *workers: Worker, of: Sequence[UUID] = IDS, after: timedelta = 0 * SECOND) -> None:
+    def renew(self, *workers: Worker, of: Sequence[UUID] = IDS, after: timedelta = 0 * SECOND) -> None:
         """Let time pass; then each has its turn, all of them as often as it takes until nothing moves any more."""
         self.now += after
         for _ in range(3):
             for worker in workers or self.workers:
-                worker.turn = worker.duties.turn(of)
+                worker.turn = worker.assignments.renew(of)
 
 
 @pytest.fixture
@@ -102,31 +102,31 @@ class TestQueues:
     @pytest.mark.parametrize(("workers", "shares"), [(1, [7]), (2, [4, 3]), (3, [3, 2, 2]), (9, [1] * 7 + [0] * 2)])
     def test_are_spread_evenly_and_each_has_one_poller(self, crew: Crew, workers: int, shares: list[int]) -> None:
         crew.hire(workers)
-        crew.turn()
+        crew.renew()
         assert [len(worker.queues) for worker in crew.workers] == shares
         assert set().union(*(worker.queues for worker in crew.workers)) == {str(each) for each in IDS}
 
     def test_are_given_back_when_somebody_comes(self, crew: Crew) -> None:
         first = crew.hire()
-        crew.turn()
+        crew.renew()
         assert len(first.queues) == 7
         crew.hire(2)
-        crew.turn()
+        crew.renew()
         assert [len(worker.queues) for worker in crew.workers] == [3, 2, 2]
 
     def test_of_one_who_leaves_are_free_at_once(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
-        second.duties.leave()
-        crew.turn(first)
+        crew.renew()
+        second.assignments.leave()
+        crew.renew(first)
         assert len(first.queues) == 7
 
     def test_of_one_who_dies_are_free_when_its_lease_has_ended_and_not_before(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
-        crew.turn(first, after=TTL - SECOND)
+        crew.renew()
+        crew.renew(first, after=TTL - SECOND)
         assert (len(first.queues), first.turn and first.turn.again_in) == (4, SOON)
-        crew.turn(first, after=SECOND)
+        crew.renew(first, after=SECOND)
         assert len(first.queues) == 7
         assert first.held.keys() >= TASKS
         assert {name: first.held[name].token - second.held[name].token for name in second.queues} == dict.fromkeys(
@@ -135,25 +135,25 @@ class TestQueues:
 
     def test_that_are_new_are_taken_and_those_that_are_gone_given_back(self, crew: Crew) -> None:
         worker = crew.hire()
-        crew.turn(of=IDS[:3])
+        crew.renew(of=IDS[:3])
         assert worker.queues == {str(each) for each in IDS[:3]}
-        crew.turn(of=IDS[2:5])
+        crew.renew(of=IDS[2:5])
         assert worker.queues == {str(each) for each in IDS[2:5]}
 
     def test_stay_with_one_who_was_late_but_missed_by_nobody(self, crew: Crew) -> None:
         worker = crew.hire()
-        crew.turn()
+        crew.renew()
         before = worker.held
-        crew.turn(after=MINUTE)
+        crew.renew(after=MINUTE)
         assert worker.held == before
 
     def test_that_somebody_writes_for_just_now_are_passed_over(self, crew: Crew) -> None:
         """Nobody waits for a worker that stands still in the middle of a transaction."""
         first, second = crew.hire(), crew.hire()
-        crew.turn(first)
+        crew.renew(first)
 
         def decide(_memory: object) -> Any:
-            crew.turn(first, second, after=TTL)
+            crew.renew(first, second, after=TTL)
             assert IDS[0] not in {each for each in IDS if str(each) in second.queues}
             return replace(deciding(review("a"))(None), next_due_at=None)  # type: ignore[arg-type]
 
@@ -164,7 +164,7 @@ class TestQueues:
 class TestTasks:
     def test_are_each_done_by_one(self, crew: Crew) -> None:
         crew.hire(3)
-        crew.turn()
+        crew.renew()
         tasks = [name for worker in crew.workers for name in worker.held if name in TASKS]
         assert sorted(tasks) == sorted(TASKS)
 
@@ -173,16 +173,16 @@ class TestATurn:
     def test_tells_the_database_s_time_and_who_lives(self, crew: Crew) -> None:
         first = crew.hire()
         crew.hire()
-        crew.turn()
+        crew.renew()
         assert first.turn
         assert (first.turn.now, first.turn.workers, first.turn.again_in) == (NOON, 2, RENEW)
 
     def test_is_one_renewal_while_nobody_comes_or_goes(self, crew: Crew) -> None:
         worker = crew.hire()
-        crew.turn()
+        crew.renew()
         engine, asked = crew.store._database.engine, []  # noqa: SLF001  nobody else sees them
         sa.event.listen(engine, "before_cursor_execute", note := lambda *given: asked.append(given[2]))
-        worker.duties.turn(IDS)
+        worker.assignments.renew(IDS)
         sa.event.remove(engine, "before_cursor_execute", note)
         assert [statement.split()[0] for statement in asked] == ["BEGIN", "SELECT", "UPDATE", "SELECT"]
 
@@ -190,49 +190,49 @@ class TestATurn:
 class TestTheFence:
     def test_lets_the_worker_write_who_has_the_duty(self, crew: Crew) -> None:
         worker = crew.hire()
-        crew.turn()
+        crew.renew()
         worker.store.under(worker.of(IDS[0])).update(QUEUES[0], [], deciding(review("a")), NOON)
         assert crew.store.standing(IDS[0], None).waiting == 1
 
     @pytest.mark.parametrize("how", ["lease ended", "taken over", "taken back", "left"])
     def test_keeps_out_who_had_it_before(self, crew: Crew, how: str) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn(first)
+        crew.renew(first)
         stale = first.store.under(first.of(IDS[0]))
         if how == "left":
-            first.duties.leave()
+            first.assignments.leave()
         else:
             crew.now += TTL
         if how.startswith("taken"):
-            crew.turn(second)
+            crew.renew(second)
         if how == "taken back":
-            second.duties.leave()
-            crew.turn(first)
+            second.assignments.leave()
+            crew.renew(first)
             assert first.of(IDS[0]).token == 3
-        with pytest.raises(Relieved):
+        with pytest.raises(Fenced):
             stale.update(QUEUES[0], [], deciding(review("a")), NOON)
-        with pytest.raises(Relieved):
-            stale.learn(IDS[0], {ident("a"): Left.REVIEWED}, NOON)
+        with pytest.raises(Fenced):
+            stale.learn(IDS[0], {ident("a"): Fate.REVIEWED}, NOON)
         assert crew.store.stories(ident("a")) == []
 
     def test_makes_who_would_take_over_wait_for_what_is_being_written(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn(first)
+        crew.renew(first)
         seen: list[set[str]] = []
 
         def decide(memory: Any) -> Any:
-            crew.turn(second, after=TTL)
+            crew.renew(second, after=TTL)
             seen.append(second.queues)
             return deciding(review("a"))(memory)
 
         first.store.under(first.of(IDS[0])).update(QUEUES[0], [], decide, NOON)
         assert seen == [{str(each) for each in IDS[1:]}]
-        crew.turn(second)
+        crew.renew(second)
         assert str(IDS[0]) in second.queues
 
     def test_leaves_out_how_polls_stand_that_others_make(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         for worker, error in [(first, "first"), (second, "second")]:
             worker.store.polled([Polled(each, failing_since=NOON, error=error, trouble="store") for each in QUEUES])
         told = {str(polled.queue.queue_id): polled for polled in crew.store.polls()}
@@ -252,7 +252,7 @@ def owe(store: Store, *names: str, channel: str = CHANNEL) -> None:
 class TestDeliveries:
     def test_to_one_channel_keep_its_pace_whoever_claims(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a", "b")
         owe(crew.store, "c", channel=LEADS)
         claims = [worker.store.claim(NOON, REAL_LEASE) for worker in (first, second, first)]
@@ -268,7 +268,7 @@ class TestDeliveries:
         self, crew: Crew
     ) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a", "b")
         late = first.store.claim(NOON, REAL_LEASE)
         assert second.store.claim(NOON + START + PACE - SECOND / 10, REAL_LEASE) is None
@@ -281,7 +281,7 @@ class TestDeliveries:
 
     def test_looked_up_change_no_pace(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         crew.store.owe(delivery("a", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
         look = first.store.claim(NOON, REAL_LEASE)
         owe(crew.store, "b", "c")
@@ -292,7 +292,7 @@ class TestDeliveries:
 
     def test_wait_for_nobody_who_is_frozen_in_the_first_claim_for_a_channel(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a", "b")
         owe(crew.store, "c", channel=LEADS)
         meanwhile: list[Claim | None] = []
@@ -308,7 +308,7 @@ class TestDeliveries:
 
     def test_wait_for_all_where_slack_has_asked_one_for_a_rest(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a")
         crew.store.owe(delivery("b", kind=Kind.OPS, channel=LEADS, state=State.UNKNOWN, attempted_at=NOON))
         first.store.rest(NOON, NOON + 5 * SECOND)
@@ -319,7 +319,7 @@ class TestDeliveries:
 
     def test_are_looked_up_without_a_pace(self, crew: Crew) -> None:
         worker = crew.hire()
-        crew.turn()
+        crew.renew()
         crew.store.owe(delivery("a", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
         crew.store.owe(delivery("b", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
         assert worker.store.claim(NOON, LEASE)
@@ -327,21 +327,21 @@ class TestDeliveries:
 
     def test_are_claimed_by_the_living_only(self, crew: Crew) -> None:
         worker = crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a")
         crew.now += TTL
         assert worker.store.claim(crew.now, LEASE) is None
-        crew.turn()
+        crew.renew()
         assert worker.store.claim(crew.now, LEASE)
 
     def test_of_the_dead_are_looked_up_as_soon_as_their_requests_are_over(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a")
         claim = first.store.claim(NOON, REAL_LEASE)
-        crew.turn(second, after=TTL)
+        crew.renew(second, after=TTL)
         assert second.store.claim(NOON + OVER - SECOND, REAL_LEASE) is None
-        crew.turn(second, after=OVER - TTL)
+        crew.renew(second, after=OVER - TTL)
         found = second.store.claim(NOON + OVER, REAL_LEASE)
         assert claim
         assert found
@@ -350,29 +350,29 @@ class TestDeliveries:
 
     def test_of_the_living_keep_their_whole_lease(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a")
         first.store.claim(NOON, REAL_LEASE)
         crew.hire()
-        crew.turn()
+        crew.renew()
         assert second.store.claim(NOON + REAL_LEASE - SECOND, REAL_LEASE) is None
 
     def test_that_were_posted_just_before_the_end_are_settled_while_nobody_has_looked(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
-        crew.turn()
+        crew.renew()
         owe(crew.store, "a")
         claim = first.store.claim(NOON, REAL_LEASE)
-        crew.turn(second, after=TTL)
+        crew.renew(second, after=TTL)
         assert claim
         assert first.store.settle(posted(claim.delivery), claim.delivery)
 
 
 def test_who_does_what_can_be_asked_from_outside(crew: Crew) -> None:
-    _, duties = crew.store.join(Member(ident(1), "host:1", PACE))
+    _, assignments = crew.store.join(Member(ident(1), "host:1", PACE))
     assert crew.store.on_duty() == {}
-    duties.turn(IDS[:1])
+    assignments.renew(IDS[:1])
     assert crew.store.on_duty() == dict.fromkeys({str(IDS[0]), *TASKS}, "host:1")
-    duties.leave()
+    assignments.leave()
     assert crew.store.on_duty() == {}
 
 

@@ -13,7 +13,7 @@ from tests.builders import HOUR, LEASE, NOON, SECOND, delivery, ident, pause, qu
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, take, take_edit, write
 from tests.fakes import FakeClock
 from tests.fakes_source import FakeSource
-from worker.core.model import NEVER, Kind, Left, Polled, State
+from worker.core.model import NEVER, Fate, Kind, Polled, State
 from worker.core.ports import ConfigError, StoreError
 from worker.loops.poll import Poll
 from worker.stores.copying import TABLES
@@ -49,7 +49,7 @@ def live(store: Store) -> None:
     owe(store, review("reviewed"), review("waiting"), review("undated", added_at=None), name="sent")
     post(store)
     write(store, review("reviewed", closed_at=NOON))
-    store.learn(QUEUE.queue_id, {ident("reviewed"): Left.REVIEWED}, NOON)
+    store.learn(QUEUE.queue_id, {ident("reviewed"): Fate.REVIEWED}, NOON)
     owe(store, review("later"), name="held", of=queue(HOSTILE), channel="C0HELD")
     put_back(store, take(store), NEVER, state=State.HELD)
     owe(store, review("now"), name="pending", mention=("S0ONCALL",))

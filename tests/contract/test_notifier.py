@@ -15,7 +15,7 @@ import pytest
 from tests.fakes_notifier import FakeNotifier
 from tests.golden_slack import AS_OF, line, message
 from tests.slack_stage import CHANNEL, TOKEN, stage
-from worker.core.model import Left, Receipt
+from worker.core.model import Fate, Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack.notifier import Slack
 
@@ -116,7 +116,7 @@ def test_what_was_never_sent_is_not_found(bench: Bench) -> None:
 def test_an_edit_replaces_the_message_and_leaves_its_key(bench: Bench) -> None:
     sent = notice()
     receipt = bench.notifier.send(sent)
-    bench.notifier.edit(replace(sent, waiting=0, lines=(line(left=Left.REVIEWED),), total=1), receipt)
+    bench.notifier.edit(replace(sent, waiting=0, lines=(line(fate=Fate.REVIEWED),), total=1), receipt)
     assert bench.notifier.find(sent, AS_OF) == receipt
     assert bench.visible() == 1
 
@@ -175,7 +175,7 @@ def test_a_broken_token_is_probed(bench: Bench) -> None:
 
 def test_a_fingerprint_changes_with_what_is_shown_and_not_with_time(bench: Bench) -> None:
     sent = notice()
-    reviewed = replace(sent, lines=(replace(sent.lines[0], left=Left.REVIEWED), sent.lines[1]), waiting=1)
+    reviewed = replace(sent, lines=(replace(sent.lines[0], fate=Fate.REVIEWED), sent.lines[1]), waiting=1)
     later = replace(sent, as_of=AS_OF + timedelta(hours=3))
     marks = [bench.notifier.fingerprint(one) for one in (sent, later, reviewed)]
     assert marks[0] == marks[1] != marks[2]

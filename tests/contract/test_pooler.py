@@ -40,15 +40,15 @@ def join(store: SqlStore, number: int) -> tuple[SqlStore, SqlDuties]:
     return store.join(Member(ident(number), name=f"host:{number}", pace=0 * SECOND))
 
 
-def work(store: SqlStore, duties: SqlDuties, number: int) -> set[UUID]:
+def work(store: SqlStore, assignments: SqlDuties, number: int) -> set[UUID]:
     """One round of a worker, when its channel may be posted to again; the queues that are its own."""
     now = NOON + 100 * YEAR + number * HOUR  # after the server's own time, by which a channel rests
-    turn = duties.turn(IDS)
-    mine = [each for each in QUEUES if str(each.queue_id) in turn.duties]
+    turn = assignments.renew(IDS)
+    mine = [each for each in QUEUES if str(each.queue_id) in turn.assignments]
     for each in mine:
         told = [review(f"{each.name} {number} {run}") for run in range(3)]
         plan = deciding(*told, notices=[notice(*told, name=f"{each.name} {number}")])
-        store.under(turn.duties[str(each.queue_id)]).update(each, [], plan, now)
+        store.under(turn.assignments[str(each.queue_id)]).update(each, [], plan, now)
     while (claim := store.claim(now, LEASE)) is not None:
         settle(store, claim, now)
     return {each.queue_id for each in mine}

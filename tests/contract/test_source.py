@@ -12,7 +12,7 @@ import pytest
 from tests.builders import queue, queue_run
 from tests.fakes_source import FakeSource
 from tests.langsmith_stage import theatre
-from worker.core.model import Left, Queue, QueueRun, Show, Snapshot, Unchanged
+from worker.core.model import Fate, Queue, QueueRun, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class FakeWorld:
     def review(self, queue_id: UUID, queue_run_id: UUID) -> None:
         self.runs[queue_id] = [run for run in self.runs[queue_id] if run.queue_run_id != queue_run_id]
         self.source.show(self.queues[queue_id], *self.runs[queue_id])
-        self.source.left[queue_run_id] = Left.REVIEWED
+        self.source.fates_of[queue_run_id] = Fate.REVIEWED
 
     def fail(self) -> None:
         self.source.fail()
@@ -204,7 +204,7 @@ def test_how_runs_left_is_told_only_of_those_asked_about(world: World) -> None:
     world.review(queue_id, first)
     world.review(queue_id, second)
     snapshot(world, queue_id)
-    assert world.source.fates(queue_id, [first]) == {first: Left.REVIEWED}
+    assert world.source.fates(queue_id, [first]) == {first: Fate.REVIEWED}
 
 
 def test_queues_can_be_read_at_the_same_time(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, plan, queue, review
-from worker.core.model import Facts, Kind, Left, Memory, Plan, Polled, RemindIn, Review, Standing, State
+from worker.core.model import Facts, Fate, Kind, Memory, Plan, Polled, QueueTotals, RemindIn, Review, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -121,7 +121,7 @@ class TestWhatIsWritten:
             pytest.param(review("a", told_at=FAR_AHEAD), id="spoken of in a far future"),
             pytest.param(review("a", generation=41, back=True, reserved=True, done=2), id="counts and flags"),
             pytest.param(review("a", absent_at=NOON), id="absent once"),
-            pytest.param(review("a", closed_at=NOON, left=Left.REMOVED), id="removed"),
+            pytest.param(review("a", closed_at=NOON, fate=Fate.REMOVED), id="removed"),
             pytest.param(structs.replace(review("a"), run_id=None), id="a conversation, which has no run"),
             pytest.param(review("a", facts=Facts()), id="no facts"),
             pytest.param(
@@ -262,33 +262,33 @@ class TestPolls:
 
 
 class TestLearning:
-    def left(self, store: Store, *keys: str) -> dict[ReviewKey, Left | None]:
-        return {each.key: each.left for each in remembered(store, *keys)}
+    def left(self, store: Store, *keys: str) -> dict[ReviewKey, Fate | None]:
+        return {each.key: each.fate for each in remembered(store, *keys)}
 
     def test_how_a_run_left(self, store: Store) -> None:
         write(store, review("a", closed_at=NOON), review("b", closed_at=NOON))
-        store.learn(QUEUE.queue_id, {ident("a"): Left.REVIEWED}, NOON)
-        assert self.left(store, "a", "b") == {review("a").key: Left.REVIEWED, review("b").key: None}
+        store.learn(QUEUE.queue_id, {ident("a"): Fate.REVIEWED}, NOON)
+        assert self.left(store, "a", "b") == {review("a").key: Fate.REVIEWED, review("b").key: None}
 
     def test_concerns_the_stay_that_ended_last(self, store: Store) -> None:
         stays = [review("a", added_at=NOON - HOUR * n, closed_at=NOON + DAY * n) for n in range(3)]
         write(store, *reversed(stays))
-        store.learn(QUEUE.queue_id, {ident("a"): Left.REMOVED}, NOON)
-        assert self.left(store, "a") == dict(zip((each.key for each in stays), (None, None, Left.REMOVED), strict=True))
+        store.learn(QUEUE.queue_id, {ident("a"): Fate.REMOVED}, NOON)
+        assert self.left(store, "a") == dict(zip((each.key for each in stays), (None, None, Fate.REMOVED), strict=True))
 
     def test_does_not_concern_a_run_that_waits(self, store: Store) -> None:
         write(store, review("a"))
-        store.learn(QUEUE.queue_id, {ident("a"): Left.REVIEWED}, NOON)
+        store.learn(QUEUE.queue_id, {ident("a"): Fate.REVIEWED}, NOON)
         assert remembered(store) == {review("a")}
 
     def test_does_not_concern_another_queue(self, store: Store) -> None:
         write(store, review("a", closed_at=NOON))
         recall(store, of=OTHER)
-        store.learn(OTHER.queue_id, {ident("a"): Left.REVIEWED}, NOON)
+        store.learn(OTHER.queue_id, {ident("a"): Fate.REVIEWED}, NOON)
         assert self.left(store, "a") == {review("a").key: None}
 
     def test_of_runs_and_queues_that_were_never_seen_is_nothing(self, store: Store) -> None:
-        store.learn(OTHER.queue_id, {ident("a"): Left.REVIEWED}, NOON)
+        store.learn(OTHER.queue_id, {ident("a"): Fate.REVIEWED}, NOON)
         assert store.polls() == []
 
 
@@ -319,7 +319,7 @@ class TestTheRevisionOfAQueue:
         write(store, review("a", closed_at=NOON))
         before = self.revision(store)
         for _ in range(2):
-            store.learn(QUEUE.queue_id, {ident("a"): Left.REVIEWED}, NOON)
+            store.learn(QUEUE.queue_id, {ident("a"): Fate.REVIEWED}, NOON)
         assert self.revision(store) == before + 1
 
     def test_is_raised_by_a_delivery_that_is_tried_again(self, store: Store) -> None:
@@ -334,19 +334,19 @@ class TestTheRevisionOfAQueue:
 
 class TestStanding:
     def test_of_an_unknown_queue_is_nothing(self, store: Store) -> None:
-        assert store.standing(QUEUE.queue_id, NOON) == Standing()
+        assert store.standing(QUEUE.queue_id, NOON) == QueueTotals()
 
     def test_counts_open_reviews_and_the_stale_among_them(self, store: Store) -> None:
         waits = [review(hours, since=NOON - HOUR * hours) for hours in range(5)]
         write(store, *waits, review("closed", since=NOON - DAY, closed_at=NOON))
         write(store, review("elsewhere", since=NOON - DAY), of=OTHER)
-        assert store.standing(QUEUE.queue_id, NOON - 3 * HOUR) == Standing(
+        assert store.standing(QUEUE.queue_id, NOON - 3 * HOUR) == QueueTotals(
             waiting=5, stale=2, oldest_since=NOON - 4 * HOUR
         )
 
     def test_calls_nothing_stale_where_nothing_ever_is(self, store: Store) -> None:
         write(store, review("a", since=NOON - DAY))
-        assert store.standing(QUEUE.queue_id, None) == Standing(waiting=1, oldest_since=NOON - DAY)
+        assert store.standing(QUEUE.queue_id, None) == QueueTotals(waiting=1, oldest_since=NOON - DAY)
 
     @pytest.mark.parametrize(
         ("states", "undelivered", "dead"),
@@ -363,7 +363,7 @@ class TestStanding:
             store.owe(delivery(f"{number}", state=state))
         store.owe(delivery("elsewhere", of=OTHER))
         store.owe(delivery("ops", kind=Kind.OPS))
-        assert store.standing(QUEUE.queue_id, NOON) == Standing(undelivered=undelivered, dead=dead)
+        assert store.standing(QUEUE.queue_id, NOON) == QueueTotals(undelivered=undelivered, dead=dead)
 
 
 class TestSmallValues:

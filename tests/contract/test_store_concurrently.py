@@ -166,7 +166,7 @@ class TestUpdates:
     def test_of_two_pollers_tell_of_each_run_once(self, sql_store: Store) -> None:
         poll = lambda: sql_store.update(QUEUE, [ident(n) for n in range(39)], announce_what_is_new, NOON)  # noqa: E731
         at_once(*[poll] * 4)
-        told = [sum(len(story.told) for story in sql_store.stories(ident(n))) for n in range(39)]
+        told = [sum(len(story.notices) for story in sql_store.stories(ident(n))) for n in range(39)]
         assert told == [1] * 39
 
     def test_of_many_queues_go_on_side_by_side(self, sql_store: Store) -> None:

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tests.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, SECOND, delivery, ident, queue, review
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, take_edit, write
-from worker.core.model import EDIT_EVERY, Kind, Left, Receipt, State
+from worker.core.model import EDIT_EVERY, Fate, Kind, Receipt, State
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,13 +80,13 @@ class TestAnEditIsOwed:
     def test_when_it_is_learned_how_a_run_left(self, store: Store) -> None:
         owe(store, review("a", closed_at=NOON))
         post(store)
-        store.learn(QUEUE.queue_id, {ident("a"): Left.REMOVED}, LATER)
+        store.learn(QUEUE.queue_id, {ident("a"): Fate.REMOVED}, LATER)
         assert row(store).edit_at == LATER
 
     def test_not_when_that_was_known(self, store: Store) -> None:
-        owe(store, review("a", closed_at=NOON, left=Left.REMOVED))
+        owe(store, review("a", closed_at=NOON, fate=Fate.REMOVED))
         post(store)
-        store.learn(QUEUE.queue_id, {ident("a"): Left.REMOVED}, LATER)
+        store.learn(QUEUE.queue_id, {ident("a"): Fate.REMOVED}, LATER)
         assert row(store).edit_at is None
 
     @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ class TestUnexplained:
     def test_are_none_of_which_something_was_learned(self, store: Store) -> None:
         owe(store, *(review(name, closed_at=NOON) for name in "abc"))
         post(store)
-        store.learn(QUEUE.queue_id, {ident("a"): Left.REMOVED, ident("b"): Left.UNKNOWN}, NOON)
+        store.learn(QUEUE.queue_id, {ident("a"): Fate.REMOVED, ident("b"): Fate.UNKNOWN}, NOON)
         assert self.ask(store) == ["c"]
 
     def test_come_with_the_last_that_left_first_and_not_too_many(self, store: Store) -> None:

@@ -26,7 +26,7 @@ from tests.builders import (
     review,
 )
 from tests.memory_store import MemoryStore
-from worker.core.model import EDIT_EVERY, EVERYWHERE, NEVER, Kind, Left, Memory, Plan, Polled, RemindIn, State
+from worker.core.model import EDIT_EVERY, EVERYWHERE, NEVER, Fate, Kind, Memory, Plan, Polled, RemindIn, State
 from worker.core.outbox import Candidate, claims_to_come
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def altered(draw: st.DrawFn) -> Review:
         since=at,
         reserved=draw(flags),
         closed_at=draw(st.sampled_from([None, None, at])),
-        left=draw(st.sampled_from([None, Left.REVIEWED])),
+        fate=draw(st.sampled_from([None, Fate.REVIEWED])),
     )
 
 
@@ -140,8 +140,8 @@ class SideBySide(RuleBasedStateMachine):
         stories = [story for name in NAMES for story in self.model.stories(ident(name))]
         return [story.review.key for story in stories if story.queue == of]
 
-    @rule(of=st.sampled_from(QUEUES), left=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Left)))
-    def learn(self, of: Queue, left: dict[str, Left]) -> None:
+    @rule(of=st.sampled_from(QUEUES), left=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Fate)))
+    def learn(self, of: Queue, left: dict[str, Fate]) -> None:
         news = {ident(name): how for name, how in left.items()}
         self.both(lambda store: store.learn(of.queue_id, news, self.now))
 

@@ -321,7 +321,7 @@ class TestTheHighestIsTold:
         owe(store, review("a"), review("b"), name="first", kind=first)
         owe(store, review("b"), name="later", kind=later, at=NOON + HOUR)
         assert take(store, NOON + HOUR).reviews == (review("a"),)
-        assert [told.left_out for told in store.stories(ident("b"))[0].told] == [True, False]
+        assert [told.left_out for told in store.stories(ident("b"))[0].notices] == [True, False]
 
     def test_and_a_first_sight_without_anything_left_is_withdrawn(self, store: Store) -> None:
         owe(store, review("a"), name="first")
@@ -488,7 +488,7 @@ class TestSettling:
     def test_remembers_what_the_message_does_not_speak_of(self, store: Store) -> None:
         owe(store, review("a"), review("b"))
         post(store, left_out=[review("a").key])
-        assert [store.stories(ident(name))[0].told[0].left_out for name in ("a", "b")] == [True, False]
+        assert [store.stories(ident(name))[0].notices[0].left_out for name in ("a", "b")] == [True, False]
 
 
 class TestRetrying:
@@ -685,7 +685,7 @@ class TestLooking:
             (QUEUE.name, second),
             ("Other", second),
         ]
-        assert [[told.delivery.key for told in each.told] for each in stories] == [
+        assert [[told.delivery.key for told in each.notices] for each in stories] == [
             [ident("1"), ident("2")],
             [ident("3")],
             [ident("4")],

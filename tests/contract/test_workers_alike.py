@@ -12,8 +12,8 @@ from tests.builders import DAY, HOUR, SECOND, ident, queue, queue_run, rules_wit
 from tests.fakes import FakeClock
 from tests.fakes_notifier import FakeNotifier
 from tests.fakes_source import FakeSource
+from worker.core.leases import TTL
 from worker.core.model import Show, State, Task
-from worker.core.shift import TTL
 from worker.loops.assignments import ALONE, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from worker.core.message import Message
     from worker.core.model import Queue
-    from worker.core.ports import Shift
+    from worker.core.ports import Assignments
     from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 
@@ -71,8 +71,8 @@ class Slowly:
 class Worker:
     """The loops of one process."""
 
-    def __init__(self, world: World, store: Store, notifier: FakeNotifier, shift: Shift) -> None:
-        self.shift = shift
+    def __init__(self, world: World, store: Store, notifier: FakeNotifier, assignments: Assignments) -> None:
+        self.assignments = assignments
         self.source = Slowly(world.source)
         parts: dict[str, Any] = {"store": store, "clock": world.clock}
         ops = Ops(**parts, notes=store, channel=None)
@@ -84,17 +84,17 @@ class Worker:
             rules=lambda each: RULES[each.queue_id],
             owed=self.deliver.wake,
             jitter=lambda: 0.5,
-            shift=shift,
+            assignments=assignments,
         )
 
     def has(self, each: Queue) -> bool:
-        return each.queue_id in self.shift.among(IDS)
+        return each.queue_id in self.assignments.among(IDS)
 
     def work(self) -> None:
         """What the delivering loops do in one tick."""
         self.deliver.wake()
         self.deliver.run(lambda: False)
-        while self.shift.has(Task.EDITS) and self.edit.step():
+        while self.assignments.has(Task.EDITS) and self.edit.step():
             pass
 
 
@@ -119,9 +119,11 @@ class World:
 
     def hire(self) -> None:
         member = Member(ident(self.hired), f"host:{self.hired}", PACE, lambda: sa.literal(self.clock.now(), At))
-        store, duties = self.post.join(member)
-        shift = Shared(member.name, worker_id=member.worker_id, duties=duties, clock=self.clock, follow=lambda _: None)
-        self.workers.append(Worker(self, store, self.boards[1], shift))
+        store, leases = self.post.join(member)
+        assignments = Shared(
+            member.name, worker_id=member.worker_id, store=leases, clock=self.clock, follow=lambda _: None
+        )
+        self.workers.append(Worker(self, store, self.boards[1], assignments))
         self.hired += 1
 
     # What happens
@@ -147,7 +149,7 @@ class World:
         elif event in {"die", "leave"} and len(self.workers) > 1:
             worker = self.workers.pop(self.chance.randrange(len(self.workers)))
             if event == "leave":
-                worker.shift.leave()
+                worker.assignments.leave()
         self.happened.add(event)
 
     def stand_still(self) -> None:
@@ -172,7 +174,7 @@ class World:
     def tick(self) -> None:
         """Each queue is polled by who has it, and then by the one on SQLite; where nobody has it, by neither."""
         for worker in self.workers * 2:
-            worker.shift.renew(IDS)
+            worker.assignments.renew(IDS)
         for each in QUEUES:
             pollers = [worker for worker in self.workers if worker.has(each)]
             assert len(pollers) <= 1, each.name
@@ -202,7 +204,7 @@ class World:
 def told(store: SqlStore, runs: int) -> list[object]:
     """The story of each run, but for when its messages were edited."""
     return [
-        (story.review, [(each.delivery.key, each.delivery.state, each.left_out) for each in story.told])
+        (story.review, [(each.delivery.key, each.delivery.state, each.left_out) for each in story.notices])
         for number in range(1, runs + 1)
         for story in store.stories(ident(f"run {number}"))
     ]

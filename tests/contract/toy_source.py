@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.core.model import Facts, Left, Queue, QueueRun, Show, Snapshot
+from worker.core.model import Facts, Fate, Queue, QueueRun, Show, Snapshot
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ class ToySource:
     def queues(self) -> Sequence[Queue]:
         return [Queue(queue_id, f"Shelf {queue_id}") for queue_id in self.shelves]
 
-    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:  # noqa: ARG002
-        return dict.fromkeys(queue_run_ids, Left.REVIEWED)
+    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:  # noqa: ARG002
+        return dict.fromkeys(queue_run_ids, Fate.REVIEWED)

@@ -16,7 +16,7 @@ from worker.clock import SystemClock
 from worker.demo.serve import serving
 from worker.demo.story import cast
 from worker.demo.story.play import serving_page, worker_before
-from worker.demo.story.scenario import Story
+from worker.demo.story.scenario import Scenario
 from worker.demo.story.stage import Stage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from worker.demo.process import Running
-    from worker.demo.story.cast import Tempo, Trace
+    from worker.demo.story.cast import Tempo, TracedRun
 
 QUIET = cast.Tempo(beat=0.0, support_stale=3600, support_escalate=7200, rag_stale=3600, outage=0.0)
 """Nothing grows stale while a test looks."""
@@ -47,13 +47,13 @@ class Demo:
     """A running demo: its stage to play on, the page's address, Slack's own API."""
 
     stage: Stage
-    story: Story
+    story: Scenario
     worker: Running
     happenings: queue.SimpleQueue[Any]
     address: str
     slack: httpx.Client
 
-    def arrive(self, queue_name: str, trace: Trace) -> UUID:
+    def arrive(self, queue_name: str, trace: TracedRun) -> UUID:
         """Put a run into a queue."""
         return self.stage.arrive(queue_name, [trace])[0]
 
@@ -68,7 +68,7 @@ class Demo:
 def raised(tempo: Tempo = QUIET) -> Iterator[Demo]:
     """A demo whose worker has told what waited from the beginning."""
     stage = Stage(SystemClock(), tempo)
-    story = Story(stage)
+    story = Scenario(stage)
     happenings: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with (
         serving_page(stage, port=0) as address,

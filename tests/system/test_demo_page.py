@@ -18,7 +18,7 @@ from rich.console import Console
 from tests.system.demo_page import Demo, browsing, chromium, raised
 from tests.system.picture import reduced
 from worker.demo.story import cast
-from worker.demo.story.cast import Trace
+from worker.demo.story.cast import TracedRun
 from worker.demo.story.play import YOUR_TURN, Performance
 from worker.demo.story.stage import LANGSMITH, SLACK
 from worker.demo.story.terminal import Terminal
@@ -123,7 +123,7 @@ def test_a_new_run_is_announced_and_its_review_changes_the_message_without_a_rel
 
 
 def test_a_run_is_reserved_and_released(page: Page, demo: Demo) -> None:
-    demo.arrive(cast.RAG, Trace("Which form for sick leave?"))
+    demo.arrive(cast.RAG, TracedRun("Which form for sick leave?"))
     expect(message(page, "Which form for sick leave?")).to_be_visible()
     page.get_by_role("button", name="Reserve: Which form for sick leave?").click()
     expect(row(page, "Which form for sick leave?").locator(".mark")).to_have_text("reserved")
@@ -133,7 +133,7 @@ def test_a_run_is_reserved_and_released(page: Page, demo: Demo) -> None:
 
 
 def test_a_reviewed_run_is_put_back(page: Page, demo: Demo) -> None:
-    run = demo.arrive(cast.RAG, Trace("Who approves travel?"))
+    run = demo.arrive(cast.RAG, TracedRun("Who approves travel?"))
     expect(message(page, "Who approves travel?")).to_have_count(1)
     demo.stage.complete(run)
     expect(message(page, "Reviewed in RAG bot").filter(has_text="Who approves travel?")).to_have_count(1)
@@ -147,7 +147,7 @@ def test_a_reviewed_run_is_put_back(page: Page, demo: Demo) -> None:
 
 def test_hostile_text_stays_text(page: Page, demo: Demo) -> None:
     name = "<!channel> *x* <img src=x onerror=alert(1)> <script>alert(2)</script>"
-    demo.arrive(cast.SUPPORT, Trace(name, tags=("<@U0EVERYONE>", "<b>bold</b>"), error="</li><h1>broken"))
+    demo.arrive(cast.SUPPORT, TracedRun(name, tags=("<@U0EVERYONE>", "<b>bold</b>"), error="</li><h1>broken"))
     shown = message(page, "<script>alert(2)</script>")
     expect(shown).to_have_count(1)
     expect(shown).to_contain_text("<img src=x onerror=alert(1)>")
@@ -198,7 +198,7 @@ def test_langsmith_breaks_and_heals(page: Page, demo: Demo) -> None:
     page.get_by_role("button", name="Break LangSmith").click()
     expect(page.locator("#langsmith-up")).to_have_text("broken")
     expect(page.locator("#log")).to_contain_text("Cannot poll Support assistant")
-    demo.arrive(cast.SUPPORT, Trace("Came while nobody could look"))
+    demo.arrive(cast.SUPPORT, TracedRun("Came while nobody could look"))
     page.get_by_role("button", name="Heal LangSmith").click()
     expect(page.locator("#langsmith-up")).to_have_text("works")
     expect(message(page, "Came while nobody could look")).to_have_count(1)
@@ -208,7 +208,7 @@ def test_langsmith_breaks_and_heals(page: Page, demo: Demo) -> None:
 def test_slack_breaks_and_heals(page: Page, demo: Demo) -> None:
     page.get_by_role("button", name="Break Slack").click()
     expect(page.locator("#slack-up")).to_have_text("broken")
-    demo.arrive(cast.RAG, Trace("Came while Slack was away"))
+    demo.arrive(cast.RAG, TracedRun("Came while Slack was away"))
     # A message of the test before may find the trouble first, and spare this one the attempt.
     expect(page.locator("#log")).to_contain_text(
         re.compile("Will try the announcement to #(rag-quality|support-reviews)")
@@ -219,7 +219,7 @@ def test_slack_breaks_and_heals(page: Page, demo: Demo) -> None:
 
 def test_a_lost_answer_does_not_post_twice(page: Page, demo: Demo) -> None:
     page.get_by_role("button", name="Lose next answer").click()
-    demo.arrive(cast.SUPPORT, Trace("Its answer got lost"))
+    demo.arrive(cast.SUPPORT, TracedRun("Its answer got lost"))
     # A message of the test before may be the one whose answer is lost.
     after_the_loss = 'li:has-text("Does not know whether the announcement to") ~ li'
     expect(page.locator(after_the_loss, has_text="Posted the announcement to #support-reviews").first).to_be_attached()
@@ -228,7 +228,7 @@ def test_a_lost_answer_does_not_post_twice(page: Page, demo: Demo) -> None:
 
 def test_news_are_told_to_those_who_do_not_see_them(page: Page, demo: Demo) -> None:
     expect(page.locator("#live")).to_have_attribute("aria-live", "polite")
-    demo.arrive(cast.RAG, Trace("Tell me aloud"))
+    demo.arrive(cast.RAG, TracedRun("Tell me aloud"))
     expect(page.locator("#live")).to_contain_text("New in #rag-quality: 1 new run to review in RAG bot: grounding")
 
 
@@ -237,7 +237,7 @@ def test_news_out_of_sight_are_pointed_to(page: Page, demo: Demo) -> None:
     demo.call("chat.postMessage", channel=cast.LEADS_CHANNEL, text="a long one\n" + "line\n" * 80)
     expect(message(page, "a long one")).to_have_count(1)
     feed.evaluate("feed => feed.scrollTop = 0")
-    demo.arrive(cast.RAG, Trace("Below what is seen"))
+    demo.arrive(cast.RAG, TracedRun("Below what is seen"))
     expect(page.locator("#jump")).to_have_text("↓ New: 1 new run to review in RAG bot: grounding")
     expect(message(page, "Below what is seen")).not_to_be_in_viewport()
     page.locator("#jump").click()
@@ -248,7 +248,7 @@ def test_news_out_of_sight_are_pointed_to(page: Page, demo: Demo) -> None:
 def test_news_behind_another_tab_are_counted(window: Page, demo: Demo) -> None:
     with opened(window, demo, NARROW) as page:
         page.get_by_role("button", name="Queues").click()
-        demo.arrive(cast.RAG, Trace("Counted on the tab"))
+        demo.arrive(cast.RAG, TracedRun("Counted on the tab"))
         expect(page.locator("#unread")).to_have_text("1")
         page.locator("[data-tab=slack]").click()
         expect(message(page, "Counted on the tab")).to_be_visible()
@@ -256,11 +256,11 @@ def test_news_behind_another_tab_are_counted(window: Page, demo: Demo) -> None:
 
 
 def test_the_keyboard_reaches_a_button_and_keeps_its_place(page: Page, demo: Demo) -> None:
-    first = demo.arrive(cast.SUPPORT, Trace("Reached by keyboard"))
-    demo.arrive(cast.SUPPORT, Trace("And the next one"))
+    first = demo.arrive(cast.SUPPORT, TracedRun("Reached by keyboard"))
+    demo.arrive(cast.SUPPORT, TracedRun("And the next one"))
     button = page.get_by_role("button", name="Complete: Reached by keyboard")
     button.focus()
-    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Assignments+Tab")
     page.keyboard.press("Tab")
     expect(button).to_be_focused()
     assert button.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"

@@ -134,7 +134,7 @@ def _logged_no_trouble(workers: Mapping[int, Process], frozen: int) -> None:
     for pid, worker in workers.items():
         lines = [line for line in worker.events if line["level"] in {"error", "warning"}]
         # A statement that was under way when the worker was frozen has taken too long when it wakes.
-        expected = {"shift_lapsed", "delivery_unknown"} | ({"store_failing"} if pid == frozen else set())
+        expected = {"assignments_lapsed", "delivery_unknown"} | ({"store_failing"} if pid == frozen else set())
         assert {line["event"] for line in lines} <= expected, lines
 
 

@@ -32,7 +32,7 @@ def _as_before() -> Iterator[None]:
 
 
 def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(level="info", form="json", secrets=())
+    logs.configure_logging(level="info", form="json", secrets=())
     structlog.get_logger("worker.test").info("polled", queue="Support QA", waiting=3)
     (line,) = capsys.readouterr().err.splitlines()
     said = json.loads(line)
@@ -44,7 +44,7 @@ def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> Non
 def test_no_secret_passes_in_an_event_a_traceback_or_anothers_line(
     capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    logs.configure(level="debug", form=form, secrets=[SECRET])
+    logs.configure_logging(level="debug", form=form, secrets=[SECRET])
     log = structlog.get_logger("worker.test")
     log.warning("failing", error=f"refused: {SECRET}")
     try:
@@ -59,7 +59,7 @@ def test_no_secret_passes_in_an_event_a_traceback_or_anothers_line(
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_no_secret_passes_in_what_nobody_catches(capsys: pytest.CaptureFixture[str], form: str) -> None:
-    logs.configure(level="info", form=form, secrets=[SECRET])
+    logs.configure_logging(level="info", form=form, secrets=[SECRET])
     thread = threading.Thread(target=int, args=(f"in a thread {SECRET}",))
     thread.start()
     thread.join()
@@ -74,27 +74,27 @@ def test_no_secret_passes_in_what_nobody_catches(capsys: pytest.CaptureFixture[s
 
 
 def test_an_interruption_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(level="info", form="json", secrets=())
+    logs.configure_logging(level="info", form="json", secrets=())
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert "uncaught" not in capsys.readouterr().err
 
 
 def test_less_than_the_level_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(level="warning", form="json", secrets=())
+    logs.configure_logging(level="warning", form="json", secrets=())
     structlog.get_logger("worker.test").info("detail")
     logging.getLogger("httpx").info("HTTP Request: GET")
     assert not capsys.readouterr().err
 
 
 def test_a_short_word_is_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(level="info", form="json", secrets=["a", ""])
+    logs.configure_logging(level="info", form="json", secrets=["a", ""])
     structlog.get_logger("worker.test").info("a banana")
     assert "a banana" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_a_name_in_a_line_moves_no_cursor_and_turns_no_letters(capsys: pytest.CaptureFixture[str], form: str) -> None:
-    logs.configure(level="info", form=form, secrets=[])
+    logs.configure_logging(level="info", form=form, secrets=[])
     structlog.get_logger("test").warning("queue_failing", queue="\x1b[31m\x9b31m\u202e", error="\x1b[2J and \u2066more")
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1

@@ -124,7 +124,7 @@ def _as_before() -> Iterator[None]:
 def test_the_line_about_the_missing_ones_is_an_event_like_others() -> None:
     with full_pipe() as (readable, writable):
         sys.stderr = Outlet(writable, most=1000)
-        logs.configure(level="info", form="json", secrets=())
+        logs.configure_logging(level="info", form="json", secrets=())
         for number in range(100):
             structlog.get_logger("worker.test").info("polled", number=number)
         assert logs.dropped() > 0

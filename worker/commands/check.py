@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.sources.langsmith.source import LangSmith
 
-REMEDIES = {
+_REMEDIES = {
     **ADVICE.troubles,
     Trouble.THROTTLED: "try again later; WORKER_REQUESTS_PER_SECOND lowers the rate",
 }
@@ -106,7 +106,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Fi
         snapshot = source.snapshot(queue.queue_id, show)
         remarks = source.remarks(queue.queue_id)
     except SourceError as error:
-        yield Finding(f"queue {queue.name}", ok=False, text=str(error), remedy=REMEDIES[error.trouble])
+        yield Finding(f"queue {queue.name}", ok=False, text=str(error), remedy=_REMEDIES[error.trouble])
         return
     name = f"queue {snapshot.queue.name}"
     yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
@@ -145,7 +145,7 @@ def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> 
         except SourceError as error:
             what, _, remedy = str(error).partition("; ")
             text = f"messages show ids instead of names: {what}"
-            yield Finding("LangSmith names", ok=False, text=text, remedy=remedy or REMEDIES[error.trouble])
+            yield Finding("LangSmith names", ok=False, text=text, remedy=remedy or _REMEDIES[error.trouble])
             return
 
 

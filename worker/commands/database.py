@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from worker.commands.setup import DATABASE, alone, start
+from worker.commands.setup import DATABASE, sole_process, start
 from worker.stores import moving, opening
 from worker.stores.schema import HEAD, Fit
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def migrate() -> None:
     """Bring the database to the newest schema."""
     settings = start(DATABASE)
-    with alone(settings):
+    with sole_process(settings):
         opening.migrate(settings.database_url)
     sys.stdout.write("The database has the newest schema.\n")
 

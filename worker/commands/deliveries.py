@@ -9,7 +9,7 @@ from worker.app import try_again
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
-from worker.commands.status import look
+from worker.commands.status import read_status
 from worker.core.model import NEVER, Kind, State
 from worker.stores import searching
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Delivery
 
-SHOWN = 5
+_SHOWN = 5
 """So many keys are named where more than one is meant."""
 
 
@@ -42,7 +42,7 @@ def retry(beginning: str) -> None:
         try_again(store, now)
         if not store.retry(delivery.key, now):
             raise RetryError(f"the delivery {delivery.key} has changed just now; see `review-notifier deliveries`")
-        runs = bool(look(settings, store, now).services)
+        runs = bool(read_status(settings, store, now).services)
     tables.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", _next(delivery, runs=runs))
 
 
@@ -56,7 +56,7 @@ def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        keys = ", ".join(str(delivery.key) for delivery in candidates[:SHOWN])
+        keys = ", ".join(str(delivery.key) for delivery in candidates[:_SHOWN])
         raise RetryError(f"{len(candidates)} dead or held deliveries begin with {beginning}: {keys}; give more of one")
     if len(found) == 1:
         raise RetryError(f"the delivery {found[0].key} is {found[0].state}: only a dead or held one can be tried again")

@@ -14,7 +14,7 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
-from worker.core.model import Left, shortened
+from worker.core.model import Fate, shortened
 from worker.core.outbox import ready_at
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Delivery, Id, Queue, Review, Story, Told
+    from worker.core.model import Delivery, Id, Queue, Review, Story, StoryNotice
     from worker.core.status.upcoming import Upcoming
     from worker.stores.sql import SqlStore
 
-MOST = 50
+_MOST = 50
 """So many runs of a name are listed."""
 
 _ID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
@@ -86,7 +86,7 @@ def _meant(store: SqlStore, what: str) -> Sequence[Id]:
         return store.search(partial(searching.by_post, channel=post[1], ts=f"{post[2]}.{post[3]}"))
     if ids := [UUID(found) for found in _ID.findall(what)]:
         return store.search(partial(searching.by_ids, ids=ids))
-    return store.search(partial(searching.by_part, part=what, most=MOST)) if what else []
+    return store.search(partial(searching.by_part, part=what, most=_MOST)) if what else []
 
 
 def _matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
@@ -102,8 +102,8 @@ def _folded(name: str) -> str:
 def _print_list(found: Sequence[Story], now: datetime) -> None:
     latest = {each.review.queue_run_id: each for each in found}
     print_stories(list(latest.values()), now)
-    if len(latest) >= MOST:
-        tables.say(f"Only the newest {MOST} are listed.")
+    if len(latest) >= _MOST:
+        tables.say(f"Only the newest {_MOST} are listed.")
     tables.say("", "Several runs are meant: give the queue run's id of one.")
 
 
@@ -187,8 +187,8 @@ def print_stories(found: Sequence[Story], now: datetime) -> None:
 def _end(review: Review) -> str:
     if review.closed_at is None:
         return "waits, reserved" if review.reserved else "waits"
-    left = review.left or Left.UNKNOWN
-    return "no longer waiting" if left is Left.UNKNOWN else left.value
+    left = review.fate or Fate.UNKNOWN
+    return "no longer waiting" if left is Fate.UNKNOWN else left.value
 
 
 def story_lines(story: Story, upcoming: Upcoming, now: datetime) -> list[str]:
@@ -214,13 +214,13 @@ def _events(story: Story) -> Iterator[tuple[datetime, str]]:
     review = story.review
     back = " (back in the queue)" if review.back else ""
     yield review.first_seen_at, f"first seen; waits since {_moment(review.since)}{back}"
-    for told in story.told:
+    for told in story.notices:
         yield from _delivery_events(told)
     if review.closed_at is not None:
         yield review.closed_at, f"closed: {_end(review)}"
 
 
-def _delivery_events(told: Told) -> Iterator[tuple[datetime, str]]:
+def _delivery_events(told: StoryNotice) -> Iterator[tuple[datetime, str]]:
     delivery = told.delivery
     key = str(delivery.key)[:8]
     yield delivery.created_at, f"{delivery.kind.value} {key} for {plain(delivery.channel)} is owed"
@@ -231,7 +231,7 @@ def _delivery_events(told: Told) -> Iterator[tuple[datetime, str]]:
         yield delivery.edited_at, f"{delivery.kind.value} {key} edited {often}"
 
 
-def _fate(told: Told) -> str:
+def _fate(told: StoryNotice) -> str:
     delivery = told.delivery
     fate = delivery.state.value
     if told.left_out:
@@ -251,7 +251,7 @@ def _because(delivery: Delivery) -> str:
 
 def _coming(story: Story, upcoming: Upcoming, now: datetime) -> Iterable[str]:
     """What is owed of it still, and what becomes due."""
-    for told in story.told:
+    for told in story.notices:
         delivery = told.delivery
         if delivery.settled_at is None:
             yield f"{delivery.kind.value} {str(delivery.key)[:8]} is {delivery.state.value}{_waits(delivery, now)}"
@@ -281,7 +281,7 @@ def story_json(story: Story, upcoming: Upcoming) -> dict[str, Any]:
         "since": stamp(review.since),
         "back": review.back,
         "closed_at": stamp(review.closed_at),
-        "left": review.left.value if review.left else None,
-        "notices": [delivery_json(told.delivery) | {"left_out": told.left_out} for told in story.told],
+        "left": review.fate.value if review.fate else None,
+        "notices": [delivery_json(told.delivery) | {"left_out": told.left_out} for told in story.notices],
         "next": upcoming_json(upcoming),
     }

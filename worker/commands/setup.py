@@ -32,7 +32,7 @@ EVERYTHING = frozenset(Need)
 def start(needs: frozenset[Need]) -> Settings:
     """Read the settings that a command needs and set up the logs. Raises ConfigError."""
     settings = load(needs)
-    logs.configure(level=settings.log_level, form=settings.log_format, secrets=secrets(settings))
+    logs.configure_logging(level=settings.log_level, form=settings.log_format, secrets=secrets(settings))
     return settings
 
 
@@ -45,7 +45,7 @@ def opened(settings: Settings, *, migrate: bool = False) -> Iterator[SqlStore]:
 
 
 @contextlib.contextmanager
-def alone(settings: Settings) -> Iterator[bool]:
+def sole_process(settings: Settings) -> Iterator[bool]:
     """Be the only process that works on an SQLite file; False for PostgreSQL, on which several may. Raises Busy."""
     path = opening.database_path(settings.database_url)
     if path:

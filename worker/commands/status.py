@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.model import Standing
+    from worker.core.model import QueueTotals
     from worker.core.status.process import Process, Reason
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -40,7 +40,7 @@ class Status:
     """
 
     overview: Overview
-    standings: Sequence[Standing]
+    standings: Sequence[QueueTotals]
     reasons: Sequence[Reason]
     alive: Sequence[Process] = ()
     last: Process | None = None
@@ -62,7 +62,7 @@ def status(*, as_json: bool) -> bool:
     """Show how each queue stands; whether all is well."""
     settings = start(DATABASE)
     with opened(settings) as store:
-        found = look(settings, store, store.now(SystemClock()))
+        found = read_status(settings, store, store.now(SystemClock()))
     if as_json:
         tables.print_json(_json(found))
     else:
@@ -70,7 +70,7 @@ def status(*, as_json: bool) -> bool:
     return not found.reasons
 
 
-def look(settings: Settings, store: SqlStore, now: datetime) -> Status:
+def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
     """How the worker stands, as the database tells it."""
     rules = rules_for(settings)
     processes, on_duty, polls = store.processes(), store.on_duty(), last_polls(store)
@@ -151,7 +151,7 @@ def _first_lines(found: Status) -> list[str]:
     last = found.last
     if last is None:
         return ["No service runs"]
-    ended = "did not stop by itself" if last.ended_at is None else f"ended {tables.ago(last.ended_at, now)}"
+    ended = "did not stop by itself" if last.ended_at is None else f"ended {tables.ago_text(last.ended_at, now)}"
     what = "service" if last.command == "run" else "pass"
     return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
 
@@ -166,14 +166,14 @@ def _who(process: Process, now: datetime) -> str:
     return f"process {process.pid} on {process.host}, {since}, version {process.version}"
 
 
-def _row(queue: QueueView, standing: Standing, now: datetime) -> list[str | Text]:
+def _row(queue: QueueView, standing: QueueTotals, now: datetime) -> list[str | Text]:
     style = "red" if queue.is_late(now) else ""
     return [
         queue.name,
         str(standing.waiting),
         str(standing.stale),
         "" if standing.oldest_since is None else tables.age_text(now - standing.oldest_since),
-        Text(tables.ago(queue.polled.completed_at, now), style=style),
+        Text(tables.ago_text(queue.polled.completed_at, now), style=style),
         str(standing.undelivered or ""),
     ]
 
@@ -239,7 +239,7 @@ def _reason_json(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _queue_json(queue: QueueView, standing: Standing, worker: str | None, *, now: datetime) -> dict[str, Any]:
+def _queue_json(queue: QueueView, standing: QueueTotals, worker: str | None, *, now: datetime) -> dict[str, Any]:
     """One queue. Ages in whole seconds."""
     polled, oldest = queue.polled, standing.oldest_since
     return {

@@ -90,7 +90,7 @@ def age_text(duration: timedelta) -> str:
     return f"{seconds} s"
 
 
-def ago(instant: datetime | None, now: datetime) -> str:
+def ago_text(instant: datetime | None, now: datetime) -> str:
     """How long ago, or `never`."""
     return "never" if instant is None else f"{age_text(now - instant)} ago"
 
@@ -140,7 +140,7 @@ def _delivery_row(delivery: Delivery, now: datetime) -> list[str]:
         delivery.kind.value,
         delivery.queue.name if delivery.queue else "",
         delivery.channel,
-        ago(delivery.created_at, now),
+        ago_text(delivery.created_at, now),
         str(delivery.attempts),
         "" if upcoming is None else "now" if upcoming <= now else f"in {age_text(upcoming - now)}",
         delivery.last_error,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker import signals
-from worker.app import build, is_full_cycle, join, on_shift, one_pass, roster_for, take_over
+from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import EVERYTHING, PREVIEW, alone, langsmith, opened, progress_shown, slack, start
+from worker.commands.setup import EVERYTHING, PREVIEW, langsmith, opened, progress_shown, slack, sole_process, start
 from worker.loops.assignments import ALONE
 from worker.loops.preview import Preview
 from worker.loops.report import Board
@@ -26,6 +26,7 @@ from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
 from worker.stores.place import check_directory
+from worker.web.health import refuse_unusable_address
 from worker.web.heartbeat import Heartbeat
 from worker.web.monitor import Monitor
 from worker.web.systemd import from_environ
@@ -33,7 +34,7 @@ from worker.web.systemd import from_environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worker.core.ports import Clock, Shift
+    from worker.core.ports import Assignments, Clock
     from worker.loops.roster import Roster
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -45,7 +46,7 @@ def run() -> None:
     """The service, until a signal ends it."""
     settings = start(EVERYTHING)
     machine = SystemClock()
-    with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, shift):
+    with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, assignments):
         board = Board(clock)
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
         with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
@@ -59,7 +60,7 @@ def run() -> None:
                 blindness=source,
                 meter=monitor.meter,
                 api=lambda: source.outlook.in_use,
-                shift=shift,
+                assignments=assignments,
                 board=board,
             )
             log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
@@ -71,15 +72,21 @@ def poll() -> bool:
     """One pass; whether every queue and every delivery went well."""
     settings = start(EVERYTHING)
     with (
-        _at_work(settings, SystemClock(), beside_others=False) as (clock, store, shift),
+        _at_work(settings, SystemClock(), beside_others=False) as (clock, store, assignments),
         progress_shown() as read,
         langsmith(settings, clock, store, read) as source,
         slack(settings) as notifier,
     ):
         parts = build(
-            settings, clock=clock, store=store, source=source, notifier=notifier, descriptions=source, shift=shift
+            settings,
+            clock=clock,
+            store=store,
+            source=source,
+            notifier=notifier,
+            descriptions=source,
+            assignments=assignments,
         )
-        with on_shift(parts):
+        with with_assignments(parts):
             well = one_pass(parts)
     if settings.heartbeat_url and is_full_cycle(parts):
         url = settings.heartbeat_url.get_secret_value()
@@ -129,7 +136,7 @@ def _unfound(roster: Roster) -> Iterator[str]:
 @contextlib.contextmanager
 def _at_work(
     settings: Settings, machine: Clock, *, beside_others: bool = True, before: Callable[[], None] = lambda: None
-) -> Iterator[tuple[Clock, SqlStore, Shift]]:
+) -> Iterator[tuple[Clock, SqlStore, Assignments]]:
     """What work goes by: as the only worker on an SQLite file, or as one of several on PostgreSQL.
 
     Raises Busy where others work there, and this one would not do so `beside_others`. `before` is called when it is
@@ -146,7 +153,7 @@ def _at_work(
 @contextlib.contextmanager
 def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) -> Iterator[SqlStore]:
     """The database, with what a process left behind that was killed."""
-    with alone(settings) as is_alone:
+    with sole_process(settings) as is_alone:
         before()
         with opened(settings, migrate=True) as store:
             if is_alone and (path := opening.database_path(settings.database_url)):
@@ -158,9 +165,7 @@ def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) ->
 def _check_port(settings: Settings) -> None:
     """Raise ConfigError where the pages cannot be served, before anything is made or migrated."""
     if settings.http_address:
-        from worker.web.health import check  # noqa: PLC0415 - only where somebody looks
-
-        check(settings.http_address)
+        refuse_unusable_address(settings.http_address)
 
 
 @contextlib.contextmanager

@@ -152,13 +152,13 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         facts=facts,
         absent_at=None,
         closed_at=None,
-        left=None,
+        fate=None,
     )
 
 
 def _is_settled(review: Review) -> bool:
     """Whether being seen again changes nothing of where it stands."""
-    return review.is_open and review.absent_at is None and review.left is None
+    return review.is_open and review.absent_at is None and review.fate is None
 
 
 def _told_at(since: datetime, review: Review) -> datetime | None:

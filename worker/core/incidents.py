@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from worker.core.overview import Overview, QueueView
     from worker.core.status.process import Reason
 
-PATIENCE = timedelta(minutes=15)
+_PATIENCE = timedelta(minutes=15)
 """How long polling may fail before people are told, and how long an end waits for the others of its group."""
 
-JOIN = 2 / 3
+_JOIN = 2 / 3
 """From this share of the patience on, a failing queue joins a message that goes out anyway."""
 
 
@@ -33,7 +33,7 @@ class Group(StrEnum):
     PART = "part"  # a part of the worker has announced it, in its own words
 
 
-AT_ONCE = frozenset({Group.NAME, Group.KEY, Group.PART})
+_AT_ONCE = frozenset({Group.NAME, Group.KEY, Group.PART})
 """Groups that do not get better by waiting, or have waited already."""
 
 
@@ -155,10 +155,10 @@ def _follow(incident: Incident, now: datetime, *, lasts: bool) -> Incident:
 
 def _ripe(group: Sequence[Incident], now: datetime) -> tuple[Incident, ...]:
     """Those of a group to tell now. Queues begin to fail one after the other: who is nearly due goes along."""
-    patience = timedelta(0) if group[0].group in AT_ONCE else PATIENCE
+    patience = timedelta(0) if group[0].group in _AT_ONCE else _PATIENCE
     if not any(now - incident.since >= patience for incident in group):
         return ()
-    return tuple(incident for incident in group if now - incident.since >= patience * JOIN)
+    return tuple(incident for incident in group if now - incident.since >= patience * _JOIN)
 
 
 def _over(group: Sequence[Incident], now: datetime, *, refused: bool) -> tuple[Incident, ...]:
@@ -168,7 +168,7 @@ def _over(group: Sequence[Incident], now: datetime, *, refused: bool) -> tuple[I
     """
     over = tuple(incident for incident in group if incident.ended_at is not None)
     complete = len(over) == len(group) and not (refused and group[0].group == Group.KEY)
-    waited = any(now - (incident.ended_at or now) >= PATIENCE for incident in over)
+    waited = any(now - (incident.ended_at or now) >= _PATIENCE for incident in over)
     return over if complete or waited else ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.core.model import LISTED, Facts, Left, RemindIn, Show
+from worker.core.model import LISTED, Facts, Fate, RemindIn, Show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Line:
     since: datetime
     reserved: bool = False
     back: bool = False
-    left: Left | None = None
+    fate: Fate | None = None
     done: int = 0
     of: int = 1
 
@@ -107,7 +107,7 @@ def _line(review: Review, of: int) -> Line:
         since=review.since,
         reserved=review.reserved and review.is_open,
         back=review.back,
-        left=None if review.is_open else review.left or Left.UNKNOWN,
+        fate=None if review.is_open else review.fate or Fate.UNKNOWN,
         done=review.done,
         of=of,
     )

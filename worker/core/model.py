@@ -59,7 +59,7 @@ class Show(StrEnum):
     COST = "cost"
 
 
-class Left(StrEnum):
+class Fate(StrEnum):
     """How a run left its queue, as far as the server could say."""
 
     REVIEWED = "reviewed"
@@ -208,7 +208,7 @@ class Review(msgspec.Struct, frozen=True):
     facts: Facts = Facts()
     absent_at: datetime | None = None
     closed_at: datetime | None = None
-    left: Left | None = None
+    fate: Fate | None = None
 
     @property
     def key(self) -> ReviewKey:
@@ -379,7 +379,7 @@ class Polled:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QueueTotals:
     """What the store knows of one queue's runs and what is owed about them, for `status` and the metrics."""
 
     waiting: int = 0
@@ -400,7 +400,7 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StoryNotice:
     """One notice in the story of one run. `left_out` tells that the run was reviewed before the post."""
 
     delivery: Delivery
@@ -413,7 +413,7 @@ class Story:
 
     queue: Queue
     review: Review
-    told: tuple[Told, ...] = ()
+    notices: tuple[StoryNotice, ...] = ()
 
 
 class Task(StrEnum):
@@ -425,10 +425,11 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class Assignment:
     """What one of several workers does alone: a task, or polling a queue, whose id is its `name` then.
 
-    `token` rises whenever the duty changes hands, so that whoever had it before cannot be taken for who has it now.
+    `token` rises whenever the assignment changes hands, so that whoever had it before cannot be taken for who has it
+    now.
     """
 
     name: str
@@ -437,14 +438,14 @@ class Duty:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Renewal:
     """What a worker learns when it renews its lease.
 
-    `duties` are its own, by name; `now` is the database's time; `workers` counts the living ones. `again_in` is when
-    there may be something to take: another's lease ends then, or not everything was found that should be ours.
+    `assignments` are its own, by name; `now` is the database's time; `workers` counts the living ones. `again_in` is
+    when there may be something to take: another's lease ends then, or not everything was found that should be ours.
     """
 
-    duties: Mapping[str, Duty]
+    assignments: Mapping[str, Assignment]
     now: datetime
     workers: int
     again_in: timedelta

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.core.incidents import Incident
     from worker.core.overview import Overview
 
-SHORTEST = timedelta(minutes=15)
+_SHORTEST = timedelta(minutes=15)
 """A restart or an upgrade is no outage."""
 
 
@@ -30,7 +30,7 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class LastSeen:
     """What was seen last: when a poll was complete, and the counters of all queues; and an outage not yet told."""
 
     seen_at: datetime | None = None
@@ -39,12 +39,12 @@ class Sight:
     outage: Outage | None = None
 
 
-def follow(sight: Sight, clock_set: timedelta) -> Sight:
+def moved_by(sight: LastSeen, clock_set: timedelta) -> LastSeen:
     """The same by a wall clock that was set by so much: nothing was missed meanwhile."""
     return replace(sight, seen_at=sight.seen_at and sight.seen_at + clock_set)
 
 
-def look(before: Sight, overview: Overview, told: Iterable[Incident]) -> Sight:
+def seen_now(before: LastSeen, overview: Overview, told: Iterable[Incident]) -> LastSeen:
     """What is seen now. Of a gap that `told` incidents explain, people know already."""
     completed = [queue.polled.completed_at for queue in overview.queues if queue.polled.completed_at is not None]
     if not completed:
@@ -52,10 +52,10 @@ def look(before: Sight, overview: Overview, told: Iterable[Incident]) -> Sight:
     outage = before.outage or _gap(before, overview, completed, told)
     seen_at = max(completed)
     new, gone = counters(overview)
-    return Sight(seen_at, new, gone, outage)
+    return LastSeen(seen_at, new, gone, outage)
 
 
-def found(sight: Sight, overview: Overview) -> Outage | None:
+def outage_to_report(sight: LastSeen, overview: Overview) -> Outage | None:
     """The outage to tell now, its counters being what was found since: when every queue that can be polled was."""
     outage = sight.outage
     if outage is None:
@@ -72,13 +72,13 @@ def counters(overview: Overview) -> tuple[int, int]:
     return sum(queue.new for queue in overview.queues), sum(queue.gone for queue in overview.queues)
 
 
-def _gap(before: Sight, overview: Overview, completed: list[datetime], told: Iterable[Incident]) -> Outage | None:
+def _gap(before: LastSeen, overview: Overview, completed: list[datetime], told: Iterable[Incident]) -> Outage | None:
     since = before.seen_at
     if since is None:
         return None
     shortest = min(queue.interval for queue in overview.queues)
-    if max(completed) - since <= max(SHORTEST, LATE_AFTER * shortest):
+    if max(completed) - since <= max(_SHORTEST, LATE_AFTER * shortest):
         return None
-    if any(incident.since <= since + SHORTEST for incident in told):
+    if any(incident.since <= since + _SHORTEST for incident in told):
         return None
     return Outage(since, min(at for at in completed if at > since), before.new, before.gone)

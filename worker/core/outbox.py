@@ -56,14 +56,14 @@ class Taking(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Generic[R]):
+class _Choice(Generic[R]):
     """What a claim comes to: the delivery that it takes, None where nothing is due, and those that it withdraws."""
 
     taking: Taking[R] | None = None
     withdrawn: tuple[Taking[R], ...] = ()
 
 
-def choose(candidates: Collection[Candidate[R]], now: datetime) -> Choice[R]:
+def choose(candidates: Collection[Candidate[R]], now: datetime) -> _Choice[R]:
     """Decide what a claim at `now` takes of the deliveries of one queue to one channel: what is due longest.
 
     A delivery that is surely unposted takes over what waits beside it: the same queue, kind and channel. A baseline or
@@ -77,10 +77,10 @@ def choose(candidates: Collection[Candidate[R]], now: datetime) -> Choice[R]:
     while (first := due_longest(waiting, now)) is not None:
         taking = _take(first, waiting, now)
         if not taking.is_empty:
-            return Choice(taking, tuple(withdrawn))
+            return _Choice(taking, tuple(withdrawn))
         withdrawn.append(taking)
         waiting = _without(waiting, [taking])
-    return Choice(None, tuple(withdrawn))
+    return _Choice(None, tuple(withdrawn))
 
 
 def claims_to_come(

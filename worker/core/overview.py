@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from worker.core.model import Backlog, Pause, Polled, Standing
+    from worker.core.model import Backlog, Pause, Polled, QueueTotals
     from worker.core.status.process import Reason
 
 LATE_AFTER = 3
@@ -70,7 +70,7 @@ class QueueView:
     unusable: int = 0
     new: int = 0
     gone: int = 0
-    standing: Standing | None = None
+    standing: QueueTotals | None = None
     here: bool = True
 
     @property

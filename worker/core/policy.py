@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from worker.core.model import Review
 
-AT_ONCE = timedelta(0)
-JOIN = 3 / 4
+ZERO = timedelta(0)
+_JOIN = 3 / 4
 """From this share of `every` on, a repeat joins a reminder that goes out anyway: fewer messages, none late."""
 
 
@@ -39,7 +39,7 @@ class Step:
         """Whether a repeat is near enough to go out together with others."""
         if self.every is None or told is None or told < self.after:
             return False
-        return age >= told + self.every * JOIN
+        return age >= told + self.every * _JOIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Rungs(Protocol):
 
 def ladder(rungs: Rungs) -> EscalationPolicy:
     """Build the policy that a queue's settings describe."""
-    steps = [Step(Kind.ANNOUNCEMENT, AT_ONCE, rungs.channel)]
+    steps = [Step(Kind.ANNOUNCEMENT, ZERO, rungs.channel)]
     if (after := rungs.stale_after) is not None:
         steps.append(Step(Kind.REMINDER, after, rungs.channel, every=rungs.remind_every, remind_in=rungs.remind_in))
     if (after := rungs.escalate_after) is not None:
@@ -113,7 +113,7 @@ def ladder(rungs: Rungs) -> EscalationPolicy:
 
 def age_of(review: Review, now: datetime) -> timedelta:
     """How long a review has waited; a clock that was set back makes nobody younger than nothing."""
-    return max(now - review.since, AT_ONCE)
+    return max(now - review.since, ZERO)
 
 
 def told_age(review: Review) -> timedelta | None:
@@ -122,7 +122,7 @@ def told_age(review: Review) -> timedelta | None:
     if told_at is None:
         return None
     # Asked twice a run and poll, and most runs were spoken of at once: a comparison is cheaper than a difference.
-    return told_at - review.since if told_at > review.since else AT_ONCE
+    return told_at - review.since if told_at > review.since else ZERO
 
 
 def spoken_until(review: Review, now: datetime) -> datetime:

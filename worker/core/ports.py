@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.message import Message
-    from worker.core.model import Duty, Facts, Id, Left, Queue, Receipt, Show, Snapshot, Task, Unchanged
+    from worker.core.model import Assignment, Facts, Fate, Id, Queue, Receipt, Show, Snapshot, Task, Unchanged
     from worker.core.status.process import Area
     from worker.core.status.seen import Unseen
 
@@ -78,8 +78,8 @@ class RefusedError(StoreError):
     """
 
 
-class Relieved(Exception):  # noqa: N818  it is no error: another worker goes on
-    """A duty is not ours any more. Nothing was written."""
+class Fenced(Exception):  # noqa: N818  it is no error: another worker goes on
+    """A assignment is not ours any more. Nothing was written."""
 
 
 class ConfigError(Exception):
@@ -140,7 +140,7 @@ class Source(Protocol):
         """
         ...
 
-    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:
+    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:
         """How runs that left did so, the first ones first, within a budget of requests; UNKNOWN is an answer too.
 
         One that is left out could not be asked about now: it is worth asking again.
@@ -227,7 +227,7 @@ class Notifier(Protocol):
         ...
 
 
-class Shift(Protocol):
+class Assignments(Protocol):
     """What this worker has to do at present. Thread-safe, and but for `renew` and `leave` without the database."""
 
     @property
@@ -240,8 +240,8 @@ class Shift(Protocol):
         """What tells this process from every other."""
         ...
 
-    def of(self, queue_id: Id) -> Duty | None:
-        """The duty under which a queue is polled, None for a worker that is alone. Raises Relieved: it is not ours."""
+    def of(self, queue_id: Id) -> Assignment | None:
+        """The assignment under which a queue is polled, None where a worker is alone; Fenced where it is not ours."""
         ...
 
     def has(self, task: Task) -> bool:

@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import (
+        Assignment,
         Backlog,
         Claim,
         Delivery,
-        Duty,
         Facts,
+        Fate,
         Id,
-        Left,
         Memory,
         Pause,
         Plan,
         Polled,
         Queue,
+        QueueTotals,
+        Renewal,
         ReviewKey,
-        Standing,
         State,
         Story,
-        Turn,
     )
     from worker.core.status.process import Process
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class Reviews(Protocol):
     """What is remembered of runs in queues, and the one place where a decision is written."""
 
-    def under(self, duty: Duty) -> Reviews:
-        """The same store, where `update`, `learn`, `describe` write only while the duty is held; else raise Relieved.
+    def under(self, assignment: Assignment) -> Reviews:
+        """The same store, where `update`, `learn`, `describe` write only while the assignment is held, else Fenced.
 
         It is held while it has this very token and its worker's lease lasts, by the clock of the database; whoever
         would take it over waits for a transaction that has begun.
@@ -57,7 +57,7 @@ class Reviews(Protocol):
         """
         ...
 
-    def learn(self, queue_id: Id, left: Mapping[Id, Left], now: datetime) -> bool:
+    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime) -> bool:
         """Remember how closed reviews left; owes edits as `update` does. Whether any of it was news."""
         ...
 
@@ -196,7 +196,7 @@ class Polls(Protocol):
         """How the polls of every queue ever seen stand."""
         ...
 
-    def standing(self, queue_id: Id, stale_before: datetime | None) -> Standing:
+    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
         """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`."""
         ...
 
@@ -265,14 +265,14 @@ class Store(Reviews, Outbox, Channels, Polls, Deliveries, Notes, Processes, Upke
     """All roles at once: what the store on an SQL database is. A loop asks for the role that it uses."""
 
 
-class Duties(Protocol):
+class AssignmentStore(Protocol):
     """Who of several workers does what, kept in the database they share. Every method may raise StoreError.
 
     A worker lives while it renews its lease; by the clock of the database alone. Of the queues each takes its even
     share, of the tasks whatever is free, and it gives back what it has too many of.
     """
 
-    def turn(self, queues: Collection[Id]) -> Turn:
+    def renew(self, queues: Collection[Id]) -> Renewal:
         """Renew our lease and take what is ours to do of the `queues` that are polled and of every Task."""
         ...
 

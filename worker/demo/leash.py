@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-PATIENCE = 5.0
+_PATIENCE = 5.0
 """Seconds for an end in good order: nobody is left to whom the rest would matter."""
 
 
@@ -20,7 +20,7 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "worker.demo.leash", module, *arguments]
 
 
-def main() -> None:
+def _main() -> None:
     """Run the module that the first argument names; it sees an empty standard input."""
     held = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -35,9 +35,9 @@ def _end_with(held: int) -> None:
     while os.read(held, 1024):
         continue
     os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(PATIENCE)
+    threading.Event().wait(_PATIENCE)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    main()
+    _main()

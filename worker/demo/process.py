@@ -16,10 +16,10 @@ from worker.demo import leash
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-PATIENCE = 35.0
+_PATIENCE = 35.0
 """Seconds that a stop may take: the worker itself promises less."""
 
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 
 WORDS = {
     "queue_polled": "Polled {queue}: {waiting} waiting, {changed} changed; {notices}",
@@ -37,7 +37,7 @@ WORDS = {
 class Running:
     """`review-notifier run` as it runs in `directory`, until it is stopped."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, str], hear: Callable[[Line], None]) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str], hear: Callable[[LogLine], None]) -> None:
         """Start it; `hear` gets each line of its log, from another thread."""
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             leash.command("worker", "run"),
@@ -64,16 +64,16 @@ class Running:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            status = self._process.wait(PATIENCE)
+            status = self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._reader.join(PATIENCE)
+        self._reader.join(_PATIENCE)
         return status
 
-    def _read(self, hear: Callable[[Line], None]) -> None:
+    def _read(self, hear: Callable[[LogLine], None]) -> None:
         stream = self._process.stderr
         if stream is None:
             return
@@ -83,7 +83,7 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, settings: Mapping[str, str], hear: Callable[[Line], None]) -> Iterator[Running]:
+def running(directory: Path, settings: Mapping[str, str], hear: Callable[[LogLine], None]) -> Iterator[Running]:
     """A worker that is stopped at the end, whatever happens."""
     process = Running(directory, settings, hear)
     try:
@@ -92,7 +92,7 @@ def running(directory: Path, settings: Mapping[str, str], hear: Callable[[Line],
         process.stop()
 
 
-def told(line: Line, channels: Mapping[str, str]) -> str:
+def log_text(line: LogLine, channels: Mapping[str, str]) -> str:
     """A line of the log in words; `channels` maps ids to names."""
     template = WORDS.get(str(line.get("event")))
     if template is None:
@@ -102,14 +102,14 @@ def told(line: Line, channels: Mapping[str, str]) -> str:
     return template.format_map(defaultdict(str, line, where=f"#{channels.get(channel, channel)}", notices=notices))
 
 
-def _other(line: Line) -> str:
+def _other(line: LogLine) -> str:
     known = {"event", "level", "logger", "timestamp"}
     details = ", ".join(f"{name} {value}" for name, value in line.items() if name not in known)
     event = str(line.get("event", "")).replace("_", " ").capitalize()
     return f"{event}: {details}" if details else event
 
 
-def _line(written: str) -> Line:
+def _line(written: str) -> LogLine:
     try:
         line = json.loads(written)
     except ValueError:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from worker.core.advice import Advice
-    from worker.core.model import Backlog, Id, Pause, Queue, Standing
+    from worker.core.model import Backlog, Id, Pause, Queue, QueueTotals
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Clock, Shift
+    from worker.core.ports import Assignments, Clock
     from worker.core.roles import Channels, Notes, Polls
     from worker.loops.poll import Poll, Seen
     from worker.loops.report import Ops
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SET = timedelta(seconds=5)
 """A wall clock that has moved against the monotonic one by more than this was set."""
 
@@ -57,17 +57,17 @@ class Look:
         rules: RulesOf,
         api: Callable[[], ApiInUse | None] = lambda: None,
         counting: bool = False,
-        shift: Shift = ALONE,
+        assignments: Assignments = ALONE,
         board: Board | None = None,
         asked: Callable[[], Asked] = Asked,
         advice: Advice = PLAIN,
     ) -> None:
         """`rules` gives those of a queue, and those that hold where nothing else is said (None).
 
-        `api` tells which of the source's listings is in use; `counting` whether each queue's runs are counted too.
-        How the polls of queues stand that other workers poll, as `shift` tells, the database knows. `board` has what
-        parts of the worker have announced; `asked` tells whether the notifier has taken the token. `advice` has
-        the words for services and settings.
+        `api` tells which of the source's listings is in use; `counting` whether each queue's runs are counted too. How
+        the polls of queues stand that other workers poll, as `assignments` tells, the database knows. `board` has what
+        parts of the worker have announced; `asked` tells whether the notifier has taken the token. `advice` has the
+        words for services and settings.
         """
         self._store = store
         self._channels = channels
@@ -77,7 +77,7 @@ class Look:
         self._rules = rules
         self._api = api
         self._counting = counting
-        self._shift = shift
+        self._assignments = assignments
         self._board = board or Board(clock)
         self._asked = asked
         self._advice = advice
@@ -86,7 +86,7 @@ class Look:
         self._noted: dict[Id, Polled] = {}
         self._counted_again = Cooldown()
         self._offset = self._measure()
-        self._standings: dict[Id, Standing] = {}
+        self._standings: dict[Id, QueueTotals] = {}
         self._counted: dict[Id, object] = {}
         """What the polls of each queue had found when it was counted."""
         self._pauses: Sequence[Pause] = ()
@@ -129,13 +129,13 @@ class Look:
         return _by(self._offset - before)
 
     def _measure(self) -> timedelta:
-        return self._clock.now() - EPOCH - timedelta(seconds=self._clock.monotonic())
+        return self._clock.now() - _EPOCH - timedelta(seconds=self._clock.monotonic())
 
     def _ask_store(self) -> str:
         try:
             self._pauses = self._channels.pauses()
             self._backlog = self._channels.backlog()
-            if self._shift.is_shared:
+            if self._assignments.is_shared:
                 self._noted = {polled.queue.queue_id: polled for polled in self._store.polls()}
             if self._counting:
                 self._count(self._clock.now())
@@ -148,7 +148,7 @@ class Look:
         """Count every queue now and then, and one whose poll has changed something at once."""
         states = {each.polled.queue.queue_id: _state(each) for each in self._poll.seen()}
         queues = self._roster.queues
-        ours = self._shift.among(queues)
+        ours = self._assignments.among(queues)
         is_time = self._counted_again.is_over(self._clock.monotonic())
         counted = {queue_id: self._standings[queue_id] for queue_id in ours & self._standings.keys()}
         for queue_id in ours:
@@ -160,7 +160,7 @@ class Look:
         if is_time:
             self._counted_again = Cooldown.of(COUNT_EVERY, self._clock.monotonic())
 
-    def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[Id, Standing]:
+    def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[Id, QueueTotals]:
         """Of a queue of which nothing is remembered nothing is known before its first poll: no figure, not 0."""
         standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now))
         return {queue.queue_id: standing} if is_polled or standing.waiting else {}
@@ -169,7 +169,7 @@ class Look:
         """What the loops know of each queue now, with what the database counted last. From any thread."""
         known = {seen.polled.queue.queue_id: seen for seen in self._poll.seen()}
         queues = self._roster.queues
-        ours = self._shift.among(queues)
+        ours = self._assignments.among(queues)
         return tuple(
             self._view(queue, known.get(queue_id)) if queue_id in ours else self._view_elsewhere(queue)
             for queue_id, queue in queues.items()
@@ -219,31 +219,31 @@ def _by(moved: timedelta) -> timedelta:
     return timedelta(seconds=round(moved.total_seconds())) if abs(moved) > SET else timedelta(0)
 
 
-TOLD = "incidents_told"
+_TOLD = "incidents_told"
 """Under this name the store remembers what people know of, so that an end is told after a restart too."""
 
 SUNSET_DAYS = (60, 14, 3, 0)
 """So many days before the source ends the listing in use, people are told of it."""
 
 
-DATABASE_PATIENCE = timedelta(seconds=25)
+_DATABASE_PATIENCE = timedelta(seconds=25)
 """How long the database may fail before it is announced: another program's lock may last as long."""
 
 
-class Watch:
+class Observer:
     """Looks, and tells what has changed for better or worse. One thread at a time."""
 
     def __init__(
-        self, *, look: Callable[[], Overview], store: Polls, notes: Notes, ops: Ops, shift: Shift = ALONE
+        self, *, look: Callable[[], Overview], store: Polls, notes: Notes, ops: Ops, assignments: Assignments = ALONE
     ) -> None:
-        """`look` gives how the worker stands; of several workers one tells: who has the task in its `shift`."""
-        self._shift = shift
+        """`look` gives how the worker stands; of several workers one tells: who has the task in its `assignments`."""
+        self._assignments = assignments
         self._look = look
         self._store = store
         self._notes = notes
         self._ops = ops
         self._told: tuple[Incident, ...] | None = None
-        self._sight = outage.Sight()
+        self._sight = outage.LastSeen()
         self._sunset: tuple[str, int] | None = None
         self._failing_since: datetime | None = None
         self._database_announced = False
@@ -253,16 +253,16 @@ class Watch:
     def __call__(self) -> Overview:
         """Look once, and tell what is to be told. Raises StoreError, and tries again at the next call."""
         overview = self.overview = self._look()
-        self._sight = outage.follow(self._sight, overview.clock_set)
+        self._sight = outage.moved_by(self._sight, overview.clock_set)
         self._announce_database(overview)
         if overview.store_error:
             return overview
-        if not self._shift.has(Task.REPORTS):
+        if not self._assignments.has(Task.REPORTS):
             self._told = None
             return overview
         if self._told is None:
-            self._told = _loads(self._notes.recall(TOLD))
-            self._sight = outage.Sight(self._last_seen_at())
+            self._told = _loads(self._notes.recall(_TOLD))
+            self._sight = outage.LastSeen(self._last_seen_at())
         before = self._told
         self._told = self._tell_incidents(overview, before)
         self._tell_outage(overview, (*before, *self._told))
@@ -280,7 +280,7 @@ class Watch:
             self._failing_since, self._database_announced = None, False
             return
         began = self._failing_since = self._failing_since or overview.taken_at
-        if self._database_announced or not overview.taken_at - began >= DATABASE_PATIENCE:
+        if self._database_announced or not overview.taken_at - began >= _DATABASE_PATIENCE:
             return
         text = f"The database fails since {began:%Y-%m-%d %H:%M} UTC: {failing.text}"
         self._database_announced = self._ops.announce_at_once(text, name=f"database/{began}")
@@ -300,19 +300,23 @@ class Watch:
         }
         known = tuple(incident for incident in reported.told if incident.key not in unheard)
         for group in reported.ended:
-            text = reports.ended(group, None if self._shift.is_shared else _found(group, overview), overview.advice)
+            text = reports.ended(
+                group, None if self._assignments.is_shared else _found(group, overview), overview.advice
+            )
             self._ops.tell(text, name=_name("ended", group), ending=True)
         if known != tuple(told):
-            self._notes.remember(TOLD, _dumps(known))
+            self._notes.remember(_TOLD, _dumps(known))
         return known
 
     def _tell_outage(self, overview: Overview, told: Iterable[Incident]) -> None:
-        self._sight = outage.look(self._sight, overview, told)
-        found = outage.found(self._sight, overview)
+        self._sight = outage.seen_now(self._sight, overview, told)
+        found = outage.outage_to_report(self._sight, overview)
         if found is None:
             return
         log.warning("was_blind", since=found.since, until=found.until, new=found.new, gone=found.gone)
-        text = reports.outage(found.since, found.until, None if self._shift.is_shared else (found.new, found.gone))
+        text = reports.outage(
+            found.since, found.until, None if self._assignments.is_shared else (found.new, found.gone)
+        )
         self._ops.tell(text, name=f"outage/{found.since}", ending=True)
         self._sight = replace(self._sight, outage=None)
 

@@ -264,8 +264,8 @@ class Patience:
         return self._clock.monotonic()
 
 
-KIND = "posts_late"
-ENOUGH = 3
+_KIND = "posts_late"
+_ENOUGH = 3
 """Attempts in a row without success; one or two are everyday life."""
 
 LATE_FOR = timedelta(minutes=2)
@@ -305,14 +305,14 @@ class Lateness:
         self._failures += 1
         lasted = self._clock.monotonic() - self._began_at
         # The same trouble keeps its words, which hold seconds that differ.
-        if self._failures >= ENOUGH and lasted >= LATE_FOR.total_seconds() and error.code != self._announced:
+        if self._failures >= _ENOUGH and lasted >= LATE_FOR.total_seconds() and error.code != self._announced:
             self._announced = error.code
             text = f"no message gets through since {self._since:%Y-%m-%d %H:%M} UTC ({error})"
             fix = SLOW_FIX if error.code == SLOW else self._fix
-            self._incidents.begin(KIND, Area.NOTIFIER, text, fix)
+            self._incidents.begin(_KIND, Area.NOTIFIER, text, fix)
 
     def over(self) -> None:
         """One got through, or none is owed any more."""
         self._failures = 0
         self._announced = ""
-        self._incidents.end(KIND)
+        self._incidents.end(_KIND)

@@ -14,7 +14,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.meter import STORE, UNMETERED
 from worker.core.model import FIRST_SIGHT, Polled, Queue, Snapshot
 from worker.core.plan import plan, undescribed
-from worker.core.ports import Relieved, SourceError, StoreError, Trouble
+from worker.core.ports import Fenced, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
 from worker.core.status.seen import rows_text
 from worker.loops.assignments import ALONE
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.meter import Meter
-    from worker.core.model import Duty, Id, Memory, Plan, Unchanged
-    from worker.core.ports import Clock, Descriptions, Incidents, Shift, Source
+    from worker.core.model import Assignment, Id, Memory, Plan, Unchanged
+    from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
 
@@ -64,7 +64,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Concluded:
+class _Concluded:
     """The last listing that is written down: how the source knows it again, and until when it changes nothing.
 
     It was decided on by `rules`. `next_due_at` is by the clock of the source, which ours is `ahead` of.
@@ -97,15 +97,15 @@ class Waits:
 class Progress:
     """All that is known of one queue between its polls, in values that are replaced; in memory only.
 
-    `duty` is the one under which it is polled, None where this worker is alone. `concluded` is None where the database
-    has to be looked at. `is_outdated` is set by another thread
-    where somebody acted on the queue's reviews; the values are replaced by the poll alone, under its `lock`.
+    `assignment` is the one under which it is polled, None where this worker is alone. `concluded` is None where the
+    database has to be looked at. `is_outdated` is set by another thread where somebody acted on the queue's reviews;
+    the values are replaced by the poll alone, under its `lock`.
     """
 
     seen: Seen
-    concluded: Concluded | None = None
+    concluded: _Concluded | None = None
     waits: Waits = field(default_factory=Waits)
-    duty: Duty | None = None
+    assignment: Assignment | None = None
     is_outdated: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -125,14 +125,14 @@ class Progress:
         self.concluded = None
         self.waits = replace(self.waits, fates=self.waits.fates.opened(), names=self.waits.names.opened())
 
-    def take_up(self, duty: Duty) -> None:
+    def take_up(self, assignment: Assignment) -> None:
         """Know nothing of before: another worker may have polled the queue meanwhile."""
         self.seen = replace(self.seen, polled=Polled(self.queue))
-        self.concluded, self.waits, self.duty = None, Waits(), duty
+        self.concluded, self.waits, self.assignment = None, Waits(), assignment
 
     def decided(self, snapshot: Snapshot, rules: QueueRules, decided: Plan) -> None:
         """A listing was decided on, and that is written down."""
-        self.concluded = Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
+        self.concluded = _Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
         seen = replace(self.seen, revision=decided.revision, decisions=self.seen.decisions + 1)
         new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         gone = sum(not review.is_open for review in decided.reviews)
@@ -156,14 +156,14 @@ class Poll:
         jitter: Callable[[], float],
         meter: Meter = UNMETERED,
         complaint: Complaint | None = None,
-        shift: Shift = ALONE,
+        assignments: Assignments = ALONE,
         incidents: Incidents | None = None,
         descriptions: Descriptions | None = None,
     ) -> None:
         """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs.
 
-        `complaint` says that the database fails, for all loops together. `shift` tells which queues are this worker's:
-        no other one is polled. `incidents` is where it is announced that a listing cannot be used as it is.
+        `complaint` says that the database fails, for all loops together. `assignments` tells which queues are this
+        worker's: no other one is polled. `incidents` is where it is announced that a listing cannot be used as it is.
         `descriptions` gives what bare snapshots lack.
         """
         self._source = source
@@ -171,7 +171,7 @@ class Poll:
         self._clock = clock
         self._rules = rules
         self._meter = meter
-        self._shift = shift
+        self._assignments = assignments
         self._incidents = incidents or Board(clock)
         self._failures = _Failures(clock, jitter, complaint or Complaint())
         self._parting = Parting(source=source, clock=clock)
@@ -192,8 +192,8 @@ class Poll:
 
     def _is_ours(self, progress: Progress) -> bool:
         try:
-            return self._shift.of(progress.queue.queue_id) == progress.duty
-        except Relieved:
+            return self._assignments.of(progress.queue.queue_id) == progress.assignment
+        except Fenced:
             return False
 
     def noticed(self, revisions: Mapping[Id, int]) -> None:
@@ -222,16 +222,16 @@ class Poll:
         with progress.lock:
             try:
                 return self._under_duty(progress)
-            except Relieved:
+            except Fenced:
                 self.relieve(queue.queue_id)
                 log.info("queue_relieved", queue=progress.queue.name)
                 return True
 
     def _under_duty(self, progress: Progress) -> bool:
         """Poll while the queue is ours: what was listed before that is never written."""
-        duty = self._shift.of(progress.queue.queue_id)
-        if duty is not None and duty != progress.duty:
-            progress.take_up(duty)
+        assignment = self._assignments.of(progress.queue.queue_id)
+        if assignment is not None and assignment != progress.assignment:
+            progress.take_up(assignment)
         began = self._clock.monotonic()
         if not progress.waits.failing.is_over(began):
             return False
@@ -254,7 +254,7 @@ class Poll:
     def _poll(self, progress: Progress, rules: QueueRules) -> None:
         found = _snapshot(self._source, self._clock, progress, rules)
         now = self._clock.now()
-        store = self._store if progress.duty is None else self._store.under(progress.duty)
+        store = self._store if progress.assignment is None else self._store.under(progress.assignment)
         gone: Collection[Id] = ()
         if isinstance(found, Snapshot):
             progress.seen = replace(progress.seen, waiting=len(found.runs), unusable=found.unusable)

@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 MOST_A_DAY = 10
 """So many troubles are told in 24 hours, and as many ends of troubles; what is left out is in the log."""
 
-LAST = f"(These are {MOST_A_DAY} troubles in a day: others stand in the log, and are told tomorrow if they last.)"
+_LAST = f"(These are {MOST_A_DAY} troubles in a day: others stand in the log, and are told tomorrow if they last.)"
 
-DAY = timedelta(days=1)
+REPORT_WINDOW = timedelta(days=1)
 BEGUN, ENDED = "ops_told", "ops_ended"
 """Under these names the store remembers when something was told, so that a restart does not begin to count afresh."""
 
@@ -85,7 +85,7 @@ class Ops:
             if len(told) >= MOST_A_DAY:
                 self._leave_out(text, name, len(told))
                 return False
-            last = f" {LAST}" if not ending and len(told) + 1 == MOST_A_DAY else ""
+            last = f" {_LAST}" if not ending and len(told) + 1 == MOST_A_DAY else ""
             if self._owe(self._channel, text + last, name, now):
                 self._notes.remember(kept, json.dumps([at.isoformat() for at in (*told, now)]))
             self._left_out.clear()
@@ -121,7 +121,7 @@ class Ops:
     def _told(self, kept: str, now: datetime) -> list[datetime]:
         """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
         times = [datetime.fromisoformat(at) for at in json.loads(self._notes.recall(kept) or "[]")]
-        return [at for at in times if now - DAY < at <= now]
+        return [at for at in times if now - REPORT_WINDOW < at <= now]
 
 
 REFUSES = "database_refuses"

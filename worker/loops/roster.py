@@ -137,13 +137,13 @@ def _folded(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-KIND = "queue_blind"
+_KIND = "queue_blind"
 COMPARE_EVERY = timedelta(hours=1)
 COMPARE_AGAIN_AFTER = timedelta(seconds=5)
 """A run may come between the counts of two sections: only what is found twice is believed."""
 
 
-class Sight:
+class BlindCheck:
     """Compares what is listed with what there is: once an hour and queue, where nothing is listed.
 
     One thread at a time; each call asks about one queue.
@@ -184,11 +184,11 @@ class Sight:
             self._ask_again(queue_id, COMPARE_AGAIN_AFTER)
         else:
             text = f"{seen.polled.queue.name}: {found.text}"
-            self._incidents.begin(KIND, Area.QUEUES, text, found.fix, subject=str(queue_id))
+            self._incidents.begin(_KIND, Area.QUEUES, text, found.fix, subject=str(queue_id))
 
     def _sees(self, queue_id: Id) -> None:
         self._suspected.discard(queue_id)
-        self._incidents.end(KIND, subject=str(queue_id))
+        self._incidents.end(_KIND, subject=str(queue_id))
 
     def _ask_again(self, queue_id: Id, wait: timedelta) -> None:
         self._again[queue_id] = Cooldown.of(wait, self._clock.monotonic())

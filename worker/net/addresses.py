@@ -18,13 +18,13 @@ from worker.net.failures import UnnamedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PATIENCE = 1.0
+LOOK_UP_PATIENCE = 1.0
 """Seconds that a look-up is waited for where addresses are remembered."""
 
 GONE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 """Answers that say that there is no such name: then what is remembered counts no longer."""
 
-Place = tuple[str, int]
+_Place = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -39,13 +39,15 @@ class Search:
 class Addresses:
     """Finds them. Thread-safe."""
 
-    def __init__(self, look_up: Callable[..., list[Any]] = socket.getaddrinfo, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, look_up: Callable[..., list[Any]] = socket.getaddrinfo, *, patience: float = LOOK_UP_PATIENCE
+    ) -> None:
         """`look_up` asks the system; `patience` is how long it is waited for where addresses are remembered."""
         self._look_up = look_up
         self._patience = patience
         self._lock = threading.Lock()
-        self._searches: dict[Place, Search] = {}
-        self._known: dict[Place, list[str]] = {}
+        self._searches: dict[_Place, Search] = {}
+        self._known: dict[_Place, list[str]] = {}
         self._worked: dict[str, str] = {}
 
     def find(self, host: str, port: int, seconds: float) -> list[str]:
@@ -80,7 +82,7 @@ class Addresses:
         best = self._worked.get(host)
         return [best, *(each for each in found if each != best)] if best in found else found
 
-    def _search(self, place: Place) -> tuple[Search, bool]:
+    def _search(self, place: _Place) -> tuple[Search, bool]:
         """The look-up of a place that is under way, or a new one."""
         with self._lock:
             if running := self._searches.get(place):
@@ -89,7 +91,7 @@ class Addresses:
         threading.Thread(target=self._run, args=(place, search), name="look-up", daemon=True).start()
         return search, True
 
-    def _run(self, place: Place, search: Search) -> None:
+    def _run(self, place: _Place, search: Search) -> None:
         is_gone = False
         try:
             search.found = _ordered(str(each[4][0]) for each in self._look_up(*place, type=socket.SOCK_STREAM))

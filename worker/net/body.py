@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from worker.net.failures import Kind, NetError
+from worker.net.failures import FailureKind, NetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ PIECE = 256 * 1024
 """At most so many bytes are unpacked at once."""
 
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-LAST = memoryview(b"")
+_LAST = memoryview(b"")
 """Comes after the last piece: what is unpacked and was held back is fetched by it."""
 
 
@@ -43,7 +43,7 @@ def unpacked(packed: Iterable[Buffer], encoding: str) -> Iterable[Buffer]:
         return packed
     if encoding in {"gzip", "x-gzip", "deflate"}:
         return inflated(packed)
-    raise NetError(Kind.ENCODING, "the answer is in an encoding that was not asked for")
+    raise NetError(FailureKind.ENCODING, "the answer is in an encoding that was not asked for")
 
 
 def read_whole(
@@ -55,10 +55,10 @@ def read_whole(
         for piece in unpacked(packed, encoding):
             body += piece
             if len(body) > most:
-                raise NetError(Kind.TOO_LARGE, f"the answer is larger than {most // 1024 // 1024} MB")
+                raise NetError(FailureKind.TOO_LARGE, f"the answer is larger than {most // 1024 // 1024} MB")
             grown(len(body))
     except zlib.error as error:
-        raise NetError(Kind.UNREADABLE, str(error)) from None
+        raise NetError(FailureKind.UNREADABLE, str(error)) from None
     return body
 
 
@@ -75,15 +75,15 @@ def inflated(packed: Iterable[Buffer], library: Any = LIBRARY) -> Iterator[bytes
 
 def _pieces(packed: Iterable[Buffer], library: Any) -> Iterator[bytes]:  # noqa: ANN401  zlib or its like
     inflate = library.decompressobj(GZIP_OR_ZLIB)
-    for some in chain["Buffer"](packed, (LAST,)):
+    for some in chain["Buffer"](packed, (_LAST,)):
         rest = some
-        while rest or (some is LAST and not inflate.eof):
+        while rest or (some is _LAST and not inflate.eof):
             if inflate.eof:
                 if not bytes(rest).strip(b"\0"):
                     break
                 inflate = library.decompressobj(GZIP_OR_ZLIB)
             piece = inflate.decompress(rest, PIECE)
-            if some is LAST and not piece and not inflate.eof:
+            if some is _LAST and not piece and not inflate.eof:
                 raise zlib.error("the packed answer ends early")
             yield piece
             rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail

@@ -17,7 +17,7 @@ import httpx
 from worker.core.ports import always
 from worker.net.body import read_whole, unpacked
 from worker.net.exchange import Exchange
-from worker.net.failures import Kind, NetError, TooLateError, described
+from worker.net.failures import FailureKind, NetError, TooLateError, described
 from worker.net.retry_after import retry_after
 from worker.net.route import DIRECT
 from worker.net.streams import Backend
@@ -174,10 +174,10 @@ class Client:
     def _failure(self, error: Exception, exchange: Exchange) -> NetError:
         if isinstance(error, TooLateError):
             why = exchange.slowest() or "this process stood still"
-            return NetError(Kind.TOO_LATE, f"the request was too late to go out: {why}", has_begun=False)
+            return NetError(FailureKind.TOO_LATE, f"the request was too late to go out: {why}", has_begun=False)
         kind, text = described(error, place=self._place, seconds=exchange.seconds)
-        if self._is_proxied and kind in {Kind.NAME, Kind.CONNECT}:
-            kind = Kind.PROXY
-        if kind is Kind.DEADLINE and not exchange.has_begun and (slow := exchange.slowest()):
+        if self._is_proxied and kind in {FailureKind.NAME, FailureKind.CONNECT}:
+            kind = FailureKind.PROXY
+        if kind is FailureKind.DEADLINE and not exchange.has_begun and (slow := exchange.slowest()):
             text = f"{text}: {slow}"
         return NetError(kind, text, has_begun=exchange.has_begun)

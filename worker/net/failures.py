@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """Why there is no answer; what it means for the service is for its own folder to say."""
 
     TOO_LATE = "too_late"  # the caller wanted it out by then, or not at all
@@ -38,7 +38,7 @@ class NetError(Exception):
     `has_begun` tells whether the request had begun to go out: where it had not, the service surely knows nothing of it.
     """
 
-    def __init__(self, kind: Kind, text: str, *, has_begun: bool = True) -> None:
+    def __init__(self, kind: FailureKind, text: str, *, has_begun: bool = True) -> None:
         """A body that cannot be used belongs to a request that went out."""
         super().__init__(text)
         self.kind = kind
@@ -56,7 +56,7 @@ class UnnamedError(httpcore.ConnectError):
 class HandshakeError(httpcore.ConnectError):
     """No encrypted connection to a host."""
 
-    def __init__(self, host: str, kind: Kind, reason: str) -> None:
+    def __init__(self, host: str, kind: FailureKind, reason: str) -> None:
         super().__init__(reason)
         self.host = host
         self.kind = kind
@@ -66,31 +66,31 @@ class HandshakeError(httpcore.ConnectError):
         """What a handshake failed in; the library below keeps it as the cause of its own."""
         cause = error.__cause__ or error
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return cls(host, Kind.CERTIFICATE, cause.verify_message.rstrip("."))
+            return cls(host, FailureKind.CERTIFICATE, cause.verify_message.rstrip("."))
         reason = (cause.reason or "") if isinstance(cause, ssl.SSLError) else ""
         otherwise = "no answer" if isinstance(error, httpcore.ConnectTimeout) else "it broke off"
-        return cls(host, Kind.TLS, reason.lower().replace("_", " ") or otherwise)
+        return cls(host, FailureKind.TLS, reason.lower().replace("_", " ") or otherwise)
 
 
-def described(error: Exception, *, place: str, seconds: float) -> tuple[Kind, str]:
+def described(error: Exception, *, place: str, seconds: float) -> tuple[FailureKind, str]:
     """The kind and the text of an error of the libraries below; `place` is who we connect to."""
     match error:
         case UnnamedError():
-            found = Kind.NAME, f"the name of {place} cannot be looked up ({error})"
-        case HandshakeError(kind=Kind.CERTIFICATE):
-            found = Kind.CERTIFICATE, f"the certificate of {error.host} is not trusted ({error})"
+            found = FailureKind.NAME, f"the name of {place} cannot be looked up ({error})"
+        case HandshakeError(kind=FailureKind.CERTIFICATE):
+            found = FailureKind.CERTIFICATE, f"the certificate of {error.host} is not trusted ({error})"
         case HandshakeError():
-            found = Kind.TLS, f"no encrypted connection to {error.host} can be made ({error})"
+            found = FailureKind.TLS, f"no encrypted connection to {error.host} can be made ({error})"
         case httpcore.ProxyError():
-            found = Kind.PROXY, f"{place} answered {_status(error)}"
+            found = FailureKind.PROXY, f"{place} answered {_status(error)}"
         case httpcore.ConnectTimeout():
-            found = Kind.CONNECT, f"cannot connect to {place} (no answer)"
+            found = FailureKind.CONNECT, f"cannot connect to {place} (no answer)"
         case httpcore.ConnectError():
-            found = Kind.CONNECT, f"cannot connect to {place} ({error})"
+            found = FailureKind.CONNECT, f"cannot connect to {place} ({error})"
         case httpcore.TimeoutException() | TimeoutError():
-            found = Kind.DEADLINE, f"no whole answer within {seconds:g} s"
+            found = FailureKind.DEADLINE, f"no whole answer within {seconds:g} s"
         case _:
-            found = Kind.BROKEN, f"the connection broke ({type(error).__name__})"
+            found = FailureKind.BROKEN, f"the connection broke ({type(error).__name__})"
     return found
 
 
@@ -101,7 +101,7 @@ def _status(error: httpcore.ProxyError) -> str:
     return f"{status}{wants.get(status, '')}" if status.isdecimal() else "something else than HTTP"
 
 
-def refusal(error: httpcore.ConnectError) -> httpcore.ConnectError:
+def with_reason(error: httpcore.ConnectError) -> httpcore.ConnectError:
     """The same with the system's reason as its text: the pool takes the cause away."""
     cause = error.__cause__
     return httpcore.ConnectError((cause.strerror if isinstance(cause, OSError) else None) or "it broke off")

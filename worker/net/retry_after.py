@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST = timedelta(days=365)
+LONGEST_RETRY_AFTER = timedelta(days=365)
 """A wish beyond this is taken for this; how much of it is granted is not decided here."""
 
 _SECONDS = re.compile(r"([0-9]+)(?:\.[0-9]*)?")
@@ -23,10 +23,14 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     value = given.get("retry-after", "").strip()
     if seconds := _SECONDS.fullmatch(value):
         digits = seconds[1].lstrip("0") or "0"
-        return LONGEST if len(digits) > _MOST_DIGITS else min(timedelta(seconds=int(digits)), LONGEST)
+        return (
+            LONGEST_RETRY_AFTER
+            if len(digits) > _MOST_DIGITS
+            else min(timedelta(seconds=int(digits)), LONGEST_RETRY_AFTER)
+        )
     at = _date(value)
     wish = None if at is None else at - (_date(given.get("date", "")) or now)
-    return min(wish, LONGEST) if wish is not None and wish > timedelta(0) else None
+    return min(wish, LONGEST_RETRY_AFTER) if wish is not None and wish > timedelta(0) else None
 
 
 def _date(value: str) -> datetime | None:

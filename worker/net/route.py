@@ -49,11 +49,11 @@ def trust(certificates: tuple[str, ...]) -> ssl.SSLContext:
     # Not the standard library's default context, which writes keys to whatever file SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for path in (*_machine(), *certificates):
-        load(context, path)
+        add_trust(context, path)
     return context
 
 
-def load(context: ssl.SSLContext, path: str) -> None:
+def add_trust(context: ssl.SSLContext, path: str) -> None:
     """Trust what is in a file or a folder. Raises OSError (ssl.SSLError) where a file is no good."""
     if Path(path).is_dir():
         context.load_verify_locations(capath=path)

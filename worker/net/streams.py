@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from worker.net.addresses import Addresses
-from worker.net.failures import HandshakeError, refusal
+from worker.net.failures import HandshakeError, with_reason
 
 if TYPE_CHECKING:
     import ssl
@@ -140,12 +140,12 @@ def _first(
             except httpcore.ConnectTimeout:
                 slow.append(address)
             except httpcore.ConnectError as error:
-                failure = refusal(error)
+                failure = with_reason(error)
     for place, address in enumerate(slow):
         try:
             return address, connect(address, None if len(slow) == 1 else exchange.limit() / (len(slow) - place))
         except httpcore.ConnectTimeout as error:
             failure = error
         except httpcore.ConnectError as error:
-            failure = refusal(error)
+            failure = with_reason(error)
     raise failure

@@ -11,7 +11,7 @@ from rich.text import Text
 from worker.core.model import Receipt
 from worker.core.ports import Limits, always
 from worker.notifiers.slack import blocks
-from worker.notifiers.text import flat, target, told
+from worker.notifiers.text import flat, target, time_ago
 from worker.notifiers.words import DETAILS, Pen, entry, headline, more
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PEN = Pen(
     words=lambda raw, limit: escape(flat(raw, limit)),
     code=lambda raw, limit: f"[cyan]{escape(text)}[/cyan]" if (text := flat(raw, limit)) else "",
     link=lambda url, label: f"[link={url}]{escape(label)}[/link]" if _is_plain(url) else escape(label),
-    ago=told,
+    ago=time_ago,
     strike=lambda name: f"[strike]{name}[/strike]",
 )
 """Writes rich's markup; whatever comes from outside is escaped."""

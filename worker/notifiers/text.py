@@ -90,14 +90,14 @@ def age(wait: timedelta) -> str:
     return f"{seconds} s"
 
 
-def told(since: datetime, as_of: datetime) -> str:
+def time_ago(since: datetime, as_of: datetime) -> str:
     """How long before `as_of`, in words."""
     return f"{age(as_of - since)} ago" if as_of - since >= timedelta(seconds=1) else "just now"
 
 
 def ago(since: datetime, as_of: datetime) -> str:
     """How long before `as_of`, as a date that Slack keeps current where it can show one."""
-    plain = told(since, as_of)
+    plain = time_ago(since, as_of)
     if not (_FIRST_DATE <= since <= as_of and since < _LAST_DATE):
         return plain
     return f"<!date^{int(since.timestamp())}^{{ago}}|{plain}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.core.model import Kind, Left, Show, shortened
+from worker.core.model import Fate, Kind, Show, shortened
 from worker.notifiers.text import age, flat
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ TAG_NAME = 24
 SEPARATOR = " · "
 
 FATES = {
-    Left.REVIEWED: "reviewed",
-    Left.REMOVED: "removed from the queue",
-    Left.UNKNOWN: "no longer waiting",
+    Fate.REVIEWED: "reviewed",
+    Fate.REMOVED: "removed from the queue",
+    Fate.UNKNOWN: "no longer waiting",
 }
 BASELINE_NOTE = "These waited when the queue was first looked at. From now on only what is new is announced."
 
@@ -59,7 +59,7 @@ class Pen:
     strike: Callable[[str], str]
 
 
-def count(number: int, noun: str = "run") -> str:
+def _count(number: int, noun: str = "run") -> str:
     """`1 run`, `2 runs`, `5,000 runs`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
@@ -77,7 +77,7 @@ def headline(message: Message) -> str:
         return flat(message.text, 2_500)
     place = queue_name(message)
     if message.successor is not None:
-        return f"{count(message.total)} in {place}"
+        return f"{_count(message.total)} in {place}"
     if message.waiting == 0 and message.total:
         return _done(message, place)
     if message.waiting < message.total:
@@ -87,9 +87,9 @@ def headline(message: Message) -> str:
 
 def entry(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
     """One run's rows: the first tells it, the others preview it."""
-    if line.left is not None:
-        mark = "–" if line.left is Left.REMOVED else "✓"  # noqa: RUF001 - a dash is meant
-        return [f"{mark} {pen.strike(_name(message, line, detail, pen))}{SEPARATOR}{FATES[line.left]}"]
+    if line.fate is not None:
+        mark = "–" if line.fate is Fate.REMOVED else "✓"  # noqa: RUF001 - a dash is meant
+        return [f"{mark} {pen.strike(_name(message, line, detail, pen))}{SEPARATOR}{FATES[line.fate]}"]
     parts = [_name(message, line, detail, pen), *_facts(message, line, detail, pen), *_marks(line)]
     return ["• " + SEPARATOR.join(part for part in parts if part), *_previews(message, line, detail, pen)]
 
@@ -99,7 +99,7 @@ def more(message: Message) -> str:
     unlisted = message.total - len(message.lines)
     if unlisted <= 0:
         return ""
-    waiting = message.waiting - sum(line.left is None for line in message.lines)
+    waiting = message.waiting - sum(line.fate is None for line in message.lines)
     if waiting >= unlisted:
         return f"and {unlisted:,} more"
     if waiting <= 0:
@@ -110,7 +110,7 @@ def more(message: Message) -> str:
 def _opening(message: Message, place: str) -> str:
     """The headline while every run waits."""
     one = message.total == 1
-    runs = count(message.total)
+    runs = _count(message.total)
     match message.kind:
         case Kind.BASELINE:
             return f"{runs} {'is' if one else 'are'} waiting in {place}"
@@ -127,19 +127,19 @@ def _opening(message: Message, place: str) -> str:
 def _news(message: Message, place: str) -> str:
     back = sum(line.back for line in message.lines)
     if back and back == message.total:
-        return f"{count(back)} {'is' if back == 1 else 'are'} back in {place}"
+        return f"{_count(back)} {'is' if back == 1 else 'are'} back in {place}"
     return f"{message.total:,} {'' if back else 'new '}{'run' if message.total == 1 else 'runs'} to review in {place}"
 
 
 def _done(message: Message, place: str) -> str:
     """The headline when nothing waits any more; it claims no review that is not known."""
-    fates = {line.left for line in message.lines}
-    known = len(message.lines) == message.total and fates == {Left.REVIEWED}
+    fates = {line.fate for line in message.lines}
+    known = len(message.lines) == message.total and fates == {Fate.REVIEWED}
     if message.total == 1:
         return f"Reviewed in {place} ✓" if known else f"No longer waiting in {place}"
     if known:
         return f"All {message.total:,} reviewed in {place} ✓"
-    if Left.REMOVED in fates:
+    if Fate.REMOVED in fates:
         return f"None of {message.total:,} left to review in {place}"
     return f"All {message.total:,} reviewed or no longer waiting in {place} ✓"
 
@@ -181,7 +181,7 @@ def _tags(tags: tuple[str, ...], limit: int, pen: Pen) -> str:
 
 def _marks(line: Line) -> list[str]:
     return [
-        f"{line.done:,} of {count(line.of, 'review')} done" if line.of > 1 and line.done else "",
+        f"{line.done:,} of {_count(line.of, 'review')} done" if line.of > 1 and line.done else "",
         "back in the queue" if line.back else "",
         "reserved" if line.reserved else "",
     ]

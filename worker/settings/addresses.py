@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from worker.settings.values import text, words
+from worker.settings.values import one_line, one_line_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def host_and_port(value: object) -> tuple[str, int]:
 
     `*` stands for all addresses of this machine: `:8080`, `*:8080`.
     """
-    match = _HOST_PORT.fullmatch(text(value))
+    match = _HOST_PORT.fullmatch(one_line(value))
     if match is None or not 0 < int(match["port"]) <= _LAST_PORT:
         raise ValueError(
             f"is not host:port with a port from 1 to {_LAST_PORT}; "
@@ -91,7 +91,7 @@ def host_and_port(value: object) -> tuple[str, int]:
 
 def host_names(value: object) -> tuple[str, ...]:
     """Names of hosts, in lower case; `*.example.com` for all below it."""
-    given = tuple(word.lower().removesuffix(".") for word in words(value))
+    given = tuple(word.lower().removesuffix(".") for word in one_line_list(value))
     if not all(_HOST_NAME.fullmatch(name) for name in given):
         raise ValueError(
             "has something that is no name of a host; write names alone, such as notifier.example.com or *.example.com"
@@ -115,7 +115,7 @@ def _root(value: object, *, allow_http: bool) -> SplitResult:
 
 
 def _address(value: object, *, allow_http: bool) -> SplitResult:
-    given = text(value)
+    given = one_line(value)
     parts = _split(given)
     if not given.isascii() or " " in given:
         raise ValueError("contains a space or a character outside ASCII; write it percent-encoded")
@@ -177,7 +177,7 @@ _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 
 def database_url(value: object, *, directory: Path) -> str:
     """A SQLAlchemy URL of SQLite, its file absolute (a relative one begins at `directory`), or of PostgreSQL."""
-    scheme, separator, rest = text(value).partition("://")
+    scheme, separator, rest = one_line(value).partition("://")
     kind = _SCHEMES.get(scheme.casefold())
     if not separator or kind is None:
         raise ValueError(

@@ -29,7 +29,7 @@ from worker.settings.layers import (
 from worker.settings.model import EVERY, Settings
 from worker.settings.names import ALL, Need, service_links, similar, some
 from worker.settings.network import Network, network
-from worker.settings.values import ALL_QUEUES, identity, listed_queues, queue_id
+from worker.settings.values import ALL_QUEUES, listed_queues, queue_id, queue_identity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -228,8 +228,8 @@ def missing(needs: frozenset[Need], layers: Layers, *, names: Collection[str]) -
 def _channel(layers: Layers, names: Collection[str]) -> Iterator[str]:
     tables = cast("list[dict[str, Any]]", layers.toml.given.get("tables", []))
     queues = [*(str(table["queue"]) for table in tables), *_listed(layers)]
-    served = {identity(str(table["queue"])) for table in tables if "channel" in table}
-    without = [queue for queue in dict.fromkeys(queues) if identity(queue) not in served]
+    served = {queue_identity(str(table["queue"])) for table in tables if "channel" in table}
+    without = [queue for queue in dict.fromkeys(queues) if queue_identity(queue) not in served]
     if without or not queues:
         remedy = "set the id of the Slack channel to post to, or write it as channel in worker.toml"
         yield f"WORKER_CHANNEL: is missing{_for(without)}; {remedy}{_typing_error('WORKER_CHANNEL', names)}"
@@ -255,7 +255,7 @@ def _typing_error(env: str, names: Collection[str]) -> str:
 
 
 MASK = "***"
-SHORTEST = 8
+_SHORTEST = 8
 """A shorter text is not masked inside other text: it would hide more words than secrets."""
 
 _LONGEST_SHOWN = 100
@@ -269,7 +269,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*(?=@)")
 def masked(text: str, secrets: Collection[str]) -> str:
     """The text without these secrets, and without what looks like one that was put in the wrong place."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST and not _SCHEME.fullmatch(secret):
+        if len(secret) >= _SHORTEST and not _SCHEME.fullmatch(secret):
             text = text.replace(secret, MASK)
     return _CREDENTIALS.sub(MASK, _TOKEN.sub(MASK, text))
 
@@ -298,4 +298,4 @@ def _capability(url: str) -> list[str]:
     """What follows the host, because some errors quote an address without it."""
     parts = urlsplit(url)
     path = parts.path.strip("/") + (f"?{parts.query}" if parts.query else "")
-    return [path] if len(path) >= SHORTEST else []
+    return [path] if len(path) >= _SHORTEST else []

@@ -20,11 +20,11 @@ from worker.settings.network import Network
 
 DurationOrNever = Annotated[timedelta | None, PlainValidator(values.duration_or_never)]
 Interval = Annotated[timedelta, PlainValidator(values.poll_interval)]
-Channel = Annotated[str, PlainValidator(values.channel)]
+_Channel = Annotated[str, PlainValidator(values.channel_value)]
 Mentions = Annotated[tuple[str, ...], PlainValidator(values.mentions)]
 Flag = Annotated[bool, PlainValidator(values.boolean)]
-Shown = Annotated[frozenset[Show], PlainValidator(values.set_of(Show))]
-Place = Annotated[RemindIn, PlainValidator(values.one_of(RemindIn))]
+_Shown = Annotated[frozenset[Show], PlainValidator(values.set_of(Show))]
+_Place = Annotated[RemindIn, PlainValidator(values.one_of(RemindIn))]
 Remedy = Annotated[OnUnknown, PlainValidator(values.one_of(OnUnknown))]
 
 
@@ -38,16 +38,16 @@ class PerQueue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     queue: Annotated[str, PlainValidator(values.table_queue)] = ""
-    channel: Annotated[Channel, Name("WORKER_CHANNEL")] = ""
+    channel: Annotated[_Channel, Name("WORKER_CHANNEL")] = ""
     poll_interval: Annotated[Interval, Name("WORKER_POLL_INTERVAL")] = timedelta(seconds=60)
     stale_after: Annotated[DurationOrNever, Name("WORKER_STALE_AFTER")] = timedelta(hours=4)
     remind_every: Annotated[DurationOrNever, Name("WORKER_REMIND_EVERY")] = timedelta(days=1)
     escalate_after: Annotated[DurationOrNever, Name("WORKER_ESCALATE_AFTER")] = None
-    escalate_to: Annotated[Channel, Name("WORKER_ESCALATE_TO")] = ""
+    escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = ""
     escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
     remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False
-    show: Annotated[Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
-    remind_in: Annotated[Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
+    show: Annotated[_Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
+    remind_in: Annotated[_Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
     edit_for: Annotated[DurationOrNever, Name("WORKER_EDIT_FOR")] = timedelta(days=7)
     on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND
 
@@ -108,7 +108,7 @@ def _web_root(given: dict[str, Any]) -> str | None:
 
 
 def _config(value: object, info: ValidationInfo) -> Path:
-    return Path(info.data["directory"], values.text(value))
+    return Path(info.data["directory"], values.one_line(value))
 
 
 LANGSMITH_API_KEY = Name(
@@ -139,14 +139,14 @@ WorkspaceId = Annotated[str | None, PlainValidator(values.header_value)]
 WebUrl = Annotated[str | None, _web(addresses.web_url)]
 SlackRoot = Annotated[str, _web(addresses.slack_root)]
 Listed = Annotated[tuple[str, ...], PlainValidator(values.listed_queues)]
-OptionalChannel = Annotated[str | None, PlainValidator(values.channel)]
+OptionalChannel = Annotated[str | None, PlainValidator(values.channel_value)]
 Statuses = Annotated[tuple[str, ...], PlainValidator(values.statuses)]
-Api = Annotated[LangsmithApi, PlainValidator(values.one_of(LangsmithApi))]
+_Api = Annotated[LangsmithApi, PlainValidator(values.one_of(LangsmithApi))]
 Rate = Annotated[float, PlainValidator(values.requests_per_second)]
 DatabaseUrl = Annotated[str, PlainValidator(_database_url)]
 Address = Annotated[tuple[str, int] | None, PlainValidator(addresses.host_and_port)]
 Hosts = Annotated[tuple[str, ...], PlainValidator(addresses.host_names)]
-Heartbeat = Annotated[SecretStr | None, _web(addresses.heartbeat)]
+_Heartbeat = Annotated[SecretStr | None, _web(addresses.heartbeat)]
 Duration = Annotated[timedelta, PlainValidator(values.duration)]
 Level = Annotated[LogLevel, PlainValidator(values.one_of(LogLevel))]
 Format = Annotated[LogFormat, PlainValidator(values.one_of(LogFormat))]
@@ -181,14 +181,14 @@ class Settings(BaseSettings):
     tables: tuple[PerQueue, ...] = ()
     statuses: Annotated[Statuses, Name("WORKER_STATUSES")] = ("needs_my_review",)
     ops_channel: Annotated[OptionalChannel, Name("WORKER_OPS_CHANNEL")] = None
-    langsmith_api: Annotated[Api, Name("WORKER_LANGSMITH_API")] = LangsmithApi.AUTO
+    langsmith_api: Annotated[_Api, Name("WORKER_LANGSMITH_API")] = LangsmithApi.AUTO
     requests_per_second: Annotated[Rate, Name("WORKER_REQUESTS_PER_SECOND")] = 20.0
     database_url: Annotated[DatabaseUrl, Name("WORKER_DATABASE_URL", secret=True)] = Field(
         default="sqlite:///worker.db", validate_default=True, repr=False
     )
     http_address: Annotated[Address, Name("WORKER_HTTP_ADDRESS")] = None
     http_hosts: Annotated[Hosts, Name("WORKER_HTTP_HOSTS")] = ()
-    heartbeat_url: Annotated[Heartbeat, Name("WORKER_HEARTBEAT_URL", secret=True)] = None
+    heartbeat_url: Annotated[_Heartbeat, Name("WORKER_HEARTBEAT_URL", secret=True)] = None
     keep_deliveries: Annotated[Duration, Name("WORKER_KEEP_DELIVERIES")] = timedelta(days=30)
     keep_reviews: Annotated[Duration, Name("WORKER_KEEP_REVIEWS")] = timedelta(days=90)
     log_level: Annotated[Level, Name("WORKER_LOG_LEVEL")] = LogLevel.INFO
@@ -227,8 +227,8 @@ class Settings(BaseSettings):
     @cached_property
     def queues(self) -> tuple[PerQueue, ...]:
         """The queues that are named, those with a table first."""
-        tabled = {values.identity(table.queue) for table in self.tables} | {values.ALL_QUEUES}
-        listed = (queue for queue in self.listed if values.identity(queue) not in tabled)
+        tabled = {values.queue_identity(table.queue) for table in self.tables} | {values.ALL_QUEUES}
+        listed = (queue for queue in self.listed if values.queue_identity(queue) not in tabled)
         tables = (self.common.overridden_by(table) for table in self.tables)
         others = (self.common.model_copy(update={"queue": queue}) for queue in listed)
         return tuple(named.filled_in() for named in (*tables, *others))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from worker.net.route import Proxy, Route, is_hashed, load
+from worker.net.route import Proxy, Route, add_trust, is_hashed
 from worker.settings.addresses import is_loopback
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _unusable(variable: Variable) -> Iterator[str]:
             yield f"{variable.name}: there are no certificates under their hashes in {variable.value}; {remedy}"
         return
     try:
-        load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), variable.value)
+        add_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), variable.value)
     except ssl.SSLError:
         what = "holds no certificates in PEM"
     except OSError as error:

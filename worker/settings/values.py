@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from enum import StrEnum
 
-NEVER = "never"
-LONGEST = timedelta(days=3650)
+_NEVER = "never"
+LONGEST_DURATION = timedelta(days=3650)
 LONGEST_POLL_INTERVAL = timedelta(days=7)
 MOST_REQUESTS_PER_SECOND = 1000
 STATUSES = ("needs_my_review", "needs_others_review")
@@ -35,7 +35,7 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 E = TypeVar("E", bound="StrEnum")
 
 
-def text(value: object) -> str:
+def one_line(value: object) -> str:
     """Text on one line, without the white space around it."""
     if not isinstance(value, str):
         raise ValueError("is not text; put it in quotation marks")  # noqa: TRY004  pydantic collects ValueError alone
@@ -49,10 +49,10 @@ def text(value: object) -> str:
     return stripped
 
 
-def words(value: object) -> tuple[str, ...]:
+def one_line_list(value: object) -> tuple[str, ...]:
     """A list: comma-separated text, or a TOML array of text."""
-    parts = value if isinstance(value, list) else text(value).split(",")
-    return tuple(text(part) for part in parts if part != "")
+    parts = value if isinstance(value, list) else one_line(value).split(",")
+    return tuple(one_line(part) for part in parts if part != "")
 
 
 def boolean(value: object) -> bool:
@@ -69,7 +69,7 @@ def one_of(kind: type[E]) -> Callable[[object], E]:
     """A parser of one word out of an enumeration, in any case."""
 
     def parse(value: object) -> E:
-        word = text(value).casefold()
+        word = one_line(value).casefold()
         if word not in list(kind):
             raise ValueError(f"is not one of {', '.join(kind)}; write one of them")
         return kind(word)
@@ -81,7 +81,7 @@ def set_of(kind: type[E]) -> Callable[[object], frozenset[E]]:
     """A parser of several words out of an enumeration, in any case."""
 
     def parse(value: object) -> frozenset[E]:
-        given = [word.casefold() for word in words(value)]
+        given = [word.casefold() for word in one_line_list(value)]
         unknown = [word for word in given if word not in list(kind)]
         if unknown:
             raise ValueError(f"names something that is not one of {', '.join(kind)}; write some of them")
@@ -92,7 +92,7 @@ def set_of(kind: type[E]) -> Callable[[object], frozenset[E]]:
 
 def duration(value: object) -> timedelta:
     """A length of time such as `90s`, `15m`, `4h`, `2d` or `1d12h`; more than zero, at most ten years."""
-    return _duration(value, longest=LONGEST)
+    return _duration(value, longest=LONGEST_DURATION)
 
 
 def poll_interval(value: object) -> timedelta:
@@ -102,9 +102,9 @@ def poll_interval(value: object) -> timedelta:
 
 def duration_or_never(value: object) -> timedelta | None:
     """A duration, or `never` as None."""
-    if isinstance(value, str) and value.strip().casefold() == NEVER:
+    if isinstance(value, str) and value.strip().casefold() == _NEVER:
         return None
-    return _duration(value, longest=LONGEST, otherwise=", or never")
+    return _duration(value, longest=LONGEST_DURATION, otherwise=", or never")
 
 
 def _duration(value: object, *, longest: timedelta, otherwise: str = "") -> timedelta:
@@ -142,7 +142,7 @@ def _number(value: object) -> float:
 
 def statuses(value: object) -> tuple[str, ...]:
     """Which runs count as waiting, `needs_my_review` first; it is always among them."""
-    given = {word.casefold() for word in words(value)}
+    given = {word.casefold() for word in one_line_list(value)}
     if not given <= set(STATUSES):
         raise ValueError(f"names a status that cannot be watched; write {STATUSES[0]}, or {','.join(STATUSES)}")
     if STATUSES[0] not in given:
@@ -171,9 +171,9 @@ _NOT_BOT_TOKENS = (
 )
 
 
-def queue(value: object) -> str:
+def queue_value(value: object) -> str:
     """A queue's id or name, as it was given."""
-    given = text(value)
+    given = one_line(value)
     if "://" in given:
         raise ValueError("is an address; give the queue's id, the last part of that address, or its name")
     if _ALMOST_UUID.fullmatch(given) and queue_id(given) is None:
@@ -191,20 +191,20 @@ def queue_id(given: str) -> UUID | None:
         return None
 
 
-def identity(queue: str) -> UUID | str:
+def queue_identity(queue: str) -> UUID | str:
     """What makes two ways to give a queue the same one, as far as they tell."""
     return queue_id(queue) or queue
 
 
 def repeated(queues: Sequence[str]) -> str | None:
     """The first queue that was given before."""
-    identities = [identity(queue) for queue in queues]
+    identities = [queue_identity(queue) for queue in queues]
     return next((queue for place, queue in enumerate(queues) if identities[place] in identities[:place]), None)
 
 
 def listed_queues(value: object) -> tuple[str, ...]:
     """Queues by id or name, each once; one of them may be `all`."""
-    given = tuple(ALL_QUEUES if word.casefold() == ALL_QUEUES else queue(word) for word in words(value))
+    given = tuple(ALL_QUEUES if word.casefold() == ALL_QUEUES else queue_value(word) for word in one_line_list(value))
     if not given:
         raise ValueError("names no queue; write their ids or names, or all")
     if twice := repeated(given):
@@ -214,15 +214,15 @@ def listed_queues(value: object) -> tuple[str, ...]:
 
 def table_queue(value: object) -> str:
     """The queue that one table of `worker.toml` is about."""
-    given = queue(value)
+    given = queue_value(value)
     if given.casefold() == ALL_QUEUES:
         raise ValueError("is no single queue; set WORKER_QUEUES=all and write what holds for all under [defaults]")
     return given
 
 
-def channel(value: object) -> str:
+def channel_value(value: object) -> str:
     """A Slack channel's id, or its name without the `#`."""
-    given = text(value).removeprefix("#")
+    given = one_line(value).removeprefix("#")
     if _CHANNEL_ID.fullmatch(given) or _CHANNEL_NAME.fullmatch(given):
         return given
     if _PERSON.fullmatch(given):
@@ -235,7 +235,7 @@ def channel(value: object) -> str:
 
 def mentions(value: object) -> tuple[str, ...]:
     """Slack ids of people (`U…`, `W…`) and user groups (`S…`), in the order given, each once."""
-    given = words(value)
+    given = one_line_list(value)
     if not all(_MENTION.fullmatch(word) for word in given):
         raise ValueError(
             "names someone by something else than a Slack id; write member ids (U… or W…, in the profile's menu) "
@@ -246,7 +246,7 @@ def mentions(value: object) -> tuple[str, ...]:
 
 def header_value(value: object) -> str:
     """Text that may travel in an HTTP header."""
-    given = text(value)
+    given = one_line(value)
     if not given.isascii() or " " in given:
         raise ValueError("contains white space or a character outside ASCII; copy the id again")
     return given

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.delivery import LEASE, OVER, START
-from worker.core.model import Duty, State, Task, Turn
-from worker.core.ports import Relieved
-from worker.core.shift import SOON, TTL, Living
+from worker.core.leases import SOON, TTL, Living
+from worker.core.model import Assignment, Renewal, State, Task
+from worker.core.ports import Fenced
 from worker.stores import paces
 from worker.stores.chunks import chunks
 from worker.stores.columns import MICROSECOND, At
@@ -65,8 +65,8 @@ class Member:
         mine = sa.select(sa.literal(1)).where(workers.c.worker_id == self.worker_id, workers.c.until > self.instant())
         return connection.execute(mine).first() is not None
 
-    def hold(self, connection: Connection, duty: Duty) -> None:
-        """Hold a duty to the end of the transaction; Relieved where it is not this worker's any more."""
+    def hold(self, connection: Connection, duty: Assignment) -> None:
+        """Hold a duty to the end of the transaction; Fenced where it is not this worker's any more."""
         query = (
             sa.select(duties.c.token)
             .join_from(duties, workers, duties.c.worker_id == workers.c.worker_id)
@@ -79,7 +79,7 @@ class Member:
             .with_for_update(read=True, of=duties)
         )
         if connection.execute(query).first() is None:
-            raise Relieved
+            raise Fenced
 
     def hold_queues(self, connection: Connection, queue_ids: Collection[Id]) -> set[Id]:
         """Hold those of the queues that are this worker's to poll; which."""
@@ -97,13 +97,13 @@ class SqlDuties:
     def __init__(self, database: Database, member: Member) -> None:
         self._database = database
         self._member = member
-        self._duties: dict[str, Duty] = {}
+        self._duties: dict[str, Assignment] = {}
         self._settled: object = None
         """What the last look through all duties rested on, where nothing was left to do."""
         self._renewals = 0
 
-    def turn(self, queues: Collection[Id]) -> Turn:
-        """See `Duties.turn`. While nobody comes or goes it is a renewal and nothing else."""
+    def renew(self, queues: Collection[Id]) -> Renewal:
+        """See `AssignmentStore.renew`. While nobody comes or goes it is a renewal and nothing else."""
         wanted = frozenset(map(str, queues))
         lasted, living = self._database.write(self._renew)
         basis = (tuple(living.until), wanted)
@@ -114,10 +114,10 @@ class SqlDuties:
             self._settled, self._renewals = basis if complete else None, 0
             self._database.write(self._hasten)
         again_in = living.again_in(self._member.worker_id) if complete else SOON
-        return Turn(self._duties, living.now, len(living.until), again_in)
+        return Renewal(self._duties, living.now, len(living.until), again_in)
 
     def leave(self) -> None:
-        """See `Duties.leave`. What a worker has goes with its row."""
+        """See `AssignmentStore.leave`. What a worker has goes with its row."""
         mine = workers.c.worker_id == self._member.worker_id
         self._database.write(lambda connection: connection.execute(sa.delete(workers).where(mine)))
 
@@ -138,7 +138,9 @@ class SqlDuties:
         )
         return lasted, Living(now, {row.worker_id: row.until for row in connection.execute(living)})
 
-    def _look(self, connection: Connection, wanted: frozenset[str], living: Living) -> tuple[dict[str, Duty], bool]:
+    def _look(
+        self, connection: Connection, wanted: frozenset[str], living: Living
+    ) -> tuple[dict[str, Assignment], bool]:
         """Give back what is too much, take what is free and ours; what we have, and whether all is as it should be.
 
         What another transaction holds at the moment is passed over: nobody ever waits for a worker that stands still.
@@ -147,7 +149,7 @@ class SqlDuties:
         _know(connection, wanted | TASKS)
         rows = connection.execute(sa.select(duties.c.name, duties.c.worker_id, duties.c.token)).all()
         me = self._member.worker_id
-        mine = {row.name: Duty(row.name, me, row.token) for row in rows if row.worker_id == me}
+        mine = {row.name: Assignment(row.name, me, row.token) for row in rows if row.worker_id == me}
         free = {row.name: row.token for row in rows if row.worker_id not in living.until}
         share = living.share(me, len(wanted))
         polled = sorted(mine.keys() & wanted)
@@ -168,10 +170,10 @@ class SqlDuties:
             given += names
         return given
 
-    def _take(self, connection: Connection, free: Mapping[str, int], lack: int) -> dict[str, Duty]:
+    def _take(self, connection: Connection, free: Mapping[str, int], lack: int) -> dict[str, Assignment]:
         """Take so many duties of those that were free under these tokens; none that has changed hands since."""
         me = self._member.worker_id
-        taken: dict[str, Duty] = {}
+        taken: dict[str, Assignment] = {}
         for some in chunks(sorted(free.items())):
             if lack <= len(taken):
                 break
@@ -186,7 +188,7 @@ class SqlDuties:
             rows = connection.execute(query).all()
             taking = sa.update(duties).where(duties.c.name.in_([row.name for row in rows]))
             connection.execute(taking.values(worker_id=me, token=duties.c.token + 1))
-            taken |= {row.name: Duty(row.name, me, row.token + 1) for row in rows}
+            taken |= {row.name: Assignment(row.name, me, row.token + 1) for row in rows}
         return taken
 
     def _hasten(self, connection: Connection) -> None:

@@ -65,7 +65,7 @@ def _unexplained() -> sa.Select[Any]:
         .join(delivery_reviews)
         .join(reviews)
         .where(deliveries.c.queue_id == sa.bindparam("queue"), kept_true(), SPEAKS, shown)
-        .where(reviews.c.closed_at.is_not(None), reviews.c.left.is_(None), ~_later_stay().exists())
+        .where(reviews.c.closed_at.is_not(None), reviews.c.fate.is_(None), ~_later_stay().exists())
         .group_by(reviews.c.queue_run_id)
         .order_by(sa.func.max(reviews.c.closed_at).desc(), reviews.c.queue_run_id)
         .limit(sa.bindparam("most"))

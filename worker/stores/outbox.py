@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import NEVER, Backlog, Delivery, Notice, Queue, Receipt, Review, ReviewKey, State, Story, Told
+from worker.core.model import (
+    NEVER,
+    Backlog,
+    Delivery,
+    Notice,
+    Queue,
+    Receipt,
+    Review,
+    ReviewKey,
+    State,
+    Story,
+    StoryNotice,
+)
 from worker.core.outbox import as_owed
 from worker.stores import pauses, queues
 from worker.stores.chunks import chunks
@@ -251,7 +263,7 @@ def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:
     ]
 
 
-def _told(connection: Connection, review_id: int) -> Iterable[Told]:
+def _told(connection: Connection, review_id: int) -> Iterable[StoryNotice]:
     query = (
         select_deliveries()
         .add_columns(delivery_reviews.c.left_out)
@@ -259,4 +271,4 @@ def _told(connection: Connection, review_id: int) -> Iterable[Told]:
         .where(delivery_reviews.c.review_id == review_id)
         .order_by(deliveries.c.delivery_id)
     )
-    return (Told(delivery_of(row), left_out=row.left_out) for row in connection.execute(query))
+    return (StoryNotice(delivery_of(row), left_out=row.left_out) for row in connection.execute(query))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from msgspec import structs
 
-from worker.core.model import Review, ReviewKey, Standing, State
+from worker.core.model import QueueTotals, Review, ReviewKey, State
 from worker.stores.chunks import chunks
 from worker.stores.tables import LIVE, OPEN, deliveries, reviews
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import Facts, Id, Left
+    from worker.core.model import Facts, Fate, Id
 
 # In the order of Review's fields, so that a row becomes a Review as it is.
 REVIEW = (
@@ -34,7 +34,7 @@ REVIEW = (
     reviews.c.facts,
     reviews.c.absent_at,
     reviews.c.closed_at,
-    reviews.c.left,
+    reviews.c.fate,
 )
 OLDEST_FIRST = (reviews.c.since, reviews.c.queue_run_id, reviews.c.added_at)
 IS_CLOSED = reviews.c.closed_at.is_not(None)
@@ -47,7 +47,7 @@ _SELECT_OPEN = sa.select(*REVIEW).where(_MINE, OPEN)
 _SELECT_CLOSED = sa.select(*REVIEW).where(_MINE, IS_CLOSED, _SOME)
 _SELECT_NUMBERS = sa.select(reviews.c.queue_run_id, reviews.c.added_at, reviews.c.review_id).where(_MINE, _SOME)
 _SELECT_LEFT = (
-    sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.left)
+    sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.fate)
     .where(_MINE, IS_CLOSED, _SOME)
     .order_by(reviews.c.closed_at, reviews.c.added_at)
 )
@@ -110,29 +110,29 @@ def describe(connection: Connection, queue_id: Id, facts: Mapping[Id, Facts]) ->
     return list(news)
 
 
-def learn(connection: Connection, queue_id: Id, left: Mapping[Id, Left]) -> list[int]:
+def learn(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> list[int]:
     """Note how the latest closed stay of each run ended; the numbers of those for which that is news."""
     news = {number: how for number, was, how in _latest_closed(connection, queue_id, left) if was is not how}
     for some in chunks(news):
-        connection.execute(_UPDATE, [{"number": number, "left": news[number]} for number in some])
+        connection.execute(_UPDATE, [{"number": number, "fate": news[number]} for number in some])
     return list(news)
 
 
 def _latest_closed(
-    connection: Connection, queue_id: Id, left: Mapping[Id, Left]
-) -> Iterable[tuple[int, Left | None, Left]]:
+    connection: Connection, queue_id: Id, left: Mapping[Id, Fate]
+) -> Iterable[tuple[int, Fate | None, Fate]]:
     asked = ({"queue": queue_id, "some": some} for some in chunks(left))
     rows = (row for each in asked for row in connection.execute(_SELECT_LEFT, each))
     latest = {row.queue_run_id: row for row in rows}
-    return ((row.review_id, row.left, left[queue_run_id]) for queue_run_id, row in latest.items())
+    return ((row.review_id, row.fate, left[queue_run_id]) for queue_run_id, row in latest.items())
 
 
-def standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> Standing:
+def standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
     """Count a queue's open reviews and what is owed or dead about it."""
     mine = sa.select(sa.func.count()).where(reviews.c.queue_id == queue_id, OPEN)
     owed = sa.select(sa.func.count()).where(deliveries.c.queue_id == queue_id)
     oldest = sa.select(sa.func.min(reviews.c.since)).where(reviews.c.queue_id == queue_id, OPEN)
-    return Standing(
+    return QueueTotals(
         waiting=connection.execute(mine).scalar_one(),
         stale=0
         if stale_before is None

@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from worker.core.model import (
+        Assignment,
         Backlog,
         Claim,
         Delivery,
-        Duty,
         Facts,
+        Fate,
         Id,
-        Left,
         Pause,
         Plan,
         Polled,
         Queue,
+        QueueTotals,
         ReviewKey,
-        Standing,
         Story,
     )
     from worker.core.ports import Clock
@@ -64,7 +64,7 @@ class SqlStore:
         maintain: Callable[[], None],
         *,
         member: Member | None = None,
-        duty: Duty | None = None,
+        duty: Assignment | None = None,
     ) -> None:
         self._database = database
         self._maintain = maintain
@@ -75,7 +75,7 @@ class SqlStore:
         """This store as one of several workers uses it, and what tells who of them does what. PostgreSQL alone."""
         return SqlStore(self._database, self._maintain, member=member), SqlDuties(self._database, member)
 
-    def under(self, duty: Duty) -> SqlStore:
+    def under(self, duty: Assignment) -> SqlStore:
         """See `Store.under`."""
         return SqlStore(self._database, self._maintain, member=self._member, duty=duty)
 
@@ -120,7 +120,7 @@ class SqlStore:
 
         return self._database.write(work)
 
-    def learn(self, queue_id: Id, left: Mapping[Id, Left], now: datetime) -> bool:
+    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime) -> bool:
         """See `Store.learn`."""
 
         def work(connection: Connection) -> bool:
@@ -239,7 +239,7 @@ class SqlStore:
         """See `Store.polls`."""
         return self._database.read(queues.polls)
 
-    def standing(self, queue_id: Id, stale_before: datetime | None) -> Standing:
+    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
         """See `Store.standing`."""
         return self._database.read(lambda connection: reviews.standing(connection, queue_id, stale_before))
 

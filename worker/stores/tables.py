@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from worker.core.model import Kind, Left, RemindIn, State
+from worker.core.model import Fate, Kind, RemindIn, State
 from worker.stores.columns import AddedAt, At, FactsColumn, IdColumn, Plain, ReasonsColumn, Word, Words
 
 metadata = sa.MetaData(
@@ -60,7 +60,7 @@ reviews = sa.Table(
     sa.Column("facts", FactsColumn, nullable=False),
     sa.Column("absent_at", At),
     sa.Column("closed_at", At),
-    sa.Column("how_left", Word(Left), key="left"),
+    sa.Column("how_left", Word(Fate), key="fate"),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
     sa.Index("ix_reviews_open", "queue_id", "since", sqlite_where=OPEN, postgresql_where=OPEN),
     sa.Index(

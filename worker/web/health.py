@@ -20,7 +20,7 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_HOST = 100
 
 
-def check(address: tuple[str, int]) -> None:
+def refuse_unusable_address(address: tuple[str, int]) -> None:
     """Raise ConfigError where nobody could listen there now."""
     for listener in listen(address):
         listener.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-SECONDS = 5.0
+_SECONDS = 5.0
 """For one report. Where the name server is slow, the next one finds the address that this one has asked for."""
 
 SUCCESS, REDIRECTION = 200, 300
@@ -71,7 +71,7 @@ class Heartbeat:
     def _report(self) -> None:
         """Ask, and look at the status alone."""
         try:
-            with self._client.send(Request("GET", self._url), seconds=SECONDS) as response:
+            with self._client.send(Request("GET", self._url), seconds=_SECONDS) as response:
                 problem = "" if SUCCESS <= response.status < REDIRECTION else f"HTTP {response.status}"
         except NetError as error:
             problem = str(error)

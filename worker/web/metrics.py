@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from worker.core.model import Id, Queue
     from worker.core.overview import Overview, QueueView
 
-PREFIX = "review_notifier"
-MOST_QUEUES = 200
+_PREFIX = "review_notifier"
+_MOST_QUEUES = 200
 OTHER = "other"
 LONGEST_NAME = 80
 POLL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -38,7 +38,7 @@ TROUBLES = (*(str(trouble) for trouble in Trouble), STORE)
 class Labels:
     """A bounded set of names for queues; those that come too late share one. Thread-safe."""
 
-    def __init__(self, most: int = MOST_QUEUES) -> None:
+    def __init__(self, most: int = _MOST_QUEUES) -> None:
         """`most` queues have a label of their own."""
         self._most = most
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class Metrics:
         overview: Callable[[], Overview | None],
         hanging: Callable[[], Sequence[str]] = tuple,
         dropped: Callable[[], int] = int,
-        most_queues: int = MOST_QUEUES,
+        most_queues: int = _MOST_QUEUES,
     ) -> None:
         """`overview` gives how the worker stands, None before the first look; `hanging` names loops that hang.
 
@@ -79,7 +79,7 @@ class Metrics:
             "poll_failures", "Polls that failed, by what stood in the way", "queue", "trouble"
         )
         self._seconds = Histogram(
-            f"{PREFIX}_poll_seconds", "How long a poll took", buckets=POLL_BUCKETS, registry=self._registry
+            f"{_PREFIX}_poll_seconds", "How long a poll took", buckets=POLL_BUCKETS, registry=self._registry
         )
         self._deliveries = self._counter(
             "deliveries", "Steps of deliveries, by kind and the state that they led to", "kind", "outcome"
@@ -90,7 +90,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         build = {"version": version, "commit": commit}
-        self._registry.register(Shown(overview, hanging, dropped, labels=self._labels, build=build))
+        self._registry.register(_Shown(overview, hanging, dropped, labels=self._labels, build=build))
 
     def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
         """See `Meter.polled`."""
@@ -122,7 +122,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", meaning, labels, registry=self._registry)
+        return Counter(f"{_PREFIX}_{name}", meaning, labels, registry=self._registry)
 
     def _preset(self) -> None:
         """Begin at zero what is known beforehand: a rate misses the first step of a series that only just appeared."""
@@ -154,7 +154,7 @@ class Metrics:
             self._failures.remove(label, trouble)
 
 
-class Shown:
+class _Shown:
     """A collector of what an overview shows at the moment of asking."""
 
     def __init__(
@@ -175,9 +175,11 @@ class Shown:
 
     def collect(self) -> Iterator[Metric]:
         """Every gauge; those of an overview only when there is one."""
-        yield InfoMetricFamily(f"{PREFIX}_build", "Which build this is", value=self._build)
+        yield InfoMetricFamily(f"{_PREFIX}_build", "Which build this is", value=self._build)
         yield CounterMetricFamily(
-            f"{PREFIX}_log_lines_dropped", "Lines of the log that were dropped because it was not read", self._dropped()
+            f"{_PREFIX}_log_lines_dropped",
+            "Lines of the log that were dropped because it was not read",
+            self._dropped(),
         )
         overview = self._overview()
         if overview is not None:
@@ -221,9 +223,9 @@ def _of_outbox(overview: Overview) -> Iterator[Metric]:
     yield _gauge("outbox", "Deliveries that need something still, by state", "state", count)
     live = [backlog.oldest_at for backlog in overview.backlog if backlog.state is not State.DEAD]
     oldest = _age(min(live, default=None), overview.taken_at)
-    yield GaugeMetricFamily(f"{PREFIX}_outbox_oldest_seconds", "Age of the oldest live delivery, 0 for none", oldest)
+    yield GaugeMetricFamily(f"{_PREFIX}_outbox_oldest_seconds", "Age of the oldest live delivery, 0 for none", oldest)
     yield GaugeMetricFamily(
-        f"{PREFIX}_held_destinations", "Destinations not posted to at present", len(overview.pauses)
+        f"{_PREFIX}_held_destinations", "Destinations not posted to at present", len(overview.pauses)
     )
 
 
@@ -234,13 +236,13 @@ def _of_worker(overview: Overview, *, loops: bool) -> Iterator[Metric]:
     counts = dict.fromkeys((*KINDS, overview.advice.unanswered), 0) | wrong
     yield _gauge("reasons", "Reasons why `status` ends with 1, by kind", "kind", counts)
     looked_at = overview.taken_at.timestamp()
-    yield GaugeMetricFamily(f"{PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)
+    yield GaugeMetricFamily(f"{_PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)
     if overview.api is None:
         return
-    yield InfoMetricFamily(f"{PREFIX}_langsmith_api", "Which listing is in use", value={"api": overview.api.name})
+    yield InfoMetricFamily(f"{_PREFIX}_langsmith_api", "Which listing is in use", value={"api": overview.api.name})
     if overview.api.sunset_at is not None:
         days = (overview.api.sunset_at - overview.taken_at).total_seconds() / 86_400
-        yield GaugeMetricFamily(f"{PREFIX}_langsmith_api_sunset_days", "Days until LangSmith ends it", days)
+        yield GaugeMetricFamily(f"{_PREFIX}_langsmith_api_sunset_days", "Days until LangSmith ends it", days)
 
 
 def _age(since: datetime | None, now: datetime) -> float:
@@ -248,7 +250,7 @@ def _age(since: datetime | None, now: datetime) -> float:
 
 
 def _gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
+    family = GaugeMetricFamily(f"{_PREFIX}_{name}", meaning, labels=[label])
     for value in sorted(values):
         family.add_metric([value], values[value])
     return family

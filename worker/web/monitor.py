@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id
     from worker.core.overview import Overview
     from worker.core.ports import Clock
-    from worker.loops.observe import Look, Watch
+    from worker.loops.observe import Look, Observer
     from worker.settings import Settings
     from worker.web.health import Health
     from worker.web.metrics import Metrics
@@ -77,7 +77,7 @@ class Monitor:
         fix = "restart the service, and keep its log"
         return (Reason("loop_hanging", Area.LOOPS, text, fix),) if hanging else ()
 
-    def seen(self, watch: Watch) -> None:
+    def seen(self, watch: Observer) -> None:
         """Look once more, and report. Raises StoreError."""
         try:
             watch()

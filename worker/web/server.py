@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 64
+CLIENTS_AT_ONCE = 64
 """Clients that are served at once."""
 
-SECONDS = 5.0
+CLIENT_SECONDS = 5.0
 """How long a client may take for its request and our answer together."""
 
 LINGER_SECONDS = 1.0
@@ -41,7 +41,7 @@ FAILED = b'{"error": "this page cannot be made; the log has the reason"}\n'
 JSON = "application/json; charset=utf-8"
 
 
-class Client:
+class _Client:
     """A connection, from its first byte to its last."""
 
     __slots__ = ("deadline", "head", "rest", "socket")
@@ -64,7 +64,7 @@ class Server:
         self._answer = answer
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._clients: dict[socket.socket, Client] = {}
+        self._clients: dict[socket.socket, _Client] = {}
         """Those that have been here longest come first."""
         self._stopped, self._stop = socket.socketpair()
 
@@ -100,7 +100,7 @@ class Server:
         return max(0.0, min(client.deadline for client in self._clients.values()) - self._clock.monotonic())
 
     def _accept(self, listener: socket.socket) -> None:
-        if len(self._clients) >= AT_ONCE:
+        if len(self._clients) >= CLIENTS_AT_ONCE:
             self._end(next(iter(self._clients.values())))
         try:
             connection, _ = listener.accept()
@@ -110,11 +110,11 @@ class Server:
             time.sleep(SHORTAGE_SECONDS)
             return
         connection.setblocking(False)
-        client = Client(connection, self._clock.monotonic() + SECONDS)
+        client = _Client(connection, self._clock.monotonic() + CLIENT_SECONDS)
         self._clients[connection] = client
         self._selector.register(connection, selectors.EVENT_READ, client)
 
-    def _go_on(self, client: Client) -> None:
+    def _go_on(self, client: _Client) -> None:
         if client.socket not in self._clients:
             return  # ended within this very round
         try:
@@ -127,7 +127,7 @@ class Server:
         except OSError:
             self._end(client)
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: _Client) -> None:
         received = client.socket.recv(LARGEST_HEAD)
         if not received:
             self._end(client)
@@ -136,13 +136,13 @@ class Server:
             if _is_whole(client.head) or len(client.head) > LARGEST_HEAD:
                 self._reply(client, _Reply(bytes(client.head), self._answer).written)
 
-    def _reply(self, client: Client, answer: bytes) -> None:
+    def _reply(self, client: _Client, answer: bytes) -> None:
         client.head.clear()
         client.rest = memoryview(answer)
         self._selector.modify(client.socket, selectors.EVENT_WRITE, client)
         self._write(client)
 
-    def _write(self, client: Client) -> None:
+    def _write(self, client: _Client) -> None:
         client.rest = client.rest or memoryview(b"")
         client.rest = client.rest[client.socket.send(client.rest) :]
         if not client.rest:
@@ -155,7 +155,7 @@ class Server:
         for client in [client for client in self._clients.values() if client.deadline <= now]:
             self._end(client)
 
-    def _end(self, client: Client) -> None:
+    def _end(self, client: _Client) -> None:
         del self._clients[client.socket]
         self._selector.unregister(client.socket)
         client.socket.close()

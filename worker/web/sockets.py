@@ -14,7 +14,7 @@ from worker.core.ports import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-EVERYWHERE = frozenset({"*", "::"})
+_EVERYWHERE = frozenset({"*", "::"})
 """Hosts that mean each address of this machine, of both families where there are both."""
 
 WAITING = 128
@@ -65,7 +65,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
 
 
 def _places(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
-    if host in EVERYWHERE:
+    if host in _EVERYWHERE:
         return [(socket.AF_INET, ("0.0.0.0", port)), (socket.AF_INET6, ("::", port))]  # noqa: S104 - as it was set
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, place) for family, _, _, _, place in found))

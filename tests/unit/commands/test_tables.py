@@ -13,7 +13,7 @@ from rich.text import Text
 from tests.builders import HOUR, MINUTE, NOON, delivery, queue, review
 from worker.commands import tables
 from worker.commands.runs import story_lines
-from worker.core.model import NEVER, Facts, Left, Receipt, State, Story, Told
+from worker.core.model import NEVER, Facts, Fate, Receipt, State, Story, StoryNotice
 from worker.core.status.finding import Finding
 from worker.core.status.upcoming import Upcoming
 from worker.plain import plain_lines
@@ -24,23 +24,23 @@ NOTHING = Upcoming(None, None, "the settings ask for nothing more")
 
 
 @pytest.mark.parametrize(
-    ("left", "said"),
+    ("fate", "said"),
     [
         (None, "closed: no longer waiting"),
-        (Left.UNKNOWN, "closed: no longer waiting"),
-        (Left.REVIEWED, "closed: reviewed"),
-        (Left.REMOVED, "closed: removed"),
+        (Fate.UNKNOWN, "closed: no longer waiting"),
+        (Fate.REVIEWED, "closed: reviewed"),
+        (Fate.REMOVED, "closed: removed"),
     ],
 )
-def test_the_story_of_a_run_ends_with_how_it_left(left: Left | None, said: str) -> None:
-    story = Story(queue(), review("a", closed_at=NOON, left=left))
+def test_the_story_of_a_run_ends_with_how_it_left(fate: Fate | None, said: str) -> None:
+    story = Story(queue(), review("a", closed_at=NOON, fate=fate))
     assert story_lines(story, NOTHING, NOON + HOUR)[-1] == f"  {NOON:%Y-%m-%dT%H:%M:%SZ}  {said}"
 
 
 def test_a_story_is_told_in_order_of_time_whatever_was_owed_first() -> None:
     late = delivery("late", created_at=NOON, state=State.SENT, settled_at=NOON + 9 * MINUTE, attempts=3)
     early = delivery("early", created_at=NOON + MINUTE, state=State.SENT, settled_at=NOON + 2 * MINUTE, attempts=1)
-    story = Story(queue(), review("a", first_seen_at=NOON), (Told(late), Told(early)))
+    story = Story(queue(), review("a", first_seen_at=NOON), (StoryNotice(late), StoryNotice(early)))
     lines = story_lines(story, NOTHING, NOON + HOUR)
     times = [line.split()[0] for line in lines if line.startswith("  2026")]
     assert times == sorted(times)
@@ -50,7 +50,7 @@ def test_a_story_is_told_in_order_of_time_whatever_was_owed_first() -> None:
 def test_what_is_owed_of_a_run_that_waits_comes_next() -> None:
     held = delivery("held", state=State.HELD, due_at=NEVER, last_error="look into the channel")
     waits = delivery("waits", state=State.PENDING, due_at=NOON + MINUTE, attempts=2)
-    story = Story(queue(), review("a"), (Told(held), Told(waits)))
+    story = Story(queue(), review("a"), (StoryNotice(held), StoryNotice(waits)))
     first, second, _ = story_lines(story, NOTHING, NOON)[-3:]
     assert "is held until `review-notifier retry" in first
     assert first.endswith("look into the channel")
@@ -58,7 +58,7 @@ def test_what_is_owed_of_a_run_that_waits_comes_next() -> None:
 
 
 def test_the_story_of_a_run_forges_no_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    told = Told(delivery(last_error=HOSTILE, receipt=Receipt(HOSTILE, HOSTILE)))
+    told = StoryNotice(delivery(last_error=HOSTILE, receipt=Receipt(HOSTILE, HOSTILE)))
     story = Story(replace(queue(), name=HOSTILE), review("a", facts=Facts(name=HOSTILE)), (told,))
     lines = story_lines(story, NOTHING, NOON)
     tables.say(*lines)

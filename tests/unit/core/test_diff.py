@@ -14,7 +14,7 @@ from msgspec import structs
 from tests.builders import ident
 from tests.unit.core.given import DAY, NOON, a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
-from worker.core.model import Facts, Left
+from worker.core.model import Facts, Fate
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun
@@ -137,7 +137,7 @@ def test_a_run_put_back_begins_a_new_stay_and_ends_the_old_one() -> None:
 
 
 def test_a_run_put_back_after_its_review_leaves_the_tombstone_alone() -> None:
-    tombstone = a_review(closed_at=at(2), left=Left.REVIEWED)
+    tombstone = a_review(closed_at=at(2), fate=Fate.REVIEWED)
     found = diff(a_listing(a_run(added_at=at(5))), [tombstone], at(6))
     assert [(review.added_at, review.back) for review in found.changed] == [(at(5), True)]
 
@@ -151,7 +151,7 @@ def test_the_newest_of_several_stays_is_the_one_that_a_listing_means() -> None:
 
 
 def test_the_same_stay_that_comes_back_is_reopened_with_its_history() -> None:
-    tombstone = a_review(told_at=at(4), generation=3, closed_at=at(5), left=Left.REMOVED)
+    tombstone = a_review(told_at=at(4), generation=3, closed_at=at(5), fate=Fate.REMOVED)
     (reopened,) = diff(a_listing(a_run()), [tombstone], at(6)).changed
     assert reopened == a_review(told_at=at(4), generation=3)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.core.given import CHANNEL, HOUR, NOON, QUEUE, a_review, at
 from worker.core.message import Line, Message, compose_edit, compose_post
-from worker.core.model import LISTED, Claim, Delivery, Facts, Kind, Left, Receipt, RemindIn, Show
+from worker.core.model import LISTED, Claim, Delivery, Facts, Fate, Kind, Receipt, RemindIn, Show
 from worker.core.plan import notice_key
 
 SHOWN = frozenset({Show.NAME, Show.AGE})
@@ -92,12 +92,12 @@ def test_where_a_reminder_goes(
         pytest.param({"reserved": True}, {"reserved": True}, id="is reserved"),
         pytest.param({"back": True}, {"back": True}, id="is back in the queue"),
         pytest.param({"done": 1}, {"done": 1}, id="was completed by one of two"),
-        pytest.param({"closed_at": at(1), "left": Left.REVIEWED}, {"left": Left.REVIEWED}, id="was reviewed"),
-        pytest.param({"closed_at": at(1), "left": Left.REMOVED}, {"left": Left.REMOVED}, id="was removed"),
-        pytest.param({"closed_at": at(1)}, {"left": Left.UNKNOWN}, id="waits no longer, nobody knows why"),
+        pytest.param({"closed_at": at(1), "fate": Fate.REVIEWED}, {"fate": Fate.REVIEWED}, id="was reviewed"),
+        pytest.param({"closed_at": at(1), "fate": Fate.REMOVED}, {"fate": Fate.REMOVED}, id="was removed"),
+        pytest.param({"closed_at": at(1)}, {"fate": Fate.UNKNOWN}, id="waits no longer, nobody knows why"),
         pytest.param(
             {"closed_at": at(1), "reserved": True},
-            {"left": Left.UNKNOWN},
+            {"fate": Fate.UNKNOWN},
             id="is reserved by nobody once it has left",
         ),
         pytest.param({"absent_at": at(1)}, {}, id="still waits after one absence"),

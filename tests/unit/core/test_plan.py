@@ -27,7 +27,7 @@ from tests.unit.core.given import (
 )
 from worker.core.model import Facts, Kind, Memory, Notice, RemindIn, ReviewKey
 from worker.core.plan import notice_key, plan, still_owed, undescribed
-from worker.core.policy import AT_ONCE, EscalationPolicy, Step, told_age
+from worker.core.policy import ZERO, EscalationPolicy, Step, told_age
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,7 +55,7 @@ class TestTheFirstCompletePoll:
     def test_tells_of_everything_that_waits_in_one_baseline(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90)), a_run(2, NOON)), UNSEEN, a_policy(escalate_after=DAY), at(1))
         assert [(notice.kind, notice.channel) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
-        assert [told_age(review) for review in decided.reviews] == [AT_ONCE, HOUR]
+        assert [told_age(review) for review in decided.reviews] == [ZERO, HOUR]
         assert [review.generation for review in decided.reviews] == [1, 1]
 
     def test_counts_as_told_at_its_age_where_nothing_is_escalated(self) -> None:

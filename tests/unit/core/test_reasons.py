@@ -9,11 +9,11 @@ import pytest
 
 from tests.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
 from tests.overviews import overview, view
-from worker.core.model import Backlog, Standing, State
+from worker.core.model import Backlog, QueueTotals, State
 from worker.core.overview import Asked
 from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
-from worker.core.status.reasons import KINDS, START, only_here, reasons
+from worker.core.status.reasons import KINDS, START_GRACE, only_here, reasons
 from worker.core.status.seen import rows_text
 from worker.settings.advice import ADVICE
 
@@ -59,16 +59,16 @@ def test_a_worker_without_any_queue_is_given_three_intervals(ran_for: object, fo
 
 
 def test_where_nobody_works_there_is_nothing_to_wait_for() -> None:
-    assert only(replace(overview(NEVER_POLLED), started_at=None)).fix == START
+    assert only(replace(overview(NEVER_POLLED), started_at=None)).fix == START_GRACE
     assert only(replace(overview(), started_at=None)) == Reason(
-        "queue_missing", Area.QUEUES, "no queue was polled", START
+        "queue_missing", Area.QUEUES, "no queue was polled", START_GRACE
     )
 
 
 def test_a_queue_that_failed_when_nobody_works_says_both() -> None:
     failed = view(completed_at=None, failing_since=NOON, trouble="refused", error="HTTP 401")
     fix = only(replace(overview(failed), started_at=None)).fix
-    assert fix == f"{ADVICE.troubles[Trouble.REFUSED]}; then {START}"
+    assert fix == f"{ADVICE.troubles[Trouble.REFUSED]}; then {START_GRACE}"
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))
@@ -162,7 +162,7 @@ def test_an_area_that_an_earlier_version_wrote_is_the_notifier(written: str) -> 
     ("queue", "known"),
     [
         pytest.param(view(), True, id="it was polled"),
-        pytest.param(view(completed_at=None, standing=Standing()), True, id="it was counted"),
+        pytest.param(view(completed_at=None, standing=QueueTotals()), True, id="it was counted"),
         pytest.param(NEVER_POLLED, False, id="neither"),
     ],
 )

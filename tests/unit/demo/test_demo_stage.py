@@ -13,13 +13,13 @@ import pytest
 from rich.console import Console
 
 from tests.fakes import FakeClock
-from worker.demo.process import told
+from worker.demo.process import log_text
 from worker.demo.story import cast
 from worker.demo.story.page import view
 from worker.demo.story.play import EndedError, Performance
-from worker.demo.story.scenario import EXPECTED, Scene, Story
+from worker.demo.story.scenario import EXPECTED, Scenario, Scene
 from worker.demo.story.stage import Chapter, ImpossibleError, Stage
-from worker.demo.story.terminal import ROOMS, Terminal, plain
+from worker.demo.story.terminal import CHANNEL_NAMES, Terminal, without_markup
 from worker.signals import Stop
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_the_first_reservation_stays_the_only_one(stage: Stage) -> None:
 
 
 def test_the_view_is_json_and_shows_what_waits_and_what_is_done(stage: Stage) -> None:
-    story = Story(stage)
+    story = Scenario(stage)
     stage.complete(story.first[0])
     stage.reserve(story.first[1])
     stage.say("info", "polled")
@@ -88,7 +88,7 @@ def test_the_view_is_json_and_shows_what_waits_and_what_is_done(stage: Stage) ->
 
 
 def test_every_kind_that_is_expected_goes_to_a_channel_of_the_demo() -> None:
-    assert {channel for channel, _ in EXPECTED} == set(ROOMS)
+    assert {channel for channel, _ in EXPECTED} == set(CHANNEL_NAMES)
     assert {kind for _, kind in EXPECTED} == {"baseline", "announcement", "reminder", "escalation"}
 
 
@@ -103,7 +103,7 @@ def test_every_kind_that_is_expected_goes_to_a_channel_of_the_demo() -> None:
     ],
 )
 def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) -> None:
-    assert plain(text) == shown
+    assert without_markup(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) ->
     ids=["posted", "polled", "polled without a word", "an event of another kind", "bare", "empty"],
 )
 def test_the_workers_lines_are_told_in_words(line: dict[str, Any], words: str) -> None:
-    assert told(line, ROOMS) == words
+    assert log_text(line, CHANNEL_NAMES) == words
 
 
 def summary(stage: Stage) -> tuple[bool, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.slack_stage import CHANNEL, TOKEN, Stage, stage
 from worker.demo.slack.server import ALL_SCOPES, BOT_ID, BOT_USER
-from worker.demo.slack.workspace import RefusedError
+from worker.demo.slack.workspace import MethodError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -389,5 +389,5 @@ def test_what_is_given_out_is_a_copy(call: Caller, slack: SimulatedSlack) -> Non
     call.post()
     slack.messages(CHANNEL)[0]["text"] = "changed"
     assert slack.messages(CHANNEL)[0]["text"] == "hello"
-    with pytest.raises(RefusedError):
+    with pytest.raises(MethodError):
         slack.messages("C0NOWHERE00")

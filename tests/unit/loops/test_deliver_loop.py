@@ -74,7 +74,7 @@ class TestAPost:
         stage.run()
         assert [listed(message) for message in stage.notifier.board] == [["b"]]
         (story,) = stage.store.stories(ident("a"))
-        assert [told.left_out for told in story.told] == [True]
+        assert [told.left_out for told in story.notices] == [True]
 
     def test_of_nothing_but_reviewed_runs_is_withdrawn(self) -> None:
         stage = Stage()

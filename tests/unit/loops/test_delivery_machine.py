@@ -183,7 +183,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def close(self, number: int) -> None:
         """A run is reviewed."""
         waiting = [name for name, waits in self.open.items() if waits]
-        self.turn(waiting[number % len(waiting)], waits=False)
+        self.renew(waiting[number % len(waiting)], waits=False)
 
     @precondition(lambda self: self.seen() and not all(self.open.values()))
     @rule(number=st.integers(0, 99))
@@ -191,9 +191,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         """A run that people have seen is back as it was."""
         left = [name for name, _ in sorted(self.seen()) if not self.open[name]]
         if left:
-            self.turn(left[number % len(left)], waits=True)
+            self.renew(left[number % len(left)], waits=True)
 
-    def turn(self, name: str, *, waits: bool) -> None:
+    def renew(self, name: str, *, waits: bool) -> None:
         self.open[name] = waits
         now = self.clock.now()
         changed = review(name, first_seen_at=now, closed_at=None if waits else now)
@@ -283,7 +283,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         for delivery in self.store.deliveries(State.SENT, limit=999):
             assert delivery.receipt in shown
             for line in shown[delivery.receipt].lines:
-                assert (line.left is None) is self.open[line.facts.name]
+                assert (line.fate is None) is self.open[line.facts.name]
 
 
 _SETTLED = {State.SENT, State.WITHDRAWN, State.DEAD}

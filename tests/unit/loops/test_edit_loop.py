@@ -108,7 +108,7 @@ class TestAMessage:
         assert run(stage) == 1
         message = shown(stage)
         assert (message.total, message.waiting) == (3, 2)
-        assert {line.facts.name for line in message.lines if line.left} == {"b"}
+        assert {line.facts.name for line in message.lines if line.fate} == {"b"}
 
     def test_shows_that_all_are_reviewed(self) -> None:
         stage = posted("a")

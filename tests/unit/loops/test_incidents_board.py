@@ -12,7 +12,7 @@ from tests.fakes import FakeClock, MemoryStore
 from tests.overviews import overview, view
 from worker.core.model import Kind
 from worker.core.status.process import Area
-from worker.loops.observe import Watch
+from worker.loops.observe import Observer
 from worker.loops.report import Board, Ops
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Stage:
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     board: Board = field(init=False)
-    watch: Watch = field(init=False)
+    watch: Observer = field(init=False)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -36,7 +36,7 @@ class Stage:
     def restart(self) -> None:
         self.board = Board(self.clock)
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel="C0OPS")
-        self.watch = Watch(look=self._look, store=self.store, notes=self.store, ops=ops)
+        self.watch = Observer(look=self._look, store=self.store, notes=self.store, ops=ops)
 
     def _look(self) -> Overview:
         now = self.clock.now()

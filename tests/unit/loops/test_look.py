@@ -23,7 +23,7 @@ from tests.builders import (
 from tests.fakes import FakeClock, MemoryStore
 from worker.core.model import Kind, Show, State
 from worker.core.ports import SourceError, StoreError, Trouble
-from worker.loops.observe import COUNT_EVERY, Look, Watch
+from worker.loops.observe import COUNT_EVERY, Look, Observer
 from worker.loops.poll import Poll
 from worker.loops.report import Ops
 from worker.loops.roster import Roster
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from worker.core.model import Backlog, Queue, Snapshot, Standing
+    from worker.core.model import Backlog, Queue, QueueTotals, Snapshot
 
 QUEUE = queue()
 
@@ -50,7 +50,7 @@ class Failing(MemoryStore):
             raise StoreError("disk full")
         return super().backlog()
 
-    def standing(self, queue_id: UUID, stale_before: Any) -> Standing:
+    def standing(self, queue_id: UUID, stale_before: Any) -> QueueTotals:
         self.counts += 1
         return super().standing(queue_id, stale_before)
 
@@ -189,7 +189,7 @@ def test_a_list_of_queues_that_cannot_be_read_shows_since_when() -> None:
 @pytest.mark.parametrize("hours", [-3, 3], ids=["back", "forward"])
 def test_a_clock_that_was_set_makes_no_poll_younger_or_older_and_no_outage(hours: int) -> None:
     stage = Stage()
-    watch = Watch(
+    watch = Observer(
         look=stage.look,
         store=stage.store,
         notes=stage.store,
@@ -210,7 +210,7 @@ def test_a_clock_that_was_set_makes_no_poll_younger_or_older_and_no_outage(hours
 
 def test_a_machine_that_was_suspended_was_blind() -> None:
     stage = Stage()
-    watch = Watch(
+    watch = Observer(
         look=stage.look,
         store=stage.store,
         notes=stage.store,

@@ -15,7 +15,7 @@ from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from worker.core.model import Duty, Facts, Kind, Left, QueueRun
+from worker.core.model import Assignment, Facts, Fate, Kind, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
 from worker.loops.poll import LARGE, Poll
@@ -83,7 +83,7 @@ class CountingStore(MemoryStore):
 class UnderDuty(CountingStore):
     """As one of several workers has it."""
 
-    def under(self, _duty: Duty) -> UnderDuty:
+    def under(self, _duty: Assignment) -> UnderDuty:
         return self
 
 
@@ -93,8 +93,8 @@ class FakeShift:
 
     token: int = 1
 
-    def of(self, queue_id: UUID) -> Duty:
-        return Duty(str(queue_id), ident("worker"), self.token)
+    def of(self, queue_id: UUID) -> Assignment:
+        return Assignment(str(queue_id), ident("worker"), self.token)
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Stage:
     source: FakeSource = field(default_factory=FakeSource)
     meter: Any = field(default_factory=Meter)
     complaint: Complaint = field(default_factory=Complaint)
-    shift: Any = ALONE
+    assignments: Any = ALONE
     nudges: int = 0
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class Stage:
             jitter=lambda: self.jitter,
             meter=self.meter,
             complaint=self.complaint,
-            shift=self.shift,
+            assignments=self.assignments,
         )
         self.source.show(QUEUE)
 
@@ -281,10 +281,10 @@ class TestAnUnchangedQueue:
         stage = Stage()
         stage.source.show(QUEUE, queue_run("a"))
         stage.tick()
-        stage.source.left[ident("a")] = Left.REVIEWED
+        stage.source.fates_of[ident("a")] = Fate.REVIEWED
         stage.source.show(QUEUE)
         stage.tick()
-        assert stage.store.stories(ident("a"))[0].review.left is Left.REVIEWED
+        assert stage.store.stories(ident("a"))[0].review.fate is Fate.REVIEWED
         for _ in range(3):
             stage.poll.noticed(stage.store.polled(stage.poll.polled()))
             stage.tick()
@@ -582,7 +582,7 @@ class TestHowRunsLeft:
         stage = Stage()
         stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
         stage.tick()
-        stage.source.left = {ident(gone): Left.REMOVED}
+        stage.source.fates_of = {ident(gone): Fate.REMOVED}
         return stage
 
     def test_is_remembered(self) -> None:
@@ -590,7 +590,7 @@ class TestHowRunsLeft:
         stage.source.show(QUEUE, queue_run("b"))
         stage.tick()
         assert stage.source.asked == [{ident("a")}]
-        assert stage.store.stories(ident("a"))[0].review.left is Left.REMOVED
+        assert stage.store.stories(ident("a"))[0].review.fate is Fate.REMOVED
 
     def test_is_not_asked_where_nothing_left(self) -> None:
         stage = self.left()
@@ -613,11 +613,11 @@ class TestHowRunsLeft:
         else:
             stage.store.broken.add("learn")
         assert stage.tick() is True
-        assert stage.store.stories(ident("a"))[0].review.left is None
+        assert stage.store.stories(ident("a"))[0].review.fate is None
 
 
-def how(stage: Stage, name: str = "a") -> Left | None:
-    return stage.store.stories(ident(name))[0].review.left
+def how(stage: Stage, name: str = "a") -> Fate | None:
+    return stage.store.stories(ident(name))[0].review.fate
 
 
 class TestHowRunsLeftIsAskedAgain:
@@ -635,7 +635,7 @@ class TestHowRunsLeftIsAskedAgain:
     @pytest.mark.parametrize("broken", ["source", "store"])
     def test_where_it_could_not_be_told_or_kept(self, broken: str) -> None:
         stage = self.posted("a", "b")
-        stage.source.left = {ident("a"): Left.REVIEWED}
+        stage.source.fates_of = {ident("a"): Fate.REVIEWED}
         if broken == "source":
             stage.source.fail("fates")
         else:
@@ -644,7 +644,7 @@ class TestHowRunsLeftIsAskedAgain:
         assert how(stage) is None
         stage.store.broken.clear()
         stage.tick()
-        assert how(stage) is Left.REVIEWED
+        assert how(stage) is Fate.REVIEWED
         assert stage.source.asked == [{ident("a")}] * 2
 
     @pytest.mark.parametrize("ended", ["after the write", "in a write that may have arrived"])
@@ -659,27 +659,27 @@ class TestHowRunsLeftIsAskedAgain:
         after = Stage(clock=stage.clock, store=stage.store)
         after.store.dies_after_update = False
         after.source.show(QUEUE, queue_run("b"))
-        after.source.left = {ident("a"): Left.REVIEWED}
+        after.source.fates_of = {ident("a"): Fate.REVIEWED}
         after.tick()
-        assert how(after) is Left.REVIEWED
+        assert how(after) is Fate.REVIEWED
 
     def test_where_a_failed_transaction_was_written_after_all(self) -> None:
         stage = self.posted("a", "b")
-        stage.source.left = {ident("a"): Left.REVIEWED, ident("b"): Left.REMOVED}
+        stage.source.fates_of = {ident("a"): Fate.REVIEWED, ident("b"): Fate.REMOVED}
         stage.tick()
         stage.source.show(QUEUE)
         stage.store.fails_after_update = True
         assert stage.tick() is False
         stage.store.fails_after_update = False
         stage.tick()
-        assert how(stage, "b") is Left.REMOVED
+        assert how(stage, "b") is Fate.REMOVED
 
     def test_in_portions_until_all_is_known(self) -> None:
         stage = self.posted("a", "b", "c", "d")
         for name in "abc":
-            stage.source.left = {ident(name): Left.REVIEWED}
+            stage.source.fates_of = {ident(name): Fate.REVIEWED}
             stage.tick()
-        assert [how(stage, name) for name in "abc"] == [Left.REVIEWED] * 3
+        assert [how(stage, name) for name in "abc"] == [Fate.REVIEWED] * 3
         assert [len(asked) for asked in stage.source.asked] == [3, 2, 1]
 
     def test_ever_more_seldom_where_nothing_is_said(self) -> None:
@@ -705,7 +705,7 @@ class TestHowRunsLeftIsAskedAgain:
         post(stage.store, stage.clock.now(), shown=[stage.store.stories(ident("c"))[0].review.key])
         asked: list[UUID] = []
 
-        def note(_queue_id: UUID, runs: Collection[UUID]) -> dict[UUID, Left]:
+        def note(_queue_id: UUID, runs: Collection[UUID]) -> dict[UUID, Fate]:
             asked.extend(runs)
             return {}
 
@@ -715,11 +715,11 @@ class TestHowRunsLeftIsAskedAgain:
 
     def test_not_where_the_answer_is_that_nobody_knows(self) -> None:
         stage = self.posted("a", "b")
-        stage.source.left = {ident("a"): Left.UNKNOWN}
+        stage.source.fates_of = {ident("a"): Fate.UNKNOWN}
         stage.tick()
         stage.tick()
         assert len(stage.source.asked) == 1
-        assert how(stage) is Left.UNKNOWN
+        assert how(stage) is Fate.UNKNOWN
 
     def test_not_once_no_message_shows_it_any_more(self) -> None:
         stage = self.posted("a", "b")
@@ -731,7 +731,7 @@ class TestHowRunsLeftIsAskedAgain:
 
     def test_costs_the_database_nothing_while_all_is_known(self) -> None:
         stage = self.posted("a", "b")
-        stage.source.left = {ident("a"): Left.REVIEWED}
+        stage.source.fates_of = {ident("a"): Fate.REVIEWED}
         stage.tick()
         before = stage.store.searches
         for _ in range(5):
@@ -771,12 +771,12 @@ def test_two_polls_of_one_queue_never_run_at_once() -> None:
 
 class TestAQueueThatAnotherWorkerHad:
     def test_is_taken_up_as_one_of_which_nothing_is_known(self) -> None:
-        shift = FakeShift()
-        stage = Stage(shift=shift, store=UnderDuty())
+        assignments = FakeShift()
+        stage = Stage(assignments=assignments, store=UnderDuty())
         for _ in range(2):
             stage.tick()
         assert ([given is None for given in stage.source.given], stage.store.updates) == ([True, False], 1)
-        shift.token += 1
+        assignments.token += 1
         for _ in range(2):
             stage.tick()
         assert ([given is None for given in stage.source.given], stage.store.updates) == ([True, False] * 2, 2)

@@ -14,7 +14,7 @@ from worker.core.model import Show
 from worker.core.status.seen import Unseen
 from worker.loops.poll import Poll
 from worker.loops.report import Board
-from worker.loops.roster import Sight
+from worker.loops.roster import BlindCheck
 
 if TYPE_CHECKING:
     from worker.core.model import Queue
@@ -40,7 +40,7 @@ class Stage:
             jitter=lambda: 0.0,
             incidents=self.board,
         )
-        self.sight = Sight(source=self.source, clock=self.clock, poll=self.poll, incidents=self.board)
+        self.sight = BlindCheck(source=self.source, clock=self.clock, poll=self.poll, incidents=self.board)
 
     def show(self, of: Queue, *runs: Any) -> None:
         self.source.show(of, *runs)

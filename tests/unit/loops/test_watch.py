@@ -13,7 +13,7 @@ from tests.fakes_notifier import FakeNotifier
 from tests.overviews import overview, view
 from worker.core.model import Kind, Polled
 from worker.core.overview import ApiInUse, Overview
-from worker.loops.observe import Watch
+from worker.loops.observe import Observer
 from worker.loops.report import MOST_A_DAY, Ops
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class Stage:
     store: MemoryStore = field(default_factory=MemoryStore)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
     shown: Overview = field(default_factory=overview)
-    watch: Watch = field(init=False)
+    watch: Observer = field(init=False)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel="C0OPS", notifier=self.notifier)
-        self.watch = Watch(look=lambda: self.shown, store=self.store, notes=self.store, ops=ops)
+        self.watch = Observer(look=lambda: self.shown, store=self.store, notes=self.store, ops=ops)
 
     def show(self, *queues: object, after: timedelta = timedelta(0), **more: object) -> list[str]:
         """Look at this after some time; what is told because of it."""
@@ -199,7 +199,9 @@ def test_the_end_of_listing_is_told_the_next_day_where_too_much_was_told() -> No
 def test_without_a_channel_nothing_is_owed() -> None:
     store, clock = MemoryStore(), FakeClock()
     seen = overview(failing(), taken_at=NOON + HOUR)  # type: ignore[arg-type]
-    Watch(look=lambda: seen, store=store, notes=store, ops=Ops(store=store, notes=store, clock=clock, channel=None))()
+    Observer(
+        look=lambda: seen, store=store, notes=store, ops=Ops(store=store, notes=store, clock=clock, channel=None)
+    )()
     assert store.deliveries() == []
 
 

@@ -74,7 +74,7 @@ def test_what_it_finds_in_the_end_is_there_for_the_next_one(resolver: Resolver) 
 
 
 def test_what_is_remembered_is_taken_after_a_moment_and_then_at_once(resolver: Resolver) -> None:
-    assert addresses.PATIENCE <= 2
+    assert addresses.LOOK_UP_PATIENCE <= 2
     found = Addresses(resolver, patience=0.05)
     found.find(HOST, 443, 1)
     resolver.answers.clear()

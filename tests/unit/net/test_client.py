@@ -14,7 +14,7 @@ from tests.tls_server import AUTHORITY, Tunnel, answering, head, listening
 from worker.clock import SystemClock
 from worker.core.ports import always
 from worker.net.client import Client, Request
-from worker.net.failures import Kind, NetError
+from worker.net.failures import FailureKind, NetError
 from worker.net.route import Proxy, Route
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_a_certificate_of_the_environments_authority_is_trusted() -> None:
 def test_a_certificate_of_nobody_is_named_as_the_cause() -> None:
     with listening(answering(b"ok"), encrypted=True) as port:
         error = failure(f"https://127.0.0.1:{port}", Route())
-    assert (error.kind, error.has_begun) == (Kind.CERTIFICATE, False)
+    assert (error.kind, error.has_begun) == (FailureKind.CERTIFICATE, False)
     assert str(error) == "the certificate of 127.0.0.1 is not trusted (unable to get local issuer certificate)"
 
 
@@ -60,14 +60,14 @@ def test_a_certificate_of_another_host_is_named_as_the_cause() -> None:
     with listening(answering(b"ok"), encrypted=True) as port:
         other = [(0, 0, 0, "", ("127.0.0.1", port))]
         error = failure(f"https://smith.example:{port}", look_up=lambda *_, **__: other)
-    assert error.kind is Kind.CERTIFICATE
+    assert error.kind is FailureKind.CERTIFICATE
     assert "not valid for 'smith.example'" in str(error)
 
 
 def test_who_speaks_no_tls_is_told_as_such() -> None:
     with listening(lambda connection: connection.sendall(b"220 another protocol\r\n")) as port:
         error = failure(f"https://127.0.0.1:{port}")
-    assert (error.kind, error.has_begun) == (Kind.TLS, False)
+    assert (error.kind, error.has_begun) == (FailureKind.TLS, False)
     assert "wrong version number" in str(error)
 
 
@@ -80,7 +80,7 @@ def test_a_handshake_without_an_answer_ends_at_the_deadline() -> None:
     ):
         ask(client, seconds=0.5)
     over.set()
-    assert (caught.value.kind, caught.value.has_begun) == (Kind.TLS, False)
+    assert (caught.value.kind, caught.value.has_begun) == (FailureKind.TLS, False)
 
 
 # Proxies
@@ -101,7 +101,7 @@ def test_an_encrypted_service_is_reached_through_a_proxy(encrypted: bool) -> Non
 def test_a_proxy_that_refuses_is_named_without_its_words(status: str, said: str) -> None:
     with listening(Tunnel(f"HTTP/1.1 {status} {WORD}\r\nContent-Length: 0\r\n\r\n".encode())) as via:
         error = failure("https://smith.example", Route(Proxy("127.0.0.1", via)))
-    assert (error.kind, error.has_begun) == (Kind.PROXY, False)
+    assert (error.kind, error.has_begun) == (FailureKind.PROXY, False)
     assert f"the proxy 127.0.0.1:{via} answered {said}" in str(error)
 
 
@@ -109,7 +109,7 @@ def test_a_proxy_that_is_not_there_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     error = failure("https://smith.example", Route(Proxy("127.0.0.1", port)))
-    assert (error.kind, error.has_begun) == (Kind.PROXY, False)
+    assert (error.kind, error.has_begun) == (FailureKind.PROXY, False)
     assert str(error) == f"cannot connect to the proxy 127.0.0.1:{port} (Connection refused)"
 
 
@@ -163,14 +163,14 @@ def test_any_other_request_is_not() -> None:
         ask(kept)
         with pytest.raises(NetError) as caught:
             ask(kept, is_safe=False)
-    assert (caught.value.kind, caught.value.has_begun) == (Kind.BROKEN, True)
+    assert (caught.value.kind, caught.value.has_begun) == (FailureKind.BROKEN, True)
     assert server.asked == 2
 
 
 def test_nothing_is_sent_again_on_a_connection_of_its_own() -> None:
     asked = []
     with listening(lambda connection: asked.append(head(connection))) as port:
-        assert failure(f"http://127.0.0.1:{port}").kind is Kind.BROKEN
+        assert failure(f"http://127.0.0.1:{port}").kind is FailureKind.BROKEN
     assert len(asked) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_request_that_is_too_late_says_what_took_the_time() -> None:
         pytest.raises(NetError) as caught,
     ):
         ask(client, in_time=lambda: False)
-    assert (caught.value.kind, caught.value.has_begun) == (Kind.TOO_LATE, False)
+    assert (caught.value.kind, caught.value.has_begun) == (FailureKind.TOO_LATE, False)
     assert str(caught.value) == "the request was too late to go out: looking up the name took 1 s"
 
 
@@ -214,4 +214,4 @@ def test_a_name_that_is_not_found_in_time_is_said_to_be_the_cause() -> None:
     with contextlib.closing(slow), pytest.raises(NetError) as caught:
         ask(slow, seconds=0.5)
     over.set()
-    assert (caught.value.kind, caught.value.has_begun) == (Kind.NAME, False)
+    assert (caught.value.kind, caught.value.has_begun) == (FailureKind.NAME, False)

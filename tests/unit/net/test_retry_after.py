@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON
-from worker.net.retry_after import LONGEST, retry_after
+from worker.net.retry_after import LONGEST_RETRY_AFTER, retry_after
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from worker.net.retry_after import LONGEST, retry_after
         pytest.param("0", timedelta(0), id="at once"),
         pytest.param("1.5", timedelta(seconds=1), id="a fraction"),
         pytest.param("0000000000000060", timedelta(minutes=1), id="zeros before"),
-        pytest.param("999999999", LONGEST, id="thirty years"),
-        pytest.param("9999999999", LONGEST, id="ten digits"),
-        pytest.param("9" * 10_000, LONGEST, id="absurd"),
+        pytest.param("999999999", LONGEST_RETRY_AFTER, id="thirty years"),
+        pytest.param("9999999999", LONGEST_RETRY_AFTER, id="ten digits"),
+        pytest.param("9" * 10_000, LONGEST_RETRY_AFTER, id="absurd"),
         pytest.param("Mon, 02 Mar 2026 12:05:00 GMT", timedelta(minutes=5), id="a date"),
         pytest.param("Mon, 02 Mar 2026 12:05:00", timedelta(minutes=5), id="a date without a zone"),
-        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST, id="the last date"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER, id="the last date"),
         pytest.param("Mon, 02 Mar 2026 11:00:00 GMT", None, id="a date in the past"),
         pytest.param("-5", None, id="negative"),
         pytest.param("1e9", None, id="an exponent"),
@@ -53,4 +53,4 @@ def test_without_a_wish_there_is_none() -> None:
 @given(st.text() | st.datetimes(min_value=datetime(1900, 1, 1)).map(format_datetime))  # noqa: DTZ001  as headers are
 def test_no_wish_is_too_strange(value: str) -> None:
     found = retry_after({"retry-after": value, "date": value}, NOON)
-    assert found is None or timedelta(0) <= found <= LONGEST
+    assert found is None or timedelta(0) <= found <= LONGEST_RETRY_AFTER

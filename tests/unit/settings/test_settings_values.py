@@ -78,7 +78,7 @@ def test_every_duration_survives_being_written(days: int, rest: int) -> None:
 @given(st.text())
 def test_any_text_is_a_duration_or_refused(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert timedelta(0) < values.duration(text) <= values.LONGEST
+        assert timedelta(0) < values.duration(text) <= values.LONGEST_DURATION
 
 
 def test_never_is_no_duration_where_it_is_not_allowed() -> None:
@@ -177,13 +177,13 @@ def test_bad_statuses_are_refused(value: str, reason: str) -> None:
     ],
 )
 def test_a_channel_is_kept_without_its_sign(given_: str, kept: str) -> None:
-    assert values.channel(given_) == kept
+    assert values.channel_value(given_) == kept
 
 
 @pytest.mark.parametrize("given_", ["D0DIRECT000", "U0PERSON000", "W0PERSON000"])
 def test_a_person_is_no_channel(given_: str) -> None:
     with pytest.raises(ValueError, match="is a person's id; name a channel"):
-        values.channel(given_)
+        values.channel_value(given_)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_person_is_no_channel(given_: str) -> None:
 )
 def test_a_bad_channel_is_refused(given_: str) -> None:
     with pytest.raises(ValueError, match="is neither a Slack channel's id nor its name; write the id"):
-        values.channel(given_)
+        values.channel_value(given_)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_bad_channel_is_refused(given_: str) -> None:
     [(5, "is not text"), (None, "is not text"), ("  ", "is empty"), ("a\nb", "line break"), ("a\x00b", "control")],
 )
 def test_what_is_no_line_of_text_is_refused_everywhere(given_: object, reason: str) -> None:
-    for parse in (values.channel, values.queue, values.table_queue, values.header_value, values.text):
+    for parse in (values.channel_value, values.queue_value, values.table_queue, values.header_value, values.one_line):
         with pytest.raises(ValueError, match=reason):
             parse(given_)
 
@@ -232,8 +232,8 @@ def test_a_mention_that_is_no_slack_id_is_refused(bad: str) -> None:
 
 
 def test_a_queue_is_kept_as_given() -> None:
-    assert values.queue(" Support QA ") == "Support QA"
-    assert values.queue(QUEUE_ID.upper()) == QUEUE_ID.upper()
+    assert values.queue_value(" Support QA ") == "Support QA"
+    assert values.queue_value(QUEUE_ID.upper()) == QUEUE_ID.upper()
     assert values.queue_id(QUEUE_ID.upper()) == UUID(QUEUE_ID)
     assert values.queue_id("Support QA") is None
     assert values.queue_id("face" * 4) is None
@@ -249,7 +249,7 @@ def test_a_queue_is_kept_as_given() -> None:
 )
 def test_a_broken_queue_id_is_refused(given_: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        values.queue(given_)
+        values.queue_value(given_)
 
 
 def test_listed_queues() -> None:

@@ -17,7 +17,7 @@ from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage
-    from worker.demo.langsmith.server import Asked
+    from worker.demo.langsmith.server import ReceivedRequest
 
 
 def lookups(stage: Stage, queue: UUID) -> Any:
@@ -79,7 +79,7 @@ def test_a_failed_look_up_costs_one_line_and_no_poll(stage: Stage, queue: UUID, 
 def refuse_only_the_queue(stage: Stage, queue: UUID, fault: Any) -> None:
     """Faults hold for parts of paths, so this one is planned anew for each request for the queue itself."""
 
-    def act(asked: Asked) -> None:
+    def act(asked: ReceivedRequest) -> None:
         if asked.path == QUEUE.format(queue_id=queue):
             stage.langsmith.fail(**fault, times=1)
 

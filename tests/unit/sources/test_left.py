@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.langsmith_stage import PLACEMENT, SHOW
-from worker.core.model import Left
+from worker.core.model import Fate
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
@@ -45,7 +45,7 @@ def test_reviewed_is_told_from_removed(stage: Stage, queue: UUID, api: Any) -> N
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
     left = stage.source.fates(queue, [reviewed, removed, waiting])
-    assert left == {reviewed: Left.REVIEWED, removed: Left.REMOVED, waiting: Left.UNKNOWN}
+    assert left == {reviewed: Fate.REVIEWED, removed: Fate.REMOVED, waiting: Fate.UNKNOWN}
 
 
 def test_with_a_personal_key_reviewed_by_me_is_reviewed(stage: Stage) -> None:
@@ -54,8 +54,8 @@ def test_with_a_personal_key_reviewed_by_me_is_reviewed(stage: Stage) -> None:
     mine, _ = stage.add(queue, 2)
     stage.langsmith.complete(mine, reviewer="me@example.com")
     for statuses, expected in [
-        (("needs_my_review",), {mine: Left.REVIEWED}),
-        (("needs_my_review", "needs_others_review"), {mine: Left.UNKNOWN}),
+        (("needs_my_review",), {mine: Fate.REVIEWED}),
+        (("needs_my_review", "needs_others_review"), {mine: Fate.UNKNOWN}),
     ]:
         stage.restart(key="lsv2_pt_me", statuses=statuses).snapshot(queue, SHOW)
         assert stage.source.fates(queue, [mine]) == expected
@@ -65,11 +65,11 @@ def test_a_removed_run_is_believed_only_where_the_question_is_known_to_work(stag
     removed, waiting = stage.add(queue, 2)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    assert stage.source.fates(queue, [removed]) == {removed: Left.REMOVED}
+    assert stage.source.fates(queue, [removed]) == {removed: Fate.REMOVED}
     assert placements(stage) == 2
     stage.langsmith.remove(waiting)
     stage.snapshot(queue)
-    assert stage.source.fates(queue, [waiting]) == {waiting: Left.REMOVED}
+    assert stage.source.fates(queue, [waiting]) == {waiting: Fate.REMOVED}
     assert placements(stage) == 1
 
 
@@ -87,11 +87,11 @@ def test_a_server_that_does_not_know_the_question_is_not_asked_again_for_an_hour
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
     for _ in range(3):
-        assert stage.source.fates(queue, [removed]) == {removed: Left.UNKNOWN}
+        assert stage.source.fates(queue, [removed]) == {removed: Fate.UNKNOWN}
     assert placements(stage) == 2
     stage.clock.advance(timedelta(minutes=61))
     stage.langsmith.switch_on(PLACEMENT)
-    assert stage.source.fates(queue, [removed]) == {removed: Left.REMOVED}
+    assert stage.source.fates(queue, [removed]) == {removed: Fate.REMOVED}
 
 
 def test_many_runs_cost_no_more_than_the_budget(stage: Stage, queue: UUID) -> None:
@@ -100,7 +100,7 @@ def test_many_runs_cost_no_more_than_the_budget(stage: Stage, queue: UUID) -> No
         stage.langsmith.complete(one)
     stage.snapshot(queue)
     left = stage.source.fates(queue, added[1:])
-    assert left == dict.fromkeys(added[1:21], Left.REVIEWED)
+    assert left == dict.fromkeys(added[1:21], Fate.REVIEWED)
     assert placements(stage) == 20
 
 
@@ -111,7 +111,7 @@ def test_without_placements_the_older_listing_shows_what_was_reviewed(stage: Sta
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
     left = stage.source.fates(queue, [reviewed, removed])
-    assert left == {reviewed: Left.REVIEWED, removed: Left.UNKNOWN}
+    assert left == {reviewed: Fate.REVIEWED, removed: Fate.UNKNOWN}
 
 
 def test_looking_into_other_sections_is_given_up_where_it_shows_nothing(stage: Stage, queue: UUID) -> None:
@@ -121,7 +121,7 @@ def test_looking_into_other_sections_is_given_up_where_it_shows_nothing(stage: S
         stage.langsmith.remove(one)
     stage.snapshot(queue)
     for one in removed:
-        assert stage.source.fates(queue, [one]) == {one: Left.UNKNOWN}
+        assert stage.source.fates(queue, [one]) == {one: Fate.UNKNOWN}
     assert glances(stage) == ["25"] * 3
 
 
@@ -147,7 +147,7 @@ def test_a_run_that_waits_in_another_queue_shows_that_the_question_works(stage: 
     stage.snapshot(other)
     stage.langsmith.remove(removed)
     stage.snapshot(queue)
-    assert stage.source.fates(queue, [removed]) == {removed: Left.REMOVED}
+    assert stage.source.fates(queue, [removed]) == {removed: Fate.REMOVED}
 
 
 @pytest.mark.parametrize("body", [b'{"section": 7}', b'{"section": "elsewhere"}', b"{}"])
@@ -155,7 +155,7 @@ def test_an_answer_of_which_we_know_nothing_is_an_answer(stage: Stage, queue: UU
     one, _ = stage.add(queue, 2)
     stage.snapshot(queue)
     stage.langsmith.fail(How.BODY, path="/placement", status=200, body=body)
-    assert stage.source.fates(queue, [one]) == {one: Left.UNKNOWN}
+    assert stage.source.fates(queue, [one]) == {one: Fate.UNKNOWN}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
@@ -172,7 +172,7 @@ def test_what_was_found_out_before_an_error_is_told(stage: Stage, queue: UUID) -
     for one in gone:
         stage.langsmith.complete(one)
     stage.langsmith.fail(path=f"{gone[2]}/placement", status=500)
-    assert stage.source.fates(queue, gone) == dict.fromkeys(gone[:2], Left.REVIEWED)
+    assert stage.source.fates(queue, gone) == dict.fromkeys(gone[:2], Fate.REVIEWED)
 
 
 def test_slow_answers_do_not_add_up(stage: Stage, queue: UUID) -> None:

@@ -11,13 +11,13 @@ import pytest
 import structlog
 
 from tests.langsmith_stage import SHOW, WEB, ids, run_of
-from worker.core.model import Facts, Left, Show, Snapshot, Unchanged
+from worker.core.model import Facts, Fate, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.langsmith_stage import Stage
-    from worker.demo.langsmith.server import Asked
+    from worker.demo.langsmith.server import ReceivedRequest
 
 
 def pages(stage: Stage) -> Any:
@@ -127,7 +127,7 @@ def test_a_failed_page_concludes_nothing(stage: Stage, queue: UUID) -> None:
     stage.add(queue, 250)
     seen = []
 
-    def fail_the_second(asked: Asked) -> None:
+    def fail_the_second(asked: ReceivedRequest) -> None:
         seen.append(asked)
         if len(seen) == 2:
             stage.langsmith.fail(How.STATUS, status=500, times=1)
@@ -281,7 +281,7 @@ def test_a_server_that_has_the_seed_alone_is_served_fully(stage: Stage, queue: U
             assert ids(stage.snapshot(queue)) == added
         stage.langsmith.remove(added[0])
         assert ids(stage.snapshot(queue)) == added[1:]
-        assert stage.source.fates(queue, added[:1]) == {added[0]: Left.UNKNOWN}
+        assert stage.source.fates(queue, added[:1]) == {added[0]: Fate.UNKNOWN}
     assert [line["event"] for line in lines] == ["listing_in_use", "queue_names_unknown"]
 
 

@@ -23,7 +23,7 @@ from tests import postgres
 from tests.builders import NOON, deciding, delivery, queue, review
 from worker.clock import SystemClock
 from worker.core.model import Kind, Memory, Plan
-from worker.core.ports import ConfigError, Relieved, StoreError
+from worker.core.ports import ConfigError, Fenced, StoreError
 from worker.stores import files
 from worker.stores.opening import migrate, open_store
 from worker.stores.postgres import connect
@@ -231,7 +231,7 @@ class TestPostgres:
 
             def decide(_: Memory) -> Plan:
                 until_over.enter_context(frozen(postgres_url))
-                raise Relieved
+                raise Fenced
 
             with pytest.raises(StoreError, match="has not answered for 1 s"):
                 post.update(QUEUE, [], decide, NOON)

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.overviews import overview, view
-from worker.core.model import Backlog, Kind, Standing, State
+from worker.core.model import Backlog, Kind, QueueTotals, State
 from worker.core.overview import ApiInUse
 from worker.web.metrics import Metrics
 
@@ -104,7 +104,7 @@ def test_a_build_is_told_before_anything_was_looked_at() -> None:
 
 def test_a_look_shows_queues_outbox_and_readiness() -> None:
     seen = overview(
-        view(waiting=3, standing=Standing(waiting=3, stale=2, oldest_since=NOON - HOUR)),
+        view(waiting=3, standing=QueueTotals(waiting=3, stale=2, oldest_since=NOON - HOUR)),
         pauses=[pause()],
         backlog=[Backlog(State.PENDING, 4, NOON - MINUTE), Backlog(State.DEAD, 1, NOON - DAY)],
         api=ApiInUse("runs", NOON + 10 * DAY),
@@ -135,7 +135,7 @@ def test_a_queue_that_was_never_polled_completely_is_not_taken_for_a_fresh_one()
 
 def test_labels_are_bounded_and_the_rest_is_one() -> None:
     queues = [
-        view(f"q{number}", waiting=1, standing=Standing(oldest_since=NOON - number * HOUR)) for number in range(5)
+        view(f"q{number}", waiting=1, standing=QueueTotals(oldest_since=NOON - number * HOUR)) for number in range(5)
     ]
     shown = metrics(overview(*queues), most_queues=2)
     assert value(shown, "queue_waiting", queue="other") == 3

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes import FakeClock
-from worker.web.server import AT_ONCE, LARGEST_HEAD, SECONDS, Server
+from worker.web.server import CLIENT_SECONDS, CLIENTS_AT_ONCE, LARGEST_HEAD, Server
 from worker.web.sockets import listen
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_a_question_is_answered_and_the_connection_closed() -> None:
 
 def test_a_probe_is_answered_beside_any_number_of_clients_that_dawdle() -> None:
     with served() as server:
-        for _ in range(2 * AT_ONCE):
+        for _ in range(2 * CLIENTS_AT_ONCE):
             server.connect().sendall(b"GET /pa")
         assert server.ask().endswith(b"/page")
 
@@ -85,7 +85,7 @@ def test_a_request_is_whole_by_its_deadline_however_steadily_it_drips() -> None:
         slow = server.connect()
         slow.sendall(REQUEST[:10])
         assert server.ask()  # the server has seen the slow one by now
-        server.clock.advance(timedelta(seconds=SECONDS - 1))
+        server.clock.advance(timedelta(seconds=CLIENT_SECONDS - 1))
         slow.sendall(REQUEST[10:11])
         assert server.ask()
         server.clock.advance(timedelta(seconds=2))
@@ -98,7 +98,7 @@ def test_a_client_that_does_not_read_its_answer_is_dropped() -> None:
         deaf = server.connect()
         deaf.sendall(REQUEST.replace(b"/page", b"/large"))
         assert server.ask()
-        server.clock.advance(timedelta(seconds=SECONDS + 1))
+        server.clock.advance(timedelta(seconds=CLIENT_SECONDS + 1))
         assert server.ask()
         assert len(rest(deaf)) < len(LARGE)
 

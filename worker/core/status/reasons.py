@@ -35,7 +35,7 @@ Those that parts announce have kinds of their own."""
 UNANSWERED_FOR = timedelta(minutes=5)
 """How long the notifier may not answer: a short outage is none of ours."""
 
-START = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
+START_GRACE = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
 
 STORE_FIX = "make the database usable again: `review-notifier check` says what it lacks"
 
@@ -87,7 +87,7 @@ def _queues(overview: Overview) -> Iterator[Reason]:
     if not overview.queues and _is_over(LATE_AFTER * overview.interval, overview):
         since = f" since the start at {overview.started_at:%Y-%m-%d %H:%M:%S} UTC" if overview.started_at else ""
         because = f" ({overview.unlisted})" if overview.unlisted else ""
-        fix = START if overview.started_at is None else "`review-notifier check` says what stands in the way"
+        fix = START_GRACE if overview.started_at is None else "`review-notifier check` says what stands in the way"
         yield Reason("queue_missing", Area.QUEUES, f"no queue was polled{since}{because}", fix)
 
 
@@ -96,7 +96,7 @@ def _late(queue: QueueView, overview: Overview) -> Reason:
     fixes = {**overview.advice.troubles, STORE: STORE_FIX}
     fix = fixes.get(queue.trouble or polled.trouble, "look for `queue_failing` in the service's log")
     if overview.started_at is None:
-        fix = START if not polled.error else f"{fix}; then {START}"
+        fix = START_GRACE if not polled.error else f"{fix}; then {START_GRACE}"
     return Reason("queue_late", Area.QUEUES, last_poll(queue), fix, str(polled.queue.queue_id), polled.failing_since)
 
 

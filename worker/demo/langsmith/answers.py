@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 ARCHIVED = "archived"
-PREVIEW = 200
+_PREVIEW = 200
 
 
-def stamp(at: datetime | None) -> str | None:
+def _stamp(at: datetime | None) -> str | None:
     """A date as the older endpoints write it."""
     return None if at is None else at.isoformat(timespec="microseconds")
 
@@ -31,7 +31,7 @@ def zulu(at: datetime | None) -> str | None:
     return None if at is None else f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def run(place: Place, key: Key) -> Json:
+def run_answer(place: Place, key: Key) -> Json:
     """One row of `runs`: the whole run with its place in the queue."""
     text = "x" * place.payload
     row: Json = {
@@ -40,12 +40,12 @@ def run(place: Place, key: Key) -> Json:
         "run_type": place.run_type,
         "status": "error" if place.error else "success",
         "error": place.error,
-        "start_time": stamp(place.started_at),
-        "end_time": stamp(place.started_at),
+        "start_time": _stamp(place.started_at),
+        "end_time": _stamp(place.started_at),
         "inputs": {"question": text},
-        "inputs_preview": text[:PREVIEW] or f"A question to {place.name}",
+        "inputs_preview": text[:_PREVIEW] or f"A question to {place.name}",
         "outputs": None if place.error else {"answer": text},
-        "outputs_preview": None if place.error else text[:PREVIEW] or f"An answer of {place.name}",
+        "outputs_preview": None if place.error else text[:_PREVIEW] or f"An answer of {place.name}",
         "extra": {"metadata": {}},
         "tags": list(place.tags),
         "trace_id": str(place.run_id),
@@ -57,9 +57,9 @@ def run(place: Place, key: Key) -> Json:
         "total_cost": place.cost,
         "trace_tier": "shortlived",
         "queue_run_id": str(place.queue_run_id),
-        "last_reviewed_time": stamp(place.last_reviewed_at),
-        "added_at": stamp(place.added_at),
-        "effective_added_at": stamp(place.seen_added_at(key.reviewer)),
+        "last_reviewed_time": _stamp(place.last_reviewed_at),
+        "added_at": _stamp(place.added_at),
+        "effective_added_at": _stamp(place.seen_added_at(key.reviewer)),
         "reserved_by": [str(reviewer) for reviewer in place.reserved_by],
         "completed_by": [str(reviewer) for reviewer in place.completed_by],
     }
@@ -93,7 +93,7 @@ def queried(place: Place, selects: Collection[str]) -> Json:
         "run_type": place.run_type.upper(),
         "status": "ERROR" if place.error else "SUCCESS",
         "error": place.error,
-        "error_preview": (place.error or "")[:PREVIEW],
+        "error_preview": (place.error or "")[:_PREVIEW],
         "inputs_preview": f"A question to {place.name}",
         "outputs_preview": f"An answer of {place.name}",
         "tags": list(place.tags),
@@ -116,7 +116,7 @@ def _uuid(thread_id: str | None) -> str | None:
         return None
 
 
-def queue(found: AnnotationQueue) -> Json:
+def queue_answer(found: AnnotationQueue) -> Json:
     """One queue, as its own endpoint shows it."""
     return {
         "id": str(found.queue_id),
@@ -137,7 +137,7 @@ def queue(found: AnnotationQueue) -> Json:
 def listed_queue(found: AnnotationQueue, key: Key) -> Json:
     """One queue, as the list shows it."""
     open_ones = len(found.section(None, key))
-    return queue(found) | {"total_runs": open_ones + len(found.section(DONE, key))}
+    return queue_answer(found) | {"total_runs": open_ones + len(found.section(DONE, key))}
 
 
 def member(reviewer: UUID, email: str, since: datetime) -> Json:
@@ -179,7 +179,7 @@ def problem(status: int, title: str) -> Json:
     return {"type": "about:blank", "title": title, "status": status, "detail": title}
 
 
-class RefusedError(Exception):
+class AnswerError(Exception):
     """An answer that is not a success."""
 
     def __init__(self, status: int, body: Json, headers: Mapping[str, str] | None = None) -> None:
@@ -190,9 +190,9 @@ class RefusedError(Exception):
         self.headers = headers
 
 
-def invalid(where: str, name: str, text: str) -> RefusedError:
+def invalid(where: str, name: str, text: str) -> AnswerError:
     """A 422 about one parameter."""
-    return RefusedError(422, problems((where, name, text)))
+    return AnswerError(422, problems((where, name, text)))
 
 
 def path_id(request: Request, name: str) -> UUID:

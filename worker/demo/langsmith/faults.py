@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.demo.langsmith.answers import RefusedError
+from worker.demo.langsmith.answers import AnswerError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
@@ -41,7 +41,7 @@ class How(StrEnum):
 
 
 @dataclass(slots=True)
-class Fault:
+class SourceFault:
     """One plan. It holds for requests whose path contains `path`, `times` times (None: until healed)."""
 
     how: How
@@ -53,15 +53,15 @@ class Fault:
     times: int | None = None
 
 
-class Faults:
+class SourceFaults:
     """The plans in force, the oldest first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._plans: list[Fault] = []
+        self._plans: list[SourceFault] = []
         self._healed = 0
 
-    def plan(self, fault: Fault) -> None:
+    def plan(self, fault: SourceFault) -> None:
         """Let requests go wrong from now on."""
         with self._lock:
             self._plans.append(fault)
@@ -72,7 +72,7 @@ class Faults:
             self._plans.clear()
             self._healed += 1
 
-    def take(self, path: str) -> Fault | None:
+    def take(self, path: str) -> SourceFault | None:
         """The fault that this request meets."""
         with self._lock:
             for fault in self._plans:
@@ -82,7 +82,7 @@ class Faults:
                     return fault
         return None
 
-    async def commit(self, fault: Fault, receive: Receive, send: Send) -> None:
+    async def commit(self, fault: SourceFault, receive: Receive, send: Send) -> None:
         """Answer as planned, for as long as the client listens."""
         going = asyncio.ensure_future(self._commit(fault, send))
         gone = asyncio.ensure_future(_gone(receive))
@@ -93,7 +93,7 @@ class Faults:
             return
         await going
 
-    async def _commit(self, fault: Fault, send: Send) -> None:
+    async def _commit(self, fault: SourceFault, send: Send) -> None:
         if fault.how is How.HANG:
             await self._hang()
             await _answer(send, 503, "application/json", b"{}")
@@ -130,7 +130,7 @@ async def _gone(receive: Receive) -> None:
         continue
 
 
-async def _planned(fault: Fault, send: Send) -> None:
+async def _planned(fault: SourceFault, send: Send) -> None:
     extra = [("retry-after", fault.retry_after)] if fault.retry_after is not None else []
     if fault.how is How.STATUS:
         body, content_type = fault.body or b'{"detail":"simulated trouble"}', "application/json"
@@ -165,14 +165,14 @@ def bomb(megabytes: int = BOMB_MEGABYTES) -> bytes:
 
 
 QUERY = "/api/v2/runs/query"
-MOST = 15
-SECONDS = 10.0
+_MOST = 15
+_SECONDS = 10.0
 
 
 class QueryLimit:
     """At most so many queries in so many seconds; the others are turned away with a 429 that says when to return."""
 
-    def __init__(self, clock: Clock, most: int = MOST, seconds: float = SECONDS) -> None:
+    def __init__(self, clock: Clock, most: int = _MOST, seconds: float = _SECONDS) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._admitted: deque[float] = deque()
@@ -180,7 +180,7 @@ class QueryLimit:
         self.seconds = seconds
 
     def admit(self, path: str) -> None:
-        """Let a request pass, or raise RefusedError."""
+        """Let a request pass, or raise AnswerError."""
         if path != QUERY:
             return
         with self._lock:
@@ -189,5 +189,5 @@ class QueryLimit:
                 self._admitted.popleft()
             if len(self._admitted) >= self.most:
                 wait = math.ceil(self._admitted[0] + self.seconds - now)
-                raise RefusedError(429, {"detail": "Rate limit exceeded"}, {"retry-after": str(max(wait, 1))})
+                raise AnswerError(429, {"detail": "Rate limit exceeded"}, {"retry-after": str(max(wait, 1))})
             self._admitted.append(now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from worker.demo.langsmith import answers
-from worker.demo.langsmith.answers import RefusedError, choice, invalid, path_id, whole
+from worker.demo.langsmith.answers import AnswerError, choice, invalid, path_id, whole
 from worker.demo.langsmith.state import DONE, MINE, OTHERS, PROJECT_ID
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
     from worker.demo.langsmith.state import AnnotationQueue, Annotations, Key, Place
 
-Answer = Any
+_Answer = Any
 MOST_QUERIED = 1000
-DAY = timedelta(days=1)
+_DAY = timedelta(days=1)
 _SECTIONS = {MINE: MINE, OTHERS: OTHERS, answers.ARCHIVED: DONE}
 
 
 class Endpoints:
-    """Answers each question for one key. Every method gives JSON or raises RefusedError."""
+    """Answers each question for one key. Every method gives JSON or raises AnswerError."""
 
     def __init__(self, annotations: Annotations) -> None:
         """Ask `annotations` for everything."""
         self._annotations = annotations
 
-    def routes(self) -> Mapping[tuple[str, str], Callable[[Request, Key], Answer]]:
+    def routes(self) -> Mapping[tuple[str, str], Callable[[Request, Key], _Answer]]:
         """Method and path of every endpoint."""
         queue = "/api/v1/annotation-queues/{queue_id}"
         items = "/api/v1/platform/annotation-queues/{queue_id}/items"
@@ -49,7 +49,7 @@ class Endpoints:
             ("GET", "/api/v1/workspaces/current/members/active"): self.members,
         }
 
-    def list_queues(self, request: Request, key: Key) -> Answer:
+    def list_queues(self, request: Request, key: Key) -> _Answer:
         """The queues that the key can see."""
         offset = whole(request, "offset", 0, least=0)
         limit = whole(request, "limit", 100, least=1, most=100)
@@ -57,44 +57,44 @@ class Endpoints:
         wanted = [queue for queue in self._annotations.queues() if _is_asked_for(request, queue)]
         return [answers.listed_queue(queue, key) for queue in wanted[offset : offset + limit]]
 
-    def one_queue(self, request: Request, _key: Key) -> Answer:
+    def one_queue(self, request: Request, _key: Key) -> _Answer:
         """One queue."""
-        return answers.queue(self._queue(request))
+        return answers.queue_answer(self._queue(request))
 
-    def runs(self, request: Request, key: Key) -> Answer:
+    def runs(self, request: Request, key: Key) -> _Answer:
         """The runs of one section of a queue, whole."""
         offset = whole(request, "offset", 0, least=0)
         limit = whole(request, "limit", 100, least=1, most=100)
         status = choice(request, "status", (MINE, OTHERS, DONE))
         places = [place for place in self._section(request, status, key) if not place.conversation]
-        return [answers.run(place, key) for place in places[offset : offset + limit]]
+        return [answers.run_answer(place, key) for place in places[offset : offset + limit]]
 
-    def size(self, request: Request, key: Key) -> Answer:
+    def size(self, request: Request, key: Key) -> _Answer:
         """How many runs one section of a queue has."""
         status = choice(request, "status", (MINE, OTHERS, DONE))
         return {"size": sum(not place.conversation for place in self._section(request, status, key))}
 
-    def items(self, request: Request, key: Key) -> Answer:
+    def items(self, request: Request, key: Key) -> _Answer:
         """The items of one section of a queue: membership only, by cursor."""
         status = _platform(choice, request, "status", tuple(_SECTIONS))
         if status is None:
-            raise RefusedError(400, answers.problem(400, "status is required"))
+            raise AnswerError(400, answers.problem(400, "status is required"))
         kind = _platform(choice, request, "item_type", ("RUN", "THREAD"))
         size = min(whole(request, "page_size", 20, least=1), 100)
         places = self._section(request, _SECTIONS[status], key)
         wanted = [p for p in places if kind is None or p.conversation is (kind == "THREAD")]
         return _cursor_page(wanted, request, size, key)
 
-    def count(self, request: Request, key: Key) -> Answer:
+    def count(self, request: Request, key: Key) -> _Answer:
         """How many items one section of a queue has."""
         status = request.query_params.get("status")
         if status not in {*_SECTIONS, "all"}:
-            raise RefusedError(400, {"error": "status is missing or unknown"})
+            raise AnswerError(400, {"error": "status is missing or unknown"})
         if status == "all":
             return {"count": len(self._queue(request).places)}
         return {"count": len(self._section(request, _SECTIONS[status], key))}
 
-    def placement(self, request: Request, key: Key) -> Answer:
+    def placement(self, request: Request, key: Key) -> _Answer:
         """In which section an item is now."""
         queue = self._queue(request)
         wanted = path_id(request, "item_id")
@@ -104,27 +104,27 @@ class Endpoints:
                 if place.queue_run_id == wanted:
                     kind = "THREAD" if place.conversation else "RUN"
                     return {"item_type": kind, "section": section, "position": position, "cursor": _cursor(place, key)}
-        raise RefusedError(404, answers.problem(404, f"item not found in queue {queue.queue_id}"))
+        raise AnswerError(404, answers.problem(404, f"item not found in queue {queue.queue_id}"))
 
-    def query(self, request: Request, _key: Key) -> Answer:
+    def query(self, request: Request, _key: Key) -> _Answer:
         """Runs by id, with the selected fields."""
         asked = _body(request)
         if not asked.get("project_ids"):
-            raise RefusedError(400, answers.problem(400, "project_ids or reference_dataset_id is required"))
+            raise AnswerError(400, answers.problem(400, "project_ids or reference_dataset_id is required"))
         size = asked.get("page_size", 100)
         if not isinstance(size, int) or not 1 <= size <= MOST_QUERIED:
-            raise RefusedError(400, answers.problem(400, "page_size must be between 1 and 1000"))
+            raise AnswerError(400, answers.problem(400, "page_size must be between 1 and 1000"))
         places = self._queried(asked)
         begin = int(asked.get("cursor") or 0)
         rows = [answers.queried(place, asked.get("selects", ())) for place in places[begin : begin + size]]
         more = {"next_cursor": str(begin + size)} if begin + size < len(places) else {}
         return {"items": rows, **more}
 
-    def workspaces(self, _request: Request, _key: Key) -> Answer:
+    def workspaces(self, _request: Request, _key: Key) -> _Answer:
         """The workspaces of the key."""
         return [answers.workspace(self._annotations.now())]
 
-    def members(self, request: Request, _key: Key) -> Answer:
+    def members(self, request: Request, _key: Key) -> _Answer:
         """Who works here."""
         limit = whole(request, "limit", 50, least=1, most=500)
         offset = whole(request, "offset", 0, least=0)
@@ -136,7 +136,7 @@ class Endpoints:
         queue_id = path_id(request, "queue_id")
         with self._annotations.held() as queues:
             if queue_id not in queues:
-                raise RefusedError(404, {"detail": "Not Found"})
+                raise AnswerError(404, {"detail": "Not Found"})
             return queues[queue_id]
 
     def _section(self, request: Request, status: str | None, key: Key) -> Sequence[Place]:
@@ -149,9 +149,9 @@ class Endpoints:
     def _queried(self, asked: Mapping[str, Any]) -> Sequence[Place]:
         """The runs that were asked for, newest first; without `min_start_time` only the last day's."""
         wanted = set(asked.get("ids", ()))
-        since = _date(asked.get("min_start_time")) or self._annotations.now() - DAY
+        since = _date(asked.get("min_start_time")) or self._annotations.now() - _DAY
         if str(PROJECT_ID) not in asked["project_ids"]:
-            raise RefusedError(404, answers.problem(404, "session not found"))
+            raise AnswerError(404, answers.problem(404, "session not found"))
         with self._annotations.held() as queues:
             places = {p.run_id: p for queue in queues.values() for p in queue.places.values() if not p.conversation}
         found = [p for p in places.values() if (not wanted or str(p.run_id) in wanted) and p.started_at >= since]
@@ -173,8 +173,8 @@ def _platform(read: Callable[..., str | None], request: Request, name: str, choi
     """The platform's endpoints answer 400 where the others answer 422."""
     try:
         return read(request, name, choices)
-    except RefusedError:
-        raise RefusedError(400, answers.problem(400, f"{name} is unknown")) from None
+    except AnswerError:
+        raise AnswerError(400, answers.problem(400, f"{name} is unknown")) from None
 
 
 def _cursor(place: Place, key: Key) -> str:
@@ -188,15 +188,15 @@ def _position(cursor: str) -> tuple[float, int]:
         added_at, number = json.loads(base64.urlsafe_b64decode(cursor))
         return float(added_at), int(number)
     except (ValueError, TypeError):
-        raise RefusedError(400, answers.problem(400, "cursor is unknown")) from None
+        raise AnswerError(400, answers.problem(400, "cursor is unknown")) from None
 
 
-def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key) -> Answer:
+def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key) -> _Answer:
     """The items after (or before) the cursor. A cursor is a position in the order, so moving rows skip none."""
     cursor = request.query_params.get("cursor")
     backward = request.query_params.get("direction") == "backward"
     if backward and not cursor:
-        raise RefusedError(400, answers.problem(400, "direction=backward requires cursor"))
+        raise AnswerError(400, answers.problem(400, "direction=backward requires cursor"))
     if cursor:
         at = _position(cursor)
         positions = [(place, _position(_cursor(place, key))) for place in places]
@@ -213,12 +213,12 @@ def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key)
 def _body(request: Request) -> Mapping[str, Any]:
     body = request.state.body
     if not isinstance(body, dict):
-        raise RefusedError(400, answers.problem(400, "malformed JSON"))
+        raise AnswerError(400, answers.problem(400, "malformed JSON"))
     for name in body.get("ids", ()):
         try:
             UUID(name)
         except ValueError:
-            raise RefusedError(422, answers.problem(422, "ids: invalid UUID")) from None
+            raise AnswerError(422, answers.problem(422, "ids: invalid UUID")) from None
     return body
 
 
@@ -228,7 +228,7 @@ def _date(value: object) -> datetime | None:
     try:
         at = datetime.fromisoformat(str(value))
     except ValueError:
-        raise RefusedError(422, answers.problem(422, "min_start_time: invalid date")) from None
+        raise AnswerError(422, answers.problem(422, "min_start_time: invalid date")) from None
     if at.tzinfo is None:
         raise invalid("body", "min_start_time", "a date needs its zone")
     return at

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from worker.demo.langsmith.answers import RefusedError
-from worker.demo.langsmith.faults import Fault, Faults, How, QueryLimit
+from worker.demo.langsmith.answers import AnswerError
+from worker.demo.langsmith.faults import How, QueryLimit, SourceFault, SourceFaults
 from worker.demo.langsmith.routes import Endpoints
 from worker.demo.langsmith.state import TENANT_ID, Annotations, Key, Place
 
@@ -43,7 +43,7 @@ class SimulatedLangSmith:
     def __init__(self, clock: Clock) -> None:
         """Start with no queues and no faults."""
         self._annotations = Annotations(clock)
-        self._faults = Faults()
+        self._faults = SourceFaults()
         self._application = Application(self._annotations, self._faults, clock)
         self.add_key(SERVICE_KEY)
 
@@ -63,7 +63,7 @@ class SimulatedLangSmith:
         return self._annotations.queues()
 
     @property
-    def requests(self) -> Sequence[Asked]:
+    def requests(self) -> Sequence[ReceivedRequest]:
         """Every request so far, the oldest first, those that met a fault included."""
         return self._application.asked()
 
@@ -215,7 +215,7 @@ class SimulatedLangSmith:
         """Never pack an answer with gzip from now on."""
         self._application.packs = False
 
-    def before_each_answer(self, act: Callable[[Asked], None] | None) -> None:
+    def before_each_answer(self, act: Callable[[ReceivedRequest], None] | None) -> None:
         """Call `act` with each request before it is answered, so that things can happen between two pages."""
         self._application.before = act
 
@@ -230,7 +230,7 @@ class SimulatedLangSmith:
         times: int | None = None,
     ) -> None:
         """Let requests whose path contains `path` go wrong, `times` times or until `heal()`."""
-        self._faults.plan(Fault(how, path, status, retry_after, body, times=times))
+        self._faults.plan(SourceFault(how, path, status, retry_after, body, times=times))
 
     def heal(self) -> None:
         """End every fault, and what hangs because of one."""
@@ -240,12 +240,12 @@ class SimulatedLangSmith:
 PACK_FROM = 500
 INFO = "/api/v1/info"
 NOT_FOUND = {"detail": "Not Found"}
-NEWEST = "/api/v2/"
+_NEWEST = "/api/v2/"
 """Below this a request names its workspace, whatever its key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedRequest:
     """One request that was received; `query` without repeated names, `at` by the monotonic clock."""
 
     method: str
@@ -257,23 +257,23 @@ class Asked:
 class Application:
     """Serves `annotations`. What may be switched is an attribute; the list of requests is thread-safe."""
 
-    def __init__(self, annotations: Annotations, faults: Faults, clock: Clock) -> None:
+    def __init__(self, annotations: Annotations, faults: SourceFaults, clock: Clock) -> None:
         """Serve everything, packed, and nothing is deprecated."""
         self._annotations = annotations
         self._faults = faults
         self._clock = clock
         self._endpoints = Endpoints(annotations)
         self._lock = threading.Lock()
-        self._asked: list[Asked] = []
+        self._asked: list[ReceivedRequest] = []
         self.missing: set[str] = set()
         self.deprecated: dict[str, str] = {}
         self.packs = True
         self.queries = QueryLimit(clock)
-        self.before: Callable[[Asked], None] | None = None
+        self.before: Callable[[ReceivedRequest], None] | None = None
         self.paths = {INFO, *(path for _, path in self._endpoints.routes())}
         self.asgi = self._build()
 
-    def asked(self) -> Sequence[Asked]:
+    def asked(self) -> Sequence[ReceivedRequest]:
         """Every request so far, the oldest first."""
         with self._lock:
             return tuple(self._asked)
@@ -283,9 +283,9 @@ class Application:
         with self._lock:
             self._asked.clear()
 
-    def note(self, request: Request) -> Asked:
+    def note(self, request: Request) -> ReceivedRequest:
         """Remember a request, and let happen what shall happen before it is answered."""
-        asked = Asked(request.method, request.url.path, dict(request.query_params), self._clock.monotonic())
+        asked = ReceivedRequest(request.method, request.url.path, dict(request.query_params), self._clock.monotonic())
         with self._lock:
             self._asked.append(asked)
         if self.before is not None:
@@ -312,26 +312,26 @@ class Application:
                 key = self._key(request)
                 self.queries.admit(path)
                 return self._pack(request, ask(request, key), self._headers(path))
-            except RefusedError as refused:
+            except AnswerError as refused:
                 return JSONResponse(refused.body, status_code=refused.status, headers=refused.headers)
 
         return endpoint
 
     def _admit(self, path: str) -> None:
         if path in self.missing:
-            raise RefusedError(404, NOT_FOUND)
+            raise AnswerError(404, NOT_FOUND)
 
     def _key(self, request: Request) -> Key:
         key = self._annotations.keys.get(request.headers.get("x-api-key", ""))
         tenant = request.headers.get("x-tenant-id")
         if key is None:
-            raise RefusedError(401, {"detail": "Invalid token"})
-        if tenant is None and request.url.path.startswith(NEWEST):
-            raise RefusedError(403, {"error": "Forbidden"})
+            raise AnswerError(401, {"detail": "Invalid token"})
+        if tenant is None and request.url.path.startswith(_NEWEST):
+            raise AnswerError(403, {"error": "Forbidden"})
         if key.organisation and tenant is None:
-            raise RefusedError(403, {"error": "org_scoped_key_requires_workspace"})
+            raise AnswerError(403, {"error": "org_scoped_key_requires_workspace"})
         if tenant not in {None, str(TENANT_ID)}:
-            raise RefusedError(403, {"detail": "Forbidden"})
+            raise AnswerError(403, {"detail": "Forbidden"})
         return key
 
     def _headers(self, path: str) -> dict[str, str]:
@@ -353,7 +353,7 @@ class Application:
 class Noting:
     """Notes every request and lets it meet its fault, before anything else looks at it."""
 
-    def __init__(self, app: ASGIApp, application: Application, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, application: Application, faults: SourceFaults) -> None:
         """Stand before `app`."""
         self._app = app
         self._application = application

@@ -121,7 +121,7 @@ class Faults:
 _PAGE = "<!doctype html><title>Please wait</title><p>Checking your browser."
 
 
-def play(fault: Fault, honest: Response, hangs: Callable[[], bool], commit: Callable[[], None]) -> Response:
+def faulty(fault: Fault, honest: Response, hangs: Callable[[], bool], commit: Callable[[], None]) -> Response:
     """The answer that a fault puts in place of the `honest` one.
 
     `hangs` tells whether a call that hangs still does; `commit` does late what was asked.

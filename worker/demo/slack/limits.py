@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-TEXT_LIMIT = 4_000
+_TEXT_LIMIT = 4_000
 """Slack splits a longer post into several messages and refuses a longer edit; here both are refused, to be seen."""
 
-BLOCKS_LIMIT = 50
+_BLOCKS_LIMIT = 50
 PAYLOAD_LIMIT = 13_000
 METADATA_LIMIT = 8_000
 
@@ -24,14 +24,16 @@ def text_error(text: object, blocks: object) -> str:
         return "invalid_arguments"
     if not blocks and not (text or "").strip():
         return "no_text"
-    return "msg_too_long" if len(text or "") > TEXT_LIMIT else ""
+    return "msg_too_long" if len(text or "") > _TEXT_LIMIT else ""
 
 
 def block_errors(blocks: object) -> list[str]:
     """What is wrong with the blocks, each with a JSON pointer, as Slack words it."""
     if not isinstance(blocks, list):
         return ["must provide an array [json-pointer:/blocks]"]
-    errors = [f"no more than {BLOCKS_LIMIT} items allowed [json-pointer:/blocks]"] if len(blocks) > BLOCKS_LIMIT else []
+    errors = (
+        [f"no more than {_BLOCKS_LIMIT} items allowed [json-pointer:/blocks]"] if len(blocks) > _BLOCKS_LIMIT else []
+    )
     for number, block in enumerate(blocks):
         errors += _block(block, f"/blocks/{number}")
     return errors

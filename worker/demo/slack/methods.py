@@ -1,4 +1,4 @@
-"""The Web API methods of the simulated Slack: arguments in, the answer's fields out; RefusedError is an `ok: false`."""
+"""The Web API methods of the simulated Slack: arguments in, the answer's fields out; MethodError is an `ok: false`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from worker.demo.slack import limits
-from worker.demo.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, RefusedError, checked
+from worker.demo.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, MethodError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from worker.demo.slack.workspace import Channel, Message, Workspace
+    from worker.demo.slack.workspace import Conversation, PostedMessage, Workspace
 
 Arguments = dict[str, Any]
-Answer = dict[str, Any]
+_Answer = dict[str, Any]
 
 _LARGEST_PAGE = 999
 _SCOPES = {
@@ -39,7 +39,7 @@ class Methods:
         self._workspace = workspace
         self._team = team
         self._url = url
-        self._table: Mapping[str, Callable[[Arguments], Answer]] = {
+        self._table: Mapping[str, Callable[[Arguments], _Answer]] = {
             "auth.test": self._auth_test,
             "blocks.validate": self._validate,
             "chat.delete": self._delete,
@@ -53,13 +53,13 @@ class Methods:
             "conversations.replies": self._replies,
         }
 
-    def call(self, method: str, arguments: Arguments, scopes: frozenset[str]) -> Answer:
+    def call(self, method: str, arguments: Arguments, scopes: frozenset[str]) -> _Answer:
         """Answer one call of a token that has `scopes`."""
         if method not in self._table:
-            raise RefusedError("unknown_method", req_method=method)
+            raise MethodError("unknown_method", req_method=method)
         needed = self._needed(method, arguments)
         if needed and needed not in scopes:
-            raise RefusedError("missing_scope", needed=needed, provided=",".join(sorted(scopes)))
+            raise MethodError("missing_scope", needed=needed, provided=",".join(sorted(scopes)))
         return self._table[method](arguments)
 
     def _needed(self, method: str, arguments: Arguments) -> str:
@@ -68,7 +68,7 @@ class Methods:
         public, private = _SCOPES_BY_PRIVACY[method]
         return private if self._workspace.channel(_required(arguments, "channel")).is_private else public
 
-    def _auth_test(self, _arguments: Arguments) -> Answer:
+    def _auth_test(self, _arguments: Arguments) -> _Answer:
         return {
             "url": self._url,
             "team": self._team,
@@ -79,7 +79,7 @@ class Methods:
             "is_enterprise_install": False,
         }
 
-    def _post(self, arguments: Arguments) -> Answer:
+    def _post(self, arguments: Arguments) -> _Answer:
         blocks, metadata = arguments.get("blocks"), arguments.get("metadata")
         channel = self._workspace.resolve(_required(arguments, "channel"))
         checked(arguments.get("text"), blocks, metadata)
@@ -92,7 +92,7 @@ class Methods:
         )
         return {"channel": channel.channel_id, "ts": posted["ts"], "message": _seen(posted, with_metadata=True)}
 
-    def _update(self, arguments: Arguments) -> Answer:
+    def _update(self, arguments: Arguments) -> _Answer:
         metadata = arguments.get("metadata")
         checked(arguments.get("text"), arguments.get("blocks"), metadata)
         channel, ts = _required(arguments, "channel"), _required(arguments, "ts")
@@ -100,21 +100,21 @@ class Methods:
         edited = self._workspace.edit(channel, ts, changes, editor=BOT_USER)
         return {"channel": channel, "ts": ts, "text": edited["text"], "message": _seen(edited, with_metadata=True)}
 
-    def _delete(self, arguments: Arguments) -> Answer:
+    def _delete(self, arguments: Arguments) -> _Answer:
         channel, ts = _required(arguments, "channel"), _required(arguments, "ts")
         self._workspace.delete(channel, ts)
         return {"channel": channel, "ts": ts}
 
-    def _permalink(self, arguments: Arguments) -> Answer:
+    def _permalink(self, arguments: Arguments) -> _Answer:
         channel, ts = _required(arguments, "channel"), _required(arguments, "message_ts")
         if all(message["ts"] != ts for message in self._workspace.messages(channel)):
-            raise RefusedError("message_not_found")
+            raise MethodError("message_not_found")
         return {"channel": channel, "permalink": f"{self._url}archives/{channel}/p{ts.replace('.', '')}"}
 
-    def _info(self, arguments: Arguments) -> Answer:
+    def _info(self, arguments: Arguments) -> _Answer:
         return {"channel": _described(self._workspace.channel(_required(arguments, "channel")))}
 
-    def _list(self, arguments: Arguments) -> Answer:
+    def _list(self, arguments: Arguments) -> _Answer:
         kinds = str(arguments.get("types") or "public_channel").split(",")
         listed = [
             _described(channel)
@@ -125,30 +125,30 @@ class Methods:
         page, cursor = _page(listed, arguments)
         return {"channels": page, "response_metadata": {"next_cursor": cursor}}
 
-    def _join(self, arguments: Arguments) -> Answer:
+    def _join(self, arguments: Arguments) -> _Answer:
         channel = self._workspace.channel(_required(arguments, "channel"))
         if channel.is_private:
-            raise RefusedError("channel_not_found")
+            raise MethodError("channel_not_found")
         if channel.is_archived:
-            raise RefusedError("is_archived")
+            raise MethodError("is_archived")
         self._workspace.alter(channel.channel_id, is_member=True)
         return {"channel": _described(self._workspace.channel(channel.channel_id))}
 
-    def _history(self, arguments: Arguments) -> Answer:
+    def _history(self, arguments: Arguments) -> _Answer:
         channel = self._readable(arguments)
         return self._listing(self._workspace.history(channel), arguments)
 
-    def _replies(self, arguments: Arguments) -> Answer:
+    def _replies(self, arguments: Arguments) -> _Answer:
         channel = self._readable(arguments)
         return self._listing(self._workspace.replies(channel, _required(arguments, "ts")), arguments)
 
     def _readable(self, arguments: Arguments) -> str:
         channel = self._workspace.channel(_required(arguments, "channel"))
         if not channel.is_member:
-            raise RefusedError("channel_not_found" if channel.is_private else "not_in_channel")
+            raise MethodError("channel_not_found" if channel.is_private else "not_in_channel")
         return channel.channel_id
 
-    def _listing(self, messages: Sequence[Message], arguments: Arguments) -> Answer:
+    def _listing(self, messages: Sequence[PostedMessage], arguments: Arguments) -> _Answer:
         page, cursor = _page([message for message in messages if _is_within(message, arguments)], arguments)
         with_metadata = _flag(arguments, "include_all_metadata")
         return {
@@ -157,18 +157,18 @@ class Methods:
             "response_metadata": {"next_cursor": cursor},
         }
 
-    def _validate(self, arguments: Arguments) -> Answer:
+    def _validate(self, arguments: Arguments) -> _Answer:
         errors = limits.block_errors(arguments.get("blocks"))
         if errors:
             listed = [f"[ERROR] {error}" for error in errors]
-            raise RefusedError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
+            raise MethodError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
         return {}
 
 
 def _required(arguments: Arguments, name: str) -> str:
     value = arguments.get(name)
     if not isinstance(value, str) or not value:
-        raise RefusedError(
+        raise MethodError(
             "channel_not_found" if name == "channel" else "invalid_arguments",
             response_metadata={"messages": [f"[ERROR] missing required field: {name}"]},
         )
@@ -179,18 +179,18 @@ def _flag(arguments: Arguments, name: str) -> bool:
     return arguments.get(name) in {True, "true", "1"}
 
 
-def _content(arguments: Arguments) -> Message:
+def _content(arguments: Arguments) -> PostedMessage:
     """What a post or an edit shows: blocks that are not given again are gone."""
     blocks = arguments.get("blocks")
     return {"text": arguments.get("text") or "", "blocks": blocks or []}
 
 
-def _seen(message: Message, *, with_metadata: bool) -> Message:
+def _seen(message: PostedMessage, *, with_metadata: bool) -> PostedMessage:
     hidden = set() if with_metadata else {"metadata"}
     return {name: value for name, value in message.items() if name not in hidden and value != []}
 
 
-def _described(channel: Channel) -> Answer:
+def _described(channel: Conversation) -> _Answer:
     return {
         "id": channel.channel_id,
         "name": channel.name,
@@ -201,7 +201,7 @@ def _described(channel: Channel) -> Answer:
     }
 
 
-def _is_within(message: Message, arguments: Arguments) -> bool:
+def _is_within(message: PostedMessage, arguments: Arguments) -> bool:
     ts, inclusive = float(message["ts"]), _flag(arguments, "inclusive")
     oldest, latest = float(arguments.get("oldest") or 0), float(arguments.get("latest") or "inf")
     return (oldest < ts < latest) or (inclusive and ts in {oldest, latest})
@@ -222,4 +222,4 @@ def _start(cursor: str) -> int:
     try:
         return int(base64.b64decode(cursor, validate=True).decode().removeprefix("next:"))
     except ValueError as error:
-        raise RefusedError("invalid_cursor") from error
+        raise MethodError("invalid_cursor") from error

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from worker.demo.slack.faults import COMMITTING, App, Fault, Faults, Mode, play
+from worker.demo.slack.faults import COMMITTING, App, Fault, Faults, Mode, faulty
 from worker.demo.slack.methods import Methods
-from worker.demo.slack.workspace import BOT_ID, BOT_USER, TEAM_ID, Channel, RefusedError, Workspace
+from worker.demo.slack.workspace import BOT_ID, BOT_USER, TEAM_ID, Conversation, MethodError, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from worker.core.ports import Clock
-    from worker.demo.slack.workspace import Event, Message
+    from worker.demo.slack.workspace import Event, PostedMessage
 
 ALL_SCOPES = frozenset(
     {
@@ -75,13 +75,13 @@ class SimulatedSlack:
         self, channel: str, name: str, *, private: bool = False, member: bool = True, archived: bool = False
     ) -> None:
         """Create a channel with the id `channel`; `member`: the app has been invited."""
-        self._workspace.add(Channel(channel, name, is_private=private, is_member=member, is_archived=archived))
+        self._workspace.add(Conversation(channel, name, is_private=private, is_member=member, is_archived=archived))
 
-    def messages(self, channel: str) -> list[Message]:
-        """Copies of all that stands in a channel and its threads, oldest first; RefusedError for an unknown one."""
+    def messages(self, channel: str) -> list[PostedMessage]:
+        """Copies of all that stands in a channel and its threads, oldest first; MethodError for an unknown one."""
         return self._workspace.messages(channel)
 
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[Conversation]:
         """Every channel, without its messages."""
         return self._workspace.channels()
 
@@ -96,9 +96,9 @@ class SimulatedSlack:
         """Every attempt to post, whatever became of it."""
         return [attempt for attempt in self.attempts if attempt.method == "chat.postMessage"]
 
-    def say(self, channel: str, text: str, *, user: str = "U0PERSON", metadata: Message | None = None) -> str:
+    def say(self, channel: str, text: str, *, user: str = "U0PERSON", metadata: PostedMessage | None = None) -> str:
         """Let a person write; the message's ts."""
-        message: Message = {"user": user, "team": TEAM_ID, "text": text, "blocks": []}
+        message: PostedMessage = {"user": user, "team": TEAM_ID, "text": text, "blocks": []}
         return str(self._workspace.post(channel, message | ({"metadata": metadata} if metadata else {}))["ts"])
 
     def delete(self, channel: str, ts: str) -> None:
@@ -162,7 +162,7 @@ class SimulatedSlack:
                 self._authorize(arguments, request)
             self._throttle(method, str(arguments.get("channel") or ""))
             return {"ok": True, **self._methods.call(method, arguments, frozenset(self.scopes))}
-        except RefusedError as refusal:
+        except MethodError as refusal:
             return {"ok": False, "error": refusal.code, **refusal.extra}
 
     def _response(self, answer: dict[str, Any]) -> Response:
@@ -178,7 +178,7 @@ class SimulatedSlack:
             answer = self._answer(method, arguments, request)
         committed = fault.mode in COMMITTING and bool(answer["ok"])
         self._log(method, arguments, fault.error or str(fault.mode), committed=committed)
-        return play(fault, self._response(answer), hangs, lambda: self._commit_late(method, arguments, request))
+        return faulty(fault, self._response(answer), hangs, lambda: self._commit_late(method, arguments, request))
 
     def _until_healed(self) -> Callable[[], bool]:
         healed = self._faults.healed
@@ -191,11 +191,11 @@ class SimulatedSlack:
     def _authorize(self, arguments: dict[str, Any], request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ") or str(arguments.get("token") or "")
         if not given:
-            raise RefusedError("not_authed")
+            raise MethodError("not_authed")
         if given != self.token:
-            raise RefusedError("invalid_auth")
+            raise MethodError("invalid_auth")
         if self.token_error:
-            raise RefusedError(self.token_error)
+            raise MethodError(self.token_error)
 
     def _throttle(self, method: str, channel: str) -> None:
         """Refuse what is above Slack's rate: a bucket for each method, and for posts for each channel."""
@@ -209,7 +209,7 @@ class SimulatedSlack:
             left = min(burst, left + (now - at) * rate)
             self._budgets[bucket] = (max(left - 1, 0.0) if left >= 1 else left, now)
         if left < 1:
-            raise RefusedError("ratelimited", retry_after=1)
+            raise MethodError("ratelimited", retry_after=1)
 
     def _log(self, method: str, arguments: dict[str, Any], outcome: str, *, committed: bool) -> None:
         attempt = Attempt(method, str(arguments.get("channel") or ""), arguments, outcome, committed)

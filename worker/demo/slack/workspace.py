@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from worker.core.ports import Clock
 
-Message = dict[str, Any]
+PostedMessage = dict[str, Any]
 
 TEAM_ID, BOT_USER, BOT_ID, APP_ID = "T0SIMULATED", "U0REVIEWBOT", "B0REVIEWBOT", "A0REVIEWBOT"
 
 
-class RefusedError(Exception):
+class MethodError(Exception):
     """An `ok: false`: `code` is Slack's error, `extra` what else its answer says."""
 
     def __init__(self, code: str, **extra: object) -> None:
@@ -36,11 +36,11 @@ class Event:
 
     kind: Literal["post", "edit", "delete"]
     channel: str
-    message: Message
+    message: PostedMessage
 
 
 @dataclass(slots=True)
-class Channel:
+class Conversation:
     """One channel with its messages, oldest first; replies are among them, with their `thread_ts`."""
 
     channel_id: str
@@ -48,7 +48,7 @@ class Channel:
     is_private: bool = False
     is_member: bool = True
     is_archived: bool = False
-    messages: list[Message] = field(default_factory=list)
+    messages: list[PostedMessage] = field(default_factory=list)
 
 
 class Workspace:
@@ -58,11 +58,11 @@ class Workspace:
         """Start empty; `clock` gives the messages' timestamps."""
         self._clock = clock
         self._lock = threading.RLock()
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, Conversation] = {}
         self._subscribers: list[Callable[[Event], None]] = []
         self._last_ts = 0
 
-    def add(self, channel: Channel) -> None:
+    def add(self, channel: Conversation) -> None:
         """Create a channel."""
         with self._lock:
             self._channels[channel.channel_id] = channel
@@ -80,35 +80,37 @@ class Workspace:
             channel.is_member = channel.is_member if is_member is None else is_member
             channel.is_archived = channel.is_archived if is_archived is None else is_archived
 
-    def channel(self, channel_id: str) -> Channel:
-        """One channel without its messages; RefusedError where there is none."""
+    def channel(self, channel_id: str) -> Conversation:
+        """One channel without its messages; MethodError where there is none."""
         with self._lock:
             return replace(self._found(channel_id), messages=[])
 
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[Conversation]:
         """Every channel without its messages, in the order of creation."""
         with self._lock:
             return [replace(channel, messages=[]) for channel in self._rooms()]
 
-    def messages(self, channel_id: str) -> list[Message]:
+    def messages(self, channel_id: str) -> list[PostedMessage]:
         """Copies of all that stands in a channel and its threads, oldest first."""
         with self._lock:
             return copy.deepcopy(self._found(channel_id).messages)
 
-    def resolve(self, channel: str) -> Channel:
+    def resolve(self, channel: str) -> Conversation:
         """The channel that a post names: by id, a public one by name, or a user's direct messages."""
         with self._lock:
             if channel in self._channels:
                 return self._channels[channel]
             if channel.startswith(("U", "W")) and channel.isalnum() and channel.isupper():
                 return self._channels.setdefault(
-                    f"D{channel[1:]}", Channel(f"D{channel[1:]}", channel, is_private=True)
+                    f"D{channel[1:]}", Conversation(f"D{channel[1:]}", channel, is_private=True)
                 )
             wanted = channel.removeprefix("#")
             named = (c for c in self._rooms() if c.name == wanted and not c.is_private)
             return next(named, None) or self._found(channel)
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> Message:
+    def post(
+        self, channel: str, message: PostedMessage, *, thread_ts: str = "", broadcast: bool = False
+    ) -> PostedMessage:
         """Add a message, and give it back as it stands."""
         with self._lock:
             room = self._writable(self.resolve(channel))
@@ -118,13 +120,13 @@ class Workspace:
             self._tell("post", room, posted)
             return copy.deepcopy(posted)
 
-    def edit(self, channel_id: str, ts: str, changes: Message, *, editor: str) -> Message:
+    def edit(self, channel_id: str, ts: str, changes: PostedMessage, *, editor: str) -> PostedMessage:
         """Replace what a message shows; what `changes` does not name stays."""
         with self._lock:
             room = self._writable(self._found(channel_id))
             message = self._message(room, ts)
             if message.get("user") != editor:
-                raise RefusedError("cant_update_message")
+                raise MethodError("cant_update_message")
             message.update({**copy.deepcopy(changes), "edited": {"user": editor, "ts": self._now_ts()}})
             self._tell("edit", room, message)
             return copy.deepcopy(message)
@@ -137,45 +139,45 @@ class Workspace:
             room.messages.remove(message)
             self._tell("delete", room, message)
 
-    def history(self, channel_id: str) -> list[Message]:
+    def history(self, channel_id: str) -> list[PostedMessage]:
         """What the channel itself shows, newest first: no replies but those that were broadcast."""
         with self._lock:
             messages = reversed(self._found(channel_id).messages)
             return [dict(m) for m in messages if not _is_reply(m) or m.get("subtype") == "thread_broadcast"]
 
-    def replies(self, channel_id: str, root_ts: str) -> list[Message]:
+    def replies(self, channel_id: str, root_ts: str) -> list[PostedMessage]:
         """A thread, its root first."""
         with self._lock:
             room = self._found(channel_id)
             root = self._message(room, root_ts, missing="thread_not_found")
             return [dict(root), *(dict(m) for m in room.messages if _is_reply(m) and m["thread_ts"] == root["ts"])]
 
-    def _thread(self, room: Channel, thread_ts: str, *, broadcast: bool) -> Message:
+    def _thread(self, room: Conversation, thread_ts: str, *, broadcast: bool) -> PostedMessage:
         root = self._message(room, thread_ts, missing="thread_not_found")
         if _is_reply(root):
-            raise RefusedError("cannot_reply_to_message")
+            raise MethodError("cannot_reply_to_message")
         root.update(thread_ts=thread_ts, reply_count=root.get("reply_count", 0) + 1)
         return {"thread_ts": thread_ts, **({"subtype": "thread_broadcast"} if broadcast else {})}
 
-    def _writable(self, room: Channel) -> Channel:
+    def _writable(self, room: Conversation) -> Conversation:
         if room.is_archived:
-            raise RefusedError("is_archived")
+            raise MethodError("is_archived")
         if not room.is_member:
-            raise RefusedError("channel_not_found" if room.is_private else "not_in_channel")
+            raise MethodError("channel_not_found" if room.is_private else "not_in_channel")
         return room
 
-    def _found(self, channel_id: str) -> Channel:
+    def _found(self, channel_id: str) -> Conversation:
         if channel_id not in self._channels:
-            raise RefusedError("channel_not_found")
+            raise MethodError("channel_not_found")
         return self._channels[channel_id]
 
-    def _message(self, room: Channel, ts: str, *, missing: str = "message_not_found") -> Message:
+    def _message(self, room: Conversation, ts: str, *, missing: str = "message_not_found") -> PostedMessage:
         for message in room.messages:
             if message["ts"] == ts:
                 return message
-        raise RefusedError(missing)
+        raise MethodError(missing)
 
-    def _rooms(self) -> Sequence[Channel]:
+    def _rooms(self) -> Sequence[Conversation]:
         return [room for room in self._channels.values() if not room.channel_id.startswith("D")]
 
     def _next_ts(self) -> str:
@@ -187,7 +189,7 @@ class Workspace:
     def _now_ts(self) -> str:
         return _ts(int(self._clock.now().timestamp() * 1_000_000))
 
-    def _tell(self, kind: Literal["post", "edit", "delete"], room: Channel, message: Message) -> None:
+    def _tell(self, kind: Literal["post", "edit", "delete"], room: Conversation, message: PostedMessage) -> None:
         for callback in list(self._subscribers):
             callback(Event(kind, room.channel_id, copy.deepcopy(message)))
 
@@ -197,19 +199,19 @@ class Workspace:
 
 
 def checked(text: object, blocks: object, metadata: object = None) -> None:
-    """Raise RefusedError where Slack would not take a message with these parts."""
+    """Raise MethodError where Slack would not take a message with these parts."""
     if blocks is not None and (errors := limits.block_errors(blocks)):
         listed = [f"[ERROR] {error}" for error in errors]
-        raise RefusedError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
+        raise MethodError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
     if blocks and limits.is_too_large(blocks):
-        raise RefusedError("msg_blocks_too_long")
+        raise MethodError("msg_blocks_too_long")
     if code := limits.text_error(text, blocks):
-        raise RefusedError(code)
+        raise MethodError(code)
     if metadata is not None and (code := limits.metadata_error(metadata)):
-        raise RefusedError(code)
+        raise MethodError(code)
 
 
-def _is_reply(message: Message) -> bool:
+def _is_reply(message: PostedMessage) -> bool:
     return bool(message.get("thread_ts", message["ts"]) != message["ts"])
 
 

@@ -14,7 +14,7 @@ NAMES = {ON_CALL: "review-on-call"}
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class _Room:
     """A channel and what it is for."""
 
     channel_id: str
@@ -23,14 +23,14 @@ class Room:
 
 
 ROOMS = (
-    Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is told of"),
-    Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is told of; its reminders go into threads"),
-    Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that nobody has reviewed"),
+    _Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is told of"),
+    _Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is told of; its reminders go into threads"),
+    _Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that nobody has reviewed"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TracedRun:
     """A run as an application would have traced it."""
 
     name: str
@@ -41,39 +41,39 @@ class Trace:
 
 
 SUPPORT_WAITING = (
-    Trace("Cancel my subscription, please", tags=("billing", "thumbs-down"), waits=timedelta(days=3, hours=2)),
-    Trace("Where is order 4711?", tags=("orders",), waits=timedelta(hours=9)),
-    Trace("Does the warranty cover water damage?", tags=("policy", "low-confidence"), waits=timedelta(hours=2)),
-    Trace("Reset link never arrives", tags=("login",), waits=timedelta(minutes=25)),
+    TracedRun("Cancel my subscription, please", tags=("billing", "thumbs-down"), waits=timedelta(days=3, hours=2)),
+    TracedRun("Where is order 4711?", tags=("orders",), waits=timedelta(hours=9)),
+    TracedRun("Does the warranty cover water damage?", tags=("policy", "low-confidence"), waits=timedelta(hours=2)),
+    TracedRun("Reset link never arrives", tags=("login",), waits=timedelta(minutes=25)),
 )
 RAG_WAITING = (
-    Trace("What is the parental leave policy?", "retriever", ("hr", "no-citation"), waits=timedelta(days=1)),
-    Trace("Summarise the Q3 board paper", tags=("finance",), waits=timedelta(hours=5)),
-    Trace("List every supplier in Spain", "retriever", ("procurement",), waits=timedelta(minutes=50)),
+    TracedRun("What is the parental leave policy?", "retriever", ("hr", "no-citation"), waits=timedelta(days=1)),
+    TracedRun("Summarise the Q3 board paper", tags=("finance",), waits=timedelta(hours=5)),
+    TracedRun("List every supplier in Spain", "retriever", ("procurement",), waits=timedelta(minutes=50)),
 )
 SUPPORT_NEW = (
-    Trace("Refund for a damaged parcel", tags=("billing", "thumbs-down")),
-    Trace("Talk to a human now", tags=("handover",)),
-    Trace("<!channel> *bold* <script>alert(1)</script>", "tool", ("hostile", "<@U0EVERYONE>")),
+    TracedRun("Refund for a damaged parcel", tags=("billing", "thumbs-down")),
+    TracedRun("Talk to a human now", tags=("handover",)),
+    TracedRun("<!channel> *bold* <script>alert(1)</script>", "tool", ("hostile", "<@U0EVERYONE>")),
 )
 RAG_NEW = (
-    Trace("Compare the 2024 and 2025 travel rules", tags=("no-citation",)),
-    Trace(
+    TracedRun("Compare the 2024 and 2025 travel rules", tags=("no-citation",)),
+    TracedRun(
         "Which clause limits liability?",
         "retriever",
         ("legal", "timeout"),
         error="TimeoutError: the vector store did not answer within 30 s",
     ),
 )
-SUPPORT_LATE = Trace("Change my delivery address", tags=("orders", "urgent"))
+SUPPORT_LATE = TracedRun("Change my delivery address", tags=("orders", "urgent"))
 
 ANY = (
-    Trace("Invoice shows the wrong VAT", tags=("billing",)),
-    Trace("Translate the manual into Polish", "llm", ("language",)),
-    Trace("My coupon code is refused", tags=("orders", "thumbs-down")),
-    Trace("Look up the SLA of plan B", "retriever", ("legal",), error="IndexError: no document matched"),
-    Trace("Delete all my personal data", "tool", ("privacy", "urgent")),
-    Trace("Why was my claim rejected?", tags=("policy", "low-confidence")),
+    TracedRun("Invoice shows the wrong VAT", tags=("billing",)),
+    TracedRun("Translate the manual into Polish", "llm", ("language",)),
+    TracedRun("My coupon code is refused", tags=("orders", "thumbs-down")),
+    TracedRun("Look up the SLA of plan B", "retriever", ("legal",), error="IndexError: no document matched"),
+    TracedRun("Delete all my personal data", "tool", ("privacy", "urgent")),
+    TracedRun("Why was my claim rejected?", tags=("policy", "low-confidence")),
 )
 """What the page's button adds, in turn."""
 

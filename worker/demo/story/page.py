@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker.demo.story.stage import Said, Stage
 
 STATIC = Path(__file__).parent / "static"
-LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 BEAT = 50
 """After so many looks without a change something is sent, so that a lost browser is noticed."""
 
@@ -55,7 +55,7 @@ class Action(msgspec.Struct, frozen=True):
     run: UUID | None = None
 
 
-class Page:
+class DemoPage:
     """The page of one stage; serve `app` on loopback, and `close` it before the server is stopped."""
 
     def __init__(self, stage: Stage) -> None:
@@ -114,7 +114,7 @@ class Page:
             elif unchanged % BEAT == 0:
                 yield ": still here\n\n"
             last = state
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _act(self, request: Request) -> Response:
         refusal = _refusal(request)
@@ -168,13 +168,13 @@ class _WithHeaders:
         await self._app(scope, receive, with_headers)
 
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
-SHOWN = 60
+_SHOWN = 60
 """How many of a channel's newest messages, of a queue's reviewed runs and of the worker's lines the page shows."""
 
 
-def view(stage: Stage) -> Json:
+def view(stage: Stage) -> _Json:
     """Everything that the page shows now."""
     return {
         "story": asdict(stage.chapter),
@@ -183,20 +183,20 @@ def view(stage: Stage) -> Json:
         "names": cast.NAMES,
         "messages": _messages(stage),
         "queues": [_queue(stage, name, queue_id) for name, queue_id in stage.queues.items()],
-        "log": [_said(said) for said in stage.said()[-SHOWN:]],
+        "log": [_said(said) for said in stage.said()[-_SHOWN:]],
     }
 
 
-def _messages(stage: Stage) -> list[Json]:
+def _messages(stage: Stage) -> list[_Json]:
     messages = [
         _message(room.channel_id, message)
         for room in cast.ROOMS
-        for message in stage.slack.messages(room.channel_id)[-SHOWN:]
+        for message in stage.slack.messages(room.channel_id)[-_SHOWN:]
     ]
     return sorted(messages, key=lambda message: str(message["ts"]))
 
 
-def _message(channel: str, message: Json) -> Json:
+def _message(channel: str, message: _Json) -> _Json:
     return {
         "channel": channel,
         "ts": message["ts"],
@@ -209,17 +209,17 @@ def _message(channel: str, message: Json) -> Json:
     }
 
 
-def _queue(stage: Stage, name: str, queue_id: UUID) -> Json:
+def _queue(stage: Stage, name: str, queue_id: UUID) -> _Json:
     return {
         "id": str(queue_id),
         "name": name,
         "policy": cast.policies(stage.tempo)[name],
         "waiting": [_run(place) for place in stage.waiting(queue_id)],
-        "done": [_run(place) for place in stage.done(queue_id)[:SHOWN]],
+        "done": [_run(place) for place in stage.done(queue_id)[:_SHOWN]],
     }
 
 
-def _run(place: Place) -> Json:
+def _run(place: Place) -> _Json:
     return {
         "id": str(place.queue_run_id),
         "name": place.name,
@@ -230,5 +230,5 @@ def _run(place: Place) -> Json:
     }
 
 
-def _said(said: Said) -> Json:
+def _said(said: Said) -> _Json:
     return {"number": said.number, "at": f"{said.at.astimezone():%H:%M:%S}", "level": said.level, "text": said.text}

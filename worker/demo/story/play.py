@@ -18,19 +18,19 @@ from worker import signals
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError
 from worker.demo.langsmith.server import SERVICE_KEY
-from worker.demo.process import running, told
+from worker.demo.process import log_text, running
 from worker.demo.serve import serving
 from worker.demo.story import cast
-from worker.demo.story.page import Page
-from worker.demo.story.scenario import Story
+from worker.demo.story.page import DemoPage
+from worker.demo.story.scenario import Scenario
 from worker.demo.story.stage import Chapter, Said, Stage
-from worker.demo.story.terminal import ROOMS, Terminal
+from worker.demo.story.terminal import CHANNEL_NAMES, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from worker.core.ports import Clock
-    from worker.demo.process import Line, Running
+    from worker.demo.process import LogLine, Running
     from worker.demo.slack.workspace import Event
     from worker.demo.story.scenario import Scene
     from worker.signals import Stop
@@ -55,7 +55,7 @@ def play(*, fast: bool, port: int, open_browser: bool) -> int:
     _mind_signals()
     stage = Stage(SystemClock(), cast.FAST if fast else cast.CALM)
     terminal = Terminal(Console())
-    story = Story(stage)
+    story = Scenario(stage)
     with contextlib.ExitStack() as stack:
         address = None if fast else stack.enter_context(serving_page(stage, port=port))
         terminal.open(address)
@@ -67,7 +67,7 @@ def play(*, fast: bool, port: int, open_browser: bool) -> int:
         return _perform(performance, story, worker, stay=not fast)
 
 
-def _perform(performance: Performance, story: Story, worker: Running, *, stay: bool) -> int:
+def _perform(performance: Performance, story: Scenario, worker: Running, *, stay: bool) -> int:
     """Play to the end, whatever ends it."""
     terminal, stage = performance.terminal, performance.stage
     try:
@@ -87,7 +87,7 @@ def _perform(performance: Performance, story: Story, worker: Running, *, stay: b
 @contextlib.contextmanager
 def serving_page(stage: Stage, *, port: int) -> Iterator[str]:
     """Serve the page; its address. Raises ConfigError where the port is taken."""
-    page = Page(stage)
+    page = DemoPage(stage)
     with contextlib.ExitStack() as stack:
         try:
             address = stack.enter_context(serving(page.app, port=port))
@@ -129,12 +129,12 @@ def worker_before(stage: Stage, happenings: queue.SimpleQueue[Event | Said], *, 
             yield worker
 
 
-def _hear(stage: Stage, happenings: queue.SimpleQueue[Event | Said]) -> Callable[[Line], None]:
+def _hear(stage: Stage, happenings: queue.SimpleQueue[Event | Said]) -> Callable[[LogLine], None]:
     """Keep each line of the worker's for the page; what is more than routine is said on the terminal too."""
 
-    def hear(line: Line) -> None:
+    def hear(line: LogLine) -> None:
         level = str(line.get("level", "info"))
-        said = stage.say(level, told(line, ROOMS))
+        said = stage.say(level, log_text(line, CHANNEL_NAMES))
         if level not in _QUIET or line.get("event") in _LOUD_EVENTS:
             happenings.put(said)
 
@@ -148,10 +148,10 @@ def _mind_signals() -> None:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
-PATIENCE = 45.0
+_PATIENCE = 45.0
 """Seconds that a scene's outcome is waited for."""
 
-LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.1
 
 
 class EndedError(Exception):
@@ -179,7 +179,7 @@ class Performance:
         for number, scene in enumerate(scenes, 1):
             self._enter(Chapter(scene.title, scene.text, number, len(scenes)))
             scene.act()
-            if not self._wait(partial(scene.until, self.stage), PATIENCE):
+            if not self._wait(partial(scene.until, self.stage), _PATIENCE):
                 self.missed.append(scene.title)
             self._wait(_never, scene.hold)
             scene.then()
@@ -189,7 +189,7 @@ class Performance:
         """Let people play until the end is asked for. Raises EndedError, always."""
         self._enter(chapter)
         while True:
-            self._wait(_never, PATIENCE)
+            self._wait(_never, _PATIENCE)
 
     def _enter(self, chapter: Chapter) -> None:
         self.stage.chapter = chapter
@@ -213,7 +213,7 @@ class Performance:
             self._catch_up()
             raise EndedError(f"The worker ended by itself, with status {status}.")
         try:
-            self._say(self.happenings.get(timeout=LOOK_SECONDS))
+            self._say(self.happenings.get(timeout=_LOOK_SECONDS))
         except queue.Empty:
             return
 

@@ -42,7 +42,7 @@ class Scene:
 
 
 @dataclass(slots=True)
-class Story:
+class Scenario:
     """The whole story on one stage. Runs are put where the first scene finds them when it is made."""
 
     stage: Stage

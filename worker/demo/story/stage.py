@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock
     from worker.demo.langsmith.state import Place
     from worker.demo.slack.workspace import Event
-    from worker.demo.story.cast import Tempo, Trace
+    from worker.demo.story.cast import Tempo, TracedRun
 
 LINES = 200
 """How many of the worker's lines are kept."""
@@ -107,7 +107,7 @@ class Stage:
         places = self._section(queue_id, DONE)
         return sorted(places, key=lambda place: place.last_reviewed_at or place.started_at, reverse=True)
 
-    def arrive(self, queue: str, traces: Iterable[Trace], *, reserved: bool = False) -> list[UUID]:
+    def arrive(self, queue: str, traces: Iterable[TracedRun], *, reserved: bool = False) -> list[UUID]:
         """Put runs into a queue, all at once."""
         with self.langsmith.at_once():
             ids = [self._add(self.queues[queue], trace) for trace in traces]
@@ -169,7 +169,7 @@ class Stage:
         """Let Slack make the next post and break off before it says so."""
         self.slack.fail("chat.postMessage", mode=Mode.COMMIT_THEN_DROP, times=1, channel=channel)
 
-    def _add(self, queue_id: UUID, trace: Trace) -> UUID:
+    def _add(self, queue_id: UUID, trace: TracedRun) -> UUID:
         return self.langsmith.add_run(
             queue_id,
             name=trace.name,

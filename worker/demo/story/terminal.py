@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker.demo.story.stage import Chapter, Said, Stage
 
 COLOURS = {"baseline": "blue", "announcement": "cyan", "reminder": "yellow", "escalation": "red", "ops": "red"}
-ROOMS = {room.channel_id: room.name for room in cast.ROOMS}
+CHANNEL_NAMES = {room.channel_id: room.name for room in cast.ROOMS}
 _REFERENCE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 
 
@@ -55,8 +55,8 @@ class Terminal:
         if event.kind == "post":
             self._post(event.channel, event.message)
         elif event.kind == "edit":
-            line = Text(plain(event.message["text"]).partition("\n")[0])
-            self._print(Text.assemble(("  edited ", "dim"), (f"#{ROOMS[event.channel]}: ", "bold"), line))
+            line = Text(without_markup(event.message["text"]).partition("\n")[0])
+            self._print(Text.assemble(("  edited ", "dim"), (f"#{CHANNEL_NAMES[event.channel]}: ", "bold"), line))
 
     def say(self, said: Said) -> None:
         """The worker speaks of trouble, or of its end."""
@@ -74,7 +74,7 @@ class Terminal:
         for (channel, kind), posted in counted.items():
             expected = EXPECTED.get((channel, kind), 0)
             well = ("✓", "green") if posted == expected else ("differs", "red")
-            name = (f"#{ROOMS[channel]}", COLOURS.get(kind, ""))
+            name = (f"#{CHANNEL_NAMES[channel]}", COLOURS.get(kind, ""))
             table.add_row(Text(*name), kind, str(posted), str(expected), Text(*well))
         self._print()
         self._print(table)
@@ -88,10 +88,10 @@ class Terminal:
     def _post(self, channel: str, message: dict[str, Any]) -> None:
         kind = kind_of(message)
         where = " (in the thread)" if message.get("thread_ts", message["ts"]) != message["ts"] else ""
-        title = Text.assemble((f"#{ROOMS[channel]}", "bold"), f" · {kind}{where}")
+        title = Text.assemble((f"#{CHANNEL_NAMES[channel]}", "bold"), f" · {kind}{where}")
         self._print(
             Panel(
-                Text(plain(message["text"])),
+                Text(without_markup(message["text"])),
                 title=title,
                 title_align="left",
                 border_style=COLOURS.get(kind, ""),
@@ -103,7 +103,7 @@ class Terminal:
         self._console.print(*what, highlight=False, markup=False, emoji=False)
 
 
-def plain(text: str) -> str:
+def without_markup(text: str) -> str:
     """A message's `text` without Slack's markup: names for ids, labels for links."""
     named = _REFERENCE.sub(lambda match: _named(match[1], match[2] or ""), text)
     return named.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -23,10 +23,10 @@ HEADER_LIMIT = 150
 SECTION_LIMIT = 2_900
 """Below Slack's 3,000 characters of a section."""
 
-BLOCKS_LIMIT = 11_000
+_BLOCKS_LIMIT = 11_000
 """Characters of the blocks as ASCII JSON; Slack has been seen to refuse them near 13,000."""
 
-TEXT_LIMIT = 3_000
+_TEXT_LIMIT = 3_000
 """Slack splits a longer text into several messages."""
 
 EVENT_TYPE = "review_notice"
@@ -48,7 +48,7 @@ TEXT = Pen(
     words=write.bare,
     code=write.bare,
     link=lambda _url, label: write.bare(label, len(label)),
-    ago=write.told,
+    ago=write.time_ago,
     strike=lambda name: name,
 )
 
@@ -95,7 +95,7 @@ def _fitting(candidates: Iterable[list[Block]]) -> Iterator[list[Block]]:
     """The candidates that are small enough, and the last one in any case: it always fits."""
     blocks: list[Block] = []
     for blocks in candidates:
-        if size(blocks) <= BLOCKS_LIMIT:
+        if size(blocks) <= _BLOCKS_LIMIT:
             yield blocks
     yield blocks
 
@@ -173,11 +173,11 @@ def _context(elements: list[str]) -> Block:
 def _text(message: Message, team_url: str) -> str:
     """The whole story without blocks: what notifications and screen readers get."""
     if message.kind is Kind.OPS:
-        return _told(message.text, write.bare, TEXT_LIMIT)
+        return _told(message.text, write.bare, _TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url, write.bare)
     told = ["\n".join(_rows(message, detail)) for detail in DETAILS]
-    return next((text for text in told if len(text) <= TEXT_LIMIT), told[-1])
+    return next((text for text in told if len(text) <= _TEXT_LIMIT), told[-1])
 
 
 def _told(raw: str, written: Callable[[str, int], str], limit: int) -> str:

@@ -11,7 +11,7 @@ from worker.notifiers.slack.errors import WAYS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from worker.notifiers.slack.notifier import Channel, Identity, Slack
+    from worker.notifiers.slack.notifier import BotIdentity, Channel, Slack
 
 POSTING = "chat:write"
 
@@ -35,7 +35,7 @@ def _token_remedy(error: DeliveryError) -> str:
     return WAYS.get(error.code, "check SLACK_BASE_URL, and this machine's way to it")
 
 
-def _posting(identity: Identity) -> Iterator[Finding]:
+def _posting(identity: BotIdentity) -> Iterator[Finding]:
     if identity.scopes is not None:
         listed = ", ".join(sorted(identity.scopes)) or "none"
         ok = POSTING in identity.scopes

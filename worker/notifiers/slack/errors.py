@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Outcome
-from worker.net.failures import Kind
+from worker.net.failures import FailureKind
 from worker.net.retry_after import retry_after
 from worker.notifiers.text import flat
 
@@ -104,7 +104,7 @@ _SEEN_AS: Mapping[Doing, Mapping[Outcome, Outcome]] = {
 }
 _NOT_GRANTED = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
 
-REMEDIES: Mapping[str, str] = {
+_REMEDIES: Mapping[str, str] = {
     "account_inactive": "the app's user is deactivated: reinstall the app and set SLACK_BOT_TOKEN anew",
     "cannot_dm_bot": "this is a bot's own direct message: name a channel",
     "channel_not_found": "check the channel's id, and invite the app if it is private",
@@ -125,13 +125,13 @@ REMEDIES: Mapping[str, str] = {
 
 WAY = "see Slack's status page, and this machine's way to it"
 WAYS: Mapping[str, str] = {
-    Kind.CERTIFICATE: "name the file with the certificate of your proxy or authority in SSL_CERT_FILE",
-    Kind.TLS: "check SLACK_BASE_URL, and any proxy in between",
-    Kind.PROXY: "check HTTPS_PROXY, or name Slack's host in NO_PROXY",
+    FailureKind.CERTIFICATE: "name the file with the certificate of your proxy or authority in SSL_CERT_FILE",
+    FailureKind.TLS: "check SLACK_BASE_URL, and any proxy in between",
+    FailureKind.PROXY: "check HTTPS_PROXY, or name Slack's host in NO_PROXY",
 }
 
 
-def refused(doing: Doing, exc: SlackApiError, now: datetime, *, channel: str = "") -> DeliveryError:
+def class_error(doing: Doing, exc: SlackApiError, now: datetime, *, channel: str = "") -> DeliveryError:
     """Class an HTTP answer that was not an `ok`."""
     response = exc.response
     code = _code(response.status_code, response.data)
@@ -148,7 +148,7 @@ def unanswered(doing: Doing, exc: NoAnswer) -> DeliveryError:
     outcome = Outcome.UNKNOWN if exc.may_be_done else Outcome.RETRY
     text = f"Slack did not answer: {exc}; {WAYS.get(exc.kind, WAY)}"
     return DeliveryError(
-        f"Slack was not asked: {exc}" if exc.kind is Kind.TOO_LATE else text,
+        f"Slack was not asked: {exc}" if exc.kind is FailureKind.TOO_LATE else text,
         _seen_as(doing, exc.kind, outcome),
         code=exc.kind.value,
     )
@@ -191,7 +191,7 @@ def _code(status: int, body: Mapping[str, Any]) -> str:
 def _text(code: str, body: Mapping[str, Any], channel: str) -> str:
     where = f" for channel {flat(channel, 80)}" if channel else ""
     family = "restricted_action" if code.startswith("restricted_action") else code
-    remedy = REMEDIES.get(family, "")
+    remedy = _REMEDIES.get(family, "")
     return f"Slack answered {code}{where}{_details(body)}" + (f": {remedy}" if remedy else "")
 
 
@@ -206,7 +206,7 @@ def _details(body: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class BotIdentity:
     """Who the token speaks for. `scopes` is None where Slack did not list them."""
 
     team: str
@@ -228,9 +228,9 @@ class Channel:
     is_private: bool
 
 
-def identity(response: SlackResponse) -> Identity:
+def bot_identity(response: SlackResponse) -> BotIdentity:
     """Who the token speaks for, from `auth.test`."""
-    return Identity(
+    return BotIdentity(
         team=str(response.get("team", "")),
         url=str(response.get("url", "")),
         user=str(response.get("user", "")),
@@ -253,7 +253,7 @@ def is_id(channel: str) -> bool:
     return re.fullmatch(r"[CG][A-Z0-9]{6,}", channel) is not None
 
 
-def is_ours(found: dict[str, Any], me: Identity) -> bool:
+def is_own_message(found: dict[str, Any], me: BotIdentity) -> bool:
     """Whether this app has written a message."""
     by_bot = bool(me.bot_id) and found.get("bot_id") == me.bot_id
     return by_bot or (bool(me.user_id) and found.get("user") == me.user_id)
@@ -285,7 +285,7 @@ def objects(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def channel(raw: dict[str, Any]) -> Channel:
+def channel_of(raw: dict[str, Any]) -> Channel:
     """A channel, from `conversations.info` or `conversations.list`."""
     return Channel(
         channel_id=str(raw.get("id", "")),

@@ -12,8 +12,8 @@ from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
 from worker.notifiers.slack import blocks, errors
-from worker.notifiers.slack.errors import THREAD_GONE, Channel, Doing, Identity, refused, unanswered
-from worker.notifiers.slack.transport import BASE_URL, SECONDS, NoAnswer, Transport
+from worker.notifiers.slack.errors import THREAD_GONE, BotIdentity, Channel, Doing, class_error, unanswered
+from worker.notifiers.slack.transport import BASE_URL, CALL_SECONDS, NoAnswer, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock
     from worker.net.route import Route
 
-__all__ = ["Channel", "Identity", "Slack"]
+__all__ = ["BotIdentity", "Channel", "Slack"]
 
 PACE = timedelta(seconds=1)
 """One message a channel in this time, as Slack documents."""
@@ -41,7 +41,7 @@ NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 SLACK_AHEAD = timedelta(seconds=60)
 """By how much this machine's clock may be ahead of Slack's when a post is looked up."""
 
-PAGE = 100
+HISTORY_PAGE = 100
 CHANNEL_PAGES = 1000
 """Pages of channels that are looked through for a name. Slack allows 20 a minute: the next look goes on from there."""
 
@@ -57,7 +57,7 @@ class Slack:
         *,
         token: str,
         base_url: str = BASE_URL,
-        seconds: float = SECONDS,
+        seconds: float = CALL_SECONDS,
         hide: Callable[[str], str] = str,
         clock: Clock | None = None,
         route: Route = DIRECT,
@@ -68,7 +68,7 @@ class Slack:
         """
         self._clock = clock or SystemClock()
         self._client = Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=self._clock, route=route)
-        self._identity: Identity | None = None
+        self._identity: BotIdentity | None = None
         self._ids: dict[str, str] = {}
         self._listed_to: dict[str, str] = {}
         """Where the list of channels goes on that Slack broke off, by the name that was looked for."""
@@ -97,7 +97,7 @@ class Slack:
         channel = self._channel_id(message.channel)
         oldest = (since - SLACK_AHEAD).timestamp()
         for found in self._candidates(message, channel, oldest):
-            if errors.is_ours(found, me) and errors.key(found) == str(message.key):
+            if errors.is_own_message(found, me) and errors.key(found) == str(message.key):
                 return Receipt(channel=channel, ts=str(found["ts"]))
         return None
 
@@ -134,10 +134,10 @@ class Slack:
             return blocks.render(message)
         return blocks.render(message, team_url=self._team_url())
 
-    def identity(self) -> Identity:
+    def identity(self) -> BotIdentity:
         """Ask Slack who the token speaks for. Raises DeliveryError."""
         response = self._call(Doing.ASK, self._client.auth_test)
-        self._identity = errors.identity(response)
+        self._identity = errors.bot_identity(response)
         return self._identity
 
     def channel(self, channel: str) -> Channel:
@@ -145,7 +145,7 @@ class Slack:
         if not errors.is_id(channel):
             return self._named(channel, Doing.ASK)
         response = self._call(Doing.ASK, lambda: self._client.conversations_info(channel=channel), channel=channel)
-        return errors.channel(response["channel"])
+        return errors.channel_of(response["channel"])
 
     def close(self) -> None:
         """Free what the client holds."""
@@ -183,12 +183,14 @@ class Slack:
                 return
 
     def _history(self, channel: str, cursor: str | None) -> SlackResponse:
-        return self._client.conversations_history(channel=channel, include_all_metadata=True, limit=PAGE, cursor=cursor)
+        return self._client.conversations_history(
+            channel=channel, include_all_metadata=True, limit=HISTORY_PAGE, cursor=cursor
+        )
 
     def _replies(self, channel: str, root: str) -> Iterator[dict[str, Any]]:
         def ask(cursor: str | None) -> SlackResponse:
             return self._client.conversations_replies(
-                channel=channel, ts=root, include_all_metadata=True, limit=PAGE, cursor=cursor
+                channel=channel, ts=root, include_all_metadata=True, limit=HISTORY_PAGE, cursor=cursor
             )
 
         try:
@@ -239,7 +241,7 @@ class Slack:
                 raise
             for raw in errors.objects(response.get("channels")):
                 if raw.get("name") == wanted:
-                    return errors.channel(raw)
+                    return errors.channel_of(raw)
             following = errors.next_cursor(response)
             if following in {"", cursor}:
                 break
@@ -249,7 +251,7 @@ class Slack:
             f"No public channel is named {wanted}: set the channel by its id", outcome, code="channel_not_found"
         )
 
-    def _known_identity(self) -> Identity:
+    def _known_identity(self) -> BotIdentity:
         return self._identity or self.identity()
 
     def _team_url(self) -> str:
@@ -264,7 +266,7 @@ class Slack:
         try:
             return call()
         except SlackApiError as exc:
-            failure = refused(doing, exc, self._clock.now(), channel=channel)
+            failure = class_error(doing, exc, self._clock.now(), channel=channel)
         except NoAnswer as exc:
             failure = unanswered(doing, exc)
         # Raised out here, so that no answer's body hangs on to it.

@@ -15,7 +15,7 @@ from slack_sdk.web.slack_response import SlackResponse
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError, always
 from worker.net.client import Client, Request
-from worker.net.failures import Kind, NetError
+from worker.net.failures import FailureKind, NetError
 from worker.net.route import DIRECT
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ BODY_LIMIT = 16 * 1024 * 1024
 """Bytes of a decoded answer; a page of history stays far below."""
 
 
-SECONDS = 25.0
+CALL_SECONDS = 25.0
 """One call takes less than this, whatever it waits for."""
 
 
 class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
     """No HTTP answer came. `may_be_done` tells whether the request may have reached Slack all the same."""
 
-    def __init__(self, kind: Kind, text: str, *, may_be_done: bool) -> None:
+    def __init__(self, kind: FailureKind, text: str, *, may_be_done: bool) -> None:
         """Keep what kept it away, in words of ours."""
         super().__init__(text)
         self.kind = kind
@@ -57,7 +57,7 @@ class Transport(WebClient):
         token: str,
         *,
         base_url: str = BASE_URL,
-        seconds: float = SECONDS,
+        seconds: float = CALL_SECONDS,
         hide: Callable[[str], str] = str,
         clock: Clock | None = None,
         route: Route = DIRECT,

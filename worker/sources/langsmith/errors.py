@@ -11,7 +11,7 @@ import msgspec
 from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.ports import SourceError, Trouble
-from worker.net.failures import Kind
+from worker.net.failures import FailureKind
 from worker.net.retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ ORGANISATION_KEY = "org_scoped_key_requires_workspace"
 
 _WAY = "check LANGSMITH_ENDPOINT and the network if this goes on"
 _WAYS = {
-    Kind.CERTIFICATE: "name the file with the certificate of your proxy or authority in SSL_CERT_FILE",
-    Kind.TLS: "check LANGSMITH_ENDPOINT, whether https:// is right there, and any proxy in between",
-    Kind.PROXY: "check HTTPS_PROXY, or name LangSmith's host in NO_PROXY",
+    FailureKind.CERTIFICATE: "name the file with the certificate of your proxy or authority in SSL_CERT_FILE",
+    FailureKind.TLS: "check LANGSMITH_ENDPOINT, whether https:// is right there, and any proxy in between",
+    FailureKind.PROXY: "check HTTPS_PROXY, or name LangSmith's host in NO_PROXY",
 }
 
 REGIONS = ", ".join(f"https://{region}api.smith.langchain.com" for region in ("", "eu.", "apac.", "aws."))

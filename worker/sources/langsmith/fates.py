@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from worker.core.cooldown import Cooldown
-from worker.core.model import Left
+from worker.core.model import Fate
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import unlawful
 from worker.sources.langsmith.rows import identity
@@ -50,13 +50,13 @@ class Sections:
         self._fruitless = 0
         self._sought: dict[Id, frozenset[Id]] = {}
 
-    def how_left(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:
+    def how_left(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:
         """Those that are seen to be reviewed; nothing where the same were sought before. Raises SourceError."""
         sought = frozenset(queue_run_ids)
         if self._fruitless >= FRUITLESS or sought <= self._sought.get(queue_id, frozenset()):
             return {}
         seen = {found for status in self._reviewed for found in self._page(queue_id, status)}
-        left = dict.fromkeys(sought & seen, Left.REVIEWED)
+        left = dict.fromkeys(sought & seen, Fate.REVIEWED)
         self._fruitless = 0 if left else self._fruitless + 1
         self._sought[queue_id] = sought
         return left
@@ -88,13 +88,13 @@ class Placement:
         """Whether this server was found not to know the question, within the last hour."""
         return not self._missing.is_over(self._clock.monotonic())
 
-    def how_left(self, queue_id: Id, queue_run_ids: Collection[Id], waiting: tuple[Id, Id] | None) -> Mapping[Id, Left]:
+    def how_left(self, queue_id: Id, queue_run_ids: Collection[Id], waiting: tuple[Id, Id] | None) -> Mapping[Id, Fate]:
         """How those left that were asked about; UNKNOWN where the answer says nothing of it.
 
         `waiting` is any queue and a run that waits in it: the test of the question. Raises SourceError where LangSmith
         answers neither yes nor no, unless something was found out before.
         """
-        left: dict[Id, Left] = {}
+        left: dict[Id, Fate] = {}
         patience = self._clock.monotonic() + PATIENCE_SECONDS
         for queue_run_id in islice(queue_run_ids, QUESTIONS):
             if self.is_missing or self._clock.monotonic() >= patience:
@@ -109,11 +109,11 @@ class Placement:
                 left[queue_run_id] = how
         return left
 
-    def _ask(self, queue_id: Id, queue_run_id: Id, waiting: tuple[Id, Id] | None) -> Left | None:
+    def _ask(self, queue_id: Id, queue_run_id: Id, waiting: tuple[Id, Id] | None) -> Fate | None:
         section = self._section(queue_id, queue_run_id)
         if section is None:
-            return Left.REMOVED if self._is_to_be_believed(waiting) else None
-        return Left.REVIEWED if section in self._reviewed else Left.UNKNOWN
+            return Fate.REMOVED if self._is_to_be_believed(waiting) else None
+        return Fate.REVIEWED if section in self._reviewed else Fate.UNKNOWN
 
     def _section(self, queue_id: Id, queue_run_id: Id) -> str | None:
         """The section of an item; None where there is no such item, or no such question."""

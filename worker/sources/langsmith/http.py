@@ -15,7 +15,7 @@ import structlog
 from worker.core.ports import SourceError, Trouble
 from worker.net.body import read_whole
 from worker.net.client import Client, Request
-from worker.net.failures import Kind, NetError
+from worker.net.failures import FailureKind, NetError
 from worker.net.route import DIRECT
 from worker.sources.langsmith.choice import date
 from worker.sources.langsmith.errors import TooLargeError, from_status, unlawful, unreachable
@@ -221,9 +221,9 @@ class Http:
 def _unusable(what: str, error: NetError) -> SourceError:
     """What a body means for a poll that cannot be used."""
     match error.kind:
-        case Kind.TOO_LARGE:
+        case FailureKind.TOO_LARGE:
             return TooLargeError(f"{what}: {error}", Trouble.UNLAWFUL)
-        case Kind.ENCODING:
+        case FailureKind.ENCODING:
             return unlawful(what, str(error))
         case _:
             return unreachable(what, error)

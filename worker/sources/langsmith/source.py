@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 
 import structlog
 
-from worker.core.model import Left, Snapshot, Unchanged
+from worker.core.model import Fate, Snapshot, Unchanged
 from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError
 from worker.core.status.seen import Unseen
@@ -181,14 +181,14 @@ class LangSmith:
         except SourceError as error:
             raise SourceError(explained(error), error.trouble, retry_after=error.retry_after) from None
 
-    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Left]:
+    def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:
         """How runs that left did so, as far as that is known after a few requests; see `Source.fates`."""
         left = self._placement.how_left(queue_id, queue_run_ids, self._any_waiting(queue_id))
         if left or not queue_run_ids or self._listed_by.get(queue_id) != Api.RUNS:
             return left
         seen = self._sections.how_left(queue_id, queue_run_ids)
         # Where placements are not known there is nobody else to ask.
-        return {**dict.fromkeys(queue_run_ids, Left.UNKNOWN), **seen} if self._placement.is_missing else seen
+        return {**dict.fromkeys(queue_run_ids, Fate.UNKNOWN), **seen} if self._placement.is_missing else seen
 
     def _any_waiting(self, queue_id: Id) -> tuple[Id, Id] | None:
         """A queue, this one rather than another, and a run that waits in it."""

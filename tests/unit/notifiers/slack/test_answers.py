@@ -81,15 +81,15 @@ def test_a_page_keeps_what_is_usable() -> None:
 
 
 def test_someone_is_ours_by_bot_or_by_user_and_nobody_by_nothing() -> None:
-    me = errors.identity(answer({"bot_id": "B1", "user_id": "U1"}))
-    nobody = errors.identity(answer({}))
-    assert [errors.is_ours(found, me) for found in ({"bot_id": "B1"}, {"user": "U1"}, {"bot_id": "B2"}, {})] == [
+    me = errors.bot_identity(answer({"bot_id": "B1", "user_id": "U1"}))
+    nobody = errors.bot_identity(answer({}))
+    assert [errors.is_own_message(found, me) for found in ({"bot_id": "B1"}, {"user": "U1"}, {"bot_id": "B2"}, {})] == [
         True,
         True,
         False,
         False,
     ]
-    assert not errors.is_ours({"bot_id": "", "user": ""}, nobody)
+    assert not errors.is_own_message({"bot_id": "", "user": ""}, nobody)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_someone_is_ours_by_bot_or_by_user_and_nobody_by_nothing() -> None:
     [({}, None), ({"X-OAuth-Scopes": ""}, frozenset()), ({"x-oauth-scopes": "a, b,"}, frozenset({"a", "b"}))],
 )
 def test_scopes_are_listed_or_unknown(headers: dict[str, str], scopes: frozenset[str] | None) -> None:
-    assert errors.identity(answer({}, headers)).scopes == scopes
+    assert errors.bot_identity(answer({}, headers)).scopes == scopes

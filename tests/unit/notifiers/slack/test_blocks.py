@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests import golden_slack as golden
 from tests import slack_reader as reader
 from worker.core.message import Line, Message
-from worker.core.model import Facts, Kind, Left, Queue, Receipt, Show
+from worker.core.model import Facts, Fate, Kind, Queue, Receipt, Show
 from worker.notifiers.slack import blocks
 from worker.notifiers.text import target
 
@@ -70,7 +70,7 @@ lines = st.builds(
     since=st.datetimes(timezones=st.just(golden.AS_OF.tzinfo)),
     reserved=st.booleans(),
     back=st.booleans(),
-    left=st.none() | st.sampled_from(Left),
+    fate=st.none() | st.sampled_from(Fate),
     done=st.integers(0, 3),
     of=st.integers(1, 3),
 )
@@ -80,7 +80,7 @@ lines = st.builds(
 def messages(draw: st.DrawFn) -> Message:
     listed = tuple(draw(st.lists(lines, max_size=10)))
     unlisted = draw(st.integers(0, 100_000)) if len(listed) == 10 else 0
-    waiting = sum(line.left is None for line in listed)
+    waiting = sum(line.fate is None for line in listed)
     kind = draw(st.sampled_from(Kind))
     return golden.message(
         kind,
@@ -152,7 +152,7 @@ def test_reviewed_lines_are_struck_and_no_others(message: Message) -> None:
     if message.plain or message.successor or message.kind is Kind.OPS:
         return
     struck = [span for text in reader.mrkdwn(blocks.render(message)) for span in reader.struck(text)]
-    assert len(struck) == sum(line.left is not None for line in message.lines)
+    assert len(struck) == sum(line.fate is not None for line in message.lines)
 
 
 @settings(max_examples=50, deadline=None)
@@ -172,7 +172,7 @@ def test_time_alone_changes_no_fingerprint(message: Message, seconds: int) -> No
         ),
         pytest.param(golden.message(lines=(golden.line(),)), "1 new run to review in Support QA", id="one"),
         pytest.param(
-            golden.message(lines=(golden.line(left=Left.REVIEWED), golden.line())),
+            golden.message(lines=(golden.line(fate=Fate.REVIEWED), golden.line())),
             "1 of 2 left to review in Support QA",
             id="one is reviewed",
         ),

@@ -13,8 +13,8 @@ from slack_sdk.web.slack_response import SlackResponse
 
 from tests.builders import NOON
 from worker.core.ports import DeliveryError, Outcome
-from worker.net.failures import Kind
-from worker.notifiers.slack.errors import Doing, refused, unanswered
+from worker.net.failures import FailureKind
+from worker.notifiers.slack.errors import Doing, class_error, unanswered
 from worker.notifiers.slack.transport import NoAnswer
 
 ALL = list(Doing)
@@ -78,7 +78,7 @@ def answer(
 
 
 def classed(status: int, data: dict[str, Any] | None = None, doing: Doing = Doing.SEND) -> DeliveryError:
-    return refused(doing, answer(status, data), NOON)
+    return class_error(doing, answer(status, data), NOON)
 
 
 @pytest.mark.parametrize(("doing", "code", "expected"), TABLE)
@@ -134,13 +134,15 @@ def test_the_status_is_looked_at_first(status: int, data: dict[str, Any], outcom
 )
 def test_no_answer(doing: Doing, may_be_done: bool, outcome: Outcome) -> None:  # noqa: FBT001 - a table's column
     assert (
-        unanswered(doing, NoAnswer(Kind.DEADLINE, "no whole answer within 25 s", may_be_done=may_be_done)).outcome
+        unanswered(
+            doing, NoAnswer(FailureKind.DEADLINE, "no whole answer within 25 s", may_be_done=may_be_done)
+        ).outcome
         is outcome
     )
 
 
 def test_the_wish_is_in_the_error() -> None:
-    error = refused(Doing.SEND, answer(429, headers={"retry-after": "7"}), NOON)
+    error = class_error(Doing.SEND, answer(429, headers={"retry-after": "7"}), NOON)
     assert error.retry_after == timedelta(seconds=7)
 
 
@@ -159,7 +161,7 @@ def test_the_wish_is_in_the_error() -> None:
     ],
 )
 def test_the_text_says_what_to_do(data: dict[str, Any], said: str) -> None:
-    assert said in str(refused(Doing.SEND, answer(200, {"ok": False, **data}), NOON, channel="C1"))
+    assert said in str(class_error(Doing.SEND, answer(200, {"ok": False, **data}), NOON, channel="C1"))
 
 
 @given(

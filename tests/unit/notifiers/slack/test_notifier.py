@@ -152,13 +152,13 @@ def test_a_body_beyond_the_limit_is_not_read_to_its_end(notifier: Slack, slack: 
 def test_a_post_is_found_among_others_on_a_later_page(notifier: Slack, slack: SimulatedSlack) -> None:
     sent = notice()
     receipt = notifier.send(sent)
-    for number in range(module.PAGE + 20):
+    for number in range(module.HISTORY_PAGE + 20):
         slack.say(CHANNEL, f"chatter {number}")
     assert notifier.find(sent, AS_OF) == receipt
 
 
 def test_a_look_stops_at_the_time_of_the_attempt(notifier: Slack, slack: SimulatedSlack) -> None:
-    for number in range(module.PAGE * 3):
+    for number in range(module.HISTORY_PAGE * 3):
         slack.say(CHANNEL, f"chatter {number}")
     assert notifier.find(notice(), AS_OF + timedelta(hours=1)) is None
     assert [attempt.method for attempt in slack.attempts].count("conversations.history") == 1
@@ -212,7 +212,7 @@ def test_a_look_says_why_it_saw_nothing(
 
 
 def test_half_a_history_is_none(notifier: Slack, slack: SimulatedSlack) -> None:
-    for number in range(module.PAGE + 1):
+    for number in range(module.HISTORY_PAGE + 1):
         slack.say(CHANNEL, f"chatter {number}")
     notifier.probe()
     slack.fail("conversations.history", status=503, after=1)
@@ -220,7 +220,7 @@ def test_half_a_history_is_none(notifier: Slack, slack: SimulatedSlack) -> None:
 
 
 def test_a_history_without_an_end_is_given_up(notifier: Slack, slack: SimulatedSlack) -> None:
-    for number in range(module.PAGE * module.PAGES + 1):
+    for number in range(module.HISTORY_PAGE * module.PAGES + 1):
         slack.say(CHANNEL, f"chatter {number}")
     error = failure(notifier.find, notice(), AS_OF)
     assert (error.outcome, error.code) == (Outcome.BLIND, "too_many_messages")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.given import at
-from worker.core.shift import RENEW, SOON, TTL, Living
+from worker.core.leases import RENEW, SOON, TTL, Living
 
 SECOND = timedelta(seconds=1)
 ELDEST, MIDDLE, YOUNGEST = (UUID(int=number) for number in (3, 1, 2))
