@@ -94,7 +94,7 @@ def _of_machine(error: OSError | MemoryError) -> str:
 
 
 def _fail(text: str, status: Exit) -> None:
-    from worker.plain import plain_lines
+    from worker.core.text import plain_lines
 
     with contextlib.suppress(OSError):  # the status says it, too
         sys.stderr.write(f"review-notifier: {plain_lines(text)}\n")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from worker.core.text import json_safe, visible
 from worker.outlet import Outlet
-from worker.plain import json_safe, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping

@@ -18,7 +18,7 @@ from worker.core.model import Fate, shortened
 from worker.core.outbox import ready_at
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
-from worker.plain import plain
+from worker.core.text import plain
 from worker.rules import rules_for
 from worker.settings.advice import ADVICE
 from worker.stores import searching

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from worker.core.model import NEVER
 from worker.core.outbox import ready_at
-from worker.plain import json_safe, plain
+from worker.core.text import json_safe, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from worker.core.model import Receipt
 from worker.core.ports import Limits, always
+from worker.core.text import flat, time_ago, web_address
 from worker.notifiers.slack import blocks
-from worker.notifiers.text import flat, target, time_ago
 from worker.notifiers.words import DETAILS, Pen, entry, headline, more
 
 if TYPE_CHECKING:
@@ -86,4 +86,4 @@ def _rows(message: Message) -> Iterator[str]:
 
 def _is_plain(url: str) -> bool:
     """Whether a link to `url` cannot end the markup that it stands in."""
-    return bool(target(url)) and flat(url, len(url)) == url and not set("[] ") & set(url)
+    return bool(web_address(url)) and flat(url, len(url)) == url and not set("[] ") & set(url)

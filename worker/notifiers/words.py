@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.core.model import Fate, Kind, Show, shortened
-from worker.notifiers.text import age, flat
+from worker.core.text import age, flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,18 +14,48 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.net.route import Route
-from worker.settings import addresses, values
+from worker.settings.addresses import (
+    database_url,
+    endpoint,
+    heartbeat,
+    host_and_port,
+    host_names,
+    slack_root,
+    web_root,
+    web_url,
+)
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
+from worker.settings.values import (
+    ALL_QUEUES,
+    boolean,
+    channel_value,
+    duration,
+    duration_or_never,
+    header_value,
+    langsmith_key,
+    listed_queues,
+    mentions,
+    one_line,
+    one_of,
+    poll_interval,
+    queue_id,
+    queue_identity,
+    requests_per_second,
+    set_of,
+    slack_token,
+    statuses,
+    table_queue,
+)
 
-DurationOrNever = Annotated[timedelta | None, PlainValidator(values.duration_or_never)]
-Interval = Annotated[timedelta, PlainValidator(values.poll_interval)]
-_Channel = Annotated[str, PlainValidator(values.channel_value)]
-Mentions = Annotated[tuple[str, ...], PlainValidator(values.mentions)]
-Flag = Annotated[bool, PlainValidator(values.boolean)]
-_Shown = Annotated[frozenset[Show], PlainValidator(values.set_of(Show))]
-_Place = Annotated[RemindIn, PlainValidator(values.one_of(RemindIn))]
-Remedy = Annotated[OnUnknown, PlainValidator(values.one_of(OnUnknown))]
+DurationOrNever = Annotated[timedelta | None, PlainValidator(duration_or_never)]
+Interval = Annotated[timedelta, PlainValidator(poll_interval)]
+_Channel = Annotated[str, PlainValidator(channel_value)]
+Mentions = Annotated[tuple[str, ...], PlainValidator(mentions)]
+Flag = Annotated[bool, PlainValidator(boolean)]
+_Shown = Annotated[frozenset[Show], PlainValidator(set_of(Show))]
+_Place = Annotated[RemindIn, PlainValidator(one_of(RemindIn))]
+Remedy = Annotated[OnUnknown, PlainValidator(one_of(OnUnknown))]
 
 
 class PerQueue(BaseModel):
@@ -37,7 +67,7 @@ class PerQueue(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    queue: Annotated[str, PlainValidator(values.table_queue)] = ""
+    queue: Annotated[str, PlainValidator(table_queue)] = ""
     channel: Annotated[_Channel, Name("WORKER_CHANNEL")] = ""
     poll_interval: Annotated[Interval, Name("WORKER_POLL_INTERVAL")] = timedelta(seconds=60)
     stale_after: Annotated[DurationOrNever, Name("WORKER_STALE_AFTER")] = timedelta(hours=4)
@@ -62,7 +92,7 @@ class PerQueue(BaseModel):
     @property
     def queue_id(self) -> UUID | None:
         """The queue's id, where it is named by its id."""
-        return values.queue_id(self.queue)
+        return queue_id(self.queue)
 
 
 class LangsmithApi(StrEnum):
@@ -100,15 +130,15 @@ def _web(parse: Callable[..., Any]) -> PlainValidator:
 
 
 def _database_url(value: object, info: ValidationInfo) -> str:
-    return addresses.database_url(value, directory=info.data["directory"])
+    return database_url(value, directory=info.data["directory"])
 
 
 def _web_root(given: dict[str, Any]) -> str | None:
-    return addresses.web_root(given["langsmith_endpoint"]) if "langsmith_endpoint" in given else None
+    return web_root(given["langsmith_endpoint"]) if "langsmith_endpoint" in given else None
 
 
 def _config(value: object, info: ValidationInfo) -> Path:
-    return Path(info.data["directory"], values.one_line(value))
+    return Path(info.data["directory"], one_line(value))
 
 
 LANGSMITH_API_KEY = Name(
@@ -132,24 +162,24 @@ WORKER_QUEUES = Name(
 )
 
 Config = Annotated[Path | None, PlainValidator(_config)]
-ApiKey = Annotated[SecretStr | None, PlainValidator(values.langsmith_key)]
-Token = Annotated[SecretStr | None, PlainValidator(values.slack_token)]
-Endpoint = Annotated[str, _web(addresses.endpoint)]
-WorkspaceId = Annotated[str | None, PlainValidator(values.header_value)]
-WebUrl = Annotated[str | None, _web(addresses.web_url)]
-SlackRoot = Annotated[str, _web(addresses.slack_root)]
-Listed = Annotated[tuple[str, ...], PlainValidator(values.listed_queues)]
-OptionalChannel = Annotated[str | None, PlainValidator(values.channel_value)]
-Statuses = Annotated[tuple[str, ...], PlainValidator(values.statuses)]
-_Api = Annotated[LangsmithApi, PlainValidator(values.one_of(LangsmithApi))]
-Rate = Annotated[float, PlainValidator(values.requests_per_second)]
+ApiKey = Annotated[SecretStr | None, PlainValidator(langsmith_key)]
+Token = Annotated[SecretStr | None, PlainValidator(slack_token)]
+Endpoint = Annotated[str, _web(endpoint)]
+WorkspaceId = Annotated[str | None, PlainValidator(header_value)]
+WebUrl = Annotated[str | None, _web(web_url)]
+SlackRoot = Annotated[str, _web(slack_root)]
+Listed = Annotated[tuple[str, ...], PlainValidator(listed_queues)]
+OptionalChannel = Annotated[str | None, PlainValidator(channel_value)]
+Statuses = Annotated[tuple[str, ...], PlainValidator(statuses)]
+_Api = Annotated[LangsmithApi, PlainValidator(one_of(LangsmithApi))]
+Rate = Annotated[float, PlainValidator(requests_per_second)]
 DatabaseUrl = Annotated[str, PlainValidator(_database_url)]
-Address = Annotated[tuple[str, int] | None, PlainValidator(addresses.host_and_port)]
-Hosts = Annotated[tuple[str, ...], PlainValidator(addresses.host_names)]
-_Heartbeat = Annotated[SecretStr | None, _web(addresses.heartbeat)]
-Duration = Annotated[timedelta, PlainValidator(values.duration)]
-Level = Annotated[LogLevel, PlainValidator(values.one_of(LogLevel))]
-Format = Annotated[LogFormat, PlainValidator(values.one_of(LogFormat))]
+Address = Annotated[tuple[str, int] | None, PlainValidator(host_and_port)]
+Hosts = Annotated[tuple[str, ...], PlainValidator(host_names)]
+_Heartbeat = Annotated[SecretStr | None, _web(heartbeat)]
+Duration = Annotated[timedelta, PlainValidator(duration)]
+Level = Annotated[LogLevel, PlainValidator(one_of(LogLevel))]
+Format = Annotated[LogFormat, PlainValidator(one_of(LogFormat))]
 
 
 class Settings(BaseSettings):
@@ -217,7 +247,7 @@ class Settings(BaseSettings):
     @property
     def all_queues(self) -> bool:
         """Whether every queue that the key can see is polled."""
-        return values.ALL_QUEUES in self.listed
+        return ALL_QUEUES in self.listed
 
     @cached_property
     def defaults(self) -> PerQueue:
@@ -227,8 +257,8 @@ class Settings(BaseSettings):
     @cached_property
     def queues(self) -> tuple[PerQueue, ...]:
         """The queues that are named, those with a table first."""
-        tabled = {values.queue_identity(table.queue) for table in self.tables} | {values.ALL_QUEUES}
-        listed = (queue for queue in self.listed if values.queue_identity(queue) not in tabled)
+        tabled = {queue_identity(table.queue) for table in self.tables} | {ALL_QUEUES}
+        listed = (queue for queue in self.listed if queue_identity(queue) not in tabled)
         tables = (self.common.overridden_by(table) for table in self.tables)
         others = (self.common.model_copy(update={"queue": queue}) for queue in listed)
         return tuple(named.filled_in() for named in (*tables, *others))

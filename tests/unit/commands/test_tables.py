@@ -16,7 +16,7 @@ from worker.commands.runs import story_lines
 from worker.core.model import NEVER, Facts, Fate, Receipt, State, Story, StoryNotice
 from worker.core.status.finding import Finding
 from worker.core.status.upcoming import Upcoming
-from worker.plain import plain_lines
+from worker.core.text import plain_lines
 
 HOSTILE = "ok\n  2026-01-01T00:00:00Z  closed: reviewed\x1b[31m\x9b31m\x07\u202e\u2066\u200f"
 OBEYED = set("\x1b\x9b\x07\u202e\u2066\u200f")

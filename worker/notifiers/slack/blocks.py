@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from worker.core.model import Kind
-from worker.notifiers import text as write
+from worker.core.text import time_ago
+from worker.notifiers.slack import markup
 from worker.notifiers.words import BASELINE_NOTE, DETAILS, Detail, Pen, entry, headline, more, queue_name
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ class Rendered(TypedDict):
     metadata: dict[str, Any]
 
 
-MRKDWN = Pen(words=write.words, code=write.code, link=write.link, ago=write.ago, strike=lambda name: f"~{name}~")
+MRKDWN = Pen(words=markup.words, code=markup.code, link=markup.link, ago=markup.ago, strike=lambda name: f"~{name}~")
 TEXT = Pen(
-    words=write.bare,
-    code=write.bare,
-    link=lambda _url, label: write.bare(label, len(label)),
-    ago=write.time_ago,
+    words=markup.bare,
+    code=markup.bare,
+    link=lambda _url, label: markup.bare(label, len(label)),
+    ago=time_ago,
     strike=lambda name: name,
 )
 
@@ -84,9 +85,9 @@ def size(blocks: list[Block]) -> int:
 
 def _blocks(message: Message, team_url: str) -> list[Block]:
     if message.kind is Kind.OPS:
-        return [_section(_told(message.text, write.words, SECTION_LIMIT))]
+        return [_section(_told(message.text, markup.words, SECTION_LIMIT))]
     if message.successor is not None:
-        return [_context([_pointer(message, team_url, write.words)])]
+        return [_context([_pointer(message, team_url, markup.words)])]
     candidates = (_digest(message, detail) for detail in DETAILS)
     return next(_fitting(candidates))
 
@@ -115,12 +116,12 @@ def _digest(message: Message, detail: Detail) -> list[Block]:
 def _more(message: Message, detail: Detail) -> str:
     rest = more(message)
     url = message.queue.url if message.queue and detail.links else ""
-    return f"{rest} in {write.link(url, 'the queue')}" if rest else ""
+    return f"{rest} in {markup.link(url, 'the queue')}" if rest else ""
 
 
 def _footer(message: Message) -> list[Block]:
     url = message.queue.url if message.queue else ""
-    opened = write.link(url, f"Open {queue_name(message)} in LangSmith") if write.target(url) else ""
+    opened = markup.link(url, f"Open {queue_name(message)} in LangSmith") if markup.target(url) else ""
     note = BASELINE_NOTE if message.kind is Kind.BASELINE and message.waiting == message.total else ""
     elements = [part for part in (opened, note) if part]
     return [_context(elements)] if elements else []
@@ -129,7 +130,7 @@ def _footer(message: Message) -> list[Block]:
 def _pointer(message: Message, team_url: str, written: Callable[[str, int], str]) -> str:
     """One line instead of a reminder that a newer one repeats."""
     url = permalink(team_url, message.successor) if message.successor else ""
-    newer = write.link(url, "a newer reminder") if url else "a newer reminder below"
+    newer = markup.link(url, "a newer reminder") if url else "a newer reminder below"
     # No colon: behind a name that ends in `:x` it would make an emoji of both.
     return f"↪ {written(headline(message), HEADER_LIMIT)}, see {newer}"
 
@@ -159,7 +160,7 @@ def _packed(rows: list[str]) -> Iterator[str]:
 
 
 def _header(line: str) -> Block:
-    return {"type": "header", "text": {"type": "plain_text", "text": write.title(line, HEADER_LIMIT), "emoji": False}}
+    return {"type": "header", "text": {"type": "plain_text", "text": markup.title(line, HEADER_LIMIT), "emoji": False}}
 
 
 def _section(mrkdwn: str) -> Block:
@@ -173,9 +174,9 @@ def _context(elements: list[str]) -> Block:
 def _text(message: Message, team_url: str) -> str:
     """The whole story without blocks: what notifications and screen readers get."""
     if message.kind is Kind.OPS:
-        return _told(message.text, write.bare, _TEXT_LIMIT)
+        return _told(message.text, markup.bare, _TEXT_LIMIT)
     if message.successor is not None:
-        return _pointer(message, team_url, write.bare)
+        return _pointer(message, team_url, markup.bare)
     told = ["\n".join(_rows(message, detail)) for detail in DETAILS]
     return next((text for text in told if len(text) <= _TEXT_LIMIT), told[-1])
 
@@ -188,12 +189,12 @@ def _told(raw: str, written: Callable[[str, int], str], limit: int) -> str:
 
 def _rows(message: Message, detail: Detail) -> Iterator[str]:
     mentions = _mentions(message)
-    head = write.bare(headline(message), HEADER_LIMIT)
+    head = markup.bare(headline(message), HEADER_LIMIT)
     yield f"{mentions} {head}" if mentions else head
     for line in message.lines:
         yield from entry(message, line, detail, TEXT)
     rest = more(message)
     if rest:
         yield rest
-    if message.queue and write.target(message.queue.url):
-        yield write.link(message.queue.url, "Open the queue in LangSmith")
+    if message.queue and markup.target(message.queue.url):
+        yield markup.link(message.queue.url, "Open the queue in LangSmith")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from worker.core.model import Receipt
 from worker.core.ports import DeliveryError, Outcome
+from worker.core.text import flat
 from worker.net.failures import FailureKind
 from worker.net.retry_after import retry_after
-from worker.notifiers.text import flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from tests import slack_reader as reader
 from worker.core.message import Line, Message
 from worker.core.model import Facts, Fate, Kind, Queue, Receipt, Show
 from worker.notifiers.slack import blocks
-from worker.notifiers.text import target
+from worker.notifiers.slack.markup import target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

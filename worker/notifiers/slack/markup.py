@@ -1,0 +1,71 @@
+"""Makes text from outside harmless to Slack: no markup, no mention, no link that is not meant. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from worker.core.text import flat, time_ago, web_address
+
+_ALIKE = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ"})  # noqa: RUF001 - look-alikes that format nothing
+_TITLE = str.maketrans({"<": "‹", ">": "›"})  # noqa: RUF001 - nothing to parse, whoever might
+_WORD_JOINER = "\u2060"
+_FIRST_DATE, _LAST_DATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def escape(text: str) -> str:
+    """The three characters that Slack reads as markup, as entities."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def words(raw: str, limit: int) -> str:
+    """Outside text within a mrkdwn object: flat, unformatted, escaped."""
+    return escape(_unformatted(flat(raw, limit)))
+
+
+def bare(raw: str, limit: int) -> str:
+    """Outside text within a message's `text`, where nothing stops Slack from linking what looks like an address."""
+    return _unlinked(words(raw, limit))
+
+
+def title(raw: str, limit: int) -> str:
+    """Outside text within a plain text object, which is shown as it is."""
+    return flat(raw, limit).translate(_TITLE)
+
+
+def code(raw: str, limit: int) -> str:
+    """Outside text set as code; empty where nothing is left of it."""
+    text = escape(flat(raw, limit).translate(_ALIKE))
+    return f"`{text}`" if text else ""
+
+
+def link(url: str, label: str) -> str:
+    """A mrkdwn link to `url`; the label alone where the target is not one to link to. `label` is outside text, flat."""
+    shown = escape(_unformatted(label.replace("|", "¦")))
+    aim = target(url)
+    return f"<{aim}|{shown}>" if aim else shown
+
+
+def target(url: str) -> str:
+    """`url` percent-encoded and escaped; empty unless it is an http(s) address of moderate length."""
+    return escape(web_address(url))
+
+
+def ago(since: datetime, as_of: datetime) -> str:
+    """How long before `as_of`, as a date that Slack keeps current where it can show one."""
+    plain = time_ago(since, as_of)
+    if not (_FIRST_DATE <= since <= as_of and since < _LAST_DATE):
+        return plain
+    return f"<!date^{int(since.timestamp())}^{{ago}}|{plain}>"
+
+
+def _unformatted(text: str) -> str:
+    alike = text.translate(_ALIKE)
+    # Within a word an underscore formats nothing, and names are full of them.
+    loose = re.sub(r"(?<![^\W_])_|_(?![^\W_])", "ˍ", alike)
+    return re.sub(r":(?=[\w+'-]+:)", "∶", loose)  # noqa: RUF001 - :shortcodes: would turn into pictures
+
+
+def _unlinked(text: str) -> str:
+    """Break what looks like an address or a mention with a character that neither shows nor is read aloud."""
+    return re.sub(r"(?<=:)(?=//)|(?<=[@#])(?=[^\W\d])|(?<=\.)(?=[^\W\d_]{2})", _WORD_JOINER, text)
