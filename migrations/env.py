@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic import context
 
-from worker.stores.tables import VERSION_TABLE, metadata
+from worker.stores.schema import VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -30,7 +30,7 @@ from worker.loops.report import Board, Complaint, Ops
 from worker.loops.roster import BlindCheck, Roster
 from worker.rules import rules_for
 from worker.settings.advice import ADVICE
-from worker.stores.duties import Member
+from worker.stores.assignments import Member
 from worker.version import release
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from benchmarks.cases.services import SMALL, configured, wait_for
 from benchmarks.children import service
 from benchmarks.figures import Figure
 from tests.postgres import running
-from worker.stores.opening import migrate
+from worker.stores.opening import migrate_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ def several(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     with running() as postgres:
         for count in scale.workers:
             database = postgres.create()
-            migrate(database)
+            migrate_database(database)
             place = configured(directory / f"workers-{count}", scale.worker_queues)
             asked, cpu = _measure(scale, server, place, database, count)
             rates[count] = sum(asked.values()) / scale.workers_for

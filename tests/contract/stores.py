@@ -11,8 +11,8 @@ import psycopg
 import sqlalchemy as sa
 
 from tests.memory_store import MemoryStore
-from worker.stores.opening import migrate, open_store
-from worker.stores.tables import metadata
+from worker.stores.opening import migrate_database, open_store
+from worker.stores.schema import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def memory() -> Iterator[Store]:
 def sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
     """A migrated file that is emptied and used again: opening one costs more than most tests."""
     url = f"sqlite:///{directory}/worker.db"
-    migrate(url)
+    migrate_database(url)
     with (
         closing(open_store(url, migrate=False)) as store,
         closing(sqlite3.connect(directory / "worker.db", isolation_level=None)) as connection,
@@ -54,7 +54,7 @@ def sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
 def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
     """The same on PostgreSQL."""
     url = server.create()
-    migrate(url)
+    migrate_database(url)
     with (
         closing(open_store(url, migrate=False, patience=PATIENCE)) as store,
         psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection,
@@ -69,5 +69,5 @@ def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
 
 def migrated_file(directory: Path) -> Path:
     """Make a migrated SQLite file to copy."""
-    migrate(f"sqlite:///{directory}/template.db")
+    migrate_database(f"sqlite:///{directory}/template.db")
     return directory / "template.db"

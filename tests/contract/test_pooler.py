@@ -12,8 +12,8 @@ from tests.builders import DAY, HOUR, LEASE, NOON, SECOND, deciding, ident, noti
 from tests.contract.outbox import posted
 from tests.pooler import pooling
 from worker.core.model import State
-from worker.stores.duties import Member
-from worker.stores.opening import migrate, open_store
+from worker.stores.assignments import Member
+from worker.stores.opening import migrate_database, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.pooler import Pooler
     from worker.core.model import Claim
-    from worker.stores.duties import SqlDuties
+    from worker.stores.assignments import SqlAssignments
     from worker.stores.sql import SqlStore
 
 YEAR = 365 * DAY
@@ -36,11 +36,11 @@ def pooler(postgres_url: str) -> Iterator[tuple[Pooler, str]]:
         yield pooler
 
 
-def join(store: SqlStore, number: int) -> tuple[SqlStore, SqlDuties]:
+def join(store: SqlStore, number: int) -> tuple[SqlStore, SqlAssignments]:
     return store.join(Member(ident(number), name=f"host:{number}", pace=0 * SECOND))
 
 
-def work(store: SqlStore, assignments: SqlDuties, number: int) -> set[UUID]:
+def work(store: SqlStore, assignments: SqlAssignments, number: int) -> set[UUID]:
     """One round of a worker, when its channel may be posted to again; the queues that are its own."""
     now = NOON + 100 * YEAR + number * HOUR  # after the server's own time, by which a channel rests
     turn = assignments.renew(IDS)
@@ -60,7 +60,7 @@ def settle(store: SqlStore, claim: Claim, now: datetime) -> None:
 
 
 def test_two_workers_behind_a_pooler_share_the_work(pooler: tuple[Pooler, str]) -> None:
-    migrate(pooler[1])
+    migrate_database(pooler[1])
     with (
         closing(open_store(pooler[1], migrate=True)) as one,
         closing(open_store(pooler[1], migrate=True)) as other,
@@ -79,7 +79,7 @@ def test_two_workers_behind_a_pooler_share_the_work(pooler: tuple[Pooler, str]) 
 
 
 def test_a_session_keeps_nothing_of_a_transaction(pooler: tuple[Pooler, str], postgres_url: str) -> None:
-    migrate(pooler[1])
+    migrate_database(pooler[1])
     with closing(open_store(pooler[1], migrate=True)) as store:
         for _ in range(20):
             store.polls()
@@ -97,7 +97,7 @@ def test_a_session_keeps_nothing_of_a_transaction(pooler: tuple[Pooler, str], po
 
 
 def test_a_column_whose_type_changes_under_an_open_connection_is_read_on(postgres_url: str) -> None:
-    migrate(postgres_url)
+    migrate_database(postgres_url)
     with closing(open_store(postgres_url, migrate=True)) as store:
         for _ in range(10):
             store.remember("a", "b")

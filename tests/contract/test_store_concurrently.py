@@ -16,7 +16,7 @@ import pytest
 from tests.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
 from tests.contract.outbox import QUEUE, owe, posted, row, take, write
 from worker.core.model import Kind, Plan, State
-from worker.stores.opening import migrate, open_store
+from worker.stores.opening import migrate_database, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "worker.db")
         return f"sqlite:///{tmp_path}/worker.db"
     created: str = request.getfixturevalue("postgres_url")
-    migrate(created)
+    migrate_database(created)
     return created
 
 
@@ -235,6 +235,6 @@ def test_a_fresh_database_may_be_opened_by_two_at_once(tmp_path: Path) -> None:
 
 def test_postgres_may_be_migrated_by_two_at_once(postgres_server: Postgres) -> None:
     url = postgres_server.create()
-    at_once(*[lambda: migrate(url)] * 3)
+    at_once(*[lambda: migrate_database(url)] * 3)
     with closing(open_store(url, migrate=False)) as store:
         assert store.deliveries() == []

@@ -17,7 +17,7 @@ from tests.fakes_source import FakeSource
 from worker.app import build, last_polls, one_pass
 from worker.core.model import Facts, State
 from worker.settings import load
-from worker.stores import searching
+from worker.stores import reviews
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def test_a_source_whose_ids_are_no_uuids_runs_the_whole_worker(tmp_path: Path, s
     source.shelves["shelf-1"].remove("item-7")
     assert shop.wait(2 * DAY) == ["escalation to attic: item-8"]
     assert [polled.queue.queue_id for polled in last_polls(store)] == ["shelf 2%", "shelf-1"]
-    (waiting,) = store.search(partial(searching.waiting, queue_id="shelf-1"))
+    (waiting,) = store.search(partial(reviews.open_reviews, queue_id="shelf-1"))
     assert waiting.queue_run_id == "item-8"
     (story,) = store.stories("item-7")
     assert story.review.closed_at is not None
@@ -163,6 +163,6 @@ def test_odd_ids_stay_as_they_are_beside_uuids(tmp_path: Path, store: SqlStore) 
     source.shelves = {"shelf": [*ODD, *(UUID(int=number) for number in range(3))]}
     shop = Shop(tmp_path, store, source, clock, WORKER_QUEUES="shelf")
     shop.wait(SECOND)
-    kept = store.search(partial(searching.waiting, queue_id="shelf"))
+    kept = store.search(partial(reviews.open_reviews, queue_id="shelf"))
     assert {review.queue_run_id for review in kept} == set(source.shelves["shelf"])
     assert shop.wait(SECOND) == []

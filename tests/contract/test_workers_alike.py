@@ -20,8 +20,8 @@ from worker.loops.edit import Edit
 from worker.loops.poll import Poll
 from worker.loops.report import Ops
 from worker.notifiers.slack.notifier import PACE
+from worker.stores.assignments import Member
 from worker.stores.columns import At
-from worker.stores.duties import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ from tests.builders import NOON, deciding, notice, queue, review
 from worker.core.model import State
 from worker.core.ports import ConfigError, StoreError
 from worker.stores import schema
-from worker.stores.opening import migrate, open_store
-from worker.stores.tables import VERSION_TABLE, metadata
+from worker.stores.opening import migrate_database, open_store
+from worker.stores.schema import VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def used(empty: str) -> str:
     """A migrated database with a queue, reviews and a sent delivery."""
-    migrate(empty)
+    migrate_database(empty)
     with closing(open_store(empty, migrate=False)) as store:
         runs = [review(number) for number in range(50)]
         store.update(QUEUE, [], deciding(*runs, notices=[notice(*runs)]), NOON)
@@ -96,21 +96,21 @@ class TestTheNewestSchema:
     def test_has_no_difference_from_the_tables_that_alembic_can_see(
         self, empty: str, connection: sa.Connection
     ) -> None:
-        migrate(empty)
+        migrate_database(empty)
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
         )
         assert compare_metadata(context, metadata) == []
 
     def test_is_word_for_word_what_sqlite_would_make_of_the_tables(self, tmp_path: Path) -> None:
-        migrate(f"sqlite:///{tmp_path}/worker.db")
+        migrate_database(f"sqlite:///{tmp_path}/worker.db")
         engine = sa.create_engine(f"sqlite:///{tmp_path}/made.db")
         metadata.create_all(engine)
         engine.dispose()
         assert _sqlite_schema(tmp_path / "worker.db") == _sqlite_schema(tmp_path / "made.db")
 
     def test_is_on_postgres_what_the_tables_say(self, postgres_url: str) -> None:
-        migrate(postgres_url)
+        migrate_database(postgres_url)
         engine = sa.create_engine(postgres_url)
         with engine.connect() as connection:
             migrated = _postgres_schema(connection)
@@ -122,7 +122,7 @@ class TestTheNewestSchema:
         assert len(made) > 80
 
     def test_is_kept_by_migrating_again(self, used: str) -> None:
-        migrate(used)
+        migrate_database(used)
         with closing(open_store(used, migrate=False)) as store:
             assert store.standing(QUEUE.queue_id, None).waiting == 50
 
@@ -159,7 +159,7 @@ def _postgres_schema(connection: sa.Connection) -> set[str]:
 
 class TestANewRevision:
     def test_that_alters_a_table_loses_nothing(self, used: str, tmp_path: Path, connection: sa.Connection) -> None:
-        migrate(used, scripts=future(tmp_path, ALTER_A_PARENT))
+        migrate_database(used, scripts=future(tmp_path, ALTER_A_PARENT))
         counts = [
             connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar()
             for name in ("queues", "reviews", "deliveries", "delivery_reviews")
@@ -169,20 +169,20 @@ class TestANewRevision:
 
     def test_that_would_lose_references_is_refused(self, used: str, tmp_path: Path, connection: sa.Connection) -> None:
         with pytest.raises((StoreError, sa.exc.IntegrityError)):
-            migrate(used, scripts=future(tmp_path, LOSE_A_PARENT))
+            migrate_database(used, scripts=future(tmp_path, LOSE_A_PARENT))
         assert connection.exec_driver_sql("SELECT count(*) FROM reviews").scalar() == 50
 
     def test_that_fails_halfway_leaves_the_database_as_it_was(
         self, used: str, tmp_path: Path, connection: sa.Connection
     ) -> None:
         with pytest.raises((ConfigError, StoreError, sa.exc.ProgrammingError)):
-            migrate(used, scripts=future(tmp_path, FAIL_HALFWAY))
+            migrate_database(used, scripts=future(tmp_path, FAIL_HALFWAY))
         assert "note" not in {column["name"] for column in sa.inspect(connection).get_columns("reviews")}
         with closing(open_store(used, migrate=False)) as store:
             assert store.deliveries()[0].state is State.PENDING
 
     def test_makes_the_database_newer_than_this_program(self, used: str, tmp_path: Path) -> None:
-        migrate(used, scripts=future(tmp_path, ALTER_A_PARENT))
+        migrate_database(used, scripts=future(tmp_path, ALTER_A_PARENT))
         with pytest.raises(ConfigError, match="newer than this program"):
             open_store(used, migrate=True)
 
@@ -190,15 +190,15 @@ class TestANewRevision:
         path = tmp_path / "worker.db"
         with closing(open_store(f"sqlite:///{path}", migrate=True)) as store:
             store.update(QUEUE, [], deciding(review("a")), NOON)
-        migrate(f"sqlite:///{path}", scripts=future(tmp_path, ALTER_A_PARENT))
+        migrate_database(f"sqlite:///{path}", scripts=future(tmp_path, ALTER_A_PARENT))
         kept = tmp_path / f"worker.db.before-migration-of-{schema.HEAD}"
         with closing(open_store(f"sqlite:///{kept}", migrate=False)) as store:
             assert store.standing(QUEUE.queue_id, None).waiting == 1
 
     def test_tries_again_after_a_failure(self, used: str, tmp_path: Path, connection: sa.Connection) -> None:
         with pytest.raises((ConfigError, StoreError, sa.exc.ProgrammingError)):
-            migrate(used, scripts=future(tmp_path / "bad", FAIL_HALFWAY))
-        migrate(used, scripts=future(tmp_path / "good", ALTER_A_PARENT))
+            migrate_database(used, scripts=future(tmp_path / "bad", FAIL_HALFWAY))
+        migrate_database(used, scripts=future(tmp_path / "good", ALTER_A_PARENT))
         assert connection.exec_driver_sql("SELECT count(note) FROM reviews").scalar() == 50
 
 
@@ -217,7 +217,7 @@ class TestTheListingOfAQueue:
         for name, value in NOTES.items():
             connection.execute(sa.text("INSERT INTO notes VALUES (:name, :value)"), {"name": name, "value": value})
         connection.commit()
-        migrate(used)
+        migrate_database(used)
         assert connection.exec_driver_sql("SELECT listing FROM queues").scalar() == "items"
         assert set(_notes(connection)) == NOTES.keys() - {f"listing of {QUEUE.queue_id}"}
         connection.commit()

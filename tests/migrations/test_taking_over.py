@@ -17,7 +17,7 @@ from worker.core.model import NEVER, Polled, State
 from worker.core.plan import plan
 from worker.core.ports import ConfigError
 from worker.stores import schema
-from worker.stores.opening import migrate, open_store
+from worker.stores.opening import migrate_database, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def old(url: str, revision: str, tmp_path: Path) -> str:
     """The URL of a database of an earlier revision, in which a queue was polled."""
-    migrate(url, scripts=former(tmp_path, revision))
+    migrate_database(url, scripts=former(tmp_path, revision))
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         _fill(connection)
@@ -117,21 +117,21 @@ def decided(store: SqlStore, now: datetime) -> dict[str, list[str]]:
 
 
 def test_each_review_is_spoken_of_up_to_the_instant_at_which_it_was(old: str) -> None:
-    migrate(old)
+    migrate_database(old)
     with closing(open_store(old, migrate=False)) as store:
         told_at = {name: store.stories(ident(name))[0].review.told_at for name in RUNS}
     assert told_at == {name: None if told is None else NOON + told for name, told in RUNS.items()}
 
 
 def test_nothing_is_announced_and_the_ladder_goes_on_where_it_was(old: str) -> None:
-    migrate(old)
+    migrate_database(old)
     with closing(open_store(old, migrate=False)) as store:
         assert decided(store, NOON + HOUR) == {}
         assert decided(store, NOW) == {"reminder": ["announced"]}
 
 
 def test_what_a_pause_held_is_held_and_was_due_when_it_was_made(old: str) -> None:
-    migrate(old)
+    migrate_database(old)
     with closing(open_store(old, migrate=False)) as store:
         assert outbox(store) == {
             "backs off": (State.PENDING, NOON + DAY, None),
@@ -151,13 +151,13 @@ def outbox(store: SqlStore) -> dict[str, tuple[State, datetime, datetime | None]
 
 
 def test_nobody_acted_on_a_queue_so_far(old: str) -> None:
-    migrate(old)
+    migrate_database(old)
     with closing(open_store(old, migrate=False)) as store:
         assert store.polled([Polled(QUEUE)]) == {QUEUE.queue_id: 0}
 
 
 def test_the_way_back_has_the_ages_and_the_dues_again(old: str) -> None:
-    migrate(old)
+    migrate_database(old)
     engine = sa.create_engine(old)
     with engine.begin() as connection:
         command.downgrade(schema.settings(connection=connection), "0003")
@@ -173,8 +173,8 @@ def test_the_way_back_has_the_ages_and_the_dues_again(old: str) -> None:
 def test_a_program_that_was_rolled_back_refuses_the_newer_database_and_leaves_it_alone(
     url: str, revision: str, tmp_path: Path
 ) -> None:
-    migrate(url)
+    migrate_database(url)
     with pytest.raises(ConfigError, match="newer than this program"):
-        migrate(url, scripts=former(tmp_path, revision))
+        migrate_database(url, scripts=former(tmp_path, revision))
     with closing(open_store(url, migrate=False)) as store:
         assert store.polls() == []

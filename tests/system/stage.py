@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from tests.system.process import wait_for
 from worker.core.model import State
-from worker.stores.opening import migrate, open_store
-from worker.stores.tables import deliveries, workers
+from worker.stores.opening import migrate_database, open_store
+from worker.stores.schema import DELIVERIES, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Stage:
 
     def use(self, url: str) -> None:
         """Let the process remember in a database that is empty so far."""
-        migrate(url)
+        migrate_database(url)
         self.bench.environment["WORKER_DATABASE_URL"] = url
 
     def service(self, **more: str) -> AbstractContextManager[Process]:
@@ -135,12 +135,12 @@ class Stage:
         """Make every claim and every worker's lease so much older, as if nothing had happened for so long."""
         engine = sa.create_engine(self.url)
         earlier = int(time.total_seconds() * 1_000_000)
-        columns = (deliveries.c.lease_until, deliveries.c.due_at, deliveries.c.held_until, deliveries.c.edit_at)
+        columns = (DELIVERIES.c.lease_until, DELIVERIES.c.due_at, DELIVERIES.c.held_until, DELIVERIES.c.edit_at)
         moved = {column: sa.type_coerce(column, sa.BigInteger) - earlier for column in columns}
         with engine.begin() as connection:
-            connection.execute(sa.update(deliveries).where(deliveries.c.lease_until.is_not(None)).values(moved))
+            connection.execute(sa.update(DELIVERIES).where(DELIVERIES.c.lease_until.is_not(None)).values(moved))
             connection.execute(
-                sa.update(workers).values(until=sa.type_coerce(workers.c.until, sa.BigInteger) - earlier)
+                sa.update(WORKERS).values(until=sa.type_coerce(WORKERS.c.until, sa.BigInteger) - earlier)
             )
         engine.dispose()
 

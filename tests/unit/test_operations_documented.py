@@ -20,7 +20,7 @@ from worker.core.status.readiness import readiness
 from worker.core.status.reasons import KINDS
 from worker.notifiers.slack import errors
 from worker.settings.model import EVERY
-from worker.stores.place import NETWORK
+from worker.stores.sqlite import NETWORK
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "operations.md").read_text()

@@ -21,7 +21,7 @@ from worker.settings import loading
 from worker.settings.advice import ADVICE, named
 from worker.sources.langsmith.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
-from worker.stores.place import check_directory, check_writable
+from worker.stores.sqlite import check_directory, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

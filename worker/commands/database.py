@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from worker.commands.setup import DATABASE, sole_process, start
-from worker.stores import moving, opening
+from worker.stores import opening
 from worker.stores.schema import HEAD, Fit
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ def migrate() -> None:
     """Bring the database to the newest schema."""
     settings = start(DATABASE)
     with sole_process(settings):
-        opening.migrate(settings.database_url)
+        opening.migrate_database(settings.database_url)
     sys.stdout.write("The database has the newest schema.\n")
 
 
 def is_migrated() -> bool:
     """Say which revision the database has; whether that is the newest."""
     settings = start(DATABASE)
-    revision, found = opening.revision(settings.database_url)
+    revision, found = opening.database_revision(settings.database_url)
     if found is Fit.HEAD:
         sys.stdout.write(f"The database has revision {revision}, the newest.\n")
         return True
@@ -39,7 +39,7 @@ def is_migrated() -> bool:
 def move(file: Path) -> None:
     """Copy an SQLite database to the PostgreSQL of the settings."""
     settings = start(DATABASE)
-    rows = moving.move(file, settings.database_url)
+    rows = opening.move_to_postgres(file, settings.database_url)
     sys.stdout.write(
         f"Moved {rows['queues']:,} queues, {rows['reviews']:,} reviews and {rows['deliveries']:,} deliveries."
         f" {file} is as it was: put it away, so that no service is started on it again.\n"
@@ -49,5 +49,5 @@ def move(file: Path) -> None:
 def backup(file: Path) -> None:
     """Copy an SQLite database."""
     settings = start(DATABASE)
-    opening.backup(settings.database_url, file)
+    opening.back_up_database(settings.database_url, file)
     sys.stdout.write(f"Backed up to {file}.\n")

@@ -11,7 +11,7 @@ from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.status import read_status
 from worker.core.model import NEVER, Kind, State
-from worker.stores import searching
+from worker.stores import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def retry(beginning: str) -> None:
     settings = start(DATABASE)
     with opened(settings) as store:
         now = store.now(SystemClock())
-        delivery = _one(store.search(partial(searching.by_beginning, beginning=beginning)), beginning)
+        delivery = _one(store.search(partial(outbox.by_beginning, beginning=beginning)), beginning)
         try_again(store, now)
         if not store.retry(delivery.key, now):
             raise RetryError(f"the delivery {delivery.key} has changed just now; see `review-notifier deliveries`")

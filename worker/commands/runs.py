@@ -21,7 +21,7 @@ from worker.core.status.upcoming import upcoming
 from worker.core.text import plain
 from worker.rules import rules_for
 from worker.settings.advice import ADVICE
-from worker.stores import searching
+from worker.stores import reviews
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +49,7 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
         found = [
             Waiting(queue, review, upcoming(rules(queue).policy, review, now, ADVICE))
             for queue in queues
-            for review in store.search(partial(searching.waiting, queue_id=queue.queue_id))
+            for review in store.search(partial(reviews.open_reviews, queue_id=queue.queue_id))
         ]
     if wanted is not None and not queues:
         names = ", ".join(plain(queue.name) for queue in polled) or "none"
@@ -83,10 +83,10 @@ def why(what: str, *, as_json: bool) -> bool:
 def _meant(store: SqlStore, what: str) -> Sequence[Id]:
     """The queue runs that are meant: by a link to a post, by ids, or by a part of a name."""
     if post := _POST.search(what):
-        return store.search(partial(searching.by_post, channel=post[1], ts=f"{post[2]}.{post[3]}"))
+        return store.search(partial(reviews.by_post, channel=post[1], ts=f"{post[2]}.{post[3]}"))
     if ids := [UUID(found) for found in _ID.findall(what)]:
-        return store.search(partial(searching.by_ids, ids=ids))
-    return store.search(partial(searching.by_part, part=what, most=_MOST)) if what else []
+        return store.search(partial(reviews.by_ids, ids=ids))
+    return store.search(partial(reviews.by_part, part=what, most=_MOST)) if what else []
 
 
 def _matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:

@@ -73,7 +73,7 @@ def status(*, as_json: bool) -> bool:
 def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
     """How the worker stands, as the database tells it."""
     rules = rules_for(settings)
-    processes, on_duty, polls = store.processes(), store.on_duty(), last_polls(store)
+    processes, assigned, polls = store.processes(), store.assigned(), last_polls(store)
     holder = _holder(settings)
     living = store.alive()
     alive = [process for process in processes if _is_alive(process, holder, living)]
@@ -95,7 +95,7 @@ def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
         alive=alive,
         last=last,
         holder="" if alive else holder or "",
-        workers=[on_duty.get(str(polled.queue.queue_id)) for polled in polls],
+        workers=[assigned.get(str(polled.queue.queue_id)) for polled in polls],
         listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
     return replace(found, reasons=_once(reasons(found.overview)))

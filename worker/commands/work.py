@@ -25,7 +25,7 @@ from worker.service import Service
 from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
-from worker.stores.place import check_directory
+from worker.stores.sqlite import check_directory
 from worker.web.health import refuse_unusable_address
 from worker.web.heartbeat import Heartbeat
 from worker.web.monitor import Monitor
@@ -143,7 +143,7 @@ def _at_work(
     sure that nobody else has the file, and before it is touched.
     """
     with _taken_over(settings, machine, before) as store:
-        others = sorted(set(store.on_duty().values()))
+        others = sorted(set(store.assigned().values()))
         if others and not beside_others:
             raise Busy(f"{', '.join(others)} polls with this database already: stop it first, or leave polling to it")
         only = opening.database_path(settings.database_url) is not None

@@ -79,7 +79,7 @@ class RefusedError(StoreError):
 
 
 class Fenced(Exception):  # noqa: N818  it is no error: another worker goes on
-    """A assignment is not ours any more. Nothing was written."""
+    """An assignment is not ours any more. Nothing was written."""
 
 
 class ConfigError(Exception):

@@ -9,13 +9,11 @@ import sqlalchemy as sa
 
 from worker.core.model import EVERYWHERE, Claim, Receipt, RemindIn, Review, State
 from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
-from worker.stores import paces
-from worker.stores.chunks import chunks
-from worker.stores.dialects import insert
-from worker.stores.outbox import SPEAKS, change, delivery_of, select_deliveries
-from worker.stores.pauses import WAITS_FOR_TIME
-from worker.stores.reviews import OLDEST_FIRST, REVIEW
-from worker.stores.tables import LIVE, deliveries, delivery_reviews, queues, reviews
+from worker.stores.assignments import is_resting, take_channel
+from worker.stores.database import chunks, insert
+from worker.stores.outbox import SPEAKS, WAITS_FOR_TIME, change_delivery, delivery_of, select_deliveries
+from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS
+from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,19 +22,19 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
     from worker.core.model import Delivery
-    from worker.stores.duties import Member
+    from worker.stores.assignments import Member
 
 UNPOSTED = (State.PENDING, State.HELD)
 
 # In SQL what `core.outbox.is_surely_unposted` says of a delivery, so that only such rows are locked and read.
 _SURELY_UNPOSTED = sa.and_(
     WAITS_FOR_TIME,
-    deliveries.c.attempted_at.is_(None),
-    deliveries.c.plain.is_(sa.false()),
+    DELIVERIES.c.attempted_at.is_(None),
+    DELIVERIES.c.plain.is_(sa.false()),
 )
 
 
-def claim(
+def claim_delivery(
     connection: Connection,
     now: datetime,
     lease: timedelta,
@@ -54,7 +52,7 @@ def claim(
         return None
     passed: list[int] = []
     spared = set(unposted)
-    if member is not None and paces.is_resting(connection, now):
+    if member is not None and is_resting(connection, now):
         spared.add(EVERYWHERE)
     while (row := _most_due(connection, now, skip, spared, passed)) is not None:
         if not _is_free(connection, row):
@@ -62,7 +60,7 @@ def claim(
         elif (
             member
             and row.state in UNPOSTED
-            and not paces.take(connection, row.channel, now, member.posts_until(now + lease))
+            and not take_channel(connection, row.channel, now, member.posts_until(now + lease))
         ):
             spared.add(row.channel)
         elif (taken := _take(connection, row, now, lease, member)) is not None:
@@ -75,21 +73,21 @@ def claim(
 def _most_due(
     connection: Connection, now: datetime, skip: Collection[str], unposted: Collection[str], passed: Sequence[int]
 ) -> Row[Any] | None:
-    is_free = sa.or_(deliveries.c.held_until.is_(None), deliveries.c.held_until <= now)
+    is_free = sa.or_(DELIVERIES.c.held_until.is_(None), DELIVERIES.c.held_until <= now)
     query = (
         select_deliveries()
-        .where(LIVE, deliveries.c.due_at <= now, is_free)
-        .order_by(deliveries.c.due_at, deliveries.c.delivery_id)
+        .where(IS_LIVE, DELIVERIES.c.due_at <= now, is_free)
+        .order_by(DELIVERIES.c.due_at, DELIVERIES.c.delivery_id)
         .limit(1)
-        .with_for_update(of=deliveries, skip_locked=True)
+        .with_for_update(of=DELIVERIES, skip_locked=True)
     )
     if skip:
-        query = query.where(deliveries.c.channel.not_in(list(skip)))
+        query = query.where(DELIVERIES.c.channel.not_in(list(skip)))
     if unposted:
-        elsewhere = sa.false() if EVERYWHERE in unposted else deliveries.c.channel.not_in(list(unposted))
-        query = query.where(sa.or_(deliveries.c.state.not_in(UNPOSTED), elsewhere))
+        elsewhere = sa.false() if EVERYWHERE in unposted else DELIVERIES.c.channel.not_in(list(unposted))
+        query = query.where(sa.or_(DELIVERIES.c.state.not_in(UNPOSTED), elsewhere))
     if passed:
-        query = query.where(deliveries.c.delivery_id.not_in(passed))
+        query = query.where(DELIVERIES.c.delivery_id.not_in(passed))
     return connection.execute(query).one_or_none()
 
 
@@ -101,7 +99,7 @@ def _is_free(connection: Connection, row: Row[Any]) -> bool:
     """
     if row.queue_id is None:
         return True
-    held = sa.select(queues.c.queue_id).where(queues.c.queue_id == row.queue_id)
+    held = sa.select(KNOWN_QUEUES.c.queue_id).where(KNOWN_QUEUES.c.queue_id == row.queue_id)
     return connection.execute(held.with_for_update(read=True, skip_locked=True)).one_or_none() is not None
 
 
@@ -123,7 +121,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
     delivery = replace(taken.delivery, lease_until=lease_until, due_at=lease_until)
     leased = {"state": State.SENDING, "lease_until": lease_until, "due_at": lease_until, "held_until": None}
     claimer = {"worker_id": member and member.worker_id, "attempted_at": delivery.attempted_at}
-    connection.execute(change(taken.place).values(**leased, **claimer))
+    connection.execute(change_delivery(taken.place).values(**leased, **claimer))
     speaks_of = _speaks_of(connection, taken.place)
     return Claim(
         delivery=delivery,
@@ -148,13 +146,13 @@ def _beside(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
     query = (
         select_deliveries()
         .where(
-            deliveries.c.queue_id == row.queue_id,
-            deliveries.c.channel == row.channel,
-            deliveries.c.delivery_id != row.delivery_id,
+            DELIVERIES.c.queue_id == row.queue_id,
+            DELIVERIES.c.channel == row.channel,
+            DELIVERIES.c.delivery_id != row.delivery_id,
             _SURELY_UNPOSTED,
         )
-        .order_by(deliveries.c.delivery_id)
-        .with_for_update(of=deliveries, skip_locked=True)
+        .order_by(DELIVERIES.c.delivery_id)
+        .with_for_update(of=DELIVERIES, skip_locked=True)
     )
     return connection.execute(query).all()
 
@@ -163,8 +161,8 @@ def _reviews_of(connection: Connection, numbers: Sequence[int]) -> dict[int, lis
     """The reviews that deliveries speak of, by number."""
     found: dict[int, list[int]] = {}
     for some in chunks(numbers):
-        query = sa.select(delivery_reviews.c.delivery_id, delivery_reviews.c.review_id)
-        for number, review in connection.execute(query.where(delivery_reviews.c.delivery_id.in_(some), SPEAKS)):
+        query = sa.select(DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id)
+        for number, review in connection.execute(query.where(DELIVERY_REVIEWS.c.delivery_id.in_(some), SPEAKS)):
             found.setdefault(number, []).append(review)
     return found
 
@@ -177,34 +175,34 @@ def _write(connection: Connection, taking: Taking[int], now: datetime) -> None:
         _withdraw(connection, some, f"merged into {taken.delivery.key}", now)
     if taking.merged:
         grown = {"mention": taken.delivery.mention, "attempts": taken.delivery.attempts}
-        connection.execute(change(taken.place).values(**grown))
+        connection.execute(change_delivery(taken.place).values(**grown))
     for some in chunks(taking.left_out):
-        mine = sa.update(delivery_reviews).where(delivery_reviews.c.delivery_id == taken.place)
-        connection.execute(mine.where(delivery_reviews.c.review_id.in_(some)).values(left_out=True))
+        mine = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == taken.place)
+        connection.execute(mine.where(DELIVERY_REVIEWS.c.review_id.in_(some)).values(left_out=True))
 
 
 def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
     theirs = (
-        sa.select(sa.literal(number, sa.BigInteger), delivery_reviews.c.review_id, sa.false())
-        .where(delivery_reviews.c.delivery_id.in_(others), SPEAKS)
+        sa.select(sa.literal(number, sa.BigInteger), DELIVERY_REVIEWS.c.review_id, sa.false())
+        .where(DELIVERY_REVIEWS.c.delivery_id.in_(others), SPEAKS)
         .distinct()
     )
     columns = ["delivery_id", "review_id", "left_out"]
-    adopted = insert(connection, delivery_reviews).from_select(columns, theirs)
-    key = [delivery_reviews.c.delivery_id, delivery_reviews.c.review_id]
+    adopted = insert(connection, DELIVERY_REVIEWS).from_select(columns, theirs)
+    key = [DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id]
     connection.execute(adopted.on_conflict_do_update(index_elements=key, set_={"left_out": False}))
 
 
 def _withdraw(connection: Connection, numbers: Sequence[int], reason: str, now: datetime) -> None:
-    withdrawn = sa.update(deliveries).where(deliveries.c.delivery_id.in_(numbers))
+    withdrawn = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(numbers))
     connection.execute(withdrawn.values(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None))
 
 
 def _speaks_of(connection: Connection, number: int) -> tuple[Review, ...]:
     query = (
-        sa.select(*REVIEW)
-        .join_from(delivery_reviews, reviews)
-        .where(delivery_reviews.c.delivery_id == number, SPEAKS)
+        sa.select(*REVIEW_COLUMNS)
+        .join_from(DELIVERY_REVIEWS, REVIEWS)
+        .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
         .order_by(*OLDEST_FIRST)
     )
     return tuple(Review(*row) for row in connection.execute(query))
@@ -214,38 +212,38 @@ def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | 
     """The oldest message in the channel itself, not in a thread, that concerns a run of this delivery."""
     if delivery.remind_in is RemindIn.CHANNEL or delivery.queue is None:
         return None
-    mine, its = delivery_reviews.alias("mine"), delivery_reviews.alias("its")
+    mine, its = DELIVERY_REVIEWS.alias("mine"), DELIVERY_REVIEWS.alias("its")
     shared = (
         sa.select(sa.literal(1))
         .join_from(its, mine, its.c.review_id == mine.c.review_id)
         .where(
-            its.c.delivery_id == deliveries.c.delivery_id,
+            its.c.delivery_id == DELIVERIES.c.delivery_id,
             mine.c.delivery_id == number,
             its.c.left_out.is_(sa.false()),
             mine.c.left_out.is_(sa.false()),
         )
-        .correlate(deliveries)
+        .correlate(DELIVERIES)
         .exists()
     )
     query = (
-        sa.select(deliveries.c.receipt_channel, deliveries.c.receipt_ts)
+        sa.select(DELIVERIES.c.receipt_channel, DELIVERIES.c.receipt_ts)
         .where(
-            deliveries.c.queue_id == delivery.queue.queue_id,
-            deliveries.c.channel == delivery.channel,
-            deliveries.c.state == State.SENT,
-            deliveries.c.remind_in == RemindIn.CHANNEL,
-            deliveries.c.receipt_ts.is_not(None),
+            DELIVERIES.c.queue_id == delivery.queue.queue_id,
+            DELIVERIES.c.channel == delivery.channel,
+            DELIVERIES.c.state == State.SENT,
+            DELIVERIES.c.remind_in == RemindIn.CHANNEL,
+            DELIVERIES.c.receipt_ts.is_not(None),
             shared,
         )
-        .order_by(deliveries.c.delivery_id)
+        .order_by(DELIVERIES.c.delivery_id)
         .limit(1)
     )
     receipt = connection.execute(query).one_or_none()
     return receipt and Receipt(*receipt)
 
 
-def outbox(connection: Connection) -> list[Claim]:
+def live_deliveries(connection: Connection) -> list[Claim]:
     """Every live delivery in the order of the outbox, with what is known of its runs; nothing is claimed."""
-    query = select_deliveries().where(LIVE).order_by(deliveries.c.delivery_id)
+    query = select_deliveries().where(IS_LIVE).order_by(DELIVERIES.c.delivery_id)
     rows = connection.execute(query).all()
     return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)) for row in rows]

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 UNDATED = -(2**62)
 UUID_BYTES = 16
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _EMPTY = structs.asdict(Facts())
 _read_facts = msgspec.json.Decoder(Facts).decode
@@ -42,10 +42,10 @@ _read_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 # Neighbouring rows mostly repeat the instants of the last ones.
 @lru_cache(64)
 def _instant(microseconds: int) -> datetime:
-    return EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
-class _AsItIs(TypeDecorator[T]):
+class _AsItIs(TypeDecorator[_T]):
     """A type whose kept form every driver takes and gives as it is: nothing of SQLAlchemy's own is put around it."""
 
     keep: Callable[[Any], Any]
@@ -80,9 +80,14 @@ def _to_id(value: bytes | None) -> UUID | str | None:
     return value[value[0] :].decode("utf-8")
 
 
-def _to_microseconds(value: datetime | None) -> int | None:
+def microseconds(value: datetime) -> int:
+    """An instant as a column of them holds it."""
     # A datetime without zone is refused by the subtraction.
-    return None if value is None else (value - EPOCH) // MICROSECOND
+    return (value - _EPOCH) // MICROSECOND
+
+
+def _to_microseconds(value: datetime | None) -> int | None:
+    return None if value is None else microseconds(value)
 
 
 def _to_instant(value: int | None) -> datetime | None:
@@ -90,7 +95,7 @@ def _to_instant(value: int | None) -> datetime | None:
 
 
 def _to_part_of_key(value: datetime | None) -> int:
-    return UNDATED if value is None else (value - EPOCH) // MICROSECOND
+    return UNDATED if value is None else microseconds(value)
 
 
 def _from_part_of_key(value: int | None) -> datetime | None:
@@ -168,7 +173,7 @@ class Plain(TypeDecorator[str]):
         return _whole(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
-NAMED = '{"name":'
+BEGINS_WITH_NAME = '{"name":'
 """How facts begin that have a name: it is the first of their fields, and what is empty is left out."""
 
 

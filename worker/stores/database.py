@@ -1,22 +1,27 @@
-"""One engine and the rules of a transaction on it: who begins it, how often it is tried, what its failure is called."""
+"""One engine, the rules of a transaction on it, and statements that both databases take."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from worker.core.ports import RefusedError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from sqlalchemy.dialects import postgresql
     from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.sql import ColumnElement
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 ATTEMPTS = 5
 """How often a transaction is tried that lost against another one, or whose pooled connection was found dead."""
@@ -47,16 +52,16 @@ class Database:
         self._queued = queued
         self._turn = Lock()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` on one consistent state of the database."""
         return self._attempt(self.engine, work)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` and commit; it may be run again from the start, so it must do nothing else."""
         with self._in_turn():
             return self._attempt(self._writer, work)
 
-    def _attempt(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    def _attempt(self, engine: Engine, work: Callable[[Connection], _T]) -> _T:
         for left in reversed(range(ATTEMPTS)):
             try:
                 with engine.begin() as connection:
@@ -87,5 +92,30 @@ class Database:
 
 
 def _is_bug(error: DBAPIError) -> bool:
-    """Tell a statement that can never work from a database that does not work at present."""
+    """Whether the statement can never work; else the database does not work at present."""
     return not (isinstance(error, OperationalError | InterfaceError | InternalError) or type(error) is DatabaseError)
+
+
+CHUNK = 1000
+"""Far below the parameters that SQLite (32,766 by default) and PostgreSQL (65,535) allow in one statement."""
+
+
+def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+    """Cut into lists of at most `size`, in order; nothing for nothing."""
+    left = iter(items)
+    while some := list(islice(left, size)):
+        yield some
+
+
+def insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT; both databases write it alike, SQLAlchemy keeps them apart."""
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  most never need it, and a start should be quick
+
+    return postgresql.insert(table)
+
+
+def latest(dialect: str, *instants: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The greatest of several values, none of which may be NULL."""
+    return sa.func.greatest(*instants) if dialect == "postgresql" else sa.func.max(*instants)

@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import EDIT_EVERY, Claim, Delivery, Kind, Receipt, Review, State
+from worker.core.model import EDIT_EVERY, LISTED, Claim, Delivery, Kind, Receipt, Review, State
 from worker.core.outbox import Candidate, superseded
-from worker.stores.chunks import chunks
-from worker.stores.columns import EPOCH, MICROSECOND, At
-from worker.stores.dialects import latest
-from worker.stores.outbox import EDIT_OWED, SPEAKS, change, delivery_of, is_ours, select_deliveries
-from worker.stores.reviews import REVIEW
-from worker.stores.tables import deliveries, delivery_reviews, reviews
+from worker.stores.columns import BEGINS_WITH_NAME, MICROSECOND, At, microseconds
+from worker.stores.database import chunks, latest
+from worker.stores.outbox import EDIT_OWED, SPEAKS, change_delivery, delivery_of, has_lease, select_deliveries
+from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS
+from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, REVIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy.engine import Connection, Row
 
-    from worker.core.model import Id
+    from worker.core.model import Facts, Id
 
 # Statements of every poll are built once: building one costs more than running it.
-NOW = sa.bindparam("now", type_=At())
+_NOW = sa.bindparam("now", type_=At())
 MAY_BE_POSTED = (State.SENDING, State.UNKNOWN, State.SENT)
 
 
-def owe(connection: Connection, review_ids: Iterable[int], now: datetime) -> None:
+def owe_edits(connection: Connection, review_ids: Iterable[int], now: datetime) -> None:
     """Owe an edit to every message that may be posted, is kept true, and speaks of one of these reviews."""
     for some in chunks(review_ids):
         connection.execute(_owing(connection.dialect.name), {"some": some, "now": now})
@@ -39,15 +38,15 @@ def owe(connection: Connection, review_ids: Iterable[int], now: datetime) -> Non
 @cache
 def _owing(dialect: str) -> sa.Update:
     some: sa.BindParameter[Any] = sa.bindparam("some", expanding=True)
-    speak = sa.select(delivery_reviews.c.delivery_id).where(delivery_reviews.c.review_id.in_(some), SPEAKS)
-    concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(speak), kept_true())
+    speak = sa.select(DELIVERY_REVIEWS.c.delivery_id).where(DELIVERY_REVIEWS.c.review_id.in_(some), SPEAKS)
+    concerned = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(speak), kept_true())
     return concerned.values(edit_at=_earliest(dialect))
 
 
 def kept_true() -> sa.ColumnElement[bool]:
     """How long a message is kept true is settled with its receipt: before that, nothing has passed."""
-    undecided = sa.and_(deliveries.c.edit_until.is_(None), deliveries.c.state != State.SENT)
-    return sa.and_(deliveries.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, deliveries.c.edit_until > NOW))
+    undecided = sa.and_(DELIVERIES.c.edit_until.is_(None), DELIVERIES.c.state != State.SENT)
+    return sa.and_(DELIVERIES.c.state.in_(MAY_BE_POSTED), sa.or_(undecided, DELIVERIES.c.edit_until > _NOW))
 
 
 def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
@@ -58,46 +57,46 @@ def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) 
 
 @cache
 def _unexplained() -> sa.Select[Any]:
-    shown = sa.or_(delivery_reviews.c.position.is_not(None), deliveries.c.state != State.SENT)
+    shown = sa.or_(DELIVERY_REVIEWS.c.position.is_not(None), DELIVERIES.c.state != State.SENT)
     return (
-        sa.select(reviews.c.queue_run_id)
-        .select_from(deliveries)
-        .join(delivery_reviews)
-        .join(reviews)
-        .where(deliveries.c.queue_id == sa.bindparam("queue"), kept_true(), SPEAKS, shown)
-        .where(reviews.c.closed_at.is_not(None), reviews.c.fate.is_(None), ~_later_stay().exists())
-        .group_by(reviews.c.queue_run_id)
-        .order_by(sa.func.max(reviews.c.closed_at).desc(), reviews.c.queue_run_id)
+        sa.select(REVIEWS.c.queue_run_id)
+        .select_from(DELIVERIES)
+        .join(DELIVERY_REVIEWS)
+        .join(REVIEWS)
+        .where(DELIVERIES.c.queue_id == sa.bindparam("queue"), kept_true(), SPEAKS, shown)
+        .where(REVIEWS.c.closed_at.is_not(None), REVIEWS.c.fate.is_(None), ~_later_stay().exists())
+        .group_by(REVIEWS.c.queue_run_id)
+        .order_by(sa.func.max(REVIEWS.c.closed_at).desc(), REVIEWS.c.queue_run_id)
         .limit(sa.bindparam("most"))
     )
 
 
 def _later_stay() -> sa.Select[Any]:
     """A stay of the same queue run that goes on, or ended later: a question would be answered for that one."""
-    other = reviews.alias("other")
-    same = (other.c.queue_id == reviews.c.queue_id, other.c.queue_run_id == reviews.c.queue_run_id)
-    ended = sa.tuple_(other.c.closed_at, other.c.added_at) > sa.tuple_(reviews.c.closed_at, reviews.c.added_at)
-    return sa.select(sa.literal(1)).where(*same, sa.or_(other.c.closed_at.is_(None), ended)).correlate(reviews)
+    other = REVIEWS.alias("other")
+    same = (other.c.queue_id == REVIEWS.c.queue_id, other.c.queue_run_id == REVIEWS.c.queue_run_id)
+    ended = sa.tuple_(other.c.closed_at, other.c.added_at) > sa.tuple_(REVIEWS.c.closed_at, REVIEWS.c.added_at)
+    return sa.select(sa.literal(1)).where(*same, sa.or_(other.c.closed_at.is_(None), ended)).correlate(REVIEWS)
 
 
 def _earliest(dialect: str) -> sa.ColumnElement[Any]:
     """Not before the debounce is over, nor before a claim that may have looked already has ended."""
-    free = sa.type_coerce(deliveries.c.lease_until, sa.BigInteger)
+    free = sa.type_coerce(DELIVERIES.c.lease_until, sa.BigInteger)
     return latest(dialect, *_debounced(), sa.func.coalesce(free, 0))
 
 
 def _debounced() -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
     """An edit is made after the latest of these."""
-    rested = sa.type_coerce(deliveries.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
-    return NOW, sa.func.coalesce(rested, 0)
+    rested = sa.type_coerce(DELIVERIES.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
+    return _NOW, sa.func.coalesce(rested, 0)
 
 
 def unclaim(connection: Connection, claimed_at: datetime, lease: timedelta) -> int:
     """Give back what was claimed at exactly that time; the rules are those of `Store.unclaim`."""
-    taken = sa.update(deliveries).where(deliveries.c.lease_until == claimed_at + lease)
+    taken = sa.update(DELIVERIES).where(DELIVERIES.c.lease_until == claimed_at + lease)
     _debounce(connection, taken, claimed_at)
-    sending = taken.where(deliveries.c.state == State.SENDING)
-    fresh = sending.where(deliveries.c.attempted_at == claimed_at)
+    sending = taken.where(DELIVERIES.c.state == State.SENDING)
+    fresh = sending.where(DELIVERIES.c.attempted_at == claimed_at)
     again = {"due_at": claimed_at, "lease_until": None}
     given = connection.execute(fresh.values(state=State.PENDING, attempted_at=None, **again)).rowcount
     given += connection.execute(sending.values(state=State.UNKNOWN, **again)).rowcount
@@ -106,16 +105,16 @@ def unclaim(connection: Connection, claimed_at: datetime, lease: timedelta) -> i
 
 def lapse(connection: Connection, now: datetime, look_at: datetime) -> int:
     """End every lease; the rules are those of `Store.lapse`."""
-    leased = sa.update(deliveries).where(deliveries.c.lease_until.is_not(None))
+    leased = sa.update(DELIVERIES).where(DELIVERIES.c.lease_until.is_not(None))
     _debounce(connection, leased, now)
-    sending = leased.where(deliveries.c.state == State.SENDING)
+    sending = leased.where(DELIVERIES.c.state == State.SENDING)
     sent = connection.execute(sending.values(state=State.UNKNOWN, due_at=look_at, lease_until=None)).rowcount
     return sent + connection.execute(leased.values(lease_until=None)).rowcount
 
 
 def _debounce(connection: Connection, leased: sa.Update, now: datetime) -> None:
     """Let an edit that waited for a lease alone be due as if there had been none."""
-    waited = leased.where(deliveries.c.edit_at == deliveries.c.lease_until)
+    waited = leased.where(DELIVERIES.c.edit_at == DELIVERIES.c.lease_until)
     connection.execute(waited.values(edit_at=latest(connection.dialect.name, *_debounced())), {"now": now})
 
 
@@ -124,20 +123,20 @@ def supersede(connection: Connection, number: int, after: Delivery) -> None:
     if after.kind is not Kind.REMINDER or after.queue is None:
         return
     query = select_deliveries().where(
-        deliveries.c.queue_id == after.queue.queue_id,
-        deliveries.c.channel == after.channel,
-        deliveries.c.kind == Kind.REMINDER,
-        deliveries.c.state == State.SENT,
-        deliveries.c.delivery_id < number,
-        deliveries.c.successor.is_(None),
-        deliveries.c.edit_until.is_not(None),
+        DELIVERIES.c.queue_id == after.queue.queue_id,
+        DELIVERIES.c.channel == after.channel,
+        DELIVERIES.c.kind == Kind.REMINDER,
+        DELIVERIES.c.state == State.SENT,
+        DELIVERIES.c.delivery_id < number,
+        DELIVERIES.c.successor.is_(None),
+        DELIVERIES.c.edit_until.is_not(None),
     )
-    rows = connection.execute(query.with_for_update(of=deliveries)).all()
+    rows = connection.execute(query.with_for_update(of=DELIVERIES)).all()
     waiting = _waiting(connection, [row.delivery_id for row in rows])
     earlier = [Candidate(delivery_of(row), row.delivery_id, frozenset(waiting[row.delivery_id])) for row in rows]
     newer = Candidate(after, number, frozenset(_waiting(connection, [number])[number]))
     for some in chunks(each.place for each in superseded(newer, earlier)):
-        concerned = sa.update(deliveries).where(deliveries.c.delivery_id.in_(some))
+        concerned = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(some))
         pointed = concerned.values(successor=after.key, edit_at=_earliest(connection.dialect.name))
         connection.execute(pointed, {"now": after.settled_at or after.due_at})
 
@@ -145,9 +144,9 @@ def supersede(connection: Connection, number: int, after: Delivery) -> None:
 def _waiting(connection: Connection, numbers: Sequence[int]) -> defaultdict[int, list[int]]:
     """The reviews that deliveries speak of and that still wait, by number."""
     found: defaultdict[int, list[int]] = defaultdict(list)
-    query = sa.select(delivery_reviews.c.delivery_id, delivery_reviews.c.review_id).join_from(delivery_reviews, reviews)
+    query = sa.select(DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id).join_from(DELIVERY_REVIEWS, REVIEWS)
     for some in chunks(numbers):
-        mine = query.where(delivery_reviews.c.delivery_id.in_(some), SPEAKS, reviews.c.closed_at.is_(None))
+        mine = query.where(DELIVERY_REVIEWS.c.delivery_id.in_(some), SPEAKS, REVIEWS.c.closed_at.is_(None))
         for number, review in connection.execute(mine):
             found[number].append(review)
     return found
@@ -155,29 +154,29 @@ def _waiting(connection: Connection, numbers: Sequence[int]) -> defaultdict[int,
 
 def is_due(connection: Connection, now: datetime) -> bool:
     """Whether any edit is owed by now: a question that locks nothing."""
-    owed = sa.select(sa.literal(1)).where(*EDIT_OWED, deliveries.c.edit_at <= now).limit(1)
+    owed = sa.select(sa.literal(1)).where(*EDIT_OWED, DELIVERIES.c.edit_at <= now).limit(1)
     return connection.execute(owed).first() is not None
 
 
-def claim(connection: Connection, now: datetime, lease: timedelta, skip: Collection[str]) -> Claim | None:
+def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Collection[str]) -> Claim | None:
     """Take the message whose edit is owed longest; the rules are those of `Store.claim_edit`."""
     query = (
         select_deliveries()
-        .where(*EDIT_OWED, deliveries.c.edit_at <= now)
-        .where(sa.or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now))
-        .order_by(deliveries.c.edit_at, deliveries.c.delivery_id)
+        .where(*EDIT_OWED, DELIVERIES.c.edit_at <= now)
+        .where(sa.or_(DELIVERIES.c.lease_until.is_(None), DELIVERIES.c.lease_until <= now))
+        .order_by(DELIVERIES.c.edit_at, DELIVERIES.c.delivery_id)
         .limit(1)
-        .with_for_update(of=deliveries, skip_locked=True)
+        .with_for_update(of=DELIVERIES, skip_locked=True)
     )
     if skip:
-        query = query.where(deliveries.c.channel.not_in(list(skip)))
+        query = query.where(DELIVERIES.c.channel.not_in(list(skip)))
     row = connection.execute(query).one_or_none()
     return None if row is None else _take(connection, row, now + lease)
 
 
 def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim:
     # Until the edit is settled nobody knows what the message shows: a crash leaves it so.
-    connection.execute(change(row.delivery_id).values(lease_until=lease_until, digest=""))
+    connection.execute(change_delivery(row.delivery_id).values(lease_until=lease_until, digest=""))
     total, waiting = _counts(connection, row.delivery_id)
     return Claim(
         delivery=delivery_of(row, lease_until=lease_until),
@@ -189,11 +188,11 @@ def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim
 
 
 def _counts(connection: Connection, number: int) -> tuple[int, int]:
-    waiting = sa.func.count().filter(reviews.c.closed_at.is_(None))
+    waiting = sa.func.count().filter(REVIEWS.c.closed_at.is_(None))
     query = (
         sa.select(sa.func.count(), waiting)
-        .join_from(delivery_reviews, reviews)
-        .where(delivery_reviews.c.delivery_id == number, SPEAKS)
+        .join_from(DELIVERY_REVIEWS, REVIEWS)
+        .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
     )
     row = connection.execute(query).one()
     return row[0], row[1]
@@ -201,10 +200,10 @@ def _counts(connection: Connection, number: int) -> tuple[int, int]:
 
 def _listed(connection: Connection, number: int) -> tuple[Review, ...]:
     query = (
-        sa.select(*REVIEW)
-        .join_from(delivery_reviews, reviews)
-        .where(delivery_reviews.c.delivery_id == number, delivery_reviews.c.position.is_not(None), SPEAKS)
-        .order_by(delivery_reviews.c.position)
+        sa.select(*REVIEW_COLUMNS)
+        .join_from(DELIVERY_REVIEWS, REVIEWS)
+        .where(DELIVERY_REVIEWS.c.delivery_id == number, DELIVERY_REVIEWS.c.position.is_not(None), SPEAKS)
+        .order_by(DELIVERY_REVIEWS.c.position)
     )
     return tuple(Review(*row) for row in connection.execute(query))
 
@@ -213,21 +212,21 @@ def _receipt_of(connection: Connection, row: Row[Any]) -> Receipt | None:
     """Where the newer reminder is that a message points to."""
     if row.successor is None:
         return None
-    query = sa.select(deliveries.c.receipt_channel, deliveries.c.receipt_ts).where(
-        deliveries.c.key == row.successor, deliveries.c.receipt_ts.is_not(None)
+    query = sa.select(DELIVERIES.c.receipt_channel, DELIVERIES.c.receipt_ts).where(
+        DELIVERIES.c.key == row.successor, DELIVERIES.c.receipt_ts.is_not(None)
     )
     receipt = connection.execute(query).one_or_none()
     return receipt and Receipt(*receipt)
 
 
-def settle(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
+def settle_edit(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
     """Write what became of an edit and end its lease; False where the lease is not ours any more."""
-    ours = sa.update(deliveries).where(*is_ours(claimed, State.SENT))
-    unchanged = deliveries.c.edit_at == claimed.edit_at
+    ours = sa.update(DELIVERIES).where(*has_lease(claimed, State.SENT))
+    unchanged = DELIVERIES.c.edit_at == claimed.edit_at
     written = ours.values(
         lease_until=None,
         edit_at=sa.case(
-            (unchanged, sa.literal(after.edit_at, deliveries.c.edit_at.type)), else_=_rested(connection, after)
+            (unchanged, sa.literal(after.edit_at, DELIVERIES.c.edit_at.type)), else_=_rested(connection, after)
         ),
         edited_at=after.edited_at,
         edits=after.edits,
@@ -240,9 +239,49 @@ def settle(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
 
 def _rested(connection: Connection, after: Delivery) -> sa.ColumnElement[Any]:
     """What `update` owed during the edit, but never sooner than the debounce after it allows."""
-    owed = sa.type_coerce(deliveries.c.edit_at, sa.BigInteger)
+    owed = sa.type_coerce(DELIVERIES.c.edit_at, sa.BigInteger)
     if after.edited_at is None:
         return owed
-    return latest(
-        connection.dialect.name, owed, sa.literal((after.edited_at + EDIT_EVERY - EPOCH) // MICROSECOND, sa.BigInteger)
+    rested = sa.literal(microseconds(after.edited_at + EDIT_EVERY), sa.BigInteger)
+    return latest(connection.dialect.name, owed, rested)
+
+
+def nameless_runs(connection: Connection, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
+    """Find runs without a name that messages list; the rules are those of `Store.undescribed`."""
+    asked = {"queue": queue_id, "now": now, "most": most}
+    return {row.queue_run_id: row.facts for row in connection.execute(_undescribed(), asked)}
+
+
+@cache
+def _undescribed() -> sa.Select[Any]:
+    nameless = sa.type_coerce(REVIEWS.c.facts, sa.Text).not_like(f"{BEGINS_WITH_NAME}%")
+    return (
+        sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.facts)
+        .where(REVIEWS.c.review_id.in_(sa.union(_posted(), _to_be_posted())), IS_OPEN, nameless)
+        .order_by(*OLDEST_FIRST)
+        .limit(sa.bindparam("most"))
     )
+
+
+def _posted() -> sa.Select[Any]:
+    """What messages list that are there."""
+    return (
+        sa.select(DELIVERY_REVIEWS.c.review_id)
+        .join_from(DELIVERIES, DELIVERY_REVIEWS)
+        .where(DELIVERIES.c.queue_id == sa.bindparam("queue"), kept_true(), DELIVERIES.c.state == State.SENT)
+        .where(DELIVERY_REVIEWS.c.position.is_not(None), SPEAKS)
+    )
+
+
+def _to_be_posted() -> sa.Select[Any]:
+    """What messages will list that are not posted yet, as far as is known: the oldest that wait."""
+    place = sa.func.row_number().over(partition_by=DELIVERIES.c.delivery_id, order_by=OLDEST_FIRST)
+    spoken = (
+        sa.select(DELIVERY_REVIEWS.c.review_id, place.label("place"))
+        .select_from(DELIVERIES)
+        .join(DELIVERY_REVIEWS)
+        .join(REVIEWS)
+        .where(DELIVERIES.c.queue_id == sa.bindparam("queue"), IS_LIVE, SPEAKS, IS_OPEN)
+        .subquery()
+    )
+    return sa.select(spoken.c.review_id).where(spoken.c.place <= LISTED)

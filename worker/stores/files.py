@@ -17,24 +17,24 @@ from urllib.parse import quote
 
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores import schema
-from worker.stores.place import refusal
-from worker.stores.sqlite import APPLICATION_ID, explain
-from worker.stores.tables import VERSION_TABLE
+from worker.stores.lock import refusal_to_open
+from worker.stores.schema import VERSION_TABLE
+from worker.stores.sqlite import APPLICATION_ID, explain_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.stores.schema import Fit
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 CHECK_FOR = 0.5
 """Seconds for looking through a database at the start: a small one is seen whole, a large one in part."""
 
-GLANCE = 0.2
+LOOK_FOR = 0.2
 """The same for who only looks, perhaps twice a minute."""
 
-TRIES, PAUSE = 20, 0.05
+_TRIES, _PAUSE = 20, 0.05
 """How often, and at which distance in seconds, a database is looked at that others open or close just then."""
 
 OWNER_ONLY = 0o600
@@ -42,17 +42,17 @@ OWNER_ONLY = 0o600
 DRAFT = ".review-notifier-copy-"
 """How the name of a copy begins while it is being made."""
 
-BESIDE = ("-journal", "-wal", "-shm")
+_BESIDE = ("-journal", "-wal", "-shm")
 """How the names of the files end that SQLite makes beside a database."""
 
-PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
+_PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
 """What may be over at the next try, by the beginning of SQLite's name for it."""
 
 UNSOUND = {"SQLITE_CORRUPT": "is damaged", "SQLITE_NOTADB": "is not a database"}
 """What is wrong with the file itself, by the beginning of SQLite's name for it."""
 
 
-def make(path: Path) -> None:
+def make_file(path: Path) -> None:
     """Make an empty database that only its owner may read; a file that is empty already is taken over.
 
     The order counts: a file that has a page already never learns to give pages back. Both or neither is seen by another
@@ -62,7 +62,7 @@ def make(path: Path) -> None:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
         except OSError as error:
-            raise refusal(error, f"the database {path} cannot be made") from error
+            raise refusal_to_open(error, f"the database {path} cannot be made") from error
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("BEGIN")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -70,12 +70,12 @@ def make(path: Path) -> None:
             connection.execute("COMMIT")
 
 
-def is_new(path: Path) -> bool:
+def is_new_file(path: Path) -> bool:
     """Whether there is nothing yet."""
     return not path.exists() or path.stat().st_size == 0
 
 
-def check(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = None) -> Fit:
+def check_file(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = None) -> Fit:
     """How the schema of a database of ours stands; ConfigError for a file that is not ours or not sound.
 
     Touches neither the file nor anything beside it. What is not looked through after so many seconds counts as sound
@@ -86,19 +86,19 @@ def check(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = N
     return undisturbed(path, lambda opened, whole: _examine(path, opened, within if whole else None, scripts))
 
 
-def revision_of(path: Path) -> str | None:
+def revision_of_file(path: Path) -> str | None:
     """Which revision a file that `check` has let pass is at; None for one without tables. Touches nothing."""
     version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
     row = undisturbed(path, lambda opened, _: opened.execute(version).fetchone())
     return row and str(row[0])
 
 
-def undisturbed(path: Path, look: Callable[[sqlite3.Connection, bool], T]) -> T:
+def undisturbed(path: Path, look: Callable[[sqlite3.Connection, bool], _T]) -> _T:
     """What `look` sees through a connection that touches nothing, and whether that is the whole state.
 
     Other processes may open or close the database meanwhile; then what they left half-way is looked at once more.
     """
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(_TRIES)):
         before = _beside_and_date(path)
         try:
             with _explained(path), closing(_untouched(path)) as connection:
@@ -106,14 +106,14 @@ def undisturbed(path: Path, look: Callable[[sqlite3.Connection, bool], T]) -> T:
         except (ConfigError, StoreError):
             if not left or before == _beside_and_date(path):
                 raise
-        sleep(PAUSE)
+        sleep(_PAUSE)
     raise AssertionError  # the last try returned or raised
 
 
 def _beside_and_date(path: Path) -> tuple[object, ...]:
     """What differs after another process has opened, written or closed the database."""
     with suppress(OSError):
-        return (*(path.with_name(path.name + ending).exists() for ending in BESIDE), path.stat().st_mtime_ns)
+        return (*(path.with_name(path.name + ending).exists() for ending in _BESIDE), path.stat().st_mtime_ns)
     return ()
 
 
@@ -123,10 +123,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if error.sqlite_errorname.startswith(PASSING):
-            raise StoreError(explain(error, path)) from error
+        if error.sqlite_errorname.startswith(_PASSING):
+            raise StoreError(explain_file_error(error, path)) from error
         state = next((text for prefix, text in UNSOUND.items() if error.sqlite_errorname.startswith(prefix)), None)
-        said = explain(error, path) if state is None else f"the database {path} {state}. {restoring(path)}"
+        said = explain_file_error(error, path) if state is None else f"the database {path} {state}. {restoring(path)}"
         raise ConfigError(said) from error
 
 
@@ -156,7 +156,7 @@ def _is_in_use(path: Path) -> bool:
 
 def _is_whole(path: Path) -> bool:
     """Whether nothing of the state lies beside the file unread, as after a transaction that was cut off."""
-    return _is_in_use(path) or not any(path.with_name(path.name + ending).exists() for ending in BESIDE)
+    return _is_in_use(path) or not any(path.with_name(path.name + ending).exists() for ending in _BESIDE)
 
 
 def _read_only(path: Path, how: str = "") -> sqlite3.Connection:
@@ -198,7 +198,7 @@ def restoring(path: Path) -> str:
     return f"Restore a backup: stop the service; {away}; {back}"
 
 
-def copy(path: Path, target: Path) -> None:
+def copy_file(path: Path, target: Path) -> None:
     """Copy a database that may be in use to one consistent, checked file; StoreError where `target` exists."""
     if target.exists():
         raise StoreError(f"{target} exists already: name another file for the backup")
@@ -211,7 +211,7 @@ def copy(path: Path, target: Path) -> None:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
             draft.replace(target)
     except sqlite3.Error as error:
-        raise StoreError(f"no backup was made: {explain(error, path)}") from error
+        raise StoreError(f"no backup was made: {explain_file_error(error, path)}") from error
     except OSError as error:
         raise StoreError(f"no backup was made: {target}: {error.strerror}") from error
 
@@ -223,7 +223,7 @@ def _beside(target: Path) -> Iterator[Path]:
     What a process leaves behind that was killed, the next removes: its lock is free then.
     """
     for left in target.parent.glob(f"{DRAFT}*"):
-        if not left.name.endswith(BESIDE):
+        if not left.name.endswith(_BESIDE):
             _sweep(left)
     file, name = tempfile.mkstemp(prefix=DRAFT, dir=target.parent)
     try:
@@ -247,7 +247,7 @@ def _sweep(left: Path) -> None:
 
 
 def _remove(draft: Path) -> None:
-    for ending in (*BESIDE, ""):  # the file itself last: by its name the others are found
+    for ending in (*_BESIDE, ""):  # the file itself last: by its name the others are found
         draft.with_name(draft.name + ending).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""One process a database file: a lock that the kernel frees whatever becomes of its holder."""
+"""Whose a database file is: one process at a time, by a lock that the kernel frees, and still the file it opened."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
-from worker.stores.place import refusal
-from worker.stores.presence import identity, lost_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +20,10 @@ if TYPE_CHECKING:
 NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 REMOVE = "remove what is there"
 
-GLANCES, GLANCE = 3, 0.05
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What may be over at the next try: a full disk, or a machine short of something."""
+
+_TRIES, _TRY_EVERY = 3, 0.05
 """How often, and at which distance in seconds, a lock is tried that another process may only be looking at."""
 
 
@@ -55,7 +56,7 @@ def _open(path: Path) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
         remedy = REMOVE if error.errno in NO_FILE else "name a directory that exists and may be written"
-        raise refusal(error, f"the lock file {path} cannot be made", remedy) from error
+        raise refusal_to_open(error, f"the lock file {path} cannot be made", remedy) from error
     found = os.fstat(file)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(file)
@@ -97,11 +98,11 @@ def _lines(file: int) -> tuple[str, str]:
 
 def _grasp(file: int) -> None:
     """Take the lock; who only looks whether it is held has it for some microseconds."""
-    for _ in range(GLANCES):
+    for _ in range(_TRIES):
         with suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        threading.Event().wait(GLANCE)
+        threading.Event().wait(_TRY_EVERY)
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -158,9 +159,77 @@ def _is_held(file: int) -> bool:
 
 
 def _name_of(database: Path) -> str:
-    found = identity(database)
+    found = _identity(database)
     return f"file {found[0]}:{found[1]}" if found else "no file"
 
 
 def _path(database: Path) -> Path:
     return database.with_name(f"{database.name}.lock")
+
+
+def refusal_to_open(
+    error: OSError, what: str, remedy: str = "name a directory that exists and may be written"
+) -> Exception:
+    """What it means that a file cannot be opened: a full disk passes (StoreError), else it is a matter of settings."""
+    if error.errno in _PASSING:
+        free = "Free some space, or whatever it lacks; it works then"
+        return StoreError(f"{what}: {error.strerror}. {free}")
+    return ConfigError(f"{DATABASE_URL}: {what} ({error.strerror}): {remedy}")
+
+
+_Identity = tuple[int, int]
+
+_BESIDE = ("-wal", "-shm")
+STOPPED = "Nothing is polled or posted until the service is stopped and started again"
+RESTORE = (
+    "Stop the service, put the right file back (the one that was moved away, or a backup), and start it; without one"
+    " each queue begins with a new baseline"
+)
+FOLD = "Stop the service in order (no kill), which folds the log into the database as far as it can, and start it"
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Which file has this name now; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  at each transaction, and twice as quick
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class OpenedFiles:
+    """Remembers the files that the first connection has opened, and compares. SQLite keeps them while one is open."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is opened yet."""
+        self._path = path
+        self._known: dict[Path, _Identity | None] = {}
+
+    def note(self) -> None:
+        """To be called when a connection has opened its files."""
+        if not self._known:
+            files = (self._path, *(self._path.with_name(self._path.name + ending) for ending in _BESIDE))
+            self._known = {file: _identity(file) for file in files}
+
+    def forget(self) -> None:
+        """To be called when every connection was closed: SQLite removes the log, and may make another."""
+        self._known = {}
+
+    def check(self) -> None:
+        """Raise StoreError where another file, or none, has the name now."""
+        for file, known in self._known.items():
+            found = _identity(file)
+            if known is not None and found != known:
+                what = "was removed" if found is None else "was replaced by another file"
+                raise StoreError(_lost(self._path, file, what))
+
+
+def _lost(path: Path, file: Path, what: str) -> str:
+    if file == path:
+        return f"the database {path} {what} while this process works on it. {STOPPED}. {RESTORE}"
+    return f"the log {file} of the database {what} while this process works on it. {STOPPED}. {FOLD}"
+
+
+def lost_to(holder: str, path: Path) -> str:
+    """What a process says that looks at a database whose `holder` works on another file."""
+    return f"the database {path} was removed or replaced while {holder} works on it: that one has stopped. {RESTORE}"

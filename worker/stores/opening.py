@@ -1,8 +1,8 @@
-"""Opening a store by its URL, migrating, and backing up: where a database is refused, and why."""
+"""Opening a store by its URL, migrating, backing up, and moving to PostgreSQL: where a database is refused, and why."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,26 +12,25 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from worker.core.ports import DATABASE_URL, ConfigError, RefusedError, StoreError
-from worker.stores import files, place, schema, sqlite
-from worker.stores.lock import require_same_file
+from worker.stores import files, schema, sqlite
+from worker.stores.lock import hold_lock, require_same_file
 from worker.stores.schema import Fit
 from worker.stores.sql import SqlStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine import URL, Connection
 
     from worker.stores.database import Database
 
-PATIENCE = timedelta(seconds=8)
+_PATIENCE = timedelta(seconds=8)
 """How long one call waits for a database that is locked or does not answer."""
 
-MIGRATION_PATIENCE = timedelta(hours=1)
-RESTORING = "Restore a dump from then"
+_MIGRATION_PATIENCE = timedelta(hours=1)
 
 
-def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE, setting: str = DATABASE_URL) -> SqlStore:
+def open_store(url: str, *, migrate: bool, patience: timedelta = _PATIENCE, setting: str = DATABASE_URL) -> SqlStore:
     """Open the database at `url`.
 
     With `migrate` an SQLite database is made or brought to the newest schema first, as `run` and `poll` do; without,
@@ -40,19 +39,19 @@ def open_store(url: str, *, migrate: bool, patience: timedelta = PATIENCE, setti
     Raises ConfigError, with the remedy, for a database that cannot be used, and StoreError for one that is locked or
     out of room; neither changes it.
     """
-    where = parse(url)
+    where = parse_url(url)
     path = _path(where)
     if path is None:
         return _open_postgres(where, to_work=migrate, patience=patience, setting=setting)
     return _open_sqlite(path, migrate=migrate, patience=patience)
 
 
-def migrate(url: str, *, scripts: Path | None = None) -> None:
+def migrate_database(url: str, *, scripts: Path | None = None) -> None:
     """Make a database or bring it to the newest schema; ConfigError where it is newer, foreign or unusable.
 
     `scripts` names other migrations than the program's own.
     """
-    where = parse(url)
+    where = parse_url(url)
     path = _path(where)
     if path is None:
         _migrate_postgres(where, scripts)
@@ -60,47 +59,47 @@ def migrate(url: str, *, scripts: Path | None = None) -> None:
         _migrate_sqlite(path, scripts)
 
 
-def revision(url: str) -> tuple[str | None, Fit]:
+def database_revision(url: str) -> tuple[str | None, Fit]:
     """Which revision a database has (None: no tables yet), and how that stands to this program's. Changes nothing.
 
     Raises ConfigError for a database that cannot be read, or is another program's.
     """
-    where = parse(url)
+    where = parse_url(url)
     path = _path(where)
     if path is None:
         return _postgres_revision(where)
-    place.check_directory(path)
-    if files.is_new(path):
+    sqlite.check_directory(path)
+    if files.is_new_file(path):
         return None, Fit.NEW
-    found = files.check(path, files.GLANCE)
-    _refuse_foreign(found, f"the database {path}")
-    return (None if found is Fit.NEW else files.revision_of(path)), found
+    found = files.check_file(path, files.LOOK_FOR)
+    schema.refuse_foreign(found, f"the database {path}")
+    return (None if found is Fit.NEW else files.revision_of_file(path)), found
 
 
-def backup(url: str, file: Path) -> None:
+def back_up_database(url: str, file: Path) -> None:
     """Copy an SQLite database, in use or not, to one consistent file; refuses a file that exists (StoreError)."""
-    path = _path(parse(url))
+    path = _path(parse_url(url))
     if path is None:
         raise ConfigError(f"{DATABASE_URL} names PostgreSQL: back it up with its own pg_dump")
     _check_present(path)
-    files.check(path)
-    files.copy(path, file)
+    files.check_file(path)
+    files.copy_file(path, file)
 
 
 def refuse_unfit(path: Path) -> None:
     """ConfigError for a file that `open_store` would refuse by what it is, before a lock is laid beside it."""
-    place.check_directory(path)
-    if path.exists() and not files.is_new(path):
+    sqlite.check_directory(path)
+    if path.exists() and not files.is_new_file(path):
         with suppress(StoreError):  # somebody works on it, as the lock will show
-            _refuse_unfit(files.check(path, None), f"the database {path}", files.restoring(path))
+            schema.refuse_newer(files.check_file(path, None), f"the database {path}", files.restoring(path))
 
 
 def database_path(url: str) -> Path | None:
     """The file of an SQLite database, whose lock a process holds; None for PostgreSQL. ConfigError for a bad URL."""
-    return _path(parse(url))
+    return _path(parse_url(url))
 
 
-def parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
     """Read a database URL; ConfigError, which does not repeat it, for one that names no database that we know."""
     try:
         where = sa.make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
@@ -120,7 +119,7 @@ def parse(url: str) -> URL:
 
 
 def _path(where: URL) -> Path | None:
-    return place.follow(Path(where.database or "")) if where.get_backend_name() == "sqlite" else None
+    return sqlite.follow_links(Path(where.database or "")) if where.get_backend_name() == "sqlite" else None
 
 
 def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
@@ -129,31 +128,31 @@ def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
     else:
         require_same_file(path)
         _check_present(path)
-        _require(files.check(path, files.GLANCE), f"the database {path}", files.restoring(path))
-    database = sqlite.connect(path, patience=patience)
+        schema.require_head(files.check_file(path, files.LOOK_FOR), f"the database {path}", files.restoring(path))
+    database = sqlite.connect_to_file(path, patience=patience)
     with _closed_on_failure(database):
         _require_head(database, f"the database {path}", files.restoring(path))
-    return SqlStore(database, partial(sqlite.maintain, database))
+    return SqlStore(database, partial(sqlite.maintain_file, database))
 
 
 def _check_present(path: Path) -> None:
-    place.check_directory(path)
-    if files.is_new(path):
+    sqlite.check_directory(path)
+    if files.is_new_file(path):
         raise ConfigError(
             f"there is no database at {path} yet: start `review-notifier run` first, or check {DATABASE_URL}"
         )
 
 
 def _migrate_sqlite(path: Path, scripts: Path | None) -> None:
-    place.check_directory(path)
-    place.check_writable(path)
-    if files.is_new(path):
-        files.make(path)
-    found = files.check(path, scripts=scripts)
-    _refuse_unfit(found, f"the database {path}", files.restoring(path))
+    sqlite.check_directory(path)
+    sqlite.check_writable(path)
+    if files.is_new_file(path):
+        files.make_file(path)
+    found = files.check_file(path, scripts=scripts)
+    schema.refuse_newer(found, f"the database {path}", files.restoring(path))
     if found is Fit.HEAD:
         return
-    database = sqlite.connect(path, patience=PATIENCE, foreign_keys=False)
+    database = sqlite.connect_to_file(path, patience=_PATIENCE, foreign_keys=False)
     try:
         if found is Fit.BEHIND:
             _keep_copy(database, path)
@@ -166,7 +165,7 @@ def _keep_copy(database: Database, path: Path) -> None:
     """Keep the last state that the former program can read, for a rollback; the copy of an earlier try is replaced."""
     kept = path.with_name(f"{path.name}.before-migration-of-{database.read(schema.revision_of)}")
     kept.unlink(missing_ok=True)
-    files.copy(path, kept)
+    files.copy_file(path, kept)
 
 
 def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None) -> None:
@@ -177,17 +176,17 @@ def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None)
 
 
 def _open_postgres(where: URL, *, to_work: bool, patience: timedelta, setting: str) -> SqlStore:
-    from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
+    from worker.stores import postgres, refusals  # noqa: PLC0415  most never need it; a start should be quick
 
-    name = refusals.name(where)
-    database = postgres.connect(where, patience=patience, setting=setting)
+    name = refusals.database_name(where)
+    database = postgres.connect_to_server(where, patience=patience, setting=setting)
     with _closed_on_failure(database), _reached():
-        database.read(lambda connection: rights.require_place(connection, name))
+        database.read(lambda connection: refusals.require_place(connection, name))
         if to_work:
-            database.read(lambda connection: rights.require_rights(connection, name))
+            database.read(lambda connection: refusals.require_rights(connection, name))
         _require_head(database, name)
         if to_work:
-            database.write(rights.try_writing)
+            database.write(refusals.try_writing)
     return SqlStore(database, lambda: None)
 
 
@@ -201,16 +200,16 @@ def _closed_on_failure(database: Database) -> Iterator[None]:
 
 
 def _migrate_postgres(where: URL, scripts: Path | None) -> None:
-    from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
+    from worker.stores import postgres, refusals  # noqa: PLC0415  most never need it; a start should be quick
 
-    name = refusals.name(where)
+    name = refusals.database_name(where)
 
     def work(connection: Connection) -> None:
-        rights.require_place(connection, name)
-        postgres.alone(connection)
+        refusals.require_place(connection, name)
+        postgres.migrate_alone(connection)
         _bring_postgres_to_head(connection, name, scripts)
 
-    database = postgres.connect(where, patience=MIGRATION_PATIENCE)
+    database = postgres.connect_to_server(where, patience=_MIGRATION_PATIENCE)
     try:
         with _reached():
             database.write(work)
@@ -220,23 +219,23 @@ def _migrate_postgres(where: URL, scripts: Path | None) -> None:
 
 def _bring_postgres_to_head(connection: Connection, name: str, scripts: Path | None) -> None:
     found = schema.fit(connection, scripts)
-    _refuse_unfit(found, name)
+    schema.refuse_newer(found, name)
     if found is not Fit.HEAD:
         schema.upgrade(connection, scripts)
 
 
 def _postgres_revision(where: URL) -> tuple[str | None, Fit]:
-    from worker.stores import postgres, refusals, rights  # noqa: PLC0415  most never need it; a start should be quick
+    from worker.stores import postgres, refusals  # noqa: PLC0415  most never need it; a start should be quick
 
-    name = refusals.name(where)
+    name = refusals.database_name(where)
 
     def work(connection: Connection) -> tuple[str | None, Fit]:
-        rights.require_place(connection, name)
+        refusals.require_place(connection, name)
         found = schema.fit(connection)
-        _refuse_foreign(found, name)
+        schema.refuse_foreign(found, name)
         return (None if found is Fit.NEW else schema.revision_of(connection)), found
 
-    database = postgres.connect(where, patience=PATIENCE)
+    database = postgres.connect_to_server(where, patience=_PATIENCE)
     try:
         with _reached():
             return database.read(work)
@@ -259,25 +258,29 @@ def _reached() -> Iterator[None]:
         raise ConfigError(f"{error}. Check {DATABASE_URL}, and that the server is up") from error
 
 
-def _require_head(database: Database, name: str, restoring: str = RESTORING) -> None:
-    _require(database.read(schema.fit), name, restoring)
+def _require_head(database: Database, name: str, restoring: str = schema.RESTORING) -> None:
+    schema.require_head(database.read(schema.fit), name, restoring)
 
 
-def _require(found: Fit, name: str, restoring: str = RESTORING) -> None:
-    _refuse_unfit(found, name, restoring)
-    if found is not Fit.HEAD:
-        raise ConfigError(f"{name} has an older schema than this program: run `review-notifier migrate`")
+def move_to_postgres(file: Path, url: str) -> Mapping[str, int]:
+    """Copy an SQLite database to an empty PostgreSQL of the newest schema; the rows of each table.
+
+    The file stays as it is. Raises ConfigError for a database that does not fit, Busy where a process works on the
+    file, and StoreError where the copy failed; the target is as empty then as it was.
+    """
+    if database_path(url) is not None:
+        raise ConfigError(f"{DATABASE_URL} names SQLite: set it to the PostgreSQL database that is to be moved to")
+    if not file.is_file():
+        raise ConfigError(f"--from {file}: there is no such file: name the SQLite database that was used so far")
+    with hold_lock(file), closing(_source(file)) as source:
+        migrate_database(url)
+        with closing(open_store(url, migrate=False, patience=_MIGRATION_PATIENCE)) as target:
+            return source.copy_to(target)
 
 
-def _refuse_unfit(found: Fit, name: str, restoring: str = RESTORING) -> None:
-    if found is Fit.AHEAD:
-        raise ConfigError(
-            f"{name} is newer than this program: install the version that wrote it (or a later one),"
-            f" or go back to before the upgrade. {restoring}"
-        )
-    _refuse_foreign(found, name)
-
-
-def _refuse_foreign(found: Fit, name: str) -> None:
-    if found is Fit.FOREIGN:
-        raise ConfigError(f"{name} holds tables of another program: name a database of its own in {DATABASE_URL}")
+def _source(file: Path) -> SqlStore:
+    where = sa.URL.create("sqlite", database=str(file)).render_as_string()
+    try:
+        return open_store(where, migrate=False)
+    except ConfigError as error:
+        raise ConfigError(f"nothing can be moved from {file}: {error}") from error

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.model import (
+    EVERYWHERE,
     NEVER,
     Backlog,
     Delivery,
     Notice,
+    Pause,
     Queue,
     Receipt,
     Review,
@@ -20,12 +22,9 @@ from worker.core.model import (
     StoryNotice,
 )
 from worker.core.outbox import as_owed
-from worker.stores import pauses, queues
-from worker.stores.chunks import chunks
-from worker.stores.dialects import insert
-from worker.stores.reviews import REVIEW, numbers
-from worker.stores.tables import LIVE, OPEN, deliveries, delivery_reviews, reviews
-from worker.stores.tables import queues as queues_table
+from worker.stores.database import chunks, insert
+from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
+from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -37,21 +36,21 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id
 
-SPEAKS = delivery_reviews.c.left_out.is_(sa.false())
+SPEAKS = DELIVERY_REVIEWS.c.left_out.is_(sa.false())
 MANY = 50
 """A notice of so many runs may well speak of all that wait: the database finds those by itself."""
 
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
-_NUMBER = sa.select(deliveries.c.delivery_id).where(deliveries.c.key == sa.bindparam("key"))
-_SPEAK = sa.insert(delivery_reviews)
-_WAITING = (reviews.c.queue_id == sa.bindparam("queue"), OPEN)
+_NUMBER = sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == sa.bindparam("key"))
+_SPEAK = sa.insert(DELIVERY_REVIEWS)
+_WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
-_SPEAK_OF_ALL = sa.insert(delivery_reviews).from_select(
+_SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
     ["delivery_id", "review_id", "left_out"],
-    sa.select(sa.bindparam("number", type_=sa.BigInteger), reviews.c.review_id, sa.false()).where(*_WAITING),
+    sa.select(sa.bindparam("number", type_=sa.BigInteger), REVIEWS.c.review_id, sa.false()).where(*_WAITING),
 )
-_QUEUE = (queues_table.c.name, queues_table.c.url, queues_table.c.reviewers_per_run)
+_QUEUE = (KNOWN_QUEUES.c.name, KNOWN_QUEUES.c.url, KNOWN_QUEUES.c.reviewers_per_run)
 _SETTLED_BY_LOOP = (
     "state", "due_at", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
     "settled_at", "edited_at", "edits", "edit_until", "digest",
@@ -65,7 +64,7 @@ _SAME_NAME = (
 
 def select_deliveries() -> Select[Any]:
     """Every column of a delivery, with its queue's."""
-    return sa.select(deliveries, *_QUEUE).select_from(deliveries.outerjoin(queues_table))
+    return sa.select(DELIVERIES, *_QUEUE).select_from(DELIVERIES.outerjoin(KNOWN_QUEUES))
 
 
 def delivery_of(row: Row[Any], **news: Any) -> Delivery:  # noqa: ANN401  whatever a field holds
@@ -75,20 +74,20 @@ def delivery_of(row: Row[Any], **news: Any) -> Delivery:  # noqa: ANN401  whatev
     return Delivery(**{**{name: getattr(row, name) for name in _SAME_NAME}, **news}, queue=queue, receipt=receipt)
 
 
-def owe(connection: Connection, delivery: Delivery) -> bool:
+def owe_delivery(connection: Connection, delivery: Delivery) -> bool:
     """Add a delivery, held where its destination is paused; False where its key is owed already."""
     if delivery.queue is not None:
-        queues.lock(connection, delivery.queue)
-    delivery = as_owed(delivery, pauses.every(connection))
+        lock_queue(connection, delivery.queue)
+    delivery = as_owed(delivery, every_pause(connection))
     row = {name: getattr(delivery, name) for name in _SAME_NAME} | {
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),
     }
-    added = insert(connection, deliveries).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    added = insert(connection, DELIVERIES).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     return connection.execute(added, row).rowcount == 1
 
 
-def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) -> None:
+def owe_notice(connection: Connection, queue: Queue, notice: Notice, now: datetime) -> None:
     """Owe a notice, and note which reviews it speaks of."""
     delivery = Delivery(
         key=notice.key,
@@ -100,7 +99,7 @@ def notify(connection: Connection, queue: Queue, notice: Notice, now: datetime) 
         mention=notice.mention,
         remind_in=notice.remind_in,
     )
-    if owe(connection, delivery):
+    if owe_delivery(connection, delivery):
         _speak_of(connection, queue.queue_id, notice)
 
 
@@ -109,7 +108,7 @@ def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
     if len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
         return
-    for some in chunks(numbers(connection, queue_id, notice.reviews).values()):
+    for some in chunks(review_numbers(connection, queue_id, notice.reviews).values()):
         rows = [{"delivery_id": number, "review_id": review, "left_out": False} for review in some]
         connection.execute(_SPEAK, rows)
 
@@ -122,8 +121,8 @@ def _waiting(connection: Connection, queue_id: Id) -> int:
 def _same_key() -> tuple[sa.ColumnElement[bool], ...]:
     """Match a review by the parameters of `_key`; typed, so that undated becomes the sentinel and never NULL."""
     return (
-        reviews.c.queue_run_id == sa.bindparam("of_run", type_=reviews.c.queue_run_id.type),
-        reviews.c.added_at == sa.bindparam("of_stay", type_=reviews.c.added_at.type),
+        REVIEWS.c.queue_run_id == sa.bindparam("of_run", type_=REVIEWS.c.queue_run_id.type),
+        REVIEWS.c.added_at == sa.bindparam("of_stay", type_=REVIEWS.c.added_at.type),
     )
 
 
@@ -131,29 +130,29 @@ def _key(key: ReviewKey) -> dict[str, Any]:
     return {"of_run": key.queue_run_id, "of_stay": key.added_at}
 
 
-def is_ours(claimed: Delivery, state: State) -> tuple[sa.ColumnElement[bool], ...]:
+def has_lease(claimed: Delivery, state: State) -> tuple[sa.ColumnElement[bool], ...]:
     """Match a delivery while the lease is still the one that the claim got."""
     return (
-        deliveries.c.key == claimed.key,
-        deliveries.c.state == state,
-        deliveries.c.lease_until.is_not(None),
-        deliveries.c.lease_until == claimed.lease_until,
+        DELIVERIES.c.key == claimed.key,
+        DELIVERIES.c.state == state,
+        DELIVERIES.c.lease_until.is_not(None),
+        DELIVERIES.c.lease_until == claimed.lease_until,
     )
 
 
-def settle(connection: Connection, after: Delivery, claimed: Delivery) -> int | None:
+def settle_delivery(connection: Connection, after: Delivery, claimed: Delivery) -> int | None:
     """Write what became of a claimed delivery and end its lease; its number, or None where the lease is not ours."""
-    ours = sa.select(deliveries.c.delivery_id).where(*is_ours(claimed, State.SENDING))
+    ours = sa.select(DELIVERIES.c.delivery_id).where(*has_lease(claimed, State.SENDING))
     number: int | None = connection.execute(ours.with_for_update()).scalar_one_or_none()
     if number is not None:
         news = {name: getattr(after, name) for name in _SETTLED_BY_LOOP} | _receipt(after)
-        connection.execute(change(number).values(**news, lease_until=None))
+        connection.execute(change_delivery(number).values(**news, lease_until=None))
     return number
 
 
-def change(number: int) -> sa.Update:
+def change_delivery(number: int) -> sa.Update:
     """Change one delivery."""
-    return sa.update(deliveries).where(deliveries.c.delivery_id == number)
+    return sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id == number)
 
 
 def _receipt(delivery: Delivery) -> dict[str, str | None]:
@@ -161,28 +160,30 @@ def _receipt(delivery: Delivery) -> dict[str, str | None]:
     return {"receipt_channel": receipt.channel if receipt else None, "receipt_ts": receipt.ts if receipt else None}
 
 
-def mark(connection: Connection, number: int, *, shown: Sequence[ReviewKey], left_out: Collection[ReviewKey]) -> None:
+def mark_reviews(
+    connection: Connection, number: int, *, shown: Sequence[ReviewKey], left_out: Collection[ReviewKey]
+) -> None:
     """Note which reviews a message lists, in its order, and of which it does not speak after all."""
-    mine = sa.update(delivery_reviews).where(delivery_reviews.c.delivery_id == number)
-    queue_id = sa.select(deliveries.c.queue_id).where(deliveries.c.delivery_id == number).scalar_subquery()
-    review = sa.select(reviews.c.review_id).where(reviews.c.queue_id == queue_id, *_same_key()).scalar_subquery()
-    one = mine.where(delivery_reviews.c.review_id == review)
+    mine = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == number)
+    queue_id = sa.select(DELIVERIES.c.queue_id).where(DELIVERIES.c.delivery_id == number).scalar_subquery()
+    review = sa.select(REVIEWS.c.review_id).where(REVIEWS.c.queue_id == queue_id, *_same_key()).scalar_subquery()
+    one = mine.where(DELIVERY_REVIEWS.c.review_id == review)
     if shown:
-        connection.execute(mine.where(delivery_reviews.c.position.is_not(None)).values(position=None))
+        connection.execute(mine.where(DELIVERY_REVIEWS.c.position.is_not(None)).values(position=None))
         places = [{"place": place, **_key(key)} for place, key in enumerate(shown)]
         connection.execute(one.values(position=sa.bindparam("place")), places)
     for some in chunks(left_out):
         connection.execute(one.values(left_out=True), [_key(key) for key in some])
 
 
-def retry(connection: Connection, key: UUID, now: datetime) -> bool:
+def retry_delivery(connection: Connection, key: UUID, now: datetime) -> bool:
     """Put a dead or held delivery back to pending; a poll has to see again what its message will lack."""
-    about = sa.select(deliveries.c.queue_id).where(deliveries.c.key == key)
+    about = sa.select(DELIVERIES.c.queue_id).where(DELIVERIES.c.key == key)
     queue_id = connection.execute(about).scalar_one_or_none()
     # The queue before the delivery, as everybody locks them.
     if queue_id is not None:
-        queues.hold(connection, queue_id)
-    given_up = sa.update(deliveries).where(deliveries.c.key == key, deliveries.c.state.in_([State.DEAD, State.HELD]))
+        hold_queue(connection, queue_id)
+    given_up = sa.update(DELIVERIES).where(DELIVERIES.c.key == key, DELIVERIES.c.state.in_([State.DEAD, State.HELD]))
     afresh = given_up.values(
         state=State.PENDING,
         due_at=now,
@@ -196,18 +197,18 @@ def retry(connection: Connection, key: UUID, now: datetime) -> bool:
     if connection.execute(afresh).rowcount != 1:
         return False
     if queue_id is not None:
-        queues.revise(connection, queue_id)
+        revise_queue(connection, queue_id)
     return True
 
 
 def next_due_at(connection: Connection) -> datetime | None:
     """When the next delivery or edit is due by itself: what waits for an operator is not."""
     ready_at = sa.case(
-        (deliveries.c.held_until > deliveries.c.due_at, deliveries.c.held_until), else_=deliveries.c.due_at
+        (DELIVERIES.c.held_until > DELIVERIES.c.due_at, DELIVERIES.c.held_until), else_=DELIVERIES.c.due_at
     )
-    live = sa.select(sa.func.min(ready_at)).where(LIVE, deliveries.c.due_at < NEVER)
+    live = sa.select(sa.func.min(ready_at)).where(IS_LIVE, DELIVERIES.c.due_at < NEVER)
     free_at = sa.case(
-        (deliveries.c.lease_until > deliveries.c.edit_at, deliveries.c.lease_until), else_=deliveries.c.edit_at
+        (DELIVERIES.c.lease_until > DELIVERIES.c.edit_at, DELIVERIES.c.lease_until), else_=DELIVERIES.c.edit_at
     )
     edit = sa.select(sa.func.min(free_at)).where(*EDIT_OWED)
     dues = [connection.execute(query).scalar_one() for query in (live, edit)]
@@ -215,18 +216,18 @@ def next_due_at(connection: Connection) -> datetime | None:
 
 
 EDIT_OWED = (
-    deliveries.c.edit_at.is_not(None),
-    deliveries.c.edit_until.is_not(None),
-    deliveries.c.state == State.SENT,
+    DELIVERIES.c.edit_at.is_not(None),
+    DELIVERIES.c.edit_until.is_not(None),
+    DELIVERIES.c.state == State.SENT,
 )
 
 
 def backlog(connection: Connection) -> Sequence[Backlog]:
     """How many deliveries need something still, by state."""
     query = (
-        sa.select(deliveries.c.state, sa.func.count(), sa.func.min(deliveries.c.created_at))
-        .where(deliveries.c.state.in_(UNFINISHED))
-        .group_by(deliveries.c.state)
+        sa.select(DELIVERIES.c.state, sa.func.count(), sa.func.min(DELIVERIES.c.created_at))
+        .where(DELIVERIES.c.state.in_(UNFINISHED))
+        .group_by(DELIVERIES.c.state)
     )
     counted = connection.execute(query).all()
     return [Backlog(state, count, since, _last_error(connection, state)) for state, count, since in counted]
@@ -236,39 +237,99 @@ def _last_error(connection: Connection, state: State) -> str:
     """Why the newest delivery that waits for a person or a destination did not go."""
     if state not in {State.DEAD, State.HELD}:
         return ""
-    newest = sa.select(deliveries.c.last_error).where(deliveries.c.state == state)
-    found: str = connection.execute(newest.order_by(deliveries.c.delivery_id.desc()).limit(1)).scalar_one()
+    newest = sa.select(DELIVERIES.c.last_error).where(DELIVERIES.c.state == state)
+    found: str = connection.execute(newest.order_by(DELIVERIES.c.delivery_id.desc()).limit(1)).scalar_one()
     return found
 
 
 def newest(connection: Connection, state: State | None, limit: int) -> Sequence[Delivery]:
     """The outbox, newest first."""
-    query = select_deliveries().order_by(deliveries.c.delivery_id.desc()).limit(limit)
+    query = select_deliveries().order_by(DELIVERIES.c.delivery_id.desc()).limit(limit)
     if state is not None:
-        query = query.where(deliveries.c.state == state)
+        query = query.where(DELIVERIES.c.state == state)
     return [delivery_of(row) for row in connection.execute(query)]
+
+
+def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
+    """The deliveries whose key begins so, with or without its dashes; the newest first."""
+    sought = beginning.replace("-", "").lower()
+    keys = connection.execute(sa.select(DELIVERIES.c.key)).scalars()
+    found = [key for key in keys if sought and key.hex.startswith(sought)]
+    query = select_deliveries().where(DELIVERIES.c.key.in_(found[:100]))
+    return [delivery_of(row) for row in connection.execute(query.order_by(DELIVERIES.c.delivery_id.desc()))]
 
 
 def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:
     """Every stay of a queue run, oldest first."""
     query: Select[Any] = (
-        sa.select(*REVIEW, reviews.c.review_id, *queues_table.c)
-        .join_from(reviews, queues_table)
-        .where(reviews.c.queue_run_id == queue_run_id)
-        .order_by(reviews.c.first_seen_at, reviews.c.review_id)
+        sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id, *KNOWN_QUEUES.c)
+        .join_from(REVIEWS, KNOWN_QUEUES)
+        .where(REVIEWS.c.queue_run_id == queue_run_id)
+        .order_by(REVIEWS.c.first_seen_at, REVIEWS.c.review_id)
     )
     return [
-        Story(queues.queue_of(row), Review(*row[: len(REVIEW)]), tuple(_told(connection, row.review_id)))
+        Story(queue_of(row), Review(*row[: len(REVIEW_COLUMNS)]), tuple(_deliveries_about(connection, row.review_id)))
         for row in connection.execute(query).all()
     ]
 
 
-def _told(connection: Connection, review_id: int) -> Iterable[StoryNotice]:
+def _deliveries_about(connection: Connection, review_id: int) -> Iterable[StoryNotice]:
     query = (
         select_deliveries()
-        .add_columns(delivery_reviews.c.left_out)
-        .join(delivery_reviews, delivery_reviews.c.delivery_id == deliveries.c.delivery_id)
-        .where(delivery_reviews.c.review_id == review_id)
-        .order_by(deliveries.c.delivery_id)
+        .add_columns(DELIVERY_REVIEWS.c.left_out)
+        .join(DELIVERY_REVIEWS, DELIVERY_REVIEWS.c.delivery_id == DELIVERIES.c.delivery_id)
+        .where(DELIVERY_REVIEWS.c.review_id == review_id)
+        .order_by(DELIVERIES.c.delivery_id)
     )
     return (StoryNotice(delivery_of(row), left_out=row.left_out) for row in connection.execute(query))
+
+
+# What waits for an operator is due never, and no pause concerns it.
+WAITS_FOR_TIME = sa.or_(
+    DELIVERIES.c.state == State.PENDING,
+    sa.and_(DELIVERIES.c.state == State.HELD, DELIVERIES.c.due_at < NEVER),
+)
+
+
+def every_pause(connection: Connection) -> Sequence[Pause]:
+    """Every destination that is paused, longest first."""
+    rows = connection.execute(sa.select(CHANNEL_PAUSES).order_by(CHANNEL_PAUSES.c.since, CHANNEL_PAUSES.c.channel))
+    return [_pause_of(row) for row in rows]
+
+
+def pause_channel(connection: Connection, paused: Pause) -> Pause:
+    """Remember a pause and hold what it concerns; the pause as it stands: one that there was began then."""
+    news = {"until": paused.until, "reason": paused.reason, "failures": paused.failures, "error": paused.error}
+    statement = insert(connection, CHANNEL_PAUSES).values(channel=paused.channel, since=paused.since, **news)
+    connection.execute(statement.on_conflict_do_update(index_elements=[CHANNEL_PAUSES.c.channel], set_=news))
+    _hold(connection, paused.channel)
+    return _pause_of(
+        connection.execute(sa.select(CHANNEL_PAUSES).where(CHANNEL_PAUSES.c.channel == paused.channel)).one()
+    )
+
+
+def _pause_of(row: Row[Any]) -> Pause:
+    return Pause(row.channel, row.since, row.until, row.reason, row.failures, row.error or "")
+
+
+def resume_channel(connection: Connection, channel: str) -> None:
+    """Forget a pause and let go what no other pause holds."""
+    connection.execute(sa.delete(CHANNEL_PAUSES).where(CHANNEL_PAUSES.c.channel == channel))
+    held = sa.update(DELIVERIES).where(DELIVERIES.c.state == State.HELD, WAITS_FOR_TIME, _within(channel))
+    connection.execute(held.values(state=State.PENDING, held_until=None))
+    _hold(connection, channel)
+
+
+def _hold(connection: Connection, channel: str) -> None:
+    """Hold what waits in a channel until the last of the pauses that concern it."""
+    concern = [
+        other for other in every_pause(connection) if EVERYWHERE in {channel, other.channel} or other.channel == channel
+    ]
+    for other in sorted(concern, key=lambda other: other.until):
+        narrower = other.channel if channel == EVERYWHERE else channel
+        waiting = sa.update(DELIVERIES).where(WAITS_FOR_TIME, _within(narrower))
+        connection.execute(waiting.values(state=State.HELD, held_until=other.until))
+
+
+def _within(channel: str) -> sa.ColumnElement[bool]:
+    return sa.true() if channel == EVERYWHERE else DELIVERIES.c.channel == channel

@@ -6,16 +6,17 @@ import socket
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
+from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from worker.clock import SystemClock
 from worker.core.ports import DATABASE_URL, RefusedError, StoreError
-from worker.stores import options, refusals
+from worker.stores import refusals
 from worker.stores.database import Database
-from worker.stores.deadlines import Deadlines
 from worker.stores.sqlite import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ IDLE_IN_TRANSACTION = 10_000
 LOST_A_RACE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
 
-class Watch:
+class _Watch:
     """Cuts a connection whose server has not answered in time: a frozen one keeps its socket alive for ever."""
 
     def __init__(self, connection: psycopg.Connection[Any], deadlines: Deadlines) -> None:
@@ -73,13 +74,13 @@ ALWAYS: dict[str, Any] = {
 }
 
 
-def connect(where: URL, *, patience: timedelta, setting: str = DATABASE_URL) -> Database:
+def connect_to_server(where: URL, *, patience: timedelta, setting: str = DATABASE_URL) -> Database:
     """Prepare a pool; a call ends within `patience`, and a little, whatever the server does.
 
     Nothing is kept in a session from one transaction to the next, so a pooler may stand in between. Raises ConfigError
     for an option of the URL that cannot be used. `setting` is what people know the URL by.
     """
-    options.check(where)
+    refusals.check_options(where)
     seconds = patience.total_seconds()
     engine = sa.create_engine(
         where,
@@ -88,7 +89,7 @@ def connect(where: URL, *, patience: timedelta, setting: str = DATABASE_URL) -> 
         use_native_hstore=False,
         connect_args=ALWAYS | {name: bound for name, bound in _bounds(seconds).items() if name not in where.query},
     )
-    explain = partial(refusals.explain, where=where, setting=setting)
+    explain = partial(refusals.explain_server_error, where=where, setting=setting)
     _set_up(engine, where, seconds, explain)
     return Database(engine, again=_again, explain=explain, refuses=refusals.is_refusal)
 
@@ -112,7 +113,7 @@ def _set_up(engine: Engine, where: URL, seconds: float, explain: Callable[[BaseE
     # Before SQLAlchemy's own first questions, which are watched too: a server may let in and then say nothing.
     @event.listens_for(engine, "connect", insert=True)
     def begin_session(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
-        record.info["watch"] = watch = Watch(connection, deadlines)
+        record.info["watch"] = watch = _Watch(connection, deadlines)
         watch.start()
         connection.execute("SELECT 1")  # SQLAlchemy would take a server that answers nothing for a mistake of ours
 
@@ -145,7 +146,7 @@ def _begin(milliseconds: int) -> str:
         f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION};"
         # The one above does not count while rows wait for a frozen worker to receive them. No effect on a local socket.
         f" SET LOCAL tcp_user_timeout = {IDLE_IN_TRANSACTION};"
-        # What was told must not be forgotten by a server that is killed: it would be told again.
+        # What was posted must not be forgotten by a server that is killed: it would be posted again.
         " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
     )
 
@@ -174,7 +175,7 @@ def _keep_watch(engine: Engine, where: URL, seconds: float, explain: Callable[[B
             return _no_connection(context.original_exception, explain)
         if not context.connection.info["watch"].has_cut:
             return None
-        return StoreError(f"{refusals.name(where)} has not answered for {seconds:g} s; it is tried again")
+        return StoreError(f"{refusals.database_name(where)} has not answered for {seconds:g} s; it is tried again")
 
 
 def _no_connection(error: BaseException, explain: Callable[[BaseException], str]) -> StoreError:
@@ -209,7 +210,7 @@ def _only_reads(error: BaseException | None) -> bool:
     return isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
 
 
-def alone(connection: Connection) -> None:
+def migrate_alone(connection: Connection) -> None:
     """Wait until nobody else migrates, and be the one who does to the end of the transaction."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLICATION_ID)))
 
@@ -220,3 +221,60 @@ def is_exposed(connection: Connection) -> bool:
     address = line.hostaddr.decode()
     is_local = not address or line.host.startswith((b"/", b"@")) or ip_address(address.partition("%")[0]).is_loopback
     return not (is_local or line.ssl_in_use)
+
+
+LINGER = 30.0
+"""Seconds for which the thread stays with nothing to do."""
+
+
+class Deadlines:
+    """Calls what is still waited for after `seconds`. Thread-safe; the thread comes and goes by itself."""
+
+    def __init__(self, seconds: float, *, linger: float = LINGER) -> None:
+        """All waits are equally long, so the oldest is the first to be due."""
+        self._seconds = seconds
+        self._linger = linger
+        self._clock = SystemClock()
+        self._waits: dict[object, tuple[float, Callable[[], None]]] = {}
+        self._changed = Condition()
+        self._has_thread = False
+        self._is_idle = False
+
+    def begin(self, who: object, overdue: Callable[[], None]) -> None:
+        """Wait for `who`, from now on where it was waited for already; `overdue` must be quick and raise nothing."""
+        with self._changed:
+            if not self._has_thread:
+                Thread(target=self._keep, name="database-deadlines", daemon=True).start()
+                self._has_thread = True
+            elif self._is_idle:
+                self._changed.notify()
+            self._waits.pop(who, None)
+            self._waits[who] = (self._clock.monotonic() + self._seconds, overdue)
+
+    def end(self, who: object) -> None:
+        """Wait for `who` no longer; once this has returned, it is not called."""
+        with self._changed:
+            self._waits.pop(who, None)
+
+    def _keep(self) -> None:
+        with self._changed:
+            try:
+                while self._waits or self._comes():
+                    self._call_overdue()
+            finally:
+                self._has_thread = False
+
+    def _comes(self) -> bool:
+        self._is_idle = True
+        self._changed.wait(self._linger)
+        self._is_idle = False
+        return bool(self._waits)
+
+    def _call_overdue(self) -> None:
+        who, (due, overdue) = next(iter(self._waits.items()))
+        left = due - self._clock.monotonic()
+        if left > 0:
+            self._changed.wait(min(left, self._linger))
+        else:
+            del self._waits[who]
+            overdue()

@@ -1,62 +1,63 @@
-"""Reading and writing reviews inside a transaction that somebody else began."""
+"""Queues and their reviews, read and written inside a transaction that somebody else began."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from msgspec import structs
 
-from worker.core.model import QueueTotals, Review, ReviewKey, State
-from worker.stores.chunks import chunks
-from worker.stores.tables import LIVE, OPEN, deliveries, reviews
+from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey, State
+from worker.stores.database import chunks, insert
+from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
     from worker.core.model import Facts, Fate, Id
 
 # In the order of Review's fields, so that a row becomes a Review as it is.
-REVIEW = (
-    reviews.c.queue_run_id,
-    reviews.c.added_at,
-    reviews.c.run_id,
-    reviews.c.since,
-    reviews.c.first_seen_at,
-    reviews.c.told_at,
-    reviews.c.generation,
-    reviews.c.back,
-    reviews.c.reserved,
-    reviews.c.done,
-    reviews.c.facts,
-    reviews.c.absent_at,
-    reviews.c.closed_at,
-    reviews.c.fate,
+REVIEW_COLUMNS = (
+    REVIEWS.c.queue_run_id,
+    REVIEWS.c.added_at,
+    REVIEWS.c.run_id,
+    REVIEWS.c.since,
+    REVIEWS.c.first_seen_at,
+    REVIEWS.c.told_at,
+    REVIEWS.c.generation,
+    REVIEWS.c.back,
+    REVIEWS.c.reserved,
+    REVIEWS.c.done,
+    REVIEWS.c.facts,
+    REVIEWS.c.absent_at,
+    REVIEWS.c.closed_at,
+    REVIEWS.c.fate,
 )
-OLDEST_FIRST = (reviews.c.since, reviews.c.queue_run_id, reviews.c.added_at)
-IS_CLOSED = reviews.c.closed_at.is_not(None)
+OLDEST_FIRST = (REVIEWS.c.since, REVIEWS.c.queue_run_id, REVIEWS.c.added_at)
+IS_CLOSED = REVIEWS.c.closed_at.is_not(None)
 
 # Built once: building a statement costs more than running it.
-_MINE = reviews.c.queue_id == sa.bindparam("queue")
-_SOME = reviews.c.queue_run_id.in_(sa.bindparam("some", expanding=True))
-_NUMBERED = reviews.c.review_id == sa.bindparam("number")
-_SELECT_OPEN = sa.select(*REVIEW).where(_MINE, OPEN)
-_SELECT_CLOSED = sa.select(*REVIEW).where(_MINE, IS_CLOSED, _SOME)
-_SELECT_NUMBERS = sa.select(reviews.c.queue_run_id, reviews.c.added_at, reviews.c.review_id).where(_MINE, _SOME)
+_MINE = REVIEWS.c.queue_id == sa.bindparam("queue")
+_SOME = REVIEWS.c.queue_run_id.in_(sa.bindparam("some", expanding=True))
+_NUMBERED = REVIEWS.c.review_id == sa.bindparam("number")
+_SELECT_OPEN = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_OPEN)
+_SELECT_CLOSED = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_CLOSED, _SOME)
+_SELECT_NUMBERS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, REVIEWS.c.review_id).where(_MINE, _SOME)
 _SELECT_LEFT = (
-    sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.fate)
+    sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.review_id, REVIEWS.c.fate)
     .where(_MINE, IS_CLOSED, _SOME)
-    .order_by(reviews.c.closed_at, reviews.c.added_at)
+    .order_by(REVIEWS.c.closed_at, REVIEWS.c.added_at)
 )
-_SELECT_FACTS = sa.select(reviews.c.queue_run_id, reviews.c.review_id, reviews.c.facts).where(_MINE, OPEN, _SOME)
-_INSERT = sa.insert(reviews)
-_UPDATE = sa.update(reviews).where(_NUMBERED)
+_SELECT_FACTS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.review_id, REVIEWS.c.facts).where(_MINE, IS_OPEN, _SOME)
+_INSERT = sa.insert(REVIEWS)
+_UPDATE = sa.update(REVIEWS).where(_NUMBERED)
 
 
-def recall(connection: Connection, queue_id: Id, keys: Collection[Id]) -> list[Review]:
+def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id]) -> list[Review]:
     """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`."""
     found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
     for some in chunks(keys):
@@ -64,18 +65,18 @@ def recall(connection: Connection, queue_id: Id, keys: Collection[Id]) -> list[R
     return found
 
 
-def write(connection: Connection, queue_id: Id, altered: Collection[Review], *, are_new: bool) -> list[int]:
+def write_reviews(connection: Connection, queue_id: Id, altered: Collection[Review], *, are_new: bool) -> list[int]:
     """Write reviews, and give the numbers of those that existed before. Where all `are_new` none is looked for."""
     if are_new:
         _insert(connection, queue_id, altered)
         return []
-    known = numbers(connection, queue_id, [review.key for review in altered])
+    known = review_numbers(connection, queue_id, [review.key for review in altered])
     _insert(connection, queue_id, [review for review in altered if review.key not in known])
     _replace(connection, known, [review for review in altered if review.key in known])
     return list(known.values())
 
 
-def numbers(connection: Connection, queue_id: Id, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
+def review_numbers(connection: Connection, queue_id: Id, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
     """The numbers of the rows of these reviews, as far as there are any."""
     asked = ({"queue": queue_id, "some": some} for some in chunks({key.queue_run_id for key in keys}))
     rows = (row for each in asked for row in connection.execute(_SELECT_NUMBERS, each))
@@ -100,7 +101,7 @@ def _beside_the_key(review: Review) -> dict[str, Any]:
     return values
 
 
-def describe(connection: Connection, queue_id: Id, facts: Mapping[Id, Facts]) -> list[int]:
+def describe_reviews(connection: Connection, queue_id: Id, facts: Mapping[Id, Facts]) -> list[int]:
     """Note what is known of open reviews now; the numbers of those for which that is news."""
     asked = ({"queue": queue_id, "some": some} for some in chunks(facts))
     rows = (row for each in asked for row in connection.execute(_SELECT_FACTS, each))
@@ -110,7 +111,7 @@ def describe(connection: Connection, queue_id: Id, facts: Mapping[Id, Facts]) ->
     return list(news)
 
 
-def learn(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> list[int]:
+def learn_fates(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> list[int]:
     """Note how the latest closed stay of each run ended; the numbers of those for which that is news."""
     news = {number: how for number, was, how in _latest_closed(connection, queue_id, left) if was is not how}
     for some in chunks(news):
@@ -127,17 +128,143 @@ def _latest_closed(
     return ((row.review_id, row.fate, left[queue_run_id]) for queue_run_id, row in latest.items())
 
 
-def standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
+def queue_standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
     """Count a queue's open reviews and what is owed or dead about it."""
-    mine = sa.select(sa.func.count()).where(reviews.c.queue_id == queue_id, OPEN)
-    owed = sa.select(sa.func.count()).where(deliveries.c.queue_id == queue_id)
-    oldest = sa.select(sa.func.min(reviews.c.since)).where(reviews.c.queue_id == queue_id, OPEN)
+    mine = sa.select(sa.func.count()).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)
+    owed = sa.select(sa.func.count()).where(DELIVERIES.c.queue_id == queue_id)
+    oldest = sa.select(sa.func.min(REVIEWS.c.since)).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)
     return QueueTotals(
         waiting=connection.execute(mine).scalar_one(),
         stale=0
         if stale_before is None
-        else connection.execute(mine.where(reviews.c.since <= stale_before)).scalar_one(),
+        else connection.execute(mine.where(REVIEWS.c.since <= stale_before)).scalar_one(),
         oldest_since=connection.execute(oldest).scalar_one(),
-        undelivered=connection.execute(owed.where(LIVE)).scalar_one(),
-        dead=connection.execute(owed.where(deliveries.c.state == State.DEAD)).scalar_one(),
+        undelivered=connection.execute(owed.where(IS_LIVE)).scalar_one(),
+        dead=connection.execute(owed.where(DELIVERIES.c.state == State.DEAD)).scalar_one(),
     )
+
+
+def lock_queue(connection: Connection, queue: Queue) -> Row[Any]:
+    """Make sure of the queue's row and hold it to the end of the transaction; the row as it was."""
+    row = hold_queue(connection, queue.queue_id)
+    if row is None:
+        connection.execute(insert(connection, KNOWN_QUEUES).values(_new(queue)).on_conflict_do_nothing())
+        row = hold_queue(connection, queue.queue_id)
+    if row is None:
+        raise AssertionError  # it was just made, and queues are never forgotten
+    _rename(connection, row, queue)
+    return row
+
+
+def hold_queue(connection: Connection, queue_id: Id) -> Row[Any] | None:
+    """Hold a queue's row to the end of the transaction; None where the queue was never seen.
+
+    Whoever writes a queue's reviews holds its row, so that a plan never rests on reviews that another is writing.
+    """
+    query = sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id).with_for_update(key_share=True)
+    return connection.execute(query).one_or_none()
+
+
+def revise_queue(connection: Connection, queue_id: Id) -> None:
+    """Count an act on the queue's reviews. The queue's row is held already."""
+    mine = sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id)
+    connection.execute(mine.values(revision=KNOWN_QUEUES.c.revision + 1))
+
+
+def conclude_poll(connection: Connection, row: Row[Any], listing: str, now: datetime) -> None:
+    """Remember that a first complete poll of the queue has been written, and which listing the last one read."""
+    news = {"baselined_at": row.baselined_at or now, "listing": listing or row.listing}
+    if news != {"baselined_at": row.baselined_at, "listing": row.listing}:
+        connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == row.queue_id).values(news))
+
+
+def note_poll(connection: Connection, polled: Polled) -> int:
+    """Remember how the polls of one queue stand; its revision."""
+    row = lock_queue(connection, polled.queue)
+    news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error, "trouble": polled.trouble}
+    if polled.completed_at is not None:
+        news["completed_at"] = polled.completed_at
+    connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == polled.queue.queue_id).values(news))
+    revision: int = row.revision
+    return revision
+
+
+def every_poll(connection: Connection) -> Sequence[Polled]:
+    """How the polls of every queue stand, by name."""
+    found = [
+        Polled(
+            queue=queue_of(row),
+            baselined_at=row.baselined_at,
+            completed_at=row.completed_at,
+            failing_since=row.failing_since,
+            error=row.error,
+            trouble=row.trouble or "",
+        )
+        for row in connection.execute(sa.select(KNOWN_QUEUES))
+    ]
+    # Sorted here, since every database sorts letters in its own way.
+    return sorted(found, key=lambda polled: (polled.queue.name, str(polled.queue.queue_id)))
+
+
+def queue_of(row: Row[Any]) -> Queue:
+    """Build a queue from a row that holds its columns."""
+    return Queue(row.queue_id, row.name, row.url, row.reviewers_per_run)
+
+
+def _new(queue: Queue) -> dict[str, Any]:
+    return {
+        "queue_id": queue.queue_id,
+        "name": queue.name,
+        "url": queue.url,
+        "reviewers_per_run": queue.reviewers_per_run,
+        "error": "",
+    }
+
+
+def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
+    """Follow what the source shows now; a queue that is known by its id alone shows nothing."""
+    shown = replace(queue, url=queue.url or row.url)
+    if queue.name == str(queue.queue_id) or shown == queue_of(row):
+        return
+    news = {"name": shown.name, "url": shown.url, "reviewers_per_run": shown.reviewers_per_run}
+    connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue.queue_id).values(news))
+
+
+def by_ids(connection: Connection, ids: Collection[Id]) -> Sequence[Id]:
+    """The queue runs with one of these ids, be it their own or their run's."""
+    query = sa.select(REVIEWS.c.queue_run_id).where(REVIEWS.c.queue_run_id.in_(ids) | REVIEWS.c.run_id.in_(ids))
+    return _once(connection, query)
+
+
+def by_post(connection: Connection, channel: str, ts: str) -> Sequence[Id]:
+    """The queue runs of which a posted message speaks."""
+    query = (
+        sa.select(REVIEWS.c.queue_run_id)
+        .join(DELIVERY_REVIEWS, DELIVERY_REVIEWS.c.review_id == REVIEWS.c.review_id)
+        .join(DELIVERIES, DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id)
+        .where(DELIVERIES.c.receipt_ts == ts, DELIVERIES.c.receipt_channel == channel)
+    )
+    return _once(connection, query)
+
+
+def by_part(connection: Connection, part: str, most: int) -> Sequence[Id]:
+    """The queue runs whose name holds `part`, or whose id or run's id begins with it; the newest, at most so many."""
+    query = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.run_id, REVIEWS.c.facts).order_by(REVIEWS.c.review_id.desc())
+    sought = part.casefold()
+    found: dict[Id, None] = {}
+    for row in connection.execute(query):
+        if len(found) >= most:
+            break
+        begins = any(str(each).casefold().startswith(sought) for each in (row.queue_run_id, row.run_id))
+        if begins or sought in row.facts.name.casefold():
+            found[row.queue_run_id] = None
+    return list(found)
+
+
+def open_reviews(connection: Connection, queue_id: Id) -> Sequence[Review]:
+    """A queue's open reviews, oldest first."""
+    return sorted(recall_reviews(connection, queue_id, ()), key=lambda review: (review.since, str(review.queue_run_id)))
+
+
+def _once(connection: Connection, query: sa.Select[Any]) -> Sequence[Id]:
+    return list(dict.fromkeys(row.queue_run_id for row in connection.execute(query.order_by(REVIEWS.c.review_id))))

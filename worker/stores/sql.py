@@ -8,21 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import sqlalchemy as sa
 
 from worker.core.model import Memory, State
-from worker.stores import (
-    claims,
-    copying,
-    edits,
-    listed,
-    notes,
-    outbox,
-    paces,
-    pauses,
-    processes,
-    queues,
-    retention,
-    reviews,
-)
-from worker.stores.duties import Member, SqlDuties, held, server_time
+from worker.stores import assignments, claims, edits, outbox, reviews, upkeep
+from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -52,7 +39,7 @@ if TYPE_CHECKING:
     from worker.stores.database import Database
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class SqlStore:
@@ -64,42 +51,44 @@ class SqlStore:
         maintain: Callable[[], None],
         *,
         member: Member | None = None,
-        duty: Assignment | None = None,
+        assignment: Assignment | None = None,
     ) -> None:
         self._database = database
         self._maintain = maintain
         self._member = member
-        self._duty = duty
+        self._assignment = assignment
 
-    def join(self, member: Member) -> tuple[SqlStore, SqlDuties]:
-        """This store as one of several workers uses it, and what tells who of them does what. PostgreSQL alone."""
-        return SqlStore(self._database, self._maintain, member=member), SqlDuties(self._database, member)
+    def join(self, member: Member) -> tuple[SqlStore, SqlAssignments]:
+        """This store as one of several workers uses it, and the assignments of them all. PostgreSQL alone."""
+        return SqlStore(self._database, self._maintain, member=member), SqlAssignments(self._database, member)
 
-    def under(self, duty: Assignment) -> SqlStore:
+    def under(self, assignment: Assignment) -> SqlStore:
         """See `Store.under`."""
-        return SqlStore(self._database, self._maintain, member=self._member, duty=duty)
+        return SqlStore(self._database, self._maintain, member=self._member, assignment=assignment)
 
     def _hold(self, connection: Connection) -> None:
-        """Make sure of the duty that this store writes under, where there is one."""
-        if self._member is not None and self._duty is not None:
-            self._member.hold(connection, self._duty)
+        """Make sure of the assignment that this store writes under, where there is one."""
+        if self._member is not None and self._assignment is not None:
+            self._member.hold(connection, self._assignment)
 
     def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         """See `Store.update`."""
 
         def work(connection: Connection) -> Plan:
             self._hold(connection)
-            row = queues.lock(connection, queue)
+            row = reviews.lock_queue(connection, queue)
             baselined = row.baselined_at is not None
             # Nothing of a queue is closed before its baseline is written.
-            recalled = reviews.recall(connection, queue.queue_id, keys if baselined else ())
+            recalled = reviews.recall_reviews(connection, queue.queue_id, keys if baselined else ())
             memory = Memory(baselined, recalled, revision=row.revision, listing=row.listing or "")
             plan = decide(memory)
-            queues.conclude(connection, row, plan.listing, now)
-            altered = reviews.write(connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled))
+            reviews.conclude_poll(connection, row, plan.listing, now)
+            altered = reviews.write_reviews(
+                connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled)
+            )
             for notice in plan.notices:
-                outbox.notify(connection, queue, notice, now)
-            edits.owe(connection, altered, now)
+                outbox.owe_notice(connection, queue, notice, now)
+            edits.owe_edits(connection, altered, now)
             return plan
 
         return self._database.write(work)
@@ -113,7 +102,7 @@ class SqlStore:
             ids = [polled.queue.queue_id for polled in every]
             ours = set(ids) if self._member is None else self._member.hold_queues(connection, ids)
             return {
-                polled.queue.queue_id: queues.poll(connection, polled)
+                polled.queue.queue_id: reviews.note_poll(connection, polled)
                 for polled in every
                 if polled.queue.queue_id in ours
             }
@@ -125,9 +114,9 @@ class SqlStore:
 
         def work(connection: Connection) -> bool:
             self._hold(connection)
-            if queues.hold(connection, queue_id) is None:
+            if reviews.hold_queue(connection, queue_id) is None:
                 return False
-            return _acted(connection, queue_id, reviews.learn(connection, queue_id, left), now)
+            return _acted(connection, queue_id, reviews.learn_fates(connection, queue_id, left), now)
 
         return self._database.write(work)
 
@@ -136,15 +125,15 @@ class SqlStore:
 
         def work(connection: Connection) -> bool:
             self._hold(connection)
-            if queues.hold(connection, queue_id) is None:
+            if reviews.hold_queue(connection, queue_id) is None:
                 return False
-            return _acted(connection, queue_id, reviews.describe(connection, queue_id, facts), now)
+            return _acted(connection, queue_id, reviews.describe_reviews(connection, queue_id, facts), now)
 
         return self._database.write(work)
 
     def undescribed(self, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
         """See `Store.undescribed`."""
-        return self._database.read(lambda connection: listed.undescribed(connection, queue_id, now, most))
+        return self._database.read(lambda connection: edits.nameless_runs(connection, queue_id, now, most))
 
     def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
         """See `Store.unexplained`."""
@@ -154,16 +143,16 @@ class SqlStore:
         self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
     ) -> Claim | None:
         """See `Store.claim`."""
-        take = partial(claims.claim, now=now, lease=lease, skip=skip, unposted=unposted, member=self._member)
+        take = partial(claims.claim_delivery, now=now, lease=lease, skip=skip, unposted=unposted, member=self._member)
         while True:
             try:
                 return self._database.write(take)
-            except paces.UnknownChannelError as error:
-                self._database.write(partial(paces.know, channel=error.channel, now=now))
+            except assignments.UnknownChannelError as error:
+                self._database.write(partial(assignments.know_channel, channel=error.channel, now=now))
 
     def outbox(self) -> Sequence[Claim]:
         """See `Store.outbox`."""
-        return self._database.read(claims.outbox)
+        return self._database.read(claims.live_deliveries)
 
     def unclaim(self, claimed_at: datetime, lease: timedelta) -> int:
         """See `Store.unclaim`."""
@@ -184,10 +173,10 @@ class SqlStore:
         """See `Store.settle`."""
 
         def work(connection: Connection) -> bool:
-            number = outbox.settle(connection, after, claimed)
+            number = outbox.settle_delivery(connection, after, claimed)
             if number is None:
                 return False
-            outbox.mark(connection, number, shown=shown, left_out=left_out)
+            outbox.mark_reviews(connection, number, shown=shown, left_out=left_out)
             if self._member and claimed.state is not State.UNKNOWN and claimed.lease_until:
                 self._member.has_posted(connection, claimed.channel, claimed.lease_until)
             if after.state is State.SENT:
@@ -200,36 +189,36 @@ class SqlStore:
         """See `Store.claim_edit`. Asked every second, so the writers are left alone where nothing is owed."""
         if not self._database.read(lambda connection: edits.is_due(connection, now)):
             return None
-        return self._database.write(lambda connection: edits.claim(connection, now, lease, skip))
+        return self._database.write(lambda connection: edits.claim_edit(connection, now, lease, skip))
 
     def settle_edit(self, after: Delivery, claimed: Delivery) -> bool:
         """See `Store.settle_edit`."""
-        return self._database.write(lambda connection: edits.settle(connection, after, claimed))
+        return self._database.write(lambda connection: edits.settle_edit(connection, after, claimed))
 
     def owe(self, delivery: Delivery) -> bool:
         """See `Store.owe`."""
-        return self._database.write(lambda connection: outbox.owe(connection, delivery))
+        return self._database.write(lambda connection: outbox.owe_delivery(connection, delivery))
 
     def retry(self, key: UUID, now: datetime) -> bool:
         """See `Store.retry`."""
-        return self._database.write(lambda connection: outbox.retry(connection, key, now))
+        return self._database.write(lambda connection: outbox.retry_delivery(connection, key, now))
 
     def pauses(self) -> Sequence[Pause]:
         """See `Store.pauses`."""
-        return self._database.read(pauses.every)
+        return self._database.read(outbox.every_pause)
 
     def pause(self, pause: Pause) -> Pause:
         """See `Store.pause`."""
-        return self._database.write(lambda connection: pauses.pause(connection, pause))
+        return self._database.write(lambda connection: outbox.pause_channel(connection, pause))
 
     def resume(self, channel: str) -> None:
         """See `Store.resume`."""
-        self._database.write(lambda connection: pauses.resume(connection, channel))
+        self._database.write(lambda connection: outbox.resume_channel(connection, channel))
 
     def rest(self, now: datetime, until: datetime) -> None:
         """See `Store.rest`."""
         if self._member is not None:
-            self._database.write(lambda connection: paces.rest(connection, now, until))
+            self._database.write(lambda connection: assignments.rest_everywhere(connection, now, until))
 
     def next_due_at(self) -> datetime | None:
         """See `Store.next_due_at`."""
@@ -237,31 +226,31 @@ class SqlStore:
 
     def polls(self) -> Sequence[Polled]:
         """See `Store.polls`."""
-        return self._database.read(queues.polls)
+        return self._database.read(reviews.every_poll)
 
     def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
         """See `Store.standing`."""
-        return self._database.read(lambda connection: reviews.standing(connection, queue_id, stale_before))
+        return self._database.read(lambda connection: reviews.queue_standing(connection, queue_id, stale_before))
 
-    def on_duty(self) -> Mapping[str, str]:
+    def assigned(self) -> Mapping[str, str]:
         """Which worker, by its name, polls which queue, by its id, or has which Task; empty with SQLite."""
         if self._database.engine.dialect.name != "postgresql":
             return {}
-        return self._database.read(held)
+        return self._database.read(assignment_holders)
 
     def note(self, process: Process) -> None:
         """See `Store.note`."""
-        self._database.write(lambda connection: processes.note(connection, process))
+        self._database.write(lambda connection: upkeep.note_process(connection, process))
 
     def processes(self) -> Sequence[Process]:
         """See `Store.processes`."""
-        return self._database.read(processes.every)
+        return self._database.read(upkeep.every_process)
 
     def alive(self) -> set[UUID]:
-        """Which workers live, by their ids, as their leases tell; empty with SQLite."""
+        """Which workers live, by their ids, by their leases; empty with SQLite."""
         if self._database.engine.dialect.name != "postgresql":
             return set()
-        return self._database.read(lambda connection: processes.alive(connection, server_time))
+        return self._database.read(lambda connection: upkeep.living_workers(connection, server_time))
 
     def now(self, machine: Clock) -> datetime:
         """The time by which whoever uses this database goes: PostgreSQL's own, for SQLite the machine's."""
@@ -283,23 +272,23 @@ class SqlStore:
         """See `Store.stories`."""
         return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))
 
-    def search(self, find: Callable[[Connection], T]) -> T:
-        """What a function of `worker.stores.searching` finds."""
+    def search(self, find: Callable[[Connection], _T]) -> _T:
+        """What a function of `worker.stores.reviews` finds."""
         return self._database.read(find)
 
     def recall(self, name: str) -> str | None:
         """See `Store.recall`."""
-        return self._database.read(lambda connection: notes.recall(connection, name))
+        return self._database.read(lambda connection: upkeep.recall_note(connection, name))
 
     def remember(self, name: str, value: str) -> None:
         """See `Store.remember`."""
-        self._database.write(lambda connection: notes.remember(connection, name, value))
+        self._database.write(lambda connection: upkeep.remember_note(connection, name, value))
 
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
         """See `Store.prune`. Each step is a transaction of its own, so that nobody waits long."""
-        return self._in_steps(
-            lambda connection: retention.prune_deliveries(connection, settled_before)
-        ) + self._in_steps(lambda connection: retention.prune_reviews(connection, closed_before))
+        return self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before)) + self._in_steps(
+            lambda connection: upkeep.prune_reviews(connection, closed_before)
+        )
 
     def _in_steps(self, step: Callable[[Connection], int]) -> int:
         total = 0
@@ -310,7 +299,7 @@ class SqlStore:
     def copy_to(self, target: SqlStore) -> Mapping[str, int]:
         """Copy every row to an empty store on PostgreSQL, in one transaction; how many of each table."""
         return self._database.read(
-            lambda source: target._database.write(lambda connection: copying.copy(source, connection))
+            lambda source: target._database.write(lambda connection: upkeep.copy_every_table(source, connection))
         )
 
     def ping(self) -> None:
@@ -337,6 +326,6 @@ class SqlStore:
 def _acted(connection: Connection, queue_id: Id, altered: Sequence[int], now: datetime) -> bool:
     """Let polls and messages know of reviews that were altered, if any; the queue's row is held."""
     if altered:
-        queues.revise(connection, queue_id)
-        edits.owe(connection, altered, now)
+        reviews.revise_queue(connection, queue_id)
+        edits.owe_edits(connection, altered, now)
     return bool(altered)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
 from worker.core.model import Facts
-from worker.stores.columns import EPOCH, UNDATED, AddedAt, At, IdColumn, Plain, read_facts, write_facts
+from worker.stores.columns import UNDATED, AddedAt, At, IdColumn, Plain, read_facts, write_facts
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeDecorator
@@ -44,7 +44,7 @@ def test_instants_come_back_exactly_and_in_utc(column: TypeDecorator[Any], at: d
 
 
 @given(at=times)
-@example(EPOCH)
+@example(datetime(1970, 1, 1, tzinfo=UTC))
 @example(datetime.min.replace(tzinfo=UTC))
 @example(datetime.max.replace(tzinfo=UTC))
 def test_no_instant_is_taken_for_undated(at: datetime) -> None:

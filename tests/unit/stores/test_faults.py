@@ -25,8 +25,8 @@ from worker.clock import SystemClock
 from worker.core.model import Kind, Memory, Plan
 from worker.core.ports import ConfigError, Fenced, StoreError
 from worker.stores import files
-from worker.stores.opening import migrate, open_store
-from worker.stores.postgres import connect
+from worker.stores.opening import migrate_database, open_store
+from worker.stores.postgres import connect_to_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def lite(path: Path) -> Iterator[SqlStore]:
 
 @pytest.fixture
 def post(postgres_url: str) -> Iterator[SqlStore]:
-    migrate(postgres_url)
+    migrate_database(postgres_url)
     with closing(open_store(postgres_url, migrate=False, patience=timedelta(seconds=1))) as store:
         yield store
 
@@ -118,7 +118,7 @@ class TestSqlite:
             if harm == "removed":
                 path.unlink()
             elif harm == "replaced":
-                files.copy(path, folder / "backup.db")
+                files.copy_file(path, folder / "backup.db")
                 (folder / "backup.db").replace(path)
             elif harm == "folder renamed":
                 folder.rename(tmp_path / "away")
@@ -146,8 +146,8 @@ class TestSqlite:
     @pytest.mark.parametrize("room", [0, 1000, 5000])
     def test_full_disk_at_a_start_is_no_matter_of_settings(self, path: Path, room: int) -> None:
         with small_files(room), pytest.raises(StoreError, match=r"disk (fails or )?is full|cannot be made"):
-            migrate(f"sqlite:///{path}")
-        migrate(f"sqlite:///{path}")
+            migrate_database(f"sqlite:///{path}")
+        migrate_database(f"sqlite:///{path}")
 
     def test_a_transaction_of_this_process_is_waited_for_in_turn(self, lite: SqlStore) -> None:
         def decide(_: Memory) -> Plan:
@@ -251,7 +251,7 @@ class TestPostgres:
         write(post, "b")
 
     def test_transaction_outlasts_a_server_that_is_killed(self, postgres_url: str) -> None:
-        database = connect(make_url(postgres_url), patience=timedelta(seconds=5))
+        database = connect_to_server(make_url(postgres_url), patience=timedelta(seconds=5))
         asked = "SHOW synchronous_commit"  # it is off on the tests' own server
         with closing(database.engine.connect()) as connection:
             assert connection.exec_driver_sql(asked).scalar_one() == "on"
@@ -259,7 +259,7 @@ class TestPostgres:
 
     def test_server_that_only_reads_is_said_and_left_for_one_that_writes(self, postgres_url: str) -> None:
         """After a failover the pooled sessions are still those of the former primary."""
-        migrate(postgres_url)
+        migrate_database(postgres_url)
         with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
             only_read(other, "on")
             with closing(open_store(postgres_url, migrate=False, patience=timedelta(seconds=2))) as store:
@@ -342,7 +342,9 @@ class TestAServerThatCannotBeReached:
         with pytest.raises(ConfigError, match="missing"):
             open_store(missing, migrate=False)
 
-    @pytest.mark.parametrize("work", [migrate, lambda url: open_store(url, migrate=True)], ids=["migrate", "open"])
+    @pytest.mark.parametrize(
+        "work", [migrate_database, lambda url: open_store(url, migrate=True)], ids=["migrate", "open"]
+    )
     def test_holds_tables_of_another_program(self, postgres_url: str, work: object) -> None:
         with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
             other.execute("CREATE TABLE queues (x int)")
@@ -354,7 +356,7 @@ class TestAServerThatCannotBeReached:
             open_store(postgres_url, migrate=True)
 
     def test_is_newer(self, postgres_url: str) -> None:
-        migrate(postgres_url)
+        migrate_database(postgres_url)
         with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
             other.execute("UPDATE review_notifier_version SET version_num = '9999'")
         with pytest.raises(ConfigError, match="newer than this program: install the version that wrote it"):
@@ -384,7 +386,7 @@ def mute() -> Iterator[int]:
 def test_a_server_that_restarts_is_found_again() -> None:
     with postgres.running() as server:
         url = server.create()
-        migrate(url)
+        migrate_database(url)
         with closing(open_store(url, migrate=False, patience=timedelta(seconds=2))) as store:
             write(store)
             server.stop()

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker.core.ports import ConfigError, StoreError
-from worker.stores.lock import Busy, hold_lock, note_file, require_same_file
-from worker.stores.place import refusal
+from worker.stores.lock import Busy, hold_lock, note_file, refusal_to_open, require_same_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,4 +141,4 @@ def test_holds_on_a_disk_that_has_no_room_for_a_name(path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_no_matter_of_settings(number: int) -> None:
-    assert isinstance(refusal(OSError(number, os.strerror(number)), "it cannot be made"), StoreError)
+    assert isinstance(refusal_to_open(OSError(number, os.strerror(number)), "it cannot be made"), StoreError)

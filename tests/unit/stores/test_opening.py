@@ -21,9 +21,8 @@ from tests.builders import NOON, deciding, notice, queue, review
 from worker.clock import SystemClock
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores import files
-from worker.stores.opening import backup, database_path, migrate, open_store, revision
-from worker.stores.place import check_directory, file_system
-from worker.stores.sqlite import APPLICATION_ID, configure
+from worker.stores.opening import back_up_database, database_path, database_revision, migrate_database, open_store
+from worker.stores.sqlite import APPLICATION_ID, check_directory, file_system, set_up_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +67,7 @@ class TestUrls:
             ("postgresql+psycopg://user:hunter2@host:port/x", "not a database URL"),
         ],
     )
-    @pytest.mark.parametrize("how", [lambda at: open_store(at, migrate=True), migrate, database_path])
+    @pytest.mark.parametrize("how", [lambda at: open_store(at, migrate=True), migrate_database, database_path])
     def test_are_refused(self, how: Callable[[str], object], given: str, reason: str) -> None:
         with pytest.raises(ConfigError, match=reason) as caught:
             how(given)
@@ -92,7 +91,7 @@ class TestANewDatabase:
         assert path.stat().st_mode & 0o777 == 0o600
 
     def test_is_never_seen_half_made(self, path: Path) -> None:
-        files.make(path)
+        files.make_file(path)
         transactions = int.from_bytes(path.read_bytes()[24:28])  # SQLite's file format: the change counter
         assert (transactions, *ask(path, "PRAGMA application_id")) == (1, APPLICATION_ID)
 
@@ -130,7 +129,7 @@ class TestAConnection:
 
     def test_needs_a_place_where_a_write_ahead_log_can_be_kept(self) -> None:
         with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(ConfigError, match="use a local disk"):
-            configure(connection, 1.0, foreign_keys=True)
+            set_up_connection(connection, 1.0, foreign_keys=True)
 
 
 class TestADatabaseThatCannotBeUsed:
@@ -192,7 +191,7 @@ class TestADatabaseThatCannotBeUsed:
         harm(self, used)
         before = used.read_bytes()
         with pytest.raises(ConfigError):
-            migrate(url(used))
+            migrate_database(url(used))
         assert used.read_bytes() == before
 
     def closed(self, path: Path) -> None:
@@ -248,7 +247,7 @@ class TestADatabaseThatCannotBeUsed:
             assert store.standing(QUEUE.queue_id, None).waiting == 300
 
     def test_is_not_one_that_is_too_large_to_be_looked_through(self, used: Path) -> None:
-        files.check(used, within=0)
+        files.check_file(used, within=0)
 
     def test_keeps_its_log_where_another_process_opens_it_while_it_is_looked_at(self, used: Path) -> None:
         log = used.with_name(f"{used.name}-wal")
@@ -420,7 +419,7 @@ tmpfs /data/local tmpfs rw 0 0
 
     @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
     @pytest.mark.parametrize("lay", [Path.mkdir, os.mkfifo, lambda beside: beside.symlink_to("elsewhere")])
-    @pytest.mark.parametrize("how", [lambda at: open_store(at, migrate=True), migrate, revision])
+    @pytest.mark.parametrize("how", [lambda at: open_store(at, migrate=True), migrate_database, database_revision])
     def test_that_hold_something_else_in_the_place_of_the_log_are_refused(
         self, used: Path, how: Callable[[str], object], lay: Callable[[Path], object], ending: str
     ) -> None:
@@ -437,7 +436,7 @@ class TestBackups:
     def test_are_one_complete_file_while_the_database_is_in_use(self, used: Path, tmp_path: Path) -> None:
         with closing(open_store(url(used), migrate=False)) as store:
             store.update(QUEUE, [], deciding(review("late")), NOON)
-            backup(url(used), tmp_path / "copy.db")
+            back_up_database(url(used), tmp_path / "copy.db")
             store.update(QUEUE, [], deciding(review("too late")), NOON)
         assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "worker.db"]
         assert ask(tmp_path / "copy.db", "PRAGMA journal_mode", "SELECT count(*) FROM reviews") == ["delete", 301]
@@ -446,7 +445,7 @@ class TestBackups:
     def test_are_put_in_the_place_of_a_broken_database_by_the_steps_of_the_message(
         self, used: Path, tmp_path: Path
     ) -> None:
-        backup(url(used), tmp_path / "copy.db")
+        back_up_database(url(used), tmp_path / "copy.db")
         used.write_bytes(b"broken")
         with pytest.raises(ConfigError) as caught:
             open_store(url(used), migrate=True)
@@ -466,37 +465,37 @@ class TestBackups:
             subprocess.run([sys.executable, "-c", killed], check=True)
         assert len(list(tmp_path.glob(".*"))) == 2
         with files._beside(tmp_path / "in the making") as draft:  # noqa: SLF001  nothing outside can hit that moment
-            backup(url(used), tmp_path / "other.db")
+            back_up_database(url(used), tmp_path / "other.db")
             assert list(tmp_path.glob(".*")) == [draft]
         assert not list(tmp_path.glob(".*"))
 
     def test_leave_a_link_of_that_name_alone(self, used: Path, tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("precious")
         (tmp_path / f"{files.DRAFT}link").symlink_to(tmp_path / "precious")
-        backup(url(used), tmp_path / "copy.db")
+        back_up_database(url(used), tmp_path / "copy.db")
         assert (tmp_path / "precious").read_text() == "precious"
 
     def test_never_replace_a_file(self, used: Path, tmp_path: Path) -> None:
         (tmp_path / "copy.db").write_text("precious")
         with pytest.raises(StoreError, match=r"copy.db exists already: name another file"):
-            backup(url(used), tmp_path / "copy.db")
+            back_up_database(url(used), tmp_path / "copy.db")
         assert (tmp_path / "copy.db").read_text() == "precious"
 
     def test_need_a_directory(self, used: Path, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"missing does not exist"):
-            backup(url(used), tmp_path / "missing" / "copy.db")
+            back_up_database(url(used), tmp_path / "missing" / "copy.db")
 
     def test_need_a_place_that_may_be_written(self, used: Path) -> None:
         with pytest.raises(StoreError, match="no backup was made"):
-            backup(url(used), Path("/proc/copy.db"))
+            back_up_database(url(used), Path("/proc/copy.db"))
 
     def test_need_a_database(self, path: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="no database at"):
-            backup(url(path), tmp_path / "copy.db")
+            back_up_database(url(path), tmp_path / "copy.db")
 
     def test_of_postgres_are_left_to_its_own_tools(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="pg_dump"):
-            backup("postgresql://host/x", tmp_path / "copy.db")
+            back_up_database("postgresql://host/x", tmp_path / "copy.db")
 
 
 @contextmanager

@@ -16,10 +16,9 @@ from tests.fakes_source import FakeSource
 from worker.core.model import NEVER, Fate, Kind, Polled, State
 from worker.core.ports import ConfigError, StoreError
 from worker.loops.poll import Poll
-from worker.stores.copying import TABLES
 from worker.stores.lock import Busy, hold_lock
-from worker.stores.moving import move
-from worker.stores.opening import migrate, open_store
+from worker.stores.opening import migrate_database, move_to_postgres, open_store
+from worker.stores.upkeep import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,14 +79,14 @@ class TestAMove:
     ) -> None:
         live(source)
         before = everything(source)
-        rows = move(file, postgres_url)
+        rows = move_to_postgres(file, postgres_url)
         with closing(open_store(postgres_url, migrate=False)) as target:
             assert everything(target) == before == everything(source)
         assert (rows["queues"], rows["reviews"], rows["deliveries"]) == (3, 5, 4)
 
     def test_lets_the_work_go_on(self, source: SqlStore, file: Path, postgres_url: str) -> None:
         live(source)
-        move(file, postgres_url)
+        move_to_postgres(file, postgres_url)
         with closing(open_store(postgres_url, migrate=False)) as target:
             assert take_edit(target, NOON).waiting == 2
             owe(target, review("new"), name="new", of=queue("new"), at=NOON + SECOND)
@@ -108,7 +107,7 @@ class TestAMove:
 
         assert poll(source)
         owed = [each.kind for each in source.deliveries()]
-        move(file, postgres_url)
+        move_to_postgres(file, postgres_url)
         with closing(open_store(postgres_url, migrate=False)) as target:
             assert poll(target)
             assert [each.kind for each in target.deliveries()] == owed == [Kind.BASELINE]
@@ -118,51 +117,51 @@ class TestAMove:
 
     def test_copies_more_than_one_portion(self, source: SqlStore, file: Path, postgres_url: str) -> None:
         write(source, *(review(number) for number in range(2500)))
-        assert move(file, postgres_url)["reviews"] == 2500
+        assert move_to_postgres(file, postgres_url)["reviews"] == 2500
 
 
 class TestARefusal:
     def test_of_a_file_at_work(self, source: SqlStore, file: Path, postgres_url: str) -> None:
         write(source, review("a"))
         with hold_lock(file), pytest.raises(Busy, match="stop it first"):
-            move(file, postgres_url)
+            move_to_postgres(file, postgres_url)
         assert tables(postgres_url) == 0
 
     def test_of_a_target_in_use(self, source: SqlStore, file: Path, postgres_url: str) -> None:
         write(source, review("a"))
-        migrate(postgres_url)
+        migrate_database(postgres_url)
         with closing(open_store(postgres_url, migrate=False)) as target:
             target.remember("api", "items")
             with pytest.raises(ConfigError, match=r"in use already .*'notes'.* Name an empty one"):
-                move(file, postgres_url)
+                move_to_postgres(file, postgres_url)
             assert (target.recall("api"), target.polls()) == ("items", [])
 
     @pytest.mark.parametrize("name", ["nowhere.db", "nowhere/worker.db"])
     def test_of_a_file_that_is_not_there(self, tmp_path: Path, postgres_url: str, name: str) -> None:
         with pytest.raises(ConfigError, match=rf"--from .*{name}: there is no such file"):
-            move(tmp_path / name, postgres_url)
+            move_to_postgres(tmp_path / name, postgres_url)
         assert (tables(postgres_url), list(tmp_path.iterdir())) == (0, [])
 
     def test_of_a_file_of_another_version(self, file: Path, postgres_url: str) -> None:
         with closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("UPDATE review_notifier_version SET version_num = '0001'")
         with pytest.raises(ConfigError, match="older schema than this program: run `review-notifier migrate`"):
-            move(file, postgres_url)
+            move_to_postgres(file, postgres_url)
 
     def test_of_sqlite_as_the_target(self, file: Path) -> None:
         with pytest.raises(ConfigError, match="names SQLite: set it to the PostgreSQL database"):
-            move(file, "sqlite:///other.db")
+            move_to_postgres(file, "sqlite:///other.db")
 
     def test_halfway_leaves_the_target_empty(self, source: SqlStore, file: Path, postgres_url: str) -> None:
         live(source)
-        migrate(postgres_url)
+        migrate_database(postgres_url)
         with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute(
                 "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RETURN NULL; END $$ LANGUAGE plpgsql;"
                 "CREATE TRIGGER refuse BEFORE INSERT ON pauses FOR EACH ROW EXECUTE FUNCTION refuse()"
             )
         with pytest.raises(StoreError, match="nothing was moved"):
-            move(file, postgres_url)
+            move_to_postgres(file, postgres_url)
         with closing(open_store(postgres_url, migrate=False)) as target:
             assert (target.polls(), target.deliveries()) == ([], [])
 

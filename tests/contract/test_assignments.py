@@ -29,8 +29,8 @@ from worker.core.delivery import OVER, START
 from worker.core.leases import RENEW, SOON, TTL
 from worker.core.model import Fate, Kind, Polled, State, Task
 from worker.core.ports import Fenced
+from worker.stores.assignments import Member, SqlAssignments, server_time
 from worker.stores.columns import At
-from worker.stores.duties import Member, SqlDuties, server_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ class Worker:
     """One of several, and what it had at its last turn."""
 
     store: SqlStore
-    assignments: SqlDuties
+    assignments: SqlAssignments
     turn: Renewal | None = None
 
     @property
@@ -369,11 +369,11 @@ class TestDeliveries:
 
 def test_who_does_what_can_be_asked_from_outside(crew: Crew) -> None:
     _, assignments = crew.store.join(Member(ident(1), "host:1", PACE))
-    assert crew.store.on_duty() == {}
+    assert crew.store.assigned() == {}
     assignments.renew(IDS[:1])
-    assert crew.store.on_duty() == dict.fromkeys({str(IDS[0]), *TASKS}, "host:1")
+    assert crew.store.assigned() == dict.fromkeys({str(IDS[0]), *TASKS}, "host:1")
     assignments.leave()
-    assert crew.store.on_duty() == {}
+    assert crew.store.assigned() == {}
 
 
 def test_the_time_of_the_database_is_its_own_and_goes_on_within_a_transaction(crew: Crew) -> None:

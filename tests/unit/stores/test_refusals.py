@@ -14,9 +14,9 @@ from sqlalchemy import make_url
 
 from tests.builders import NOON, deciding, notice, queue, review
 from worker.core.ports import DATABASE_URL, ConfigError, RefusedError, StoreError
-from worker.stores.opening import migrate, open_store
+from worker.stores.opening import migrate_database, open_store
 from worker.stores.postgres import is_exposed
-from worker.stores.refusals import explain, is_passing, is_refusal
+from worker.stores.refusals import explain_server_error, is_passing, is_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def guest(postgres_server: Postgres, postgres_url: str) -> Guest:
 
 @pytest.fixture
 def migrated(guest: Guest) -> Guest:
-    migrate(guest.owner_url)
+    migrate_database(guest.owner_url)
     return guest
 
 
@@ -120,7 +120,9 @@ class TestARole:
         migrated.refused(to_look, "permission denied for table review_notifier_version.*GRANT SELECT")
 
     def test_that_may_make_nothing_cannot_migrate(self, guest: Guest) -> None:
-        guest.refused(migrate, "for schema public. As its owner: GRANT USAGE, CREATE ON SCHEMA public TO guest")
+        guest.refused(
+            migrate_database, "for schema public. As its owner: GRANT USAGE, CREATE ON SCHEMA public TO guest"
+        )
 
     def test_whose_connections_are_all_in_use_may_come_again(self, migrated: Guest) -> None:
         migrated.owner_says("ALTER ROLE {role} CONNECTION LIMIT 0")
@@ -177,13 +179,13 @@ class TestAnEncoding:
 
     def test_that_lacks_characters_is_refused(self, postgres_server: Postgres) -> None:
         url = self.made(postgres_server, "LATIN1")
-        for work in (migrate, to_work, to_look):
+        for work in (migrate_database, to_work, to_look):
             with pytest.raises(ConfigError, match=r"keeps its text in LATIN1.*createdb --encoding UTF8"):
                 work(url)
 
     def test_that_looks_at_nothing_keeps_everything(self, postgres_server: Postgres) -> None:
         url = self.made(postgres_server, "SQL_ASCII")
-        migrate(url)
+        migrate_database(url)
         write(url)
 
 
@@ -211,7 +213,7 @@ class TestOptions:
         ],
     )
     def test_that_cannot_be_used_are_refused_by_name(self, query: str, said: str) -> None:
-        for work in (migrate, to_work):
+        for work in (migrate_database, to_work):
             with pytest.raises(ConfigError, match=re.escape(said) if "%" in said else said) as caught:
                 work(f"postgresql://guest:hunter2@127.0.0.1:1/x?{query}")
             assert DATABASE_URL in str(caught.value)
@@ -219,7 +221,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("query", ["application_name=x%20y", "sslmode=prefer", "options=-c%20work_mem%3D1MB"])
     def test_of_libpq_work(self, postgres_url: str, query: str) -> None:
-        migrate(f"{postgres_url}&{query}")
+        migrate_database(f"{postgres_url}&{query}")
 
     @pytest.mark.parametrize("host", ["a..b", "x" * 80 + ".example"])
     def test_hosts_that_no_name_server_knows_are_no_tracebacks(self, host: str) -> None:
@@ -242,7 +244,7 @@ class TestOptions:
 )
 def test_words_before_a_connection_are_understood(words: str, said: str, *, refusal: bool, passing: bool) -> None:
     error = psycopg.OperationalError(f"connection failed: connection to server failed: {words}\n")
-    assert said in explain(error, make_url("postgresql+psycopg://x:hunter2@db/notifier"))
+    assert said in explain_server_error(error, make_url("postgresql+psycopg://x:hunter2@db/notifier"))
     assert (is_refusal(error), is_passing(error)) == (refusal, passing)
 
 

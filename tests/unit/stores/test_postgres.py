@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.stores.deadlines import Deadlines
+from worker.stores.postgres import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
