@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from benchmarks.ours import quiet
 from benchmarks.pages import queue_id
 from worker.clock import SystemClock
-from worker.core.model import Kind, Notice, Plan, Queue, Review
-from worker.core.plan import notice_key
+from worker.core.model import Kind, Queue, Review
+from worker.core.owed import Notice
+from worker.core.plan import Plan, notice_key
 from worker.loops.deliver import Deliver
 from worker.loops.report import Ops
 from worker.notifiers.slack.notifier import Slack

@@ -22,7 +22,8 @@ import structlog
 
 from worker.clock import SystemClock
 from worker.core.diff import digest
-from worker.core.model import Facts, Queue, QueueRun, Receipt, Show, Snapshot, Unchanged
+from worker.core.model import Facts, Queue, QueueRun, Show, Snapshot, Unchanged
+from worker.core.owed import Receipt
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep

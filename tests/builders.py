@@ -6,23 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from worker.core.model import (
-    Delivery,
-    Facts,
-    Fate,
-    Kind,
-    Notice,
-    Pause,
-    Plan,
-    Queue,
-    QueueRun,
-    Receipt,
-    RemindIn,
-    Review,
-    ReviewKey,
-    Snapshot,
-    State,
-)
+from worker.core.model import Facts, Fate, Kind, Queue, QueueRun, RemindIn, Review, ReviewKey, Snapshot
+from worker.core.owed import Delivery, Notice, Pause, Receipt, State
+from worker.core.plan import Plan
 from worker.rules import QueueRules, rules_of
 from worker.settings import PerQueue
 

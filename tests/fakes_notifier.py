@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers.slack import blocks
 from worker.notifiers.slack.notifier import LIMITS

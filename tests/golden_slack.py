@@ -12,7 +12,8 @@ from uuid import UUID
 from msgspec import structs
 
 from worker.core.message import Line, Message
-from worker.core.model import Facts, Fate, Kind, Queue, Receipt, Show
+from worker.core.model import Facts, Fate, Kind, Queue, Show
+from worker.core.owed import Receipt
 from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"

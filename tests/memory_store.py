@@ -10,26 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from worker.core.model import (
-    EDIT_EVERY,
-    EVERYWHERE,
-    LISTED,
-    NEVER,
-    Assignment,
-    Backlog,
-    Claim,
-    Delivery,
-    Memory,
-    Pause,
-    Polled,
-    QueueTotals,
-    RemindIn,
-    Review,
-    ReviewKey,
-    State,
-    Story,
-    StoryNotice,
-)
+from worker.core.model import LISTED, Memory, Polled, QueueTotals, RemindIn, Review, ReviewKey
 from worker.core.outbox import (
     LIVE,
     STANDS_FOR_ALL,
@@ -44,13 +25,17 @@ from worker.core.outbox import (
     superseded,
     waits_for_time,
 )
+from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, Backlog, Claim, Delivery, Pause, State, Story, StoryNotice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from uuid import UUID
 
-    from worker.core.model import Facts, Fate, Plan, Queue, Receipt
+    from worker.core.leases import Assignment
+    from worker.core.model import Facts, Fate, Queue
+    from worker.core.owed import Receipt
+    from worker.core.plan import Plan
     from worker.core.status.process import Process
 
 

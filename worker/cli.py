@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.core.model import State
+from worker.core.owed import State
 from worker.core.ports import ConfigError, RefusedError, StoreError
 
 if TYPE_CHECKING:

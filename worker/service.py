@@ -10,7 +10,7 @@ import structlog
 
 from worker.app import RENEW_EVERY, TICK, remember_roster, try_again
 from worker.core.cooldown import Cooldown
-from worker.core.model import Task
+from worker.core.leases import Task
 from worker.core.ports import StoreError
 from worker.scheduler import Ticker
 

@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.builders import CHANNEL, DAY, LEASE, NOON, deciding, ident, notice, queue, receipt
-from worker.core.model import Kind, RemindIn, State
+from worker.core.model import Kind, RemindIn
+from worker.core.owed import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
-    from worker.core.model import Claim, Delivery, Queue, Review, ReviewKey
+    from worker.core.model import Queue, Review, ReviewKey
+    from worker.core.owed import Claim, Delivery
     from worker.core.roles import Store
 
 QUEUE = queue()

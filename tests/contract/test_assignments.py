@@ -26,8 +26,9 @@ from tests.contract.outbox import posted
 from tests.fakes import FakeClock
 from worker.core.delivery import LEASE as REAL_LEASE
 from worker.core.delivery import OVER, START
-from worker.core.leases import RENEW, SOON, TTL
-from worker.core.model import Fate, Kind, Polled, State, Task
+from worker.core.leases import RENEW, SOON, TTL, Task
+from worker.core.model import Fate, Kind, Polled
+from worker.core.owed import State
 from worker.core.ports import Fenced
 from worker.stores.assignments import Member, SqlAssignments, server_time
 from worker.stores.columns import At
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
 
-    from worker.core.model import Assignment, Claim, Renewal
+    from worker.core.leases import Assignment, Renewal
+    from worker.core.owed import Claim
     from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 

@@ -13,7 +13,8 @@ from tests.builders import HOUR, LEASE, NOON, SECOND, delivery, ident, pause, qu
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, take, take_edit, write
 from tests.fakes import FakeClock
 from tests.fakes_source import FakeSource
-from worker.core.model import NEVER, Fate, Kind, Polled, State
+from worker.core.model import Fate, Kind, Polled
+from worker.core.owed import NEVER, State
 from worker.core.ports import ConfigError, StoreError
 from worker.loops.poll import Poll
 from worker.stores.lock import Busy, hold_lock

@@ -15,7 +15,8 @@ import pytest
 from tests.fakes_notifier import FakeNotifier
 from tests.golden_slack import AS_OF, line, message
 from tests.slack_stage import CHANNEL, TOKEN, stage
-from worker.core.model import Fate, Receipt
+from worker.core.model import Fate
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack.notifier import Slack
 

@@ -11,7 +11,7 @@ import pytest
 from tests.builders import DAY, HOUR, LEASE, NOON, SECOND, deciding, ident, notice, queue, review
 from tests.contract.outbox import posted
 from tests.pooler import pooling
-from worker.core.model import State
+from worker.core.owed import State
 from worker.stores.assignments import Member
 from worker.stores.opening import migrate_database, open_store
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.pooler import Pooler
-    from worker.core.model import Claim
+    from worker.core.owed import Claim
     from worker.stores.assignments import SqlAssignments
     from worker.stores.sql import SqlStore
 

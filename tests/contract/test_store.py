@@ -10,7 +10,9 @@ import pytest
 from msgspec import structs
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, plan, queue, review
-from worker.core.model import Facts, Fate, Kind, Memory, Plan, Polled, QueueTotals, RemindIn, Review, State
+from worker.core.model import Facts, Fate, Kind, Memory, Polled, QueueTotals, RemindIn, Review
+from worker.core.owed import State
+from worker.core.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

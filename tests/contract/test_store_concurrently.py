@@ -15,7 +15,9 @@ import pytest
 
 from tests.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
 from tests.contract.outbox import QUEUE, owe, posted, row, take, write
-from worker.core.model import Kind, Plan, State
+from worker.core.model import Kind
+from worker.core.owed import State
+from worker.core.plan import Plan
 from worker.stores.opening import migrate_database, open_store
 
 if TYPE_CHECKING:

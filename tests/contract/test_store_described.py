@@ -8,7 +8,8 @@ import pytest
 
 from tests.builders import HOUR, MINUTE, NOON, ident, queue, review
 from tests.contract.outbox import QUEUE, owe, post, put_back, row, take, take_edit, write
-from worker.core.model import LISTED, Facts, State
+from worker.core.model import LISTED, Facts
+from worker.core.owed import State
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -10,12 +10,14 @@ from msgspec import structs
 
 from tests.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, SECOND, delivery, ident, queue, review
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, take_edit, write
-from worker.core.model import EDIT_EVERY, Fate, Kind, Receipt, State
+from worker.core.model import Fate, Kind
+from worker.core.owed import EDIT_EVERY, Receipt, State
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.model import Claim, Delivery, Queue
+    from worker.core.model import Queue
+    from worker.core.owed import Claim, Delivery
     from worker.core.roles import Store
 
 LATER = NOON + HOUR

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.builders import HOUR, LEASE, MINUTE, NOON, SECOND, review
 from tests.contract.outbox import owe, post, posted, put_back, row, take, take_edit, write
-from worker.core.model import EDIT_EVERY, NEVER, State
+from worker.core.owed import EDIT_EVERY, NEVER, State
 
 if TYPE_CHECKING:
     from worker.core.roles import Store

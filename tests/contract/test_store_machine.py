@@ -26,14 +26,17 @@ from tests.builders import (
     review,
 )
 from tests.memory_store import MemoryStore
-from worker.core.model import EDIT_EVERY, EVERYWHERE, NEVER, Fate, Kind, Memory, Plan, Polled, RemindIn, State
+from worker.core.model import Fate, Kind, Memory, Polled, RemindIn
 from worker.core.outbox import Candidate, claims_to_come
+from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, State
+from worker.core.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import timedelta
 
-    from worker.core.model import Claim, Delivery, Queue, Review, ReviewKey
+    from worker.core.model import Queue, Review, ReviewKey
+    from worker.core.owed import Claim, Delivery
     from worker.core.roles import Store
 
 QUEUES = [queue("Support QA"), queue("RAG bot")]

@@ -25,14 +25,15 @@ from tests.builders import (
     review,
 )
 from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, write
-from worker.core.model import NEVER, Backlog, Kind, Receipt, RemindIn, State
+from worker.core.model import Kind, RemindIn
 from worker.core.outbox import ready_at
+from worker.core.owed import NEVER, Backlog, Receipt, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
     from worker.core.roles import Store
 
 SETTLED = (State.SENT, State.WITHDRAWN, State.DEAD)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.builders import HOUR, LEASE, NOON, SECOND, review
 from tests.contract.outbox import owe, post, put_back, row, take, take_edit, write
-from worker.core.model import State
+from worker.core.owed import State
 
 if TYPE_CHECKING:
     from worker.core.roles import Store

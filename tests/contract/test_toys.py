@@ -15,7 +15,8 @@ from tests.contract.toy_source import ToySource
 from tests.fakes import FakeClock
 from tests.fakes_source import FakeSource
 from worker.app import build, last_polls, one_pass
-from worker.core.model import Facts, State
+from worker.core.model import Facts
+from worker.core.owed import State
 from worker.settings import load
 from worker.stores import reviews
 from worker.stores.opening import open_store
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
     from worker.core.ports import Source
     from worker.stores.sql import SqlStore
 

@@ -12,8 +12,9 @@ from tests.builders import DAY, HOUR, SECOND, ident, queue, queue_run, rules_wit
 from tests.fakes import FakeClock
 from tests.fakes_notifier import FakeNotifier
 from tests.fakes_source import FakeSource
-from worker.core.leases import TTL
-from worker.core.model import Show, State, Task
+from worker.core.leases import TTL, Task
+from worker.core.model import Show
+from worker.core.owed import State
 from worker.loops.assignments import ALONE, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Limits, Outcome, always
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tests.builders import NOON, deciding, notice, queue, review
-from worker.core.model import State
+from worker.core.owed import State
 from worker.core.ports import ConfigError, StoreError
 from worker.stores import schema
 from worker.stores.opening import migrate_database, open_store

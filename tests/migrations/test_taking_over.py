@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from alembic import command
 
 from tests.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
-from worker.core.model import NEVER, Polled, State
+from worker.core.model import Polled
+from worker.core.owed import NEVER, State
 from worker.core.plan import plan
 from worker.core.ports import ConfigError
 from worker.stores import schema

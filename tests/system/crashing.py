@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from worker.core.model import State
+from worker.core.owed import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

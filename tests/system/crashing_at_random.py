@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.system.process import wait_for
 from worker.core.delivery import LEASE
-from worker.core.model import State
+from worker.core.owed import State
 from worker.demo.serve import serving
 
 if TYPE_CHECKING:

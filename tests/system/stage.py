@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tests.system.process import wait_for
-from worker.core.model import State
+from worker.core.owed import State
 from worker.stores.opening import migrate_database, open_store
 from worker.stores.schema import DELIVERIES, WORKERS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tests.system.process import Bench, Process
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import Attempt, SimulatedSlack
     from worker.stores.sql import SqlStore

@@ -18,8 +18,9 @@ from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
 from tests.system.watched import dead_mans_switch
 from worker.clock import SystemClock
-from worker.core.model import Kind, State
+from worker.core.model import Kind
 from worker.core.overview import LATE_AFTER
+from worker.core.owed import State
 from worker.demo.langsmith.server import How
 from worker.stores.opening import open_store
 from worker.stores.schema import HEAD

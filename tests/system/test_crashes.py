@@ -12,7 +12,7 @@ from tests.system.crashing import ANSWER_TRAVELS, database_locked_from, deaf_sla
 from tests.system.crashing_at_random import Crashes
 from tests.system.process import stays, wait_for
 from worker.core.delivery import LEASE
-from worker.core.model import State
+from worker.core.owed import State
 from worker.demo.slack.server import ALL_SCOPES, Mode
 
 if TYPE_CHECKING:

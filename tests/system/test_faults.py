@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.system.process import wait_for
-from worker.core.model import State
+from worker.core.owed import State
 from worker.demo.slack.server import Mode
 
 if TYPE_CHECKING:

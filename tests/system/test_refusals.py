@@ -9,7 +9,7 @@ import pytest
 from tests.system.conftest import LEADS
 from tests.system.process import wait_for
 from tests.system.watched import free_port
-from worker.core.model import State
+from worker.core.owed import State
 
 if TYPE_CHECKING:
     from tests.system.process import Process

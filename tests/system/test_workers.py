@@ -12,7 +12,7 @@ import pytest
 
 from tests import postgres
 from tests.system.process import stays, wait_for
-from worker.core.model import Task
+from worker.core.leases import Task
 from worker.demo.slack.server import Mode
 
 if TYPE_CHECKING:

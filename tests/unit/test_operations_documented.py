@@ -14,7 +14,7 @@ import yaml
 from tests.metered import samples
 from tests.overviews import overview
 from worker.cli import Exit
-from worker.core.model import State
+from worker.core.owed import State
 from worker.core.ports import Trouble
 from worker.core.status.readiness import readiness
 from worker.core.status.reasons import KINDS

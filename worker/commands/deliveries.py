@@ -10,13 +10,14 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.status import read_status
-from worker.core.model import NEVER, Kind, State
+from worker.core.model import Kind
+from worker.core.owed import NEVER, State
 from worker.stores import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
 
 _SHOWN = 5
 """So many keys are named where more than one is meant."""

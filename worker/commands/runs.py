@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Delivery, Id, Queue, Review, Story, StoryNotice
+    from worker.core.model import Id, Queue, Review
+    from worker.core.owed import Delivery, Story, StoryNotice
     from worker.core.status.upcoming import Upcoming
     from worker.stores.sql import SqlStore
 

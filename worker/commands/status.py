@@ -12,8 +12,8 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
-from worker.core.model import State
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
+from worker.core.owed import State
 from worker.core.status.process import Area
 from worker.core.status.reasons import reasons
 from worker.rules import rules_for

@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.core.model import NEVER
 from worker.core.outbox import ready_at
+from worker.core.owed import NEVER
 from worker.core.text import json_safe, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
     from worker.core.status.finding import Finding
 
 BEGINNINGS = frozenset({"Key", "Queue run"})

@@ -7,13 +7,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.core.model import NEVER, Pause, RemindIn, State
+from worker.core.model import RemindIn
+from worker.core.owed import NEVER, Pause, State
 from worker.core.ports import Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.model import Delivery, Receipt
+    from worker.core.owed import Delivery, Receipt
     from worker.core.ports import DeliveryError
 
 LEASE = timedelta(seconds=90)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,41 @@ RENEW = TTL / 3
 
 SOON = timedelta(seconds=1)
 """When to look again for what should be ours and is not free yet."""
+
+
+class Task(StrEnum):
+    """What is done once for all workers, whoever of them does it."""
+
+    REPORTS = "reports"
+    EDITS = "edits"
+    HOUSE = "house"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one of several workers does alone: a task, or polling a queue, whose id is its `name` then.
+
+    `token` rises whenever the assignment changes hands, so that whoever had it before cannot be taken for who has it
+    now.
+    """
+
+    name: str
+    worker_id: UUID
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a worker learns when it renews its lease.
+
+    `assignments` are its own, by name; `now` is the database's time; `workers` counts the living ones. `again_in` is
+    when there may be something to take: another's lease ends then, or not everything was found that should be ours.
+    """
+
+    assignments: Mapping[str, Assignment]
+    now: datetime
+    workers: int
+    again_in: timedelta
 
 
 @dataclass(frozen=True, slots=True)

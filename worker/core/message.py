@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Claim, Id, Kind, Queue, Receipt, Review
+    from worker.core.model import Id, Kind, Queue, Review
+    from worker.core.owed import Claim, Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from worker.core.model import EVERYWHERE, FIRST_SIGHT, LATER, NEVER, Delivery, Kind, State
+from worker.core.model import FIRST_SIGHT, LATER, Kind
+from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Pause
+    from worker.core.owed import Pause
 
 R = TypeVar("R")
 """Whatever a store knows a review by."""

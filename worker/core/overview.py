@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from worker.core.model import Backlog, Pause, Polled, QueueTotals
+    from worker.core.model import Polled, QueueTotals
+    from worker.core.owed import Backlog, Pause
     from worker.core.status.process import Reason
 
 LATE_AFTER = 3

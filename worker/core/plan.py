@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from msgspec import structs
 
 from worker.core.diff import diff, is_bare
-from worker.core.model import LISTED, Kind, Notice, Plan
+from worker.core.model import LISTED, Kind
+from worker.core.owed import Notice
 from worker.core.policy import Step, age_of, spoken_until, told_age
 
 if TYPE_CHECKING:
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
 """Makes delivery keys ours alone; changing it would send every notice in flight twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one poll decided: the reviews to write (new or altered), the notices to owe, the listing to remember.
+
+    `revision` is that of the memory that it was decided on.
+    """
+
+    reviews: tuple[Review, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    next_due_at: datetime | None = None
+    revision: int = 0
+    listing: str = ""
 
 
 def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:

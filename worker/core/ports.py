@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.leases import Assignment, Task
     from worker.core.message import Message
-    from worker.core.model import Assignment, Facts, Fate, Id, Queue, Receipt, Show, Snapshot, Task, Unchanged
+    from worker.core.model import Facts, Fate, Id, Queue, Show, Snapshot, Unchanged
+    from worker.core.owed import Receipt
     from worker.core.status.process import Area
     from worker.core.status.seen import Unseen
 

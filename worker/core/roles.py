@@ -12,25 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from worker.core.model import (
-        Assignment,
-        Backlog,
-        Claim,
-        Delivery,
-        Facts,
-        Fate,
-        Id,
-        Memory,
-        Pause,
-        Plan,
-        Polled,
-        Queue,
-        QueueTotals,
-        Renewal,
-        ReviewKey,
-        State,
-        Story,
-    )
+    from worker.core.leases import Assignment, Renewal
+    from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, ReviewKey
+    from worker.core.owed import Backlog, Claim, Delivery, Pause, State, Story
+    from worker.core.plan import Plan
     from worker.core.status.process import Process
 
 

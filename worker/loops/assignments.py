@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Assignment, Id, Task
+    from worker.core.leases import Assignment, Task
+    from worker.core.model import Id
     from worker.core.ports import Clock
     from worker.core.roles import AssignmentStore
 

@@ -12,7 +12,8 @@ from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
-from worker.core.model import EVERYWHERE, LISTED, Kind, State
+from worker.core.model import LISTED, Kind
+from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.pauses import Patience
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from worker.core.message import Message
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery, Receipt, Review, ReviewKey
+    from worker.core.model import Review, ReviewKey
     from worker.core.overview import Asked
+    from worker.core.owed import Claim, Delivery, Receipt
     from worker.core.ports import Clock, Incidents, Notifier
     from worker.core.roles import Channels, Outbox
     from worker.loops.report import Ops

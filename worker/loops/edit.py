@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from worker.core.meter import Meter
-    from worker.core.model import Claim, Delivery
+    from worker.core.owed import Claim, Delivery
     from worker.core.ports import Clock, Notifier
     from worker.core.roles import Outbox
     from worker.rules import RulesOf

@@ -13,7 +13,8 @@ from worker.core import outage, reports
 from worker.core.advice import PLAIN
 from worker.core.cooldown import Cooldown
 from worker.core.incidents import Group, Incident, report
-from worker.core.model import Polled, Task
+from worker.core.leases import Task
+from worker.core.model import Polled
 from worker.core.overview import Asked, Overview, QueueView
 from worker.core.ports import StoreError
 from worker.core.status.reasons import reasons
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from worker.core.advice import Advice
-    from worker.core.model import Backlog, Id, Pause, Queue, QueueTotals
+    from worker.core.model import Id, Queue, QueueTotals
     from worker.core.overview import ApiInUse
+    from worker.core.owed import Backlog, Pause
     from worker.core.ports import Assignments, Clock
     from worker.core.roles import Channels, Notes, Polls
     from worker.loops.poll import Poll, Seen

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
+    from worker.core.leases import Assignment
     from worker.core.meter import Meter
-    from worker.core.model import Assignment, Id, Memory, Plan, Unchanged
+    from worker.core.model import Id, Memory, Unchanged
+    from worker.core.plan import Plan
     from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf

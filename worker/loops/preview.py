@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.message import compose_post
-from worker.core.model import Claim, Delivery, Kind, State
+from worker.core.model import Kind
 from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
+from worker.core.owed import Claim, Delivery, State
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
 from worker.loops.details import Naming
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.message import Message
-    from worker.core.model import Id, Memory, Notice, Pause, Plan, Queue, Review, ReviewKey, Show, Snapshot
+    from worker.core.model import Id, Memory, Queue, Review, ReviewKey, Show, Snapshot
+    from worker.core.owed import Notice, Pause
+    from worker.core.plan import Plan
     from worker.core.ports import Clock, Descriptions, Source
     from worker.rules import QueueRules, RulesOf
 

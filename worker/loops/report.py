@@ -12,13 +12,14 @@ from uuid import uuid5
 import structlog
 
 from worker.core.message import Message
-from worker.core.model import EVERYWHERE, Delivery, Kind
+from worker.core.model import Kind
+from worker.core.owed import EVERYWHERE, Delivery
 from worker.core.plan import NAMESPACE
 from worker.core.ports import DeliveryError, Limits, Outcome, RefusedError
 from worker.core.status.process import Area, Reason
 
 if TYPE_CHECKING:
-    from worker.core.model import Pause
+    from worker.core.owed import Pause
     from worker.core.ports import Clock, Incidents, Notifier, StoreError
     from worker.core.roles import Notes, Outbox
 

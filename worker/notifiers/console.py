@@ -8,7 +8,7 @@ from rich.console import Console as Screen
 from rich.markup import escape
 from rich.text import Text
 
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import Limits, always
 from worker.core.text import flat, time_ago, web_address
 from worker.notifiers.slack import blocks

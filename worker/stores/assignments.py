@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.delivery import LEASE, OVER, START
-from worker.core.leases import SOON, TTL, Living
-from worker.core.model import EVERYWHERE, Assignment, Renewal, State, Task
+from worker.core.leases import SOON, TTL, Assignment, Living, Renewal, Task
+from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import Fenced
 from worker.stores.columns import MICROSECOND, At
 from worker.stores.database import chunks, insert

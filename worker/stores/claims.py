@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import EVERYWHERE, Claim, Receipt, RemindIn, Review, State
+from worker.core.model import RemindIn, Review
 from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
+from worker.core.owed import EVERYWHERE, Claim, Receipt, State
 from worker.stores.assignments import is_resting, take_channel
 from worker.stores.database import chunks, insert
 from worker.stores.outbox import SPEAKS, WAITS_FOR_TIME, change_delivery, delivery_of, select_deliveries
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
     from worker.stores.assignments import Member
 
 UNPOSTED = (State.PENDING, State.HELD)

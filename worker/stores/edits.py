@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import EDIT_EVERY, LISTED, Claim, Delivery, Kind, Receipt, Review, State
+from worker.core.model import LISTED, Kind, Review
 from worker.core.outbox import Candidate, superseded
+from worker.core.owed import EDIT_EVERY, Claim, Delivery, Receipt, State
 from worker.stores.columns import BEGINS_WITH_NAME, MICROSECOND, At, microseconds
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import EDIT_OWED, SPEAKS, change_delivery, delivery_of, has_lease, select_deliveries

@@ -6,22 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import (
-    EVERYWHERE,
-    NEVER,
-    Backlog,
-    Delivery,
-    Notice,
-    Pause,
-    Queue,
-    Receipt,
-    Review,
-    ReviewKey,
-    State,
-    Story,
-    StoryNotice,
-)
+from worker.core.model import Queue, Review, ReviewKey
 from worker.core.outbox import as_owed
+from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
 from worker.stores.database import chunks, insert
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from msgspec import structs
 
-from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey, State
+from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
+from worker.core.owed import State
 from worker.stores.database import chunks, insert
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 

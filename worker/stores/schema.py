@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 import worker
-from worker.core.model import Fate, Kind, RemindIn, State
+from worker.core.model import Fate, Kind, RemindIn
+from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError
 from worker.stores.columns import AddedAt, At, FactsColumn, IdColumn, Plain, ReasonsColumn, Word, Words
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
-from worker.core.model import Memory, State
+from worker.core.model import Memory
+from worker.core.owed import State
 from worker.stores import assignments, claims, edits, outbox, reviews, upkeep
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
@@ -18,22 +19,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import (
-        Assignment,
-        Backlog,
-        Claim,
-        Delivery,
-        Facts,
-        Fate,
-        Id,
-        Pause,
-        Plan,
-        Polled,
-        Queue,
-        QueueTotals,
-        ReviewKey,
-        Story,
-    )
+    from worker.core.leases import Assignment
+    from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, ReviewKey
+    from worker.core.owed import Backlog, Claim, Delivery, Pause, Story
+    from worker.core.plan import Plan
     from worker.core.ports import Clock
     from worker.core.status.process import Process
     from worker.stores.database import Database

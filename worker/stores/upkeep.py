@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from worker.core.model import State
+from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.core.status.process import Process
 from worker.stores.database import CHUNK, chunks, insert

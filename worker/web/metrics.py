@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import generate_latest
 
 from worker.core.meter import STORE
-from worker.core.model import Kind, State
+from worker.core.model import Kind
+from worker.core.owed import State
 from worker.core.ports import Trouble
 from worker.core.status.readiness import readiness
 from worker.core.status.reasons import KINDS, reasons

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tests.builders import rules_with
-from worker.core.model import Memory, Plan, Queue, QueueRun, Review, Snapshot
-from worker.core.plan import plan
+from worker.core.model import Memory, Queue, QueueRun, Review, Snapshot
+from worker.core.plan import Plan, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,8 @@ import pytest
 
 from tests.unit.core.given import CHANNEL, DAY, NOON, QUEUE
 from worker.core import delivery as step
-from worker.core.model import NEVER, Delivery, Kind, Pause, Receipt, RemindIn, State
+from worker.core.model import Kind, RemindIn
+from worker.core.owed import NEVER, Delivery, Pause, Receipt, State
 from worker.core.plan import notice_key
 from worker.core.ports import DeliveryError, Outcome
 

@@ -14,14 +14,14 @@ from msgspec import structs
 
 from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_policy, a_run, at, remember
 from worker.core.diff import digest
-from worker.core.model import Kind, Memory, Plan, QueueRun, Review, ReviewKey, Snapshot
-from worker.core.plan import plan
+from worker.core.model import Kind, Memory, QueueRun, Review, ReviewKey, Snapshot
+from worker.core.plan import Plan, plan
 from worker.core.policy import EscalationPolicy, age_of, told_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from worker.core.model import Notice
+    from worker.core.owed import Notice
 
 Event = tuple[float, Snapshot, EscalationPolicy]
 """Hours to wait, what is listed then, and by which ladder."""

@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.core.given import CHANNEL, HOUR, NOON, QUEUE, a_review, at
 from worker.core.message import Line, Message, compose_edit, compose_post
-from worker.core.model import LISTED, Claim, Delivery, Facts, Fate, Kind, Receipt, RemindIn, Show
+from worker.core.model import LISTED, Facts, Fate, Kind, RemindIn, Show
+from worker.core.owed import Claim, Delivery, Receipt
 from worker.core.plan import notice_key
 
 SHOWN = frozenset({Show.NAME, Show.AGE})

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue
-from worker.core.model import EVERYWHERE, NEVER, Kind, State
+from worker.core.model import Kind
 from worker.core.outbox import Candidate, as_owed, choose, claims_to_come, let_go, superseded
+from worker.core.owed import EVERYWHERE, NEVER, State
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
 
 Waiting = Candidate[str]
 NEW = NOON + HOUR

@@ -25,14 +25,16 @@ from tests.unit.core.given import (
     replan,
     run_id,
 )
-from worker.core.model import Facts, Kind, Memory, Notice, RemindIn, ReviewKey
+from worker.core.model import Facts, Kind, Memory, RemindIn, ReviewKey
+from worker.core.owed import Notice
 from worker.core.plan import notice_key, plan, still_owed, undescribed
 from worker.core.policy import ZERO, EscalationPolicy, Step, told_age
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.model import Plan, QueueRun, Review
+    from worker.core.model import QueueRun, Review
+    from worker.core.plan import Plan
 
 UNSEEN = Memory(baselined=False, reviews=())
 

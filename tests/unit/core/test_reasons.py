@@ -9,8 +9,9 @@ import pytest
 
 from tests.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
 from tests.overviews import overview, view
-from worker.core.model import Backlog, QueueTotals, State
+from worker.core.model import QueueTotals
 from worker.core.overview import Asked
+from worker.core.owed import Backlog, State
 from worker.core.ports import Trouble
 from worker.core.status.process import Area, Reason
 from worker.core.status.reasons import KINDS, START_GRACE, only_here, reasons

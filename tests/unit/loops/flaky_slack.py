@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome, always
 from worker.notifiers.slack import blocks
 from worker.notifiers.slack.notifier import LIMITS

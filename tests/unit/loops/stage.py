@@ -16,7 +16,8 @@ from worker.loops.report import Ops
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from worker.core.model import Delivery, Queue, Review, State
+    from worker.core.model import Queue, Review
+    from worker.core.owed import Delivery, State
     from worker.rules import QueueRules
 
 OPS_CHANNEL = "C0OPS"

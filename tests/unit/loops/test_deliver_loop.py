@@ -13,7 +13,8 @@ from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_notifier import FakeNotifier
 from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
 from worker.core.delivery import LEASE, START, OnUnknown
-from worker.core.model import NEVER, Kind, RemindIn, State
+from worker.core.model import Kind, RemindIn
+from worker.core.owed import NEVER, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
 from worker.loops.pauses import LOST_EVERYWHERE
 from worker.loops.report import MOST_A_DAY, Ops
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.message import Message
-    from worker.core.model import Receipt
+    from worker.core.owed import Receipt
 
 TICK = SECOND
 SERVICE_TROUBLE = [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN]

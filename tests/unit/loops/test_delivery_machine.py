@@ -17,7 +17,8 @@ from tests.builders import CHANNEL, LEADS, deciding, notice, queue, review, rule
 from tests.fakes import FakeClock, MemoryStore
 from tests.unit.loops.flaky_slack import FROZEN, Crash, Fault, FlakySlack
 from worker.core import delivery as step
-from worker.core.model import LISTED, NEVER, Kind, Receipt, Show, State
+from worker.core.model import LISTED, Kind, Show
+from worker.core.owed import NEVER, Receipt, State
 from worker.core.plan import still_owed
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.message import Message
-    from worker.core.model import Claim, Delivery, ReviewKey
+    from worker.core.model import ReviewKey
+    from worker.core.owed import Claim, Delivery
 
 RULES = rules_with(show=frozenset({Show.NAME}))
 WORKERS = (0, 1)

@@ -12,12 +12,13 @@ from tests.fakes import MemoryStore
 from tests.unit.loops.stage import RULES, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit
-from worker.core.model import EDIT_EVERY, Kind, State
+from worker.core.model import Kind
+from worker.core.owed import EDIT_EVERY, State
 from worker.core.ports import DeliveryError, Outcome, StoreError
 
 if TYPE_CHECKING:
     from worker.core.message import Message
-    from worker.core.model import Delivery
+    from worker.core.owed import Delivery
 
 
 @dataclass

@@ -4,7 +4,8 @@ import pytest
 
 from tests.builders import DAY, NOON, deciding, delivery, queue, review
 from tests.fakes import FakeClock, MemoryStore
-from worker.core.model import Kind, State
+from worker.core.model import Kind
+from worker.core.owed import State
 from worker.core.ports import StoreError
 from worker.loops.housekeep import Housekeep
 

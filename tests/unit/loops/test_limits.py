@@ -9,7 +9,8 @@ from tests.builders import DAY, MINUTE, SECOND, queue, rules_with
 from tests.fakes_notifier import FakeNotifier
 from tests.unit.loops.stage import Stage
 from worker.core.delivery import OnUnknown
-from worker.core.model import RemindIn, State
+from worker.core.model import RemindIn
+from worker.core.owed import State
 from worker.core.ports import Outcome
 
 if TYPE_CHECKING:

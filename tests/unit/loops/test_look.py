@@ -21,7 +21,8 @@ from tests.builders import (
     snapshot,
 )
 from tests.fakes import FakeClock, MemoryStore
-from worker.core.model import Kind, Show, State
+from worker.core.model import Kind, Show
+from worker.core.owed import State
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.observe import COUNT_EVERY, Look, Observer
 from worker.loops.poll import Poll
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from worker.core.model import Backlog, Queue, QueueTotals, Snapshot
+    from worker.core.model import Queue, QueueTotals, Snapshot
+    from worker.core.owed import Backlog
 
 QUEUE = queue()
 

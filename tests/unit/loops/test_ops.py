@@ -4,7 +4,8 @@ from structlog.testing import capture_logs
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, delivery, pause
 from tests.fakes import FakeClock, MemoryStore
-from worker.core.model import Kind, State
+from worker.core.model import Kind
+from worker.core.owed import State
 from worker.loops.report import MOST_A_DAY, Ops
 
 

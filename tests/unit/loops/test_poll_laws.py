@@ -15,7 +15,8 @@ from worker.core.ports import Trouble
 from worker.loops.poll import Poll
 
 if TYPE_CHECKING:
-    from worker.core.model import Delivery, QueueRun, Review
+    from worker.core.model import QueueRun, Review
+    from worker.core.owed import Delivery
 
 QUEUE = queue()
 RULES = rules_with(escalate_after=2 * DAY, show=frozenset())

@@ -15,7 +15,8 @@ from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_
 from tests.contract.outbox import post
 from tests.fakes import FakeClock, MemoryStore
 from tests.fakes_source import FakeSource
-from worker.core.model import Assignment, Facts, Fate, Kind, QueueRun
+from worker.core.leases import Assignment
+from worker.core.model import Facts, Fate, Kind, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
 from worker.loops.poll import LARGE, Poll
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from worker.core.model import Memory, Plan, Queue
+    from worker.core.model import Memory, Queue
+    from worker.core.plan import Plan
 
 QUEUE = queue()
 

@@ -21,7 +21,8 @@ from tests.builders import (
 )
 from tests.fakes_source import FakeSource
 from tests.unit.loops.stage import Stage
-from worker.core.model import EVERYWHERE, NEVER, Kind, Show, State
+from worker.core.model import Kind, Show
+from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.loops.preview import Preview
 
 if TYPE_CHECKING:

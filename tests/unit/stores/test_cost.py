@@ -10,13 +10,15 @@ import sqlalchemy as sa
 
 from tests.builders import DAY, LEASE, NOON, deciding, ident, notice, pause, queue, review
 from tests.contract.outbox import posted, take
-from worker.core.model import Kind, Plan, RemindIn, State
+from worker.core.model import Kind, RemindIn
+from worker.core.owed import State
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from worker.core.plan import Plan
     from worker.stores.sql import SqlStore
 
 QUEUE = queue()

@@ -22,7 +22,8 @@ from sqlalchemy.exc import OperationalError, StatementError
 from tests import postgres
 from tests.builders import NOON, deciding, delivery, queue, review
 from worker.clock import SystemClock
-from worker.core.model import Kind, Memory, Plan
+from worker.core.model import Kind, Memory
+from worker.core.plan import Plan
 from worker.core.ports import ConfigError, Fenced, StoreError
 from worker.stores import files
 from worker.stores.opening import migrate_database, open_store

@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.overviews import overview, view
-from worker.core.model import Backlog, Kind, QueueTotals, State
+from worker.core.model import Kind, QueueTotals
 from worker.core.overview import ApiInUse
+from worker.core.owed import Backlog, State
 from worker.web.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.meter import STORE
-from worker.core.model import EVERYWHERE, State
 from worker.core.overview import LATE_AFTER
+from worker.core.owed import EVERYWHERE, State
 from worker.core.status.process import Area, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from worker.core.advice import Advice
-    from worker.core.model import Backlog, Pause
     from worker.core.overview import Overview, QueueView
+    from worker.core.owed import Backlog, Pause
 
 UNLISTED_FOR = timedelta(minutes=15)
 """How long the list of queues may be unreadable: those that are known are polled meanwhile."""

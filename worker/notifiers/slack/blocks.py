@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from worker.core.message import Message
-    from worker.core.model import Receipt
+    from worker.core.owed import Receipt
 
 HEADER_LIMIT = 150
 SECTION_LIMIT = 2_900

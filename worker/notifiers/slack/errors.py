@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.core.text import flat
 from worker.net.failures import FailureKind

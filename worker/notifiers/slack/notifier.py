@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 
 from worker.clock import SystemClock
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
 from worker.notifiers.slack import blocks, errors

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from slack_sdk.web.slack_response import SlackResponse
 
-from worker.core.model import Receipt
+from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack import errors
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests import golden_slack as golden
 from tests import slack_reader as reader
 from worker.core.message import Line, Message
-from worker.core.model import Facts, Fate, Kind, Queue, Receipt, Show
+from worker.core.model import Facts, Fate, Kind, Queue, Show
+from worker.core.owed import Receipt
 from worker.notifiers.slack import blocks
 from worker.notifiers.slack.markup import target
 

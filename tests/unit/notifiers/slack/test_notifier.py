@@ -13,7 +13,8 @@ import pytest
 
 from tests.golden_slack import AS_OF, DONE, MIXED, message
 from tests.slack_stage import CHANNEL, TOKEN
-from worker.core.model import Kind, Receipt
+from worker.core.model import Kind
+from worker.core.owed import Receipt
 from worker.core.ports import ConfigError, DeliveryError, Outcome
 from worker.demo.slack.faults import COMMITTING, Mode
 from worker.demo.slack.server import BOT_USER
