@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import history, polls, posts, services, workers
+from benchmarks.cases import history, hours, polls, posts, services, workers
 from benchmarks.children import serving
 from benchmarks.plot import draw
 from benchmarks.scale import FULL, QUICK
@@ -33,6 +33,7 @@ CASES = {
     "d": (history.behind,),
     "e": (posts.posts, services.arrival),
     "f": (workers.several,),
+    "h": (hours.ages,),
     "s": (services.start,),
 }
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}
