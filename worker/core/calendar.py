@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
-from worker.core.model import NEVER
+from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.core.hours import EVERY_DAY, LUNCH, OFFICE, WORKDAYS, clock, row, week
 from worker.core.calendar import ALWAYS_OPEN, Calendar, Holiday
-from worker.core.model import NEVER
+from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
     from tests.unit.core.hours import Row
