@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import tests.laws  # noqa: F401  for all tests: how laws are tried
-from tests import postgres
+import tests.support.laws  # noqa: F401  for all tests: how laws are tried
+from tests.support import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.cases.services import SMALL, configured, wait_for
 from benchmarks.children import service
 from benchmarks.figures import Figure
-from tests.postgres import running
+from tests.support.postgres import running
 from worker.stores.opening import migrate_database
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.postgres import Postgres
+    from tests.support.postgres import Postgres
     from worker.core.roles import Store
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import sqlalchemy as sa
 
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 from worker.stores.opening import migrate_database, open_store
 from worker.stores.schema import metadata
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.postgres import Postgres
+    from tests.support.postgres import Postgres
     from worker.core.roles import Store
 
 

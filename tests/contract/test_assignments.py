@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from tests.builders import (
+from tests.support.builders import (
     CHANNEL,
     LEADS,
     LEASE,
@@ -22,8 +22,8 @@ from tests.builders import (
     queue,
     review,
 )
-from tests.contract.outbox import posted
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
+from tests.support.outbox import posted
 from worker.core.delivery import LEASE as REAL_LEASE
 from worker.core.delivery import OVER, START
 from worker.core.leases import RENEW, SOON, TTL, Task

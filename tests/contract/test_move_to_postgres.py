@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.builders import HOUR, LEASE, NOON, SECOND, delivery, ident, pause, queue, queue_run, review, rules_with
-from tests.contract.outbox import QUEUE, owe, post, posted, put_back, take, take_edit, write
-from tests.fakes import FakeClock
-from tests.fakes_source import FakeSource
+from tests.support.builders import (
+    HOUR,
+    LEASE,
+    NOON,
+    SECOND,
+    delivery,
+    ident,
+    pause,
+    queue,
+    queue_run,
+    review,
+    rules_with,
+)
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
+from tests.support.outbox import QUEUE, owe, post, posted, put_back, take, take_edit, write
 from worker.core.model import Fate, Kind, Polled
 from worker.core.owed import NEVER, State
 from worker.core.ports import ConfigError, StoreError

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.fakes_notifier import FakeNotifier
 from tests.golden_slack import AS_OF, line, message
-from tests.slack_stage import CHANNEL, TOKEN, stage
+from tests.support.fake_notifier import FakeNotifier
+from tests.support.slack_stage import CHANNEL, TOKEN, stage
 from worker.core.model import Fate
 from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome
@@ -23,7 +23,7 @@ from worker.notifiers.slack.notifier import Slack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.slack_stage import Stage
+    from tests.support.slack_stage import Stage
     from worker.core.message import Message
     from worker.demo.slack.server import SimulatedSlack
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.builders import DAY, HOUR, LEASE, NOON, SECOND, deciding, ident, notice, queue, review
-from tests.contract.outbox import posted
-from tests.pooler import pooling
+from tests.support.builders import DAY, HOUR, LEASE, NOON, SECOND, deciding, ident, notice, queue, review
+from tests.support.outbox import posted
+from tests.support.pooler import pooling
 from worker.core.owed import State
 from worker.stores.assignments import Member
 from worker.stores.opening import migrate_database, open_store
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from tests.pooler import Pooler
+    from tests.support.pooler import Pooler
     from worker.core.owed import Claim
     from worker.stores.assignments import SqlAssignments
     from worker.stores.sql import SqlStore

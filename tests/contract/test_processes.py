@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tests.builders import MINUTE, NOON
+from tests.support.builders import MINUTE, NOON
 from worker.core.status.process import Area, Process, Reason
 
 if TYPE_CHECKING:

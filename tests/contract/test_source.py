@@ -9,16 +9,16 @@ from uuid import UUID
 
 import pytest
 
-from tests.builders import queue, queue_run
-from tests.fakes_source import FakeSource
-from tests.langsmith_stage import theatre
+from tests.support.builders import queue, queue_run
+from tests.support.fake_source import FakeSource
+from tests.support.langsmith_stage import theatre
 from worker.core.model import Fate, Queue, QueueRun, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.langsmith_stage import Stage, Theatre
+    from tests.support.langsmith_stage import Stage, Theatre
     from worker.core.ports import Source
 
 SHOW = frozenset({Show.NAME})

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, plan, queue, review
+from tests.support.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    deciding,
+    delivery,
+    ident,
+    notice,
+    plan,
+    queue,
+    review,
+)
 from worker.core.model import Facts, Fate, Kind, Memory, Polled, QueueTotals, RemindIn, Review
 from worker.core.owed import State
 from worker.core.plan import Plan

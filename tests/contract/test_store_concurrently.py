@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
-from tests.contract.outbox import QUEUE, owe, posted, row, take, write
+from tests.support.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
+from tests.support.outbox import QUEUE, owe, posted, row, take, write
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.plan import Plan
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from tests.postgres import Postgres
+    from tests.support.postgres import Postgres
     from worker.core.model import Memory
     from worker.core.roles import Store
 
 OPEN = """
 import os, signal, sys
 from datetime import timedelta
-from tests.builders import *
-from tests.contract.outbox import *
+from tests.support.builders import *
+from tests.support.outbox import *
 from worker.stores.opening import open_store
 store = open_store(sys.argv[1], migrate=False)
 print("ready", flush=True)

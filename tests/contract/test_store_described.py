@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, NOON, ident, queue, review
-from tests.contract.outbox import QUEUE, owe, post, put_back, row, take, take_edit, write
+from tests.support.builders import HOUR, MINUTE, NOON, ident, queue, review
+from tests.support.outbox import QUEUE, owe, post, put_back, row, take, take_edit, write
 from worker.core.model import LISTED, Facts
 from worker.core.owed import State
 

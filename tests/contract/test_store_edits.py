@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, SECOND, delivery, ident, queue, review
-from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, take_edit, write
+from tests.support.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, SECOND, delivery, ident, queue, review
+from tests.support.outbox import QUEUE, owe, post, posted, put_back, row, take, take_edit, write
 from worker.core.model import Fate, Kind
 from worker.core.owed import EDIT_EVERY, Receipt, State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.builders import DAY, LEADS, MINUTE, NOON, queue, queue_run, rules_with
+from tests.support.builders import DAY, LEADS, MINUTE, NOON, queue, queue_run, rules_with
 from worker.core.model import Kind, Snapshot
 from worker.core.plan import plan
 

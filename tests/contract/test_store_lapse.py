@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.builders import HOUR, LEASE, MINUTE, NOON, SECOND, review
-from tests.contract.outbox import owe, post, posted, put_back, row, take, take_edit, write
+from tests.support.builders import HOUR, LEASE, MINUTE, NOON, SECOND, review
+from tests.support.outbox import owe, post, posted, put_back, row, take, take_edit, write
 from worker.core.owed import EDIT_EVERY, NEVER, State
 
 if TYPE_CHECKING:

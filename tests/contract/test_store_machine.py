@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.builders import (
+from tests.support.builders import (
     CHANNEL,
     DAY,
     HOUR,
@@ -25,7 +25,7 @@ from tests.builders import (
     receipt,
     review,
 )
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 from worker.core.model import Fate, Kind, Memory, Polled, RemindIn
 from worker.core.outbox import Candidate, claims_to_come
 from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, State

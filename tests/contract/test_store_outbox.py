@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.builders import (
+from tests.support.builders import (
     CHANNEL,
     DAY,
     HOUR,
@@ -24,7 +24,7 @@ from tests.builders import (
     receipt,
     review,
 )
-from tests.contract.outbox import QUEUE, owe, post, posted, put_back, row, take, write
+from tests.support.outbox import QUEUE, owe, post, posted, put_back, row, take, write
 from worker.core.model import Kind, RemindIn
 from worker.core.outbox import ready_at
 from worker.core.owed import NEVER, Backlog, Receipt, State

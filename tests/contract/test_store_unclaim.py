@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.builders import HOUR, LEASE, NOON, SECOND, review
-from tests.contract.outbox import owe, post, put_back, row, take, take_edit, write
+from tests.support.builders import HOUR, LEASE, NOON, SECOND, review
+from tests.support.outbox import owe, post, put_back, row, take, take_edit, write
 from worker.core.owed import State
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from tests.builders import DAY, HOUR, NOON, SECOND, queue, queue_run
 from tests.contract.toy_notifier import Toy
 from tests.contract.toy_source import ToySource
-from tests.fakes import FakeClock
-from tests.fakes_source import FakeSource
+from tests.support.builders import DAY, HOUR, NOON, SECOND, queue, queue_run
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
 from worker.app import build, last_polls, one_pass
 from worker.core.model import Facts
 from worker.core.owed import State

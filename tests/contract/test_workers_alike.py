@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tests.builders import DAY, HOUR, SECOND, ident, queue, queue_run, rules_with
-from tests.fakes import FakeClock
-from tests.fakes_notifier import FakeNotifier
-from tests.fakes_source import FakeSource
+from tests.support.builders import DAY, HOUR, SECOND, ident, queue, queue_run, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_notifier import FakeNotifier
+from tests.support.fake_source import FakeSource
 from worker.core.leases import TTL, Task
 from worker.core.model import Show
 from worker.core.owed import State

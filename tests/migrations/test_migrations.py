@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tests.builders import NOON, deciding, notice, queue, review
+from tests.support.builders import NOON, deciding, notice, queue, review
 from worker.core.owed import State
 from worker.core.ports import ConfigError, StoreError
 from worker.stores import schema

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from tests.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
+from tests.support.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
 from worker.core.model import Polled
 from worker.core.owed import NEVER, State
 from worker.core.plan import plan

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.builders import delivery
+from tests.support.builders import delivery
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
 from tests.system.watched import dead_mans_switch

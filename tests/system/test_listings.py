@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.langsmith_stage import ITEMS, QUEUE, QUEUES
+from tests.support.langsmith_stage import ITEMS, QUEUE, QUEUES
 from tests.system.conftest import CHANNEL
 from tests.system.process import stays, wait_for
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pipes import full_pipe
+from tests.support.pipes import full_pipe
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.langsmith_stage import QUERY
+from tests.support.langsmith_stage import QUERY
 from tests.system.conftest import CHANNEL
 from tests.system.process import stays, wait_for
 from worker.demo.langsmith.server import SERVICE_KEY

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import postgres
+from tests.support import postgres
 from tests.system.process import stays, wait_for
 from worker.core.leases import Task
 from worker.demo.slack.server import Mode

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 LAW = """
-import tests.laws
+import tests.support.laws
 from hypothesis import given, settings, strategies as st
 
 settings.register_profile("shorter", max_examples=5)
@@ -22,7 +22,7 @@ def law(number):
 law()
 """
 DEFECT = """
-import tests.laws
+import tests.support.laws
 from hypothesis import given, strategies as st
 
 @given(st.integers())
@@ -32,7 +32,7 @@ def law(number):
 law()
 """
 MACHINE = """
-import tests.laws
+import tests.support.laws
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 

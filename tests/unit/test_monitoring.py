@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.metered import samples
+from tests.support.metered import samples
 
 MONITORING = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
 METRIC = re.compile(r"\b(?:review_notifier|process)_[a-z_]+\b(?:\{([^}]*)\})?")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.metered import samples
-from tests.overviews import overview
+from tests.support.metered import samples
+from tests.support.overviews import overview
 from worker.cli import Exit
 from worker.core.owed import State
 from worker.core.ports import Trouble

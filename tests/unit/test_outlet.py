@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from tests.pipes import full_pipe
+from tests.support.pipes import full_pipe
 from worker import logs
 from worker.outlet import Outlet
 

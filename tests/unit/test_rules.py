@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from pydantic import PlainValidator
 
-from tests.builders import HOUR, MINUTE, NOON, queue
-from tests.settings_place import COMPLETE, Place
+from tests.support.builders import HOUR, MINUTE, NOON, queue
+from tests.support.settings_place import COMPLETE, Place
 from worker import app, rules, service
 from worker.core.model import Kind, Queue
 from worker.rules import rules_for

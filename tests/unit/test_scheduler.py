@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.clock import SystemClock
 from worker.scheduler import DaemonPool, Ticker
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.settings_place import COMPLETE, KEY, TOKEN, Place
+from tests.support.settings_place import COMPLETE, KEY, TOKEN, Place
 from worker.commands.setup import hiding
 
 if TYPE_CHECKING:

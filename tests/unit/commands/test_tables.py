@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from tests.builders import HOUR, MINUTE, NOON, delivery, queue, review
+from tests.support.builders import HOUR, MINUTE, NOON, delivery, queue, review
 from worker.commands import tables
 from worker.commands.runs import story_lines
 from worker.core.model import Facts, Fate

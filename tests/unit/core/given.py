@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tests.builders import rules_with
+from tests.support.builders import rules_with
 from worker.core.model import Memory, Queue, QueueRun, Review, Snapshot
 from worker.core.plan import Plan, plan
 

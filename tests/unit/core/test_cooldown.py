@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, SECOND
+from tests.support.builders import HOUR, MINUTE, SECOND
 from worker.core.cooldown import Cooldown
 
 AT = 1000.0

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from tests.builders import ident
+from tests.support.builders import ident
 from tests.unit.core.given import DAY, NOON, a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
 from worker.core.model import Facts, Fate

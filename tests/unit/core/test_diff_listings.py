@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from tests.builders import MINUTE, NOON, ident, queue_run, snapshot
+from tests.support.builders import MINUTE, NOON, ident, queue_run, snapshot
 from worker.core.diff import diff
 from worker.core.model import Review
 

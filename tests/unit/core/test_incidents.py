@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, NOON, SECOND
-from tests.overviews import overview, view
+from tests.support.builders import HOUR, MINUTE, NOON, SECOND
+from tests.support.overviews import overview, view
 from worker.core.incidents import Group, Incident, Reported, current, report
 from worker.core.status.process import Area, Reason
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND
-from tests.overviews import overview, view
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND
+from tests.support.overviews import overview, view
 from worker.core.incidents import Group, Incident
 from worker.core.outage import LastSeen, Outage, moved_by, outage_to_report, seen_now
 

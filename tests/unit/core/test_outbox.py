@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue
+from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue
 from worker.core.model import Kind
 from worker.core.outbox import Candidate, as_owed, choose, claims_to_come, let_go, superseded
 from worker.core.owed import EVERYWHERE, NEVER, State

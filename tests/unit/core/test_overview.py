@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, NOON, SECOND, pause
-from tests.overviews import overview, view
+from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause
+from tests.support.overviews import overview, view
 from worker.core.overview import NAMED, Asked
 from worker.core.status.readiness import Check, readiness
 

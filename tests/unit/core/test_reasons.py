@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
-from tests.overviews import overview, view
+from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
+from tests.support.overviews import overview, view
 from worker.core.model import QueueTotals
 from worker.core.overview import Asked
 from worker.core.owed import Backlog, State

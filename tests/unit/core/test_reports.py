@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND
 from worker.core import reports
 from worker.core.incidents import Group, Incident
 from worker.core.overview import NAMED

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import HOUR, NOON, review, rules_with
+from tests.support.builders import HOUR, NOON, review, rules_with
 from worker.core.model import Kind
 from worker.core.status.upcoming import Upcoming, upcoming
 from worker.settings.advice import ADVICE

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.langsmith_stage import theatre
-from tests.published import hold_to_the_specification
+from tests.support.langsmith_stage import theatre
+from tests.support.published import hold_to_the_specification
 from worker.demo.langsmith.server import SERVICE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.langsmith_stage import Stage, Theatre
+    from tests.support.langsmith_stage import Stage, Theatre
     from worker.demo.langsmith.server import SimulatedLangSmith
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.demo.story import cast
 from worker.demo.story.play import serving_page
 from worker.demo.story.stage import LANGSMITH, SLACK, Stage

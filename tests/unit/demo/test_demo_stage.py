@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from rich.console import Console
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.demo.process import log_text
 from worker.demo.story import cast
 from worker.demo.story.page import view

@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 from openapi_core.exceptions import OpenAPIError
 
-from tests.published import hold_to_the_specification
+from tests.support.published import hold_to_the_specification
 from worker.demo.langsmith.server import SERVICE_KEY
 from worker.demo.langsmith.state import TENANT_ID
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
     from worker.demo.langsmith.server import SimulatedLangSmith
 
 RUNS = "/api/v1/annotation-queues/{}/runs"

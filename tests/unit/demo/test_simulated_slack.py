@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from tests.slack_stage import CHANNEL, TOKEN, Stage, stage
+from tests.support.slack_stage import CHANNEL, TOKEN, Stage, stage
 from worker.demo.slack.server import ALL_SCOPES, BOT_ID, BOT_USER
 from worker.demo.slack.workspace import MethodError
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from tests.fakes import FakeClock
+    from tests.support.clock import FakeClock
     from worker.core.message import Message
     from worker.core.ports import Limits
 

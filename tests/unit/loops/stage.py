@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import deciding, notice, queue, review, rules_with
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_notifier import FakeNotifier
+from tests.support.builders import deciding, notice, queue, review, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind, Show
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit

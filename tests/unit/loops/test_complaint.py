@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.core.ports import RefusedError, StoreError
 from worker.loops.report import REFUSES, Board, Complaint
 

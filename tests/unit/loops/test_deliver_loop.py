@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review, rules_with
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_notifier import FakeNotifier
+from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_store import MemoryStore
 from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
 from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import Kind, RemindIn

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
-from tests.builders import CHANNEL, LEADS, deciding, notice, queue, review, rules_with
-from tests.fakes import FakeClock, MemoryStore
+from tests.support.builders import CHANNEL, LEADS, deciding, notice, queue, review, rules_with
+from tests.support.clock import FakeClock
+from tests.support.memory_store import MemoryStore
 from tests.unit.loops.flaky_slack import FROZEN, Crash, Fault, FlakySlack
 from worker.core import delivery as step
 from worker.core.model import LISTED, Kind, Show

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, review, rules_with
-from tests.fakes import MemoryStore
+from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, ident, review, rules_with
+from tests.support.memory_store import MemoryStore
 from tests.unit.loops.stage import RULES, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builders import DAY, NOON, deciding, delivery, queue, review
-from tests.fakes import FakeClock, MemoryStore
+from tests.support.builders import DAY, NOON, deciding, delivery, queue, review
+from tests.support.clock import FakeClock
+from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.ports import StoreError

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from tests.builders import HOUR, NOON
-from tests.fakes import FakeClock, MemoryStore
-from tests.overviews import overview, view
+from tests.support.builders import HOUR, NOON
+from tests.support.clock import FakeClock
+from tests.support.memory_store import MemoryStore
+from tests.support.overviews import overview, view
 from worker.core.model import Kind
 from worker.core.status.process import Area
 from worker.loops.observe import Observer

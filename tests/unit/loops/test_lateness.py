@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from tests.unit.loops.stage import Stage
 from worker.core.delivery import withdrawn
 from worker.core.ports import DeliveryError, Outcome

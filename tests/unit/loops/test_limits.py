@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.builders import DAY, MINUTE, SECOND, queue, rules_with
-from tests.fakes_notifier import FakeNotifier
+from tests.support.builders import DAY, MINUTE, SECOND, queue, rules_with
+from tests.support.fake_notifier import FakeNotifier
 from tests.unit.loops.stage import Stage
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn

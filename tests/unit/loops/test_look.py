@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import (
+from tests.support.builders import (
     HOUR,
     MINUTE,
     NOON,
@@ -20,7 +20,8 @@ from tests.builders import (
     rules_with,
     snapshot,
 )
-from tests.fakes import FakeClock, MemoryStore
+from tests.support.clock import FakeClock
+from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind, Show
 from worker.core.owed import State
 from worker.core.ports import SourceError, StoreError, Trouble

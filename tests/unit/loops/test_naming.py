@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import HOUR, MINUTE, SECOND, queue, queue_run, rules_with
-from tests.contract.outbox import post
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_source import FakeSource
+from tests.support.builders import HOUR, MINUTE, SECOND, queue, queue_run, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
+from tests.support.memory_store import MemoryStore
+from tests.support.outbox import post
 from worker.core.model import Facts, Show
 from worker.loops.poll import Poll
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, delivery, pause
-from tests.fakes import FakeClock, MemoryStore
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, pause
+from tests.support.clock import FakeClock
+from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.loops.report import MOST_A_DAY, Ops

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, queue, queue_run, rules_with
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_source import FakeSource
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, queue_run, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
+from tests.support.memory_store import MemoryStore
 from worker.core.ports import Trouble
 from worker.loops.poll import Poll
 

@@ -11,10 +11,11 @@ import pytest
 from msgspec import structs
 from structlog.testing import capture_logs
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run, rules_with
-from tests.contract.outbox import post
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_source import FakeSource
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
+from tests.support.memory_store import MemoryStore
+from tests.support.outbox import post
 from worker.core.leases import Assignment
 from worker.core.model import Facts, Fate, Kind, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble

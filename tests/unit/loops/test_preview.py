@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import (
+from tests.support.builders import (
     CHANNEL,
     HOUR,
     NOON,
@@ -19,14 +19,15 @@ from tests.builders import (
     review,
     rules_with,
 )
-from tests.fakes_source import FakeSource
+from tests.support.fake_source import FakeSource
 from tests.unit.loops.stage import Stage
 from worker.core.model import Kind, Show
 from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.loops.preview import Preview
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeClock, MemoryStore
+    from tests.support.clock import FakeClock
+    from tests.support.memory_store import MemoryStore
     from worker.core.message import Message
     from worker.core.model import Queue
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.loops.housekeep import Pulse
 
 MINUTE = timedelta(minutes=1)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import queue
-from tests.fakes import FakeClock
-from tests.fakes_source import FakeSource
+from tests.support.builders import queue
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
 from worker.core.ports import Trouble
 from worker.loops.roster import LOOK_UP_EVERY, TRY_AGAIN_EVERY, Roster
 

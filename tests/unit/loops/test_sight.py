@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import queue, queue_run, rules_with
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_source import FakeSource
+from tests.support.builders import queue, queue_run, rules_with
+from tests.support.clock import FakeClock
+from tests.support.fake_source import FakeSource
+from tests.support.memory_store import MemoryStore
 from worker.core.model import Show
 from worker.core.status.seen import Unseen
 from worker.loops.poll import Poll

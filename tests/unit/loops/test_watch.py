@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, SECOND, queue
-from tests.fakes import FakeClock, MemoryStore
-from tests.fakes_notifier import FakeNotifier
-from tests.overviews import overview, view
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, queue
+from tests.support.clock import FakeClock
+from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_store import MemoryStore
+from tests.support.overviews import overview, view
 from worker.core.model import Kind, Polled
 from worker.core.overview import ApiInUse, Overview
 from worker.loops.observe import Observer

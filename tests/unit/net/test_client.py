@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.tls_server import AUTHORITY, Tunnel, answering, head, listening
+from tests.support.tls_server import AUTHORITY, Tunnel, answering, head, listening
 from worker.clock import SystemClock
 from worker.core.ports import always
 from worker.net.client import Client, Request

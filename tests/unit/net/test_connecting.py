@@ -8,8 +8,8 @@ from typing import Any
 import httpcore
 import pytest
 
-from tests.builders import SECOND
-from tests.fakes import FakeClock
+from tests.support.builders import SECOND
+from tests.support.clock import FakeClock
 from worker.net.exchange import Exchange
 from worker.net.failures import UnnamedError
 from worker.net.streams import Backend

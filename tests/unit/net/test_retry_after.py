@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOON
+from tests.support.builders import NOON
 from worker.net.retry_after import LONGEST_RETRY_AFTER, retry_after
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slack_stage import TOKEN, Stage, stage
+from tests.support.slack_stage import TOKEN, Stage, stage
 from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.settings_place import COMPLETE, Place
+from tests.support.settings_place import COMPLETE, Place
 from worker.settings import ALL
 from worker.settings.layers import TABLE_KEYS, TOP_KEYS
 from worker.settings.loading import findings

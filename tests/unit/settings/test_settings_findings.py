@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.settings_place import COMPLETE, TOKEN, Place
+from tests.support.settings_place import COMPLETE, TOKEN, Place
 from worker.settings.loading import findings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from tests.settings_place import COMPLETE, KEY, NOTHING, TOKEN, Place
+from tests.support.settings_place import COMPLETE, KEY, NOTHING, TOKEN, Place
 from worker.settings import ALL, LangsmithApi, LogFormat, LogLevel, Need, load
 
 if TYPE_CHECKING:

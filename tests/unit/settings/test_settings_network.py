@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import certifi
 import pytest
 
-from tests.settings_place import NOTHING, Place
+from tests.support.settings_place import NOTHING, Place
 from worker.core.ports import ConfigError
 from worker.net.route import DIRECT, Proxy, Route
 from worker.settings import secrets

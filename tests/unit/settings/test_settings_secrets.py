@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.settings_place import COMPLETE, NOTHING, Place
+from tests.support.settings_place import COMPLETE, NOTHING, Place
 from worker.core.ports import ConfigError
 from worker.settings import ALL, secrets
 from worker.settings.layers import TOP_KEYS, read_text

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.settings_place import COMPLETE, Place
+from tests.support.settings_place import COMPLETE, Place
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.settings import ALL, LangsmithApi

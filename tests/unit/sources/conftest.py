@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.langsmith_stage import theatre
+from tests.support.langsmith_stage import theatre
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from tests.langsmith_stage import Stage, Theatre
+    from tests.support.langsmith_stage import Stage, Theatre
 
 
 @pytest.fixture(scope="session")

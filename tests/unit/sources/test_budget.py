@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.sources.langsmith.http import Budget
 
 

@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 import structlog
 
-from tests.langsmith_stage import ITEMS, QUEUE, RUNS, SHOW, ids
+from tests.support.langsmith_stage import ITEMS, QUEUE, RUNS, SHOW, ids
 from worker.core.model import Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 from worker.sources.langsmith.choice import Api, Ending, Outlook
 
 if TYPE_CHECKING:
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
 
 SUNSET = "Sun, 31 Jan 2027 00:00:00 GMT"
 

@@ -15,8 +15,8 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.published import document, seed
-from tests.schemas import mutated, narrowed
+from tests.support.published import document, seed
+from tests.support.schemas import mutated, narrowed
 from worker.core.model import QueueRun, Show
 from worker.sources.langsmith.rows import Wanted, facts, of_items, of_runs, trace
 from worker.sources.langsmith.wire import ItemRow, QueriedRow, QueueRow, Row, UnlawfulError, envelope, one, page

@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 import structlog
 
-from tests.langsmith_stage import QUEUE, QUEUES, WEB
+from tests.support.langsmith_stage import QUEUE, QUEUES, WEB
 from worker.core.model import Queue
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
     from worker.demo.langsmith.server import ReceivedRequest
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.schemas import date_like
+from tests.support.schemas import date_like
 from worker.sources.langsmith.choice import Ending, ending, loudness
 
 SUNSET = datetime(2027, 1, 31, tzinfo=UTC)

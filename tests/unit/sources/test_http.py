@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.raw_server import http, raw_server
+from tests.support.raw_server import http, raw_server
 from worker.clock import SystemClock
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.faults import bomb

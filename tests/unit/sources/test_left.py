@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes import FakeClock
-from tests.langsmith_stage import PLACEMENT, SHOW
+from tests.support.clock import FakeClock
+from tests.support.langsmith_stage import PLACEMENT, SHOW
 from worker.core.model import Fate
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
@@ -16,7 +16,7 @@ from worker.demo.langsmith.server import How
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
     from worker.demo.langsmith.server import SimulatedLangSmith
 
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from tests.langsmith_stage import COUNT, ITEMS, SIZE
+from tests.support.langsmith_stage import COUNT, ITEMS, SIZE
 from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
 
 
 def report(stage: Stage, queue: UUID) -> Any:

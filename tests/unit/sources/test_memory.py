@@ -11,13 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from tests.raw_server import http, raw_server
+from tests.support.raw_server import http, raw_server
 from worker.demo.langsmith.faults import bomb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.raw_server import Connection
+    from tests.support.raw_server import Connection
 
 PAGES = {3: 280, 10: 910}
 """How many runs make so many pages of a hundred that overlap by ten."""

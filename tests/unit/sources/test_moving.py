@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOON, queue
+from tests.support.builders import NOON, queue
 from worker.core.model import Kind, Memory, Snapshot
 from worker.core.plan import plan
 from worker.core.policy import EscalationPolicy, Step

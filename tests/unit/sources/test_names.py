@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import NOON, ident
-from tests.fakes import FakeClock
+from tests.support.builders import NOON, ident
+from tests.support.clock import FakeClock
 from worker.core.model import Show
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.names import Names

@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 import structlog
 
-from tests.langsmith_stage import SHOW, WEB, ids, run_of
+from tests.support.langsmith_stage import SHOW, WEB, ids, run_of
 from worker.core.model import Facts, Fate, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
     from worker.demo.langsmith.server import ReceivedRequest
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import Standing
 

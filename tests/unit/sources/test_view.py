@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.langsmith_stage import COUNT, QUEUES, SIZE
+from tests.support.langsmith_stage import COUNT, QUEUES, SIZE
 from worker.core.ports import SourceError
 from worker.demo.langsmith.server import SERVICE_KEY, How
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from tests.langsmith_stage import Stage
+    from tests.support.langsmith_stage import Stage
 
 ME = "lsv2_pt_me"
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import HOUR, MINUTE, NOON
-from tests.fakes import FakeClock
-from tests.langsmith_stage import Stage
+from tests.support.builders import HOUR, MINUTE, NOON
+from tests.support.clock import FakeClock
+from tests.support.langsmith_stage import Stage
 from worker.clock import SystemClock
 from worker.demo.langsmith.server import SimulatedLangSmith
 from worker.demo.serve import serving

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from tests.builders import DAY, LEASE, NOON, deciding, ident, notice, pause, queue, review
-from tests.contract.outbox import posted, take
+from tests.support.builders import DAY, LEASE, NOON, deciding, ident, notice, pause, queue, review
+from tests.support.outbox import posted, take
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import State
 from worker.stores.opening import open_store

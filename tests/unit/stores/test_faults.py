@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, StatementError
 
-from tests import postgres
-from tests.builders import NOON, deciding, delivery, queue, review
+from tests.support import postgres
+from tests.support.builders import NOON, deciding, delivery, queue, review
 from worker.clock import SystemClock
 from worker.core.model import Kind, Memory
 from worker.core.plan import Plan
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.postgres import Postgres
+    from tests.support.postgres import Postgres
     from worker.stores.sql import SqlStore
 
 SHORTLY = timedelta(seconds=0.3)

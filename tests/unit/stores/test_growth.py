@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from tests.builders import DAY, LEASE, NOON, deciding, notice, queue, review
-from tests.contract.outbox import posted
+from tests.support.builders import DAY, LEASE, NOON, deciding, notice, queue, review
+from tests.support.outbox import posted
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import NOON, deciding, notice, queue, review
+from tests.support.builders import NOON, deciding, notice, queue, review
 from worker.clock import SystemClock
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores import files

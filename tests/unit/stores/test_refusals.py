@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.builders import NOON, deciding, notice, queue, review
+from tests.support.builders import NOON, deciding, notice, queue, review
 from worker.core.ports import DATABASE_URL, ConfigError, RefusedError, StoreError
 from worker.stores.opening import migrate_database, open_store
 from worker.stores.postgres import is_exposed
@@ -21,7 +21,7 @@ from worker.stores.refusals import explain_server_error, is_passing, is_refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.postgres import Postgres
+    from tests.support.postgres import Postgres
 
 QUEUE = queue()
 NAME = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{PILE OF POO}"

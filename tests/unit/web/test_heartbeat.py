@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from tests.builders import MINUTE, NOON
-from tests.overviews import overview, view
+from tests.support.builders import MINUTE, NOON
+from tests.support.overviews import overview, view
 from worker.clock import SystemClock
 from worker.web.heartbeat import Cycle, Heartbeat
 

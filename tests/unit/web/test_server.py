@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.web.server import CLIENT_SECONDS, CLIENTS_AT_ONCE, LARGEST_HEAD, Server
 from worker.web.sockets import listen
 

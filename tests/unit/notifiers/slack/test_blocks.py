@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import golden_slack as golden
-from tests import slack_reader as reader
+from tests.support import slack_reader as reader
 from worker.core.message import Line, Message
 from worker.core.model import Facts, Fate, Kind, Queue, Show
 from worker.core.owed import Receipt

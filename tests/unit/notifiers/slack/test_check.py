@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slack_stage import CHANNEL
+from tests.support.slack_stage import CHANNEL
 from worker.demo.slack.server import ALL_SCOPES
 from worker.notifiers.slack.check import examine
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.slack_response import SlackResponse
 
-from tests.builders import NOON
+from tests.support.builders import NOON
 from worker.core.ports import DeliveryError, Outcome
 from worker.net.failures import FailureKind
 from worker.notifiers.slack.errors import Doing, class_error, unanswered

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import slack_reader as reader
+from tests.support import slack_reader as reader
 from worker.core import text
 from worker.notifiers.slack import markup
 

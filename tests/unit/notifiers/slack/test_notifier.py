@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.golden_slack import AS_OF, DONE, MIXED, message
-from tests.slack_stage import CHANNEL, TOKEN
+from tests.support.slack_stage import CHANNEL, TOKEN
 from worker.core.model import Kind
 from worker.core.owed import Receipt
 from worker.core.ports import ConfigError, DeliveryError, Outcome
@@ -24,7 +24,7 @@ from worker.notifiers.slack.notifier import Slack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.slack_stage import Stage
+    from tests.support.slack_stage import Stage
     from worker.core.message import Message
     from worker.demo.slack.server import SimulatedSlack
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TLS = Path(__file__).parent / "data" / "tls"
+TLS = Path(__file__).parent.parent / "data" / "tls"
 AUTHORITY = str(TLS / "authority.pem")
 
 

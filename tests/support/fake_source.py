@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, overload
 
-from tests.builders import NOON
+from tests.support.builders import NOON
 from worker.core.diff import digest
 from worker.core.model import Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble

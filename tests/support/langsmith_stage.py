@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes import FakeClock
+from tests.support.clock import FakeClock
 from worker.core.model import Show
 from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving

@@ -14,7 +14,7 @@ from openapi_core.testing import MockRequest, MockResponse
 if TYPE_CHECKING:
     import httpx
 
-HERE = Path(__file__).parent / "data" / "openapi"
+HERE = Path(__file__).parent.parent / "data" / "openapi"
 
 
 @functools.cache

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.builders import DAY, HOUR, MINUTE, NOON, pause, queue
-from tests.overviews import overview, view
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, pause, queue
+from tests.support.overviews import overview, view
 from worker.core.model import Kind, QueueTotals
 from worker.core.overview import ApiInUse
 from worker.core.owed import Backlog, State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.builders import CHANNEL, DAY, LEASE, NOON, deciding, ident, notice, queue, receipt
+from tests.support.builders import CHANNEL, DAY, LEASE, NOON, deciding, ident, notice, queue, receipt
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import State
 

@@ -1,22 +1,19 @@
-"""The ports without a world behind them: what tests of the loops run on."""
+"""The clock of every test that does not run the real process."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tests.memory_store import MemoryStore
+from tests.support.builders import NOON
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
-__all__ = ["FakeClock", "MemoryStore"]
+    from datetime import datetime, timedelta
 
 
 class FakeClock:
-    """A clock that moves only when told to."""
+    """A clock that stands still until a test moves it. It begins at noon."""
 
-    def __init__(self, now: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)) -> None:
+    def __init__(self, now: datetime = NOON) -> None:
         self._now = now
         self._monotonic = 0.0
 

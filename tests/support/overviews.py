@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import DAY, MINUTE, NOON, queue
+from tests.support.builders import DAY, MINUTE, NOON, queue
 from worker.core.model import Polled
 from worker.core.overview import Asked, Overview, QueueView
 from worker.settings.advice import ADVICE
