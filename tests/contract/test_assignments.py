@@ -26,10 +26,11 @@ from tests.support.clock import FakeClock
 from tests.support.outbox import posted
 from worker.core.delivery import LEASE as REAL_LEASE
 from worker.core.delivery import OVER, START
-from worker.core.leases import RENEW, SOON, TTL, Task
-from worker.core.model import Fate, Kind, Polled
+from worker.core.leases import RENEW, SOON, TTL, Task, assignment_name
+from worker.core.model import Fate, Kind, Polled, Queue
 from worker.core.owed import State
 from worker.core.ports import Fenced
+from worker.loops.assignments import Shared
 from worker.stores.assignments import Member, SqlAssignments, server_time
 from worker.stores.columns import At
 
@@ -47,6 +48,7 @@ TASKS = {str(task) for task in Task}
 PACE = SECOND
 QUEUES = [queue(f"queue {number}") for number in range(7)]
 IDS = [each.queue_id for each in QUEUES]
+NAMED_AS_TASKS = [Queue(str(task), "Shelf") for task in Task]
 
 
 @dataclass
@@ -98,6 +100,49 @@ class Crew:
 @pytest.fixture
 def crew(empty_postgres: Callable[[], SqlStore]) -> Crew:
     return Crew(empty_postgres())
+
+
+class TestQueuesWithTheNamesOfTasks:
+    def test_share_no_assignment_with_the_tasks(self, crew: Crew) -> None:
+        worker = crew.hire()
+        ids = [*(each.queue_id for each in NAMED_AS_TASKS), IDS[0]]
+        crew.renew(of=ids)
+        assert worker.held.keys() == TASKS | {assignment_name(queue_id) for queue_id in ids}
+        assert len(worker.held) == len(TASKS) + len(ids)
+
+    def test_are_polled_by_one_worker_while_another_has_the_tasks(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        ids = [each.queue_id for each in NAMED_AS_TASKS]
+        crew.renew(of=ids)
+        tasks = [worker for worker in crew.workers if worker.held.keys() >= TASKS]
+        assert tasks == [first]
+        assert len(first.queues) + len(second.queues) == len(ids)
+        assert not first.queues & second.queues
+        assert second.queues
+
+    def test_are_kept_apart_in_the_loops_too(self, crew: Crew) -> None:
+        crew.hire(2)
+        shared = [
+            Shared(f"host:{n}", worker_id=ident(n), store=crew.workers[n].assignments, clock=FakeClock(), follow=print)
+            for n in range(2)
+        ]
+        crew.renew(of=["reports"])
+        for each in shared:
+            each.renew(["reports"])
+        assert [each.has(Task.REPORTS) for each in shared] == [True, False]
+        assert [each.among(["reports"]) for each in shared] == [{"reports"}, set()]
+        assert shared[0].of("reports").name != str(Task.REPORTS)
+        with pytest.raises(Fenced):
+            shared[1].of("reports")
+
+    def test_are_written_by_who_polls_them_alone(self, crew: Crew) -> None:
+        first, second = crew.hire(), crew.hire()
+        crew.renew(of=[each.queue_id for each in NAMED_AS_TASKS])
+        for worker, error in [(first, "first"), (second, "second")]:
+            worker.store.polled([Polled(each, failing_since=NOON, error=error) for each in NAMED_AS_TASKS])
+        said = {assignment_name(polled.queue.queue_id): polled.error for polled in crew.store.polls()}
+        assert {name for name, error in said.items() if error == "first"} == first.queues
+        assert {name for name, error in said.items() if error == "second"} == second.queues
 
 
 class TestQueues:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from msgspec import structs
 
 from tests.support.builders import (
     CHANNEL,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import timedelta
 
-    from worker.core.model import Queue, Review, ReviewKey
+    from worker.core.model import Id, Queue, Review, ReviewKey
     from worker.core.owed import Claim, Delivery
     from worker.core.roles import Store
 
@@ -72,6 +73,7 @@ class SideBySide(RuleBasedStateMachine):
     """Two stores that are asked the same."""
 
     empty: ClassVar[Callable[[], Store]]
+    ids: ClassVar[Callable[[str], Id]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,6 +86,12 @@ class SideBySide(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.they_have_kept_the_same()
+
+    def id_of(self, name: str) -> Id:
+        return type(self).ids(name)
+
+    def place_of(self, of: Queue) -> Queue:
+        return replace(of, queue_id=self.id_of(of.name))
 
     def both(self, ask: Callable[[Store], Any]) -> Any:
         """Ask both, and compare."""
@@ -113,8 +121,10 @@ class SideBySide(RuleBasedStateMachine):
         *,
         others: bool,
     ) -> None:
+        of = self.place_of(of)
+        reviews = [structs.replace(each, queue_run_id=self.id_of(each.facts.name)) for each in reviews]
         spoken = [each.key for each in reviews]
-        asked = [ident(name) for name in NAMES[: 4 if others else 1]]
+        asked = [self.id_of(name) for name in NAMES[: 4 if others else 1]]
         if others:
             spoken += [key for key in self.known(of) if key not in spoken]
         notices = []
@@ -140,22 +150,22 @@ class SideBySide(RuleBasedStateMachine):
         assert memories[0] == memories[1]
 
     def known(self, of: Queue) -> list[ReviewKey]:
-        stories = [story for name in NAMES for story in self.model.stories(ident(name))]
+        stories = [story for name in NAMES for story in self.model.stories(self.id_of(name))]
         return [story.review.key for story in stories if story.queue == of]
 
     @rule(of=st.sampled_from(QUEUES), left=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Fate)))
     def learn(self, of: Queue, left: dict[str, Fate]) -> None:
-        news = {ident(name): how for name, how in left.items()}
-        self.both(lambda store: store.learn(of.queue_id, news, self.now))
+        news = {self.id_of(name): how for name, how in left.items()}
+        self.both(lambda store: store.learn(self.id_of(of.name), news, self.now))
 
     @rule(of=st.sampled_from(QUEUES), most=st.integers(1, 3))
     def unexplained(self, of: Queue, most: int) -> None:
-        self.both(lambda store: store.unexplained(of.queue_id, self.now, most))
+        self.both(lambda store: store.unexplained(self.id_of(of.name), self.now, most))
 
     @rule(of=st.sampled_from(QUEUES), failing=flags)
     def polled(self, of: Queue, *, failing: bool) -> None:
         state = {"failing_since": self.now, "error": "down"} if failing else {"completed_at": self.now}
-        self.both(lambda store: store.polled([Polled(of, **state)]))  # type: ignore[arg-type]
+        self.both(lambda store: store.polled([Polled(self.place_of(of), **state)]))  # type: ignore[arg-type]
 
     @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1))
     def claim(self, skip: Collection[str]) -> None:
@@ -275,16 +285,16 @@ class SideBySide(RuleBasedStateMachine):
     @invariant()
     def they_hold_the_same(self) -> None:
         self.both(lambda store: store.deliveries(limit=1000))
-        self.both(lambda store: store.stories(ident(NAMES[self.number % len(NAMES)])))
+        self.both(lambda store: store.stories(self.id_of(NAMES[self.number % len(NAMES)])))
         self.both(lambda store: store.next_due_at())
 
     def they_have_kept_the_same(self) -> None:
         """What is dear to ask for, and differs for good where it differs once."""
-        self.both(lambda store: [store.stories(ident(name)) for name in NAMES])
+        self.both(lambda store: [store.stories(self.id_of(name)) for name in NAMES])
         self.both(lambda store: store.pauses())
         self.both(lambda store: store.polls())
         self.both(lambda store: {each.state: each for each in store.backlog()})
-        self.both(lambda store: [store.standing(each.queue_id, self.now - HOUR) for each in QUEUES])
+        self.both(lambda store: [store.standing(self.id_of(each.name), self.now - HOUR) for each in QUEUES])
 
 
 def _candidates(store: Store) -> list[Candidate[ReviewKey]]:
@@ -297,17 +307,30 @@ def _told(taken: Candidate[ReviewKey]) -> tuple[object, ...]:
     return owed.key, owed.state, owed.mention, owed.attempts, owed.attempted_at, taken.reviews
 
 
-def run(empty: Callable[[], Store], examples: int) -> None:
-    machine = type("Machine", (SideBySide,), {"empty": staticmethod(empty)})
+def run(empty: Callable[[], Store], ids: Callable[[str], Id], examples: int) -> None:
+    machine = type("Machine", (SideBySide,), {"empty": staticmethod(empty), "ids": staticmethod(ids)})
     enough = settings(
         max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     run_state_machine_as_test(machine, settings=enough)
 
 
+def text_id(name: str) -> str:
+    """An id that is no UUID."""
+    return f"item-{name}"
+
+
 def test_sqlite_says_what_memory_says(empty_sqlite: Callable[[], Store]) -> None:
-    run(empty_sqlite, examples=20)
+    run(empty_sqlite, ident, examples=20)
+
+
+def test_sqlite_says_what_memory_says_of_ids_that_are_no_uuids(empty_sqlite: Callable[[], Store]) -> None:
+    run(empty_sqlite, text_id, examples=10)
 
 
 def test_postgres_says_what_memory_says(empty_postgres: Callable[[], Store]) -> None:
-    run(empty_postgres, examples=10)
+    run(empty_postgres, ident, examples=10)
+
+
+def test_postgres_says_what_memory_says_of_ids_that_are_no_uuids(empty_postgres: Callable[[], Store]) -> None:
+    run(empty_postgres, text_id, examples=5)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.leases import Assignment
-    from worker.core.model import Facts, Fate, Queue
+    from worker.core.model import Facts, Fate, Id, Queue
     from worker.core.owed import Receipt
     from worker.core.plan import Plan
     from worker.core.status.process import Process
@@ -48,7 +48,7 @@ class Owed:
     shown: list[ReviewKey] = field(default_factory=list)
 
     @property
-    def queue_id(self) -> UUID | None:
+    def queue_id(self) -> Id | None:
         """The queue that it is about."""
         return self.delivery.queue.queue_id if self.delivery.queue else None
 
@@ -67,10 +67,10 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._polled: dict[UUID, Polled] = {}
-        self._revisions: Counter[UUID] = Counter()
-        self._listings: dict[UUID, str] = {}
-        self._reviews: dict[tuple[UUID, ReviewKey], Review] = {}
+        self._polled: dict[Id, Polled] = {}
+        self._revisions: Counter[Id] = Counter()
+        self._listings: dict[Id, str] = {}
+        self._reviews: dict[tuple[Id, ReviewKey], Review] = {}
         self._outbox: dict[UUID, Owed] = {}
         self._pauses: dict[str, Pause] = {}
         self._notes: dict[str, str] = {}
@@ -81,7 +81,7 @@ class MemoryStore:
 
     # Reviews
 
-    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
         with self._lock:
             known = self._seen(queue)
             mine = [review for (queue_id, _), review in self._reviews.items() if queue_id == queue.queue_id]
@@ -117,7 +117,7 @@ class MemoryStore:
             self._polled[queue.queue_id] = known
         return known
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[UUID, int]:
+    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
         with self._lock:
             every = list(polls)
             for polled in every:
@@ -131,9 +131,9 @@ class MemoryStore:
                 )
             return {polled.queue.queue_id: self._revisions[polled.queue.queue_id] for polled in every}
 
-    def learn(self, queue_id: UUID, left: Mapping[UUID, Fate], now: datetime) -> bool:
+    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime) -> bool:
         with self._lock:
-            latest: dict[UUID, Review] = {}
+            latest: dict[Id, Review] = {}
             for review in sorted(self._closed(queue_id), key=_ended):
                 latest[review.queue_run_id] = review
             news = {run: how for run, how in left.items() if run in latest and latest[run].fate is not how}
@@ -142,7 +142,7 @@ class MemoryStore:
                 self._reviews[queue_id, review.key] = structs.replace(review, fate=how)
             return self._acted(queue_id, [latest[run].key for run in news], now)
 
-    def unexplained(self, queue_id: UUID, now: datetime, most: int) -> Sequence[UUID]:
+    def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
         with self._lock:
             kept = [o for o in self._outbox.values() if o.queue_id == queue_id and _is_kept_true(o.delivery, now)]
             shown = {key for owed in kept for key in (owed.shown if owed.delivery.state is State.SENT else owed.told)}
@@ -150,11 +150,11 @@ class MemoryStore:
             ended = {review.queue_run_id: review for review in sorted(self._closed(queue_id), key=_ended)}
             waiting = {r.queue_run_id for (of, _), r in self._reviews.items() if of == queue_id and r.is_open}
             found = [r for r in ended.values() if r.fate is None and r.key in shown & told]
-            found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: str(r.queue_run_id))
+            found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: _kept(r.queue_run_id))
             found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
             return [review.queue_run_id for review in found[:most]]
 
-    def describe(self, queue_id: UUID, facts: Mapping[UUID, Facts], now: datetime) -> bool:
+    def describe(self, queue_id: Id, facts: Mapping[Id, Facts], now: datetime) -> bool:
         with self._lock:
             news = [r for r in self._open(queue_id) if facts.get(r.queue_run_id, r.facts) != r.facts]
             for review in news:
@@ -162,7 +162,7 @@ class MemoryStore:
                 self._reviews[queue_id, review.key] = after
             return self._acted(queue_id, [review.key for review in news], now)
 
-    def undescribed(self, queue_id: UUID, now: datetime, most: int) -> Mapping[UUID, Facts]:
+    def undescribed(self, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
         with self._lock:
             lacking = {r.key: r for r in sorted(self._open(queue_id), key=_oldest_first) if not r.facts.name}
             listed = {
@@ -178,19 +178,19 @@ class MemoryStore:
             return ()
         return [review.key for review in sorted(self._told(owed), key=_oldest_first) if review.is_open][:LISTED]
 
-    def _open(self, queue_id: UUID) -> list[Review]:
+    def _open(self, queue_id: Id) -> list[Review]:
         return [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]
 
-    def _closed(self, queue_id: UUID) -> Iterator[Review]:
+    def _closed(self, queue_id: Id) -> Iterator[Review]:
         return (review for (of, _), review in self._reviews.items() if of == queue_id and not review.is_open)
 
-    def _acted(self, queue_id: UUID, keys: Collection[ReviewKey], now: datetime) -> bool:
+    def _acted(self, queue_id: Id, keys: Collection[ReviewKey], now: datetime) -> bool:
         if keys:
             self._revisions[queue_id] += 1
             self._owe_edits(queue_id, keys, now)
         return bool(keys)
 
-    def _owe_edits(self, queue_id: UUID, keys: Collection[ReviewKey], now: datetime) -> None:
+    def _owe_edits(self, queue_id: Id, keys: Collection[ReviewKey], now: datetime) -> None:
         for owed in self._outbox.values():
             if owed.queue_id == queue_id and set(owed.told) & set(keys) and _is_kept_true(owed.delivery, now):
                 owed.change(edit_at=_earliest_edit(owed.delivery, now))
@@ -450,7 +450,7 @@ class MemoryStore:
         with self._lock:
             return sorted(self._polled.values(), key=lambda polled: (polled.queue.name, str(polled.queue.queue_id)))
 
-    def standing(self, queue_id: UUID, stale_before: datetime | None) -> QueueTotals:
+    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
         with self._lock:
             since = [r.since for (of, _), r in self._reviews.items() if of == queue_id and r.is_open]
             states = [owed.delivery.state for owed in self._outbox.values() if owed.queue_id == queue_id]
@@ -479,7 +479,7 @@ class MemoryStore:
             newest = [self._as_read(owed) for owed in reversed(self._outbox.values())]
             return [delivery for delivery in newest if state in {None, delivery.state}][:limit]
 
-    def stories(self, queue_run_id: UUID) -> Sequence[Story]:
+    def stories(self, queue_run_id: Id) -> Sequence[Story]:
         with self._lock:
             stays = [(of, r) for (of, key), r in self._reviews.items() if key.queue_run_id == queue_run_id]
             return [
@@ -487,7 +487,7 @@ class MemoryStore:
                 for of, review in sorted(stays, key=lambda stay: stay[1].first_seen_at)
             ]
 
-    def _tellings(self, queue_id: UUID, key: ReviewKey) -> Iterator[StoryNotice]:
+    def _tellings(self, queue_id: Id, key: ReviewKey) -> Iterator[StoryNotice]:
         return (
             StoryNotice(self._as_read(owed), left_out=owed.spoken[key])
             for owed in self._outbox.values()
@@ -533,6 +533,11 @@ class MemoryStore:
         """Nothing to give back."""
 
 
+def _kept(one: Id) -> bytes:
+    """An id as the databases sort it; those of one source are all UUIDs or all text."""
+    return one.encode() if isinstance(one, str) else one.bytes
+
+
 def _ended(review: Review) -> tuple[datetime, datetime]:
     return review.closed_at or NEVER, _added(review)
 
@@ -542,7 +547,7 @@ def _added(review: Review) -> datetime:
 
 
 def _oldest_first(review: Review) -> tuple[datetime, bytes, datetime]:
-    return review.since, review.queue_run_id.bytes, _added(review)
+    return review.since, _kept(review.queue_run_id), _added(review)
 
 
 def _is_kept_true(delivery: Delivery, now: datetime) -> bool:

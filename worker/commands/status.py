@@ -12,6 +12,7 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
+from worker.core.leases import assignment_name
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
 from worker.core.owed import State
 from worker.core.status.process import Area
@@ -95,7 +96,7 @@ def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
         alive=alive,
         last=last,
         holder="" if alive else holder or "",
-        workers=[assigned.get(str(polled.queue.queue_id)) for polled in polls],
+        workers=[assigned.get(assignment_name(polled.queue.queue_id)) for polled in polls],
         listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
     return replace(found, reasons=_once(reasons(found.overview)))

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from uuid import UUID
+
+    from worker.core.model import Id
 
 TTL = timedelta(seconds=10)
 """How long a worker's lease lasts: whoever does not renew it for so long is taken for dead."""
@@ -19,6 +22,14 @@ RENEW = TTL / 3
 
 SOON = timedelta(seconds=1)
 """When to look again for what should be ours and is not free yet."""
+
+
+def assignment_name(queue_id: Id) -> str:
+    """The name of the assignment to poll a queue, which is never that of a task, nor of another queue."""
+    # Tasks, and queues whose ids are UUIDs, keep the names that older versions gave them: during a rolling update old
+    # and new workers share one table, and under a second name each would be done by an old and by a new one at once.
+    # No older version had queues with other ids. Quoted, since a database may not keep every character of a name.
+    return str(queue_id) if isinstance(queue_id, UUID) else f"queue:{quote(queue_id)}"
 
 
 class Task(StrEnum):
@@ -31,7 +42,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one of several workers does alone: a task, or polling a queue, whose id is its `name` then.
+    """What one of several workers does alone: a task by its own name, or polling a queue by `assignment_name`.
 
     `token` rises whenever the assignment changes hands, so that whoever had it before cannot be taken for who has it
     now.

@@ -9,7 +9,7 @@ from uuid import uuid4
 import structlog
 
 from worker.core.cooldown import Cooldown
-from worker.core.leases import TTL
+from worker.core.leases import TTL, assignment_name
 from worker.core.ports import Fenced
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Shared:
 
     def of(self, queue_id: Id) -> Assignment:
         """See `Assignments.of`."""
-        assignment = self._held().get(str(queue_id))
+        assignment = self._held().get(assignment_name(queue_id))
         if assignment is None:
             raise Fenced
         return assignment
@@ -99,7 +99,7 @@ class Shared:
     def among(self, queue_ids: Collection[Id]) -> set[Id]:
         """See `Assignments.among`."""
         held = self._held()
-        return {queue_id for queue_id in queue_ids if str(queue_id) in held}
+        return {queue_id for queue_id in queue_ids if assignment_name(queue_id) in held}
 
     def renew(self, queue_ids: Collection[Id]) -> None:
         """See `Assignments.renew`."""
@@ -121,7 +121,7 @@ class Shared:
         self._again = Cooldown.of(turn.again_in, began)
         if (before.keys(), self._asked, self._workers) != (turn.assignments.keys(), asked, turn.workers):
             ours = self.among(asked)
-            tasks = sorted(turn.assignments.keys() - {str(queue_id) for queue_id in ours})
+            tasks = sorted(turn.assignments.keys() - {assignment_name(queue_id) for queue_id in ours})
             log.info(
                 "assignments_changed",
                 worker=self._name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.delivery import LEASE, OVER, START
-from worker.core.leases import SOON, TTL, Assignment, Living, Renewal, Task
+from worker.core.leases import SOON, TTL, Assignment, Living, Renewal, Task, assignment_name
 from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import Fenced
 from worker.stores.columns import MICROSECOND, At
@@ -83,7 +83,7 @@ class Member:
         """Hold those of the queues that are this worker's to poll; which."""
         if not self.is_alive(connection):
             return set()
-        by_name = {str(queue_id): queue_id for queue_id in queue_ids}
+        by_name = {assignment_name(queue_id): queue_id for queue_id in queue_ids}
         mine = sa.select(ASSIGNMENTS.c.name).where(ASSIGNMENTS.c.worker_id == self.worker_id).with_for_update(read=True)
         held = (mine.where(ASSIGNMENTS.c.name.in_(some)) for some in chunks(by_name))
         return {by_name[name] for query in held for name in connection.execute(query).scalars()}
@@ -102,7 +102,7 @@ class SqlAssignments:
 
     def renew(self, queues: Collection[Id]) -> Renewal:
         """See `AssignmentStore.renew`. While nobody comes or goes it is a renewal and nothing else."""
-        wanted = frozenset(map(str, queues))
+        wanted = frozenset(map(assignment_name, queues))
         lasted, living = self._database.write(self._renew)
         basis = (tuple(living.until), wanted)
         self._renewals += 1

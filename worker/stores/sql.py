@@ -222,7 +222,7 @@ class SqlStore:
         return self._database.read(lambda connection: reviews.queue_standing(connection, queue_id, stale_before))
 
     def assigned(self) -> Mapping[str, str]:
-        """Which worker, by its name, polls which queue, by its id, or has which Task; empty with SQLite."""
+        """Which worker, by its name, has which assignment, by its name; empty with SQLite."""
         if self._database.engine.dialect.name != "postgresql":
             return {}
         return self._database.read(assignment_holders)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.given import at
-from worker.core.leases import RENEW, SOON, TTL, Living
+from worker.core.leases import RENEW, SOON, TTL, Living, Task, assignment_name
 
 SECOND = timedelta(seconds=1)
 ELDEST, MIDDLE, YOUNGEST = (UUID(int=number) for number in (3, 1, 2))
@@ -54,3 +54,22 @@ def test_our_own_lease_is_nothing_to_wait_for() -> None:
 @pytest.mark.parametrize("left", [0.0, 0.2, -5.0])
 def test_nobody_looks_more_often_than_each_second(left: float) -> None:
     assert living(eldest=10, middle=left).again_in(ELDEST) == SOON
+
+
+IDS = st.uuids() | st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from([*map(str, Task), str(ELDEST)])
+
+
+@given(one=IDS, other=IDS)
+def test_a_queue_shares_its_assignment_with_no_task_and_no_other_queue(one: UUID | str, other: UUID | str) -> None:
+    assert assignment_name(one) not in {str(task) for task in Task}
+    assert (assignment_name(one) == assignment_name(other)) is (one == other)
+
+
+def test_a_queue_with_a_uuid_is_called_as_older_workers_call_it() -> None:
+    assert assignment_name(ELDEST) == "00000000-0000-0000-0000-000000000003"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_the_name_of_an_assignment_is_text_that_every_database_keeps(queue_id: str) -> None:
+    assert assignment_name(queue_id).isascii()
+    assert assignment_name(queue_id).isprintable()
