@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from tests.builders import DAY, HOUR, NOON, deciding, ident, notice, review
-from tests.contract.outbox import owe, post, take_edit
+from tests.support.builders import DAY, HOUR, NOON, deciding, ident, notice, review
+from tests.support.outbox import owe, post, take_edit
 from worker.core.model import Facts, Fate, Memory, Polled, Queue
 from worker.core.owed import State
 from worker.core.plan import Plan
