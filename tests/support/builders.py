@@ -66,10 +66,10 @@ def queue_run(
 
 
 def snapshot(
-    *runs: QueueRun, of: Queue | None = None, taken_at: datetime = NOON, one_page: bool = True, unusable: int = 0
+    *runs: QueueRun, of: Queue | None = None, taken_at: datetime = NOON, one_page: bool = True, **more: Any
 ) -> Snapshot:
     """A complete listing."""
-    return Snapshot(of or queue(), runs, taken_at, one_page=one_page, unusable=unusable)
+    return Snapshot(of or queue(), runs, taken_at, one_page=one_page, **more)
 
 
 def review(

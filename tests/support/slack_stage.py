@@ -6,32 +6,18 @@ import contextlib
 from typing import TYPE_CHECKING, cast
 
 from tests.golden_slack import AS_OF
+from tests.support.clock import FakeClock
 from worker.demo.serve import serving
 from worker.demo.slack.server import SimulatedSlack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from starlette.applications import Starlette
     from starlette.types import Receive, Scope, Send
 
 CHANNEL = "C0SUPPORT00"
 TOKEN = "xoxb-1234567890-marked-secret"
-
-
-class SettableClock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self, now: datetime = AS_OF) -> None:
-        self.wall = now
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class Stage:
@@ -46,7 +32,7 @@ class Stage:
 
     def reset(self, **settings: object) -> SimulatedSlack:
         """A fresh workspace with one channel."""
-        self.clock = SettableClock()
+        self.clock = FakeClock(AS_OF)
         self.slack = SimulatedSlack(self.clock, token=TOKEN, **settings)
         self.slack.add_channel(CHANNEL, "support")
         return self.slack

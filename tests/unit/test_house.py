@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.house import House
+from tests.house import ROOT, House
 
 ADVICE = (
     "name no vendor and no setting in {folder}/. Say `the source`, `the notifier`, `the settings`; a sentence that is "
@@ -22,3 +24,21 @@ def house() -> House:
 def test_the_middle_of_the_house_names_no_vendor_and_no_setting(house: House, folder: str) -> None:
     lines = [line for line in house.vendors_in_the_middle() if line.startswith(f"worker/{folder}/")]
     assert not lines, "\n".join([ADVICE.format(folder=folder), *lines])
+
+
+DEFINED = re.compile(
+    r"^(?:class \w*Clock\b(?!\(FakeClock\))|def (?:queue_run|review|delivery)\(|(?:NOON|SECOND|MINUTE|HOUR|DAY) =)",
+    re.MULTILINE,
+)
+SHARED = {
+    "clock.py": ["class FakeClock"],
+    "builders.py": [
+        *(f"{name} =" for name in ("NOON", "SECOND", "MINUTE", "HOUR", "DAY")),
+        *(f"def {name}(" for name in ("queue_run", "review", "delivery")),
+    ],
+}
+
+
+def test_the_tests_have_one_clock_one_noon_and_one_builder_of_each() -> None:
+    homes = {file.name: DEFINED.findall(file.read_text()) for file in (ROOT / "tests").rglob("*.py")}
+    assert {home: names for home, names in homes.items() if names} == SHARED, "import it from tests/support"

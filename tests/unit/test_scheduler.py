@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.builders import HOUR, MINUTE
 from tests.support.clock import FakeClock
 from worker.clock import SystemClock
 from worker.scheduler import DaemonPool, Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 
 
 def next_runs(ticker: Ticker) -> dict[str, datetime]:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
+from tests.support.builders import MINUTE
 from worker.core.calendar import Calendar, Holiday
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Times, Week
 
-MINUTE = timedelta(minutes=1)
 WORKDAYS = range(5)
 EVERY_DAY = range(7)
 

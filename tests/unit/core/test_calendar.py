@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.support.builders import HOUR, MINUTE
 from tests.unit.core.hours import EVERY_DAY, LUNCH, OFFICE, WORKDAYS, clock, row, week
 from worker.core.calendar import ALWAYS_OPEN, Calendar, Holiday
 from worker.core.owed import NEVER
@@ -16,8 +17,6 @@ from worker.core.owed import NEVER
 if TYPE_CHECKING:
     from tests.unit.core.hours import Row
 
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)
 BERLIN = ZoneInfo("Europe/Berlin")
 YEARS = (2025, 2028)

@@ -9,28 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.core.given import CHANNEL, DAY, NOON, QUEUE
+from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, delivery
 from worker.core import delivery as step
 from worker.core.model import Kind, RemindIn
-from worker.core.owed import NEVER, Delivery, Pause, Receipt, State
-from worker.core.plan import notice_key
+from worker.core.owed import NEVER, Pause, Receipt, State
 from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-SECOND = timedelta(seconds=1)
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
+    from worker.core.owed import Delivery
+
 RECEIPT = Receipt(CHANNEL, "1.0")
 LATER = NOON + 10 * SECOND
 SURELY_UNPOSTED = (Outcome.RETRY, Outcome.THROTTLED, Outcome.MESSAGE, Outcome.EDIT, Outcome.DESTINATION, Outcome.TOKEN)
 
 
 def a_delivery(**more: Any) -> Delivery:
-    key = notice_key(QUEUE.queue_id, Kind.REMINDER, CHANNEL, [])
-    given = {"key": key, "kind": Kind.REMINDER, "channel": CHANNEL, "created_at": NOON, "due_at": NOON}
-    return Delivery(**given | more)
+    return delivery(**{"kind": Kind.REMINDER} | more)
 
 
 def an_attempt(**more: Any) -> Delivery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,15 +11,14 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from tests.support.builders import ident
-from tests.unit.core.given import DAY, NOON, a_listing, a_review, a_run, at
+from tests.support.builders import DAY, NOON, SECOND, ident
+from tests.support.given import a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
 from worker.core.model import Facts, Fate
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun
 
-SECOND = timedelta(seconds=1)
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -123,7 +122,7 @@ def test_a_listing_that_shows_no_facts_takes_none_away() -> None:
 
 def test_facts_without_a_name_are_taken_where_none_is_known() -> None:
     facts = Facts(tags=("vip",))
-    (seen,) = diff(a_listing(a_run(facts=facts)), [a_review()], at(1)).changed
+    (seen,) = diff(a_listing(a_run(facts=facts)), [a_review(facts=Facts())], at(1)).changed
     assert seen.facts == facts
 
 
@@ -314,7 +313,7 @@ class TestAnotherEndpoint:
     """Should it give a queue run another id, then the same traced run is the same stay, and nobody is told again."""
 
     def renamed(self, **more: object) -> QueueRun:
-        return structs.replace(a_run(2, **more), run_id=a_run(1).run_id)
+        return structs.replace(a_run(1, **more), queue_run_id=a_run(2).queue_run_id)
 
     def test_that_gives_other_ids_makes_a_silent_new_beginning(self) -> None:
         old = a_review(1, told_at=at(5), generation=2, back=True, first_seen_at=at(1))
@@ -336,7 +335,7 @@ class TestAnotherEndpoint:
         assert [review.told_at for review in found.open] == [NOON, None]
 
     def test_does_not_join_what_has_no_traced_run(self) -> None:
-        old, new = a_review(1, run_id=None), structs.replace(a_run(2), run_id=None)
+        old, new = structs.replace(a_review(1), run_id=None), structs.replace(a_run(2), run_id=None)
         (seen, _) = diff(a_listing(new), [old], at(1), is_switched=True).changed
         assert seen.told_at is None
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.unit.core.given import CHANNEL, HOUR, LEADS, QUEUE, a_policy, a_run, at, remember
+from tests.support.builders import CHANNEL, HOUR, LEADS
+from tests.support.given import QUEUE, a_policy, a_run, at, remember
 from worker.core.diff import digest
 from worker.core.model import Kind, Memory, QueueRun, Review, ReviewKey, Snapshot
 from worker.core.plan import Plan, plan

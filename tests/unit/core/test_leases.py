@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.core.given import at
+from tests.support.builders import SECOND
+from tests.support.given import at
 from worker.core.leases import RENEW, SOON, TTL, Living, Task, assignment_name
 
-SECOND = timedelta(seconds=1)
 ELDEST, MIDDLE, YOUNGEST = (UUID(int=number) for number in (3, 1, 2))
 
 

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
-from tests.unit.core.given import CHANNEL, HOUR, NOON, QUEUE, a_review, at
+from tests.support.builders import CHANNEL, HOUR, NOON, delivery, ident
+from tests.support.given import QUEUE, a_review, at
 from worker.core.message import Line, Message, compose_edit, compose_post
 from worker.core.model import LISTED, Facts, Fate, Kind, RemindIn, Show
-from worker.core.owed import Claim, Delivery, Receipt
-from worker.core.plan import notice_key
+from worker.core.owed import Claim, Receipt
+
+if TYPE_CHECKING:
+    from worker.core.owed import Delivery
 
 SHOWN = frozenset({Show.NAME, Show.AGE})
 ROOT = Receipt(CHANNEL, "1.0")
-KEY = notice_key(QUEUE.queue_id, Kind.REMINDER, CHANNEL, [])
 
 
 def a_delivery(**more: Any) -> Delivery:
-    return Delivery(
-        **{
-            "key": KEY,
-            "kind": Kind.REMINDER,
-            "channel": CHANNEL,
-            "created_at": NOON,
-            "due_at": NOON,
-            "queue": QUEUE,
-            "mention": ("S0ONCALL00",),
-        }
-        | more
-    )
+    return delivery(**{"kind": Kind.REMINDER, "of": QUEUE, "mention": ("S0ONCALL00",)} | more)
 
 
 def test_a_post_tells_of_what_is_still_owed_as_of_now() -> None:
-    waiting, left = a_review(1, run_id=None), a_review(2, closed_at=at(1))
+    waiting, left = structs.replace(a_review(1), run_id=None), a_review(2, closed_at=at(1))
     message = compose_post(Claim(a_delivery(), (waiting, left)), [waiting], SHOWN, at(2))
     assert message == Message(
-        key=KEY,
+        key=ident("notice"),
         kind=Kind.REMINDER,
         channel=CHANNEL,
         as_of=at(2),
         queue=QUEUE,
-        lines=(Line(facts=Facts(), run_id=None, since=NOON, of=2),),
+        lines=(Line(facts=Facts(name="1", run_type="chain"), run_id=None, since=NOON, of=2),),
         total=1,
         waiting=1,
         mention=("S0ONCALL00",),
@@ -63,8 +56,8 @@ def test_a_post_whose_answer_was_lost_counts_what_has_left_since() -> None:
 
 
 def test_a_report_of_the_workers_own_has_a_text_and_no_queue() -> None:
-    delivery = a_delivery(kind=Kind.OPS, queue=None, mention=(), text="trouble", plain=True)
-    message = compose_post(Claim(delivery), (), SHOWN, NOON)
+    report = a_delivery(kind=Kind.OPS, of=None, mention=(), text="trouble", plain=True)
+    message = compose_post(Claim(report), (), SHOWN, NOON)
     assert (message.text, message.queue, message.lines, message.plain) == ("trouble", None, (), True)
 
 
@@ -108,22 +101,23 @@ def test_where_a_reminder_goes(
 def test_a_line_tells_how_a_run(given: dict[str, Any], expected: dict[str, Any]) -> None:
     review = a_review(**given)
     message = compose_edit(Claim(a_delivery(), (review,), total=1), SHOWN)
-    plain = {"facts": Facts(), "run_id": review.run_id, "since": NOON, "of": 2}
+    plain = {"facts": review.facts, "run_id": review.run_id, "since": NOON, "of": 2}
     assert message.lines == (Line(**plain | expected),)
 
 
 def test_a_line_without_a_queue_needs_one_reviewer() -> None:
-    message = compose_edit(Claim(a_delivery(queue=None), (a_review(),)), SHOWN)
+    message = compose_edit(Claim(replace(a_delivery(), queue=None), (a_review(),)), SHOWN)
     assert message.lines[0].of == 1
 
 
 def test_an_edit_shows_what_it_lists_and_counts_all_as_of_the_post() -> None:
-    delivery = a_delivery(settled_at=at(2), plain=True)
     successor = Receipt(CHANNEL, "9.9")
-    claim = Claim(delivery, (a_review(),), total=12, waiting=7, root=ROOT, successor=successor)
+    claim = Claim(
+        a_delivery(settled_at=at(2), plain=True), (a_review(),), total=12, waiting=7, root=ROOT, successor=successor
+    )
     message = compose_edit(claim, SHOWN)
     assert message == Message(
-        key=KEY,
+        key=ident("notice"),
         kind=Kind.REMINDER,
         channel=CHANNEL,
         as_of=at(2),

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.core.given import CHANNEL, DAY, HOUR, LEADS, NOON, a_policy, a_review, at
+from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND
+from tests.support.given import a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
 from worker.core.policy import EscalationPolicy, Step, age_of
 
 if TYPE_CHECKING:
     from worker.core.model import Review
 
-MINUTE = timedelta(minutes=1)
-SECOND = timedelta(seconds=1)
 AT_ONCE = timedelta(0)
 
 

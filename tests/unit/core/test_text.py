@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.golden_slack import AS_OF
 from tests.support import slack_reader as reader
 from worker.core import text
 
-NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 ANYTHING = st.text(st.characters(), max_size=200)
 
 
@@ -89,8 +89,8 @@ def test_visible_writes_out_what_a_terminal_obeys() -> None:
 
 
 def test_a_time_that_has_just_passed() -> None:
-    assert text.time_ago(NOW, NOW) == "just now"
-    assert text.time_ago(NOW - timedelta(minutes=5), NOW) == "5 min ago"
+    assert text.time_ago(AS_OF, AS_OF) == "just now"
+    assert text.time_ago(AS_OF - timedelta(minutes=5), AS_OF) == "5 min ago"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from tests.support.builders import SECOND
 from tests.support.slack_stage import CHANNEL, TOKEN, Stage, stage
 from worker.demo.slack.server import ALL_SCOPES, BOT_ID, BOT_USER
 from worker.demo.slack.workspace import MethodError
@@ -113,7 +114,7 @@ def test_forms_are_understood_like_json(server: Stage, slack: SimulatedSlack) ->
 
 def test_timestamps_are_unique_and_rise_even_when_the_clock_goes_back(server: Stage, call: Caller) -> None:
     first, second = call.post(), call.post()
-    server.clock.wall = server.clock.wall.replace(year=2020)
+    server.clock.set_wall(server.clock.now().replace(year=2020))
     assert first < second < call.post()
 
 
@@ -335,7 +336,7 @@ def test_posts_are_paced_on_request(server: Stage, call: Caller) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json() == {"ok": False, "error": "ratelimited"}
     call.post(channel="C0OTHER0000")
-    server.clock.seconds = 1.0
+    server.clock.advance(SECOND)
     call.post()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
-from tests.support.builders import CHANNEL, LEADS, deciding, notice, queue, review, rules_with
+from tests.support.builders import CHANNEL, LEADS, SECOND, deciding, notice, queue, review, rules_with
 from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
 from tests.unit.loops.flaky_slack import FROZEN, Crash, Fault, FlakySlack
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 RULES = rules_with(show=frozenset({Show.NAME}))
 WORKERS = (0, 1)
-SECOND = timedelta(seconds=1)
 FIND_FAULTS = [Fault.DROPPED, Fault.THROTTLED, Fault.CRASH_BEFORE]
 EDIT_FAULTS = [Fault.LOST, Fault.DROPPED, Fault.THROTTLED, Fault.CRASH_BEFORE, Fault.CRASH_AFTER]
 AT_STORE = ["claimed", "frozen", "settling", "settled", "edit claimed", "edit settling", "edit settled"]

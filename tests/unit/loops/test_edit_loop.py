@@ -64,7 +64,7 @@ def run(stage: Stage) -> int:
     return made
 
 
-def delivery(stage: Stage, name: str = "notice") -> Delivery:
+def owed(stage: Stage, name: str = "notice") -> Delivery:
     return next(each for each in stage.store.deliveries() if each.key == ident(name))
 
 
@@ -97,7 +97,7 @@ def test_an_edit_that_the_database_cuts_off_waits_for_no_lease(call: str) -> Non
         stage.edit.step()
     stage.clock.advance(2 * SECOND)
     stage.edit.step()
-    assert (len(stage.notifier.edits), delivery(stage).edits, delivery(stage).edit_at) == (1, 1, None)
+    assert (len(stage.notifier.edits), owed(stage).edits, owed(stage).edit_at) == (1, 1, None)
 
 
 class TestAMessage:
@@ -143,7 +143,7 @@ class TestAMessage:
         stage = posted("a")
         stage.close("a")
         run(stage)
-        sent = delivery(stage)
+        sent = owed(stage)
         assert (sent.state, sent.edits, sent.edit_at) == (State.SENT, 1, None)
         assert sent.digest == stage.notifier.fingerprint(shown(stage))
 
@@ -324,13 +324,13 @@ class TestAnEditThatFails:
         stage.close("b")
         stage.clock.advance(HOUR)
         assert run(stage) == 0
-        assert (meter.edits, delivery(stage).state) == (["given_up"], State.SENT)
+        assert (meter.edits, owed(stage).state) == (["given_up"], State.SENT)
 
     def test_of_a_deleted_message_does_not_hold_the_others_back(self) -> None:
         stage = posted("a")
         stage.owe("b", notice_name="two")
         stage.run(MINUTE)
-        receipt = delivery(stage).receipt
+        receipt = owed(stage).receipt
         assert receipt is not None
         stage.notifier.delete(receipt)
         stage.close("a", "b")
@@ -371,7 +371,7 @@ class TestANewerReminder:
     def test_is_pointed_to(self) -> None:
         stage = self.reminded("a", newer=("a", "b"))
         run(stage)
-        assert shown(stage).successor == delivery(stage, "two").receipt
+        assert shown(stage).successor == owed(stage, "two").receipt
         assert shown(stage).channel == CHANNEL
 
     def test_that_does_not_speak_of_everything_is_not_pointed_to(self) -> None:

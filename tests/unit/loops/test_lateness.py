@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.builders import SECOND
 from tests.support.clock import FakeClock
 from tests.unit.loops.stage import Stage
 from worker.core.delivery import withdrawn
@@ -19,7 +20,6 @@ from worker.loops.report import Board, Ops
 if TYPE_CHECKING:
     from worker.core.status.process import Reason
 
-SECOND = timedelta(seconds=1)
 LATE = DeliveryError("Slack was not asked: looking up the name took 11 s", Outcome.RETRY, code="too_late")
 GONE = DeliveryError("Slack did not answer: cannot connect", Outcome.RETRY, code="connect")
 

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
+from tests.support.builders import MINUTE
 from tests.support.clock import FakeClock
 from worker.loops.housekeep import Pulse
-
-MINUTE = timedelta(minutes=1)
 
 
 def test_a_loop_that_gives_no_sign_of_life_hangs() -> None:

@@ -20,7 +20,6 @@ from worker.loops.roster import BlindCheck
 if TYPE_CHECKING:
     from worker.core.model import Queue
 
-MINUTE = timedelta(minutes=1)
 BLIND = Unseen("shown none of 3 runs", "use another key")
 
 

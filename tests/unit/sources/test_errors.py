@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.support.builders import NOON
 from worker.core.ports import Trouble
 from worker.sources.langsmith.errors import from_status
 
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the server</html>"
 
 
@@ -46,7 +46,7 @@ JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the ser
     ],
 )
 def test_each_status_has_its_trouble_and_remedy(status: Any, body: bytes, trouble: Any, remedy: Any) -> None:
-    error = from_status("reading", status, {}, body, NOW)
+    error = from_status("reading", status, {}, body, NOON)
     assert error.trouble is trouble
     assert remedy in str(error)
     assert str(status) in str(error)
@@ -55,13 +55,13 @@ def test_each_status_has_its_trouble_and_remedy(status: Any, body: bytes, troubl
 
 @pytest.mark.parametrize(("value", "expected"), [("17", timedelta(seconds=17)), ("soon", None)])
 def test_the_wish_to_be_left_alone_is_in_the_error(value: str, expected: timedelta | None) -> None:
-    assert from_status("reading", 429, {"retry-after": value}, b"", NOW).retry_after == expected
+    assert from_status("reading", 429, {"retry-after": value}, b"", NOON).retry_after == expected
 
 
 def test_a_key_that_nothing_was_ever_shown_may_be_of_another_region() -> None:
     forbidden = b'{"error":"Forbidden"}'
-    text = str(from_status("listing the queues", 403, {}, forbidden, NOW, is_known=False))
+    text = str(from_status("listing the queues", 403, {}, forbidden, NOON, is_known=False))
     assert text.index("LANGSMITH_ENDPOINT") < text.index("annotation-queues:read")
     for region in ("", "eu.", "apac.", "aws."):
         assert f"https://{region}api.smith.langchain.com" in text
-    assert "LANGSMITH_ENDPOINT" not in str(from_status("reading", 403, {}, forbidden, NOW))
+    assert "LANGSMITH_ENDPOINT" not in str(from_status("reading", 403, {}, forbidden, NOON))

@@ -3,19 +3,18 @@ from __future__ import annotations
 import socket
 import tempfile
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
+from tests.support.builders import SECOND
 from worker.web.systemd import Notify, from_environ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SECOND = timedelta(seconds=1)
+    from datetime import timedelta
 
 
 @contextmanager
