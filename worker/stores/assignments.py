@@ -36,6 +36,7 @@ Instant = sa.ColumnElement[Any]
 
 def server_time() -> Instant:
     """The time of the database itself, at this very statement."""
+    # Not now(), which stands still from the beginning of a transaction that may have waited for a lock.
     since = sa.extract("epoch", sa.func.clock_timestamp())
     return sa.type_coerce(sa.cast(since * (timedelta(seconds=1) // MICROSECOND), sa.BigInteger), At)
 
@@ -64,7 +65,7 @@ class Member:
         return connection.execute(mine).first() is not None
 
     def hold(self, connection: Connection, assignment: Assignment) -> None:
-        """Hold a assignment to the end of the transaction; Fenced where it is not this worker's any more."""
+        """Hold an assignment to the end of the transaction; Fenced where it is not this worker's any more."""
         query = (
             sa.select(ASSIGNMENTS.c.token)
             .join_from(ASSIGNMENTS, WORKERS, ASSIGNMENTS.c.worker_id == WORKERS.c.worker_id)
@@ -74,6 +75,7 @@ class Member:
                 ASSIGNMENTS.c.token == assignment.token,
                 WORKERS.c.until > self.instant(),
             )
+            # Shared: this worker's own transactions go on side by side, and others that would take over skip the row.
             .with_for_update(read=True, of=ASSIGNMENTS)
         )
         if connection.execute(query).first() is None:
@@ -106,6 +108,7 @@ class SqlAssignments:
         lasted, living = self._database.write(self._renew)
         basis = (tuple(living.until), wanted)
         self._renewals += 1
+        # While a lease had ended anything may have been taken by others, so the last look counts for nothing.
         complete = lasted and basis == self._settled and self._renewals < _LOOK_EVERY
         if not complete:
             self._assignments, complete = self._database.write(
@@ -141,10 +144,8 @@ class SqlAssignments:
     def _look(
         self, connection: Connection, wanted: frozenset[str], living: Living
     ) -> tuple[dict[str, Assignment], bool]:
-        """Give back what is too much, take what is free and ours; what we have, and whether all is as it should be.
-
-        What another transaction holds at the moment is passed over: nobody ever waits for a worker that stands still.
-        """
+        """Give back what is too much, take what is free and ours; what we have, and whether all is as it should be."""
+        # Rows that another transaction holds are passed over: nobody ever waits for a worker that stands still.
         _bury(connection, living.now)
         _know(connection, wanted | TASKS)
         rows = connection.execute(sa.select(ASSIGNMENTS.c.name, ASSIGNMENTS.c.worker_id, ASSIGNMENTS.c.token)).all()
@@ -152,6 +153,7 @@ class SqlAssignments:
         mine = {row.name: Assignment(row.name, me, row.token) for row in rows if row.worker_id == me}
         free = {row.name: row.token for row in rows if row.worker_id not in living.until}
         share = living.share(me, len(wanted))
+        # In the order of their names, so that two looks give back the same ones.
         polled = sorted(mine.keys() & wanted)
         for name in self._give_back(connection, [*polled[share:], *sorted(mine.keys() - wanted - TASKS)]):
             del mine[name]
@@ -182,6 +184,7 @@ class SqlAssignments:
             unchanged = sa.tuple_(ASSIGNMENTS.c.name, ASSIGNMENTS.c.token).in_(some)
             query = (
                 sa.select(ASSIGNMENTS.c.name, ASSIGNMENTS.c.token)
+                # Asked again: the worker that had it may have renewed its lease since `living` was read.
                 .where(unchanged, ~self._lives(ASSIGNMENTS.c.worker_id))
                 .order_by(ASSIGNMENTS.c.name)
                 .limit(lack - len(taken))
@@ -241,7 +244,7 @@ def assignment_holders(connection: Connection, instant: Callable[[], Instant] = 
 
 
 class UnknownChannelError(Exception):
-    """A channel that no worker has posted to yet: `know` it first, in a transaction of its own."""
+    """A channel that no worker has posted to yet: `know_channel` first, in a transaction of its own."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
@@ -253,6 +256,7 @@ def take_channel(connection: Connection, channel: str, now: datetime, free_at: d
     mine = CHANNEL_PACES.c.channel == channel
     held = sa.select(CHANNEL_PACES.c.free_at).where(mine).with_for_update(skip_locked=True)
     taken_until = connection.execute(held).scalar_one_or_none()
+    # A row that another holds and no row at all look the same above; only where there is none, one has to be made.
     if taken_until is None and connection.execute(sa.select(CHANNEL_PACES.c.channel).where(mine)).first() is None:
         raise UnknownChannelError(channel)
     if taken_until is None or taken_until > now:
@@ -262,13 +266,14 @@ def take_channel(connection: Connection, channel: str, now: datetime, free_at: d
 
 
 def free_channel(connection: Connection, channel: str, taken_until: datetime, free_at: datetime) -> None:
-    """End what `take` has begun: the post is over. What another has taken since stays as it is."""
+    """End what `take_channel` has begun: the post is over. What another has taken since stays as it is."""
     mine = sa.update(CHANNEL_PACES).where(CHANNEL_PACES.c.channel == channel, CHANNEL_PACES.c.free_at == taken_until)
     connection.execute(mine.values(free_at=free_at))
 
 
 def know_channel(connection: Connection, channel: str, now: datetime) -> None:
-    """Make a channel's row, where nobody else has. Committed at once: two who insert the same wait for each other."""
+    """Make a channel's row, where nobody else has, in a transaction of its own."""
+    # Committed at once, since two who insert the same key wait for each other.
     known = insert(connection, CHANNEL_PACES).values(channel=channel, free_at=now)
     connection.execute(known.on_conflict_do_nothing())
 

@@ -63,6 +63,7 @@ def claim_delivery(
             and row.state in UNPOSTED
             and not take_channel(connection, row.channel, now, member.posts_until(now + lease))
         ):
+            # Another worker posts there at present: what else waits for this channel need not be tried.
             spared.add(row.channel)
         elif (taken := _take(connection, row, now, lease, member)) is not None:
             return taken
@@ -93,13 +94,11 @@ def _most_due(
 
 
 def _is_free(connection: Connection, row: Row[Any]) -> bool:
-    """Hold the queue's row, so that no review changes unseen before the claim is committed.
-
-    An update that ran beside the claim would not yet see the delivery as one that may be posted, and owe it no edit.
-    Never waits: an update waits for deliveries while it holds the queue, the other way round.
-    """
+    """Hold the queue's row, so that no review changes unseen before the claim is committed."""
     if row.queue_id is None:
         return True
+    # An update that ran beside the claim would not yet see the delivery as one that may be posted, and owe it no edit.
+    # Skipped rather than waited for: an update waits for deliveries while it holds the queue, the other way round.
     held = sa.select(KNOWN_QUEUES.c.queue_id).where(KNOWN_QUEUES.c.queue_id == row.queue_id)
     return connection.execute(held.with_for_update(read=True, skip_locked=True)).one_or_none() is not None
 
@@ -122,6 +121,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
     delivery = replace(taken.delivery, lease_until=lease_until, due_at=lease_until)
     leased = {"state": State.SENDING, "lease_until": lease_until, "due_at": lease_until, "held_until": None}
     claimer = {"worker_id": member and member.worker_id, "attempted_at": delivery.attempted_at}
+    # `due_at` is the end of the lease: after a crash the delivery comes up again by itself.
     connection.execute(change_delivery(taken.place).values(**leased, **claimer))
     speaks_of = _speaks_of(connection, taken.place)
     return Claim(
@@ -135,6 +135,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
 
 def _candidates(connection: Connection, row: Row[Any]) -> list[Candidate[int]]:
     """A due delivery and what waits beside it; the reviews are read only where there is anything beside it."""
+    # What may have been posted already says what it said then: nothing is merged into it.
     beside = [] if row.state in IN_DOUBT else _beside(connection, row)
     rows = (row, *beside)
     reviews_of = _reviews_of(connection, [each.delivery_id for each in rows]) if beside else {}
@@ -191,6 +192,7 @@ def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
     columns = ["delivery_id", "review_id", "left_out"]
     adopted = insert(connection, DELIVERY_REVIEWS).from_select(columns, theirs)
     key = [DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id]
+    # What was left out here, and comes back with a merged delivery, is spoken of again.
     connection.execute(adopted.on_conflict_do_update(index_elements=key, set_={"left_out": False}))
 
 

@@ -77,6 +77,7 @@ def _to_id(value: bytes | None) -> UUID | str | None:
         return None
     if len(value) == UUID_BYTES:
         return msgspec.convert(value, UUID)
+    # The first byte of the mark says how long it is.
     return value[value[0] :].decode("utf-8")
 
 

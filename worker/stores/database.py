@@ -67,6 +67,7 @@ class Database:
                 with engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
+                # The whole function again, on a new transaction: nothing of the first attempt was kept.
                 if left and self._again(error):
                     continue
                 if self._refuses(error):

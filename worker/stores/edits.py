@@ -76,6 +76,7 @@ def _later_stay() -> sa.Select[Any]:
     """A stay of the same queue run that goes on, or ended later: a question would be answered for that one."""
     other = REVIEWS.alias("other")
     same = (other.c.queue_id == REVIEWS.c.queue_id, other.c.queue_run_id == REVIEWS.c.queue_run_id)
+    # The undated is the smallest `added_at` of all: as a sentinel it compares, where NULL would not.
     ended = sa.tuple_(other.c.closed_at, other.c.added_at) > sa.tuple_(REVIEWS.c.closed_at, REVIEWS.c.added_at)
     return sa.select(sa.literal(1)).where(*same, sa.or_(other.c.closed_at.is_(None), ended)).correlate(REVIEWS)
 
@@ -99,6 +100,7 @@ def unclaim(connection: Connection, claimed_at: datetime, lease: timedelta) -> i
     sending = taken.where(DELIVERIES.c.state == State.SENDING)
     fresh = sending.where(DELIVERIES.c.attempted_at == claimed_at)
     again = {"due_at": claimed_at, "lease_until": None}
+    # In this order: each statement takes what the ones before it have not given back yet.
     given = connection.execute(fresh.values(state=State.PENDING, attempted_at=None, **again)).rowcount
     given += connection.execute(sending.values(state=State.UNKNOWN, **again)).rowcount
     return given + connection.execute(taken.values(lease_until=None)).rowcount
@@ -128,6 +130,7 @@ def supersede(connection: Connection, number: int, after: Delivery) -> None:
         DELIVERIES.c.channel == after.channel,
         DELIVERIES.c.kind == Kind.REMINDER,
         DELIVERIES.c.state == State.SENT,
+        # Older by its number: an answer that came late must not make the newer point to the older.
         DELIVERIES.c.delivery_id < number,
         DELIVERIES.c.successor.is_(None),
         DELIVERIES.c.edit_until.is_not(None),
@@ -164,6 +167,7 @@ def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Co
     query = (
         select_deliveries()
         .where(*EDIT_OWED, DELIVERIES.c.edit_at <= now)
+        # An edit whose worker crashed is free again once its lease has ended.
         .where(sa.or_(DELIVERIES.c.lease_until.is_(None), DELIVERIES.c.lease_until <= now))
         .order_by(DELIVERIES.c.edit_at, DELIVERIES.c.delivery_id)
         .limit(1)
@@ -223,6 +227,7 @@ def _receipt_of(connection: Connection, row: Row[Any]) -> Receipt | None:
 def settle_edit(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
     """Write what became of an edit and end its lease; False where the lease is not ours any more."""
     ours = sa.update(DELIVERIES).where(*has_lease(claimed, State.SENT))
+    # Where it is another by now, reviews changed while the edit was made, and it may not show them yet.
     unchanged = DELIVERIES.c.edit_at == claimed.edit_at
     written = ours.values(
         lease_until=None,
@@ -250,11 +255,12 @@ def _rested(connection: Connection, after: Delivery) -> sa.ColumnElement[Any]:
 def nameless_runs(connection: Connection, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
     """Find runs without a name that messages list; the rules are those of `Store.undescribed`."""
     asked = {"queue": queue_id, "now": now, "most": most}
-    return {row.queue_run_id: row.facts for row in connection.execute(_undescribed(), asked)}
+    return {row.queue_run_id: row.facts for row in connection.execute(_nameless_runs(), asked)}
 
 
 @cache
-def _undescribed() -> sa.Select[Any]:
+def _nameless_runs() -> sa.Select[Any]:
+    # By the text's beginning: the two databases read JSON in different ways.
     nameless = sa.type_coerce(REVIEWS.c.facts, sa.Text).not_like(f"{BEGINS_WITH_NAME}%")
     return (
         sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.facts)

@@ -53,17 +53,15 @@ UNSOUND = {"SQLITE_CORRUPT": "is damaged", "SQLITE_NOTADB": "is not a database"}
 
 
 def make_file(path: Path) -> None:
-    """Make an empty database that only its owner may read; a file that is empty already is taken over.
-
-    The order counts: a file that has a page already never learns to give pages back. Both or neither is seen by another
-    process, which else would take a half-made file for another program's; the first of them begins to write.
-    """
+    """Make an empty database that only its owner may read; a file that is empty already is taken over."""
     with _explained(path):
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
         except OSError as error:
             raise refusal_to_open(error, f"the database {path} cannot be made") from error
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            # In one transaction: another process would take a half-made file for another program's. And in this order:
+            # a file that has a page already never learns to give pages back.
             connection.execute("BEGIN")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -87,7 +85,7 @@ def check_file(path: Path, within: float | None = CHECK_FOR, scripts: Path | Non
 
 
 def revision_of_file(path: Path) -> str | None:
-    """Which revision a file that `check` has let pass is at; None for one without tables. Touches nothing."""
+    """Which revision a file that `check_file` has let pass is at; None for one without tables. Touches nothing."""
     version = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  a name of our own
     row = undisturbed(path, lambda opened, _: opened.execute(version).fetchone())
     return row and str(row[0])
@@ -141,12 +139,10 @@ def _examine(path: Path, connection: sqlite3.Connection, within: float | None, s
 
 
 def _untouched(path: Path) -> sqlite3.Connection:
-    """A connection that makes and changes no file, whatever the journal mode.
-
-    Where the log and its index are there, somebody may have the database open: SQLite's locks are kept, and the index
-    is rebuilt in memory where it is out of date. Else the file is read as it lies there, without locks and without its
-    log: a connection that reads the log without locks removes it when it closes, also one that others use by then.
-    """
+    """A connection that makes and changes no file, whatever the journal mode."""
+    # Where the log and its index are there, somebody may have the database open: SQLite's locks are kept, and the index
+    # is rebuilt in memory where it is out of date. Else the file is read as it lies there, without locks and without
+    # its log: a connection that reads the log without locks removes it at its end, also one that others use by then.
     return _read_only(path, "readonly_shm=1" if _is_in_use(path) else "immutable=1")
 
 
@@ -218,10 +214,8 @@ def copy_file(path: Path, target: Path) -> None:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A file of a passing name in the same directory, gone in the end.
-
-    What a process leaves behind that was killed, the next removes: its lock is free then.
-    """
+    """A file of a passing name in the same directory, gone in the end."""
+    # What a process leaves behind that was killed, the next removes: its lock is free then.
     for left in target.parent.glob(f"{DRAFT}*"):
         if not left.name.endswith(_BESIDE):
             _sweep(left)

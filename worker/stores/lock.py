@@ -35,9 +35,9 @@ class Busy(Exception):  # noqa: N818  the word for it everywhere
 def hold_lock(database: Path) -> Iterator[None]:
     """Be the one process that works on a database file; Busy at once where another is.
 
-    Raises ConfigError for a bad place, StoreError for a full disk. The lock lies on a file beside the database, since
-    SQLite drops its own locks when any copy of the file is closed.
+    Raises ConfigError for a bad place, StoreError for a full disk.
     """
+    # On a file beside the database, since SQLite drops its own locks when any copy of its file is closed.
     path = _path(database)
     file = _open(path)
     try:
@@ -45,6 +45,7 @@ def hold_lock(database: Path) -> Iterator[None]:
         try:
             yield
         finally:
+            # While the lock is still held, so that the name of the next holder is never wiped.
             _name(file, "")
     finally:
         os.close(file)
@@ -58,6 +59,7 @@ def _open(path: Path) -> int:
         remedy = REMOVE if error.errno in NO_FILE else "name a directory that exists and may be written"
         raise refusal_to_open(error, f"the lock file {path} cannot be made", remedy) from error
     found = os.fstat(file)
+    # What has a second name is somebody else's file, too, and would be overwritten here.
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(file)
         raise ConfigError(f"{DATABASE_URL}: the lock file {path} is no file of its own: {REMOVE}")
@@ -118,7 +120,8 @@ def _take(file: int, path: Path) -> None:
 
 
 def _name(file: int, holder: str) -> None:
-    """Write down who holds the lock. On a full disk nothing stands there: the lock holds all the same."""
+    """Write down who holds the lock."""
+    # On a full disk nothing stands there, and the lock holds all the same.
     with suppress(OSError):
         os.truncate(file, 0)
         os.pwrite(file, holder.encode(), 0)
@@ -127,6 +130,7 @@ def _name(file: int, holder: str) -> None:
 def note_file(database: Path) -> None:
     """Write into the lock which file its holder works on, for who looks. To be called by the holder."""
     with suppress(OSError):
+        # Appended: the first line is the holder's own.
         file = os.open(_path(database), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.write(file, f"{_name_of(database)}\n".encode())
@@ -144,6 +148,7 @@ def require_same_file(database: Path) -> None:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             return
         who, noted = _lines(file)
+        # The lock is tried last, since trying it keeps other processes out for a moment.
         if noted and noted != _name_of(database) and _is_held(file):
             raise StoreError(lost_to(who, database))
     finally:
@@ -191,6 +196,7 @@ FOLD = "Stop the service in order (no kill), which folds the log into the databa
 def _identity(path: Path) -> _Identity | None:
     """Which file has this name now; None where there is none."""
     try:
+        # Not by opening it: where any copy of the file is closed, SQLite's locks on it are gone.
         found = os.stat(path)  # noqa: PTH116  at each transaction, and twice as quick
     except OSError:
         return None

@@ -131,6 +131,7 @@ def _open_sqlite(path: Path, *, migrate: bool, patience: timedelta) -> SqlStore:
         schema.require_head(files.check_file(path, files.LOOK_FOR), f"the database {path}", files.restoring(path))
     database = sqlite.connect_to_file(path, patience=patience)
     with _closed_on_failure(database):
+        # Asked again through the connection: between the look at the file and now another may have migrated it.
         _require_head(database, f"the database {path}", files.restoring(path))
     return SqlStore(database, partial(sqlite.maintain_file, database))
 
@@ -148,6 +149,7 @@ def _migrate_sqlite(path: Path, scripts: Path | None) -> None:
     sqlite.check_writable(path)
     if files.is_new_file(path):
         files.make_file(path)
+    # Before a usual connection is opened, which would write to a file that may be another program's.
     found = files.check_file(path, scripts=scripts)
     schema.refuse_newer(found, f"the database {path}", files.restoring(path))
     if found is Fit.HEAD:
@@ -164,6 +166,7 @@ def _migrate_sqlite(path: Path, scripts: Path | None) -> None:
 def _keep_copy(database: Database, path: Path) -> None:
     """Keep the last state that the former program can read, for a rollback; the copy of an earlier try is replaced."""
     kept = path.with_name(f"{path.name}.before-migration-of-{database.read(schema.revision_of)}")
+    # An earlier try may have left one, which is out of date by now.
     kept.unlink(missing_ok=True)
     files.copy_file(path, kept)
 
@@ -206,6 +209,7 @@ def _migrate_postgres(where: URL, scripts: Path | None) -> None:
 
     def work(connection: Connection) -> None:
         refusals.require_place(connection, name)
+        # Before the revision is read: of two that migrate at once the second finds everything done.
         postgres.migrate_alone(connection)
         _bring_postgres_to_head(connection, name, scripts)
 

@@ -70,6 +70,7 @@ def owe_delivery(connection: Connection, delivery: Delivery) -> bool:
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),
     }
+    # SQLAlchemy keeps the count of an INSERT only where it is asked to.
     added = insert(connection, DELIVERIES).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     return connection.execute(added, row).rowcount == 1
 
@@ -106,7 +107,8 @@ def _waiting(connection: Connection, queue_id: Id) -> int:
 
 
 def _same_key() -> tuple[sa.ColumnElement[bool], ...]:
-    """Match a review by the parameters of `_key`; typed, so that undated becomes the sentinel and never NULL."""
+    """Match a review by the parameters of `_key`."""
+    # Typed, so that an undated stay becomes the sentinel and never NULL, which equals nothing.
     return (
         REVIEWS.c.queue_run_id == sa.bindparam("of_run", type_=REVIEWS.c.queue_run_id.type),
         REVIEWS.c.added_at == sa.bindparam("of_stay", type_=REVIEWS.c.added_at.type),
@@ -156,6 +158,7 @@ def mark_reviews(
     review = sa.select(REVIEWS.c.review_id).where(REVIEWS.c.queue_id == queue_id, *_same_key()).scalar_subquery()
     one = mine.where(DELIVERY_REVIEWS.c.review_id == review)
     if shown:
+        # Cleared first: a message may list less than it did before.
         connection.execute(mine.where(DELIVERY_REVIEWS.c.position.is_not(None)).values(position=None))
         places = [{"place": place, **_key(key)} for place, key in enumerate(shown)]
         connection.execute(one.values(position=sa.bindparam("place")), places)
@@ -241,6 +244,7 @@ def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
     """The deliveries whose key begins so, with or without its dashes; the newest first."""
     sought = beginning.replace("-", "").lower()
     keys = connection.execute(sa.select(DELIVERIES.c.key)).scalars()
+    # Compared here: keys are kept as bytes, and a beginning may be half of one.
     found = [key for key in keys if sought and key.hex.startswith(sought)]
     query = select_deliveries().where(DELIVERIES.c.key.in_(found[:100]))
     return [delivery_of(row) for row in connection.execute(query.order_by(DELIVERIES.c.delivery_id.desc()))]
@@ -312,6 +316,7 @@ def _hold(connection: Connection, channel: str) -> None:
     concern = [
         other for other in every_pause(connection) if EVERYWHERE in {channel, other.channel} or other.channel == channel
     ]
+    # The longest last, since the last one written is the one that holds.
     for other in sorted(concern, key=lambda other: other.until):
         narrower = other.channel if channel == EVERYWHERE else channel
         waiting = sa.update(DELIVERIES).where(WAITS_FOR_TIME, _within(narrower))

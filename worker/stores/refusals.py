@@ -97,6 +97,7 @@ def explain_server_error(error: BaseException, where: URL, setting: str = DATABA
 def _meaning(error: BaseException, where: URL, setting: str) -> str:
     state, said = _state(error), _said(error)
     role = quoted(where.username) if where.username else "that user"
+    # By its words first: poolers give it a general SQLSTATE, or none.
     if "statement pooling mode" in said:
         return "is behind a pooler in statement mode, which knows no transactions: set its pool_mode to transaction"
     if "unsupported startup parameter" in said:
@@ -200,6 +201,7 @@ def _tables(connection: Connection, role: str) -> list[str]:
     """The statements that grant what is missing on tables, one for all with the same gaps."""
     asked = {"names": [*metadata.tables], "privileges": ROWS.split(", ")}
     rows = [*connection.execute(DENIED, asked)]
+    # The service reads the revision, and only `migrate` writes it.
     rows += connection.execute(DENIED, {"names": [VERSION_TABLE], "privileges": ["SELECT"]})
     missing: dict[str, list[str]] = {}
     for table, privilege in rows:
@@ -249,6 +251,7 @@ def check_options(where: URL) -> None:
         if name in SPOILING:
             raise _refusal(name, f"cannot be set here: {SPOILING[name]}. Remove it")
         if name not in known:
+            # Never a suggestion that the next try would refuse.
             near = get_close_matches(name, sorted(known - SPOILING.keys()), n=1)
             raise _refusal(name, f"is none of PostgreSQL's: {f'did you mean {near[0]}?' if near else 'remove it'}")
         if isinstance(value, tuple) and name not in SEVERAL:

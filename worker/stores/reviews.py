@@ -96,8 +96,8 @@ def _replace(connection: Connection, known: Mapping[ReviewKey, int], altered: Se
 
 
 def _beside_the_key(review: Review) -> dict[str, Any]:
-    """Writing a key that stays as it is would make the database look after its indexes."""
     values = structs.asdict(review)
+    # Writing a key that stays as it is would make the database look after its indexes.
     del values["queue_run_id"], values["added_at"]
     return values
 
@@ -125,6 +125,7 @@ def _latest_closed(
 ) -> Iterable[tuple[int, Fate | None, Fate]]:
     asked = ({"queue": queue_id, "some": some} for some in chunks(left))
     rows = (row for each in asked for row in connection.execute(_SELECT_LEFT, each))
+    # In the order in which they ended: of each run the last row remains.
     latest = {row.queue_run_id: row for row in rows}
     return ((row.review_id, row.fate, left[queue_run_id]) for queue_run_id, row in latest.items())
 
@@ -149,6 +150,7 @@ def lock_queue(connection: Connection, queue: Queue) -> Row[Any]:
     """Make sure of the queue's row and hold it to the end of the transaction; the row as it was."""
     row = hold_queue(connection, queue.queue_id)
     if row is None:
+        # Another may make it at the same moment; then its row is the one to hold.
         connection.execute(insert(connection, KNOWN_QUEUES).values(_new(queue)).on_conflict_do_nothing())
         row = hold_queue(connection, queue.queue_id)
     if row is None:
@@ -158,10 +160,9 @@ def lock_queue(connection: Connection, queue: Queue) -> Row[Any]:
 
 
 def hold_queue(connection: Connection, queue_id: Id) -> Row[Any] | None:
-    """Hold a queue's row to the end of the transaction; None where the queue was never seen.
-
-    Whoever writes a queue's reviews holds its row, so that a plan never rests on reviews that another is writing.
-    """
+    """Hold a queue's row to the end of the transaction; None where the queue was never seen."""
+    # All who write a queue's reviews hold its row, so that a plan never rests on reviews that another is writing. With
+    # `key_share` rows that only refer to the queue may be added meanwhile.
     query = sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id).with_for_update(key_share=True)
     return connection.execute(query).one_or_none()
 
@@ -175,6 +176,7 @@ def revise_queue(connection: Connection, queue_id: Id) -> None:
 def conclude_poll(connection: Connection, row: Row[Any], listing: str, now: datetime) -> None:
     """Remember that a first complete poll of the queue has been written, and which listing the last one read."""
     news = {"baselined_at": row.baselined_at or now, "listing": listing or row.listing}
+    # Most polls find the same listing again, and write nothing.
     if news != {"baselined_at": row.baselined_at, "listing": row.listing}:
         connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == row.queue_id).values(news))
 
@@ -183,6 +185,7 @@ def note_poll(connection: Connection, polled: Polled) -> int:
     """Remember how the polls of one queue stand; its revision."""
     row = lock_queue(connection, polled.queue)
     news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error, "trouble": polled.trouble}
+    # A poll that failed leaves the time of the last one that did not.
     if polled.completed_at is not None:
         news["completed_at"] = polled.completed_at
     connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == polled.queue.queue_id).values(news))
@@ -253,6 +256,7 @@ def by_part(connection: Connection, part: str, most: int) -> Sequence[Id]:
     query = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.run_id, REVIEWS.c.facts).order_by(REVIEWS.c.review_id.desc())
     sought = part.casefold()
     found: dict[Id, None] = {}
+    # Compared here: SQLite folds the case of ASCII alone, and names lie within JSON.
     for row in connection.execute(query):
         if len(found) >= most:
             break

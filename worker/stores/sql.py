@@ -64,6 +64,7 @@ class SqlStore:
         """See `Store.update`."""
 
         def work(connection: Connection) -> Plan:
+            # First of all: a worker that has lost the queue neither waits for its row nor plans in vain.
             self._hold(connection)
             row = reviews.lock_queue(connection, queue)
             baselined = row.baselined_at is not None
@@ -136,6 +137,7 @@ class SqlStore:
         while True:
             try:
                 return self._database.write(take)
+            # Its row is made in a transaction of its own, and committed before anybody else can wait for it.
             except assignments.UnknownChannelError as error:
                 self._database.write(partial(assignments.know_channel, channel=error.channel, now=now))
 
@@ -166,6 +168,7 @@ class SqlStore:
             if number is None:
                 return False
             outbox.mark_reviews(connection, number, shown=shown, left_out=left_out)
+            # Only looking for a post took nothing of the channel's pace, so it has nothing to give back.
             if self._member and claimed.state is not State.UNKNOWN and claimed.lease_until:
                 self._member.has_posted(connection, claimed.channel, claimed.lease_until)
             if after.state is State.SENT:
@@ -262,7 +265,7 @@ class SqlStore:
         return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))
 
     def search(self, find: Callable[[Connection], _T]) -> _T:
-        """What a function of `worker.stores.reviews` finds."""
+        """What a function that reads the tables finds, such as `reviews.by_ids`."""
         return self._database.read(find)
 
     def recall(self, name: str) -> str | None:
@@ -274,12 +277,13 @@ class SqlStore:
         self._database.write(lambda connection: upkeep.remember_note(connection, name, value))
 
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
-        """See `Store.prune`. Each step is a transaction of its own, so that nobody waits long."""
+        """See `Store.prune`."""
         return self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before)) + self._in_steps(
             lambda connection: upkeep.prune_reviews(connection, closed_before)
         )
 
     def _in_steps(self, step: Callable[[Connection], int]) -> int:
+        # Each step is a transaction of its own, so that nobody waits long.
         total = 0
         while gone := self._database.write(step):
             total += gone

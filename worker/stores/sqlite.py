@@ -80,6 +80,7 @@ def connect_to_file(path: Path, *, patience: timedelta, foreign_keys: bool = Tru
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         presence.check()
+        # A transaction that begins by reading and then writes is refused, not made to wait, where another has written.
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
@@ -89,10 +90,7 @@ def connect_to_file(path: Path, *, patience: timedelta, foreign_keys: bool = Tru
 
 
 def set_up_connection(connection: sqlite3.Connection, wait: float, *, foreign_keys: bool) -> None:
-    """Take the transactions over from the driver, and choose durability over speed; `wait` in seconds.
-
-    Temporary results stay in memory: on a read-only root there is no place for their files.
-    """
+    """Take the transactions over from the driver, and choose durability over speed; `wait` in seconds."""
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
     mode = _ask_for_wal(connection, wait)
@@ -102,6 +100,7 @@ def set_up_connection(connection: sqlite3.Connection, wait: float, *, foreign_ke
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+    # On a read-only root there is no place for the files of temporary results.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
 
@@ -143,11 +142,9 @@ def maintain_file(database: Database) -> None:
 
 
 def _fold(connection: sqlite3.Connection) -> None:
-    """Fold the write-ahead log into the file, and empty it where nobody reads from it just now.
-
-    Emptying it holds the write lock while it waits for readers; so nearly all is done before, without any lock, and the
-    wait is short: what cannot be emptied now is at the next call.
-    """
+    """Fold the write-ahead log into the file, and empty it where nobody reads from it just now."""
+    # Emptying it holds the write lock while it waits for readers; so nearly all is done before, without any lock, and
+    # the wait is short: what cannot be emptied now is at the next call.
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
     (usual,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute(f"PRAGMA busy_timeout = {EMPTYING}")

@@ -82,16 +82,16 @@ def prune_deliveries(connection: Connection, before: datetime) -> int:
         .with_for_update(skip_locked=True)
     )
     old = connection.execute(query).scalars().all()
+    # What refers to a delivery goes before it.
     connection.execute(sa.delete(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id.in_(old)))
     connection.execute(sa.delete(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(old)))
     return len(old)
 
 
 def prune_reviews(connection: Connection, before: datetime) -> int:
-    """Forget some reviews that were closed before a time and that no delivery speaks of; how many.
-
-    Holds their queues' rows, so that no plan that rests on such a review is being made; a busy queue is left for later.
-    """
+    """Forget some reviews that were closed before a time and that no delivery speaks of; how many."""
+    # Their queues' rows are held, so that no plan that rests on such a review is being made; a busy queue is left for
+    # later.
     spoken_of = sa.select(sa.literal(1)).where(DELIVERY_REVIEWS.c.review_id == REVIEWS.c.review_id).correlate(REVIEWS)
     query = (
         sa.select(REVIEWS.c.review_id)
@@ -112,6 +112,7 @@ TABLES = [table for table in metadata.sorted_tables if table is not PROCESSES]
 def copy_every_table(source: Connection, target: Connection) -> Mapping[str, int]:
     """Copy every table; nobody else writes to the target meanwhile."""
     every = ", ".join(table.name for table in TABLES)
+    # Others may read, but not write: their rows would take numbers that are about to be copied.
     target.exec_driver_sql(f"LOCK TABLE {every} IN EXCLUSIVE MODE")
     _require_empty(target)
     rows = {table.name: _copy_table(source, target, table) for table in TABLES}
@@ -133,6 +134,7 @@ def _require_empty(target: Connection) -> None:
 
 def _copy_table(source: Connection, target: Connection, table: sa.Table) -> int:
     keys = table.columns.keys()
+    # Never a whole table in memory.
     read = source.execution_options(yield_per=CHUNK).execute(sa.select(table))
     copied = 0
     for some in chunks(read):
@@ -144,6 +146,7 @@ def _copy_table(source: Connection, target: Connection, table: sa.Table) -> int:
 def _count_on(target: Connection, table: sa.Table) -> None:
     """Let the database number its own rows on from the last one that was copied."""
     number = table.autoincrement_column
+    # A key of bytes is given by the program, not counted by the database.
     if number is None or isinstance(number.type, sa.LargeBinary):
         return
     highest = sa.select(sa.func.max(number)).scalar_subquery()

@@ -556,3 +556,10 @@ class TestMaintenance:
         with closing(open_store(url(used), migrate=False)) as store:
             store.maintain()
             store.ping()
+
+
+def test_a_usual_start_on_sqlite_loads_neither_alembic_nor_the_driver_of_postgresql(used: Path) -> None:
+    begin = f"from worker.stores.opening import open_store; open_store({url(used)!r}, migrate=True).polls()\n"
+    begin += "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules} & {'alembic', 'psycopg'}))"
+    done = subprocess.run([sys.executable, "-c", begin], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
