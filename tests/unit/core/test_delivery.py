@@ -16,6 +16,7 @@ from worker.core.owed import NEVER, Pause, Receipt, State
 from worker.core.ports import DeliveryError, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from worker.core.owed import Delivery
@@ -228,6 +229,10 @@ class TestALookUp:
         after = step.not_found(an_attempt(state=State.UNKNOWN, looks=1), LATER)
         assert after == an_attempt(state=State.PENDING, looks=0, due_at=LATER)
 
+    def test_that_finds_nothing_of_one_attempt_after_the_other_leaves_the_service_alone_for_minutes(self) -> None:
+        after = step.not_found(an_attempt(state=State.UNKNOWN, looks=1, attempts=20), LATER)
+        assert after.due_at == LATER + 5 * MINUTE - 2 * 5 * SECOND
+
     def test_of_a_delivery_that_crashed_before_it_could_say_when_leaves_it_in_doubt(self) -> None:
         after = step.not_found(a_delivery(state=State.UNKNOWN, looks=1), LATER)
         assert after.attempted_at == NOON
@@ -240,6 +245,36 @@ class TestALookUp:
     def test_that_is_throttled_is_made_when_the_service_wishes(self) -> None:
         wish = error(Outcome.THROTTLED, retry_after=MINUTE)
         assert step.look_failed(an_attempt(state=State.UNKNOWN), wish, LATER).due_at == LATER + MINUTE
+
+
+@pytest.mark.parametrize(
+    ("after", "state"),
+    [
+        pytest.param(lambda row: step.released(row, LATER, claimed_at=NOON), State.PENDING, id="given back"),
+        *(
+            pytest.param(
+                lambda row, outcome=outcome: step.refused(row, error(outcome), LATER, began_at=NOON),
+                State.PENDING,
+                id=f"refused: {outcome}",
+            )
+            for outcome in (Outcome.RETRY, Outcome.THROTTLED, Outcome.TOKEN, Outcome.MESSAGE)
+        ),
+        pytest.param(
+            lambda row: step.refused(
+                replace(row, remind_in=RemindIn.THREAD), error(Outcome.MESSAGE), LATER, began_at=NOON
+            ),
+            State.PENDING,
+            id="refused in its thread",
+        ),
+        pytest.param(lambda row: step.not_found(row, LATER), State.UNKNOWN, id="not found once"),
+        pytest.param(
+            lambda row: step.look_failed(row, error(Outcome.RETRY), LATER), State.UNKNOWN, id="not to be looked up"
+        ),
+        pytest.param(lambda row: step.look_deferred(row, MINUTE, LATER), State.UNKNOWN, id="looked up later"),
+    ],
+)
+def test_no_step_leaves_a_claimed_row_as_being_sent(after: Callable[[Delivery], Delivery], state: State) -> None:
+    assert after(an_attempt(state=State.SENDING)).state is state
 
 
 class TestAnAttemptThatNobodyCanLookUp:

@@ -120,9 +120,10 @@ def test_a_listing_that_shows_no_facts_takes_none_away() -> None:
     assert linked.facts == Facts(run_type="llm", url="there")
 
 
-def test_facts_without_a_name_are_taken_where_none_is_known() -> None:
+@pytest.mark.parametrize("known", [Facts(), Facts(tags=("old",))], ids=["nothing", "other facts"])
+def test_facts_without_a_name_are_taken_where_none_is_known(known: Facts) -> None:
     facts = Facts(tags=("vip",))
-    (seen,) = diff(a_listing(a_run(facts=facts)), [a_review(facts=Facts())], at(1)).changed
+    (seen,) = diff(a_listing(a_run(facts=facts)), [a_review(facts=known)], at(1)).changed
     assert seen.facts == facts
 
 

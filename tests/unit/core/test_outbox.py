@@ -170,6 +170,12 @@ class TestPauses:
         held = [waits(str(place), "ab"[place], place, state=State.HELD, due_at=NEW) for place in range(2)]
         assert posts(*held, pauses=[pause(until=NEW)]) == [owed("0", "ab")]
 
+    def test_that_are_over_hold_what_is_taken_no_longer(self) -> None:
+        held = waits("held", "a", state=State.HELD, held_until=NEW)
+        taking = choose([held], NEW).taking
+        assert taking is not None
+        assert (taking.taken.delivery.state, taking.taken.delivery.held_until) == (State.PENDING, None)
+
     def test_hold_what_is_owed_meanwhile_until_the_last_of_them_ends(self) -> None:
         pauses = [pause(until=NOON + MINUTE), pause(EVERYWHERE, until=NEW), pause(LEADS, until=NEW + DAY)]
         kept = as_owed(delivery(), pauses)
@@ -194,9 +200,10 @@ class TestSuperseding:
         given = {"kind": Kind.REMINDER, "state": State.SENT, "settled_at": NOON, "edit_until": NOON + DAY} | more
         return waits(name, reviews, place, **given)
 
-    def test_lets_an_earlier_reminder_point_to_a_newer_one(self) -> None:
+    @pytest.mark.parametrize("newer", ["ab", "a"], ids=["of more", "of the same"])
+    def test_lets_an_earlier_reminder_point_to_a_newer_one(self, newer: str) -> None:
         earlier = self.reminder("earlier", "a", 0)
-        assert superseded(self.reminder("newer", "ab", 1), [earlier]) == [earlier]
+        assert superseded(self.reminder("newer", newer, 1), [earlier]) == [earlier]
 
     @pytest.mark.parametrize(
         ("reviews", "earlier"),

@@ -73,6 +73,11 @@ class TestTheFirstCompletePoll:
         decided = plan(listing, replace(recalled(a_review(1, told_at=at(1))), listing=before), a_policy(), at(1))
         assert told(decided) == {Kind.ANNOUNCEMENT: keys(2)}
 
+    def test_another_listing_that_gives_a_run_another_id_announces_nothing_again(self) -> None:
+        shown = structs.replace(a_run(1), queue_run_id=ident(2))
+        memory = replace(recalled(a_review(1)), listing="a")
+        assert told(plan(replace(a_listing(shown), listing="b"), memory, a_policy(), at(1))) == {}
+
     def test_names_the_listing_to_remember(self) -> None:
         assert plan(replace(a_listing(), listing="b"), UNSEEN, a_policy(), NOON).listing == "b"
 
