@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -63,6 +64,17 @@ def test_a_failure_in_ci_prints_what_reproduces_it(script: str) -> None:
     failed = tried(script, "CI")
     assert failed.returncode == 1
     assert "@reproduce_failure(" in failed.stderr + failed.stdout
+
+
+@pytest.mark.parametrize(("script", "law"), [(DEFECT, "@given("), (MACHINE, "class ")], ids=["law", "state machine"])
+def test_the_line_above_a_law_or_a_state_machine_replays_the_failure(script: str, law: str) -> None:
+    failed = tried(script, "CI")
+    line = re.search(r"@reproduce_failure\(.*?\)", failed.stderr + failed.stdout)
+    assert line
+    above = f"from hypothesis import reproduce_failure\n{line[0]}\n{law}"
+    replayed = tried(script.replace(law, above, 1), "CI")
+    assert replayed.stderr.endswith("AssertionError\n")
+    assert "@reproduce_failure(" not in replayed.stderr
 
 
 def test_no_profile_hurries_or_repeats_itself() -> None:
