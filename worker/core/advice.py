@@ -1,4 +1,4 @@
-"""The words for services and settings, which the core is given and knows no other names for. Pure."""
+"""Advice: the names of services and settings, which the core is given because it knows none itself. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Advice:
     """The names of the services and settings in use, and the remedies that need such a name.
 
     `source` and `notifier` are the services as people write them; `notifier_area` is the area of the notifier as
-    programs read it. `troubles` has what to do about each trouble of polling, `key` about a refused key, `token` about
-    a refused token, `names` about a name that no queue has, `ending` about a listing that ends. `stale_after`,
+    programs read it. The remedies: `troubles` for each trouble of polling, `key` for a refused key, `token` for a
+    refused token, `names` for a name that no queue has, `ending` for a listing that ends. `stale_after`,
     `remind_every` and `escalate_after` name the settings of the ladder.
     """
 

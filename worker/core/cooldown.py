@@ -10,30 +10,31 @@ from worker.core.delivery import FIRST_WAIT, backoff, clamp_wish
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cooldown:
-    """Lasts up to the monotonic time `until`, and is over from the start. `failures` in a row have led to it.
+    """Lasts up to the monotonic time `until`; a new one is over. `failures` in a row have led to it.
 
-    Each change is another value that replaces this one: `Cooldown()` where the thing has worked. Of two, the larger one
-    lasts longer.
+    Each change is another value that replaces this one: `Cooldown()` after a success. Of two, the larger one lasts
+    longer.
     """
 
+    # Before every monotonic time, so that a new cooldown is over, and sorts below every other.
     until: float = float("-inf")
     failures: int = 0
 
     @classmethod
     def of(cls, wait: timedelta, at: float) -> Cooldown:
-        """One that begins now and lasts so long."""
+        """A cooldown that begins at `at` and lasts for `wait`."""
         return cls(at + wait.total_seconds())
 
     def left(self, at: float) -> timedelta:
-        """How much longer it lasts; zero where it is over."""
+        """The time that remains; zero where it is over."""
         return timedelta(seconds=max(self.until - at, 0.0))
 
     def is_over(self, at: float) -> bool:
-        """Whether the thing may be tried again."""
+        """Whether another attempt may be made."""
         return not self.left(at)
 
     def failed(self, wait: timedelta, at: float) -> Cooldown:
-        """The one after another failure, which lasts so long."""
+        """The cooldown after another failure, which lasts for `wait`."""
         return Cooldown(at + wait.total_seconds(), self.failures + 1)
 
     def backed_off(
@@ -45,6 +46,6 @@ class Cooldown:
         wish: timedelta | None = None,
         share: float = 1.0,
     ) -> Cooldown:
-        """The one after another failure: a `share` of twice the last wait, or what the server wishes for."""
+        """The cooldown after another failure: a `share` of twice the last wait, or the server's `wish`."""
         wait = clamp_wish(wish) or backoff(self.failures + 1, first=first, longest=longest) * share
         return self.failed(wait, at)

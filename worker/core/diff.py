@@ -1,4 +1,4 @@
-"""One snapshot against memory: what is new, back, still there, gone. Pure."""
+"""Compares one snapshot with memory: runs that are new, back, still there, gone. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from worker.core.model import Id, QueueRun, Snapshot
 
 SAME_INSTANT = timedelta(seconds=1)
-"""Two listings may give one date with more or with fewer digits; nobody puts a run back within a second."""
+"""Dates that differ by less are the same: listings give them with more or with fewer digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What a snapshot changes.
+    """The changes that a snapshot makes to memory.
 
-    `open` is everything that waits now; `changed` is every review to write, open or closed. `unsure` tells that
-    something was absent for the first time and has to be looked for again.
+    `open` is everything that waits now; `changed` is every review to write, open or closed. `unsure` is True where a
+    run was absent for the first time, so that the next listing has to confirm it.
     """
 
     open: tuple[Review, ...]
@@ -34,11 +34,12 @@ class Diff:
 
 
 def digest(runs: Iterable[QueueRun]) -> int:
-    """Fingerprint a listing whatever its order, for a source; equal digests mean that a diff would change nothing.
+    """Fingerprint a listing for a source, whatever its order; equal digests mean that a diff would change nothing.
 
-    Facts are left out: they belong to the traced run, which has ended. Only good within one process.
+    It is good within one process only, as Python salts the hashes of text.
     """
-    # Not a sum of the hashes: it is the same, one time in ten, when two runs exchange what they differ in.
+    # Facts are left out: they belong to the traced run, which has ended and does not change.
+    # Not a sum of the hashes: one time in ten it stays the same when two runs swap the values that they differ in.
     return hash(
         frozenset((run.queue_run_id, run.added_at, run.effective_added_at, run.reserved, run.done) for run in runs)
     )
@@ -50,32 +51,31 @@ def is_bare(facts: Facts) -> bool:
 
 
 def wait_began(run: QueueRun, believed: datetime, now: datetime) -> datetime:
-    """When the run's wait began, as its date says; what we believed so far where it says nothing.
-
-    A date in the future is no beginning, for it would never become stale. Where our clock was set back every date may
-    look like one: what was believed stays, so that nothing is told again when the clock is right again.
-    """
+    """The time at which the run's wait began: its date, or the time `believed` so far where it has no usable date."""
+    # A date in the future is not usable: the run would never become stale. After our clock was set back, every date
+    # may look like that; keeping the believed time means that nothing is announced again once the clock is right.
     began = run.effective_added_at or run.added_at
     return began if began is not None and began <= now else believed
 
 
 def is_newer(run: QueueRun, review: Review) -> bool:
-    """Whether this is another stay than the remembered one: put into the queue again, later.
+    """Whether this is another stay than the remembered one: the run was put into the queue again, later.
 
-    Without a date in memory the run must have been added after we first saw it. Any other difference (an older date,
-    a date that is gone) is the same stay with its date changed: nobody put anything into the queue.
+    Where memory has no date, the run must have been added after we first saw it.
     """
+    # A date that is older now, or gone, is the same stay with a corrected date: the run was not put in again.
     if run.added_at is None:
         return False
+    # People cannot take a run out and put it back within a second, so none is missed by this.
     return run.added_at - _entered(review) >= SAME_INSTANT
 
 
 def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime, *, is_switched: bool = False) -> Diff:
-    """Compare one complete listing with what is remembered of the queue.
+    """Compare one complete listing with the remembered reviews of the queue.
 
-    `is_switched` tells that what is remembered was seen in another listing, which may give runs other ids.
-    What has to do with dates of runs is by the clock that gave them; when something left is by ours, as deliveries are.
+    `is_switched` says that the reviews were seen in another listing, which may give runs other ids.
     """
+    # Waits are measured by the clock that dated the runs; `closed_at` is by ours, as the times of deliveries are.
     there = now - snapshot.ahead
     twins = _twins(snapshot, reviews) if is_switched else {}
     stays = _newest_stays(reviews) | twins
@@ -85,6 +85,7 @@ def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime, *, is_swi
     renamed = {twin.run_id for twin in twins.values()}
     accounted = [review.queue_run_id in current or review.run_id in renamed for review in missed]
     after = [_miss(review, now, snapshot, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
+    # By identity first: most reviews of a large queue are unchanged, and comparing all fields of them costs most.
     untouched = {id(review) for review in reviews}
     altered = [review for review in (*seen, *after) if id(review) not in untouched]
     runs = {review.queue_run_id for review in altered}
@@ -102,7 +103,7 @@ def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:
 
 
 def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[Id, Review]:
-    """What is known of runs that the other listing shows by another id: the same stays, under the ids shown now."""
+    """Reviews of runs that the other listing shows by another id: the same stays, under the ids shown now."""
     listed = {run.queue_run_id for run in snapshot.runs}
     known = {review.queue_run_id for review in reviews}
     lost = {review.run_id: review for review in reviews if review.is_open and review.queue_run_id not in listed}
@@ -114,7 +115,7 @@ def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[Id, Review]:
 
 
 def _newest_stays(reviews: Iterable[Review]) -> dict[Id, Review]:
-    """The last stay of each queue run: the only one that a listing can mean."""
+    """The last stay of each queue run, which is the only one that a listing can mean."""
     newest: dict[Id, Review] = {}
     for review in reviews:
         other = newest.get(review.queue_run_id)
@@ -124,7 +125,7 @@ def _newest_stays(reviews: Iterable[Review]) -> dict[Id, Review]:
 
 
 def _entered(review: Review) -> datetime:
-    """When the run was put into the queue, as far as we know."""
+    """The time at which the run was put into the queue, as far as we know."""
     return review.added_at or review.first_seen_at
 
 
@@ -134,7 +135,8 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         return _begin(run, now, back=review is not None)
     since = wait_began(run, review.since, now)
     facts = _better(run.facts, review.facts)
-    told_at = _told_at(since, review)
+    told_at = _spoken_until(since, review)
+    # The very same object where nothing changed: by that, diff() sees what it need not write.
     if _is_settled(review) and (since, told_at, run.reserved, run.done, facts) == (
         review.since,
         review.told_at,
@@ -157,18 +159,16 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
 
 
 def _is_settled(review: Review) -> bool:
-    """Whether being seen again changes nothing of where it stands."""
+    """Whether being seen again leaves the review as it is."""
     return review.is_open and review.absent_at is None and review.fate is None
 
 
-def _told_at(since: datetime, review: Review) -> datetime | None:
-    """Up to when a review has been spoken of, whose wait began at another time than was believed.
-
-    Where it began later, the instant stays. Where it began earlier, the instant moves with it: the run is older than
-    the notices said, so a step that its true age has reached is still due.
-    """
+def _spoken_until(since: datetime, review: Review) -> datetime | None:
+    """The instant up to which a review has been spoken of, once its wait is known to have begun at `since`."""
     if review.told_at is None or since == review.since:
         return review.told_at
+    # Begun later than believed: the instant stays. Begun earlier: it moves along, for the run is older than the
+    # notices said, and a step that its true age has reached is still due.
     return since + (review.told_at - review.since) if since < review.since else max(review.told_at, since)
 
 
@@ -188,22 +188,22 @@ def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:
 
 
 def _better(fresh: Facts, known: Facts) -> Facts:
-    """A listing that shows no facts, or has lost a run's name for a while, does not take them from us."""
+    """The better of two descriptions of a run."""
+    # A listing that shows no facts, or has lost a run's name for a while, must not overwrite what we know.
     if fresh.name or (not known.name and (not is_bare(fresh) or is_bare(known))):
         return fresh
     return known if known.url else structs.replace(known, url=fresh.url)
 
 
 def _miss(review: Review, now: datetime, snapshot: Snapshot, *, proof: bool) -> Review:
-    """An absence closes a review where it is proof, or the second in a row.
-
-    It is none where a row that cannot be used names the run, and tells nothing in a list that moved, or that has rows
-    of which nobody knows whose they are.
-    """
+    """The review of a run that the listing does not show: closed where that is proof, or the second time in a row."""
+    # A row that cannot be used names the run: it is not absent.
     if not proof and review.run_id in snapshot.strays:
         return review if review.absent_at is None else structs.replace(review, absent_at=None)
+    # The run may be among the rows that slipped by unread, or that name no run: neither present nor absent.
     if not proof and (snapshot.moved or snapshot.obscured):
         return review
+    # In a listing of several pages a run can slip from one to the other between two requests.
     if proof or snapshot.one_page or review.absent_at is not None:
         return structs.replace(review, absent_at=None, closed_at=now)
     return structs.replace(review, absent_at=now)

@@ -1,4 +1,4 @@
-"""How several workers share what there is to do: whose lease lasts how long, and how much is whose. Pure."""
+"""Leases: how several workers share the queues and tasks, and for how long. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from worker.core.model import Id
 
 TTL = timedelta(seconds=10)
-"""How long a worker's lease lasts: whoever does not renew it for so long is taken for dead."""
+"""The length of a worker's lease: a worker that does not renew it for this long is taken for dead."""
 
-RENEW = TTL / 3
+RENEW = TTL / 3  # one renewal may fail: the next still comes before the lease lapses
 
 SOON = timedelta(seconds=1)
-"""When to look again for what should be ours and is not free yet."""
+"""The wait before looking again for an assignment that should be ours and is not free yet."""
 
 
 def assignment_name(queue_id: Id) -> str:
@@ -33,7 +33,7 @@ def assignment_name(queue_id: Id) -> str:
 
 
 class Task(StrEnum):
-    """What is done once for all workers, whoever of them does it."""
+    """A task that one worker does for all of them."""
 
     REPORTS = "reports"
     EDITS = "edits"
@@ -42,10 +42,9 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one of several workers does alone: a task by its own name, or polling a queue by `assignment_name`.
+    """One thing that one of several workers does alone: a task by its own name, or a queue by `assignment_name`.
 
-    `token` rises whenever the assignment changes hands, so that whoever had it before cannot be taken for who has it
-    now.
+    `token` rises whenever the assignment passes to another worker, so that the former one cannot be mistaken for it.
     """
 
     name: str
@@ -55,10 +54,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What a worker learns when it renews its lease.
+    """The answer that a worker gets when it renews its lease.
 
     `assignments` are its own, by name; `now` is the database's time; `workers` counts the living ones. `again_in` is
-    when there may be something to take: another's lease ends then, or not everything was found that should be ours.
+    the wait until there may be more to take: another lease may end then, or not everything that should be ours was
+    free.
     """
 
     assignments: Mapping[str, Assignment]
@@ -75,11 +75,11 @@ class Living:
     until: Mapping[UUID, datetime]
 
     def share(self, worker_id: UUID, count: int) -> int:
-        """How many of so many queues are a worker's: an even part; the eldest take what is left over."""
+        """The number of queues, of `count`, that are a worker's: an even part; the eldest take the remainder."""
         order = list(self.until)
         return count // len(order) + (order.index(worker_id) < count % len(order))
 
     def again_in(self, worker_id: UUID) -> timedelta:
-        """When to renew: in time for our own lease, and when the first lease of another may have ended."""
+        """The wait before the next renewal: in time for our own lease, and when another's may have ended."""
         others = (until - self.now for other, until in self.until.items() if other != worker_id)
         return max(min((RENEW, *others)), SOON)

@@ -1,4 +1,4 @@
-"""Messages: what people should see of a claimed delivery. Pure."""
+"""Messages: a claimed delivery as people should see it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One run in a message. `left` is None while it waits; `done` of `of` reviewers have completed it."""
+    """One run in a message. `fate` is None while it waits; `done` of `of` reviewers have completed it."""
 
     facts: Facts
     run_id: Id | None
@@ -34,8 +34,8 @@ class Line:
 class Message:
     """Everything that a notifier needs to show one delivery; `lines` are the oldest of `total` runs.
 
-    Ages are told as of `as_of` (the post's time, also in edits, so that an edit never differs by age alone).
-    `waiting` counts those of `total` that still wait. `root` is the message to answer in its thread;
+    Ages are those at `as_of`. `waiting` counts those of `total` that still wait. `root` is the message to answer in
+    its thread;
     `broadcast` shows the answer in the channel too. `successor` makes it one line that points to a newer reminder.
     """
 
@@ -78,12 +78,13 @@ def compose_post(claim: Claim, owed: Sequence[Review], show: frozenset[Show], no
 
 
 def compose_edit(claim: Claim, show: frozenset[Show]) -> Message:
-    """The message as it should look now; ages stay those of the post, for an edit tells what people did."""
+    """The message as it should look now."""
     delivery = claim.delivery
     return Message(
         key=delivery.key,
         kind=delivery.kind,
         channel=delivery.channel,
+        # Ages stay those of the post: an edit shows what people did, and is not made for time alone.
         as_of=delivery.settled_at or delivery.created_at,
         queue=delivery.queue,
         lines=_lines(claim.reviews, delivery.queue),

@@ -1,4 +1,4 @@
-"""What the loops tell of their work to whoever counts it. Pure."""
+"""The meter: loops report their work to it, so that it can be counted. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from worker.core.model import Kind, Queue
 
 STORE = "store"
-"""The trouble of a poll that the database failed; the others are those of `Trouble`."""
+"""The trouble of a poll that failed in the database; the others are those of `Trouble`."""
 
 
 class Meter(Protocol):
@@ -32,7 +32,7 @@ class Meter(Protocol):
 
 
 class NullMeter:
-    """Counts nothing: for a single pass, and for tests that look at something else."""
+    """Counts nothing: for a single pass, and for tests of other things."""
 
     def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
         """Do not count a poll."""

@@ -1,6 +1,5 @@
 """The words of the domain as frozen values. Pure.
 
-What there is thousands of (runs, what is known of them, reviews) are structs, which cost a tenth of a dataclass.
 Times are aware UTC datetimes and end in `_at` (or are a named instant such as `since`); durations are timedeltas.
 """
 
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 
 
 LISTED = 10
-"""How many runs a message lists; the others are counted."""
+"""The number of runs that a message lists; the others are counted."""
 
 
 class Kind(StrEnum):
-    """What a notice is about; also the `kind` in a message's metadata."""
+    """The subject of a notice; also the `kind` in a message's metadata."""
 
     BASELINE = "baseline"
     ANNOUNCEMENT = "announcement"
@@ -36,11 +35,11 @@ FIRST_SIGHT = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})
 """Kinds of notices about runs that were not known before."""
 
 LATER = frozenset({Kind.REMINDER, Kind.ESCALATION})
-"""Kinds that tell of a run again: after an outage they stand for its first sight too."""
+"""Kinds of notices about runs that were announced before; after an outage they stand for the announcement, too."""
 
 
 class Show(StrEnum):
-    """What a message may show of a run. Nothing else of a run is ever kept or sent."""
+    """A part of a run that a message may show. Nothing else of a run is ever kept or sent."""
 
     NAME = "name"
     TYPE = "type"
@@ -55,7 +54,7 @@ class Show(StrEnum):
 
 
 class Fate(StrEnum):
-    """How a run left its queue, as far as the server could say."""
+    """The way in which a run left its queue, as far as the server could say."""
 
     REVIEWED = "reviewed"
     REMOVED = "removed"
@@ -63,7 +62,7 @@ class Fate(StrEnum):
 
 
 class RemindIn(StrEnum):
-    """Where a reminder goes."""
+    """The place of a reminder."""
 
     CHANNEL = "channel"
     THREAD = "thread"
@@ -71,11 +70,12 @@ class RemindIn(StrEnum):
 
 
 Id: TypeAlias = "UUID | str"
-"""How a source names a queue, a run or a queue run: by a UUID, or by any other text. See `id_of`."""
+"""The id that a source gives a queue, a run or a queue run: a UUID, or any other text. See `id_of`."""
 
 
 def id_of(text: str) -> Id:
-    """The id that is written so: a UUID where it has the form that `str()` gives one, else the text itself."""
+    """The id that `text` stands for: a UUID where it is written as `str()` writes one, else the text itself."""
+    # Other spellings of a UUID (upper case, braces) stay text, so that the id is given back as the source wrote it.
     try:
         found = UUID(text)
     except ValueError:
@@ -84,12 +84,12 @@ def id_of(text: str) -> Id:
 
 
 def shortened(one: Id) -> str:
-    """Enough of an id for people to tell it from others."""
+    """Enough of an id for people to recognise it."""
     return str(one)[:8] if isinstance(one, UUID) else one
 
 
 class ReviewKey(NamedTuple):
-    """One stay of a queue run. Neither part is ever a time that we made up; undated is None."""
+    """The key of one stay of a queue run. `added_at` is never a time that we made up; None where there is no date."""
 
     queue_run_id: Id
     added_at: datetime | None
@@ -97,7 +97,7 @@ class ReviewKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """An annotation queue, as far as the source shows it. `name` is its id where the name is not known."""
+    """An annotation queue as the source shows it. `name` is its id where the name is not known."""
 
     queue_id: Id
     name: str
@@ -105,10 +105,11 @@ class Queue:
     reviewers_per_run: int = 1
 
 
+# Facts, queue runs and reviews are structs, because there are thousands of them: one costs a tenth of a dataclass.
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What may be shown of a run. The source fills in only what the settings allow; text is raw and hostile.
+    """The facts of a run that may be shown. The source fills in only those that the settings allow.
 
-    Encoded, it leaves out what is empty: that is how it is stored.
+    Their text is raw and hostile. Encoded, as they are stored, they leave out what is empty.
     """
 
     name: str = ""
@@ -139,16 +140,18 @@ class QueueRun(msgspec.Struct, frozen=True):
 class Snapshot:
     """One complete listing of one queue, each `queue_run_id` once.
 
-    `one_page` tells whether the listing came in a single answer: only then is one absence proof of having left.
-    `unusable` counts rows that are no run for want of an id of their own, `fix` is what helps then. `strays` are the
-    runs that such rows name: those still wait. `obscured` tells that others name none: then no absence is proof of
-    anything. `moved` tells that rows may have slipped by unread: an absence then says nothing at all. `listing` names
-    the listing that it was read from, where a source has several: should two of them give a queue run different ids,
-    then the same `run_id` is the same stay. `revealed` are queue runs that no other listing shows, which may have
-    waited before that. `bare` tells that facts are asked for apart, by `Descriptions.facts`. `ahead` is by how much our
-    clock is wrong, as far as the source tells: ages are judged by the clock that gave the runs their dates. `concluded`
-    is opaque: given back to the source once this listing is written down, it lets the source answer `Unchanged`. It is
-    good within one process.
+    - `one_page`: the listing came in a single answer. Only then does one absence prove that a run has left.
+    - `unusable`: the number of rows that have no id of their own and so are no run; `fix` is the remedy.
+    - `strays`: the runs that such rows name. They still wait.
+    - `obscured`: other such rows name no run, so that no absence proves anything.
+    - `moved`: rows may have slipped by unread, so that an absence says nothing at all.
+    - `listing`: the listing that was read, where a source has several. Should two of them give a queue run different
+      ids, the same `run_id` is the same stay.
+    - `revealed`: queue runs that no other listing shows; they may have waited for long already.
+    - `bare`: the listing has no facts; `Descriptions.facts` gives them.
+    - `ahead`: the error of our clock, as far as the source shows it. Ages are judged by the clock that dated the runs.
+    - `concluded`: opaque. Given back to the source once this listing is written down, it lets the source answer
+      `Unchanged`. It is good within one process.
     """
 
     queue: Queue
@@ -184,10 +187,10 @@ class Unchanged:
 class Review(msgspec.Struct, frozen=True):
     """Our memory of one stay of a queue run.
 
-    `since` is when its wait began, as the last snapshot had it. `told_at` is the instant up to which it has been spoken
-    of (None: never); both are by the clock of the source, and `told_at` is never before `since`. `generation` rises
-    with every notice that speaks of it, so that no two notices share a key.
-    `absent_at` marks a first absence from a listing of several pages; `closed_at` makes it a tombstone.
+    `since` is the time at which its wait began, by the last snapshot. `told_at` is the instant up to which notices have
+    spoken of it (None: none has). Both are by the clock of the source, and `told_at` is never before `since`.
+    `generation` rises with every notice about it, so that no two notices share a key. `absent_at` marks a first absence
+    from a listing of several pages; `closed_at` makes it a tombstone.
     """
 
     queue_run_id: Id
@@ -207,7 +210,7 @@ class Review(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> ReviewKey:
-        """What makes this stay one of its kind."""
+        """The identity of this stay."""
         return ReviewKey(self.queue_run_id, self.added_at)
 
     @property
@@ -218,12 +221,12 @@ class Review(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the store recalls for one decision.
+    """The memory of one queue that a decision is made on.
 
     `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for.
-    `baselined` is False until the first complete poll of the queue has been written. `revision` counts the acts on the
-    queue's reviews from outside a poll's transaction: where it differs from the one that a poll decided on, somebody
-    acted since. `listing` is the one that the last concluded snapshot was read from, '' where that is not known.
+    `baselined` is False until the first complete poll of the queue has been written. `revision` counts changes of the
+    queue's reviews that were made outside a poll's transaction: a poll that decided on another number has missed some.
+    `listing` is the listing that the last concluded snapshot was read from, '' where that is not known.
     """
 
     baselined: bool
@@ -234,9 +237,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """How the polls of one queue stand.
+    """The state of the polls of one queue.
 
-    `failing_since` is None, `error` and `trouble` are empty while they succeed; `trouble` is the kind of failure.
+    While they succeed, `failing_since` is None, and `error` and `trouble` (the kind of failure) are empty.
     """
 
     queue: Queue
@@ -249,7 +252,7 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class QueueTotals:
-    """What the store knows of one queue's runs and what is owed about them, for `status` and the metrics."""
+    """The numbers of one queue's runs and of the deliveries owed about them, for `status` and the metrics."""
 
     waiting: int = 0
     stale: int = 0

@@ -31,7 +31,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """What was seen last: when a poll was complete, and the counters of all queues; and an outage not yet told."""
+    """The last sight of the queues: time of a complete poll, counters of all queues, an outage not yet reported."""
 
     seen_at: datetime | None = None
     new: int = 0
@@ -40,26 +40,29 @@ class LastSeen:
 
 
 def moved_by(sight: LastSeen, clock_set: timedelta) -> LastSeen:
-    """The same by a wall clock that was set by so much: nothing was missed meanwhile."""
+    """The same sight by a wall clock that was set by `clock_set`."""
+    # Without this a clock that is set forward by an hour would be reported as an outage of an hour.
     return replace(sight, seen_at=sight.seen_at and sight.seen_at + clock_set)
 
 
-def seen_now(before: LastSeen, overview: Overview, told: Iterable[Incident]) -> LastSeen:
-    """What is seen now. Of a gap that `told` incidents explain, people know already."""
+def seen_now(before: LastSeen, overview: Overview, known: Iterable[Incident]) -> LastSeen:
+    """The sight of now. A gap that incidents explain which people `known` already is no outage."""
     completed = [queue.polled.completed_at for queue in overview.queues if queue.polled.completed_at is not None]
     if not completed:
         return before
-    outage = before.outage or _gap(before, overview, completed, told)
+    # An outage that was found stays until it is reported: the next look would not see the gap any more.
+    outage = before.outage or _gap(before, overview, completed, known)
     seen_at = max(completed)
     new, gone = counters(overview)
     return LastSeen(seen_at, new, gone, outage)
 
 
 def outage_to_report(sight: LastSeen, overview: Overview) -> Outage | None:
-    """The outage to tell now, its counters being what was found since: when every queue that can be polled was."""
+    """The outage to report now, with the number of runs that came and left in it; None while that is not known."""
     outage = sight.outage
     if outage is None:
         return None
+    # Every queue that can be polled must have been polled since: before that, the numbers would be too small.
     for queue in overview.queues:
         completed_at = queue.polled.completed_at
         if not queue.trouble and (completed_at is None or completed_at < outage.until):
@@ -68,17 +71,18 @@ def outage_to_report(sight: LastSeen, overview: Overview) -> Outage | None:
 
 
 def counters(overview: Overview) -> tuple[int, int]:
-    """How many runs were announced and have left since the process started."""
+    """The numbers of runs that were announced, and that left, since the process started."""
     return sum(queue.new for queue in overview.queues), sum(queue.gone for queue in overview.queues)
 
 
-def _gap(before: LastSeen, overview: Overview, completed: list[datetime], told: Iterable[Incident]) -> Outage | None:
+def _gap(before: LastSeen, overview: Overview, completed: list[datetime], known: Iterable[Incident]) -> Outage | None:
     since = before.seen_at
     if since is None:
         return None
     shortest = min(queue.interval for queue in overview.queues)
     if max(completed) - since <= max(_SHORTEST, LATE_AFTER * shortest):
         return None
-    if any(incident.since <= since + _SHORTEST for incident in told):
+    # Polling failed before the gap, and people were notified of that: one trouble is not reported twice.
+    if any(incident.since <= since + _SHORTEST for incident in known):
         return None
     return Outage(since, min(at for at in completed if at > since), before.new, before.gone)

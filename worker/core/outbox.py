@@ -1,6 +1,6 @@
-"""The outbox: which of the deliveries that wait a claim takes, merges, withdraws and leaves out. Pure.
+"""The outbox: which of the waiting deliveries a claim takes, merges and withdraws, and what it leaves out. Pure.
 
-The SQL store, the store in memory and the dry run decide here, so that all three say the same.
+The SQL store, the store in memory and the dry run all decide here, so that they agree.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from worker.core.owed import Pause
 
 R = TypeVar("R")
-"""Whatever a store knows a review by."""
+"""The value by which a store knows a review."""
 
 IN_DOUBT = frozenset({State.SENDING, State.UNKNOWN})
 """States of a delivery that may be posted already: it is looked up before anything is sent again."""
 
 LIVE = frozenset({State.PENDING, State.HELD}) | IN_DOUBT
-"""States of a delivery that something becomes of by itself in time."""
+"""States of a delivery that still goes on by itself."""
 
 STANDS_FOR_ALL = "a later notice that waits too speaks of every run of it"
 
@@ -42,8 +42,8 @@ class Candidate(Generic[R]):
 class Taking(Generic[R]):
     """One delivery that is claimed.
 
-    `taken` is as the claim leaves it, with the reviews, mentions and attempts of those that were `merged` into it.
-    `left_out` are reviews that it speaks of no more, because a later notice does.
+    `taken` is the delivery after the claim, with the reviews, mentions and attempts of those `merged` into it.
+    `left_out` are reviews that it no longer speaks of, because a later notice does.
     """
 
     taken: Candidate[R]
@@ -58,23 +58,21 @@ class Taking(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class _Choice(Generic[R]):
-    """What a claim comes to: the delivery that it takes, None where nothing is due, and those that it withdraws."""
+    """The outcome of a claim: the delivery that it takes (None: nothing is due), and those that it withdraws."""
 
     taking: Taking[R] | None = None
     withdrawn: tuple[Taking[R], ...] = ()
 
 
 def choose(candidates: Collection[Candidate[R]], now: datetime) -> _Choice[R]:
-    """Decide what a claim at `now` takes of the deliveries of one queue to one channel: what is due longest.
+    """Decide which of the deliveries of one queue to one channel a claim at `now` takes: the one due longest.
 
-    A delivery that is surely unposted takes over what waits beside it: the same queue, kind and channel. A baseline or
-    an announcement leaves out the runs of which a reminder or escalation speaks that was owed later and waits beside
-    it; with nothing left it is withdrawn, and the next is taken. One that may be posted, or whose blocks were refused,
-    stays alone: found by its key later it would count as having spoken of what it never did, and one run that cannot
-    be shown would take the others with it.
+    A delivery that is surely unposted takes over those of the same queue, kind and channel that wait beside it. A
+    baseline or an announcement leaves out the runs of which a later reminder or escalation speaks that waits beside it.
     """
     withdrawn: list[Taking[R]] = []
     waiting = list(candidates)
+    # One that has nothing left to say is withdrawn, and the next is tried: a claim must not come back empty for it.
     while (first := due_longest(waiting, now)) is not None:
         taking = _take(first, waiting, now)
         if not taking.is_empty:
@@ -87,7 +85,7 @@ def choose(candidates: Collection[Candidate[R]], now: datetime) -> _Choice[R]:
 def claims_to_come(
     candidates: Iterable[Candidate[R]], now: datetime, pauses: Collection[Pause] = ()
 ) -> Iterator[Candidate[R]]:
-    """Everything that can be claimed at `now`, in order, as if each were posted at once."""
+    """All claims that can be made at `now`, in order, as if each delivery were posted at once."""
     spared = {pause.channel for pause in pauses if pause.until > now}
     waiting = [each for each in candidates if not {each.delivery.channel, EVERYWHERE} & spared]
     while (first := due_longest(waiting, now)) is not None:
@@ -98,38 +96,36 @@ def claims_to_come(
 
 
 def due_longest(candidates: Iterable[Candidate[R]], now: datetime) -> Candidate[R] | None:
-    """The live delivery that is ready and whose `due_at` came first; of equals the one that was owed first."""
+    """The live delivery that is ready and whose `due_at` came first; of several, the one that was owed first."""
     due = (each for each in candidates if each.delivery.state in LIVE and ready_at(each.delivery) <= now)
     return min(due, key=lambda each: (each.delivery.due_at, each.place), default=None)
 
 
 def concerned(delivery: Delivery, candidates: Iterable[Candidate[R]]) -> list[Candidate[R]]:
-    """The other candidates that a claim of a delivery may merge or withdraw: what waits beside it, surely unposted.
-
-    None for one that may be posted itself: only what became of it is looked up.
-    """
+    """The other candidates that a claim of a delivery may merge or withdraw: surely unposted ones beside it."""
+    # A delivery in doubt is only looked up, so that it concerns no other.
     if delivery.state in IN_DOUBT:
         return []
     return [each for each in candidates if _is_beside(each.delivery, delivery) and is_surely_unposted(each.delivery)]
 
 
 def is_surely_unposted(delivery: Delivery) -> bool:
-    """Whether it waits for time alone, without an attempt in doubt and without blocks that were refused."""
+    """Whether it only waits for its time, has no attempt in doubt, and was not refused."""
     return waits_for_time(delivery) and delivery.attempted_at is None and not delivery.plain
 
 
 def ready_at(delivery: Delivery) -> datetime:
-    """When both have come: the time at which it is due, and the end of what holds it."""
+    """The time from which on a delivery may be claimed: it is due, and nothing holds it any more."""
     return max(delivery.due_at, delivery.held_until or delivery.due_at)
 
 
 def waits_for_time(delivery: Delivery) -> bool:
-    """Whether it is pending, or held by a pause and not for an operator."""
+    """Whether it is pending, or held by a pause rather than for an operator."""
     return delivery.state is State.PENDING or (delivery.state is State.HELD and delivery.due_at < NEVER)
 
 
 def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:
-    """A delivery as it enters the outbox: held until the last of the pauses ends that concern its channel."""
+    """A delivery as it enters the outbox: held until the last pause ends that concerns its channel."""
     until = max((pause.until for pause in pauses if pause.channel in {EVERYWHERE, delivery.channel}), default=None)
     if until is None or delivery.state is not State.PENDING:
         return delivery
@@ -137,16 +133,17 @@ def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:
 
 
 def let_go(delivery: Delivery) -> Delivery:
-    """A delivery as the end of every pause leaves it: where a pause held it, it is due when it was due anyway."""
+    """A delivery after every pause has ended: pending, and due when it was due before the pause."""
     is_paused = delivery.state is State.HELD and waits_for_time(delivery)
     return replace(delivery, state=State.PENDING, held_until=None) if is_paused else delivery
 
 
 def superseded(newer: Candidate[R], earlier: Iterable[Candidate[R]]) -> list[Candidate[R]]:
-    """Those of the earlier sent reminders that can point to a newer one: it speaks of all of theirs that still waits.
+    """The earlier sent reminders that can point to a newer one, because it speaks of all their runs that still wait.
 
-    The `reviews` of the earlier ones are those that still wait; one of which none does points nowhere.
+    The `reviews` of the earlier ones are those that still wait.
     """
+    # A reminder whose runs are all reviewed points nowhere: its own message says that it is done.
     if newer.delivery.kind is not Kind.REMINDER or newer.delivery.state is not State.SENT:
         return []
     return [each for each in earlier if _may_point(each, newer) and each.reviews and each.reviews <= newer.reviews]
@@ -168,6 +165,8 @@ def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime
     if delivery.state in IN_DOUBT:
         return Taking(replace(first, delivery=replace(delivery, state=State.UNKNOWN)))
     beside = concerned(delivery, candidates)
+    # One that may be posted stays alone: found by its key later, it would count as having shown what it never did.
+    # So does one that was refused: a run that cannot be shown would take the others with it.
     merged = [each for each in beside if each.delivery.kind is delivery.kind and not _stays_alone(delivery)]
     every = [first, *merged]
     speaks_of = _union(each.reviews for each in every)
@@ -179,6 +178,7 @@ def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime
         held_until=None,
         mention=tuple(dict.fromkeys(name for each in every for name in each.delivery.mention)),
         attempts=max(each.delivery.attempts for each in every),
+        # From here on it may be posted: should this process crash before it says so, the row already does.
         attempted_at=delivery.attempted_at or now,
     )
     return Taking(replace(first, delivery=taken, reviews=speaks_of - left_out), tuple(merged), left_out)
@@ -196,7 +196,8 @@ def _stays_alone(delivery: Delivery) -> bool:
 
 
 def _spoken_of_later(first: Candidate[R], beside: Sequence[Candidate[R]]) -> frozenset[R]:
-    """After an outage only the highest notice goes out: what later ones speak of that wait beside a first sight."""
+    """The reviews of which later notices speak that wait beside an announcement or a baseline."""
+    # After an outage both are due: people get the higher notice alone, not the announcement as well.
     if first.delivery.kind not in FIRST_SIGHT or first.delivery.attempted_at is not None:
         return frozenset()
     later = [each.reviews for each in beside if each.delivery.kind in LATER and each.place > first.place]

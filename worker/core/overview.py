@@ -1,4 +1,4 @@
-"""How the worker itself stands, as one value. Pure."""
+"""The overview: the state of the worker itself, as one value. Pure."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LATE_AFTER = 3
 """A last complete poll older than so many intervals is late."""
 
 NAMED = 20
-"""How many queues a text names; the others are counted."""
+"""The number of queues that a text names; the others are counted."""
 
 
 LISTING_IN_USE = "listing in use"
-"""Under this name it is remembered which listing is read, and until when, for `status` in another process."""
+"""The name under which the listing in use and its end are remembered, for `status` in another process."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiInUse:
-    """Which of the source's listings is read, and until when.
+    """The listing of the source that is read, and its end.
 
-    `is_ending` tells that the source calls it deprecated, `sunset_at` when it ends (None: no date is given). `is_last`
-    tells that the other was left because that one is, and `other_sunset_at` when that ends.
+    `is_ending` is True where the source calls it deprecated; `sunset_at` is its end (None: no date is given). `is_last`
+    is True where the other listing was given up because it is deprecated; `other_sunset_at` is the end of that one.
     """
 
     name: str
@@ -44,9 +44,10 @@ class ApiInUse:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whether the notifier answers: when it last took the token, None for not since the start.
+    """The last answer of the notifier: `taken_at` is when it took the token (None: not since the start).
 
-    `failing_since` is when it began not to answer well (None: it does, as far as is known), `error` how.
+    `failing_since` is the time since which it gives no good answer (None: it does, as far as we know), `error` its last
+    failure.
     """
 
     taken_at: datetime | None = None
@@ -58,10 +59,9 @@ class Asked:
 class QueueView:
     """One queue as the worker sees it.
 
-    `trouble` is what its last poll failed in, empty where it was complete. `unusable` counts the rows of its listing
-    that are no run. `new` and `gone` count, since the process
-    started, runs that were announced and runs that left. `standing` is None until it has been counted.
-    `here` tells that this worker polls it, and not another one.
+    `trouble` is the kind of failure of its last poll, empty where that was complete. `unusable` counts the rows of its
+    listing that are no run. `new` and `gone` count the runs that were announced, and that left, since the process
+    started. `standing` is None until it has been counted. `here` is False where another worker polls the queue.
     """
 
     polled: Polled
@@ -92,14 +92,17 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything at one look. `store_error` is empty where the database answered; `unknown` are names without a queue.
+    """Everything that one look at the worker shows.
 
-    `queues` are those that are to be polled; one that was never attempted is among them. `unlisted_since` tells
-    since when the list of queues, where it is needed, cannot be read, `unlisted` why. `clock_set` is by how much the
-    wall clock was set since the look before. `started_at` is when the process that works began (None: none works),
-    `interval` how often queues are polled unless they say otherwise. `announced` are reasons that parts of the worker
-    have noticed by themselves, `over` the kind and subject of those that they know not to hold. `asked` says
-    whether the notifier answers, `advice` how services and settings are called.
+    - `queues`: the queues to poll, with those that were never attempted; `unknown`: names that no queue has.
+    - `unlisted_since`: the time since which the list of queues, where it is needed, cannot be read; `unlisted`: why.
+    - `store_error`: empty where the database answered.
+    - `clock_set`: the time by which the wall clock was set since the look before.
+    - `started_at`: the start of the process that works (None: none works).
+    - `interval`: the time between two polls of a queue that has none of its own.
+    - `announced`: the problems that parts of the worker noticed by themselves; `over`: the kind and subject of those
+      that are known not to exist.
+    - `asked`: the last answer of the notifier; `advice`: the names of services and settings.
     """
 
     taken_at: datetime
@@ -121,5 +124,5 @@ class Overview:
 
     @property
     def waiting(self) -> int:
-        """How many runs wait, all queues together."""
+        """The number of runs that wait, all queues together."""
         return sum(queue.waiting for queue in self.queues)

@@ -1,4 +1,4 @@
-"""What is owed to people, as frozen values: notices, their deliveries, and the pauses that hold them. Pure."""
+"""Frozen values for everything that is owed to people: notices, deliveries, claims, pauses. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.core.model import Kind, Queue, Review, ReviewKey
 
 EDIT_EVERY = timedelta(seconds=30)
-"""At most one edit a message in this time; the last state always arrives."""
+"""A message is edited at most once in this time; the last state always arrives."""
 
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A decision to tell: one a queue, kind and poll. `reviews` are open ones, oldest first."""
+    """A decision to notify: one for each queue, kind and poll. `reviews` are open ones, oldest first."""
 
     key: UUID
     kind: Kind
@@ -35,7 +35,7 @@ class Notice:
 
 
 class State(StrEnum):
-    """Where a delivery stands: the last three are settled, HELD waits for a destination or for an operator."""
+    """The state of a delivery. The last three are settled; HELD waits for a destination or for an operator."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the notifier gave back: the channel's own id and the message's timestamp in it."""
+    """The notifier's proof of a post: the channel's own id and the message's timestamp in it."""
 
     channel: str
     ts: str
@@ -58,15 +58,18 @@ class Receipt:
 class Delivery:
     """One row of the outbox with its attempts.
 
-    `queue` is None for `ops`, whose story is `text`. `due_at` is when to act next, whatever the state asks for,
-    and `held_until` before when not to, although it be due (None: nothing holds it): a hold that ends leaves a back-off
-    as it is.
-    `attempted_at` is when the first attempt began that may have been posted (None: surely none was). `looks` counts
-    the look-ups since the last one that found nothing. `plain` asks for text alone after
-    the message was refused. `lease_until` is set while it is claimed.
-    `edit_at` is when an edit is owed (None: none is); `edited_at` when the last was made; `edits` how many were;
-    `edit_until` is when the message stops being kept true (None: it is not, or no longer). `digest` fingerprints what
-    was last shown, so that no edit is made for nothing. `successor` is the newer reminder that it points to.
+    - `queue`: None for `ops`, which speak of no run but have a `text`.
+    - `due_at`: the time of the next act, whichever the state asks for.
+    - `held_until`: the time before which nothing is done even if it is due (None: nothing holds it).
+    - `attempted_at`: the start of the first attempt that may have posted (None: surely nothing was posted).
+    - `looks`: the number of look-ups in a row that found nothing.
+    - `plain`: the message was refused and is to be sent as text alone.
+    - `lease_until`: the end of the claim; None while it is not claimed.
+    - `edit_at`: the time at which an edit is due (None: none is owed); `edited_at`: the time of the last edit;
+      `edits`: their number.
+    - `edit_until`: the time up to which the message is kept true (None: it is not, or no longer).
+    - `digest`: the fingerprint of what was last shown, so that no edit is made for nothing.
+    - `successor`: the newer reminder that the message points to.
     """
 
     key: UUID
@@ -74,6 +77,7 @@ class Delivery:
     channel: str
     created_at: datetime
     due_at: datetime
+    # Apart from `due_at`, so that the end of a hold does not end a back-off as well.
     held_until: datetime | None = None
     queue: Queue | None = None
     mention: tuple[str, ...] = ()
@@ -98,12 +102,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that is ours until `delivery.lease_until`, with what is known of its runs now.
+    """A delivery that is ours until `delivery.lease_until`, with the reviews of its runs as they are now.
 
     For a post, `reviews` are all that it speaks of, oldest first. For an edit they are only those that the message
-    lists, in its order, while `total` and `waiting` count all. `root` is the oldest message still up that concerns the
-    same runs in the same channel (asked for only where `remind_in` wants a thread).
-    `successor` is the receipt of the newer reminder.
+    lists, in its order, while `total` and `waiting` count all. `root` is the oldest message about the same runs that
+    still stands in the same channel; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
+    the newer reminder.
     """
 
     delivery: Delivery
@@ -122,8 +126,8 @@ EVERYWHERE = "*"
 class Pause:
     """A destination that is not posted to before `until`; EVERYWHERE stands for all of them.
 
-    `reason` is the notifier's error code, `error` its sentence with the remedy; `failures` counts attempts in a row
-    that ended in it.
+    `reason` is the notifier's error code, `error` its sentence with the remedy; `failures` counts the attempts in a row
+    that were refused.
     """
 
     channel: str
@@ -136,7 +140,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The deliveries of one state that need something still: how many, since when, and why the newest did not go."""
+    """The deliveries of one state that still wait or failed: their number, the oldest, and the newest error."""
 
     state: State
     count: int
@@ -146,7 +150,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class StoryNotice:
-    """One notice in the story of one run. `left_out` tells that the run was reviewed before the post."""
+    """One notice in the story of one run. `left_out` says that the run was reviewed before the post."""
 
     delivery: Delivery
     left_out: bool = False
@@ -154,7 +158,7 @@ class StoryNotice:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is remembered of one stay of a run, oldest notice first."""
+    """Everything that is remembered of one stay of a run, oldest notice first."""
 
     queue: Queue
     review: Review

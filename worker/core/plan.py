@@ -1,4 +1,4 @@
-"""One poll's decision, and a last look before a send. Pure."""
+"""Plans: the decision of one poll, and a last look before a send. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import structs
 from worker.core.diff import diff, is_bare
 from worker.core.model import LISTED, Kind
 from worker.core.owed import Notice
-from worker.core.policy import Step, age_of, spoken_until, told_age
+from worker.core.policy import Step, age_of, notified_age, spoken_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from worker.core.policy import EscalationPolicy
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
-"""Makes delivery keys ours alone; changing it would send every notice in flight twice."""
+"""The namespace of delivery keys. Never change it: every notice in flight would be sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one poll decided: the reviews to write (new or altered), the notices to owe, the listing to remember.
+    """The decision of one poll: reviews to write (new or changed), notices to owe, the listing to remember.
 
-    `revision` is that of the memory that it was decided on.
+    `revision` is the revision of the memory that the decision was made on.
     """
 
     reviews: tuple[Review, ...] = ()
@@ -41,18 +41,19 @@ class Plan:
 
 
 def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:
-    """Decide what one complete listing of a queue changes in memory and whom to tell what.
+    """Decide which reviews one complete listing of a queue changes, and which notices are owed for it.
 
-    `next_due_at` is by the clock that the runs have their dates from: ours less `snapshot.ahead`.
+    `next_due_at` is by the clock that dated the runs.
     """
     is_switched = memory.listing not in {"", snapshot.listing}
     found = diff(snapshot, memory.reviews, now, is_switched=is_switched)
+    # Ages are judged by the clock that dated the runs: ours may be wrong, and then all of them would be.
     there = now - snapshot.ahead
     revealed = snapshot.revealed if is_switched else frozenset()
     first, later = _apart(found.open, revealed, baselined=memory.baselined)
     due = _baseline(first, policy) | _due(later, policy, there)
-    # By identity: a key takes longer to make and to compare than the decision itself.
-    until = {step: policy.told_at_first_sight if step.kind is Kind.BASELINE else spoken_until for step in due}
+    # By identity: a key takes longer to build and to compare than the decision itself.
+    until = {step: policy.spoken_at_baseline if step.kind is Kind.BASELINE else spoken_until for step in due}
     spoken = {id(review): _spoken(review, until[step](review, there)) for step in due for review in due[step]}
     notices = [_notice(snapshot.queue.queue_id, step, [spoken[id(review)] for review in due[step]]) for step in due]
     altered = {id(review): review for review in found.changed} | spoken
@@ -62,7 +63,7 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
 
 
 def undescribed(decided: Plan) -> set[Id]:
-    """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
+    """The runs that the messages of a plan will list without knowing more than that they wait."""
     listed = {key.queue_run_id for notice in decided.notices for key in notice.reviews[:LISTED]}
     return {
         review.queue_run_id for review in decided.reviews if review.queue_run_id in listed and is_bare(review.facts)
@@ -72,9 +73,9 @@ def undescribed(decided: Plan) -> set[Id]:
 def still_owed(
     reviews: Iterable[Review], as_of: datetime | None = None
 ) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
-    """Split a delivery's reviews into those that wait and those that nobody has to be told of any more.
+    """Split a delivery's reviews into those that still wait and those that have left.
 
-    `as_of` asks for then instead of now: what an attempt that began then told of.
+    With `as_of` it is the split at that time: the one that an attempt which began then has shown.
     """
     owed: list[Review] = []
     gone: list[Review] = []
@@ -84,7 +85,8 @@ def still_owed(
 
 
 def notice_key(queue_id: Id, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
-    """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
+    """Name a notice by its content, so that the same decision always has the same key."""
+    # Sorted, because the order of a listing means nothing; another worker may have read it in another order.
     spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
     return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, channel, *spoken)))
 
@@ -94,33 +96,32 @@ def _had_left(review: Review, as_of: datetime | None) -> bool:
 
 
 def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step, list[Review]]:
-    """At first sight everything that waits is told of at once, whatever its age."""
+    """The step at first sight: everything that waits in one notice, whatever its age."""
     return {replace(policy.steps[0], kind=Kind.BASELINE): list(waiting)} if waiting else {}
 
 
 def _apart(
     waiting: Sequence[Review], revealed: Collection[Id], *, baselined: bool
 ) -> tuple[Sequence[Review], Sequence[Review]]:
-    """Those that are a baseline, and the others.
-
-    What is seen for the first time only because the other listing could not show it is not new: it may be old.
-    """
+    """Split the reviews into those of a baseline and the others."""
     if not baselined:
         return waiting, ()
     if not revealed:
         return (), waiting
+    # The listing used before could not show these runs: they may have waited for weeks, so they are not new.
     are_first = [review.told_at is None and review.queue_run_id in revealed for review in waiting]
     first = [review for review, is_first in zip(waiting, are_first, strict=True) if is_first]
     return first, [review for review, is_first in zip(waiting, are_first, strict=True) if not is_first]
 
 
 def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> dict[Step, list[Review]]:
-    """Which step is due for which reviews; a repeat that is near joins a reminder that goes out anyway."""
+    """The reviews by the step that is due for them, with those whose repeat is near enough to join."""
     due: defaultdict[Step, list[Review]] = defaultdict(list)
     rest: list[Review] = []
     for review in waiting:
         step = policy.due(review, now)
         (rest if step is None else due[step]).append(review)
+    # A second pass, because a review joins only what goes out anyway: that is known once all have been looked at.
     for review in rest:
         step = next((step for step in due if _joins(step, review, policy, now)), None)
         if step is not None:
@@ -129,7 +130,7 @@ def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> 
 
 
 def _joins(step: Step, review: Review, policy: EscalationPolicy, now: datetime) -> bool:
-    return step in policy.steps_for(review) and step.may_join(told_age(review), age_of(review, now))
+    return step in policy.steps_for(review) and step.may_join(notified_age(review), age_of(review, now))
 
 
 def _spoken(review: Review, told_at: datetime) -> Review:
@@ -149,7 +150,8 @@ def _notice(queue_id: Id, step: Step, reviews: list[Review]) -> Notice:
 
 
 def _next_due_at(found: Diff, waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> datetime | None:
-    """When an unchanged listing would change something: at the next step, or at once to settle an absence."""
+    """The time from which on even an unchanged listing has to be decided on again."""
+    # A first absence has to be confirmed or refuted by the very next listing, changed or not.
     if found.unsure:
         return now
     return min((at for review in waiting if (at := policy.next_due_at(review)) is not None), default=None)

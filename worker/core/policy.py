@@ -1,4 +1,4 @@
-"""What a waiting run deserves, and when: the ladder. Pure."""
+"""The ladder: which notice a waiting run is due for, and when. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JOIN = 3 / 4
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung: what to tell a run's people once it has waited `after`, and again `every` so long (None: once)."""
+    """One rung: the notice for a run that has waited `after`, repeated after each `every` (None: never repeated)."""
 
     kind: Kind
     after: timedelta
@@ -29,17 +29,17 @@ class Step:
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
 
-    def due_age(self, told: timedelta | None) -> timedelta | None:
-        """At which age the step is due for a run that was spoken of up to `told`; None: never again."""
-        if told is None or told < self.after:
+    def due_age(self, notified: timedelta | None) -> timedelta | None:
+        """The age at which the step is due for a run that was last spoken of at age `notified`; None: never again."""
+        if notified is None or notified < self.after:
             return self.after
-        return None if self.every is None else told + self.every
+        return None if self.every is None else notified + self.every
 
-    def may_join(self, told: timedelta | None, age: timedelta) -> bool:
+    def may_join(self, notified: timedelta | None, age: timedelta) -> bool:
         """Whether a repeat is near enough to go out together with others."""
-        if self.every is None or told is None or told < self.after:
+        if self.every is None or notified is None or notified < self.after:
             return False
-        return age >= told + self.every * _JOIN
+        return age >= notified + self.every * _JOIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,37 +55,41 @@ class EscalationPolicy:
         return self.steps[0].channel
 
     def steps_for(self, review: Review) -> tuple[Step, ...]:
-        """The steps that concern a review as it is now. One that is absent, perhaps reviewed, is let be."""
+        """The steps that concern a review as it is now."""
+        # It was absent from the last listing, so it may be reviewed: a reminder of it could be wrong.
         if review.absent_at is not None:
             return ()
         return self.steps[:1] if review.reserved and self.spare_reserved else self.steps
 
     def due(self, review: Review, now: datetime) -> Step | None:
-        """The highest step that is due: after an outage one notice, not three."""
-        age, told = age_of(review, now), told_age(review)
-        due = [step for step in self.steps_for(review) if _has_come(step.due_age(told), age)]
+        """The highest step that is due."""
+        age, notified = age_of(review, now), notified_age(review)
+        due = [step for step in self.steps_for(review) if _has_come(step.due_age(notified), age)]
+        # Only the highest: after an outage several are due at once, and people want one notice, not three.
         return due[-1] if due else None
 
-    def told_at_first_sight(self, review: Review, now: datetime) -> datetime:
-        """Up to when a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
+    def spoken_at_baseline(self, review: Review, now: datetime) -> datetime:
+        """The instant up to which a baseline speaks of a run."""
         age = age_of(review, now)
         escalates = any(step.kind is Kind.ESCALATION and step.after <= age for step in self.steps)
+        # A run that is past the escalation age counts as spoken of at age zero, so that the next poll escalates it.
         return review.since if escalates else spoken_until(review, now)
 
     def next_due_at(self, review: Review) -> datetime | None:
-        """When the next step comes, should nothing change; None: never."""
+        """The time of the next step, should nothing change; None: never."""
         age = min((age for age, _ in self._due_ages(review)), default=None)
         return None if age is None else _later(review.since, age)
 
     def next_step(self, review: Review) -> Step | None:
-        """The step that comes next, should nothing change; the highest of those that come together."""
+        """The step that comes next, should nothing change."""
         ages = self._due_ages(review)
+        # Reversed, because min() keeps the first of equals: of steps that come together the highest counts.
         return min(reversed(ages), key=lambda each: each[0])[1] if ages else None
 
     def _due_ages(self, review: Review) -> list[tuple[timedelta, Step]]:
         """The steps that come for a review, each with the age at which it does; lowest step first."""
-        told = told_age(review)
-        return [(age, step) for step in self.steps_for(review) if (age := step.due_age(told)) is not None]
+        notified = notified_age(review)
+        return [(age, step) for step in self.steps_for(review) if (age := step.due_age(notified)) is not None]
 
 
 class Rungs(Protocol):
@@ -112,21 +116,24 @@ def ladder(rungs: Rungs) -> EscalationPolicy:
 
 
 def age_of(review: Review, now: datetime) -> timedelta:
-    """How long a review has waited; a clock that was set back makes nobody younger than nothing."""
+    """The time that a review has waited."""
+    # A clock that was set back must not make an age negative.
     return max(now - review.since, ZERO)
 
 
-def told_age(review: Review) -> timedelta | None:
-    """Up to which age a review has been spoken of; None: never. One that was spoken of is never as good as new."""
+def notified_age(review: Review) -> timedelta | None:
+    """The age up to which a review has been spoken of; None: never."""
     told_at = review.told_at
     if told_at is None:
         return None
-    # Asked twice a run and poll, and most runs were spoken of at once: a comparison is cheaper than a difference.
+    # Called twice for each run and poll, and most runs were spoken of at once: comparing is cheaper than subtracting.
+    # The smallest answer is zero and not None: a run that was spoken of is never new again.
     return told_at - review.since if told_at > review.since else ZERO
 
 
 def spoken_until(review: Review, now: datetime) -> datetime:
-    """Up to when a notice at `now` speaks of a review: not before its wait began, whatever the clock says."""
+    """The instant up to which a notice at `now` speaks of a review."""
+    # A wrong clock may say that the notice comes before the wait: `told_at` is never before `since`.
     return max(now, review.since)
 
 
@@ -135,7 +142,7 @@ def _has_come(due_age: timedelta | None, age: timedelta) -> bool:
 
 
 def _later(instant: datetime, duration: timedelta) -> datetime | None:
-    """The sum, or None where it lies beyond the calendar."""
+    """The sum, or None where it is later than the last date that Python knows."""
     try:
         return instant + duration
     except OverflowError:

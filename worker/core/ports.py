@@ -1,4 +1,4 @@
-"""What the core asks of the world, and the errors that the world answers with. Pure."""
+"""The ports: what the core needs from the world, and the errors that it gets from there. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Trouble(StrEnum):
-    """Why there is no complete snapshot; decides how to go on."""
+    """The reason why there is no complete snapshot; it decides how to go on."""
 
     UNREACHABLE = "unreachable"  # refused, timed out, broken off, 5xx
     THROTTLED = "throttled"  # 429
-    REFUSED = "refused"  # the key is wrong or may not: 401/403 that the source itself answered
+    REFUSED = "refused"  # the key is wrong or lacks a right: 401/403 from the source itself, not from a proxy
     MISSING = "missing"  # there is no such queue (or no such route)
     UNLAWFUL = "unlawful"  # an answer that breaks the specification, or is too large
 
@@ -34,16 +34,16 @@ class SourceError(Exception):
     """No complete snapshot. `str()` says what happened and the remedy, without any secret or content of a run."""
 
     def __init__(self, text: str, trouble: Trouble, *, retry_after: timedelta | None = None) -> None:
-        """Keep what the loop decides on; `retry_after` is the server's wish, as it was given."""
+        """Keep the values that the loop decides by; `retry_after` is the server's wish, as it was given."""
         super().__init__(text)
         self.trouble = trouble
         self.retry_after = retry_after
 
 
 class Outcome(StrEnum):
-    """What is known of a send, find or edit that did not succeed; each has a treatment of its own."""
+    """The outcome of a send, find or edit that did not succeed; each has a treatment of its own."""
 
-    RETRY = "retry"  # surely not posted, worth another try
+    RETRY = "retry"  # surely not posted, worth another attempt
     THROTTLED = "throttled"  # surely not posted; holds for that method in the workspace
     UNKNOWN = "unknown"  # may be posted
     MESSAGE = "message"  # surely not posted; this content never will be
@@ -51,14 +51,14 @@ class Outcome(StrEnum):
     TOKEN = "token"  # surely not posted; nothing can be posted anywhere at present  # noqa: S105
     EDIT = "edit"  # this message cannot be edited any more
     BLIND = "blind"  # looking up is not possible here (scope missing, not a member)
-    NOT_ASKED = "not_asked"  # the probe is not possible here: only a post can tell whether posts get through
+    NOT_ASKED = "not_asked"  # the probe is not possible here: only a post can show whether posts get through
 
 
 class DeliveryError(Exception):
     """A send, find or edit without a receipt. `code` is the service's error or our own; `str()` has no secret."""
 
     def __init__(self, text: str, outcome: Outcome, *, code: str = "", retry_after: timedelta | None = None) -> None:
-        """Keep what the loop decides on; `retry_after` is the service's wish, as it was given."""
+        """Keep the values that the loop decides by; `retry_after` is the service's wish, as it was given."""
         super().__init__(text)
         self.outcome = outcome
         self.code = code or outcome.value
@@ -66,17 +66,17 @@ class DeliveryError(Exception):
 
 
 DATABASE_URL = "the database's URL"
-"""The setting that names the database, as errors call it; whoever shows them puts in the name that people know."""
+"""The words by which errors call the setting of the database; commands replace them by the name of that setting."""
 
 
 class StoreError(Exception):
-    """The database cannot be used at present (locked, full, gone). The work is tried again at the next tick."""
+    """The database cannot be used at present (locked, full, gone). The work is done again at the next tick."""
 
 
 class RefusedError(StoreError):
-    """The database refuses what the program has to do, until somebody changes that there. `str()` says the remedy.
+    """The database refuses the program a right, until somebody grants it there. `str()` says the remedy.
 
-    At a start it is exit status 78; a service that runs already goes on trying, since it may be granted again.
+    At a start it leads to exit status 78; a service that runs already tries again, since the right may be granted.
     """
 
 
@@ -101,33 +101,33 @@ class Clock(Protocol):
 
 
 class Incidents(Protocol):
-    """Where a part of the worker announces what it notices to be wrong with the worker. Thread-safe, never raises.
+    """The place where a part of the worker announces a problem that it notices. Thread-safe, never raises.
 
-    What stands here is logged, reported to the operators, and a reason for `status` to end with 1 and for `/readyz`
-    not to be ready; its end is logged and reported too.
+    A problem is logged and reported to the operators, and so is its end. While it lasts, `status` ends with 1 and
+    `/readyz` is not ready.
     """
 
     def begin(self, kind: str, area: Area, text: str, fix: str, *, subject: str = "") -> None:
-        """Something is wrong; called again while it lasts, only the words are replaced.
+        """Announce a problem; a second call while it lasts only replaces the words.
 
-        `kind` is a lower-case word that metrics count by; with the `subject` (a queue's id, a channel) it tells one
-        from another. `text` says what is wrong and `fix` what to do, both without a full stop; names and errors in
-        them stay raw. Let the words stay the same while nothing changes: each change is written to the database.
+        `kind` is a lower-case word that metrics count by; with the `subject` (a queue's id, a channel) it identifies
+        the problem. `text` says what is wrong and `fix` what to do, both without a full stop; names and errors in them
+        stay raw. Keep the words the same while nothing changes: each change is written to the database.
         """
         ...
 
     def end(self, kind: str, *, subject: str = "") -> None:
-        """It does not hold, or no longer; cheap, to be called wherever that is seen, begun or not.
+        """Announce that there is no such problem, or no longer. Cheap: call it wherever that is seen, begun or not.
 
-        After a restart this is what shows that an incident from before is over.
+        After a restart only this shows that an incident from before is over.
         """
         ...
 
 
 class Source(Protocol):
-    """Where queue runs come from. Thread-safe. Every method raises SourceError.
+    """The service that queue runs come from. Thread-safe. Every method raises SourceError.
 
-    An id that has the form of a UUID is one (`core.model.id_of`); any other is text.
+    An id in the form of a UUID is one (`core.model.id_of`); any other is text.
     """
 
     @overload
@@ -137,15 +137,15 @@ class Source(Protocol):
     def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
         """Read one queue completely, with these fields of its runs, or raise: half a listing is no listing.
 
-        `concluded` is the opaque value of the last listing of this queue that was written down, by this process; where
-        the queue still looks like that the answer may be `Unchanged`. With None it is a Snapshot.
+        `concluded` is the opaque value of this queue's last listing that was written down by this process. Where the
+        queue still looks the same, the answer may be `Unchanged`; for None it is always a Snapshot.
         """
         ...
 
     def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:
-        """How runs that left did so, the first ones first, within a budget of requests; UNKNOWN is an answer too.
+        """The fates of runs that left, the first ones first, within a budget of requests; UNKNOWN is an answer, too.
 
-        One that is left out could not be asked about now: it is worth asking again.
+        A run that is missing in the answer could not be asked about now: ask again later.
         """
         ...
 
@@ -155,21 +155,21 @@ class Source(Protocol):
 
 
 class Descriptions(Protocol):
-    """What a `bare` snapshot does not show of its runs; for sources that have such. Raises SourceError."""
+    """The facts that a `bare` snapshot lacks; for sources that have such snapshots. Raises SourceError."""
 
     def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Show]) -> Mapping[Id, Facts]:
-        """What may be shown of runs of the last snapshot, as far as it can be had within a budget of requests.
+        """The facts of runs of the last snapshot, as many as a budget of requests allows.
 
-        One that is left out could not be asked about now: it is worth asking again.
+        A run that is missing in the answer could not be asked about now: ask again later.
         """
         ...
 
 
 class Blindness(Protocol):
-    """Whether the key sees what there is; for sources that can count what they do not show. Raises SourceError."""
+    """Finds out whether the key sees all runs; for sources that can count those they hide. Raises SourceError."""
 
     def blindness(self, queue_id: Id) -> Unseen | None:
-        """Why nothing is seen of what is open in a queue whose listing is empty; None where nothing is open."""
+        """The reason why a queue with an empty listing has open runs all the same; None where it has none."""
         ...
 
 
@@ -180,12 +180,12 @@ def always() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How a notifier is called, and what it can take.
+    """The name of a notifier, its pace and its abilities.
 
     `name` is the service as people write it. `pace` is the shortest time between two messages to one destination, from
-    the end of one post to the beginning of the next; `edit_pace` that between two edits, whatever messages they are of.
-    Where it cannot look up (`can_find`), a lost answer is treated as the settings say of what nobody can look up; where
-    it cannot edit, no message is kept true; where it has no threads, every message stands in the channel itself.
+    the end of one post to the start of the next; `edit_pace` is the shortest time between any two edits. Without
+    `can_find` a lost answer cannot be looked up, and `on_unknown` decides; without `can_edit` no message is kept true;
+    without `can_thread` every message stands in the channel itself.
     """
 
     name: str = "the notifier"
@@ -197,23 +197,23 @@ class Limits:
 
 
 class Notifier(Protocol):
-    """Who gets told. Thread-safe. Every method raises DeliveryError.
+    """The service that notifies people. Thread-safe. Every method raises DeliveryError.
 
-    `in_time` is asked at the last moment before a request is written: where it says no, nothing is, and the outcome
-    is RETRY. A process that stood still must not do what another may have done meanwhile.
+    `in_time` is asked at the last moment before a request is written: where it answers False, nothing is written, and
+    the outcome is RETRY. So a process that stood still does not repeat what another has done meanwhile.
     """
 
     @property
     def limits(self) -> Limits:
-        """How it is called, and what it can take; always the same."""
+        """Its name, pace and abilities; always the same."""
         ...
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
-        """Post once; never re-sent by anything below this call."""
+        """Post once: nothing below this call may send the request a second time."""
         ...
 
     def find(self, message: Message, since: datetime) -> Receipt | None:
-        """Look for a post of ours that carries `message.key`, made at `since` or later. None: there is none now."""
+        """Look for a post of ours that carries `message.key`, made at `since` or later; None where there is none."""
         ...
 
     def edit(self, message: Message, receipt: Receipt, in_time: Callable[[], bool] = always) -> None:
@@ -221,16 +221,16 @@ class Notifier(Protocol):
         ...
 
     def probe(self) -> None:
-        """Do nothing where the token is good; raise DeliveryError while it is not, or cannot be asked about."""
+        """Do nothing where the token is good; raise DeliveryError where it is not, or cannot be asked about."""
         ...
 
     def fingerprint(self, message: Message) -> str:
-        """What the message shows, condensed: equal where an edit would change nothing. Ages do not count; no I/O."""
+        """A digest of what the message shows: equal where an edit would change nothing, ages aside. No I/O."""
         ...
 
 
 class Assignments(Protocol):
-    """What this worker has to do at present. Thread-safe, and but for `renew` and `leave` without the database."""
+    """The queues and tasks of this worker at present. Thread-safe; only `renew` and `leave` use the database."""
 
     @property
     def is_shared(self) -> bool:
@@ -239,11 +239,11 @@ class Assignments(Protocol):
 
     @property
     def worker_id(self) -> UUID:
-        """What tells this process from every other."""
+        """The id of this process, which no other one has."""
         ...
 
     def of(self, queue_id: Id) -> Assignment | None:
-        """The assignment under which a queue is polled, None where a worker is alone; Fenced where it is not ours."""
+        """The assignment under which a queue is polled, None where a worker is alone. Raises Fenced: not our queue."""
         ...
 
     def has(self, task: Task) -> bool:
@@ -251,11 +251,11 @@ class Assignments(Protocol):
         ...
 
     def among(self, queue_ids: Collection[Id]) -> set[Id]:
-        """Those of the queues that are ours to poll."""
+        """The queues, of these, that are ours to poll."""
         ...
 
     def renew(self, queue_ids: Collection[Id]) -> None:
-        """Go on, where that is due, and share these queues, and every task, with the others. Raises StoreError."""
+        """Renew our lease where due, and share these queues and all tasks with the others. Raises StoreError."""
         ...
 
     def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""The words in which the worker speaks of its own troubles; names and errors in them are raw. Pure."""
+"""The words of reports about the worker's own incidents; names and errors in them are raw. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
             return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
         case _:
             what = f"{_names(group)} cannot be polled {since}"
-            return f"{what}: {first.error}. Nothing is lost: what is new there is told when polling works again."
+            return f"{what}: {first.error}. Nothing is lost: new runs are announced when polling works again."
 
 
 def ended(group: Sequence[Incident], found: tuple[int, int] | None, advice: Advice) -> str:
@@ -55,7 +55,7 @@ def ended(group: Sequence[Incident], found: tuple[int, int] | None, advice: Advi
 
 
 def blind(since: datetime, until: datetime, found: tuple[int, int] | None) -> str:
-    """What was missed while nothing could be seen, and found afterwards: so many new runs, so many that left."""
+    """The sentence about a time in which nothing could be seen, with the numbers of runs that came and left in it."""
     when = f"Blind from {_minute(since)} to {_minute(until)}"
     if found is None:
         return f"{when}."
@@ -64,12 +64,12 @@ def blind(since: datetime, until: datetime, found: tuple[int, int] | None) -> st
 
 
 def outage(since: datetime, until: datetime, found: tuple[int, int] | None) -> str:
-    """The worker itself was not at work: stopped, asleep, or without its database."""
+    """The message after a time without any poll: the worker was stopped, asleep, or without its database."""
     return f"The worker polled nothing for a while. {blind(since, until, found)}"
 
 
 def sunset(api: str, ends_at: datetime, now: datetime, advice: Advice) -> str:
-    """The source ends the listing that is in use."""
+    """The message that the source ends the listing that is in use."""
     days = (ends_at - now).days
     when = f"ends on {ends_at:%Y-%m-%d}" if days >= 0 else f"was to end on {ends_at:%Y-%m-%d}"
     return f"{advice.source}'s `{api}` listing, which this worker reads, {when}. {advice.ending}"

@@ -47,12 +47,12 @@ def plain(text: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """The same line by line, for a text of ours that has several."""
+    """Each line of a text of ours as `plain` gives it."""
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
 def json_safe(text: str) -> str:
-    """JSON of which a terminal obeys nothing; it means the same."""
+    """The same JSON without anything that a terminal would obey."""
     return _BESIDE_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -76,7 +76,7 @@ def web_address(url: str) -> str:
 
 
 def age(wait: timedelta) -> str:
-    """How long, in the largest unit that is full: `45 s`, `12 min`, `4 h`, `3 d`."""
+    """A duration in its largest full unit: `45 s`, `12 min`, `4 h`, `3 d`."""
     seconds = max(int(wait.total_seconds()), 0)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
@@ -85,7 +85,7 @@ def age(wait: timedelta) -> str:
 
 
 def time_ago(since: datetime, as_of: datetime) -> str:
-    """How long before `as_of`, in words."""
+    """The time from `since` to `as_of`, in words."""
     return f"{age(as_of - since)} ago" if as_of - since >= timedelta(seconds=1) else "just now"
 
 
@@ -97,7 +97,8 @@ def _visible(char: str) -> str:
 
 
 def _unpiled(text: str) -> str:
-    """At most three accents on a letter: piled up, they paint over the lines above."""
+    """The text with at most three accents on each letter."""
+    # Piled up, accents paint over the lines above.
     pile, kept = 0, []
     for char in text:
         pile = pile + 1 if unicodedata.combining(char) else 0

@@ -1,4 +1,4 @@
-"""Observes how the worker stands, and reports what has begun and what is over."""
+"""Observes the state of the worker, and reports incidents that begin and that are over."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ log = structlog.get_logger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SET = timedelta(seconds=5)
-"""A wall clock that has moved against the monotonic one by more than this was set."""
+"""A wall clock that differs from the monotonic one by more than this, since the last look, was set."""
 
 COUNT_EVERY = timedelta(seconds=60)
-"""How often each queue's runs are counted in the database: there may be hundreds of queues."""
+"""The time between two counts of a queue's runs in the database: there may be hundreds of queues."""
 
 
 class Look:
     """Makes an Overview. One thread at a time."""
 
-    def __init__(  # noqa: PLR0913  (what is looked at, all by name)
+    def __init__(  # noqa: PLR0913  (the parts that it looks at, all by name)
         self,
         *,
         store: Polls,
@@ -64,12 +64,12 @@ class Look:
         asked: Callable[[], Asked] = Asked,
         advice: Advice = PLAIN,
     ) -> None:
-        """`rules` gives those of a queue, and those that hold where nothing else is said (None).
+        """`rules` gives the rules of a queue, and for None the default ones.
 
-        `api` tells which of the source's listings is in use; `counting` whether each queue's runs are counted too. How
-        the polls of queues stand that other workers poll, as `assignments` tells, the database knows. `board` has what
-        parts of the worker have announced; `asked` tells whether the notifier has taken the token. `advice` has the
-        words for services and settings.
+        `api` gives the source's listing in use; `counting` says whether each queue's runs are counted, too.
+        `assignments` says which queues are this worker's; the polls of the others are read from the database. `board`
+        has the problems that parts of the worker announced, `asked` the last answer of the notifier, `advice` the names
+        of services and settings.
         """
         self._store = store
         self._channels = channels
@@ -84,18 +84,18 @@ class Look:
         self._asked = asked
         self._advice = advice
         self.started_at = clock.now()
-        """When this process began, by a wall clock that may have been set since."""
+        """The start of this process, by the wall clock as it is set now."""
         self._noted: dict[Id, Polled] = {}
         self._counted_again = Cooldown()
         self._offset = self._measure()
         self._standings: dict[Id, QueueTotals] = {}
         self._counted: dict[Id, object] = {}
-        """What the polls of each queue had found when it was counted."""
+        """The state of each queue's polls when it was counted."""
         self._pauses: Sequence[Pause] = ()
         self._backlog: Sequence[Backlog] = ()
 
     def __call__(self) -> Overview:
-        """Look now. Where the database does not answer, what it said last stands, with its error."""
+        """Look now. Where the database does not answer, its last answers are used, and its error is shown."""
         error, clock_set = self._ask_store(), self._clock_set()
         self.started_at += clock_set
         return self.again(
@@ -113,7 +113,7 @@ class Look:
         )
 
     def again(self, overview: Overview) -> Overview:
-        """The same with what the loops know now; the database is not asked. From any thread."""
+        """The same overview with the newest state of the loops; the database is not asked. From any thread."""
         return replace(
             overview,
             taken_at=self._clock.now(),
@@ -147,7 +147,7 @@ class Look:
         return ""
 
     def _count(self, now: datetime) -> None:
-        """Count every queue now and then, and one whose poll has changed something at once."""
+        """Count every queue now and then, and a queue whose poll has changed something at once."""
         states = {each.polled.queue.queue_id: _state(each) for each in self._poll.seen()}
         queues = self._roster.queues
         ours = self._assignments.among(queues)
@@ -163,12 +163,12 @@ class Look:
             self._counted_again = Cooldown.of(COUNT_EVERY, self._clock.monotonic())
 
     def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[Id, QueueTotals]:
-        """Of a queue of which nothing is remembered nothing is known before its first poll: no figure, not 0."""
         standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now))
+        # Before the first poll of a new queue nothing is known: that is no figure, not 0.
         return {queue.queue_id: standing} if is_polled or standing.waiting else {}
 
     def queues(self) -> tuple[QueueView, ...]:
-        """What the loops know of each queue now, with what the database counted last. From any thread."""
+        """The views of all queues: the newest state of the loops, and the last counts. From any thread."""
         known = {seen.polled.queue.queue_id: seen for seen in self._poll.seen()}
         queues = self._roster.queues
         ours = self._assignments.among(queues)
@@ -178,7 +178,7 @@ class Look:
         )
 
     def _view_elsewhere(self, queue: Queue) -> QueueView:
-        """A queue that another worker polls, as it noted that a while ago."""
+        """The view of a queue that another worker polls, as that one noted it a while ago."""
         polled = self._noted.get(queue.queue_id, Polled(queue))
         interval = self._rules(polled.queue).settings.poll_interval
         return QueueView(polled, interval, trouble=polled.trouble, here=False)
@@ -186,7 +186,7 @@ class Look:
     def _view(self, queue: Queue, seen: Seen | None) -> QueueView:
         polled = self._noted.get(queue.queue_id, Polled(queue)) if seen is None else self._on_this_clock(seen)
         if polled.completed_at is None and queue.queue_id in self._noted:
-            # Just taken over: not late before its first poll here.
+            # The queue was just taken over from another worker: it is not late before its first poll here.
             polled = replace(polled, completed_at=self._noted[queue.queue_id].completed_at)
         interval = self._rules(polled.queue).settings.poll_interval
         standing = self._standings.get(queue.queue_id)
@@ -204,7 +204,7 @@ class Look:
         )
 
     def _on_this_clock(self, seen: Seen) -> Polled:
-        """How a queue's polls stand, in the time of a wall clock that may have been set since the last one."""
+        """The state of a queue's polls, in the time of the wall clock as it is set now."""
         polled, ago = seen.polled, timedelta(seconds=self._clock.monotonic() - seen.completed)
         if polled.completed_at is None:
             return polled
@@ -212,73 +212,76 @@ class Look:
 
 
 def _state(seen: Seen) -> object:
-    """What changes with everything that a poll writes; None before the first complete one."""
+    """A value that changes whenever a poll writes anything; None before the first complete one."""
     return seen.decisions if seen.polled.completed_at else None
 
 
 def _by(moved: timedelta) -> timedelta:
-    """By how much the clock was set: whole seconds, so that it is the same at each look."""
+    """The time by which the clock was set; zero for a small drift."""
+    # Whole seconds, so that the next looks find the same value.
     return timedelta(seconds=round(moved.total_seconds())) if abs(moved) > SET else timedelta(0)
 
 
-_TOLD = "incidents_told"
-"""Under this name the store remembers what people know of, so that an end is told after a restart too."""
+# The name is that of version 0.1: another one would lose the ends of incidents that an old database knows of.
+_REPORTED = "incidents_told"
+"""The name under which the store remembers reported incidents, so that their end is reported after a restart, too."""
 
 SUNSET_DAYS = (60, 14, 3, 0)
-"""So many days before the source ends the listing in use, people are told of it."""
-
+"""Days before the end of the listing in use at which people are reminded of it."""
 
 _DATABASE_PATIENCE = timedelta(seconds=25)
-"""How long the database may fail before it is announced: another program's lock may last as long."""
+"""The time for which the database may fail before that is announced: another program's lock may last as long."""
 
 
 class Observer:
-    """Looks, and tells what has changed for better or worse. One thread at a time."""
+    """Looks at the worker, and reports what has changed for better or worse. One thread at a time."""
 
     def __init__(
         self, *, look: Callable[[], Overview], store: Polls, notes: Notes, ops: Ops, assignments: Assignments = ALONE
     ) -> None:
-        """`look` gives how the worker stands; of several workers one tells: who has the task in its `assignments`."""
+        """`look` gives the overview. Of several workers the one that has the task in its `assignments` reports."""
         self._assignments = assignments
         self._look = look
         self._store = store
         self._notes = notes
         self._ops = ops
-        self._told: tuple[Incident, ...] | None = None
+        self._reported: tuple[Incident, ...] | None = None
         self._sight = outage.LastSeen()
         self._sunset: tuple[str, int] | None = None
         self._failing_since: datetime | None = None
         self._database_announced = False
         self.overview: Overview | None = None
-        """How the worker stood at the last look."""
+        """The overview of the last look."""
 
     def __call__(self) -> Overview:
-        """Look once, and tell what is to be told. Raises StoreError, and tries again at the next call."""
+        """Look once, and report what has changed. Raises StoreError; the next call tries again."""
         overview = self.overview = self._look()
         self._sight = outage.moved_by(self._sight, overview.clock_set)
         self._announce_database(overview)
         if overview.store_error:
             return overview
         if not self._assignments.has(Task.REPORTS):
-            self._told = None
+            # Another worker reports now: should the task come back, what it wrote is read again.
+            self._reported = None
             return overview
-        if self._told is None:
-            self._told = _loads(self._notes.recall(_TOLD))
+        if self._reported is None:
+            self._reported = _loads(self._notes.recall(_REPORTED))
             self._sight = outage.LastSeen(self._last_seen_at())
-        before = self._told
-        self._told = self._tell_incidents(overview, before)
-        self._tell_outage(overview, (*before, *self._told))
-        self._tell_sunset(overview)
+        before = self._reported
+        self._reported = self._report_incidents(overview, before)
+        # With those that ended just now: they explain a gap as well.
+        self._report_outage(overview, (*before, *self._reported))
+        self._report_sunset(overview)
         return overview
 
     def _announce_database(self, overview: Overview) -> None:
-        """Announce that the database fails, past its outbox; its end goes the usual way."""
+        """Report a failing database past its outbox, which cannot be written; its end goes the usual way."""
         failing = next((each for each in reasons(overview) if each.kind == "database_failing"), None)
         if failing is None:
             if self._database_announced and self._failing_since:
                 began = self._failing_since
                 text = f"The database works again. It failed since {began:%Y-%m-%d %H:%M} UTC."
-                self._ops.tell(text, name=f"database works/{began}", ending=True)
+                self._ops.report(text, name=f"database works/{began}", ending=True)
             self._failing_since, self._database_announced = None, False
             return
         began = self._failing_since = self._failing_since or overview.taken_at
@@ -288,30 +291,29 @@ class Observer:
         self._database_announced = self._ops.announce_at_once(text, name=f"database/{began}")
 
     def _last_seen_at(self) -> datetime | None:
-        """When, before this start, a queue was last polled completely."""
+        """The time of the last complete poll of any queue before this start."""
         return max((polled.completed_at for polled in self._store.polls() if polled.completed_at), default=None)
 
-    def _tell_incidents(self, overview: Overview, told: Sequence[Incident]) -> tuple[Incident, ...]:
-        reported = report(overview, told)
-        # What was left out today nobody knows of: it is as new at the next look.
+    def _report_incidents(self, overview: Overview, before: Sequence[Incident]) -> tuple[Incident, ...]:
+        reported = report(overview, before)
+        # A report that was left out today has reached no one: the incident is as new at the next look.
         unheard = {
             incident.key
             for group in reported.begun
-            if not self._ops.tell(reports.begun(group, overview.advice), name=_name("begun", group))
+            if not self._ops.report(reports.begun(group, overview.advice), name=_name("begun", group))
             for incident in group
         }
-        known = tuple(incident for incident in reported.told if incident.key not in unheard)
+        known = tuple(incident for incident in reported.known if incident.key not in unheard)
         for group in reported.ended:
-            text = reports.ended(
-                group, None if self._assignments.is_shared else _found(group, overview), overview.advice
-            )
-            self._ops.tell(text, name=_name("ended", group), ending=True)
-        if known != tuple(told):
-            self._notes.remember(_TOLD, _dumps(known))
+            # With several workers, the counters of this one know only a part of what was found.
+            found = None if self._assignments.is_shared else _found(group, overview)
+            self._ops.report(reports.ended(group, found, overview.advice), name=_name("ended", group), ending=True)
+        if known != tuple(before):
+            self._notes.remember(_REPORTED, _dumps(known))
         return known
 
-    def _tell_outage(self, overview: Overview, told: Iterable[Incident]) -> None:
-        self._sight = outage.seen_now(self._sight, overview, told)
+    def _report_outage(self, overview: Overview, known: Iterable[Incident]) -> None:
+        self._sight = outage.seen_now(self._sight, overview, known)
         found = outage.outage_to_report(self._sight, overview)
         if found is None:
             return
@@ -319,11 +321,11 @@ class Observer:
         text = reports.outage(
             found.since, found.until, None if self._assignments.is_shared else (found.new, found.gone)
         )
-        self._ops.tell(text, name=f"outage/{found.since}", ending=True)
+        self._ops.report(text, name=f"outage/{found.since}", ending=True)
         self._sight = replace(self._sight, outage=None)
 
-    def _tell_sunset(self, overview: Overview) -> None:
-        """Tell that the listing in use ends, the nearer the end the more often."""
+    def _report_sunset(self, overview: Overview) -> None:
+        """Report that the listing in use ends: the nearer the end, the more often."""
         api = overview.api
         if api is None or api.sunset_at is None:
             return
@@ -332,12 +334,12 @@ class Observer:
         if passed is None or self._sunset == (api.name, passed):
             return
         text = reports.sunset(api.name, api.sunset_at, overview.taken_at, overview.advice)
-        if self._ops.tell(text, name=f"sunset/{api.name}/{api.sunset_at:%Y-%m-%d}/{passed}"):
+        if self._ops.report(text, name=f"sunset/{api.name}/{api.sunset_at:%Y-%m-%d}/{passed}"):
             self._sunset = (api.name, passed)
 
 
 def _found(group: Sequence[Incident], overview: Overview) -> tuple[int, int]:
-    """How many runs were announced, and left, since the group was told."""
+    """The numbers of runs that were announced, and that left, since the group was reported."""
     views = {str(queue.polled.queue.queue_id): queue for queue in overview.queues}
     if group[0].group is Group.KEY:
         new, gone = outage.counters(overview)
@@ -348,7 +350,8 @@ def _found(group: Sequence[Incident], overview: Overview) -> tuple[int, int]:
 
 
 def _name(what: str, group: Sequence[Incident]) -> str:
-    """The same for the same trouble, also where the process ended between telling and remembering."""
+    """The name of a report about a group."""
+    # Made of the incidents alone: after a crash between owing and remembering, the same report has the same name.
     each = sorted(f"{incident.subject}@{incident.since.isoformat()}" for incident in group)
     return f"{what}/{group[0].group}/{' '.join(each)}"
 
@@ -370,7 +373,7 @@ def _dumps(incidents: Iterable[Incident]) -> str:
 
 
 def _loads(text: str | None) -> tuple[Incident, ...]:
-    """The counters begin at zero again, as those of the loops do."""
+    # Counters are not stored: those of the loops begin at zero after a restart, too.
     return tuple(
         Incident(
             group=Group(each["group"]),

@@ -1,4 +1,4 @@
-"""Keeps deliveries back: a channel's pace, a destination that refuses, a service in trouble, posts that are late."""
+"""Holds deliveries back for a channel's pace, a destination that refuses, a service that fails or loses answers."""
 
 from __future__ import annotations
 
@@ -28,30 +28,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LONGEST_BLINDNESS = timedelta(minutes=1)
-"""How long look-ups that fail are put off at most."""
+"""The longest wait after look-ups that failed."""
 
 LOST_EVERYWHERE = 3
-"""Answers that are lost in so many channels, and in none is anything taken: that is the service's trouble."""
+"""When answers are lost in this many channels and no message is taken, the whole service is in trouble."""
 
 PROVE_EVERY = timedelta(hours=1)
-"""How long a token is taken for good that nothing was posted with."""
+"""The time for which a token counts as good without a post."""
 
 ASK_AGAIN = timedelta(minutes=1)
-"""When to ask again whether the token is good, where the notifier did not answer."""
+"""The wait before the token is checked again, where the notifier did not answer."""
 
 SERVICE_TROUBLE = frozenset({Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN})
-"""Failures that the next delivery would meet too, whatever it is and wherever it goes."""
+"""Failures that the next delivery would meet, too, whatever it is and wherever it goes."""
 
 OWED = frozenset({State.PENDING, State.SENDING, State.UNKNOWN})
-"""The states of what is to be posted without anybody's help."""
+"""The states of deliveries that are to be posted without an operator's help."""
 
 
 class Patience:
     """Lets one failure stop the attempts that would fail for the same reason. For one thread.
 
-    A destination's pause is kept in the store, for it may last for hours; a service's trouble in memory only: the
-    first attempt after a restart finds out. A rest that the notifier asks for is told to other workers as well. A lost
-    answer holds back its own channel alone, and look-ups go on: what they find ends the wait.
+    A destination's pause is kept in the store, because it may last for hours; a service's trouble is kept in memory
+    only, because the first attempt after a restart finds it again. A rest that the notifier asks for holds for the
+    other workers as well. A lost answer holds back its own channel alone, while look-ups go on: what they find ends the
+    wait.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Patience:
         meter: Meter,
         incidents: Incidents | None = None,
     ) -> None:
-        """Nothing is kept back yet but what the store remembers."""
+        """Hold nothing back yet but what the store remembers."""
         self._channels = channels
         self._notifier = notifier
         self._clock = clock
@@ -72,7 +73,7 @@ class Patience:
         self._meter = meter
         self._lateness = Lateness(incidents or Board(clock), clock, notifier.limits.name)
         self._pauses: dict[str, Pause] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._paces: dict[str, Cooldown] = {}
         self._service = Cooldown()
         self._throttled = Cooldown()
@@ -81,17 +82,18 @@ class Patience:
         self._doubted = False
         self._proof = Cooldown()
         self.asked = Asked()
-        """Whether the notifier answers, and has taken the token since the start."""
+        """The last answer of the notifier since the start."""
 
     @property
     def paced_for(self) -> timedelta:
-        """How soon the next of the channels that are spared for a moment is free; zero where there is none."""
+        """The wait until the first channel that was just posted to is free again; zero where there is none."""
         at, paced = self._at, self._paced()
         return min((self._paces[channel].left(at) for channel in paced), default=timedelta(0))
 
     @property
     def looks_wait(self) -> timedelta:
-        """How long nothing may be looked up: limits and troubles hold for a method, not for a message."""
+        """The time for which nothing may be looked up."""
+        # One for all messages: the service limits, and fails, a method and not a message.
         return self._looks.left(self._at)
 
     def may_try(self, now: datetime) -> bool:
@@ -104,25 +106,26 @@ class Patience:
         return token is None or (token.until <= now and self._service.is_over(self._at) and self._probe())
 
     def held(self, now: datetime) -> set[str]:
-        """The channels that are left alone at present."""
+        """The channels that are paused at present."""
         return {channel for channel, pause in self._pauses.items() if pause.until > now}
 
     def unposted(self) -> set[str]:
-        """The channels where nothing is posted at present and look-ups go on; EVERYWHERE where that is all of them.
+        """The channels where nothing is posted at present while look-ups go on; EVERYWHERE: all of them.
 
-        After trouble with the service a probe has to get through first, so that an outage makes nobody guess what
-        became of a message. Raises StoreError.
+        Raises StoreError.
         """
+        # After trouble with the service a probe comes first: a post into an outage would only be in doubt as well.
         if not max(self._service, self._throttled).is_over(self._at) or (self._doubted and not self._probe()):
             return {EVERYWHERE}
         return self._paced() | {channel for channel, losing in self._losing.items() if not losing.is_over(self._at)}
 
     def posting(self, channel: str) -> None:
-        """A message goes out to a channel."""
+        """Take note that a message goes out to a channel."""
         self._paces[channel] = Cooldown.of(self._notifier.limits.pace, self._at)
 
     def posted(self, channel: str) -> None:
-        """It was taken: whatever held its channel back is over. Raises StoreError."""
+        """Take note that the message was taken: everything that held its channel back is over. Raises StoreError."""
+        # Again, because the pace counts from the end of the request.
         self.posting(channel)
         self._throttled = Cooldown()
         self._arrived(channel)
@@ -130,7 +133,7 @@ class Patience:
         self._works_again(self._pauses.get(channel))
 
     def looked_up(self, channel: str, *, found: bool) -> None:
-        """A look-up was answered; where it `found` the message, the post was taken although its answer is lost."""
+        """Take note that a look-up was answered; if it `found` the message, the post was taken."""
         self._looks = Cooldown()
         if found:
             self._arrived(channel)
@@ -142,7 +145,8 @@ class Patience:
         self._proven()
 
     def nothing_to_try(self) -> None:
-        """A probe got through and nothing waits to be sent: that has to do as proof. Raises StoreError."""
+        """Take note that a probe got through while nothing is to be sent. Raises StoreError."""
+        # No post can prove now that posts get through again, so the probe has to be proof enough.
         self._works_again(self._pauses.get(EVERYWHERE))
         if self._lateness.is_announced and not any(backlog.state in OWED for backlog in self._channels.backlog()):
             self._lateness.over()
@@ -150,7 +154,7 @@ class Patience:
             self._prove()
 
     def refused(self, error: DeliveryError, channel: str) -> None:
-        """A post to a channel failed. Raises StoreError."""
+        """Take note that a post to a channel failed. Raises StoreError."""
         self.posting(channel)
         if error.outcome in SERVICE_TROUBLE:
             self._keep_quiet(error, channel)
@@ -163,7 +167,7 @@ class Patience:
             self._pause(channel, error)
 
     def not_looked_up(self, error: DeliveryError) -> None:
-        """A look-up failed: a reason to ask before the next post, not to hold it back. Raises StoreError."""
+        """Take note that a look-up failed: the next post is preceded by a probe, not held back. Raises StoreError."""
         if error.outcome in SERVICE_TROUBLE:
             self._looks = self._looks.backed_off(self._at, longest=LONGEST_BLINDNESS, wish=error.retry_after)
         if error.outcome is Outcome.THROTTLED:
@@ -174,7 +178,8 @@ class Patience:
             self._pause(EVERYWHERE, error)
 
     def _prove(self) -> None:
-        """See whether the token is good, at a start and in a quiet night; other trouble is for a post to find out."""
+        """Find out whether the token is good, at a start and while nothing is posted."""
+        # Before the probe, so that one that raises anything else does not repeat at every step.
         self._proof = Cooldown.of(PROVE_EVERY, self._at)
         try:
             self._notifier.probe()
@@ -218,7 +223,7 @@ class Patience:
             self._keep_quiet(error)
 
     def _keep_quiet(self, error: DeliveryError, channel: str | None = None) -> None:
-        """Leave alone what is in trouble; `channel` is where a post failed, None where the service was asked itself."""
+        """Hold back what would fail as well; `channel` is that of the failed post, None after a failed probe."""
         self._unanswered(error)
         self._lateness.failed(error)
         if error.outcome is Outcome.THROTTLED:
@@ -231,6 +236,7 @@ class Patience:
         if error.outcome is Outcome.UNKNOWN and channel is not None:
             losing = self._losing.get(channel, Cooldown())
             self._losing[channel] = losing.backed_off(self._at, longest=LONGEST_QUIET)
+            # A few lost answers may come from one channel's messages: the others still get theirs.
             if error.retry_after is None and len(self._losing) < LOST_EVERYWHERE:
                 return
         self._service = self._service.backed_off(self._at, longest=LONGEST_QUIET, wish=error.retry_after)
@@ -241,15 +247,15 @@ class Patience:
         self._pauses[channel] = pause = self._channels.pause(pause)
         if former is None:
             log.error("destination_held", channel=channel, error=str(error), until=pause.until)
-        # Among too many troubles it may be left out at first.
-        if channel not in self._told and self._ops.held(pause, str(error)):
-            self._told.add(channel)
+        # Again with each refusal until it is accepted: on a day with too many reports it is left out at first.
+        if channel not in self._reported and self._ops.held(pause, str(error)):
+            self._reported.add(channel)
 
     def _works_again(self, pause: Pause | None) -> None:
         if pause is None:
             return
         self._channels.resume(pause.channel)
-        self._told.discard(pause.channel)
+        self._reported.discard(pause.channel)
         log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
         self._ops.works_again(pause)
 
@@ -260,29 +266,29 @@ class Patience:
 
     @property
     def _at(self) -> float:
-        """The monotonic time by which cooldowns are measured."""
+        """The present monotonic time, by which cooldowns are measured."""
         return self._clock.monotonic()
 
 
 _KIND = "posts_late"
 _ENOUGH = 3
-"""Attempts in a row without success; one or two are everyday life."""
+"""Attempts in a row without success before posts count as late; one or two failures are usual."""
 
 LATE_FOR = timedelta(minutes=2)
-"""And for so long: what is over sooner has cost less than a queue's interval or two."""
+"""The time that has to pass as well: shorter trouble delays a message by no more than an interval or two."""
 
 SLOW = "too_late"
 SLOW_FIX = "see to what takes the time: a name server, a proxy, a machine that is too busy; what is owed is kept"
 
 
 class Lateness:
-    """Counts attempts to post of which nothing came but trouble with the service. For one thread.
+    """Counts attempts to post that met nothing but trouble with the service. For one thread.
 
-    That a probe gets through shows nothing: it may take as long as it likes, and a post may not.
+    A probe that gets through does not end it: a probe may take its time, and a post may not.
     """
 
     def __init__(self, incidents: Incidents, clock: Clock, service: str) -> None:
-        """Nothing is late yet; `service` is who takes the messages, as people write it."""
+        """Begin with nothing late; `service` is the name of the notifier's service."""
         self._fix = f"`review-notifier check` shows what this machine gets from {service}; what is owed is kept"
         self._incidents = incidents
         self._clock = clock
@@ -293,18 +299,19 @@ class Lateness:
 
     @property
     def is_announced(self) -> bool:
-        """Whether people are told of it."""
+        """Whether it was announced that posts are late."""
         return bool(self._announced)
 
     def failed(self, error: DeliveryError) -> None:
-        """Nothing got through. A service that asks for patience answers, so that is no trouble of this kind."""
+        """Take note that an attempt failed."""
+        # A service that asks for a pause does answer, so posts get through in time later.
         if error.outcome is Outcome.THROTTLED:
             return
         if not self._failures:
             self._since, self._began_at = self._clock.now(), self._clock.monotonic()
         self._failures += 1
         lasted = self._clock.monotonic() - self._began_at
-        # The same trouble keeps its words, which hold seconds that differ.
+        # By the code, because the words of the same trouble have seconds in them that differ each time.
         if self._failures >= _ENOUGH and lasted >= LATE_FOR.total_seconds() and error.code != self._announced:
             self._announced = error.code
             text = f"no message gets through since {self._since:%Y-%m-%d %H:%M} UTC ({error})"
@@ -312,7 +319,7 @@ class Lateness:
             self._incidents.begin(_KIND, Area.NOTIFIER, text, fix)
 
     def over(self) -> None:
-        """One got through, or none is owed any more."""
+        """Take note that a post got through, or that none is owed any more."""
         self._failures = 0
         self._announced = ""
         self._incidents.end(_KIND)

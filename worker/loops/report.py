@@ -26,22 +26,26 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MOST_A_DAY = 10
-"""So many troubles are told in 24 hours, and as many ends of troubles; what is left out is in the log."""
+"""The number of incidents that are reported in 24 hours, and of ends of incidents; others are in the log alone."""
 
-_LAST = f"(These are {MOST_A_DAY} troubles in a day: others stand in the log, and are told tomorrow if they last.)"
+_LAST = (
+    f"(This is incident {MOST_A_DAY} within a day: further ones are only in the log, and are reported tomorrow if they "
+    "last.)"
+)
 
 REPORT_WINDOW = timedelta(days=1)
+# The first name is that of version 0.1: another one would forget what an old database has counted.
 BEGUN, ENDED = "ops_told", "ops_ended"
-"""Under these names the store remembers when something was told, so that a restart does not begin to count afresh."""
+"""The names under which the store remembers the times of reports, so that a restart does not start a new count."""
 
 
 class Ops:
-    """Owes messages to the operators' channel; says nothing where there is none."""
+    """Owes messages to the operators' channel; does nothing where there is none."""
 
     def __init__(
         self, *, store: Outbox, notes: Notes, clock: Clock, channel: str | None, notifier: Notifier | None = None
     ) -> None:
-        """`channel` is None where the operators want no messages; `notifier` posts what cannot be owed."""
+        """`channel` is None where the operators want no messages; `notifier` posts when the outbox cannot be used."""
         self._notifier = notifier
         self._everywhere = (notifier.limits if notifier else Limits()).name
         self._store = store
@@ -52,48 +56,50 @@ class Ops:
         self._left_out: set[str] = set()
 
     def held(self, pause: Pause, error: str) -> bool:
-        """A destination cannot be posted to; as `tell`."""
+        """Report that a destination cannot be posted to; returns and raises as `report` does."""
         where = self._where(pause)
         remedy = "Nothing is lost: what is owed there is kept and sent when it works again."
-        return self.tell(f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.channel}/{pause.since}")
+        return self.report(f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.channel}/{pause.since}")
 
     def works_again(self, pause: Pause) -> None:
-        """A destination can be posted to again."""
+        """Report that a destination can be posted to again."""
         where = self._where(pause)
         text = f"Posting to {where} works again. It failed since {pause.since:%Y-%m-%d %H:%M} UTC ({pause.reason})."
-        self.tell(text, name=f"works/{pause.channel}/{pause.since}", ending=True)
+        self.report(text, name=f"works/{pause.channel}/{pause.since}", ending=True)
 
     def dead(self, delivery: Delivery) -> None:
-        """A delivery was given up."""
+        """Report that a delivery was given up."""
         text = (
             f"A notice ({delivery.kind}) for {delivery.channel} could not be delivered: {delivery.last_error}. "
-            f"When the reason is mended, run `review-notifier retry {delivery.key}`."
+            f"When the cause is fixed, run `review-notifier retry {delivery.key}`."
         )
+        # A report about a report that cannot be delivered could not be delivered either.
         if delivery.kind is not Kind.OPS:
-            self.tell(text, name=f"dead/{delivery.key}/{delivery.attempts}")
+            self.report(text, name=f"dead/{delivery.key}/{delivery.attempts}")
 
-    def tell(self, text: str, *, name: str, ending: bool = False) -> bool:
-        """Owe one message; `name` identifies the trouble, or its `ending`, so that it is told once.
+    def report(self, text: str, *, name: str, ending: bool = False) -> bool:
+        """Owe one message; `name` identifies the incident, or its `ending`, so that it is reported once.
 
-        False where enough was told today: what lasts is worth telling again. Raises StoreError.
+        False where there were enough reports today: an incident that lasts should be reported later. Raises StoreError.
         """
         if self._channel is None:
             return True
         with self._lock:
             now = self._clock.now()
             kept = ENDED if ending else BEGUN
-            told = self._told(kept, now)
-            if len(told) >= MOST_A_DAY:
-                self._leave_out(text, name, len(told))
+            reported = self._reported(kept, now)
+            if len(reported) >= MOST_A_DAY:
+                self._leave_out(text, name, len(reported))
                 return False
-            last = f" {_LAST}" if not ending and len(told) + 1 == MOST_A_DAY else ""
+            last = f" {_LAST}" if not ending and len(reported) + 1 == MOST_A_DAY else ""
+            # Counted only where it was not owed already: a repetition must not use up the day's reports.
             if self._owe(self._channel, text + last, name, now):
-                self._notes.remember(kept, json.dumps([at.isoformat() for at in (*told, now)]))
+                self._notes.remember(kept, json.dumps([at.isoformat() for at in (*reported, now)]))
             self._left_out.clear()
             return True
 
     def announce_at_once(self, text: str, name: str) -> bool:
-        """Post one message past the outbox, which cannot be written; whether it is done with."""
+        """Post one message past the outbox, which cannot be written; returns whether nothing is left to do."""
         if self._channel is None or self._notifier is None:
             return True
         key = uuid5(NAMESPACE, f"ops/{name}")
@@ -102,59 +108,60 @@ class Ops:
             self._notifier.send(message)
         except DeliveryError as error:
             log.warning("ops_report_failed", error=str(error), text=text)
-            # Where it may have arrived, it is not repeated: nobody can look it up later.
+            # It may have arrived, and cannot be looked up later: better not at all than every few seconds.
             return error.outcome is Outcome.UNKNOWN
         return True
 
     def _where(self, pause: Pause) -> str:
         return self._everywhere if pause.channel == EVERYWHERE else pause.channel
 
-    def _leave_out(self, text: str, name: str, told: int) -> None:
-        """Say so once, however often it is tried."""
+    def _leave_out(self, text: str, name: str, reported: int) -> None:
+        # Only one line for each, however often it is tried.
         if name not in self._left_out:
-            log.warning("ops_report_left_out", text=text, told=told)
+            log.warning("ops_report_left_out", text=text, reported=reported)
         self._left_out.add(name)
 
     def _owe(self, channel: str, text: str, name: str, now: datetime) -> bool:
         key = uuid5(NAMESPACE, f"ops/{name}")
         return self._store.owe(Delivery(key=key, kind=Kind.OPS, channel=channel, created_at=now, due_at=now, text=text))
 
-    def _told(self, kept: str, now: datetime) -> list[datetime]:
-        """When something was told in the last day; a time ahead of a clock that was set back counts no longer."""
+    def _reported(self, kept: str, now: datetime) -> list[datetime]:
+        """The times of the reports of the last day."""
         times = [datetime.fromisoformat(at) for at in json.loads(self._notes.recall(kept) or "[]")]
+        # Times in the future come from before a clock was set back: they would keep reports out for too long.
         return [at for at in times if now - REPORT_WINDOW < at <= now]
 
 
 REFUSES = "database_refuses"
-"""The kind of the incident that lasts while the database denies a loop what it needs, such as by a privilege."""
+"""The kind of the incident that lasts while the database denies a loop what it needs, such as a privilege."""
 
 FIX = "`review-notifier check` lists all that is missing; nothing is lost meanwhile, and the service goes on by itself"
 
 
 class Complaint:
-    """One line when the first of its users fails, one when the last of them works again. Thread-safe."""
+    """Logs one line when the database fails the first loop, and one when it works for all again. Thread-safe."""
 
     def __init__(self, incidents: Incidents | None = None) -> None:
-        """All is well. What waiting does not end is announced to `incidents`."""
+        """Begin with nothing failing. A failure that does not end by waiting is announced to `incidents`."""
         self._incidents = incidents
         self._lock = threading.Lock()
         self._failing: set[str] = set()
         self._refused: set[str] = set()
 
     def failed(self, who: str, error: StoreError) -> None:
-        """The database has failed a loop, or the poll of a queue."""
+        """Take note that the database failed `who`, a loop or the poll of a queue."""
         with self._lock:
             if not self._failing:
                 log.error("store_failing", loop=who, error=str(error))
             self._failing.add(who)
             if isinstance(error, RefusedError):
-                # The words of the first: each loop may be denied something else.
+                # The words of the first one are kept: each loop may be denied something else, and they would alternate.
                 if self._incidents and not self._refused:
                     self._incidents.begin(REFUSES, Area.DATABASE, str(error), FIX)
                 self._refused.add(who)
 
     def worked(self, who: str) -> None:
-        """It has not, this time; or nobody asks it for `who` any more."""
+        """Take note that the database works for `who`, or is not used by it any more."""
         with self._lock:
             self._refused.discard(who)
             if self._incidents and not self._refused:
@@ -167,7 +174,7 @@ class Complaint:
 
 @dataclass
 class Board:
-    """The Incidents of one process. Thread-safe, and without the database."""
+    """The Incidents of one process, kept in memory. Thread-safe."""
 
     clock: Clock
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -196,12 +203,12 @@ class Board:
 
     @property
     def standing(self) -> tuple[Reason, ...]:
-        """Those that have begun and not ended, the oldest first."""
+        """The problems that have begun and not ended, the oldest first."""
         with self._lock:
             return tuple(self._standing.values())
 
     @property
     def over(self) -> frozenset[tuple[str, str]]:
-        """Kind and subject of those that are known not to hold, since the start of the process."""
+        """The kind and subject of the problems that are known not to exist, since the start of the process."""
         with self._lock:
             return frozenset(self._over)

@@ -41,7 +41,7 @@ def test_a_failing_queue_is_told(ago: timedelta, told: list[list[str]]) -> None:
 def test_it_is_told_once() -> None:
     seen = overview(failing("A", HOUR), view("B"))
     first = after(seen)
-    assert names(after(seen, first.told).begun) == []
+    assert names(after(seen, first.known).begun) == []
 
 
 def test_queues_that_fail_together_share_one_message() -> None:
@@ -50,25 +50,25 @@ def test_queues_that_fail_together_share_one_message() -> None:
 
 
 def test_the_end_is_told_once_for_all_that_were_told() -> None:
-    told = after(overview(failing("A", HOUR), failing("B", HOUR))).told
+    told = after(overview(failing("A", HOUR), failing("B", HOUR))).known
     one_well = after(overview(view("A"), failing("B", HOUR)), told)
     assert one_well.ended == ()
-    all_well = after(overview(view("A"), view("B")), one_well.told)
+    all_well = after(overview(view("A"), view("B")), one_well.known)
     assert names(all_well.ended) == [["A", "B"]]
-    assert all_well.told == ()
+    assert all_well.known == ()
 
 
 def test_the_end_does_not_wait_for_one_that_never_gets_well() -> None:
-    told = after(overview(failing("A", HOUR), failing("B", HOUR))).told
-    told = after(overview(view("A"), failing("B", HOUR)), told).told
+    told = after(overview(failing("A", HOUR), failing("B", HOUR))).known
+    told = after(overview(view("A"), failing("B", HOUR)), told).known
     later = after(overview(view("A"), failing("B", HOUR), taken_at=NOON + 15 * MINUTE), told)
     assert names(later.ended) == [["A"]]
-    assert [incident.name for incident in later.told] == ["B"]
+    assert [incident.name for incident in later.known] == ["B"]
 
 
 def test_one_that_fails_again_before_its_end_was_told_has_not_ended() -> None:
-    told = after(overview(failing("A", HOUR), failing("B", HOUR))).told
-    told = after(overview(view("A"), failing("B", HOUR)), told).told
+    told = after(overview(failing("A", HOUR), failing("B", HOUR))).known
+    told = after(overview(view("A"), failing("B", HOUR)), told).known
     again = after(overview(failing("A", MINUTE), failing("B", HOUR), taken_at=NOON + 20 * MINUTE), told)
     assert again.ended == ()
     assert again.begun == ()
@@ -79,48 +79,48 @@ def test_a_refused_key_is_told_at_once_and_once_for_all_queues() -> None:
     first = after(seen)
     assert [group[0].group for group in first.begun] == [Group.KEY]
     later = after(
-        overview(failing("A", SECOND, "refused"), failing("B", SECOND, "refused"), taken_at=NOON + HOUR), first.told
+        overview(failing("A", SECOND, "refused"), failing("B", SECOND, "refused"), taken_at=NOON + HOUR), first.known
     )
     assert later.begun == ()
 
 
 def test_a_key_that_works_again_makes_no_noise_about_queues_that_are_not_asked_yet() -> None:
-    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).told
+    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).known
     half = after(overview(view("A"), failing("B", HOUR, "refused")), told)
     assert (half.begun, half.ended) == ((), ())
-    whole = after(overview(view("A"), view("B")), half.told)
+    whole = after(overview(view("A"), view("B")), half.known)
     assert names(whole.ended) == [["key"]]
 
 
 def test_a_key_is_not_good_again_because_langsmith_cannot_be_reached() -> None:
-    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).told
+    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).known
     nothing_seen = {"completed_at": NOON - 2 * HOUR}
     unreachable = [view(name, failing_since=NOON - HOUR, trouble="unreachable", **nothing_seen) for name in "AB"]
     later = after(overview(*unreachable), told)
     assert later.ended == ()
     assert names(later.begun) == [["A", "B"]], "that is a trouble of its own"
-    assert names(after(overview(view("A"), view("B")), later.told).ended) == [["key"], ["A", "B"]]
+    assert names(after(overview(view("A"), view("B")), later.known).ended) == [["key"], ["A", "B"]]
 
 
 def test_nothing_has_ended_because_a_start_has_not_polled_yet() -> None:
     started = overview(view("A", completed_at=None), view("B", completed_at=None))
     for trouble in ("refused", "unreachable"):
-        told = after(overview(failing("A", HOUR, trouble), failing("B", HOUR, trouble))).told
-        assert after(started, told) == Reported(told=told)
-        assert after(overview(view("A"), view("B")), told).told == ()
+        told = after(overview(failing("A", HOUR, trouble), failing("B", HOUR, trouble))).known
+        assert after(started, told) == Reported(known=told)
+        assert after(overview(view("A"), view("B")), told).known == ()
 
 
 def test_what_is_not_polled_any_more_has_ended() -> None:
-    told = after(overview(failing("A", HOUR), view("B"))).told
+    told = after(overview(failing("A", HOUR), view("B"))).known
     assert names(after(overview(view("B")), told).ended) == [["A"]]
 
 
 def test_a_queue_that_stays_refused_after_the_key_is_good_is_a_trouble_of_its_own() -> None:
-    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).told
-    told = after(overview(view("A"), failing("B", HOUR, "refused")), told).told
+    told = after(overview(failing("A", HOUR, "refused"), failing("B", HOUR, "refused"))).known
+    told = after(overview(view("A"), failing("B", HOUR, "refused")), told).known
     later = after(overview(view("A"), failing("B", HOUR, "refused"), taken_at=NOON + 16 * MINUTE), told)
     assert names(later.ended) == [["key"]]
-    last = after(overview(view("A"), failing("B", HOUR, "refused"), taken_at=NOON + 17 * MINUTE), later.told)
+    last = after(overview(view("A"), failing("B", HOUR, "refused"), taken_at=NOON + 17 * MINUTE), later.known)
     assert names(last.begun) == [["B"]]
 
 
@@ -131,7 +131,7 @@ def test_one_refused_queue_among_good_ones_is_about_that_queue() -> None:
 def test_a_name_without_a_queue_is_told_at_once_and_its_end() -> None:
     first = after(overview(view(), unknown=frozenset({"Ghost"})))
     assert names(first.begun) == [["Ghost"]]
-    assert names(after(overview(view()), first.told).ended) == [["Ghost"]]
+    assert names(after(overview(view()), first.known).ended) == [["Ghost"]]
 
 
 def test_an_unreadable_list_of_queues_is_told_after_15_minutes() -> None:
@@ -170,14 +170,14 @@ def test_troubles_of_different_kinds_are_told_apart() -> None:
 
 
 def test_a_poll_of_another_queue_does_not_end_the_trouble_of_one_that_has_not_been_polled_yet() -> None:
-    told = after(overview(failing("A", HOUR), view("B"))).told
+    told = after(overview(failing("A", HOUR), view("B"))).known
     awaited = after(overview(view("A", completed_at=None), view("B")), told)
-    assert (awaited.ended, [incident.name for incident in awaited.told]) == ((), ["A"])
-    assert names(after(overview(view("A"), view("B")), awaited.told).ended) == [["A"]]
+    assert (awaited.ended, [incident.name for incident in awaited.known]) == ((), ["A"])
+    assert names(after(overview(view("A"), view("B")), awaited.known).ended) == [["A"]]
 
 
 def test_a_poll_that_was_complete_when_the_trouble_began_does_not_end_it() -> None:
-    told = after(overview(failing("A", HOUR))).told
+    told = after(overview(failing("A", HOUR))).known
     assert after(overview(view("A", completed_at=NOON - HOUR)), told).ended == ()
 
 
@@ -187,8 +187,8 @@ LATE = Reason("posts_late", Area.NOTIFIER, "posts are late", "look at the networ
 def test_what_a_part_of_the_worker_announces_is_reported_until_that_part_knows_better() -> None:
     began = after(overview(view(), announced=[LATE]))
     assert [[(each.error, each.fix) for each in group] for group in began.begun] == [[(LATE.text, LATE.fix)]]
-    unknown = after(overview(view()), began.told)
-    assert (unknown.ended, unknown.told) == ((), began.told)
-    over = after(overview(view(), over=frozenset({(LATE.kind, LATE.subject)})), began.told)
+    unknown = after(overview(view()), began.known)
+    assert (unknown.ended, unknown.known) == ((), began.known)
+    over = after(overview(view(), over=frozenset({(LATE.kind, LATE.subject)})), began.known)
     assert [[each.error for each in group] for group in over.ended] == [[LATE.text]]
-    assert over.told == ()
+    assert over.known == ()

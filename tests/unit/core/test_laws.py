@@ -17,7 +17,7 @@ from tests.support.given import QUEUE, a_policy, a_run, at, remember
 from worker.core.diff import digest
 from worker.core.model import Kind, Memory, QueueRun, Review, ReviewKey, Snapshot
 from worker.core.plan import Plan, plan
-from worker.core.policy import EscalationPolicy, age_of, told_age
+from worker.core.policy import EscalationPolicy, age_of, notified_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -169,7 +169,7 @@ def test_every_notice_has_a_key_of_its_own(events: Sequence[Event]) -> None:
 @given(polls)
 def test_what_was_told_never_exceeds_the_age(events: Sequence[Event]) -> None:
     history, now = play(events)
-    assert all(told <= age_of(each, now) for each in history.reviews if (told := told_age(each)) is not None)
+    assert all(told <= age_of(each, now) for each in history.reviews if (told := notified_age(each)) is not None)
 
 
 @given(polls)

@@ -15,7 +15,7 @@ from tests.support.given import QUEUE, a_listing, a_policy, a_review, a_run, at,
 from worker.core.model import Facts, Kind, Memory, RemindIn, ReviewKey
 from worker.core.owed import Notice
 from worker.core.plan import notice_key, plan, still_owed, undescribed
-from worker.core.policy import ZERO, EscalationPolicy, Step, told_age
+from worker.core.policy import ZERO, EscalationPolicy, Step, notified_age
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun, Review
@@ -42,12 +42,12 @@ class TestTheFirstCompletePoll:
     def test_tells_of_everything_that_waits_in_one_baseline(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90)), a_run(2, NOON)), UNSEEN, a_policy(escalate_after=DAY), at(1))
         assert [(notice.kind, notice.channel) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
-        assert [told_age(review) for review in decided.reviews] == [ZERO, HOUR]
+        assert [notified_age(review) for review in decided.reviews] == [ZERO, HOUR]
         assert [review.generation for review in decided.reviews] == [1, 1]
 
     def test_counts_as_told_at_its_age_where_nothing_is_escalated(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90))), UNSEEN, a_policy(), at(1))
-        assert [told_age(review) for review in decided.reviews] == [91 * HOUR]
+        assert [notified_age(review) for review in decided.reviews] == [91 * HOUR]
         assert decided.next_due_at == at(-90) + 91 * HOUR + DAY
 
     def test_of_an_empty_queue_tells_nothing(self) -> None:

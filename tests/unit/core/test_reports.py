@@ -47,7 +47,7 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
         pytest.param(
             [incident(Group.QUEUE, "A", ago=MINUTE, error="HTTP 500"), incident(Group.QUEUE, "B", error="HTTP 502")],
             "A, B cannot be polled since 2026-03-02 11:00 UTC: HTTP 502. "
-            "Nothing is lost: what is new there is told when polling works again.",
+            "Nothing is lost: new runs are announced when polling works again.",
             id="queues, since the first",
         ),
         pytest.param(

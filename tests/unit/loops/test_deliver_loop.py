@@ -674,7 +674,7 @@ class TestADestinationThatRefuses:
         stage = Stage(notifier=Choosy({CHANNEL}))
         speaker = Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel=OPS_CHANNEL)
         for number in range(MOST_A_DAY):
-            speaker.tell(str(number), name=str(number))
+            speaker.report(str(number), name=str(number))
         stage.owe("a", notice_name="one")
         stage.run_for(2 * DAY, MINUTE)
         told = [message.text for message in stage.notifier.board if message.channel == OPS_CHANNEL]

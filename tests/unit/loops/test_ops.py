@@ -25,7 +25,7 @@ def test_a_hundred_dead_deliveries_are_ten_reports_and_the_rest_is_in_the_log() 
             ops(store, clock).dead(delivery(f"d{number}", state=State.DEAD, last_error="msg_too_long"))
             clock.advance(MINUTE)
     assert len(texts(store)) == MOST_A_DAY
-    assert texts(store)[-1].endswith("others stand in the log, and are told tomorrow if they last.)")
+    assert texts(store)[-1].endswith("further ones are only in the log, and are reported tomorrow if they last.)")
     assert "tomorrow" not in texts(store)[-2]
     assert len([line for line in logs if line["event"] == "ops_report_left_out"]) == 90
 
@@ -42,16 +42,16 @@ def test_the_end_of_what_was_told_is_told_even_so() -> None:
 def test_ends_take_no_room_from_troubles() -> None:
     store, clock = MemoryStore(), FakeClock()
     for number in range(MOST_A_DAY):
-        assert ops(store, clock).tell(f"end {number}", name=f"end {number}", ending=True)
-    assert not ops(store, clock).tell("one end more", name="one end more", ending=True)
-    assert ops(store, clock).tell("trouble", name="trouble")
+        assert ops(store, clock).report(f"end {number}", name=f"end {number}", ending=True)
+    assert not ops(store, clock).report("one end more", name="one end more", ending=True)
+    assert ops(store, clock).report("trouble", name="trouble")
     assert texts(store)[-1] == "trouble"
 
 
 def test_a_destination_held_among_too_many_troubles_is_told_of_the_next_day() -> None:
     store, clock = MemoryStore(), FakeClock()
     for number in range(MOST_A_DAY):
-        ops(store, clock).tell(str(number), name=str(number))
+        ops(store, clock).report(str(number), name=str(number))
     for _ in range(3):
         ops(store, clock).held(pause(since=NOON), "not_in_channel")
         clock.advance(DAY)
@@ -62,26 +62,26 @@ def test_a_destination_held_among_too_many_troubles_is_told_of_the_next_day() ->
 def test_what_is_owed_already_does_not_count() -> None:
     store, clock = MemoryStore(), FakeClock()
     for _ in range(50):
-        ops(store, clock).tell("the same", name="same")
-    ops(store, clock).tell("another", name="another")
+        ops(store, clock).report("the same", name="same")
+    ops(store, clock).report("another", name="another")
     assert texts(store) == ["the same", "another"]
 
 
 def test_a_new_day_may_speak_again() -> None:
     store, clock = MemoryStore(), FakeClock()
     for number in range(20):
-        ops(store, clock).tell(str(number), name=str(number))
+        ops(store, clock).report(str(number), name=str(number))
     clock.advance(DAY + HOUR)
-    ops(store, clock).tell("new day", name="new day")
+    ops(store, clock).report("new day", name="new day")
     assert texts(store)[-1] == "new day"
 
 
 def test_a_clock_that_was_set_back_does_not_silence_us() -> None:
     store, clock = MemoryStore(), FakeClock()
     for number in range(20):
-        ops(store, clock).tell(str(number), name=str(number))
+        ops(store, clock).report(str(number), name=str(number))
     clock.set_wall(NOON - 365 * DAY)
-    ops(store, clock).tell("yesteryear", name="yesteryear")
+    ops(store, clock).report("yesteryear", name="yesteryear")
     assert texts(store)[-1] == "yesteryear"
 
 

@@ -161,14 +161,14 @@ def test_no_more_than_a_few_reports_a_day_however_much_goes_wrong() -> None:
     told = stage.told()
     assert len([text for text in told if "cannot be polled" in text]) <= MOST_A_DAY
     assert len(told) <= 2 * MOST_A_DAY
-    assert sum("others stand in the log" in text for text in told) >= 1
+    assert sum("further ones are only in the log" in text for text in told) >= 1
     assert stage.show(failing("tomorrow"), after=2 * DAY)
 
 
 def test_a_trouble_among_too_many_is_told_the_next_day_if_it_lasts_and_then_its_end() -> None:
     stage = Stage()
     for number in range(MOST_A_DAY):
-        stage.watch._ops.tell(str(number), name=str(number))  # noqa: SLF001
+        stage.watch._ops.report(str(number), name=str(number))  # noqa: SLF001
     with capture_logs() as lines:
         assert [stage.show(failing(), after=HOUR) for _ in range(23)] == [[]] * 23
     assert [line["event"] for line in lines] == ["ops_report_left_out"]
@@ -182,7 +182,7 @@ def test_a_trouble_among_too_many_is_told_the_next_day_if_it_lasts_and_then_its_
 def test_the_end_of_a_trouble_that_nobody_heard_of_is_not_told() -> None:
     stage = Stage()
     for number in range(MOST_A_DAY):
-        stage.watch._ops.tell(str(number), name=str(number))  # noqa: SLF001
+        stage.watch._ops.report(str(number), name=str(number))  # noqa: SLF001
     stage.show(failing(), after=HOUR)
     assert not any("again" in text for text in stage.show(well(stage.clock.now()), after=2 * DAY))
 
@@ -190,7 +190,7 @@ def test_the_end_of_a_trouble_that_nobody_heard_of_is_not_told() -> None:
 def test_the_end_of_listing_is_told_the_next_day_where_too_much_was_told() -> None:
     stage = Stage()
     for number in range(MOST_A_DAY):
-        stage.watch._ops.tell(str(number), name=str(number))  # noqa: SLF001
+        stage.watch._ops.report(str(number), name=str(number))  # noqa: SLF001
     api = ApiInUse("runs", NOON + 10 * DAY)
     assert [stage.show(api=api, after=HOUR) for _ in range(23)] == [[]] * 23
     (told,) = stage.show(api=api, after=HOUR)

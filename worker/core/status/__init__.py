@@ -1,1 +1,1 @@
-"""How the worker itself stands, and what is wrong with that. Pure."""
+"""The state of the worker itself, and everything that is wrong with it. Pure."""

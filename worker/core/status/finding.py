@@ -1,4 +1,4 @@
-"""What `check` finds, a line each. Pure."""
+"""The findings of `check`, a line each. Pure."""
 
 from __future__ import annotations
 

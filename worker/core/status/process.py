@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Area(StrEnum):
-    """What a reason belongs to: a condition of `/readyz`."""
+    """The area that a reason belongs to: one condition of `/readyz`."""
 
     LOOPS = "loops"
     DATABASE = "database"
@@ -24,16 +24,17 @@ class Area(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Area:  # noqa: ARG003
-        """Earlier versions kept the notifier's area under the name of its service."""
+        """The notifier's area, for every unknown name."""
+        # Earlier versions stored it under the name of the notifier's service.
         return cls.NOTIFIER
 
 
 class Reason(msgspec.Struct, frozen=True):
     """One reason why the worker is not well: for exit status 1 of `status`, and for a `/readyz` that is not ready.
 
-    `kind` names what it is, in a word that metrics count by; with the `subject` (a queue's id, a channel) it tells one
-    reason from another. `text` says what is wrong and `fix` what to do; both are sentences of ours, in which names and
-    errors are raw and hostile.
+    `kind` is a word that metrics count by; with the `subject` (a queue's id, a channel) it identifies the reason.
+    `text` says what is wrong and `fix` what to do; both are sentences of ours, in which names and errors are raw and
+    hostile.
     """
 
     kind: str
@@ -48,8 +49,8 @@ class Reason(msgspec.Struct, frozen=True):
 class Process:
     """One process that works, or has worked, on this database.
 
-    `command` is `run` or `poll`. `ended_at` stays None where it was killed. `reasons` are those that this process
-    alone knows: what the database shows anyway is not among them.
+    `command` is `run` or `poll`. `ended_at` stays None where it was killed. `reasons` are only those that the database
+    does not show anyway.
     """
 
     process_id: UUID

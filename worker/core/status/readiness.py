@@ -1,4 +1,4 @@
-"""Whether the worker is ready, by one condition an area. Pure."""
+"""Readiness of the worker: one condition for each area. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Check:
 
 
 def readiness(overview: Overview) -> tuple[Check, ...]:
-    """Whether there is no reason not to be, and the first polls and the notifier's first answer have come."""
+    """The conditions: no reason against it, and the first polls and the notifier's first answer have come."""
     found = reasons(overview)
     wrong = {area: [reason.text for reason in found if reason.area is area] for area in _GOOD}
     wrong[Area.QUEUES] += _awaited_polls(overview, found)
@@ -37,7 +37,7 @@ def readiness(overview: Overview) -> tuple[Check, ...]:
 
 
 def _awaited_polls(overview: Overview, found: Sequence[Reason]) -> Sequence[str]:
-    """What is no reason yet, for a process that has only just begun."""
+    """The polls that are still awaited: no reason yet, but not ready either."""
     known = {reason.subject for reason in found if reason.kind == "queue_late"}
     late = [queue for queue in overview.queues if queue.is_late(overview.taken_at)]
     awaited = [last_poll(queue) for queue in late if str(queue.polled.queue.queue_id) not in known]

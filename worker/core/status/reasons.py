@@ -1,7 +1,7 @@
 """Every reason why the worker is not well, for `status`, `/readyz`, the metrics and systemd alike. Pure.
 
-What an overview shows is judged here. A part that notices something else by itself announces it by `Incidents.begin`,
-and it comes here as one of `Overview.announced`.
+They are found in an overview. A part that notices anything else by itself announces it by `Incidents.begin`, so that it
+comes here in `Overview.announced`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from worker.core.owed import Backlog, Pause
 
 UNLISTED_FOR = timedelta(minutes=15)
-"""How long the list of queues may be unreadable: those that are known are polled meanwhile."""
+"""The time for which the list of queues may be unreadable: known queues are polled meanwhile."""
 
 KINDS = (
     "database_failing", "queue_late", "queue_missing", "queue_unknown", "queues_not_listed", "token_refused",
     "channel_refused", "delivery_dead", "delivery_held",
 )  # fmt: skip
-"""The kinds of the reasons that are found here, but for `Advice.unanswered`, which says of whom.
+"""The kinds of the reasons that are found here, except `Advice.unanswered`, which names the notifier.
 
-Those that parts announce have kinds of their own."""
+Reasons that parts announce have kinds of their own."""
 
 UNANSWERED_FOR = timedelta(minutes=5)
-"""How long the notifier may not answer: a short outage is none of ours."""
+"""The time for which the notifier may fail to answer: a short outage needs no operator."""
 
 START_GRACE = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
 
@@ -56,7 +56,7 @@ def reasons(overview: Overview) -> tuple[Reason, ...]:
 IN_DATABASE = frozenset(
     {"database_failing", "queue_late", "token_refused", "channel_refused", "delivery_dead", "delivery_held"}
 )
-"""The kinds that any process finds which looks into the database."""
+"""The kinds that every process finds by a look into the database."""
 
 
 def only_here(overview: Overview) -> tuple[Reason, ...]:
@@ -65,7 +65,7 @@ def only_here(overview: Overview) -> tuple[Reason, ...]:
 
 
 def last_poll(queue: QueueView) -> str:
-    """When a queue was last polled completely, and what its last poll failed in."""
+    """The time of a queue's last complete poll, and the error of its last one."""
     completed_at = queue.polled.completed_at
     when = "never" if completed_at is None else f"{completed_at:%Y-%m-%d %H:%M:%S} UTC"
     because = f" ({queue.polled.error})" if queue.polled.error else ""
@@ -76,7 +76,7 @@ def _database(overview: Overview) -> Iterator[Reason]:
     error = overview.store_error
     if not error:
         error = next((queue.polled.error for queue in overview.queues if queue.trouble == STORE), "")
-    # What lasts until somebody acts is announced with a remedy of its own; it is not said twice.
+    # A failure that lasts until somebody acts is announced with a remedy of its own: do not say it twice.
     if error and all(error != announced.text for announced in overview.announced):
         yield Reason("database_failing", Area.DATABASE, error, STORE_FIX)
 
@@ -106,7 +106,8 @@ def _is_starting(queue: QueueView, overview: Overview) -> bool:
 
 
 def _is_over(patience: timedelta, overview: Overview) -> bool:
-    """Whether a process that works has had so much time; where none works, there is nothing to wait for."""
+    """Whether the process that works has had the time of `patience` since its start."""
+    # Where no process works, there is nothing to wait for.
     return overview.started_at is None or overview.taken_at - overview.started_at > patience
 
 

@@ -1,4 +1,4 @@
-"""What of a queue cannot be seen: rows of its listing that cannot be used, and all of it to a blind key. Pure."""
+"""Parts of a queue that cannot be seen: rows that cannot be used, or all of it where the key is blind to it. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ if TYPE_CHECKING:
 
 
 class Unseen(NamedTuple):
-    """Why nothing is seen of what is open in a queue, and what helps."""
+    """The reason why nothing is seen of a queue's open runs, and the remedy."""
 
     text: str
     fix: str
 
 
 def rows_text(snapshot: Snapshot) -> str:
-    """What is wrong, and what follows: the same words for as long as it lasts."""
+    """The problem with the rows, and its effect."""
+    # Without numbers, so that the words stay the same while it lasts: each change is written to the database.
     if snapshot.obscured:
         effect = (
             "what they are about is not known, so no run is taken for reviewed meanwhile, and new ones may be missing"

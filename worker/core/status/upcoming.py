@@ -1,4 +1,4 @@
-"""What comes next for a run that waits, and why. Pure."""
+"""The next notice about a run that waits, and the reason for it. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.core.model import Kind
-from worker.core.policy import told_age
+from worker.core.policy import notified_age
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +26,7 @@ class Upcoming:
 
 
 def upcoming(policy: EscalationPolicy, review: Review, now: datetime, advice: Advice) -> Upcoming:
-    """What becomes due next, should the run go on waiting and the settings stay as they are."""
+    """The notice that becomes due next, should the run go on waiting and the settings stay as they are."""
     if review.closed_at is not None:
         return Upcoming(None, None, "it does not wait any more")
     if review.absent_at is not None:
@@ -35,8 +35,8 @@ def upcoming(policy: EscalationPolicy, review: Review, now: datetime, advice: Ad
     if step is None or due_at is None:
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
-    told = told_age(review)
-    why = _why(step.kind, advice, again=told is not None and told >= step.after)
+    notified = notified_age(review)
+    why = _why(step.kind, advice, again=notified is not None and notified >= step.after)
     return Upcoming(max(due_at, now), step.kind, why)
 
 
