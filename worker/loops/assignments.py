@@ -1,4 +1,4 @@
-"""What this worker has to do at present: everything where it is alone, its share where there are several."""
+"""The assignments of this worker: everything where it is alone, its share where there are several."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ log = structlog.get_logger(__name__)
 
 
 class Alone:
-    """The Assignments of a worker beside which there is none."""
+    """The Assignments of a worker that is alone."""
 
     is_shared = False
 
     def __init__(self) -> None:
         self.worker_id = uuid4()
-        """What tells this process from every other."""
+        """The id of this process, which no other one has."""
 
     def of(self, queue_id: Id) -> Assignment | None:  # noqa: ARG002  the port's signature
         """See `Assignments.of`."""
@@ -54,11 +54,7 @@ class Alone:
 
 
 class Shared:
-    """The Assignments of one of several workers.
-
-    What was ours counts for as long as the lease lasts, by the monotonic clock from before it was renewed: a process
-    that stood still does nothing more in the belief that it still were.
-    """
+    """The Assignments of one of several workers. They count only while its lease lasts."""
 
     is_shared = True
 
@@ -71,19 +67,19 @@ class Shared:
         clock: Clock,
         follow: Callable[[datetime], None],
     ) -> None:
-        """`name` and `worker_id` are the worker's own; `follow` is told the database's time at each renewal."""
+        """`name` and `worker_id` are the worker's own; `follow` gets the database's time at each renewal."""
         self._name = name
         self.worker_id = worker_id
         self._store = store
         self._clock = clock
         self._follow = follow
-        self._turning = threading.Lock()
+        self._renewing = threading.Lock()
         self._has_left = False
         self._asked: frozenset[Id] = frozenset()
         self._again = Cooldown()
         self._workers = 0
         self._ours: tuple[Mapping[str, Assignment], float] = ({}, 0.0)
-        """What we have, and until when; one value, so that every thread sees both alike."""
+        """Our assignments and the monotonic end of the lease: one value, so that every thread sees both alike."""
 
     def of(self, queue_id: Id) -> Assignment:
         """See `Assignments.of`."""
@@ -103,39 +99,42 @@ class Shared:
 
     def renew(self, queue_ids: Collection[Id]) -> None:
         """See `Assignments.renew`."""
-        with self._turning:
+        with self._renewing:
             if not self._has_left:
                 self._renew(queue_ids)
 
     def _renew(self, queue_ids: Collection[Id]) -> None:
         asked = frozenset(queue_ids)
+        # From before the request: the lease begins while the database answers, and must not end later here than there.
+        # Monotonic time, so that a process that stood still does nothing more in the belief that the lease lasts.
         began = self._clock.monotonic()
         if not self._again.is_over(began) and asked == self._asked:
             return
         before, until = self._ours
         if before and began >= until:
             log.warning("assignments_lapsed", worker=self._name, queues=len(before))
-        turn = self._store.renew(asked)
-        self._follow(turn.now)
-        self._ours = (turn.assignments, began + TTL.total_seconds())
-        self._again = Cooldown.of(turn.again_in, began)
-        if (before.keys(), self._asked, self._workers) != (turn.assignments.keys(), asked, turn.workers):
+        renewal = self._store.renew(asked)
+        self._follow(renewal.now)
+        self._ours = (renewal.assignments, began + TTL.total_seconds())
+        self._again = Cooldown.of(renewal.again_in, began)
+        if (before.keys(), self._asked, self._workers) != (renewal.assignments.keys(), asked, renewal.workers):
             ours = self.among(asked)
-            tasks = sorted(turn.assignments.keys() - {assignment_name(queue_id) for queue_id in ours})
+            tasks = sorted(renewal.assignments.keys() - {assignment_name(queue_id) for queue_id in ours})
             log.info(
                 "assignments_changed",
                 worker=self._name,
                 queues=len(ours),
                 of=len(asked),
                 tasks=tasks,
-                workers=turn.workers,
+                workers=renewal.workers,
             )
-        self._asked, self._workers = asked, turn.workers
+        self._asked, self._workers = asked, renewal.workers
 
     def leave(self) -> None:
         """See `Assignments.leave`."""
+        # Before the lock, so that no loop begins anything; again under it, for a renewal that was just under way.
         self._ours = ({}, 0.0)
-        with self._turning:
+        with self._renewing:
             self._has_left = True
             self._ours = ({}, 0.0)
             self._store.leave()

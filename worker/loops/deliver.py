@@ -1,4 +1,4 @@
-"""Delivers what the outbox owes, one claim at a time: look up what is unknown, look again, post, settle."""
+"""Delivers the outbox, one claim at a time: looks up a post in doubt, checks what still waits, posts, settles."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LOOK_INTO_STORE = timedelta(seconds=5)
-"""How long an empty outbox is believed to be empty: `retry` comes from another process."""
+"""The time for which an outbox counts as empty after a look: `retry` comes from another process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a claim: the delivery after it, which reviews its message shows, and of which it is silent."""
+    """The outcome of a claim: the delivery after it, the reviews that its message shows, and those left out."""
 
     after: Delivery
     claim: Claim
@@ -64,7 +64,7 @@ class Deliver:
         meter: Meter = UNMETERED,
         incidents: Incidents | None = None,
     ) -> None:
-        """`rules` gives those of a queue, and of the worker's own messages (None)."""
+        """`rules` gives the rules of a queue, and for None those of the worker's own messages."""
         self._store = store
         self._notifier = notifier
         self._clock = clock
@@ -76,25 +76,25 @@ class Deliver:
         )
         self._idle = Cooldown()
         self._claiming: datetime | None = None
-        """When a claim began whose answer the database has not given."""
+        """The time of a claim that the database has not answered."""
         self._unwritten: Settled | None = None
-        """What became of a delivery, as long as the database does not have it."""
+        """An outcome that the database does not have yet."""
         self.unsettled: set[UUID] = set()
-        """Deliveries whose last step here did not settle them well."""
+        """The deliveries whose last step here left them neither sent nor withdrawn."""
 
     def wake(self) -> None:
-        """Something is owed: look into the outbox at the next step."""
+        """Look into the outbox at the next step, because something is owed."""
         self._idle = Cooldown()
 
     def run(self, stopping: Callable[[], bool]) -> int:
-        """Deliver until nothing more can be done at once; how many steps were made."""
+        """Deliver until nothing more can be done at once; returns the number of steps."""
         steps = 0
         while not stopping() and self.step():
             steps += 1
         return steps
 
     def step(self) -> bool:
-        """Claim and treat one delivery; False where there is none that may be treated now. Raises StoreError."""
+        """Claim and treat one delivery; False where none may be treated now. Raises StoreError."""
         self._finish()
         if not self._idle.is_over(self._clock.monotonic()) or not self._patience.may_try(self._clock.now()):
             return False
@@ -103,6 +103,7 @@ class Deliver:
         held = self._patience.held(now)
         if EVERYWHERE in held:
             return False
+        # By the monotonic clock, and from before the claim: the wall clock may be set, and the claim may take long.
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = now
         claim = self._store.claim(now, step.LEASE, held, unposted)
@@ -123,7 +124,8 @@ class Deliver:
         return claim is not None
 
     def _finish(self) -> None:
-        """Bring to its end what a failing database has cut off, so that nobody waits for a lease. Raises StoreError."""
+        """Finish the step that a failing database has cut off. Raises StoreError."""
+        # Otherwise the delivery would wait for the end of a lease that no worker uses.
         if self._claiming is not None:
             self._store.unclaim(self._claiming, step.LEASE)
             self._claiming = None
@@ -132,16 +134,17 @@ class Deliver:
 
     @property
     def asked(self) -> Asked:
-        """Whether the notifier has taken the token since the start."""
+        """The last answer of the notifier since the start."""
         return self._patience.asked
 
     @property
     def paced_for(self) -> timedelta:
-        """How soon a channel is free again that is spared for a moment; zero where there is none."""
+        """The wait until the first channel that was just posted to is free again; zero where there is none."""
         return self._patience.paced_for
 
     def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
+        # Once more just before the post: people may have reviewed runs since the notice was decided on.
         owed, gone = still_owed(claim.reviews)
         if not owed and delivery.kind is not Kind.OPS:
             self._settle(step.withdrawn(delivery, now), claim)
@@ -162,10 +165,10 @@ class Deliver:
         self._patience.posted(delivery.channel)
 
     def _look_up(self, claim: Claim, now: datetime) -> None:
-        """Find out whether the last attempt was posted, before anything is sent again."""
+        """Find out whether the last attempt was posted, before the delivery is sent again."""
         delivery = claim.delivery
         tried_at = delivery.attempted_at or delivery.created_at
-        # What a poll was just writing then may be dated a little earlier and have been shown all the same.
+        # With a margin: a review that a poll was just closing then may be dated a little earlier, though it was shown.
         owed, gone = still_owed(claim.reviews, as_of=tried_at - step.LEASE)
         message = compose_post(claim, owed, self._rules(delivery.queue).settings.show, tried_at)
         try:
@@ -178,7 +181,7 @@ class Deliver:
         if receipt is None:
             self._settle(step.not_found(delivery, now), claim)
             return
-        # What an attempt of an earlier version showed is not known, so its first edit is never skipped.
+        # The post may be of an earlier version, so it is not known what it shows: without a digest, it is edited once.
         self._sent(claim, delivery, receipt, owed=owed, gone=gone, digest="")
 
     def _find(self, message: Message, since: datetime) -> Receipt | None:
@@ -212,7 +215,8 @@ class Deliver:
     def _settle(
         self, after: Delivery, claim: Claim, *, shown: Sequence[Review] = (), left_out: Sequence[Review] = ()
     ) -> None:
-        """Write the outcome and say it in one line."""
+        """Write the outcome and log it in one line."""
+        # Kept until it is written: after a post, a failing database must not make us forget the receipt.
         self._unwritten = Settled(after, claim, [r.key for r in shown], [r.key for r in left_out])
         self._write(self._unwritten)
 
@@ -221,7 +225,8 @@ class Deliver:
         kept = self._store.settle(after, claimed, shown=settled.shown, left_out=settled.left_out)
         self._unwritten = None
         if again and claimed.lease_until is not None and self._clock.now() < claimed.lease_until:
-            kept = True  # within our lease nobody but us can have written it: then the commit's answer was lost
+            # Within our lease no other worker can have written it: our commit went through, and its answer was lost.
+            kept = True
         self._say(settled, kept=kept)
 
     def _say(self, settled: Settled, *, kept: bool) -> None:
@@ -245,7 +250,7 @@ class Deliver:
             self._ops.dead(after)
 
     def _rest(self, now: datetime, *, all_tried: bool) -> None:
-        """Leave an outbox alone in which nothing is due yet."""
+        """Leave the outbox alone until something is due."""
         if all_tried:
             self._patience.nothing_to_try()
         if self.paced_for:

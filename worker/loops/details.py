@@ -1,4 +1,4 @@
-"""Learns what a listing does not say: what runs are called, and how those that left did so."""
+"""Learns details that a listing lacks: the names of runs, and the fates of those that left."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MOST_NAMES = 1000
-"""Runs of messages that are there already that one poll may ask about."""
+"""The number of runs in posted messages that one poll may ask about."""
 
 
 class Naming:
-    """Asks for the facts of what messages list, and of nothing else. Thread-safe for different queues."""
+    """Asks for the facts of runs that messages list, and of no others. Thread-safe for different queues."""
 
     def __init__(self, descriptions: Descriptions | None, *, clock: Clock) -> None:
-        """Without `descriptions` there is nobody to ask, and nothing is named."""
+        """Without `descriptions` nothing is asked, and nothing is named."""
         self._descriptions = descriptions
         self._clock = clock
 
     def described(self, snapshot: Snapshot, queue_run_ids: Collection[Id], show: frozenset[Show]) -> Snapshot:
-        """The snapshot with what can be had now of these runs. Never raises for a failure."""
+        """The snapshot with the facts of these runs that can be had now. Never raises for a failure."""
         try:
             found = self._facts(snapshot.queue.queue_id, queue_run_ids, show)
         except SourceError as error:
+            # Announced without names: an edit adds them, and a notice must not wait for them.
             log.debug("runs_not_described", queue=snapshot.queue.name, error=str(error))
             return snapshot
         if not found:
@@ -51,7 +52,7 @@ class Naming:
         return replace(snapshot, runs=runs)
 
     def __call__(self, queue: Queue, doubts: Doubts, *, store: Reviews, rules: QueueRules) -> Doubts:
-        """Give messages what they lack, where `doubts` are open. Never raises for a failure."""
+        """Learn the names that messages lack, where `doubts` are open. Never raises for a failure."""
         if self._descriptions is None or not doubts.may_be_asked(self._clock.monotonic()):
             return doubts
         try:
@@ -78,7 +79,7 @@ class Naming:
 
 
 MOST_FATES = 20
-"""Runs of earlier polls that are asked about in one; those that a message does not show are asked about only once."""
+"""The number of runs of earlier polls that one poll asks about."""
 
 LONGEST_WAIT_FOR_FATES = timedelta(hours=1)
 
@@ -87,34 +88,38 @@ LONGEST_WAIT_FOR_FATES = timedelta(hours=1)
 class Doubts:
     """The open questions about one queue's runs, and the wait before they are asked again; in memory only.
 
-    `are_open` is whether the store may know of runs to ask about: as at first, for an earlier process may have ended
-    between closing a review and asking. `raised` counts by how much the answers have raised the queue's revision since
-    the last transaction.
+    `are_open` says whether the store may know of runs to ask about. `raised` is the number by which the answers have
+    raised the queue's revision since the last transaction.
     """
 
+    # Open at first: an earlier process may have ended between closing a review and asking for its fate.
     are_open: bool = True
     raised: int = 0
     cooldown: Cooldown = field(default_factory=Cooldown)
 
     def may_be_asked(self, at: float) -> bool:
-        """Whether there may be something to ask, and it is time for it."""
+        """Whether there may be something to ask, and the wait is over."""
         return self.are_open and self.cooldown.is_over(at)
 
     def opened(self, *, when: bool = True) -> Doubts:
-        """The same with another question, `when` there is one."""
+        """The doubts with another question, `when` there is one."""
         return replace(self, are_open=self.are_open or when)
 
     def answered(self, *, are_open: bool, is_news: bool = False) -> Doubts:
-        """Those after an answer: some are perhaps open still, and what was news has raised the queue's revision."""
+        """The doubts after an answer: some may still be open."""
+        # Our own writing has raised the revision: without this, the poll would take it for a change from outside.
         return Doubts(are_open, self.raised + is_news)
 
     def unanswered(self, at: float, first: timedelta) -> Doubts:
-        """Those after an attempt that taught nothing: it is repeated later each time, `first` the first time."""
+        """The doubts after an attempt without an answer: the wait begins with `first` and grows."""
         return replace(self, cooldown=self.cooldown.backed_off(at, first=first, longest=LONGEST_WAIT_FOR_FATES))
 
 
 class Parting:
-    """Asks how runs left, and remembers it: nothing but wording depends on it. Thread-safe for different queues."""
+    """Asks for the fates of runs that left, and remembers them. Thread-safe for different queues.
+
+    Only the wording of messages depends on them.
+    """
 
     def __init__(self, *, source: Source, clock: Clock) -> None:
         self._source = source
@@ -123,7 +128,7 @@ class Parting:
     def __call__(
         self, queue: Queue, gone: Collection[Id], doubts: Doubts, *, store: Reviews, rules: QueueRules
     ) -> Doubts:
-        """Ask about those that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
+        """Ask about runs that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
         doubts = doubts.opened(when=bool(gone))
         if not gone and not doubts.may_be_asked(self._clock.monotonic()):
             return doubts

@@ -38,7 +38,7 @@ class Edit:
         rules: RulesOf,
         meter: Meter = UNMETERED,
     ) -> None:
-        """`rules` gives those of a queue."""
+        """`rules` gives the rules of a queue."""
         self._store = store
         self._notifier = notifier
         self._clock = clock
@@ -46,15 +46,16 @@ class Edit:
         self._meter = meter
         self._cooldown = Cooldown()
         self._claiming: datetime | None = None
-        """When a claim began whose answer the database has not given."""
+        """The time of a claim that the database has not answered."""
         self._unwritten: tuple[Delivery, Delivery] | None = None
-        """What became of an edit, and its claim, as long as the database does not have it."""
+        """An outcome that the database does not have yet, and its claim."""
 
     def step(self) -> bool:
-        """Treat one message whose edit is owed; False where there is none that may be made now. Raises StoreError."""
+        """Treat one message whose edit is owed; False where none may be edited now. Raises StoreError."""
         self._finish()
         if not self._cooldown.is_over(self._clock.monotonic()):
             return False
+        # From before the claim, which may take long: after `start_by` another worker may have the lease.
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = self._clock.now()
         claim = self._store.claim_edit(self._claiming, step.LEASE)
@@ -65,7 +66,8 @@ class Edit:
         return True
 
     def _finish(self) -> None:
-        """Bring to its end what a failing database has cut off, so that nobody waits for a lease. Raises StoreError."""
+        """Finish the step that a failing database has cut off. Raises StoreError."""
+        # Otherwise the edit would wait for the end of a lease that no worker uses.
         if self._claiming is not None:
             self._store.unclaim(self._claiming, step.LEASE)
             self._claiming = None
@@ -81,6 +83,7 @@ class Edit:
         delivery = claim.delivery
         message = compose_edit(claim, self._rules(delivery.queue).settings.show)
         digest = self._notifier.fingerprint(message)
+        # Most changes of a review do not show: the limit on edits is needed for those that do.
         if digest == delivery.digest or delivery.receipt is None:
             self._settle(replace(delivery, edit_at=None), delivery)
             self._meter.edited("unneeded")
@@ -102,7 +105,7 @@ class Edit:
             self._meter.throttled()
         given_up = after.edit_until is None
         if not given_up:
-            # The next message would meet the same trouble.
+            # The edit of the next message would meet the same trouble.
             self._wait(step.clamp_wish(error.retry_after) or step.FIRST_PAUSE)
         self._meter.edited("given_up" if given_up else "failed")
         log.info("edits_given_up" if given_up else "edit_failed", key=str(after.key), error=str(error))

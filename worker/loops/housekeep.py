@@ -28,14 +28,14 @@ class Housekeep:
     """Prunes settled deliveries and closed reviews. To be called each hour or so."""
 
     def __init__(self, *, store: Upkeep, clock: Clock, keep_deliveries: timedelta, keep_reviews: timedelta) -> None:
-        """How long a settled delivery, and a closed review, is kept."""
+        """Keep settled deliveries, and closed reviews, for these times."""
         self._store = store
         self._clock = clock
         self._keep_deliveries = keep_deliveries
         self._keep_reviews = keep_reviews
 
     def __call__(self) -> int:
-        """Forget what is too old; how many rows went. Raises StoreError: the next call goes on where this one ended."""
+        """Delete rows that are too old; returns their number. Raises StoreError: the next call goes on from there."""
         now = self._clock.now()
         pruned = self._store.prune(settled_before=now - self._keep_deliveries, closed_before=now - self._keep_reviews)
         self._store.maintain()
@@ -48,25 +48,25 @@ class Pulse:
     """The last sign of life of each loop. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
-        """No loop is expected yet."""
+        """Begin without any loop."""
         self._clock = clock
         self._lock = threading.Lock()
         self._limits: dict[str, float] = {}
         self._beats: dict[str, float] = {}
 
     def expect(self, loop: str, limit: timedelta) -> None:
-        """From now on, `loop` gives a sign of life at least each `limit`."""
+        """Expect a sign of life of `loop` at least once in each `limit` from now on."""
         with self._lock:
             self._limits[loop] = limit.total_seconds()
             self._beats[loop] = self._clock.monotonic()
 
     def beat(self, loop: str) -> None:
-        """`loop` has made progress."""
+        """Take note that `loop` has made progress."""
         with self._lock:
             self._beats[loop] = self._clock.monotonic()
 
     def hanging(self) -> tuple[str, ...]:
-        """The loops that give no sign of life any more, by name; none where all is well."""
+        """The names of the loops that give no sign of life any more."""
         now = self._clock.monotonic()
         with self._lock:
             return tuple(sorted(loop for loop, limit in self._limits.items() if now - self._beats[loop] > limit))
@@ -76,7 +76,7 @@ class Presence:
     """The row of this process in the database. Thread-safe; every method may raise StoreError."""
 
     def __init__(self, store: Processes, process_id: UUID, host: str, pid: int, version: str) -> None:
-        """Nothing is written before it begins."""
+        """Write nothing yet: that is for `begin`."""
         self._store = store
         self._who = (host, pid, version)
         self._process_id = process_id
@@ -85,20 +85,20 @@ class Presence:
         self._lock = threading.Lock()
 
     def begin(self, command: str, now: datetime) -> None:
-        """Write that it works from now on."""
+        """Write that the process works from now on."""
         self._process = Process(self._process_id, command, *self._who, started_at=now)
         self._write()
 
     def show(self, overview: Overview, more: Sequence[Reason] = ()) -> None:
-        """Write why it is not well, as an overview shows it, with `more` reasons; nothing where that is written."""
+        """Write the reasons of an overview, and `more`, why the worker is not well, unless they are written already."""
         self._write(reasons=(*only_here(overview), *more))
 
     def passed(self, overview: Overview, now: datetime) -> None:
-        """Write how a single pass has ended: nobody is at work any more."""
+        """Write the end of a single pass, with the reasons that it found."""
         self._write(reasons=only_here(replace(overview, started_at=None)), ended_at=now)
 
     def end(self, now: datetime) -> None:
-        """Write that it has stopped by itself."""
+        """Write that the process has stopped by itself."""
         self._write(ended_at=now)
 
     def _write(self, **news: Any) -> None:  # noqa: ANN401  the fields of a Process

@@ -37,21 +37,21 @@ log = structlog.get_logger(__name__)
 
 LONGEST_BACKOFF = timedelta(minutes=15)
 LONGEST_STORE_BACKOFF = timedelta(minutes=1)
-"""A database is ours: it may work again as soon as somebody has made room."""
+"""Shorter than for a source: the database is ours, and works again as soon as somebody has made room."""
 
 REFUSED_BACKOFF = timedelta(minutes=5)
-"""A key that is refused is tried this seldom: it does not get better by asking."""
+"""The wait after a refused key: asking more often does not make it better."""
 
 LARGE = 10_000
-"""Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
+"""Queues of this many runs are decided on one at a time: together they would take longer than a transaction may."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How the polls of one queue stand, for those who look.
+    """The state of the polls of one queue, as other loops may see it.
 
     `completed` is the monotonic time of the last complete one, `waiting` counts the runs of its listing, `unusable` the
-    rows that are none; `revision` is the queue's as of the last transaction. Since the process started, `decisions`
+    rows that are no run; `revision` is the queue's as of the last transaction. Since the process started, `decisions`
     counts the listings that were decided on, `new` the runs that were announced and `gone` those that left.
     """
 
@@ -67,9 +67,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Concluded:
-    """The last listing that is written down: how the source knows it again, and until when it changes nothing.
+    """The last listing that is written down; as long as the source shows the same, there is nothing to decide.
 
-    It was decided on by `rules`. `next_due_at` is by the clock of the source, which ours is `ahead` of.
+    `opaque` is the source's own value for it, and `rules` are those that it was decided on by. `next_due_at` is by the
+    clock of the source, which ours is `ahead` of.
     """
 
     opaque: object
@@ -79,6 +80,7 @@ class _Concluded:
 
     def is_due(self, rules: QueueRules, now: datetime) -> bool:
         """Whether this very listing has to be decided on again."""
+        # Other rules, after a look-up gave the queue another name, may make other steps due.
         return self.rules != rules or (self.next_due_at is not None and self.next_due_at <= now - self.ahead)
 
 
@@ -86,7 +88,7 @@ class _Concluded:
 class Waits:
     """The waits of one queue: for its next poll while it fails, and for answers about its runs.
 
-    `is_logged` is whether the log says that the queue fails.
+    `is_logged` says whether the log has a line about the failing queue.
     """
 
     failing: Cooldown = field(default_factory=Cooldown)
@@ -97,11 +99,11 @@ class Waits:
 
 @dataclass(slots=True)
 class Progress:
-    """All that is known of one queue between its polls, in values that are replaced; in memory only.
+    """Everything that is known of one queue between its polls, in values that are replaced; in memory only.
 
     `assignment` is the one under which it is polled, None where this worker is alone. `concluded` is None where the
-    database has to be looked at. `is_outdated` is set by another thread where somebody acted on the queue's reviews;
-    the values are replaced by the poll alone, under its `lock`.
+    database has to be read. `is_outdated` is set by another thread when the queue's reviews were changed elsewhere; all
+    other values are replaced by the poll alone, under its `lock`.
     """
 
     seen: Seen
@@ -118,22 +120,23 @@ class Progress:
 
     @property
     def known_revision(self) -> int:
-        """The revision that the queue has where nobody but its own poll acted since the last transaction."""
+        """The revision that the queue has if only its own poll has changed its reviews since the last transaction."""
         return self.seen.revision + self.waits.fates.raised + self.waits.names.raised
 
     def recall(self) -> None:
-        """Look at the database again, whatever is listed, and ask again what is open."""
-        self.is_outdated = False  # first: an act that is noticed meanwhile is for the next poll
+        """Read the database again, whatever is listed, and ask the open questions again."""
+        self.is_outdated = False  # first: a change that is noticed meanwhile is for the next poll
         self.concluded = None
         self.waits = replace(self.waits, fates=self.waits.fates.opened(), names=self.waits.names.opened())
 
     def take_up(self, assignment: Assignment) -> None:
-        """Know nothing of before: another worker may have polled the queue meanwhile."""
+        """Begin under a new assignment."""
+        # Everything known is dropped: another worker may have polled the queue meanwhile.
         self.seen = replace(self.seen, polled=Polled(self.queue))
         self.concluded, self.waits, self.assignment = None, Waits(), assignment
 
     def decided(self, snapshot: Snapshot, rules: QueueRules, decided: Plan) -> None:
-        """A listing was decided on, and that is written down."""
+        """Take note that a listing was decided on, and that this is written down."""
         self.concluded = _Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
         seen = replace(self.seen, revision=decided.revision, decisions=self.seen.decisions + 1)
         new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
@@ -145,7 +148,7 @@ class Progress:
 
 
 class Poll:
-    """Polls queues, one call a queue and tick. Thread-safe for different queues; the same queue never runs twice."""
+    """Polls queues, one call for each queue and tick. Thread-safe; no queue is polled twice at the same time."""
 
     def __init__(  # noqa: PLR0913  (the parts of a poll, all by name)
         self,
@@ -164,9 +167,9 @@ class Poll:
     ) -> None:
         """`owed` is called when there is something to deliver; `jitter` gives 0 to 1 to spread back-offs.
 
-        `complaint` says that the database fails, for all loops together. `assignments` tells which queues are this
-        worker's: no other one is polled. `incidents` is where it is announced that a listing cannot be used as it is.
-        `descriptions` gives what bare snapshots lack.
+        `complaint` logs for all loops together that the database fails. `assignments` says which queues are this
+        worker's: no other one is polled. `incidents` gets the announcement that rows of a listing cannot be used.
+        `descriptions` gives the facts that bare snapshots lack.
         """
         self._source = source
         self._store = store
@@ -182,14 +185,15 @@ class Poll:
         self._progress: dict[Id, Progress] = {}
 
     def polled(self) -> list[Polled]:
-        """How the polls of every queue of this process stand, as far as they were attempted."""
+        """The state of the polls of every queue that this process has attempted."""
         return [seen.polled for seen in self.seen()]
 
     def seen(self) -> list[Seen]:
-        """The same, with what was seen. From any thread."""
+        """The same with the numbers that were seen. From any thread."""
         return [progress.seen for progress in self._ours()]
 
     def _ours(self) -> list[Progress]:
+        # A copy first: a poll of a new queue may add to the dictionary meanwhile, in another thread.
         return [progress for progress in list(self._progress.values()) if self._is_ours(progress)]
 
     def _is_ours(self, progress: Progress) -> bool:
@@ -199,11 +203,9 @@ class Poll:
             return False
 
     def noticed(self, revisions: Mapping[Id, int]) -> None:
-        """Take note of the revisions that queues have: where somebody acted meanwhile, recall everything again.
-
-        Costs no query, as they are read where it is noted how the polls stand. Read before a transaction that has
-        ended since, one may make a poll recall once for nothing.
-        """
+        """Take note of the revisions of queues: a poll reads the database again where its queue has an unknown one."""
+        # They cost no query of their own: `Polls.polled` returns them. One that was read before a transaction which has
+        # ended since makes a poll recall once for nothing, which does no harm.
         for progress in self._ours():
             known = progress.known_revision
             if revisions.get(progress.queue.queue_id, known) != known:
@@ -215,22 +217,23 @@ class Poll:
         self._failures.forget(queue_id)
 
     def relieve(self, queue_id: Id) -> None:
-        """Another worker polls the queue: what failed here is not our trouble any more."""
+        """Take note that another worker polls the queue: its failures are not ours any more."""
         self._failures.forget(queue_id)
 
     def __call__(self, queue: Queue) -> bool:
-        """Poll once unless the queue is backing off; whether the queue is well. Never raises for a failing queue."""
+        """Poll once unless the queue is backing off; returns whether all is well. Never raises for a failing queue."""
         progress = self._progress.setdefault(queue.queue_id, Progress(Seen(Polled(queue))))
         with progress.lock:
             try:
-                return self._under_duty(progress)
+                return self._under_assignment(progress)
             except Fenced:
                 self.relieve(queue.queue_id)
                 log.info("queue_relieved", queue=progress.queue.name)
                 return True
 
-    def _under_duty(self, progress: Progress) -> bool:
-        """Poll while the queue is ours: what was listed before that is never written."""
+    def _under_assignment(self, progress: Progress) -> bool:
+        """Poll while the queue is ours. Raises Fenced."""
+        # Before the listing is read: one that was read under an earlier assignment must never be written.
         assignment = self._assignments.of(progress.queue.queue_id)
         if assignment is not None and assignment != progress.assignment:
             progress.take_up(assignment)
@@ -274,7 +277,7 @@ class Poll:
 
 
 class _NotDescribedError(Exception):
-    """Ends a transaction with nothing written: first it is asked what these runs are called."""
+    """Ends a transaction with nothing written, because the names of these runs have to be asked for first."""
 
     def __init__(self, queue_run_ids: Collection[Id]) -> None:
         super().__init__()
@@ -282,7 +285,7 @@ class _NotDescribedError(Exception):
 
 
 class _Conclude:
-    """Decides on a listing and writes that down. Thread-safe for different queues."""
+    """Decides on a listing and writes the decision. Thread-safe for different queues."""
 
     def __init__(self, naming: Naming, owed: Callable[[], None]) -> None:
         self._naming = naming
@@ -290,7 +293,7 @@ class _Conclude:
         self._large = threading.Lock()
 
     def __call__(self, store: Reviews, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
-        """Plan and write; one line for a poll that changed something, and a nudge where something is owed."""
+        """Plan and write; log one line for a poll that changed something, and wake the deliveries where one is owed."""
         with self._large if len(snapshot.runs) >= LARGE else nullcontext():
             decided = self._update(store, snapshot, rules, now)
         if decided.reviews:
@@ -321,12 +324,13 @@ class _Conclude:
         try:
             return store.update(snapshot.queue, keys, decide_on_described if snapshot.bare else decide, now)
         except _NotDescribedError as waiting:
+            # Asked outside the transaction: a slow answer of the source must not hold its locks.
             snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.settings.show)
             return store.update(snapshot.queue, keys, decide, now)
 
 
 class _Failures:
-    """Backs off from queues that fail; says so once when it begins, and once when it is over."""
+    """Backs off from queues that fail, and logs one line when that begins and one when it is over."""
 
     def __init__(self, clock: Clock, jitter: Callable[[], float], complaint: Complaint) -> None:
         self._clock = clock
@@ -334,13 +338,13 @@ class _Failures:
         self._complaint = complaint
 
     def forget(self, queue_id: Id) -> None:
-        """A queue's failures are no matter of ours any more."""
+        """Drop the failures of a queue."""
         self._complaint.worked(f"poll {queue_id}")
 
     def failed(self, progress: Progress, error: SourceError | StoreError, interval: timedelta) -> None:
-        """A poll was not completed."""
+        """Take note that a poll failed."""
         if isinstance(error, StoreError):
-            # What was written is not known after a failed transaction: the next poll must look at the database.
+            # After a failed transaction it is not known what was written: the next poll must read the database.
             progress.concluded = None
         waits = progress.waits
         cooldown = self._cooldown(waits.failing, error, interval)
@@ -354,8 +358,8 @@ class _Failures:
         self._complain(progress, error)
 
     def _complain(self, progress: Progress, error: SourceError | StoreError) -> None:
-        """A database that fails is one trouble, not one a queue."""
         if isinstance(error, StoreError):
+            # A database that fails is one problem, not one of each queue: all of them share one line.
             self._complaint.failed(f"poll {progress.queue.queue_id}", error)
             return
         self.forget(progress.queue.queue_id)
@@ -364,18 +368,18 @@ class _Failures:
         progress.waits = replace(progress.waits, is_logged=True)
 
     def _cooldown(self, former: Cooldown, error: SourceError | StoreError, interval: timedelta) -> Cooldown:
-        """How long to leave a failing queue alone; the next scheduled poll after that is the retry."""
+        """The time to leave a failing queue alone; the next scheduled poll after that is the retry."""
         at, wish, longest = self._clock.monotonic(), None, LONGEST_STORE_BACKOFF
         if isinstance(error, SourceError):
             wish, longest = error.retry_after, LONGEST_BACKOFF
             if wish is None and error.trouble is Trouble.REFUSED:
                 return former.failed(max(REFUSED_BACKOFF, interval), at)
-        # A little less than a whole interval lets the very next tick be the retry after a first failure.
+        # A little less than a whole interval, so that the very next tick is the retry after a first failure.
         share = 0.75 + 0.2 * self._jitter()
         return former.backed_off(at, first=interval, longest=max(longest, interval), wish=wish, share=share)
 
     def recovered(self, progress: Progress) -> None:
-        """A poll was completed."""
+        """Take note that a poll was complete."""
         waits, polled = progress.waits, progress.seen.polled
         if not waits.failing.failures:
             return
@@ -388,7 +392,7 @@ class _Failures:
 
 
 def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged:
-    """The listing, unless it is the concluded one and nothing is due of it."""
+    """The listing, or Unchanged where it equals the concluded one and nothing of that is due."""
     queue_id, fields, known = progress.queue.queue_id, rules.settings.show, progress.concluded
     if known is None or known.is_due(rules, clock.now()):
         return source.snapshot(queue_id, fields)
@@ -396,7 +400,7 @@ def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRule
     if isinstance(found, Snapshot):
         return found
     still = progress.concluded = replace(known, opaque=found.concluded, ahead=found.ahead)
-    # Reading takes time, and tells by how much our clock is wrong.
+    # Asked again: reading takes time, and shows by how much our clock is wrong, so something may be due by now.
     return source.snapshot(queue_id, fields) if still.is_due(rules, clock.now()) else found
 
 
@@ -411,7 +415,8 @@ def _judge_rows(snapshot: Snapshot, incidents: Incidents) -> None:
 
 
 def _gone(snapshot: Snapshot, decided: Plan) -> Collection[Id]:
-    """The runs that left the queue, in the order in which they waited; what was put back has not left."""
+    """The runs that left the queue, in the order in which they waited."""
+    # A closed stay of a run that was put back is no departure: the run is listed again.
     closed = dict.fromkeys(review.queue_run_id for review in decided.reviews if not review.is_open)
     listed = {run.queue_run_id for run in snapshot.runs} if closed else set()
     return [queue_run_id for queue_run_id in closed if queue_run_id not in listed]

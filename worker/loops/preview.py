@@ -1,4 +1,4 @@
-"""What a pass would post, without posting or remembering anything."""
+"""The dry run: the messages that a pass would post, without posting or remembering anything."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class _NotWrittenError(Exception):
-    """Ends the store's transaction with nothing written and carries out what was decided in it."""
+    """Ends the store's transaction with nothing written, and carries the decision out of it."""
 
     def __init__(self, decided: Plan, memory: Memory) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class _NotWrittenError(Exception):
 class Preview:
     """Plans as a poll would, and gives the messages instead of owing them.
 
-    `store` is only read: the transaction of each decision is rolled back. What the planned notices and those that
-    wait already become is chosen by the core, as for every claim.
+    `store` is only read: the transaction of each decision is rolled back. The core chooses among the planned notices
+    and those that wait already, as for every claim.
     """
 
     def __init__(  # noqa: PLR0913  (its surroundings, all by name)
@@ -59,14 +59,14 @@ class Preview:
         rules: RulesOf,
         descriptions: Descriptions | None = None,
     ) -> None:
-        """`rules` gives those of a queue, `descriptions` what bare snapshots lack. Raises StoreError."""
+        """`rules` gives the rules of a queue, `descriptions` the facts that bare snapshots lack. Raises StoreError."""
         self._source = source
         self._store = store
         self._clock = clock
         self._rules = rules
         self._naming = Naming(descriptions, clock=clock)
         self.unread: list[str] = []
-        """Queues that could not be read, each in words."""
+        """A sentence for each queue that could not be read."""
         # A pass tries every destination again at once, however long its pause would last.
         now = clock.now()
         self._pauses = [replace(pause, until=now) for pause in channels.pauses()]
@@ -77,7 +77,7 @@ class Preview:
             self._add(let_go(claim.delivery), [review.key for review in claim.reviews])
 
     def poll(self, queue: Queue) -> None:
-        """Plan what a poll of the queue would owe now, or note that it could not be read. Raises StoreError."""
+        """Plan the notices that a poll of the queue would owe, or note that it could not be read. Raises StoreError."""
         try:
             snapshot = self._source.snapshot(queue.queue_id, self._rules(queue).settings.show)
         except SourceError as error:
@@ -95,7 +95,8 @@ class Preview:
             self._add(_owed(notice, snapshot.queue, now, self._pauses), notice.reviews)
 
     def messages(self) -> Iterator[Message]:
-        """What would be posted now, in order; what may be posted already is looked up first, and is none of it."""
+        """The messages that would be posted now, in order."""
+        # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
         now = self._clock.now()
         for taken in claims_to_come(self._candidates, now, self._pauses):
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)

@@ -1,4 +1,4 @@
-"""Which queues are polled (given by id, by name, or all that the key can see), and whether the key is blind to one."""
+"""The roster: the queues to poll, given by id, by name or as all; and the check that the key is blind to none."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ log = structlog.get_logger(__name__)
 
 LOOK_UP_EVERY = timedelta(minutes=5)
 TRY_AGAIN_EVERY = timedelta(seconds=30)
-"""While no look-up has succeeded, there may be nothing to poll at all, or not all there is."""
+"""More often while no look-up has succeeded: there may be nothing to poll, or not every queue."""
 
 REFUSED_EVERY = LOOK_UP_EVERY
-"""A key that is refused does not get better by asking."""
+"""Asking more often does not make a refused key better."""
 
 
 class Roster:
-    """The queues to poll at present. Names and `all` are looked up again every 5 minutes."""
+    """The queues to poll at present. Names, and all queues, are looked up again every 5 minutes."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Roster:
         everything: bool,
         last: Iterable[Queue] = (),
     ) -> None:
-        """`ids` are polled whatever the list says.
+        """`ids` are polled whatever the list of queues says.
 
-        `last` are the queues that were polled last, by whichever worker: of these the wanted ones are polled until a
-        look-up succeeds, so that a worker which cannot list them leaves none of them to nobody.
+        `last` are the queues that were polled last, by any worker: the wanted ones among them are polled until a
+        look-up succeeds, so that none goes unpolled because this worker cannot list them.
         """
         self._source = source
         self._clock = clock
@@ -60,9 +60,9 @@ class Roster:
         self._unknown: frozenset[str] = frozenset()
         self._listed: frozenset[str] = frozenset()
         self.failing_since: datetime | None = None
-        """Since when the look-up fails; None where the last one succeeded."""
+        """The time since which the look-up fails; None where the last one succeeded."""
         self.error = ""
-        """Why the last look-up failed; empty where it succeeded."""
+        """The error of the last look-up; empty where it succeeded."""
         self.queues = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
         self.queues |= {q.queue_id: q for q in last if q.queue_id in self.queues or self._is_wanted(q)}
 
@@ -72,7 +72,7 @@ class Roster:
         return self._unknown
 
     def meant(self, name: str) -> str:
-        """A question to begin a remedy with, where queues are called so but for blanks, case or composition."""
+        """A "did you mean" for a remedy, where names of queues differ from this one only in blanks, case or accents."""
         alike = sorted(listed for listed in self._listed if _folded(listed) == _folded(name))
         return f"did you mean {' or '.join(map(repr, alike))}? " if alike else ""
 
@@ -82,7 +82,7 @@ class Roster:
         return self.failing_since is not None
 
     def refresh(self) -> bool:
-        """Look the queues up where that is due; whether `queues` has changed. A failure keeps what is known."""
+        """Look the queues up where that is due; returns whether `queues` has changed. A failure changes nothing."""
         if not (self._names or self._everything) or not self._listed_again.is_over(self._clock.monotonic()):
             return False
         try:
@@ -110,7 +110,7 @@ class Roster:
         return self._everything or queue.name in self._names or str(queue.queue_id) in self._names
 
     def _miss(self, unknown: frozenset[str]) -> None:
-        """Say once of each name that no queue has it."""
+        # One line for each name, not one for each look-up.
         for name in sorted(unknown - self._unknown):
             remedy = f"{self.meant(name)}correct the name or give the queue's id; `review-notifier queues` lists them"
             log.error("queue_unknown", queue=name, remedy=remedy)
@@ -133,24 +133,24 @@ class Roster:
 
 
 def _folded(name: str) -> str:
-    """A name without what the eye does not see."""
+    """A name without the differences that the eye does not see."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 _KIND = "queue_blind"
 COMPARE_EVERY = timedelta(hours=1)
 COMPARE_AGAIN_AFTER = timedelta(seconds=5)
-"""A run may come between the counts of two sections: only what is found twice is believed."""
+"""A run may come between the counts of two sections, so a difference is believed only when it is found twice."""
 
 
 class BlindCheck:
-    """Compares what is listed with what there is: once an hour and queue, where nothing is listed.
+    """Asks once an hour whether a queue with an empty listing has open runs that the key does not see.
 
     One thread at a time; each call asks about one queue.
     """
 
     def __init__(self, *, source: Blindness | None, clock: Clock, poll: Poll, incidents: Incidents) -> None:
-        """A `source` that is None cannot tell: then nothing is asked."""
+        """`source` is None where it cannot count hidden runs: then nothing is asked."""
         self._source = source
         self._clock = clock
         self._poll = poll

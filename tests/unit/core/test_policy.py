@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND
 from tests.support.given import a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
-from worker.core.policy import ZERO, EscalationPolicy, Step, age_of, told_age
+from worker.core.policy import ZERO, EscalationPolicy, Step, age_of, notified_age
 
 if TYPE_CHECKING:
     from worker.core.model import Review
@@ -172,9 +172,9 @@ def test_a_clock_that_was_set_back_makes_nobody_younger_than_nothing() -> None:
 
 def test_a_baseline_leaves_what_has_just_reached_the_age_of_an_escalation_to_the_next_poll() -> None:
     policy, review = a_policy(escalate_after=DAY, escalate_to=LEADS), a_review(told_at=None)
-    before = [policy.told_at_first_sight(review, at(24) - wait) for wait in (SECOND, 0 * SECOND)]
+    before = [policy.spoken_at_baseline(review, at(24) - wait) for wait in (SECOND, 0 * SECOND)]
     assert before == [at(24) - SECOND, review.since]
 
 
 def test_a_run_announced_by_a_clock_that_was_set_back_is_announced_at_age_zero() -> None:
-    assert told_age(a_review(told_at=at(-1))) == ZERO
+    assert notified_age(a_review(told_at=at(-1))) == ZERO
