@@ -1,0 +1,9 @@
+"""The lines of `check`."""
+
+from __future__ import annotations
+
+from worker.core.status.finding import Finding
+
+
+def test_a_line_that_finds_all_well_has_no_remedy() -> None:
+    assert Finding("settings", ok=True, text="complete").remedy == ""
