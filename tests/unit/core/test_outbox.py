@@ -153,6 +153,10 @@ class TestTheHighest:
         given = {"kind": Kind.REMINDER, "due_at": NOON + MINUTE} | later
         assert posts(waits("first", "a", **first), waits("later", "a", 1, **given))[0] == owed("first", "a")
 
+    def test_notice_that_is_due_tomorrow_leaves_nothing_to_post_today(self) -> None:
+        later = waits("later", "a", 1, kind=Kind.REMINDER, due_at=NEW + DAY)
+        assert posts(waits("first", "a"), later) == []
+
     def test_notice_owed_before_a_first_sight_changes_nothing(self) -> None:
         earlier = waits("earlier", "a", kind=Kind.REMINDER, due_at=NEW + DAY)
         assert posts(earlier, waits("first", "a", 1)) == [owed("first", "a")]

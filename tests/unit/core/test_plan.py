@@ -78,6 +78,9 @@ class TestTheFirstCompletePoll:
         memory = replace(recalled(a_review(1)), listing="a")
         assert told(plan(replace(a_listing(shown), listing="b"), memory, a_policy(), at(1))) == {}
 
+    def test_names_the_revision_that_it_was_decided_on(self) -> None:
+        assert plan(a_listing(), replace(recalled(), revision=7), a_policy(), NOON).revision == 7
+
     def test_names_the_listing_to_remember(self) -> None:
         assert plan(replace(a_listing(), listing="b"), UNSEEN, a_policy(), NOON).listing == "b"
 
