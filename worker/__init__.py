@@ -1,1 +1,1 @@
-"""Watches LangSmith annotation queues and tells the right people in Slack."""
+"""Watches LangSmith annotation queues and notifies the right people in Slack."""

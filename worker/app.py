@@ -50,21 +50,21 @@ log = structlog.get_logger(__name__)
 TICK = timedelta(seconds=1)
 
 RENEW_EVERY = timedelta(seconds=0.5)
-"""How often it is seen whether the assignments is to be renewed; that is each few seconds, and when another's ends."""
+"""The time between two checks whether the lease is to be renewed: every few seconds, and when another's ends."""
 
 ROSTER = "roster"
 """The name under which the ids of the queues that are polled are remembered, for `status`."""
 
 PASS_PATIENCE = timedelta(seconds=60)
-"""How long a single pass goes on with deliveries that are not settled at once."""
+"""The time for which a single pass goes on with deliveries that are not settled at once."""
 
 _SOON = timedelta(seconds=15)
-"""What comes due within this time is part of the same pass: the looks for a message whose answer was lost."""
+"""Deliveries due within this time are part of the same pass, such as the look for a message whose answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a process is made of."""
+    """The parts of a process."""
 
     settings: Settings
     rules: RulesOf
@@ -101,10 +101,9 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
 ) -> Parts:
     """Put the parts together as the settings say.
 
-    `descriptions` and `blindness` are what the source can do beside its listings; None where it cannot. `meter` is told
-    of the work; `api` tells which of LangSmith's listings is in use. `assignments` is what this worker has to do (None:
-    everything, it is alone). `board` is where parts announce incidents; a source or notifier that does so was given the
-    same one.
+    `descriptions` and `blindness` are further abilities of the source; None where it lacks them. `meter` counts the
+    work; `api` gives LangSmith's listing in use. `assignments` are those of this worker (None: it is alone, and does
+    everything). Parts announce incidents to `board`.
     """
     assignments = assignments or Alone()
     board = board or Board(clock)
@@ -169,7 +168,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
 
 
 def join(store: SqlStore, machine: Clock, pace: timedelta) -> tuple[SharedClock, SqlStore, Shared]:
-    """What one of several workers on a PostgreSQL goes by: the clock, the store and the assignments that they share.
+    """The clock, the store and the assignments of one of several workers that share a PostgreSQL.
 
     `pace` is that of the notifier.
     """
@@ -182,7 +181,7 @@ def join(store: SqlStore, machine: Clock, pace: timedelta) -> tuple[SharedClock,
 
 
 def roster_for(settings: Settings, *, clock: Clock, source: Source, last: Iterable[Queue] = ()) -> Roster:
-    """The queues that the settings name; `last` are those that were polled last."""
+    """The roster of the queues that the settings name; `last` are those that were polled last."""
     return Roster(
         source=source,
         clock=clock,
@@ -194,9 +193,9 @@ def roster_for(settings: Settings, *, clock: Clock, source: Source, last: Iterab
 
 
 def last_polls(store: Store) -> Sequence[Polled]:
-    """How the polls stand of the queues of the last roster, or, where none was kept, of all that ever were polled.
+    """The state of the polls of every queue of the last roster; where none was kept, of all that were ever polled.
 
-    One of the roster that was never polled is among them, by its id.
+    A queue of the roster that was never polled is among them, by its id.
     """
     roster = store.recall(ROSTER)
     active = None if roster is None else {unquote(written) for written in roster.split()}
@@ -206,24 +205,25 @@ def last_polls(store: Store) -> Sequence[Polled]:
 
 
 def _last(store: Store) -> Sequence[Queue]:
-    """The queues that were polled last; none where the database does not answer just now."""
+    """The queues that were polled last; none where the database does not answer."""
     try:
         return [polled.queue for polled in last_polls(store)]
     except StoreError:
+        # The list of queues will do instead: no reason not to start.
         return []
 
 
 def try_again(channels: Channels, now: datetime) -> None:
-    """End the waiting of every pause, not the pause: whoever starts us, or retries, may have mended the reason."""
+    """Let every paused destination be tried at once."""
+    # A start or a retry may mean that somebody has fixed the cause. The pause itself ends only with a post: until then
+    # its incident lasts, and its failures count.
     for pause in channels.pauses():
         channels.pause(replace(pause, until=now))
 
 
 def take_over(outbox: Outbox, now: datetime) -> None:
-    """Go on where a process ended that was killed; only where no other can be alive, else its leases must lapse.
-
-    What it was just sending may still arrive, as after any answer that was lost: the looks keep the same distance.
-    """
+    """Free the deliveries of a process that was killed, where no other process can be alive."""
+    # A message that was just being sent may still arrive, as after any lost answer, so the look waits as long.
     left = outbox.lapse(now, now + LOOK_AGAIN)
     if left:
         log.warning("taken_over", deliveries=left)
@@ -231,12 +231,13 @@ def take_over(outbox: Outbox, now: datetime) -> None:
 
 def remember_roster(parts: Parts) -> None:
     """Write down which queues are polled, for `status` in another process."""
+    # Quoted, because ids that are no UUIDs may contain blanks.
     parts.store.remember(ROSTER, " ".join(sorted(quote(str(queue_id), safe="") for queue_id in parts.roster.queues)))
 
 
 @contextmanager
 def with_assignments(parts: Parts) -> Iterator[None]:
-    """Have all assignments for as long as this lasts, where there can be other workers. Raises StoreError."""
+    """Hold all assignments within the context, where there can be other workers. Raises StoreError."""
     if not parts.assignments.is_shared:
         yield
         return
@@ -256,12 +257,12 @@ def with_assignments(parts: Parts) -> Iterator[None]:
     finally:
         over.set()
         renewing.join()
-        with suppress(StoreError):  # then its lease lapses
+        with suppress(StoreError):  # the lease lapses by itself
             parts.assignments.leave()
 
 
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
-    """The `poll` command: poll every queue once, deliver what is due; whether all of it worked."""
+    """The `poll` command: poll every queue once and deliver what is due; returns whether all of it worked."""
     try_again(parts.store, parts.clock.now())
     parts.presence.begin("poll", parts.clock.now())
     parts.roster.refresh()
@@ -284,7 +285,7 @@ def is_full_cycle(parts: Parts) -> bool:
 
 
 def _deliver_all(parts: Parts) -> bool:
-    """Deliver until nothing is due soon; a look-up that is due in seconds is waited for."""
+    """Deliver until nothing is due soon; returns whether every delivery is settled well."""
     pause = threading.Event()
     give_up_at = parts.clock.now() + PASS_PATIENCE
     while parts.clock.now() < give_up_at:
@@ -300,6 +301,7 @@ def _deliver_all(parts: Parts) -> bool:
 
 
 def _due_soon(parts: Parts) -> bool:
-    """Whether something comes due in a moment; what is due but is not taken waits for a paused destination."""
+    """Whether something comes due in a moment."""
+    # Not what is due already: it was not taken, so it waits for a paused destination.
     now, due_at = parts.clock.now(), parts.store.next_due_at()
     return due_at is not None and now < due_at <= now + _SOON

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="review-notifier",
-    help="Watch LangSmith annotation queues and tell reviewers in Slack what is new, stale and done.",
+    help="Watch LangSmith annotation queues and notify reviewers in Slack of runs that are new, stale and done.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -41,10 +41,10 @@ class Exit(IntEnum):
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turn what makes a command impossible into one clear message and its exit status."""
+    """Turn an error that ends a command into one clear message and its exit status."""
     from worker.stores.lock import Busy
 
-    gc.freeze()  # what is imported by now stays for as long as the process, so it is never looked through
+    gc.freeze()  # modules stay for as long as the process, so the garbage collector need not search them
     gc.enable()
     try:
         yield
@@ -61,7 +61,7 @@ def reported() -> Iterator[None]:
         raise SystemExit(Exit.DONE) from None
     except (OSError, MemoryError) as error:
         if _is_output_lost():
-            raise SystemExit(Exit.FAILED) from None  # the end of the program says so
+            raise SystemExit(Exit.FAILED) from None  # the message is printed at the end of the program
         _fail(_of_machine(error), Exit.FAILED)
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
@@ -76,7 +76,7 @@ _TOO_LITTLE = (
 
 
 def _is_output_lost() -> bool:
-    """Whether what is left of the result cannot be written."""
+    """Whether the rest of the result cannot be written."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -85,7 +85,7 @@ def _is_output_lost() -> bool:
 
 
 def _of_machine(error: OSError | MemoryError) -> str:
-    """What the machine refuses, where nothing that was in the middle of it knows more."""
+    """The message about something that the machine refuses, for errors that no other code has explained."""
     if not isinstance(error, OSError):
         return _TOO_LITTLE
     if error.filename is None:
@@ -117,7 +117,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Watch LangSmith annotation queues and tell reviewers in Slack what is new, stale and done."""
+    """Watch LangSmith annotation queues and notify reviewers in Slack of runs that are new, stale and done."""
 
 
 @app.command("run")
@@ -149,7 +149,7 @@ def _check(
     *,
     as_json: _Json = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Add a report of what only the live service can tell; read-only.")
+        bool, typer.Option("--live", help="Add facts that only the live service shows; read-only.")
     ] = False,
 ) -> None:
     """Check settings, database, LangSmith, every queue, Slack and every channel."""

@@ -1,4 +1,4 @@
-"""The service: every loop on its tick until it is told to stop."""
+"""The service: every loop on its tick until a signal stops it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "sight": 1, "keep": 1, "assignments": 1}
-"""Threads by what they are for, so that nothing waits behind something slow of another kind."""
+"""The number of threads for each kind of work, so that no work waits behind slow work of another kind."""
 
 SPREAD = timedelta(milliseconds=250)
-"""Between the first polls of two queues, where the interval leaves room: no herd at the start, nor ever after."""
+"""The time between the first polls of two queues, so that they never all poll at once."""
 
 FIRST_POLLS = timedelta(seconds=30)
-"""How long a start waits for the first polls before it delivers: what was reviewed meanwhile is not posted."""
+"""The time that a start waits for first polls before it delivers, so that no reviewed run is posted."""
 
 POST_PATIENCE = 28.0
 """Seconds that a stop waits for a post in flight."""
@@ -44,17 +44,17 @@ _NOW = timedelta(0)
 _LOOK_EVERY = timedelta(seconds=5)
 KEEP_EVERY = timedelta(hours=1)
 KEEP_AFTER = timedelta(minutes=5)
-"""How long after a start the house is kept for the first time: whoever restarts often gets there too."""
+"""The time from a start to the first housekeeping: short, so that a service that restarts often does it as well."""
 
 HANGS_AFTER = timedelta(minutes=10)
-"""Without a sign of life for so long a loop hangs. Every wait within one has a deadline that is far shorter."""
+"""A loop without a sign of life for this time hangs. Every wait within a loop has a far shorter deadline."""
 
 
 class Service:
-    """The `run` command: every loop on its tick until it is told to stop."""
+    """The `run` command: every loop on its tick until a signal stops it."""
 
     def __init__(self, parts: Parts, monitor: Monitor, machine: Clock) -> None:
-        """Nothing starts yet. `monitor` lets others see how it goes; `machine` is the clock that the ticker follows."""
+        """Start nothing yet. `monitor` shows the service to others; `machine` is the clock that the ticker follows."""
         self._parts = parts
         self._monitor = monitor
         self._ticker = Ticker(machine, POOLS)
@@ -66,21 +66,21 @@ class Service:
         self._remembered: set[Id] | None = None
 
     def run(self, stop: Stop) -> None:
-        """Work until `stop` is set; returns when nothing of ours is in flight any more."""
+        """Work until `stop` is set; returns when no post is in flight any more."""
         clock = self._parts.clock
         if self._parts.assignments.is_shared:
-            # Before anything is written: with the first renewal the database's clock is ours too.
+            # Before anything is written: only from the first renewal on do we go by the database's clock.
             self._guarded("assignments", self._renew)()
         self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
         self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
         self._warm_up = Cooldown.of(FIRST_POLLS, clock.monotonic())
         self._monitor.begin(self._parts.look)
         if self._parts.assignments.is_shared:
-            self._loop("assignments", RENEW_EVERY, self._take_turn, pool="assignments")
+            self._loop("assignments", RENEW_EVERY, self._share, pool="assignments")
         self._loop("roster", TICK, self._refresh_roster, pool="house")
         self._loop("deliver", TICK, self._deliver, pool="posts")
         self._loop("edit", TICK, self._edit, pool="edits")
-        # Not at the same instant as the deliveries: what is noted of a queue keeps its notices back for a moment.
+        # Not at the same instant as the deliveries: writing a queue's row locks its notices for a moment.
         self._loop("note", self._shortest_interval(), self._note, pool="house", after=TICK / 2)
         self._loop("watch", _LOOK_EVERY, self._watch, pool="watch")
         self._loop("sight", TICK, self._parts.sight, pool="sight")
@@ -99,12 +99,12 @@ class Service:
     def _loop(
         self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str, after: timedelta = _NOW
     ) -> None:
-        """Work each `interval`; every turn is a sign of life, which is missed when none comes any more."""
+        """Work each `interval`; each time is a sign of life of the loop."""
         self._monitor.pulse.expect(name, max(HANGS_AFTER, interval * 3))
         self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool, after=after)
 
     def _stop(self) -> None:
-        """Start nothing new, let a post in flight end; meanwhile note how the polls stand and let others go on."""
+        """Start nothing new, and let a post in flight end; meanwhile write the last state and give the lease back."""
         self._stopping.set()
         self._monitor.end()
         self._ticker.stop()
@@ -119,11 +119,11 @@ class Service:
         self._guarded("watch", lambda: self._parts.presence.end(self._parts.clock.now()))()
         self._guarded("assignments", self._parts.assignments.leave)()
 
-    def _take_turn(self) -> None:
-        """Whatever becomes of the renewal, poll no queue that is not ours any more."""
+    def _share(self) -> None:
         try:
             self._renew()
         finally:
+            # Also after a failed renewal: a queue must not be polled once its lease has lapsed.
             self._schedule_polls()
 
     def _renew(self) -> None:
@@ -133,13 +133,13 @@ class Service:
         roster = self._parts.roster
         roster.refresh()
         self._schedule_polls()
-        # A list that cannot be read says nothing of the queues that were polled before.
+        # A list that cannot be read says nothing about the queues that were polled before: keep what was written.
         if self._remembered != roster.queues.keys() and (roster.queues or not roster.is_failing):
             remember_roster(self._parts)
             self._remembered = set(roster.queues)
 
     def _schedule_polls(self) -> None:
-        """Let those queues of the roster be polled that are ours."""
+        """Schedule the polls of the roster's queues that are ours, and cancel all others."""
         with self._scheduling:
             queues = dict(self._parts.roster.queues)
             ours = self._parts.assignments.among(queues)
@@ -176,7 +176,7 @@ class Service:
                 return
 
     def _warming_up(self) -> bool:
-        """Whether first polls are still awaited: they tell what was reviewed while we were not running."""
+        """Whether first polls are still awaited, which show what was reviewed while we were not running."""
         if self._warm_up.is_over(self._parts.clock.monotonic()):
             return False
         polled = self._parts.poll.polled()
@@ -192,7 +192,7 @@ class Service:
             pass
 
     def _is_stopping(self, loop: str) -> bool:
-        """Asked between two steps of a loop: a long row of them is progress too."""
+        # Asked between two steps of a loop, so that a long row of them counts as a sign of life, too.
         self._monitor.pulse.beat(loop)
         return self._stopping.is_set()
 
@@ -206,7 +206,7 @@ class Service:
             self._parts.housekeep()
 
     def _note(self) -> None:
-        """Write down how the polls stand, for `status` in another process, and learn whether others acted meanwhile."""
+        """Write the state of the polls, for `status` in another process, and read whether reviews changed elsewhere."""
         polled = [polled for polled in self._parts.poll.polled() if polled.completed_at or polled.failing_since]
         if polled:
             self._parts.poll.noticed(self._parts.store.polled(polled))
@@ -216,7 +216,7 @@ class Service:
         return max(min(intervals), TICK)
 
     def _guarded(self, name: str, work: Callable[[], object]) -> Callable[[], None]:
-        """Go on where the database has failed a loop: the next tick is the retry."""
+        """The work of a loop, made to survive a failing database: the next tick is the retry."""
 
         def guarded() -> None:
             try:

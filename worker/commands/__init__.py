@@ -1,4 +1,4 @@
-"""What each command does, between the command line and the composition root.
+"""The commands, between the command line and the composition root.
 
-A module imports what its own commands need: who looks at the database must not wait for the libraries of the service.
+A module imports only what its own commands need: a look at the database must not wait for the service's libraries.
 """

@@ -39,13 +39,14 @@ _REMEDIES = {
 
 
 UNENCRYPTED = (
-    "the connection crosses a network without TLS, so that what is remembered can be read on the way:"
+    "the connection crosses a network without TLS, so that its contents can be read on the way:"
     " add ?sslmode=verify-full&sslrootcert=FILE to WORKER_DATABASE_URL where the network is not your own"
 )
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Whether the settings say what was probably meant; that they can be read at all is known here."""
+    """Check that the settings say what was probably meant."""
+    # They can be read: otherwise the command would have ended before this.
     found = loading.findings(settings)
     for text in found:
         yield Finding("settings", ok=False, text=text, remedy="correct the setting or remove it")
@@ -55,7 +56,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    """Whether the database can be opened and has the right schema."""
+    """Check that the database can be opened and has the right schema."""
     try:
         path = database_path(settings.database_url)
         if path is not None:
@@ -64,7 +65,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             if not path.exists():
                 yield Finding("database", ok=True, text=f"will be made at {path} by the first start")
                 return
-        # On PostgreSQL, which is never migrated here, as `run` opens it: with everything that it will have to do.
+        # PostgreSQL is opened as `run` opens it, which checks every right that it needs; it is never migrated here.
         with contextlib.closing(open_store(settings.database_url, migrate=path is None)) as store:
             store.ping()
             exposed = store.is_exposed()
@@ -77,7 +78,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 
 def check_langsmith(source: LangSmith, roster: Roster, settings: Settings, rules: RulesOf) -> Iterator[Finding]:
-    """Whether the key is good, whose view it gives, and whether every queue can be read."""
+    """Check the key, whose view it gives, and every queue."""
     try:
         many = len(source.queues())
         text = f"the key can see {many} {'queue' if many == 1 else 'queues'}; {source.whose()}"
@@ -100,7 +101,7 @@ def check_langsmith(source: LangSmith, roster: Roster, settings: Settings, rules
 
 
 def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Finding]:
-    """Whether the queue can be read as a poll would read it, and what the key does not see of it."""
+    """Check that the queue can be read as a poll would read it, and that the key sees all of it."""
     show = rules(queue).settings.show
     try:
         snapshot = source.snapshot(queue.queue_id, show)
@@ -117,7 +118,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Fi
 
 
 def _check_listing(source: LangSmith) -> Iterator[Finding]:
-    """Which listing is read, and whether it will be there tomorrow."""
+    """Check which listing is read, and that the server will go on serving it."""
     outlook = source.outlook
     text = f"`{outlook.api}` is read; {meaning(outlook.in_use)}"
     if outlook.ending is None:
@@ -133,7 +134,7 @@ def _check_listing(source: LangSmith) -> Iterator[Finding]:
 
 
 def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> Iterator[Finding]:
-    """Whether runs can be looked up by their ids, where the listing in use carries no names."""
+    """Check that runs can be looked up by their ids, where the listing in use has no names."""
     if source.outlook.api is not Api.ITEMS:
         return
     for queue in polled:
@@ -150,14 +151,14 @@ def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> 
 
 
 def ask_live(source: LangSmith, roster: Roster) -> Iterator[Finding]:
-    """What only the live service can tell: a report to be pasted into an issue. Nothing in it is a fault."""
+    """Report facts that only the live service shows, to be pasted into an issue. None of them is a fault."""
     for queue in roster.queues.values():
         for line in source.live(queue.queue_id):
             yield Finding(f"live {queue.queue_id}", ok=True, text=line)
 
 
 def channels_of(settings: Settings, roster: Roster, rules: RulesOf) -> set[str]:
-    """Every channel that something may be posted to."""
+    """Every channel that messages may be posted to."""
     channels = {step.channel for queue in roster.queues.values() for step in rules(queue).policy.steps}
     channels |= {settings.ops_channel} if settings.ops_channel else set()
     return {channel for channel in channels if channel}
@@ -184,7 +185,7 @@ def queues(*, as_json: bool) -> bool:
 
 
 def check(*, as_json: bool, live: bool) -> bool:
-    """Check everything, with `live` also what only the live service can tell; whether all is well."""
+    """Check everything, and with `live` add facts about the live service; returns whether all is well."""
     settings = start(EVERYTHING)
     clock = SystemClock()
     with progress_shown() as read, langsmith(settings, clock, progress=read) as source, slack(settings) as notifier:

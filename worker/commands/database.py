@@ -22,7 +22,7 @@ def migrate() -> None:
 
 
 def is_migrated() -> bool:
-    """Say which revision the database has; whether that is the newest."""
+    """Print the revision of the database; returns whether it is the newest."""
     settings = start(DATABASE)
     revision, found = opening.database_revision(settings.database_url)
     if found is Fit.HEAD:

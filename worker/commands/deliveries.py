@@ -1,4 +1,4 @@
-"""Commands that look at the database, and `retry`, which changes one row of it."""
+"""The commands about the outbox: `deliveries` shows it, `retry` makes one delivery pending again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Delivery
 
 _SHOWN = 5
-"""So many keys are named where more than one is meant."""
+"""The number of keys that are named where several begin in the same way."""
 
 
 def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
@@ -35,11 +35,12 @@ def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
 
 
 def retry(beginning: str) -> None:
-    """Put a delivery back to pending, and let paused destinations be tried at once. Raises RetryError."""
+    """Make a delivery pending again, and let paused destinations be tried at once. Raises RetryError."""
     settings = start(DATABASE)
     with opened(settings) as store:
         now = store.now(SystemClock())
         delivery = _one(store.search(partial(outbox.by_beginning, beginning=beginning)), beginning)
+        # First: a pause that goes on would hold the delivery again at once.
         try_again(store, now)
         if not store.retry(delivery.key, now):
             raise RetryError(f"the delivery {delivery.key} has changed just now; see `review-notifier deliveries`")
@@ -48,11 +49,11 @@ def retry(beginning: str) -> None:
 
 
 class RetryError(Exception):
-    """No single delivery is meant that can be tried again. `str()` says what there is instead."""
+    """No single delivery is meant, or it cannot be tried again. `str()` says what there is instead."""
 
 
 def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
-    """The one that is meant: of several whose keys begin so, the only one that is dead or held."""
+    """The delivery that is meant: of several whose keys begin so, the only one that is dead or held."""
     candidates = [delivery for delivery in found if delivery.state in {State.DEAD, State.HELD}]
     if len(candidates) == 1:
         return candidates[0]
@@ -65,7 +66,7 @@ def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
 
 
 def _next(delivery: Delivery, *, runs: bool) -> str:
-    """What happens next."""
+    """The sentences about what happens next."""
     who = "The service posts it within seconds" if runs else "No service runs: the next `run` or `poll` posts it"
     withdrawn = "" if delivery.kind is Kind.OPS else ", or withdraws it where every run was reviewed meanwhile"
     doubt = " If the lost attempt did arrive, it is seen twice." if delivery.due_at >= NEVER else ""

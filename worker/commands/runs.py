@@ -1,4 +1,4 @@
-"""The commands about single runs: `runs` lists what waits, `why` tells a run's whole story."""
+"""The commands about single runs: `runs` lists those that wait, `why` shows the whole story of one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from worker.stores.sql import SqlStore
 
 _MOST = 50
-"""So many runs of a name are listed."""
+"""The number of runs with one name that are listed."""
 
 _ID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _POST = re.compile(r"/archives/([A-Z0-9]+)/p(\d{10})(\d{6})")
 
 
 def runs(wanted: str | None, *, as_json: bool) -> bool:
-    """List what waits, in one queue or in all; False for a queue that is not polled."""
+    """List the runs that wait, in one queue or in all; False for a queue that is not polled."""
     settings = start(DATABASE)
     rules = rules_for(settings)
     with opened(settings) as store:
@@ -64,25 +64,25 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
 
 
 def why(what: str, *, as_json: bool) -> bool:
-    """Show the story of a run, or list those that are meant; False where there is none."""
+    """Show the story of a run, or list the runs that `what` may mean; False where there is none."""
     settings = start(DATABASE)
     rules = rules_for(settings)
     with opened(settings) as store:
         now = store.now(SystemClock())
         meant = _meant(store, what.strip())
         found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
-    told = [(each, upcoming(rules(each.queue).policy, each.review, now, ADVICE)) for each in found]
+    stories = [(each, upcoming(rules(each.queue).policy, each.review, now, ADVICE)) for each in found]
     if as_json:
-        tables.print_json([story_json(each, coming) for each, coming in told])
+        tables.print_json([story_json(each, coming) for each, coming in stories])
     elif len(meant) > 1:
         _print_list(found, now)
     else:
-        tables.say(*(line for each, coming in told for line in story_lines(each, coming, now)))
+        tables.say(*(line for each, coming in stories for line in story_lines(each, coming, now)))
     return bool(found)
 
 
 def _meant(store: SqlStore, what: str) -> Sequence[Id]:
-    """The queue runs that are meant: by a link to a post, by ids, or by a part of a name."""
+    """The queue runs that a link to a post, ids, or a part of a name may mean."""
     if post := _POST.search(what):
         return store.search(partial(reviews.by_post, channel=post[1], ts=f"{post[2]}.{post[3]}"))
     if ids := [UUID(found) for found in _ID.findall(what)]:
@@ -91,7 +91,7 @@ def _meant(store: SqlStore, what: str) -> Sequence[Id]:
 
 
 def _matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
-    """The queue of this id or name, else those whose name is the same but for case and blanks."""
+    """The queue of this id or name, else those whose name differs in case and blanks alone."""
     exact = [queue for queue in queues if wanted.lower() == str(queue.queue_id).lower() or wanted == queue.name]
     return exact or [queue for queue in queues if _folded(queue.name) == _folded(wanted)]
 
@@ -110,7 +110,7 @@ def _print_list(found: Sequence[Story], now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One run that waits, and what comes next for it."""
+    """One run that waits, and its next notice."""
 
     queue: Queue
     review: Review
@@ -193,7 +193,7 @@ def _end(review: Review) -> str:
 
 
 def story_lines(story: Story, upcoming: Upcoming, now: datetime) -> list[str]:
-    """All that is known of one stay of a run, in order of time, then what is due next."""
+    """Everything that is known of one stay of a run, in order of time, then the next notice."""
     review = story.review
     happened = sorted(_events(story), key=lambda event: event[0])
     lines = [
@@ -215,27 +215,27 @@ def _events(story: Story) -> Iterator[tuple[datetime, str]]:
     review = story.review
     back = " (back in the queue)" if review.back else ""
     yield review.first_seen_at, f"first seen; waits since {_moment(review.since)}{back}"
-    for told in story.notices:
-        yield from _delivery_events(told)
+    for notice in story.notices:
+        yield from _delivery_events(notice)
     if review.closed_at is not None:
         yield review.closed_at, f"closed: {_end(review)}"
 
 
-def _delivery_events(told: StoryNotice) -> Iterator[tuple[datetime, str]]:
-    delivery = told.delivery
+def _delivery_events(notice: StoryNotice) -> Iterator[tuple[datetime, str]]:
+    delivery = notice.delivery
     key = str(delivery.key)[:8]
     yield delivery.created_at, f"{delivery.kind.value} {key} for {plain(delivery.channel)} is owed"
     if delivery.settled_at is not None:
-        yield delivery.settled_at, f"{delivery.kind.value} {key} {_fate(told)}"
+        yield delivery.settled_at, f"{delivery.kind.value} {key} {_fate(notice)}"
     if delivery.edited_at is not None:
         often = "once" if delivery.edits == 1 else f"{delivery.edits} times, last now"
         yield delivery.edited_at, f"{delivery.kind.value} {key} edited {often}"
 
 
-def _fate(told: StoryNotice) -> str:
-    delivery = told.delivery
+def _fate(notice: StoryNotice) -> str:
+    delivery = notice.delivery
     fate = delivery.state.value
-    if told.left_out:
+    if notice.left_out:
         fate = f"{fate} without this run: it was reviewed before"
     if delivery.receipt:
         fate += f" to {plain(delivery.receipt.channel)} as {plain(delivery.receipt.ts)}"
@@ -251,9 +251,9 @@ def _because(delivery: Delivery) -> str:
 
 
 def _coming(story: Story, upcoming: Upcoming, now: datetime) -> Iterable[str]:
-    """What is owed of it still, and what becomes due."""
-    for told in story.notices:
-        delivery = told.delivery
+    """The deliveries that are still owed, and the next notice."""
+    for notice in story.notices:
+        delivery = notice.delivery
         if delivery.settled_at is None:
             yield f"{delivery.kind.value} {str(delivery.key)[:8]} is {delivery.state.value}{_waits(delivery, now)}"
     yield f"{_when(upcoming, now)}: {upcoming.why}"
@@ -283,6 +283,6 @@ def story_json(story: Story, upcoming: Upcoming) -> dict[str, Any]:
         "back": review.back,
         "closed_at": stamp(review.closed_at),
         "left": review.fate.value if review.fate else None,
-        "notices": [delivery_json(told.delivery) | {"left_out": told.left_out} for told in story.notices],
+        "notices": [delivery_json(each.delivery) | {"left_out": each.left_out} for each in story.notices],
         "next": upcoming_json(upcoming),
     }

@@ -1,4 +1,4 @@
-"""How every command begins: settings, logs, and the database where it needs one."""
+"""The start of every command: settings, logs, and the database where it needs one."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def opened(settings: Settings, *, migrate: bool = False) -> Iterator[SqlStore]:
 def sole_process(settings: Settings) -> Iterator[bool]:
     """Be the only process that works on an SQLite file; False for PostgreSQL, on which several may. Raises Busy."""
     path = opening.database_path(settings.database_url)
+    # Before the lock, which would leave a file beside the database on a file system that cannot hold one.
     if path:
         opening.refuse_unfit(path)
     with hold_lock(path) if path else contextlib.nullcontext():
@@ -55,12 +56,12 @@ def sole_process(settings: Settings) -> Iterator[bool]:
 
 
 def ignore(_queue_id: Id, _runs: int) -> None:
-    """Nobody waits for progress."""
+    """Show no progress, because no person waits for it."""
 
 
 @contextlib.contextmanager
 def progress_shown() -> Iterator[Callable[[Id, int], None]]:
-    """Show how far a long listing has come, where a person waits for it."""
+    """Show the progress of a long listing, where a person waits for it."""
     if not sys.stderr.isatty():
         yield ignore
         return
@@ -72,11 +73,11 @@ def progress_shown() -> Iterator[Callable[[Id, int], None]]:
 
 
 def _recall_nothing(_name: str) -> None:
-    """A command that changes nothing knows nothing from before."""
+    """Recall nothing: a command without a store knows nothing from before."""
 
 
 def _remember_nothing(_name: str, _value: str) -> None:
-    """A command that changes nothing remembers nothing."""
+    """Remember nothing: a command without a store changes nothing."""
 
 
 @contextlib.contextmanager
@@ -86,7 +87,7 @@ def langsmith(
     store: SqlStore | None = None,
     progress: Callable[[Id, int], None] = ignore,
 ) -> Iterator[LangSmith]:
-    """The source; with a `store` it remembers over restarts which listing the server serves."""
+    """The source; with a `store` it remembers the listing that the server serves, over restarts."""
     key = settings.langsmith_api_key
     source = LangSmith(
         root=settings.langsmith_endpoint,
@@ -107,10 +108,8 @@ def langsmith(
 
 
 def hiding(settings: Settings) -> Callable[[str], str]:
-    """Take the token and the key out of a text.
-
-    Not the database's password: Slack never gets to see it, and a short one may stand in a message's timestamp.
-    """
+    """Take the token and the key out of a text."""
+    # Not the database's password: Slack never gets it, and a short one may occur in a message's timestamp.
     given = (settings.slack_bot_token, settings.langsmith_api_key)
     redact = redactor(secret.get_secret_value() for secret in given if secret)
     return lambda text: redact(None, "", text)

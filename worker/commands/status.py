@@ -1,4 +1,4 @@
-"""The `status` command: whether a service runs, how each queue stands, and every reason why all is not well."""
+"""The `status` command: the processes at work, the state of each queue, and every reason why all is not well."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 class Status:
     """Everything that the command shows.
 
-    `alive` are the processes at work, `last` is the one that was, where none is; `holder` names one that holds the
-    database without being any of these. `workers` names, of several, the one that polls a queue, by the queue's id.
-    `listing` is which of LangSmith's is read, and until when: empty where none was read yet.
+    `alive` are the processes at work; `last` is the last one, where none is; `holder` names a process that holds the
+    database and is none of these. `workers` names the worker that polls each queue, where there are several. `listing`
+    is the listing of LangSmith that is read, with its end; empty where none was read yet.
     """
 
     overview: Overview
@@ -51,16 +51,16 @@ class Status:
 
     @property
     def services(self) -> list[Process]:
-        """Those of the living that are the service."""
+        """The processes at work that are the service."""
         return [process for process in self.alive if process.command == "run"]
 
     def count(self, state: State) -> int:
-        """How many deliveries of this state there are, those of no queue included."""
+        """The number of deliveries of this state, with those of no queue."""
         return sum(backlog.count for backlog in self.overview.backlog if backlog.state is state)
 
 
 def status(*, as_json: bool) -> bool:
-    """Show how each queue stands; whether all is well."""
+    """Show the state of each queue; returns whether all is well."""
     settings = start(DATABASE)
     with opened(settings) as store:
         found = read_status(settings, store, store.now(SystemClock()))
@@ -72,7 +72,7 @@ def status(*, as_json: bool) -> bool:
 
 
 def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
-    """How the worker stands, as the database tells it."""
+    """The state of the worker, as far as the database shows it."""
     rules = rules_for(settings)
     processes, assigned, polls = store.processes(), store.assigned(), last_polls(store)
     holder = _holder(settings)
@@ -111,19 +111,21 @@ def _is_alive(process: Process, holder: str | None, living: Iterable[object]) ->
     """Whether a process works at present: it holds the file, or its lease lasts."""
     if process.ended_at is not None:
         return False
-    # On a full disk the holder's name could not be written.
+    # An empty name counts: on a full disk the holder could not write it.
     return process.process_id in living or holder in {"", lock.words_for(process.pid, process.host)}
 
 
 def _known_to_them(alive: Sequence[Process], last: Process | None) -> Sequence[Reason]:
-    """What only they know who work; or, where polls are single passes, who worked last."""
+    """The reasons that only the processes at work know."""
+    # With single passes none is at work most of the time: the last one's reasons still hold.
     if last is not None and last.command == "poll":
         return last.reasons
     return [reason for process in alive for reason in process.reasons]
 
 
 def _once(every: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Each reason once: several processes may tell the same. What they say themselves is the more exact."""
+    """The reasons without repetitions."""
+    # Several processes may report the same. The last one wins: announced reasons come last, and are the most exact.
     return tuple({(reason.kind, reason.subject): reason for reason in every}.values())
 
 
@@ -141,7 +143,7 @@ def _print(found: Status) -> None:
 
 
 def _first_lines(found: Status) -> list[str]:
-    """Whether a service runs, a line each; or what is known of the last process."""
+    """The lines about the services that run, or about the last process."""
     now = found.overview.taken_at
     if found.services:
         return [f"A service runs: {_who(process, now)}" for process in found.services]
@@ -194,7 +196,7 @@ def _area(reason: Reason) -> str:
 
 
 def _remark_lines(found: Status) -> list[str]:
-    """Queues that fail, but have not failed for long enough to be a reason."""
+    """The lines about queues that fail, but not for long enough to be a reason."""
     known = {reason.subject for reason in found.reasons}
     failing = [
         queue.polled

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, JSON for programs. Pure but for the printing."""
+"""Output of the commands: tables for people, JSON for programs. Pure but for the printing."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WHOLE = BEGINNINGS | {"Id"}
 """Columns of ids, which are never broken: people copy them."""
 
 ROOMY = 120
-"""Columns of a terminal from which on an id of 36 characters leaves room for the rest."""
+"""The width of a terminal from which on an id of 36 characters leaves room for the rest."""
 
 WIDE = 200
-"""Columns to lay a table out for where the output is not a terminal: a pipe cuts nothing off."""
+"""The width of a table where the output is not a terminal: a pipe cuts nothing off."""
 
 
 def say(*lines: str) -> None:
-    """Print lines to stdout for people; whatever in them comes from outside is made harmless."""
+    """Print lines to stdout for people; text from outside in them is made harmless."""
     sys.stdout.writelines(f"{_indented(line)}\n" for line in lines)
 
 
@@ -42,7 +42,8 @@ def _indented(line: str) -> str:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print JSON to stdout, with escapes where its encoding has not every character, and for what a terminal obeys."""
+    """Print JSON to stdout, with everything escaped that a terminal would obey."""
+    # In another encoding, such as that of LANG=C, some characters could not be written at all.
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
     sys.stdout.write(json_safe(text) + "\n")
@@ -69,7 +70,8 @@ def _stdout() -> Console:
 
 
 def _is_cut(column: str, console: Console) -> bool:
-    """Whether a column has only the beginnings of ids, by which `why` and `retry` find them too."""
+    """Whether a column shows only the beginnings of ids."""
+    # Only of those by whose beginning `why` and `retry` find them, too.
     return column in BEGINNINGS and console.width < ROOMY
 
 
@@ -91,7 +93,7 @@ def age_text(duration: timedelta) -> str:
 
 
 def ago_text(instant: datetime | None, now: datetime) -> str:
-    """How long ago, or `never`."""
+    """The time since an instant, in words, or `never`."""
     return "never" if instant is None else f"{age_text(now - instant)} ago"
 
 
@@ -148,7 +150,7 @@ def _delivery_row(delivery: Delivery, now: datetime) -> list[str]:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """`check` for people: one line a check, the remedy behind a finding."""
+    """`check` for people: one line for each check, with the remedy behind a finding."""
     console = Console(highlight=False, soft_wrap=True)
     for finding in findings:
         mark = Text("ok     ", style="green") if finding.ok else Text("FINDING", style="bold red")

@@ -1,4 +1,4 @@
-"""The commands that do the work: the service, a single pass, and its rehearsal."""
+"""The commands that do the work: the service, a single pass, and a dry run of it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 def run() -> None:
-    """The service, until a signal ends it."""
+    """Run the service until a signal ends it."""
     settings = start(EVERYTHING)
     machine = SystemClock()
     with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, assignments):
@@ -69,7 +69,7 @@ def run() -> None:
 
 
 def poll() -> bool:
-    """One pass; whether every queue and every delivery went well."""
+    """Make one pass; returns whether every queue and every delivery went well."""
     settings = start(EVERYTHING)
     with (
         _at_work(settings, SystemClock(), beside_others=False) as (clock, store, assignments),
@@ -97,7 +97,7 @@ def poll() -> bool:
 
 
 def dry_run() -> bool:
-    """Print what `poll` would post."""
+    """Print the messages that `poll` would post; returns whether every queue could be read."""
     settings = start(PREVIEW)
     clock = SystemClock()
     with _rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
@@ -126,7 +126,7 @@ def dry_run() -> bool:
 
 
 def _unfound(roster: Roster) -> Iterator[str]:
-    """Why queues are missing from a rehearsal, in words."""
+    """Sentences about queues that are missing from a dry run."""
     if roster.is_failing:
         yield f"The list of queues could not be read, and queues that are given by name with it: {roster.error}"
     for name in sorted(roster.unknown):
@@ -137,10 +137,10 @@ def _unfound(roster: Roster) -> Iterator[str]:
 def _at_work(
     settings: Settings, machine: Clock, *, beside_others: bool = True, before: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Clock, SqlStore, Assignments]]:
-    """What work goes by: as the only worker on an SQLite file, or as one of several on PostgreSQL.
+    """The clock, the store and the assignments to work with: alone on an SQLite file, or among several on PostgreSQL.
 
-    Raises Busy where others work there, and this one would not do so `beside_others`. `before` is called when it is
-    sure that nobody else has the file, and before it is touched.
+    Raises Busy where others work there and `beside_others` is False. `before` is called once no other process can have
+    the file, and before it is touched.
     """
     with _taken_over(settings, machine, before) as store:
         others = sorted(set(store.assigned().values()))
@@ -152,7 +152,7 @@ def _at_work(
 
 @contextlib.contextmanager
 def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) -> Iterator[SqlStore]:
-    """The database, with what a process left behind that was killed."""
+    """The database, after taking over from a process that was killed."""
     with sole_process(settings) as is_alone:
         before()
         with opened(settings, migrate=True) as store:
@@ -163,14 +163,14 @@ def _taken_over(settings: Settings, clock: Clock, before: Callable[[], None]) ->
 
 
 def _check_port(settings: Settings) -> None:
-    """Raise ConfigError where the pages cannot be served, before anything is made or migrated."""
+    """Raise ConfigError where the pages cannot be served."""
     if settings.http_address:
         refuse_unusable_address(settings.http_address)
 
 
 @contextlib.contextmanager
 def _rehearsal(settings: Settings) -> Iterator[SqlStore]:
-    """The database to read from, or an empty one that is gone afterwards where there is none yet."""
+    """The database to read from, or an empty temporary one where there is none yet."""
     path = opening.database_path(settings.database_url)
     if path is None or path.exists():
         with opened(settings) as store:

@@ -98,7 +98,7 @@ def log_text(line: LogLine, channels: Mapping[str, str]) -> str:
     if template is None:
         return _other(line)
     channel = str(line.get("channel"))
-    notices = ", ".join(line.get("notices") or ["nothing to tell"])
+    notices = ", ".join(line.get("notices") or ["nothing to announce"])
     return template.format_map(defaultdict(str, line, where=f"#{channels.get(channel, channel)}", notices=notices))
 
 

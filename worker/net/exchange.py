@@ -69,7 +69,7 @@ class Exchange:
         return f"{what} took {self._took[what]:.0f} s"
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Follow httpcore's account of the request: its exceptions alone do not tell whether it began to go out."""
+        """Follow httpcore's account of the request: its exceptions alone do not show whether it began to go out."""
         if event.endswith(SENDING) and info["request"].method != b"CONNECT":
             # No service acts on anything but a whole request: without its body it was surely not done.
             if not self._in_time():

@@ -35,7 +35,7 @@ class FailureKind(StrEnum):
 class NetError(Exception):
     """No answer. `str()` is a clause without any secret.
 
-    `has_begun` tells whether the request had begun to go out: where it had not, the service surely knows nothing of it.
+    `has_begun` says whether the request had begun to go out: where it had not, the service surely knows nothing of it.
     """
 
     def __init__(self, kind: FailureKind, text: str, *, has_begun: bool = True) -> None:

@@ -1,1 +1,1 @@
-"""Who gets told, and how."""
+"""Notifiers: the places where messages are shown."""

@@ -31,7 +31,7 @@ PEN = Pen(
 
 
 class Console:
-    """The Notifier that prints. Nothing leaves the machine, and nothing can be found again."""
+    """The Notifier that prints. Nothing leaves the machine, and nothing can be looked up later."""
 
     def __init__(self, screen: Screen | None = None) -> None:
         """Print to `screen`, or to stdout."""
@@ -43,14 +43,14 @@ class Console:
         return Limits(name="the terminal")
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:  # noqa: ARG002 - the port's signature
-        """Print what would be posted."""
+        """Print the message instead of posting it."""
         for row in _rows(message):
             # Unbroken lines: a terminal wraps by itself, and a pipe must not lose or split a word.
             self._screen.print(Text.from_markup(row, emoji=False), soft_wrap=True)
         return Receipt(channel=message.channel, ts="0")
 
     def find(self, message: Message, since: datetime) -> Receipt | None:  # noqa: ARG002 - the port's signature
-        """Find nothing: what is printed is not kept."""
+        """Find nothing, because printed messages are not kept."""
         return None
 
     def edit(
@@ -59,14 +59,14 @@ class Console:
         receipt: Receipt,  # noqa: ARG002 - the port's signature
         in_time: Callable[[], bool] = always,  # noqa: ARG002 - the port's signature
     ) -> None:
-        """Print what the message would show now."""
+        """Print the message as it is now."""
         self.send(message)
 
     def probe(self) -> None:
-        """Always good: there is no token."""
+        """Do nothing, because there is no token."""
 
     def fingerprint(self, message: Message) -> str:
-        """What the message shows, condensed."""
+        """See `Notifier.fingerprint`."""
         return blocks.fingerprint(message)
 
 

@@ -1,4 +1,4 @@
-"""The story of a message in words, whatever it is shown on: its headline, its lines, what is left over. Pure."""
+"""The words of a message for every medium: its headline, its lines, and the number of runs not listed. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FATES = {
     Fate.REMOVED: "removed from the queue",
     Fate.UNKNOWN: "no longer waiting",
 }
-BASELINE_NOTE = "These waited when the queue was first looked at. From now on only what is new is announced."
+BASELINE_NOTE = "These were waiting when this queue was first polled. From now on only new runs are announced."
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much of each run is told, in characters; less of it where a message grows too large."""
+    """The amount of text for each run, in characters; less of it where a message grows too large."""
 
     name: int
     extra: int
@@ -45,12 +45,12 @@ DETAILS = (
     Detail(name=24, extra=0, tags=0),
     Detail(name=24, extra=0, tags=0, links=False),
 )
-"""From the whole story to what always fits: optional parts go first, then the ends of names, then the links."""
+"""From all details to those that always fit: optional parts go first, then the ends of names, then the links."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """How one medium writes: outside text of at most so many characters, code, a link, an age, a struck name."""
+    """The spelling of one medium: outside text and code of at most so many characters, links, ages, struck names."""
 
     words: Callable[[str, int], str]
     code: Callable[[str, int], str]
@@ -72,7 +72,7 @@ def queue_name(message: Message) -> str:
 
 
 def headline(message: Message) -> str:
-    """What the message says, in one flat line that needs escaping."""
+    """The first line of the message, flat but not yet escaped."""
     if message.kind is Kind.OPS:
         return flat(message.text, 2_500)
     place = queue_name(message)
@@ -86,7 +86,8 @@ def headline(message: Message) -> str:
 
 
 def entry(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
-    """One run's rows: the first tells it, the others preview it."""
+    """The rows of one run: a line about it, then its previews."""
+    # A run that no longer waits keeps only its name and its fate, so that the others stand out.
     if line.fate is not None:
         mark = "–" if line.fate is Fate.REMOVED else "✓"  # noqa: RUF001 - a dash is meant
         return [f"{mark} {pen.strike(_name(message, line, detail, pen))}{SEPARATOR}{FATES[line.fate]}"]
@@ -95,7 +96,7 @@ def entry(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
 
 
 def more(message: Message) -> str:
-    """How many runs are not listed, and how they stand; empty where all are."""
+    """The number of runs that are not listed, and of those that still wait; empty where all are listed."""
     unlisted = message.total - len(message.lines)
     if unlisted <= 0:
         return ""
@@ -132,7 +133,8 @@ def _news(message: Message, place: str) -> str:
 
 
 def _done(message: Message, place: str) -> str:
-    """The headline when nothing waits any more; it claims no review that is not known."""
+    """The headline when nothing waits any more."""
+    # "All reviewed" only where that is known of each: a run may also have been removed, or have left unseen.
     fates = {line.fate for line in message.lines}
     known = len(message.lines) == message.total and fates == {Fate.REVIEWED}
     if message.total == 1:
@@ -161,7 +163,7 @@ def _short_id(line: Line) -> str:
 
 
 def _facts(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
-    """What may be shown beside the name, in a fixed order; empty parts are left out by the caller."""
+    """The facts beside the name, in a fixed order; the caller leaves out empty ones."""
     facts, show = line.facts, message.show
     return [
         pen.words(facts.run_type, TYPE_NAME) if Show.TYPE in show else "",

@@ -42,7 +42,7 @@ def endpoint(value: object, *, allow_http: bool) -> str:
 
 
 def web_root(endpoint: str) -> str | None:
-    """The root of LangSmith's pages that belongs to an API root; None where it cannot be told.
+    """The root of LangSmith's pages that belongs to an API root; None where it cannot be derived.
 
     A self-hosted LangSmith serves both from one root, unless its API has a host of its own (`api.…`).
     """
@@ -100,7 +100,7 @@ def host_names(value: object) -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as far as its name tells."""
+    """Whether a host is this machine, as far as its name shows."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -203,7 +203,7 @@ def _sqlite(rest: str, directory: Path) -> str:
     path = unquote(rest.removeprefix("/"))
     if path in {"", ":memory:"} or path.startswith("file:") or "mode=memory" in path:
         raise ValueError(
-            "keeps the database in memory, where every restart would forget it and tell everything again; "
+            "keeps the database in memory, where every restart would forget it and announce everything again; "
             "name a file: sqlite:///worker.db"
         )
     if not rest.startswith("/"):

@@ -121,7 +121,7 @@ class LogFormat(StrEnum):
 
 
 def _web(parse: Callable[..., Any]) -> PlainValidator:
-    """Tell a parser of addresses whether http:// is allowed."""
+    """The parameters of the parser of addresses: whether http:// is allowed."""
 
     def validate(value: object, info: ValidationInfo) -> object:
         return parse(value, allow_http=info.data.get("allow_http", False))

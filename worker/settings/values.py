@@ -192,7 +192,7 @@ def queue_id(given: str) -> UUID | None:
 
 
 def queue_identity(queue: str) -> UUID | str:
-    """What makes two ways to give a queue the same one, as far as they tell."""
+    """A value that is equal for two spellings of the same queue, as far as they show it."""
     return queue_id(queue) or queue
 
 

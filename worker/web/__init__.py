@@ -1,1 +1,1 @@
-"""What others see of the worker, over HTTP."""
+"""The worker as others see it: pages, metrics, heartbeat, systemd."""

@@ -1,4 +1,4 @@
-"""Serves `/livez`, `/readyz` and `/metrics` to whoever watches; nothing that can be written."""
+"""Serves `/livez`, `/readyz` and `/metrics`, read-only."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LONGEST_HOST = 100
 
 
 def refuse_unusable_address(address: tuple[str, int]) -> None:
-    """Raise ConfigError where nobody could listen there now."""
+    """Raise ConfigError for an address at which the pages cannot be served now."""
     for listener in listen(address):
         listener.close()
 
 
 class Health:
-    """What the pages say, and the server that says it."""
+    """The pages, and their server."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Health:
         metrics: Callable[[], bytes],
         hosts: Collection[str] = (),
     ) -> None:
-        """`hanging` names the loops that make no progress; `ready` the conditions of being ready.
+        """`hanging` names the loops that make no progress; `ready` gives the conditions of being ready.
 
-        `hosts` are public names by which others may ask.
+        `hosts` are public names under which the pages may be asked for.
         """
         self._clock = clock
         self._hanging = hanging
@@ -50,7 +50,7 @@ class Health:
         self._server: Server | None = None
 
     def start(self, address: tuple[str, int]) -> int:
-        """Listen on host and port (0 takes a free one), and serve from a thread; the port. Raises ConfigError."""
+        """Listen on host and port (0 takes a free one) and serve from a thread; the port. Raises ConfigError."""
         listeners = listen(address)
         self._server = Server(listeners, self._asked, self._clock)
         threading.Thread(target=self._server.serve, name="health", daemon=True).start()
@@ -65,7 +65,7 @@ class Health:
         return self.answer(path) if is_expected(host, self._hosts) else _refused(host)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        """Status, content type and body of a page."""
+        """The status, content type and body of a page."""
         match path:
             case "/livez":
                 return self._livez()

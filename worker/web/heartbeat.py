@@ -1,4 +1,4 @@
-"""Reports to a dead man's switch after each full cycle; it raises the alarm when the reports stay away."""
+"""Reports to a dead man's switch after each full cycle; the switch raises the alarm when reports stay away."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SECONDS = 5.0
-"""For one report. Where the name server is slow, the next one finds the address that this one has asked for."""
+"""The deadline of one report. With a slow name server, the next report finds the address that this one asked for."""
 
 SUCCESS, REDIRECTION = 200, 300
 
 
 class Cycle:
-    """Notices when every queue has been polled completely since the last time."""
+    """Notices that every queue has been polled completely since the last time."""
 
     def __init__(self) -> None:
-        """Nothing has been polled yet."""
+        """Begin with nothing polled."""
         self._counted: dict[Id, datetime] = {}
 
     def is_full(self, overview: Overview) -> bool:
@@ -64,12 +64,12 @@ class Heartbeat:
         self._thread.start()
 
     def wait(self) -> None:
-        """Until the last report has ended, if there was one."""
+        """Wait until the last report has ended, if there was one."""
         if self._thread is not None:
             self._thread.join()
 
     def _report(self) -> None:
-        """Ask, and look at the status alone."""
+        """Send the report, and read nothing but the status of the answer."""
         try:
             with self._client.send(Request("GET", self._url), seconds=_SECONDS) as response:
                 problem = "" if SUCCESS <= response.status < REDIRECTION else f"HTTP {response.status}"
@@ -78,7 +78,7 @@ class Heartbeat:
         self._note(problem)
 
     def _note(self, problem: str) -> None:
-        """Say once that the reports fail and once that they arrive again."""
+        """Log once that reports fail, and once that they arrive again."""
         if problem and not self._failing:
             log.warning("heartbeat_failing", problem=problem, remedy="check WORKER_HEARTBEAT_URL and the network")
         elif self._failing and not problem:

@@ -1,4 +1,4 @@
-"""Counts the work for Prometheus, and shows how the worker stands; labels are bounded."""
+"""Counts the work for Prometheus, and shows the state of the worker; labels are bounded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TROUBLES = (*(str(trouble) for trouble in Trouble), STORE)
 
 
 class Labels:
-    """A bounded set of names for queues; those that come too late share one. Thread-safe."""
+    """A bounded set of labels for queues; further queues share one. Thread-safe."""
 
     def __init__(self, most: int = _MOST_QUEUES) -> None:
         """`most` queues have a label of their own."""
@@ -67,7 +67,7 @@ class Metrics:
         dropped: Callable[[], int] = int,
         most_queues: int = _MOST_QUEUES,
     ) -> None:
-        """`overview` gives how the worker stands, None before the first look; `hanging` names loops that hang.
+        """`overview` gives the state of the worker, None before the first look; `hanging` names loops that hang.
 
         `dropped` counts the lines of the log that were not read.
         """
@@ -126,7 +126,8 @@ class Metrics:
         return Counter(f"{_PREFIX}_{name}", meaning, labels, registry=self._registry)
 
     def _preset(self) -> None:
-        """Begin at zero what is known beforehand: a rate misses the first step of a series that only just appeared."""
+        """Begin every series at zero whose labels are known beforehand."""
+        # A rate misses the first step of a series that has only just appeared.
         for service in ("langsmith", "slack"):
             self._throttled.labels(service)
         for kind in Kind:
@@ -136,7 +137,7 @@ class Metrics:
             self._edits.labels(outcome)
 
     def _preset_queue(self, queue: Queue) -> str:
-        """The same for a queue; its label."""
+        """Begin the series of a queue at zero; returns its label."""
         label = self._labels.of(queue)
         former = self._named.get(queue.queue_id)
         if former == label:
@@ -156,7 +157,7 @@ class Metrics:
 
 
 class _Shown:
-    """A collector of what an overview shows at the moment of asking."""
+    """A collector of the newest overview."""
 
     def __init__(
         self,
@@ -167,7 +168,7 @@ class _Shown:
         labels: Labels,
         build: dict[str, str],
     ) -> None:
-        """`build` is what tells one build from another."""
+        """`build` identifies the build."""
         self._overview = overview
         self._hanging = hanging
         self._dropped = dropped

@@ -47,11 +47,11 @@ class Monitor:
 
     @property
     def meter(self) -> Meter:
-        """What the loops tell of their work to."""
+        """The meter that counts the work of the loops."""
         return self._metrics or UNMETERED
 
     def begin(self, look: Look) -> None:
-        """Open the pages and tell systemd that we are ready: settings and database are good. Raises ConfigError."""
+        """Open the pages and report to systemd that settings and database are good. Raises ConfigError."""
         self._look = look
         if self._settings.http_address and self._metrics:
             from worker.web.health import Health  # noqa: PLC0415 - only where somebody looks
@@ -87,7 +87,7 @@ class Monitor:
                 self._report(watch.overview)
 
     def alive(self) -> None:
-        """To be called each second from the main thread: tells systemd that the loops make progress, if they do."""
+        """Report to systemd that the loops make progress, if they do. Called each second from the main thread."""
         watchdog = self._notify.watchdog
         now = self._clock.monotonic()
         if watchdog is None or now < self._ping_at or self.pulse.hanging():

@@ -30,10 +30,10 @@ CLIENTS_AT_ONCE = 64
 """Clients that are served at once."""
 
 CLIENT_SECONDS = 5.0
-"""How long a client may take for its request and our answer together."""
+"""The time that a client may take for its request and our answer together."""
 
 LINGER_SECONDS = 1.0
-"""How long what a client still sends is read after the answer: closed before, it might not get to see it."""
+"""The time for which we go on reading after the answer: closing at once might keep the client from seeing it."""
 
 LARGEST_HEAD = 16 << 10
 SHORTAGE_SECONDS = 0.1
@@ -47,12 +47,12 @@ class _Client:
     __slots__ = ("deadline", "head", "rest", "socket")
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
-        """Nothing has come yet; everything has to be over at `deadline`."""
+        """Begin with nothing received; everything has to be over at `deadline`."""
         self.socket = connection
         self.deadline = deadline
         self.head = bytearray()
         self.rest: memoryview | None = None
-        """What is still to be sent; None before there is an answer."""
+        """The rest of the answer that is still to be sent; None before there is an answer."""
 
 
 class Server:
@@ -65,7 +65,7 @@ class Server:
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._clients: dict[socket.socket, _Client] = {}
-        """Those that have been here longest come first."""
+        """The connected clients, the oldest first."""
         self._stopped, self._stop = socket.socketpair()
 
     def serve(self) -> None:
@@ -94,7 +94,7 @@ class Server:
         self._selector.close()
 
     def _patience(self) -> float | None:
-        """Until the next deadline; for ever where nobody is connected."""
+        """The time until the next deadline; None, which is for ever, without a client."""
         if not self._clients:
             return None
         return max(0.0, min(client.deadline for client in self._clients.values()) - self._clock.monotonic())

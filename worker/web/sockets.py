@@ -21,7 +21,7 @@ WAITING = 128
 """Connections that the kernel keeps until they are accepted."""
 
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
-"""What says that a family or an address is not there, as IPv6 where it is switched off."""
+"""Errors of a family or an address that this machine lacks, such as IPv6 where it is switched off."""
 
 _REMEDIES = {
     errno.EADDRINUSE: "another program has it (`ss -ltnp` shows which): end that, or choose another port",
@@ -47,7 +47,7 @@ def listen(address: tuple[str, int]) -> list[socket.socket]:
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """What is not there of several addresses is left out, as long as there is one. Raises OSError."""
+    """Listen on every address of a host that this machine has. Raises OSError where it has none."""
     absent: OSError | None = None
     with ExitStack() as opened:
         found: list[socket.socket] = []
@@ -87,16 +87,15 @@ def _socket(family: socket.AddressFamily, place: tuple[object, ...]) -> socket.s
 
 
 PRIVATE = ("localhost", "localdomain", "local", "internal", "svc", "home.arpa")
-"""Ends of names that no public register gives away; `cluster.local` of Kubernetes is one of them."""
+"""Ends of names that are in no public register; `cluster.local` of Kubernetes has one of them."""
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/@\s]*))(?::\d*)?", re.ASCII)
 
 
 def is_expected(host: str, names: Collection[str]) -> bool:
-    """Whether a `Host` header names us: by an address, by a private name, or by one of `names` (`*.…` for all below).
-
-    A request without one, as very old clients send it, is no browser's.
-    """
+    """Whether a `Host` header names us: by an address, by a private name, or by one of `names`, as `*.…` all below."""
+    # A page in a browser could be made to read ours under a public name of its own. A request without the header, as
+    # very old clients send it, does not come from a browser.
     match = _HOST.fullmatch(host.strip())
     if match is None:
         return False

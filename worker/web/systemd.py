@@ -1,4 +1,4 @@
-"""Tells systemd how we are, by its notify protocol; tells nobody where nobody listens."""
+"""Reports our state to systemd by its notify protocol; does nothing without systemd."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ MOST_DIGITS = 18  # longer is what systemd writes for ever
 
 
 class Notify:
-    """Datagrams to the service manager. Never raises: being watched is never in the way of the work."""
+    """Datagrams to the service manager. Never raises, so that the work goes on without it."""
 
     def __init__(self, address: str | None, watchdog: timedelta | None = None) -> None:
-        """`address` is a path, or begins with `@` for an abstract socket; `watchdog` is systemd's patience."""
+        """`address` is a path, or begins with `@` for an abstract socket; `watchdog` is the time that systemd waits."""
         self._address = address
         self.watchdog = watchdog
 
     def ready(self) -> None:
-        """Settings and database are good and the loops run."""
-        self._tell("READY=1")
+        """Report that settings and database are good and the loops run."""
+        self._report("READY=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Report one line for `systemctl status`."""
         line = " ".join(text.split())[:LONGEST_STATUS]
-        self._tell(f"STATUS={line}")
+        self._report(f"STATUS={line}")
 
     def alive(self) -> None:
-        """The loops make progress."""
+        """Report that the loops make progress."""
         if self.watchdog is not None:
-            self._tell("WATCHDOG=1")
+            self._report("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """A clean stop has begun."""
-        self._tell("STOPPING=1")
+        """Report that a clean stop has begun."""
+        self._report("STOPPING=1")
 
-    def _tell(self, message: str) -> None:
+    def _report(self, message: str) -> None:
         if not self._address:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -52,14 +52,12 @@ class Notify:
                 sender.setblocking(False)
                 sender.sendto(message.encode(), address)
         except OSError as error:
-            log.debug("systemd_not_told", message=message.partition("=")[0], error=str(error))
+            log.debug("systemd_not_notified", message=message.partition("=")[0], error=str(error))
 
 
 def from_environ(environ: Mapping[str, str], pid: int) -> Notify:
-    """Read where systemd listens and how patient it is.
-
-    A watchdog that was meant for another process, or is no number, is none.
-    """
+    """Read systemd's socket and watchdog time from the environment."""
+    # A watchdog for another process is inherited by a child, and is not ours.
     micros = environ.get("WATCHDOG_USEC", "")
     ours = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
     number = int(micros) if micros.isdecimal() and len(micros) <= MOST_DIGITS else 0

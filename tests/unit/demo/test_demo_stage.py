@@ -119,7 +119,7 @@ def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) ->
         ),
         (
             {"event": "queue_polled", "queue": "Q{x}", "waiting": 3, "changed": 1},
-            "Polled Q{x}: 3 waiting, 1 changed; nothing to tell",
+            "Polled Q{x}: 3 waiting, 1 changed; nothing to announce",
         ),
         ({"event": "clock_jumped", "level": "warning", "seconds": 5}, "Clock jumped: seconds 5"),
         ({"event": "stopped", "level": "info"}, "Stopped"),

@@ -109,7 +109,7 @@ def queried(place: Place, selects: Collection[str]) -> Json:
 
 
 def _uuid(thread_id: str | None) -> str | None:
-    """This endpoint tells only of conversations that have a UUID."""
+    """This endpoint shows only conversations that have a UUID."""
     try:
         return None if thread_id is None else str(UUID(thread_id))
     except ValueError:

@@ -35,7 +35,7 @@ RUNS = "/api/v1/annotation-queues/{queue_id}/runs"
 
 
 class SimulatedLangSmith:
-    """LangSmith on loopback, as far as the worker can tell. Thread-safe; serve `.app`.
+    """LangSmith on loopback, as far as the worker can see. Thread-safe; serve `.app`.
 
     One service key (SERVICE_KEY) is known from the beginning. Times come from the clock.
     """

@@ -38,7 +38,7 @@ class Key:
 
 @dataclass(slots=True)
 class Place:
-    """A run's (or a conversation's) place in a queue, with what LangSmith tells of the run."""
+    """A run's (or a conversation's) place in a queue, with what LangSmith shows of the run."""
 
     queue_run_id: UUID
     queue_id: UUID

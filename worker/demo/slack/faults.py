@@ -124,7 +124,7 @@ _PAGE = "<!doctype html><title>Please wait</title><p>Checking your browser."
 def faulty(fault: Fault, honest: Response, hangs: Callable[[], bool], commit: Callable[[], None]) -> Response:
     """The answer that a fault puts in place of the `honest` one.
 
-    `hangs` tells whether a call that hangs still does; `commit` does late what was asked.
+    `hangs` says whether a call that hangs still does; `commit` does late what was asked.
     """
     plays: dict[Mode, Callable[[], Response]] = {
         Mode.DROP_BEFORE: Cut,

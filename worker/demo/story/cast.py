@@ -23,8 +23,8 @@ class _Room:
 
 
 ROOMS = (
-    _Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is told of"),
-    _Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is told of; its reminders go into threads"),
+    _Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is announced"),
+    _Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is announced; its reminders go into threads"),
     _Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that nobody has reviewed"),
 )
 

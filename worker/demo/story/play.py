@@ -48,7 +48,7 @@ _LOUD_EVENTS = frozenset({"queue_recovered", "destination_works_again"})
 def play(*, fast: bool, port: int, open_browser: bool) -> int:
     """Run the demo; its exit status.
 
-    `fast` plays the story once, without the page, and tells by the status whether all of it was seen as it should be.
+    `fast` plays the story once, without the page; the exit status shows whether all of it was seen as it should be.
     Else the page is on `port` of loopback (0: a free one) until SIGINT, SIGTERM or SIGHUP. Raises ConfigError where the
     port is taken.
     """
@@ -193,7 +193,7 @@ class Performance:
 
     def _enter(self, chapter: Chapter) -> None:
         self.stage.chapter = chapter
-        self.terminal.tell(chapter)
+        self.terminal.announce(chapter)
 
     def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
         """Say what happens until a condition holds, for so many seconds at most; whether it came to hold."""

@@ -28,7 +28,7 @@ EXPECTED: Mapping[tuple[str, str], int] = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One step. `act` makes it happen, `until` tells that its outcome has been seen, `then` ends it.
+    """One step. `act` makes it happen, `until` says whether its outcome has been seen, `then` ends it.
 
     `hold` is how long to let it be before `then`, in seconds.
     """
@@ -74,7 +74,7 @@ class Scenario:
             ),
             Scene(
                 "Three new runs",
-                "One message tells of all three, not three messages. One run has a hostile name: it stays text.",
+                "One message for all three, not three messages. One run has a hostile name: it stays text.",
                 _posted((cast.SUPPORT_CHANNEL, "announcement")),
                 act=lambda: self.support.extend(self.stage.arrive(cast.SUPPORT, cast.SUPPORT_NEW)),
             ),

@@ -56,7 +56,7 @@ class Said:
 
 
 class Stage:
-    """Both simulators, the story told so far and the worker's log."""
+    """Both simulators, the story so far and the worker's log."""
 
     def __init__(self, clock: Clock, tempo: Tempo) -> None:
         """Open the channels and the queues; nobody polls yet."""

@@ -1,4 +1,4 @@
-"""Tells the demo's story on the terminal: the scenes, each message as it is posted, a summary."""
+"""Shows the demo's story on the terminal: the scenes, each message as it is posted, a summary."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Terminal:
         title = Text("LangSmith Review Notifier, demo", style="bold")
         self._print(Panel(Text("\n").join(lines), title=title, title_align="left", expand=False))
 
-    def tell(self, chapter: Chapter) -> None:
+    def announce(self, chapter: Chapter) -> None:
         """A new scene."""
         step = f"{chapter.step}/{chapter.of} " if chapter.step else ""
         self._print()

@@ -1,4 +1,4 @@
-"""Renders a message as Slack sees it: `text`, Block Kit `blocks` and `metadata`, within every limit. Pure."""
+"""Renders a message for Slack: `text`, Block Kit `blocks` and `metadata`, within every limit. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Block = dict[str, Any]
 
 
 class Rendered(TypedDict):
-    """What is posted. `blocks` is empty for a plain message, which `text` alone tells."""
+    """The payload of a post. `blocks` is empty for a plain message, which has only `text`."""
 
     text: str
     blocks: list[Block]
@@ -55,7 +55,7 @@ TEXT = Pen(
 
 
 def render(message: Message, *, team_url: str = "") -> Rendered:
-    """Lay a message out; `team_url` (`https://team.slack.com/`) makes links to other messages possible."""
+    """Render a message; `team_url` (`https://team.slack.com/`) makes links to other messages possible."""
     return {
         "text": _text(message, team_url),
         "blocks": [] if message.plain else _blocks(message, team_url),
@@ -67,7 +67,8 @@ def render(message: Message, *, team_url: str = "") -> Rendered:
 
 
 def fingerprint(message: Message) -> str:
-    """The same for messages that show the same, whatever the time that their ages are told for."""
+    """A digest that is the same for messages that show the same, ages aside."""
+    # One time for all, so that ages do not count: an edit is not made for time alone.
     rendered = render(replace(message, as_of=_ANY_TIME))
     shown = json.dumps([rendered["text"], rendered["blocks"]], ensure_ascii=True)
     return hashlib.sha256(shown.encode()).hexdigest()[:32]
@@ -79,13 +80,14 @@ def permalink(team_url: str, receipt: Receipt) -> str:
 
 
 def size(blocks: list[Block]) -> int:
-    """How large the blocks are on the wire, counted the least favourable way."""
+    """The size of the blocks on the wire, in characters."""
+    # As ASCII JSON, the longest spelling: it is not documented which one Slack counts.
     return len(json.dumps(blocks, separators=(",", ":")))
 
 
 def _blocks(message: Message, team_url: str) -> list[Block]:
     if message.kind is Kind.OPS:
-        return [_section(_told(message.text, markup.words, SECTION_LIMIT))]
+        return [_section(_cut(message.text, markup.words, SECTION_LIMIT))]
     if message.successor is not None:
         return [_context([_pointer(message, team_url, markup.words)])]
     candidates = (_digest(message, detail) for detail in DETAILS)
@@ -93,7 +95,7 @@ def _blocks(message: Message, team_url: str) -> list[Block]:
 
 
 def _fitting(candidates: Iterable[list[Block]]) -> Iterator[list[Block]]:
-    """The candidates that are small enough, and the last one in any case: it always fits."""
+    """The candidates that are small enough, and the last one in any case, which always fits."""
     blocks: list[Block] = []
     for blocks in candidates:
         if size(blocks) <= _BLOCKS_LIMIT:
@@ -128,7 +130,7 @@ def _footer(message: Message) -> list[Block]:
 
 
 def _pointer(message: Message, team_url: str, written: Callable[[str, int], str]) -> str:
-    """One line instead of a reminder that a newer one repeats."""
+    """The one line in place of a reminder that a newer one repeats."""
     url = permalink(team_url, message.successor) if message.successor else ""
     newer = markup.link(url, "a newer reminder") if url else "a newer reminder below"
     # No colon: behind a name that ends in `:x` it would make an emoji of both.
@@ -136,7 +138,7 @@ def _pointer(message: Message, team_url: str, written: Callable[[str, int], str]
 
 
 def _mentions(message: Message) -> str:
-    """Who is called, from the settings alone; an id of another shape calls nobody."""
+    """The mentions from the settings, the only ones that a message has; ids of an unknown form are left out."""
     return " ".join(mention for member in message.mention if (mention := _mention(member)))
 
 
@@ -172,19 +174,20 @@ def _context(elements: list[str]) -> Block:
 
 
 def _text(message: Message, team_url: str) -> str:
-    """The whole story without blocks: what notifications and screen readers get."""
+    """The whole message without blocks, for notifications and screen readers."""
     if message.kind is Kind.OPS:
-        return _told(message.text, markup.bare, _TEXT_LIMIT)
+        return _cut(message.text, markup.bare, _TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url, markup.bare)
-    told = ["\n".join(_rows(message, detail)) for detail in DETAILS]
-    return next((text for text in told if len(text) <= _TEXT_LIMIT), told[-1])
+    texts = ["\n".join(_rows(message, detail)) for detail in DETAILS]
+    return next((text for text in texts if len(text) <= _TEXT_LIMIT), texts[-1])
 
 
-def _told(raw: str, written: Callable[[str, int], str], limit: int) -> str:
-    """As much of a text as stays within `limit` when it is escaped; five characters stand for an ampersand."""
+def _cut(raw: str, written: Callable[[str, int], str], limit: int) -> str:
+    """As much of a text as stays within `limit` when it is escaped."""
+    # An ampersand becomes five characters, so the last cut always fits.
     cuts = (written(raw, cut) for cut in (limit, limit // 2, limit // 7))
-    return next(text for text in cuts if len(text) <= limit) or "(nothing to tell)"
+    return next(text for text in cuts if len(text) <= limit) or "(no text)"
 
 
 def _rows(message: Message, detail: Detail) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What `check` finds out about Slack: the token, its scopes, every channel; each finding with its remedy."""
+"""The findings of `check` about Slack: the token, its scopes, every channel; each with its remedy."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ POSTING = "chat:write"
 
 
 def examine(slack: Slack, channels: Iterable[str]) -> Iterator[Finding]:
-    """Check the token, then its scopes, then each channel once; after a bad token there is nothing more to see."""
+    """Check the token, then its scopes, then each channel once."""
     try:
         identity = slack.identity()
     except DeliveryError as error:
+        # With a bad token every channel would fail for the same reason.
         yield Finding("slack token", ok=False, text=str(error), remedy=_token_remedy(error))
         return
     yield Finding("slack token", ok=True, text=f"{identity.user} in {identity.team} ({identity.url})")
@@ -36,6 +37,7 @@ def _token_remedy(error: DeliveryError) -> str:
 
 
 def _posting(identity: BotIdentity) -> Iterator[Finding]:
+    # None where Slack did not list them: that is no finding.
     if identity.scopes is not None:
         listed = ", ".join(sorted(identity.scopes)) or "none"
         ok = POSTING in identity.scopes
@@ -48,19 +50,19 @@ def _channel(slack: Slack, name: str, scopes: frozenset[str] | None) -> Finding:
     except DeliveryError as error:
         return Finding(f"slack channel {name}", ok=False, text=str(error), remedy=_channel_remedy(error))
     text, remedy = _trouble(channel, scopes)
-    told = f"#{channel.name} ({channel.channel_id})"
-    return Finding(f"slack channel {name}", ok=not remedy, text=f"{told}{text}", remedy=remedy)
+    found = f"#{channel.name} ({channel.channel_id})"
+    return Finding(f"slack channel {name}", ok=not remedy, text=f"{found}{text}", remedy=remedy)
 
 
 def _trouble(channel: Channel, scopes: frozenset[str] | None) -> tuple[str, str]:
-    """What is wrong with a channel, and the remedy; both empty where nothing is."""
+    """The problem with a channel, and the remedy; both empty where all is well."""
     if channel.is_archived:
         return " is archived", "unarchive it, or set another channel"
     if not channel.is_member:
         return ": the app is not in it", "invite the app to the channel: /invite with its name"
     reading = "groups:history" if channel.is_private else "channels:history"
     if scopes is not None and reading not in scopes:
-        lost = f": without {reading} nobody can look up after a lost answer whether a message was posted"
+        lost = f": without {reading} the worker cannot look up after a lost answer whether a message was posted"
         return f"{lost}, and WORKER_ON_UNKNOWN decides", _add(reading)
     return "", ""
 

@@ -1,7 +1,4 @@
-"""What Slack answers: reading it, and the outcome that each of its codes comes to. Pure.
-
-The HTTP status is looked at first: behind a 5xx nobody knows whether the post was made, whatever the body says.
-"""
+"""Slack's answers: how they are read, and the outcome that each error code leads to. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Doing(StrEnum):
-    """What was being done when the answer came; the same answer can mean another thing for each."""
+    """The act that was answered; the same error can mean something else for each."""
 
     SEND = "send"
     FIND = "find"
@@ -105,7 +102,7 @@ _SEEN_AS: Mapping[Doing, Mapping[Outcome, Outcome]] = {
 _NOT_GRANTED = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
 
 _REMEDIES: Mapping[str, str] = {
-    "account_inactive": "the app's user is deactivated: reinstall the app and set SLACK_BOT_TOKEN anew",
+    "account_inactive": "the app's user is deactivated: reinstall the app and set SLACK_BOT_TOKEN again",
     "cannot_dm_bot": "this is a bot's own direct message: name a channel",
     "channel_not_found": "check the channel's id, and invite the app if it is private",
     "invalid_auth": "SLACK_BOT_TOKEN is not valid: copy it again from the app's settings",
@@ -118,8 +115,8 @@ _REMEDIES: Mapping[str, str] = {
     "not_in_channel": "invite the app to the channel",
     "redirect": "check SLACK_BASE_URL: redirects are not followed, the token would travel along",
     "restricted_action": "ask a workspace administrator to let the app post there",
-    "token_expired": "SLACK_BOT_TOKEN has expired: reinstall the app and set it anew",
-    "token_revoked": "SLACK_BOT_TOKEN was revoked: reinstall the app and set it anew",
+    "token_expired": "SLACK_BOT_TOKEN has expired: reinstall the app and set it again",
+    "token_revoked": "SLACK_BOT_TOKEN was revoked: reinstall the app and set it again",
     "unknown_method": "check SLACK_BASE_URL",
 }
 
@@ -132,7 +129,7 @@ WAYS: Mapping[str, str] = {
 
 
 def class_error(doing: Doing, exc: SlackApiError, now: datetime, *, channel: str = "") -> DeliveryError:
-    """Class an HTTP answer that was not an `ok`."""
+    """Class an HTTP answer other than `ok`."""
     response = exc.response
     code = _code(response.status_code, response.data)
     return DeliveryError(
@@ -155,6 +152,7 @@ def unanswered(doing: Doing, exc: NoAnswer) -> DeliveryError:
 
 
 def _outcome(status: int, code: str) -> Outcome:
+    # Before the code: behind a 5xx the post may have been made, whatever the body says.
     if status >= 500:  # noqa: PLR2004 - HTTP's own number
         return Outcome.UNKNOWN
     if status == 429:  # noqa: PLR2004 - HTTP's own number
@@ -180,9 +178,10 @@ def _seen_as(doing: Doing, code: str, outcome: Outcome) -> Outcome:
 def _code(status: int, body: Mapping[str, Any]) -> str:
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own numbers
         return "redirect"
-    told = str(body.get("error", ""))
-    if re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", told):
-        return told
+    code = str(body.get("error", ""))
+    # The body may come from a proxy: anything that does not look like a code of Slack is not repeated.
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", code):
+        return code
     if status != 200:  # noqa: PLR2004 - HTTP's own number
         return f"http_{status}"
     return "no_error" if body else "not_json"
@@ -196,18 +195,18 @@ def _text(code: str, body: Mapping[str, Any], channel: str) -> str:
 
 
 def _details(body: Mapping[str, Any]) -> str:
-    """Which scope is missing, or where in the blocks the mistake is; outside text, so flattened and cut."""
+    """The scope that is missing, or the place of a mistake in the blocks; outside text, so flattened and cut."""
     needed = flat(str(body.get("needed", "")), 80)
     metadata = body.get("response_metadata")
     messages = metadata.get("messages") if isinstance(metadata, dict) else None
-    told = "; ".join(str(message) for message in messages[:3]) if isinstance(messages, list) else ""
-    said = [f"needs {needed}" if needed else "", flat(told, 300)]
+    joined = "; ".join(str(message) for message in messages[:3]) if isinstance(messages, list) else ""
+    said = [f"needs {needed}" if needed else "", flat(joined, 300)]
     return "".join(f" ({part})" for part in said if part)
 
 
 @dataclass(frozen=True, slots=True)
 class BotIdentity:
-    """Who the token speaks for. `scopes` is None where Slack did not list them."""
+    """The team and the bot user of a token. `scopes` is None where Slack did not list them."""
 
     team: str
     url: str
@@ -229,7 +228,7 @@ class Channel:
 
 
 def bot_identity(response: SlackResponse) -> BotIdentity:
-    """Who the token speaks for, from `auth.test`."""
+    """The team and the bot user of a token, from `auth.test`."""
     return BotIdentity(
         team=str(response.get("team", "")),
         url=str(response.get("url", "")),
@@ -241,15 +240,16 @@ def bot_identity(response: SlackResponse) -> BotIdentity:
 
 
 def receipt(response: SlackResponse) -> Receipt:
-    """Where a post stands. Raises DeliveryError where an `ok` does not say it: then it may stand somewhere."""
+    """The channel and timestamp of a post. Raises DeliveryError where an `ok` lacks them."""
     place, ts = response.get("channel"), response.get("ts")
+    # Unknown, not refused: an ok means that the message is probably posted, only not where.
     if not (isinstance(place, str) and isinstance(ts, str) and place and ts):
-        raise DeliveryError("Slack said ok, and not which message it made", Outcome.UNKNOWN, code="no_ts")
+        raise DeliveryError("Slack answered ok, but not which message it posted", Outcome.UNKNOWN, code="no_ts")
     return Receipt(channel=place, ts=ts)
 
 
 def is_id(channel: str) -> bool:
-    """Whether this is a channel's id, and not a name."""
+    """Whether this is the id of a channel, not a name."""
     return re.fullmatch(r"[CG][A-Z0-9]{6,}", channel) is not None
 
 
@@ -267,7 +267,7 @@ def key(found: dict[str, Any]) -> str:
 
 
 def seconds(found: dict[str, Any]) -> float:
-    """When a message was posted, in seconds since 1970; 0 where it does not say."""
+    """The time at which a message was posted, in seconds since 1970; 0 where it has none."""
     try:
         return float(found.get("ts", 0))
     except (TypeError, ValueError):
@@ -275,13 +275,13 @@ def seconds(found: dict[str, Any]) -> float:
 
 
 def next_cursor(response: SlackResponse) -> str:
-    """Where the next page begins; empty at the end."""
+    """The cursor of the next page; empty at the end."""
     metadata = response.get("response_metadata")
     return str(metadata.get("next_cursor") or "") if isinstance(metadata, dict) else ""
 
 
 def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; whatever else is in it is left out."""
+    """The objects of a list, without anything else that is in it."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -1,4 +1,4 @@
-"""Makes text from outside harmless to Slack: no markup, no mention, no link that is not meant. Pure."""
+"""Makes text from outside harmless to Slack: no markup, no mention, no link of its own. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from worker.core.text import flat, time_ago, web_address
 
 _ALIKE = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ"})  # noqa: RUF001 - look-alikes that format nothing
-_TITLE = str.maketrans({"<": "‹", ">": "›"})  # noqa: RUF001 - nothing to parse, whoever might
+_TITLE = str.maketrans({"<": "‹", ">": "›"})  # noqa: RUF001 - nothing that any client could parse
 _WORD_JOINER = "\u2060"
 _FIRST_DATE, _LAST_DATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def escape(text: str) -> str:
-    """The three characters that Slack reads as markup, as entities."""
+    """The text with the three characters that Slack reads as markup made entities."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -34,13 +34,14 @@ def title(raw: str, limit: int) -> str:
 
 
 def code(raw: str, limit: int) -> str:
-    """Outside text set as code; empty where nothing is left of it."""
+    """Outside text set as code; empty where nothing of it is visible."""
     text = escape(flat(raw, limit).translate(_ALIKE))
     return f"`{text}`" if text else ""
 
 
 def link(url: str, label: str) -> str:
-    """A mrkdwn link to `url`; the label alone where the target is not one to link to. `label` is outside text, flat."""
+    """A mrkdwn link to `url`, or the label alone where `url` is no usable target. `label` is outside text, flat."""
+    # A bar would end the target and begin another label.
     shown = escape(_unformatted(label.replace("|", "¦")))
     aim = target(url)
     return f"<{aim}|{shown}>" if aim else shown
@@ -52,7 +53,7 @@ def target(url: str) -> str:
 
 
 def ago(since: datetime, as_of: datetime) -> str:
-    """How long before `as_of`, as a date that Slack keeps current where it can show one."""
+    """The time from `since` to `as_of`, as a date that Slack keeps current where it can show one."""
     plain = time_ago(since, as_of)
     if not (_FIRST_DATE <= since <= as_of and since < _LAST_DATE):
         return plain
@@ -67,5 +68,6 @@ def _unformatted(text: str) -> str:
 
 
 def _unlinked(text: str) -> str:
-    """Break what looks like an address or a mention with a character that neither shows nor is read aloud."""
+    """The text with everything broken that looks like an address or a mention."""
+    # A word joiner neither shows nor is read aloud.
     return re.sub(r"(?<=:)(?=//)|(?<=[@#])(?=[^\W\d])|(?<=\.)(?=[^\W\d_]{2})", _WORD_JOINER, text)

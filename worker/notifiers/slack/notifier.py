@@ -1,4 +1,4 @@
-"""Posts to Slack, looks posts up by their key and edits them; every failure is classed by what is known of it."""
+"""Posts to Slack, looks posts up by their key, and edits them; each failure gets an outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BotIdentity", "Channel", "Slack"]
 
 PACE = timedelta(seconds=1)
-"""One message a channel in this time, as Slack documents."""
+"""The time between two messages to one channel, as Slack documents it."""
 
 EDIT_PACE = timedelta(milliseconds=1200)
 """Slack allows 50 edits a minute in a workspace."""
@@ -39,11 +39,11 @@ NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe."""
 
 SLACK_AHEAD = timedelta(seconds=60)
-"""By how much this machine's clock may be ahead of Slack's when a post is looked up."""
+"""The time by which this machine's clock may be ahead of Slack's when a post is looked up."""
 
 HISTORY_PAGE = 100
 CHANNEL_PAGES = 1000
-"""Pages of channels that are looked through for a name. Slack allows 20 a minute: the next look goes on from there."""
+"""Pages of channels that are searched for a name. Slack allows 20 a minute; the next call goes on from there."""
 
 PAGES = 50
 """Pages of history that one look reads; a channel that is busier than that cannot be searched."""
@@ -64,14 +64,14 @@ class Slack:
     ) -> None:
         """Raise ConfigError for a token or a root that cannot be used; nothing is sent yet.
 
-        `hide` takes secrets out of whatever is answered.
+        `hide` takes secrets out of answers.
         """
         self._clock = clock or SystemClock()
         self._client = Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=self._clock, route=route)
         self._identity: BotIdentity | None = None
         self._ids: dict[str, str] = {}
         self._listed_to: dict[str, str] = {}
-        """Where the list of channels goes on that Slack broke off, by the name that was looked for."""
+        """The cursors of searches for a channel's name that Slack broke off, by that name."""
 
     @property
     def limits(self) -> Limits:
@@ -79,20 +79,17 @@ class Slack:
         return LIMITS
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
-        """Post once. A reply whose thread is gone goes to the channel itself; Slack has surely not posted it before."""
+        """Post once. A reply whose thread is gone goes to the channel itself."""
         try:
             return self._post(message, in_time, in_thread=message.root is not None)
         except DeliveryError as error:
+            # With these errors the reply was surely not posted, so this is no second post.
             if message.root is None or error.code not in THREAD_GONE:
                 raise
         return self._post(message, in_time, in_thread=False)
 
     def find(self, message: Message, since: datetime) -> Receipt | None:
-        """Look once for the post with the message's key, made by this app.
-
-        The newest page is searched whatever its times say, so that a clock that was wrong hides nothing; older pages
-        only down to `since`, less what the clocks may differ.
-        """
+        """Look once for the post with the message's key, made by this app."""
         me = self._known_identity()
         channel = self._channel_id(message.channel)
         oldest = (since - SLACK_AHEAD).timestamp()
@@ -102,10 +99,11 @@ class Slack:
         return None
 
     def edit(self, message: Message, receipt: Receipt, in_time: Callable[[], bool] = always) -> None:
-        """Replace what a post shows. Its metadata stays as it was posted."""
+        """Replace the content of a post."""
         rendered = self.render(message)
         self._call(
             Doing.EDIT,
+            # Without metadata, which then stays as it was posted: a look-up still finds the key.
             lambda: self._client.asking(in_time).chat_update(
                 channel=receipt.channel,
                 ts=receipt.ts,
@@ -116,11 +114,11 @@ class Slack:
         )
 
     def fingerprint(self, message: Message) -> str:
-        """The same for messages that show the same."""
+        """See `Notifier.fingerprint`."""
         return blocks.fingerprint(message)
 
     def probe(self) -> None:
-        """Do nothing where the token is good; raise DeliveryError while it is not, or cannot be asked about."""
+        """See `Notifier.probe`."""
         try:
             self.identity()
         except DeliveryError as error:
@@ -129,13 +127,14 @@ class Slack:
             raise DeliveryError(str(error), Outcome.NOT_ASKED, code=error.code) from error
 
     def render(self, message: Message) -> blocks.Rendered:
-        """What would be posted."""
+        """The payload of the message."""
+        # Only a link to a newer reminder needs the team's address, which may cost a request.
         if message.successor is None:
             return blocks.render(message)
         return blocks.render(message, team_url=self._team_url())
 
     def identity(self) -> BotIdentity:
-        """Ask Slack who the token speaks for. Raises DeliveryError."""
+        """Ask Slack for the team and the bot user of the token. Raises DeliveryError."""
         response = self._call(Doing.ASK, self._client.auth_test)
         self._identity = errors.bot_identity(response)
         return self._identity
@@ -148,7 +147,7 @@ class Slack:
         return errors.channel_of(response["channel"])
 
     def close(self) -> None:
-        """Free what the client holds."""
+        """Close the connections."""
         self._client.close()
 
     def _post(self, message: Message, in_time: Callable[[], bool], *, in_thread: bool) -> Receipt:
@@ -174,11 +173,13 @@ class Slack:
         return receipt
 
     def _candidates(self, message: Message, channel: str, oldest: float) -> Iterator[dict[str, Any]]:
-        """Messages that may be it. A reply may also have been posted in the channel itself: see `send`."""
+        """The messages among which the post may be: of its thread, then of the channel."""
         if message.root is not None:
             yield from self._replies(channel, message.root.ts)
+        # The channel as well, also for a reply: `send` may have posted it there.
         for page in self._pages(lambda cursor: self._history(channel, cursor), channel):
             yield from page
+            # After the page: the newest one is searched whatever its times, so that a wrong clock hides nothing.
             if page and errors.seconds(page[-1]) < oldest:
                 return
 
@@ -201,7 +202,7 @@ class Slack:
                 raise
 
     def _pages(self, ask: Callable[[str | None], SlackResponse], channel: str) -> Iterator[list[dict[str, Any]]]:
-        """Every page of a listing; half a listing is none, so whatever breaks it off raises."""
+        """Every page of a listing. Raises DeliveryError where it breaks off: half a listing proves no absence."""
         cursor: str | None = None
         for _ in range(PAGES):
             response = self._call(Doing.FIND, lambda: ask(cursor), channel=channel)  # noqa: B023 - called at once
@@ -216,7 +217,7 @@ class Slack:
         )
 
     def _channel_id(self, channel: str) -> str:
-        """The id that look-ups need. A name is resolved once."""
+        """The id of a channel, which look-ups need. A name is looked up once."""
         if errors.is_id(channel):
             return channel
         if channel not in self._ids:
@@ -255,10 +256,11 @@ class Slack:
         return self._identity or self.identity()
 
     def _team_url(self) -> str:
-        """For links between messages; without it they are words, which is no reason to fail."""
+        """The team's address, for links between messages; empty where it is not known."""
         try:
             return self._known_identity().url
         except DeliveryError:
+            # Without a link the message is still true: no reason to fail.
             return ""
 
     def _call(self, doing: Doing, call: Callable[[], SlackResponse], *, channel: str = "") -> SlackResponse:
@@ -269,5 +271,5 @@ class Slack:
             failure = class_error(doing, exc, self._clock.now(), channel=channel)
         except NoAnswer as exc:
             failure = unanswered(doing, exc)
-        # Raised out here, so that no answer's body hangs on to it.
+        # Raised outside the except clauses, so that its traceback does not hold the body of the answer.
         raise failure

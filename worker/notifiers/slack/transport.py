@@ -31,14 +31,14 @@ BODY_LIMIT = 16 * 1024 * 1024
 
 
 CALL_SECONDS = 25.0
-"""One call takes less than this, whatever it waits for."""
+"""The deadline of one call, whatever it waits for."""
 
 
 class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
-    """No HTTP answer came. `may_be_done` tells whether the request may have reached Slack all the same."""
+    """No HTTP answer came. `may_be_done` says whether the request may have reached Slack all the same."""
 
     def __init__(self, kind: FailureKind, text: str, *, may_be_done: bool) -> None:
-        """Keep what kept it away, in words of ours."""
+        """Keep the kind of failure, and a text in our own words."""
         super().__init__(text)
         self.kind = kind
         self.may_be_done = may_be_done
@@ -47,9 +47,8 @@ class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
 class Transport(WebClient):
     """slack-sdk's typed methods over our own client.
 
-    A call returns the answer to an `ok` request, and raises SlackApiError for any other HTTP answer (with empty data
-    where it was not a JSON object) and NoAnswer where there was none. Each call has a connection of its own: one that
-    was kept and that Slack has closed meanwhile would leave open whether a post was made.
+    A call returns an `ok` answer, and raises SlackApiError for any other HTTP answer (with empty data where it was no
+    JSON object) and NoAnswer where there was none.
     """
 
     def __init__(
@@ -66,22 +65,24 @@ class Transport(WebClient):
 
         `hide` takes secrets out of answers, which are kept and shown: a proxy may repeat what it was sent.
         """
-        # A logger out of reach: the SDK tells the address of a proxy, which may hold a password.
+        # A logger that no handler sees: the SDK logs the address of a proxy, which may hold a password.
         silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
         super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[], logger=silent)
         self._seconds = seconds
         self._hide = hide
         self._in_time: Callable[[], bool] = always
+        # No connection is kept: on one that Slack has closed meanwhile it would be open whether a post was made.
         self._net = Client(self.base_url, clock=clock or SystemClock(), route=route, keep_seconds=0)
 
     def asking(self, in_time: Callable[[], bool]) -> Transport:
-        """The same client, which asks at the last moment whether a request may still go out."""
+        """A copy of this client that asks at the last moment whether a request may still go out."""
+        # A copy and no attribute of this one: another thread may be sending at the same time.
         asking = copy(self)
         asking._in_time = in_time  # noqa: SLF001 - it is our own
         return asking
 
     def close(self) -> None:
-        """Free what the client holds."""
+        """Close the connections."""
         self._net.close()
 
     def api_call(  # noqa: PLR0913 - slack-sdk's signature
@@ -114,7 +115,7 @@ class Transport(WebClient):
                 return self._read(method, response)
         except NetError as error:
             failure = NoAnswer(error.kind, str(error), may_be_done=error.has_begun)
-        # Raised out here, so that nothing of the request hangs on to it.
+        # Raised outside the except clause, so that its traceback does not hold the request and its secrets.
         raise failure
 
     def _read(self, method: str, response: Response) -> SlackResponse:
