@@ -12,7 +12,7 @@ LOWEST := $(VENV)-lowest/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest lint lock audit dist bench profile soak crashes coverage mutants clean
+.PHONY: help demo test lowest lint lock audit dist bench month profile soak crashes coverage mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ $(BENCH): pyproject.toml constraints.txt
 
 bench: $(BENCH) ## measure what the worker costs, in half an hour; in half a minute with ARGS=--quick
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
+month: $(BENCH) ## count the messages of a simulated month, policy by policy; of a week with ARGS=--quick
+	@$(VENV)-bench/bin/python -m benchmarks.month $(ARGS)
 
 profile: $(BENCH) ## show where the time of a poll goes
 	@$(VENV)-bench/bin/python -m benchmarks.profiling $(ARGS)

@@ -83,9 +83,9 @@ class Pace:
 class Clock:
     """A clock that moves only when it is told to."""
 
-    def __init__(self) -> None:
-        """It begins on a winter's day."""
-        self._now = datetime(2026, 1, 5, tzinfo=UTC)
+    def __init__(self, now: datetime = datetime(2026, 1, 5, tzinfo=UTC)) -> None:
+        """It begins on a winter's day, unless another is given."""
+        self._now = now
         self._monotonic = 0.0
 
     def now(self) -> datetime:

@@ -1,0 +1,210 @@
+"""A worker under a clock that flies: everything of it takes part but LangSmith, Slack, the clock and the ticker."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from benchmarks.soak import Clock
+from benchmarks.team import MINUTE, Listings
+from worker.app import build
+from worker.core.owed import NEVER, Receipt
+from worker.core.ports import DeliveryError, Outcome
+from worker.loops.deliver import LOOK_INTO_STORE
+from worker.notifiers.slack import blocks
+from worker.notifiers.slack.notifier import LIMITS
+from worker.service import KEEP_EVERY
+from worker.settings import load
+from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, REVIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+    from pathlib import Path
+    from uuid import UUID
+
+    from benchmarks.team import Scenario
+    from worker.core.message import Message
+    from worker.core.model import Id, Kind
+    from worker.core.ports import Limits
+    from worker.stores.sql import SqlStore
+
+MENTION = re.compile(r"<@(\w+)>")
+
+TICK = timedelta(seconds=2)
+"""Between two edits, whose pace is a little more than a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message that was posted: when, what about, whom its text mentions, and the runs that it lists or counts."""
+
+    at: datetime
+    kind: Kind
+    mentions: tuple[str, ...]
+    runs: frozenset[Id]
+
+
+class Board:
+    """The Notifier: renders as Slack's and notes which run is shown when. While it is out the first answer is lost."""
+
+    def __init__(self, clock: Clock, out: tuple[datetime, datetime]) -> None:
+        """`members` gives the runs that a delivery speaks of; it is set once there is a store."""
+        self.members: Callable[[UUID], Collection[Id]] = lambda _key: ()
+        self.posts: list[Post] = []
+        self.edits = 0
+        self.shown: dict[Id, datetime] = {}
+        self._clock = clock
+        self._out = out
+        self._receipts: dict[UUID, Receipt] = {}
+        self._has_lost = False
+
+    @property
+    def limits(self) -> Limits:
+        """See Notifier."""
+        return LIMITS
+
+    def send(self, message: Message, in_time: object = None) -> Receipt:
+        """Post a message, or lose the answer."""
+        del in_time
+        loses = self.is_out and not self._has_lost
+        if not loses:
+            self._answer()
+        self._has_lost |= loses
+        text = blocks.render(message)["text"] if message.mention else ""
+        mentions = tuple(MENTION.findall(text))
+        self.posts.append(Post(self._clock.now(), message.kind, mentions, self._show(message)))
+        receipt = self._receipts[message.key] = Receipt(message.channel, f"{len(self.posts)}.000000")
+        if loses:
+            raise DeliveryError("the answer is lost", Outcome.UNKNOWN)
+        return receipt
+
+    def find(self, message: Message, since: datetime) -> Receipt | None:
+        """Look a post up by its key."""
+        del since
+        self._answer()
+        return self._receipts.get(message.key)
+
+    def edit(self, message: Message, receipt: Receipt, in_time: object = None) -> None:
+        """Replace what a post shows; that it can be rendered, its fingerprint has shown."""
+        del receipt, in_time
+        self._answer()
+        self._show(message)
+        self.edits += 1
+
+    def probe(self) -> None:
+        """See whether Slack answers."""
+        self._answer()
+
+    def fingerprint(self, message: Message) -> str:
+        """As Slack's."""
+        return blocks.fingerprint(message)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether Slack does not answer at present."""
+        return self._out[0] <= self._clock.now() < self._out[1]
+
+    def _answer(self) -> None:
+        if self.is_out:
+            raise DeliveryError("Slack does not answer", Outcome.RETRY)
+
+    def _show(self, message: Message) -> frozenset[Id]:
+        runs = frozenset(self.members(message.key))
+        if len(runs) != message.total:
+            raise RuntimeError(f"a {message.kind} counts {message.total} runs, the database {len(runs)}")
+        for run in runs:
+            self.shown.setdefault(run, self._clock.now())
+        return runs
+
+
+class Metered:
+    """The store, which notices that it is used, and measures what decisions cost."""
+
+    def __init__(self, store: SqlStore) -> None:
+        """Nothing is decided yet."""
+        self._store = store
+        self.is_used = True
+        self.plans = 0
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
+        self.is_used = True
+        return getattr(self._store, name)
+
+    def update(self, queue: object, keys: object, decide: Callable[[Any], Any], now: datetime) -> object:
+        """Measure the decision alone."""
+
+        def measured(memory: object) -> object:
+            began = time.process_time()
+            decided = decide(memory)
+            self.seconds += time.process_time() - began
+            self.plans += 1
+            return decided
+
+        self.is_used = True
+        return self._store.update(queue, keys, measured, now)  # type: ignore[arg-type]
+
+    def members(self, key: UUID) -> Collection[Id]:
+        """The runs that a delivery speaks of; once it is posted, those too that were reviewed since."""
+        posted = sa.or_(DELIVERIES.c.receipt_ts.is_not(None), REVIEWS.c.closed_at.is_(None))
+        query = sa.select(REVIEWS.c.queue_run_id).select_from(DELIVERIES).join(DELIVERY_REVIEWS).join(REVIEWS)
+        spoken = query.where(DELIVERIES.c.key == key, DELIVERY_REVIEWS.c.left_out.is_(False), posted)
+        return self._store.search(lambda connection: connection.execute(spoken).scalars().all())
+
+
+class Flight:
+    """One process that works through a scenario by one policy."""
+
+    def __init__(self, store: SqlStore, given: Scenario, directory: Path) -> None:
+        """Put the worker together as its settings in `directory` say."""
+        self.store = Metered(store)
+        self.board = Board(clock := Clock(given.begin), given.slack_out)
+        self.board.members = self.store.members
+        self._clock, self._given = clock, given
+        self._due_at = NEVER
+        settings = load(frozenset(), environ={}, directory=directory, run_secrets=directory)
+        self._parts = build(
+            settings,
+            clock=clock,
+            store=self.store,
+            source=Listings(given, clock),
+            notifier=self.board,  # type: ignore[arg-type]
+        )
+
+    def play(self) -> None:
+        """Poll each minute. What is owed is treated whenever it is due, to the second."""
+        random.seed(0)  # what back-offs are spread by
+        self._parts.roster.refresh()
+        queues = list(self._parts.roster.queues.values())
+        keep_at = minute = self._given.begin
+        while minute < self._given.end:
+            self._clock.advance(minute - self._clock.now())
+            for queue in queues:
+                self._parts.poll(queue)
+            if keep_at <= minute:
+                keep_at += KEEP_EVERY
+                self._parts.housekeep()
+                self._parts.poll.noticed(self.store.polled(self._parts.poll.polled()))
+            minute += MINUTE
+            # A poll that finds nothing new does not touch the store: then nothing new is owed either.
+            if self.store.is_used or self._due_at < minute:
+                self._deliver(minute)
+
+    def _deliver(self, until: datetime) -> None:
+        """Work as the service does, but for the seconds in which nothing is due."""
+        at, is_new = self._clock.now(), True
+        while at < until:
+            self._clock.advance(at - self._clock.now())
+            # The outbox is looked into where an edit is not what was due.
+            if not self._parts.edit.step() or is_new:
+                self._parts.deliver.run(lambda: False)
+            is_new, self._due_at = False, self.store.next_due_at() or NEVER
+            at = max(self._due_at, at + (LOOK_INTO_STORE if self.board.is_out else TICK))
+        self.store.is_used = False

@@ -1,0 +1,42 @@
+"""A few hours of the month that `make month` plays, so that it stays playable."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from benchmarks.flight import Board, Post
+from benchmarks.month import EDITS, LOST, POLICIES, SHOWN, TWICE, measure, play, rows
+from benchmarks.soak import Clock
+from benchmarks.team import MINUTE, QUEUES, Scenario, berlin, scenario
+from worker.core.model import Kind
+
+BEGIN = berlin(3, 23, 10)
+
+
+@pytest.fixture(scope="module")
+def given() -> Scenario:
+    return scenario(BEGIN, BEGIN + timedelta(hours=3), queues=QUEUES[:1])
+
+
+def test_a_policy_is_played_and_measured(given: Scenario) -> None:
+    played = play(POLICIES[0], given)
+    found = {figure.name: figure.value for figure in played.figures}
+    assert len(played.posts) == found["posts in all"] > 3
+    assert found[LOST] == found[TWICE] == 0
+    assert found[EDITS] > 0
+    assert played.plans > 3
+    assert [row[0] for row in rows({"as 0.1": played})] == list(found)
+
+
+def test_runs_that_are_never_shown_or_called_for_again_are_counted(given: Scenario) -> None:
+    board = Board(Clock(BEGIN), given.slack_out)
+    waiting = [stay.run.queue_run_id for stay in given.stays if stay.gone_at > given.end]
+    again = frozenset(waiting[:2])
+    board.posts += [Post(BEGIN + number * MINUTE, Kind.ANNOUNCEMENT, (), again) for number in range(2)]
+    board.shown |= dict.fromkeys(again, BEGIN)
+    found = {figure.name: figure.value for figure in measure(POLICIES[0], given, board)}
+    assert found[TWICE] == 2
+    assert found[SHOWN] == 0
+    assert found[LOST] >= len(waiting) - 2 - 1
