@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _PATIENCE = {"run": 2.0, "poll": 10.0}
-"""The commands that must not wait for whoever reads their log, and how many seconds their end waits for a reader who
-does not read at all: a service has to stop, while a pass may well be followed in a pager.
+"""The commands that must not wait for the reader of their log, and the seconds that their end waits for one who does
+not read at all: a service has to stop, while a pass may well be followed in a pager.
 """
 
 
@@ -30,7 +30,7 @@ def main() -> None:
         signals.install(service=True)
     _complete_streams()
     with outlet.installed(_PATIENCE[command]) if command in _PATIENCE else contextlib.nullcontext():
-        # Until the command begins: looking for garbage among what is just imported slows the start by a sixth.
+        # Until the command begins: a search for garbage among fresh imports slows the start by a sixth.
         gc.disable()
         from worker.cli import app  # noqa: PLC0415 - see the module's docstring
 
@@ -41,16 +41,14 @@ def main() -> None:
 
 
 def _complete_streams() -> None:
-    """Open what whoever started us has closed, and let every name be written.
-
-    A database that is opened later must not get the number of a standard stream: what is written there would be in it.
-    """
+    """Open the standard streams that are closed, and let every name be written."""
+    # A database that is opened later must not get the number of a standard stream: output would be written into it.
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
-    # Of streams that were closed Python has made None.
+    # Python has made closed streams None.
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - no path, and for as long as we live
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -60,7 +58,8 @@ def _complete_streams() -> None:
 
 
 def _flush() -> None:
-    """What cannot be written is a failure like others, and not one of the interpreter's that nobody has heard of."""
+    """Write the rest of the output; fail where that cannot be written."""
+    # Otherwise the interpreter would report it in its own words, with a status of its own.
     unwritten = _flushed(sys.stdout)
     if unwritten is not None:
         with contextlib.suppress(OSError):
@@ -73,10 +72,11 @@ def _flush() -> None:
 
 
 def _flushed(stream: TextIO) -> OSError | None:
-    """Write what is buffered; where that fails, send it nowhere: the interpreter would fail over it again."""
+    """Write the buffer of a stream; returns the error where that fails."""
     try:
         stream.flush()
     except OSError as error:
+        # The rest goes nowhere: the interpreter would try to write it once more, and fail again.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock
 
 _TOLERANCE = timedelta(milliseconds=250)
-"""A measured difference below this may as well be the way of the answer, and is not followed."""
+"""A measured difference below this may be the time that the answer took, and is not followed."""
 
 STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Linux' CLOCK_MONOTONIC stands still while the machine is suspended."""
@@ -29,10 +29,10 @@ class SystemClock:
 
 
 class SharedClock:
-    """Wall time as the database has it that several workers share; the machine's own may be wrong by hours."""
+    """Wall time of the database that several workers share; the machine's own may be wrong by hours."""
 
     def __init__(self, machine: Clock) -> None:
-        """The machine's own time, until another is followed."""
+        """Begin with the machine's own time."""
         self._machine = machine
         self._ahead = timedelta(0)
 
@@ -45,7 +45,7 @@ class SharedClock:
         return self._machine.monotonic()
 
     def follow(self, now: datetime) -> None:
-        """It is `now` there."""
+        """Take note that it is `now` by the clock of the database."""
         ahead = now - self._machine.now()
         if abs(ahead - self._ahead) > _TOLERANCE:
             self._ahead = ahead

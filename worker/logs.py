@@ -21,14 +21,13 @@ log = structlog.get_logger(__name__)
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 4
-"""A shorter one would blacken ordinary words."""
+"""Shorter secrets are not redacted: they would blacken ordinary words."""
 
 
 def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
     """Set up structlog and the standard library's logging to write to stderr.
 
-    `form` is `auto`, `console` or `json`. Whatever one of `secrets` occurs in is redacted as the last step, in the
-    finished line, so that neither a traceback nor another library's message gets around it.
+    `form` is `auto`, `console` or `json`. Every one of `secrets` is redacted.
     """
     people = form == "console" or (form == "auto" and sys.stderr.isatty())
     rendered = [_harmless, _for_people()] if people else [_as_json(), _harmless_line]
@@ -51,6 +50,7 @@ def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    # Secrets are redacted last, in the finished line, so that no traceback and no library's message gets around it.
     steps: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered, redactor(secrets)]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps))
     if isinstance(sys.stderr, Outlet):
@@ -66,7 +66,8 @@ def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
-    """Log a bug that nobody caught: the interpreter's own words about it would pass the redactor by."""
+    """Log a bug that was not caught."""
+    # The interpreter's own report would not pass through the redactor.
     if error is None or not isinstance(error, Exception):
         sys.__excepthook__(kind, error or kind(), traceback)
     else:
@@ -74,18 +75,18 @@ def _uncaught(kind: type[BaseException], error: BaseException | None, traceback:
 
 
 def dropped() -> int:
-    """How many lines were dropped since the start, because nobody read the log."""
+    """The number of lines that were dropped since the start, because the log was not read."""
     return sys.stderr.dropped if isinstance(sys.stderr, Outlet) else 0
 
 
 def _missing(count: int) -> logging.LogRecord:
-    """The line that stands for those that nobody read in time."""
+    """The line that stands for those that were dropped."""
     said = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log_lines_dropped"}
     return logging.makeLogRecord(said | {"lines": count})
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[Any, str, str], str]:
-    """Make the last processor: it blackens every secret in a finished line, as it is and as JSON escapes it."""
+    """Make the last processor: it redacts every secret in a finished line, as it is and as JSON escapes it."""
     words = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
 
     def redact(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN401 - structlog's signature
@@ -116,7 +117,8 @@ def _harmless_line(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN40
 
 
 def _for_people() -> structlog.dev.ConsoleRenderer:
-    """Plain tracebacks: the pretty ones show local variables, and break a secret over lines where nothing finds it."""
+    """A renderer for people, with plain tracebacks."""
+    # Pretty ones show local variables, and break a secret over lines, where the redactor does not find it.
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
@@ -125,7 +127,7 @@ def _as_json() -> Callable[[Any, str, MutableMapping[str, Any]], str | bytes]:
 
 
 def _quieten() -> None:
-    """Other libraries speak only of trouble; their debug lines hold headers and rows."""
+    # Warnings alone of other libraries: their debug lines hold headers and rows.
     for name in ("apscheduler", "httpx", "httpcore", "slack_sdk", "sqlalchemy", "alembic", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # A tick that finds the last one still at work is the normal case for a slow queue, not a warning.

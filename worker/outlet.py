@@ -1,6 +1,6 @@
-"""A standard error stream that never makes its writer wait; imports next to nothing, so that it can be in place first.
+"""A standard error stream that never makes its writer wait. Imports next to nothing, so that it can be in place first.
 
-Whoever reads the log may stop reading: a full pipe, a log driver that blocks, a terminal that was halted, a full disk.
+The reader of a log may stop reading: a full pipe, a log driver that blocks, a terminal that was halted, a full disk.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _MOST_BYTES = 1 << 20
-"""So much is kept for a reader who lags behind; what does not fit is counted and dropped."""
+"""The bytes that are kept for a slow reader; lines that do not fit are counted and dropped."""
 
 RETRY_SECONDS = 1.0
-"""Until a write that failed is tried again: a disk may have room again, a named pipe may find another reader."""
+"""The wait before a failed write is repeated: a disk may have room again, a named pipe another reader."""
 
 LAST_SECONDS = 1.0
-"""How long the end of the interpreter waits for what was written since our own end."""
+"""The time that the end of the interpreter waits for lines written since our own end."""
 
 
 class Outlet(io.TextIOBase):
@@ -50,16 +50,16 @@ class Outlet(io.TextIOBase):
         self._changed = threading.Condition(threading.Lock())
         self._writer: threading.Thread | None = None
         self.notice: Callable[[int], str] = _notice
-        """Makes the line that says how many were dropped."""
+        """Makes the line with the number of dropped ones."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # a plain attribute in io
-        """How text becomes bytes."""
+        """The encoding of text."""
         return "utf-8"
 
     @property
     def errors(self) -> str:  # type: ignore[override]  # a plain attribute in io
-        """How a character that has no bytes is written."""
+        """The treatment of a character that cannot be encoded."""
         return "backslashreplace"
 
     @property
@@ -68,7 +68,7 @@ class Outlet(io.TextIOBase):
         return self._lost
 
     def writable(self) -> bool:
-        """It is."""
+        """Whether it can be written to: always."""
         return True
 
     def isatty(self) -> bool:
@@ -76,7 +76,7 @@ class Outlet(io.TextIOBase):
         return os.isatty(self._number)
 
     def fileno(self) -> int:
-        """The file descriptor, for whoever asks how wide the terminal is."""
+        """The file descriptor, by which libraries find the width of the terminal."""
         return self._number
 
     def write(self, text: str) -> int:
@@ -88,7 +88,7 @@ class Outlet(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Queue what is no whole line, too."""
+        """Queue the rest, too, which is no whole line."""
         with self._changed:
             if self._partial:
                 self._put(self._partial)
@@ -104,7 +104,7 @@ class Outlet(io.TextIOBase):
                 pass
 
     def _put(self, line: str) -> None:
-        """To be called with the lock held."""
+        """Queue a line. To be called with the lock held."""
         encoded = line.encode(self.encoding, self.errors)
         if self._dropped or self._size + len(encoded) > self._most:
             self._dropped += 1
@@ -116,7 +116,8 @@ class Outlet(io.TextIOBase):
         self._changed.notify_all()
 
     def _begin(self) -> None:
-        """Start the writer with the first line: not before, or a command that forks would leave it behind."""
+        """Start the writer with the first line."""
+        # Not before: a command that forks would leave the thread behind.
         if self._writer is None:
             self._writer = threading.Thread(target=self._work, name="log", daemon=True)
             try:
@@ -125,7 +126,7 @@ class Outlet(io.TextIOBase):
                 self._writer = None
 
     def _write_alone(self) -> None:
-        """Write what a machine that gave us no thread has left in the queue. To be called with the lock held."""
+        """Write the queue without a thread, where the machine gave us none. To be called with the lock held."""
         with contextlib.suppress(OSError):
             os.write(self._number, b"".join(self._lines))
         self._lines.clear()
@@ -144,7 +145,7 @@ class Outlet(io.TextIOBase):
                 self._changed.notify_all()
 
     def _own_up(self) -> None:
-        """Say how many lines are missing here, once there is room. To be called with the lock held."""
+        """Queue the line about missing ones, once there is room. To be called with the lock held."""
         if self._dropped and self._size <= self._most // 2:
             count, self._dropped = self._dropped, 0
             line = self.notice(count).encode(self.encoding, self.errors)
@@ -152,12 +153,13 @@ class Outlet(io.TextIOBase):
             self._size += len(line)
 
     def _write(self, line: bytes) -> None:
-        """Write it all, however long that takes. Not by way of `sys.stderr`, whose lock would hold up the end."""
+        """Write the whole line, however long that takes."""
+        # Not by way of `sys.stderr`, whose lock would hold up the end of the process.
         rest = memoryview(line)
         while rest:
             try:
                 rest = rest[os.write(self._number, rest) :]
-            except BlockingIOError:  # whoever shares the stream has made it so
+            except BlockingIOError:  # another process that shares the stream has made it non-blocking
                 select.select([], [self._number], [], self._retry)
             except OSError:
                 time.sleep(self._retry)
@@ -165,10 +167,10 @@ class Outlet(io.TextIOBase):
 
 @contextlib.contextmanager
 def installed(patience: float) -> Iterator[Outlet]:
-    """Let `sys.stderr` be one that never makes anybody wait; at the end what is left is written, as `drain` does."""
+    """Put an Outlet in place of `sys.stderr`; at the end the rest is written, as `drain` does."""
     outlet = Outlet(2)
     sys.stderr = outlet
-    atexit.register(outlet.drain, LAST_SECONDS)  # the interpreter reports a bug that nobody caught after our end
+    atexit.register(outlet.drain, LAST_SECONDS)  # the interpreter reports an uncaught bug after our end
     try:
         yield outlet
     finally:

@@ -1,4 +1,4 @@
-"""The ticker: APScheduler with threads that never keep the process alive, and a watch over the clock."""
+"""The ticker: APScheduler with threads that never keep the process alive, and a check of the clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JUMP = timedelta(seconds=5)
 
 
 class DaemonPool:
-    """A few threads that end with the process, whatever they hang in: a poll may be abandoned at any instant."""
+    """A few threads that end with the process, wherever they hang: a poll may be abandoned at any instant."""
 
     def __init__(self, name: str, size: int) -> None:
         """Start `size` threads."""
@@ -41,14 +41,14 @@ class DaemonPool:
         def run() -> None:
             try:
                 future.set_result(call(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+            except BaseException as error:  # noqa: BLE001 - the future raises it in the thread that waits
                 future.set_exception(error)
 
         self._calls.put(run)
         return future
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - as in Executor
-        """Nothing to wait for: the threads are daemons."""
+        """Do nothing: the threads are daemons, and need not be waited for."""
 
     def _work(self) -> None:
         while True:
@@ -64,17 +64,18 @@ class DaemonPoolExecutor(BasePoolExecutor):  # type: ignore[misc]  # APScheduler
 
 
 class Steady(IntervalTrigger):  # type: ignore[misc]  # APScheduler ships no types
-    """An interval that leaps over what was missed, in step: APScheduler counts through it, each second of a year."""
+    """An interval trigger that skips missed times in one step, and stays in phase."""
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """When to run after `previous_fire_time`: later than `now`."""
+        """The time of the next run, later than `now`."""
+        # APScheduler alone would count through every missed time, such as each second of a year.
         following: datetime = super().get_next_fire_time(previous_fire_time, now)
         missed = (now - following) // self.interval + 1 if following <= now else 0
         return following + missed * timedelta(seconds=self.interval_length)
 
 
 class Ticker:
-    """Interval jobs by name. A job never runs twice at once, missed ticks become one, and no tick is ever too late."""
+    """Interval jobs by name. A job never runs twice at once, missed ticks become one, none is dropped as late."""
 
     def __init__(self, clock: Clock, pools: dict[str, int]) -> None:
         """`pools` maps the name of a pool of threads to its size."""
@@ -91,7 +92,7 @@ class Ticker:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Start nothing more; what runs is not waited for."""
+        """Start no more jobs; running ones are not waited for."""
         self._scheduler.shutdown(wait=False)
 
     def every(
@@ -105,14 +106,15 @@ class Ticker:
         )
 
     def cancel(self, name: str) -> None:
-        """Run the job no more."""
+        """Stop running the job."""
         try:
             self._scheduler.remove_job(name)
         except JobLookupError:
             log.debug("job_unknown", job=name)
 
     def mind_the_clock(self) -> None:
-        """Re-schedule every job when the wall clock has been set: APScheduler would wait for the old time to come."""
+        """Re-schedule every job when the wall clock has been set."""
+        # APScheduler would wait for the old time to come.
         offset = self._measure()
         jump = timedelta(seconds=offset - self._offset)
         self._offset = offset
@@ -127,9 +129,7 @@ class Ticker:
 
 
 def _follow(due: datetime, interval: timedelta, jump: timedelta, now: datetime) -> datetime:
-    """When a job is due by the clock that was set: never later than in an interval.
-
-    Where the scheduler has run it since, as it does at once when the clock is set forward, the time is right already.
-    """
+    """The next time of a job by the clock that was set, at most one interval from `now`."""
+    # Set forward, the scheduler may have run the job since: then its time is right already.
     moved = due if now <= due <= now + interval else due + jump
     return min(max(moved, now), now + interval)

@@ -1,4 +1,4 @@
-"""Signals: what ends the worker, as one event, and what is only noted; little is imported, to be in place first."""
+"""Signals: those that end the worker, as one event, and those only noted. Imports little, to be in place first."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ MOST_NOTED = 8
 
 
 class Stop:
-    """An event that a signal's handler may set.
-
-    `threading.Event` may not be: its lock is held for an instant of each wait, and a handler that interrupts the main
-    thread just there waits for that lock for ever. Here there is no lock, only a look ten times a second.
-    """
+    """An event that a signal's handler may set."""
 
     def __init__(self) -> None:
-        """Nobody has asked for the end yet."""
+        """Begin unset."""
+        # Not a threading.Event: its lock is held for an instant of each wait, and a handler that interrupts the main
+        # thread just there would wait for that lock for ever. Here there is no lock, but a look ten times a second.
         self._is_set = False
         self._noted: deque[str] = deque(maxlen=MOST_NOTED)
 
@@ -41,7 +39,8 @@ class Stop:
         return self._is_set
 
     def note(self, name: str) -> None:
-        """Keep the name of a signal that ends nothing. Safe in a signal's handler: only a log line must wait."""
+        """Keep the name of a signal that ends nothing. Safe in a signal's handler."""
+        # Kept and logged later: logging takes locks, which the interrupted thread may hold.
         self._noted.append(name)
 
     def noted(self) -> Iterator[str]:
@@ -50,7 +49,7 @@ class Stop:
             yield self._noted.popleft()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for so long at most; whether the end was asked for."""
+        """Wait for `seconds` at most; returns whether the end was asked for."""
         left = seconds
         while left > 0 and not self._is_set:
             time.sleep(min(left, SLICE))
@@ -68,9 +67,8 @@ NOTED = (signal.SIGUSR1, signal.SIGUSR2)
 def install(*, service: bool = False) -> None:
     """Turn the first SIGTERM, SIGINT or SIGQUIT, and a terminal that is closed, into a clean stop.
 
-    For a `service` SIGHUP means a closed terminal only where its input is one: elsewhere it is what asks other services
-    to read their settings again, and no reason to end. What `nohup` has made it ignore stays so. Whoever started us
-    may have blocked signals, which is inherited.
+    For a `service`, SIGHUP means a closed terminal only where its input is one. Elsewhere it asks services to read
+    their settings again, and is only noted.
     """
     handlers: dict[signal.Signals, signal.Handlers | Callable[[int, FrameType | None], None]] = dict.fromkeys(
         ENDING, _stop
@@ -78,10 +76,12 @@ def install(*, service: bool = False) -> None:
     if service:
         handlers |= dict.fromkeys(NOTED, _note)
         handlers[signal.SIGTTOU] = signal.SIG_IGN  # a log to a terminal from the background must not halt the work
+    # `nohup` has made us ignore it: that must stay so.
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         handlers[signal.SIGHUP] = _note if service and not os.isatty(0) else _hang_up
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    # The process that started us may have blocked signals, and that is inherited.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
@@ -93,7 +93,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:
-    """Stop, as often as it comes: the shell and the kernel each report the same closed terminal."""
+    # The default is not restored as in _stop: the shell and the kernel each report the same closed terminal.
     STOP.set()
 
 

@@ -1,7 +1,7 @@
-"""The addresses of a host name: looked up again for each connection, remembered for when nobody can be asked.
+"""The addresses of a host name: looked up for each connection, and remembered for when no name server answers.
 
-A look-up goes on in a thread of its own, as the system's resolver knows no deadline: two dead name servers cost it ten
-seconds. Whoever waits for one gives up at a deadline; what it finds in the end is there for the next connection.
+A look-up runs in a thread of its own, because the system's resolver has no deadline: two dead name servers cost it ten
+seconds. A connection stops waiting at its deadline; the addresses that are found later are there for the next one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOOK_UP_PATIENCE = 1.0
 """Seconds that a look-up is waited for where addresses are remembered."""
 
 GONE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-"""Answers that say that there is no such name: then what is remembered counts no longer."""
+"""Answers that there is no such name: then remembered addresses do not count any more."""
 
 _Place = tuple[str, int]
 
@@ -37,7 +37,7 @@ class Search:
 
 
 class Addresses:
-    """Finds them. Thread-safe."""
+    """Finds the addresses of hosts. Thread-safe."""
 
     def __init__(
         self, look_up: Callable[..., list[Any]] = socket.getaddrinfo, *, patience: float = LOOK_UP_PATIENCE
@@ -51,7 +51,7 @@ class Addresses:
         self._worked: dict[str, str] = {}
 
     def find(self, host: str, port: int, seconds: float) -> list[str]:
-        """The addresses of a host, that which worked last before the others; at least one.
+        """The addresses of a host, at least one; the one that worked last comes first.
 
         Raises UnnamedError where none was found within `seconds`.
         """
@@ -60,7 +60,7 @@ class Addresses:
         place = (host, port)
         search, is_new = self._search(place)
         known = self._known.get(place)
-        # One that was already waited for in vain is not waited for again.
+        # A look-up that others have waited for in vain is not waited for again, where addresses are remembered.
         if not known or is_new:
             search.over.wait(min(seconds, self._patience) if known else seconds)
         found = search.found or self._known.get(place)
@@ -73,7 +73,7 @@ class Addresses:
         self._worked[host] = address
 
     def give_up(self) -> None:
-        """Free whoever waits."""
+        """Free every thread that waits."""
         with self._lock:
             for search in self._searches.values():
                 search.over.set()
@@ -109,7 +109,8 @@ class Addresses:
 
 
 def _ordered(addresses: Iterable[str]) -> list[str]:
-    """Each once, the kinds in turn: where one of IPv4 and IPv6 leads nowhere, the next address is of the other."""
+    """The addresses, each once, of IPv4 and IPv6 in turn."""
+    # Where one of the two leads nowhere, the very next address is of the other.
     each = list(dict.fromkeys(addresses))
     first = [address for address in each if (":" in address) == (":" in each[0])]
     others = [address for address in each if address not in first]

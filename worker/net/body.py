@@ -1,8 +1,4 @@
-"""Unpacks gzip and deflate piece by piece, so that a small answer cannot become a large one unseen.
-
-Unpacking is most of what a poll of large runs costs. ISA-L does it in less than half of zlib's time, where there is
-a wheel of it for the machine; zlib gives the same bytes.
-"""
+"""Unpacks gzip and deflate piece by piece, so that a small answer cannot become a large one unnoticed."""
 
 from __future__ import annotations
 
@@ -19,15 +15,17 @@ if TYPE_CHECKING:
     Buffer = bytes | memoryview
 
 PIECE = 256 * 1024
-"""At most so many bytes are unpacked at once."""
+"""The number of bytes that are unpacked at once."""
 
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _LAST = memoryview(b"")
-"""Comes after the last piece: what is unpacked and was held back is fetched by it."""
+"""Comes after the last piece, to fetch the bytes that the library has unpacked and held back."""
 
 
 def fastest() -> Any:  # noqa: ANN401  zlib or its like
     """The library that unpacks fastest on this machine."""
+    # Unpacking is most of the cost of a poll of large runs. ISA-L needs less than half of zlib's time, where there is a
+    # wheel of it for the machine; zlib gives the same bytes.
     try:
         return import_module("isal.isal_zlib")
     except ImportError:
@@ -38,7 +36,7 @@ LIBRARY = fastest()
 
 
 def unpacked(packed: Iterable[Buffer], encoding: str) -> Iterable[Buffer]:
-    """The body in pieces of bounded size, whatever it is packed into. Raises NetError, zlib.error as `inflated`."""
+    """The body in pieces of bounded size, unpacked. Raises NetError, and zlib.error as `inflated` does."""
     if encoding in {"", "identity"}:
         return packed
     if encoding in {"gzip", "x-gzip", "deflate"}:
@@ -63,9 +61,9 @@ def read_whole(
 
 
 def inflated(packed: Iterable[Buffer], library: Any = LIBRARY) -> Iterator[bytes]:  # noqa: ANN401  zlib or its like
-    """Unpack in pieces of at most `PIECE` bytes; zlib.error where it is broken or ends early.
+    """Unpack in pieces of at most `PIECE` bytes. Raises zlib.error for a body that is broken or ends early.
 
-    A gzip body is every member of it. Zeros may follow the end, anything else there is an error.
+    A gzip body may have several members. Zeros may follow its end; anything else there is an error.
     """
     try:
         yield from _pieces(packed, library)

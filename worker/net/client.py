@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from worker.net.route import Route
 
 KEEP_SECONDS = 90.0
-"""How long an idle connection is kept: longer than it is, as a rule, from one poll to the next."""
+"""The time for which an idle connection is kept: longer than the usual time between two polls."""
 
 NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 FAILURES = (
@@ -50,7 +50,7 @@ FAILURES = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: a path below the root, with a body as JSON or as it stands."""
+    """A request: a path below the root, with a body to be encoded as JSON or one that is encoded already."""
 
     method: str
     path: str
@@ -70,7 +70,7 @@ class Response:
 
     @property
     def encoding(self) -> str:
-        """What the body is packed into; '' for nothing."""
+        """The encoding of the body; '' for none."""
         return self.headers.get("content-encoding", "").strip().lower()
 
     def read(self, most: int) -> bytearray:
@@ -78,7 +78,7 @@ class Response:
         return read_whole(self.raw, self.encoding, most=most)
 
     def beginning(self, most: int) -> bytes:
-        """What can be had of the body of an error: about `most` bytes, less where it breaks off."""
+        """The beginning of an error's body: about `most` bytes, or less where it breaks off."""
         body = b""
         with contextlib.suppress(NetError, zlib.error, *FAILURES):
             for piece in unpacked(self.raw, self.encoding):
@@ -88,12 +88,12 @@ class Response:
         return body
 
     def wish(self, now: datetime) -> timedelta | None:
-        """How long the server asks to be left alone."""
+        """The wait that the server asks for."""
         return retry_after(self.headers, now)
 
 
 class Client:
-    """Asks one service. Thread-safe. Raises nothing but NetError."""
+    """Sends requests to one service. Thread-safe. Raises nothing but NetError."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Client:
         keep_seconds: float = KEEP_SECONDS,
         look_up: Callable[..., list[Any]] = socket.getaddrinfo,
     ) -> None:
-        """`root` is where paths begin. `keep_seconds` 0 gives each request a connection of its own."""
+        """Paths begin at `root`. With `keep_seconds` 0 each request has a connection of its own."""
         self._clock = clock
         self._is_proxied = route.proxy is not None
         proxy = route.proxy
@@ -138,15 +138,15 @@ class Client:
                 return
         except FAILURES as error:
             failure = self._failure(error, exchange)
-        # Raised out here: chained to it, the library's own exception would carry the request and its secrets along.
+        # Raised outside the except clause: chained to it, the library's exception would keep the request's secrets.
         raise failure
 
     def extend(self, seconds: float) -> None:
-        """Leave out of account what the calling thread itself has waited for."""
+        """Move the deadline by the time for which the calling thread itself has waited."""
         self._backend.exchange.extend(seconds)
 
     def close(self) -> None:
-        """Break off whatever is under way, at once."""
+        """Break off everything that is under way, at once."""
         self._backend.break_off()
         self._http.close()
 
@@ -168,6 +168,7 @@ class Client:
             try:
                 return self._http.send(request, stream=True)
             except NO_ANSWER_YET:
+                # A kept connection that the server had closed already: another one may work. Ends with a fresh one.
                 if exchange.is_fresh or exchange.is_answered or not is_safe:
                     raise
 

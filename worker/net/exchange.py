@@ -1,4 +1,4 @@
-"""One request with its answer, as they go: until when, how far they came, and what took the time."""
+"""One request and its answer under way: the deadline, how far they came, and what took the time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 SENDING = (".send_request_headers.started", ".send_request_body.started")
 ANSWERED = ".receive_response_headers.complete"
 WORTH_NAMING = 1.0
-"""Seconds; what took less is no reason for anything."""
+"""Seconds from which on a step explains a delay."""
 
 
 class Exchange:
-    """Belongs to the thread that asks."""
+    """One request and its answer. Belongs to the thread that sends it."""
 
     def __init__(self, clock: Clock, seconds: float, in_time: Callable[[], bool] = always) -> None:
         """Begin now. `in_time` is asked just before each part of the request goes out."""
@@ -35,10 +35,10 @@ class Exchange:
         self.has_begun = False
         self.is_answered = False
         self.is_fresh = False
-        """Whether a connection was opened for it, rather than one taken that was kept."""
+        """Whether a connection was opened for it, rather than a kept one used."""
 
     def limit(self, timeout: float | None = None) -> float:
-        """What time remains, or `timeout` where that is shorter.
+        """The time that remains, or `timeout` where that is shorter.
 
         Raises httpcore.ReadTimeout where nothing remains.
         """
@@ -48,12 +48,12 @@ class Exchange:
         return remaining if timeout is None else min(timeout, remaining)
 
     def extend(self, seconds: float) -> None:
-        """Leave out of account what the caller itself has waited for."""
+        """Move the deadline by the time for which the caller itself has waited."""
         self._ends_at += seconds
 
     @contextlib.contextmanager
     def spending(self, what: str) -> Iterator[None]:
-        """Count the time that this takes as that of `what`."""
+        """Count the time within the context as that of `what`."""
         before = self._clock.monotonic()
         try:
             yield
@@ -61,7 +61,7 @@ class Exchange:
             self._took[what] = self._took.get(what, 0.0) + self._clock.monotonic() - before
 
     def slowest(self) -> str:
-        """What took most of the time so far; '' where it was not the network, but this process."""
+        """The step that took most of the time so far; '' where it was this process, not the network."""
         what = max(self._took, key=self._took.__getitem__, default="")
         spent = sum(self._took.values())
         if spent < max(WORTH_NAMING, (self._clock.monotonic() - self._began_at) / 2):
@@ -69,7 +69,8 @@ class Exchange:
         return f"{what} took {self._took[what]:.0f} s"
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Follow httpcore's account of the request: its exceptions alone do not show whether it began to go out."""
+        """Follow httpcore's account of the request."""
+        # Its exceptions alone do not show whether the request began to go out.
         if event.endswith(SENDING) and info["request"].method != b"CONNECT":
             # No service acts on anything but a whole request: without its body it was surely not done.
             if not self._in_time():

@@ -1,7 +1,7 @@
-"""What can keep an answer away. Pure.
+"""Failures: every kind of reason for which no answer comes. Pure.
 
-The texts are ours alone, with the reason that the system or a certificate's check gives: those of the libraries below
-may quote a header or an address, and with it a secret.
+The texts are our own, with the reason that the system or a certificate's check gives: those of the libraries below may
+quote a header or an address, and with it a secret.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class FailureKind(StrEnum):
-    """Why there is no answer; what it means for the service is for its own folder to say."""
+    """The kind of reason why there is no answer; the folder of each service decides what it means there."""
 
     TOO_LATE = "too_late"  # the caller wanted it out by then, or not at all
     NAME = "name"  # the host's name has no address that could be found
     CONNECT = "connect"  # nothing takes the connection
-    CERTIFICATE = "certificate"  # whoever answers cannot prove to be that host
-    TLS = "tls"  # whoever answers speaks no TLS that we speak
+    CERTIFICATE = "certificate"  # the server cannot prove that it is that host
+    TLS = "tls"  # the server speaks no TLS that we speak
     PROXY = "proxy"  # the proxy of the environment does not let us through
     DEADLINE = "deadline"  # no whole answer in time
     BROKEN = "broken"  # the connection broke, or what came is no HTTP
@@ -39,7 +39,7 @@ class NetError(Exception):
     """
 
     def __init__(self, kind: FailureKind, text: str, *, has_begun: bool = True) -> None:
-        """A body that cannot be used belongs to a request that went out."""
+        """Keep the kind of failure, a text without any secret, and how far the request came."""
         super().__init__(text)
         self.kind = kind
         self.has_begun = has_begun
@@ -63,7 +63,8 @@ class HandshakeError(httpcore.ConnectError):
 
     @classmethod
     def of(cls, host: str, error: Exception) -> Self:
-        """What a handshake failed in; the library below keeps it as the cause of its own."""
+        """The error of a handshake, with its reason."""
+        # The library below keeps the reason as the cause of its own exception.
         cause = error.__cause__ or error
         if isinstance(cause, ssl.SSLCertVerificationError):
             return cls(host, FailureKind.CERTIFICATE, cause.verify_message.rstrip("."))
@@ -73,7 +74,7 @@ class HandshakeError(httpcore.ConnectError):
 
 
 def described(error: Exception, *, place: str, seconds: float) -> tuple[FailureKind, str]:
-    """The kind and the text of an error of the libraries below; `place` is who we connect to."""
+    """The kind and the text of an error of the libraries below; `place` is the server or proxy that we connect to."""
     match error:
         case UnnamedError():
             found = FailureKind.NAME, f"the name of {place} cannot be looked up ({error})"
@@ -95,13 +96,15 @@ def described(error: Exception, *, place: str, seconds: float) -> tuple[FailureK
 
 
 def _status(error: httpcore.ProxyError) -> str:
-    """The number alone: the rest of a status line is the proxy's."""
+    """The status that a proxy answered, in words."""
+    # The number alone: the rest of the line is the proxy's own text.
     status = str(error)[:3]
     wants = {"407": " (it wants another user or password)", "403": " (it does not allow this address)"}
     return f"{status}{wants.get(status, '')}" if status.isdecimal() else "something else than HTTP"
 
 
 def with_reason(error: httpcore.ConnectError) -> httpcore.ConnectError:
-    """The same with the system's reason as its text: the pool takes the cause away."""
+    """The same error with the system's reason as its text."""
+    # The pool raises it again without its cause.
     cause = error.__cause__
     return httpcore.ConnectError((cause.strerror if isinstance(cause, OSError) else None) or "it broke off")

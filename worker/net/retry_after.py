@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone, as `Retry-After` says it. Pure."""
+"""The wait that a server asks for by `Retry-After`. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_RETRY_AFTER = timedelta(days=365)
-"""A wish beyond this is taken for this; how much of it is granted is not decided here."""
+"""The longest wait that is read; whether it is granted is not decided here."""
 
 _SECONDS = re.compile(r"([0-9]+)(?:\.[0-9]*)?")
 _MOST_DIGITS = 9

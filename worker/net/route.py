@@ -1,4 +1,4 @@
-"""How a service is reached: through which proxy, and whose certificates count beside the machine's own."""
+"""Routes to services: through which proxy, and with which certificates beside the machine's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUNDLES = (
 """Where systems keep the certificates of authorities, for a Python that was not built on this one."""
 
 HASHED = 8 * "[0-9a-f]" + ".[0-9]*"
-"""What a certificate's link in a folder is called that OpenSSL can look one up in."""
+"""The names of certificates in a folder in which OpenSSL can look one up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How one service is reached; `certificates` are files and folders that are trusted beside the machine's own."""
+    """The route to one service; `certificates` are files and folders that are trusted beside the machine's own."""
 
     proxy: Proxy | None = None
     certificates: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ DIRECT = Route()
 
 @cache
 def trust(certificates: tuple[str, ...]) -> ssl.SSLContext:
-    """What is trusted: the machine's own authorities, and these. Raises OSError (ssl.SSLError) where one is no good."""
+    """A context that trusts the machine's own authorities and these. Raises OSError (ssl.SSLError) for a bad one."""
     # Not the standard library's default context, which writes keys to whatever file SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for path in (*_machine(), *certificates):
@@ -54,7 +54,7 @@ def trust(certificates: tuple[str, ...]) -> ssl.SSLContext:
 
 
 def add_trust(context: ssl.SSLContext, path: str) -> None:
-    """Trust what is in a file or a folder. Raises OSError (ssl.SSLError) where a file is no good."""
+    """Trust the certificates in a file or a folder. Raises OSError (ssl.SSLError) for a bad file."""
     if Path(path).is_dir():
         context.load_verify_locations(capath=path)
     else:
@@ -62,12 +62,12 @@ def add_trust(context: ssl.SSLContext, path: str) -> None:
 
 
 def is_hashed(folder: Path) -> bool:
-    """Whether a folder holds certificates as OpenSSL looks for them: each under its hash."""
+    """Whether a folder holds certificates under their hashes, where OpenSSL looks for them."""
     return any(True for _ in folder.glob(HASHED))
 
 
 def _machine() -> list[str]:
-    """The machine's authorities; those that a package of Python's brings where it has none."""
+    """The paths of the machine's authorities, or of those of the package certifi where it has none."""
     paths = ssl.get_default_verify_paths()
     files = (path for path in (paths.openssl_cafile, *BUNDLES) if Path(path).is_file())
     found = [*([first] if (first := next(files, "")) else [])]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.net.exchange import Exchange
 
 FIRST_SECONDS = 1.0
-"""Each of several addresses gets so long at first: one that drops what is sent to it must not cost the whole time."""
+"""The time that each of several addresses gets at first: one that never answers must not use up the whole time."""
 
 
 class Stream(httpcore.NetworkStream):
@@ -58,7 +58,7 @@ class Stream(httpcore.NetworkStream):
         return self._backend.watch(inner)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  (httpcore's own signature)
-        """What the connection says of itself."""
+        """A property of the connection, as httpcore names it."""
         return self._inner.get_extra_info(info)
 
 
@@ -79,12 +79,12 @@ class Backend(httpcore.NetworkBackend):
 
     @property
     def exchange(self) -> Exchange:
-        """What the calling thread has under way."""
+        """The request that the calling thread has under way."""
         exchange: Exchange = self._thread.exchange
         return exchange
 
     def begin(self, exchange: Exchange) -> None:
-        """Go by this one in the calling thread from now on."""
+        """Begin a request in the calling thread."""
         self._thread.exchange = exchange
 
     def connect_tcp(
@@ -116,7 +116,7 @@ class Backend(httpcore.NetworkBackend):
         return Stream(inner, self)
 
     def break_off(self) -> None:
-        """End every connection at once; whoever reads from one gets an error."""
+        """End every connection at once; a thread that reads from one gets an error."""
         self._addresses.give_up()
         for connection in list(self._sockets):
             try:
@@ -129,7 +129,7 @@ class Backend(httpcore.NetworkBackend):
 def _first(
     addresses: list[str], connect: Callable[[str, float | None], Stream], exchange: Exchange
 ) -> tuple[str, Stream]:
-    """The first address that answers: each gets a moment, then those that were merely slow an even part of the rest."""
+    """The first address that answers: each gets a moment, then the slow ones an even part of the remaining time."""
     failure: Exception = httpcore.ConnectTimeout()
     slow = addresses
     if len(addresses) > 1:

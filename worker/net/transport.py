@@ -25,7 +25,7 @@ class PooledTransport(httpx.BaseTransport):
         self._pool = _pool(root, route, backend, keep_seconds)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and give the answer with its body still to be read."""
+        """Send one request; returns the answer with its body still to be read."""
         url = request.url
         answer = self._pool.handle_request(
             httpcore.Request(

@@ -21,7 +21,7 @@ _API_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)api\.smith\.langchain\.com
 _WEB_HOST = re.compile(r"(?P<region>(?:[a-z0-9-]+\.)?)smith\.langchain\.com")
 _API_PATH = re.compile(r"(?:/api(?:/v1)?)?/*$")
 _PAGE = re.compile(r"/o(?:/.*)?$")
-"""What follows the root in the address of a page: all of them belong to an organisation."""
+"""The part after the root in the address of a page: every page belongs to an organisation."""
 
 _LABELS = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 _HOST_PORT = re.compile(rf"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>{_LABELS}|\*?)):(?P<port>\d{{1,5}})", re.ASCII)
@@ -68,13 +68,13 @@ def slack_root(value: object, *, allow_http: bool) -> str:
 
 
 def heartbeat(value: object, *, allow_http: bool) -> SecretStr:
-    """An address that whoever knows it can report to, and therefore a secret."""
+    """An address to report to. It is a secret, because it is all that is needed to report."""
     parts = _address(value, allow_http=allow_http)
     return SecretStr(urlunsplit(parts))
 
 
 def host_and_port(value: object) -> tuple[str, int]:
-    """Where to listen: `127.0.0.1:8080`, `[::1]:8080`, `:8080`; the host comes back without brackets.
+    """The address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `:8080`; the host comes back without brackets.
 
     `*` stands for all addresses of this machine: `:8080`, `*:8080`.
     """

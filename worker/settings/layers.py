@@ -197,7 +197,7 @@ def _parse(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         last = text.rstrip().count("\n") + 1
         reason = str(error).replace("at end of document", f"at the end, line {last}")
-        raise ValueError(f"is not TOML: {reason}; mend that line") from None
+        raise ValueError(f"is not TOML: {reason}; correct that line") from None
     except RecursionError:
         raise ValueError("is nested too deeply for any setting; check that it is the right one") from None
     except ValueError:  # a number of thousands of digits

@@ -1,4 +1,4 @@
-"""Reads every place that settings are written in: the result is Settings, or one error that names all that is wrong."""
+"""Reads settings from every place: the result is Settings, or one error with every mistake."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def load(
 ) -> Settings:
     """Read the settings.
 
-    `needs` says what the command cannot do without: only that is required, but everything that is given must be right.
+    `needs` are the groups that the command requires; other settings may be absent, but must be right where given.
     `environ` and `directory` are the process' own unless given; `.env`, `worker.toml` and relative paths begin there.
 
-    Raises ConfigError with a line on each thing that is wrong, without any secret.
+    Raises ConfigError with a line on each mistake, without any secret.
     """
     texts = os.environ if environ is None else environ  # noqa: TID251  the one reader of the environment
     here = (directory or _here()).absolute()
@@ -127,7 +127,7 @@ def _machine(
 
 
 def _unreachable(settings: Settings, needs: frozenset[Need]) -> list[str]:
-    """A line on each variable of the environment by which a service that is needed cannot be reached."""
+    """A line on each variable of the environment that keeps a needed service from being reached."""
     roots = [settings.langsmith_endpoint] if Need.LANGSMITH in needs else []
     if Need.SLACK in needs:
         roots += [settings.slack_base_url]
@@ -153,7 +153,7 @@ def _line(detail: ErrorDetails, layers: Layers) -> str:
 
 
 def _place(location: tuple[int | str, ...], layers: Layers) -> tuple[str, str]:
-    """What the user calls the setting, and its key."""
+    """The user's name for the setting, and its key."""
     key = str(location[-1])
     if location[0] == "tables":
         return f"{layers.toml.names['tables']}[{location[1]}].{key}", key

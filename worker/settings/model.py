@@ -61,8 +61,8 @@ Remedy = Annotated[OnUnknown, PlainValidator(one_of(OnUnknown))]
 class PerQueue(BaseModel):
     """The settings of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`.
 
-    `queue` is the id or name of the queue, empty in what holds for all. `channel` is empty only where none is set and
-    the command needs none.
+    `queue` is the id or name of the queue, empty in the defaults. `channel` is empty only where none is set and the
+    command needs none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -82,11 +82,12 @@ class PerQueue(BaseModel):
     on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND
 
     def overridden_by(self, table: Self) -> Self:
-        """These, but where the table of one queue says otherwise."""
+        """These settings, with those of one queue's table in their place."""
         return self.model_copy(update={key: getattr(table, key) for key in table.model_fields_set})
 
     def filled_in(self) -> Self:
-        """These with what follows from them: escalations go to the queue's channel unless another one is set."""
+        """These settings with derived ones."""
+        # Escalations go to the queue's channel unless another one is set.
         return self if self.escalate_to else self.model_copy(update={"escalate_to": self.channel})
 
     @property
@@ -96,7 +97,7 @@ class PerQueue(BaseModel):
 
 
 class LangsmithApi(StrEnum):
-    """Which of LangSmith's two listings is read."""
+    """The one of LangSmith's two listings that is read."""
 
     AUTO = "auto"
     RUNS = "runs"
@@ -113,7 +114,7 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How events are written; `auto` is console on a terminal and JSON elsewhere."""
+    """The format of log lines; `auto` is console on a terminal and JSON elsewhere."""
 
     AUTO = "auto"
     CONSOLE = "console"
@@ -185,11 +186,11 @@ Format = Annotated[LogFormat, PlainValidator(one_of(LogFormat))]
 class Settings(BaseSettings):
     """Everything that can be set. `load` makes it; nothing else reads the environment or a file of settings.
 
-    `directory` is where relative paths begin and `config` the `worker.toml` that was read. `listed` is what
-    WORKER_QUEUES names, `common` what holds for queues unless one of `tables` (`[[queues]]`) says otherwise: use
-    `all_queues`, `queues`, `defaults` and `for_queue`, which put the three together. `unknown` and `shadowed` are
-    lines on what is probably a mistake but does no harm. `network` is what the environment says of proxies and
-    certificates. `database_url` may contain a password.
+    Relative paths begin at `directory`; `config` is the `worker.toml` that was read. `listed` are the queues of
+    WORKER_QUEUES, `common` the defaults of queues, and `tables` those of `[[queues]]`: use `all_queues`, `queues`,
+    `defaults` and `for_queue`, which put the three together. `unknown` and `shadowed` are lines on probable mistakes
+    that do no harm. `network` has the proxies and certificates of the environment. `database_url` may contain a
+    password.
     """
 
     # hide_input_in_errors: an input may be a secret, and only `load` knows which may be shown
@@ -251,7 +252,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def defaults(self) -> PerQueue:
-        """What holds for a queue of which nothing else is said."""
+        """The settings of a queue that has none of its own."""
         return self.common.filled_in()
 
     @cached_property
@@ -274,19 +275,18 @@ class Settings(BaseSettings):
         return {queue.queue_id or queue.queue: queue for queue in self.queues[len(self.tables) :]}
 
     def for_queue(self, queue_id: UUID | str, name: str) -> PerQueue:
-        """What holds for one queue: the table with its id, else the one with its name, else the defaults.
-
-        However WORKER_QUEUES names it: that says what is polled, and not how.
-        """
+        """The settings of one queue: of the table with its id, else of the one with its name, else the defaults."""
+        # However WORKER_QUEUES names it: that says which queues are polled, not how.
         known = (self.tabled.get(queue_id), self.tabled.get(name), self.listed_only.get(queue_id))
         return next((settings for settings in known if settings), self.defaults)
 
     def has_two_tables(self, queue_id: UUID | str, name: str) -> bool:
-        """Whether one table has the queue's id and another its name: then the second means nothing."""
+        """Whether one table has the queue's id and another its name, so that the second has no effect."""
         return queue_id in self.tabled and name in self.tabled
 
     def route(self, root: str) -> Route:
-        """How one of the services is reached. `load` has seen to it that there is a way to those that are needed."""
+        """The route to one of the services."""
+        # `load` has checked that the services that a command needs can be reached.
         return self.network.route(root)
 
     def unknown_names(self) -> tuple[str, ...]:
@@ -302,9 +302,9 @@ def _named(model: type[BaseModel]) -> Mapping[str, Name]:
 
 
 SINGLE: Mapping[str, Name] = _named(Settings)
-"""The settings that there is one value of, by their field in `Settings`."""
+"""The settings with one value for all, by their field in `Settings`."""
 
 PER_QUEUE: Mapping[str, Name] = _named(PerQueue)
-"""The settings that each queue may have its own value of, by their field in `PerQueue`, which is their key too."""
+"""The settings that each queue may have for itself, by their field in `PerQueue`, which is their key as well."""
 
 EVERY: Mapping[str, Name] = {**SINGLE, **PER_QUEUE}

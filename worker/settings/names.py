@@ -1,4 +1,4 @@
-"""How settings are called, and what a command needs of them. Pure."""
+"""The names of settings, and the groups of them that commands need. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOME = 5
 
 
 class Need(StrEnum):
-    """What a command cannot do without; QUEUES are the queues and, together with SLACK, their channels."""
+    """A group of settings that a command needs; QUEUES are the queues and, together with SLACK, their channels."""
 
     LANGSMITH = "langsmith"
     SLACK = "slack"
@@ -32,8 +32,8 @@ ALL = frozenset(Need)
 class Name:
     """A setting's name in the environment and in `.env`.
 
-    `aliases` mean the same. A `secret` is never shown and may come from a file. `need` says for whose
-    sake it is required, and `remedy` where to get it.
+    `aliases` mean the same. A `secret` is never shown and may come from a file. A setting with a `need` is required by
+    commands that have it; `remedy` says where to get it.
     """
 
     env: str
@@ -54,7 +54,7 @@ class Name:
 
     @property
     def file(self) -> str:
-        """What a file with this secret is called among mounted ones."""
+        """The name of a mounted file with this secret."""
         return self.env.lower()
 
 
@@ -66,17 +66,15 @@ _LINK = re.compile(r"(?:tcp|udp|sctp)://", re.ASCII)
 
 
 def service_links(texts: Mapping[str, str]) -> frozenset[str]:
-    """The names by which Kubernetes and Docker show where other services are: `WORKER_PORT=tcp://10.0.0.1:80`.
-
-    They are set in every container beside a service that happens to be called as our settings begin.
-    """
+    """The names by which Kubernetes and Docker show where other services are: `WORKER_PORT=tcp://10.0.0.1:80`."""
+    # They are set in every container beside a service whose name happens to be the beginning of ours.
     found = {name: match["service"] for name in texts if (match := _LINKED.fullmatch(name))}
     services = {service for service in found.values() if _LINK.match(texts.get(f"{service}_PORT", ""))}
     return frozenset(name for name, service in found.items() if service in services)
 
 
 def some(words: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
+    """The first few words, and the number of the others."""
     more = [f"{len(words) - _SOME} more"] if len(words) > _SOME else []
     return ", ".join([*words[:_SOME], *more])
 

@@ -1,6 +1,6 @@
-"""What the environment says of proxies, exemptions and certificates, by the names that other programs read too.
+"""Proxies, exemptions and certificates of the environment, by the names that other programs read as well.
 
-Pure, but for looking at the files that are named.
+Pure, except that it looks at the files that are named.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SEPARATORS = re.compile(r"[\s,]+")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One of the environment, as it is called there. Its value may hold a password."""
+    """A variable of the environment. Its value may hold a password."""
 
     name: str
     value: str = field(repr=False)
@@ -37,7 +37,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What is said of proxies by the scheme they are for (`all` for any), of hosts without one, and of certificates."""
+    """Proxies by the scheme that they are for (`all` for any), hosts that need none, and certificates."""
 
     proxies: tuple[tuple[str, Variable], ...] = ()
     exempt: tuple[str, ...] = ()
@@ -149,7 +149,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """What an entry means, and the port that it is limited to."""
+    """The host or network of an entry, and the port that it is limited to."""
     if entry.startswith("["):
         address, _, rest = entry[1:].partition("]")
         return (address + rest, "") if rest.startswith("/") else (address, rest.removeprefix(":"))
@@ -187,7 +187,7 @@ def _is_usable(folder: Path) -> bool:
 
 
 def _unusable(variable: Variable) -> Iterator[str]:
-    """A line where there is no certificate to be read."""
+    """A line where a variable names no certificate that can be read."""
     if variable.name == CERTIFICATE_FOLDERS:
         if not _paths(variable):
             remedy = "name a folder that `openssl rehash` was run on, or unset the variable"

@@ -1,6 +1,6 @@
-"""What one setting may say: text (or a TOML value) in, a typed value out. Pure.
+"""Parsers of single settings: text (or a TOML value) in, a typed value out. Pure.
 
-Every function raises ValueError with the rest of a sentence that begins with the value: what is wrong, then the remedy.
+Every function raises ValueError with the rest of a sentence that begins with the value: the mistake, then the remedy.
 The value itself is never part of it, because only the caller knows whether it may be shown.
 """
 
@@ -26,7 +26,7 @@ STATUSES = ("needs_my_review", "needs_others_review")
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
-"""What Python makes of bytes of the environment that are no text."""
+"""The characters that Python puts in place of bytes of the environment that are no text."""
 
 _DIGITS = 8  # more of them cannot be meant, and would overflow a timedelta
 _TRUE = frozenset({"true", "yes", "on", "1"})
@@ -96,7 +96,7 @@ def duration(value: object) -> timedelta:
 
 
 def poll_interval(value: object) -> timedelta:
-    """How often to poll: at least a second, at most a week."""
+    """The time between two polls: at least a second, at most a week."""
     return _duration(value, longest=LONGEST_POLL_INTERVAL)
 
 
@@ -141,7 +141,7 @@ def _number(value: object) -> float:
 
 
 def statuses(value: object) -> tuple[str, ...]:
-    """Which runs count as waiting, `needs_my_review` first; it is always among them."""
+    """The statuses of runs that count as waiting; `needs_my_review` comes first, and is always among them."""
     given = {word.casefold() for word in one_line_list(value)}
     if not given <= set(STATUSES):
         raise ValueError(f"names a status that cannot be watched; write {STATUSES[0]}, or {','.join(STATUSES)}")

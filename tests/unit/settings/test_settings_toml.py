@@ -272,7 +272,7 @@ def test_what_is_not_toml_is_said_with_file_and_line(place: Place, text: str, wh
     (line,) = refusal(place, text)
     assert line.startswith("worker.toml: the file is not TOML: ")
     assert where in line
-    assert line.endswith("; mend that line")
+    assert line.endswith("; correct that line")
 
 
 @pytest.mark.parametrize(
