@@ -161,12 +161,12 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
 
 
 def upcoming_json(upcoming: Upcoming) -> dict[str, Any]:
-    """What is due next, and why."""
+    """The next notice, and the reason for it."""
     return {"due_at": stamp(upcoming.due_at), "kind": upcoming.kind and upcoming.kind.value, "why": upcoming.why}
 
 
 def name_of(review: Review) -> str:
-    """What people call it: its name, else the beginning of the run's id, as messages show it."""
+    """The name of a run, else the beginning of its id, as messages show it."""
     return review.facts.name or (f"run {shortened(review.run_id)}" if review.run_id else str(review.queue_run_id))
 
 

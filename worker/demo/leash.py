@@ -12,11 +12,11 @@ import sys
 import threading
 
 _PATIENCE = 5.0
-"""Seconds for an end in good order: nobody is left to whom the rest would matter."""
+"""Seconds for an orderly end; after that no one is left to whom the rest would matter."""
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """What to start, with a pipe as standard input, so that a module runs no longer than whoever starts it."""
+    """The command to start with a pipe as standard input, so that the module runs no longer than its starter."""
     return [sys.executable, "-m", "worker.demo.leash", module, *arguments]
 
 

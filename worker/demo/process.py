@@ -31,7 +31,7 @@ WORDS = {
     "delivery_withdrawn": "Withdrew the {kind} to {where}: {error}",
     "message_edited": "Edited a message in {where}: {waiting} left",
 }
-"""What the lines say that the story is about; `where` is the channel's name."""
+"""The texts of the lines that belong to the story; `where` is the channel's name."""
 
 
 class Running:

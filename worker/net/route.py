@@ -16,7 +16,7 @@ BUNDLES = (
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",  # Alpine, macOS
 )
-"""Where systems keep the certificates of authorities, for a Python that was not built on this one."""
+"""The files in which systems keep the certificates of authorities, for a Python that was not built on this one."""
 
 HASHED = 8 * "[0-9a-f]" + ".[0-9]*"
 """The names of certificates in a folder in which OpenSSL can look one up."""

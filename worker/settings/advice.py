@@ -1,4 +1,4 @@
-"""What the core is to call the services and the settings when it reports a trouble and its remedy."""
+"""The names of the services and settings, by which the core reports a trouble and its remedy."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ _KNOWN = frozenset(env for name in EVERY.values() for env in name.envs) | {name.
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place gives: values as they stand there, by field, and what each is called there.
+    """The settings of one place: values as they stand there, and their names there, by field.
 
-    `problems` are lines on what could not be read.
+    `problems` are lines on everything that could not be read.
     """
 
     given: Mapping[str, object] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Layer:
 
 
 class Layers(NamedTuple):
-    """Where settings come from, strongest first; `machine` is what follows from where the worker runs."""
+    """The places of settings, strongest first; `machine` has the values that follow from where the worker runs."""
 
     environment: Layer
     dotenv: Layer
@@ -59,7 +59,8 @@ class Layers(NamedTuple):
 
 
 def text_layer(texts: Mapping[str, str], *, origin: str = "") -> Layer:
-    """What names and texts, as the environment has them, give; an empty text gives nothing."""
+    """The settings in names and texts, as the environment has them."""
+    # An empty text is no value: that is how a variable is unset in compose files and units.
     written = {key: _first(name.envs, texts) for key, name in EVERY.items()}
     return Layer(
         given={key: texts[env] for key, env in written.items() if env},
@@ -72,7 +73,7 @@ def _first(envs: Iterable[str], texts: Mapping[str, str]) -> str | None:
 
 
 def dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What a `.env` file says, literally (no `${…}` is replaced), and a line on everything that cannot be read."""
+    """The texts of a `.env` file, literally (no `${…}` is replaced), and a line on each that cannot be read."""
     if not exists(path):
         return {}, ()
     try:
@@ -82,7 +83,7 @@ def dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     bad = [b for b in bindings if b.error or (b.key is not None and b.value is None)]
     lines = [b.original.line + _blank_lines(b.original.string) for b in bad]
     texts = {b.key: b.value for b in bindings if b.key is not None and b.value is not None}
-    return texts, tuple(f"{path.name}: line {line} is not NAME=value; mend it or put # before it" for line in lines)
+    return texts, tuple(f"{path.name}: line {line} is not NAME=value; correct it or put # before it" for line in lines)
 
 
 def _blank_lines(original: str) -> int:
@@ -115,11 +116,7 @@ def shadowed_files(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 def secret_files(texts: Mapping[str, str], *, needs: frozenset[Need], directory: Path, mounts: Sequence[Path]) -> Layer:
-    """What is in the files that `NAME_FILE` names, else in the mounted ones called after the setting.
-
-    A file that cannot be read is a problem only where the command needs what is in it: `status` may be run by somebody
-    who may not read the worker's secrets.
-    """
+    """The secrets in the files that `NAME_FILE` names, else in the mounted ones called after the setting."""
     given: dict[str, object] = {}
     names: dict[str, str] = {}
     problems = []
@@ -130,6 +127,7 @@ def secret_files(texts: Mapping[str, str], *, needs: frozenset[Need], directory:
         try:
             given[key] = read_text(directory / written)
         except ValueError as error:
+            # Only where the command needs the secret: `status` may be run by a person who may not read it.
             if name.need is None or name.need in needs:
                 problems.append(f"{name.env}: the file {written} {error}")
         names[key] = f"{name.env} (in the file {written})"
@@ -178,7 +176,7 @@ _SECTIONS = ("defaults", "queues")
 
 
 def toml_layer(path: Path, *, label: str) -> Layer:
-    """What the file gives. `label` is what the user calls it."""
+    """The settings of the file. `label` is the user's name for it."""
     try:
         content = _parse(read_text(path))
     except ValueError as error:

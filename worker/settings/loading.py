@@ -295,7 +295,8 @@ def secrets(settings: Settings) -> tuple[str, ...]:
 
 
 def _capability(url: str) -> list[str]:
-    """What follows the host, because some errors quote an address without it."""
+    """The part of an address after the host."""
+    # Some errors quote an address without its host.
     parts = urlsplit(url)
     path = parts.path.strip("/") + (f"?{parts.query}" if parts.query else "")
     return [path] if len(path) >= _SHORTEST else []

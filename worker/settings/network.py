@@ -44,7 +44,7 @@ class Network:
     certificates: tuple[Variable, ...] = ()
 
     def route(self, root: str) -> Route:
-        """How a root is reached. Raises ValueError with the variable and the remedy where its proxy is none."""
+        """The route to a root. Raises ValueError with the variable and the remedy where its proxy cannot be used."""
         proxy = self._proxy(root)
         paths = tuple(path for variable in self.certificates for path in _paths(variable))
         return Route(_read(proxy) if proxy else None, paths if is_encrypted(root, proxy) else ())
@@ -60,7 +60,7 @@ class Network:
                 yield from _unusable(variable)
 
     def secrets(self) -> tuple[str, ...]:
-        """What of proxies must never be shown: passwords, as they are written and as they are meant."""
+        """The secrets of proxies: passwords, as they are written and as they are meant."""
         found = []
         for _, variable in self.proxies:
             credentials = variable.value.partition("://")[2] or variable.value

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from worker.web.metrics import Metrics
 
 PINGS = 3
-"""So many signs of life in systemd's patience: one may be lost."""
+"""The number of signs of life within systemd's time limit: one may be lost."""
 
 
 class Monitor:
-    """Begins to watch when the parts are built; shows nothing where nobody asked for it."""
+    """Shows the service to others: pages, metrics, heartbeat, systemd, as far as the settings ask for them."""
 
     def __init__(self, settings: Settings, *, clock: Clock, notify: Notify | None = None) -> None:
         """`notify` reaches the service manager, where there is one."""
@@ -67,11 +67,11 @@ class Monitor:
         self._notify.ready()
 
     def read(self, _queue_id: Id, _runs: int) -> None:
-        """A page of a long list was read: its poll makes progress."""
+        """Take note that a page of a long list was read: its poll makes progress."""
         self.pulse.beat("polls")
 
     def reasons(self) -> tuple[Reason, ...]:
-        """Why the process is not well, as far as no overview shows it: loops that hang."""
+        """The reasons that no overview shows: loops that hang."""
         hanging = self.pulse.hanging()
         text = f"no progress: {', '.join(hanging)}"
         fix = "restart the service, and keep its log"
@@ -96,7 +96,8 @@ class Monitor:
         self._ping_at = now + watchdog.total_seconds() / PINGS
 
     def end(self) -> None:
-        """A clean stop has begun: the service manager hears nothing after it."""
+        """Report that a clean stop has begun, and close the pages."""
+        # First: another thread must not report a status after this.
         self._is_ending = True
         self._notify.stopping()
         if self._health:
@@ -109,7 +110,7 @@ class Monitor:
             self._heartbeat.beat()
 
     def _ready(self) -> tuple[Check, ...]:
-        """From what the loops know now and what the database said at the last look: an answer never waits."""
+        # The database's last answers and the loops' newest state: a page never waits for the database.
         hanging = self.pulse.hanging()
         loops = Check("loops", not hanging, f"no progress: {', '.join(hanging)}" if hanging else "make progress")
         if self._overview is None or self._look is None:

@@ -1,7 +1,7 @@
-"""A small HTTP server in one thread, for short questions: whoever asks at once is answered, whatever others do.
+"""A small HTTP server in one thread, for short requests: a slow client never keeps others from their answers.
 
 No client has a thread of its own that it could keep. Each has a deadline for its whole request and answer, and where
-there are too many, the one that has been here longest makes room for the next.
+there are too many, the oldest one makes room for the next.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def test_a_line_of_dotenv_that_is_none_is_named(place: Place) -> None:
         ".env", "WORKER_CHANNEL=general\n\n\nxoxb-MARKED\nSLACK BOT TOKEN=xoxb-MARKED\nWORKER_LOG_LEVEL='debug\n"
     )
     lines = place.refusal()
-    assert lines == [f".env: line {line} is not NAME=value; mend it or put # before it" for line in (4, 5, 6)]
+    assert lines == [f".env: line {line} is not NAME=value; correct it or put # before it" for line in (4, 5, 6)]
 
 
 def test_dotenv_that_cannot_be_read_is_named(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""What the simulated LangSmith answers, in the shapes of the published specification. Pure."""
+"""Answers of the simulated LangSmith, in the shapes of the published specification. Pure."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ BOMB_MEGABYTES = 1024
 
 
 class How(StrEnum):
-    """What goes wrong with a request."""
+    """The kind of a failure of a request."""
 
     STATUS = "status"  # an error in JSON, as LangSmith writes it
     HTML = "html"  # a proxy's web page, with any status

@@ -70,7 +70,7 @@ class Endpoints:
         return [answers.run_answer(place, key) for place in places[offset : offset + limit]]
 
     def size(self, request: Request, key: Key) -> _Answer:
-        """How many runs one section of a queue has."""
+        """The number of runs in one section of a queue."""
         status = choice(request, "status", (MINE, OTHERS, DONE))
         return {"size": sum(not place.conversation for place in self._section(request, status, key))}
 
@@ -86,7 +86,7 @@ class Endpoints:
         return _cursor_page(wanted, request, size, key)
 
     def count(self, request: Request, key: Key) -> _Answer:
-        """How many items one section of a queue has."""
+        """The number of items in one section of a queue."""
         status = request.query_params.get("status")
         if status not in {*_SECTIONS, "all"}:
             raise AnswerError(400, {"error": "status is missing or unknown"})
@@ -125,7 +125,7 @@ class Endpoints:
         return [answers.workspace(self._annotations.now())]
 
     def members(self, request: Request, _key: Key) -> _Answer:
-        """Who works here."""
+        """The members of the workspace."""
         limit = whole(request, "limit", 50, least=1, most=500)
         offset = whole(request, "offset", 0, least=0)
         everybody = sorted(self._annotations.reviewers.items(), key=lambda entry: entry[1])

@@ -49,7 +49,7 @@ class SimulatedLangSmith:
 
     @property
     def app(self) -> Starlette:
-        """What to serve."""
+        """The application to serve."""
         return self._application.asgi
 
     @property
@@ -68,7 +68,7 @@ class SimulatedLangSmith:
         return self._application.asked()
 
     def forget_requests(self) -> None:
-        """Begin the list of requests anew."""
+        """Empty the list of requests."""
         self._application.forget()
 
     def add_key(self, key: str, *, reviewer: str = "", organisation: bool = False) -> UUID | None:
@@ -279,7 +279,7 @@ class Application:
             return tuple(self._asked)
 
     def forget(self) -> None:
-        """Begin the list of requests anew."""
+        """Empty the list of requests."""
         with self._lock:
             self._asked.clear()
 

@@ -63,7 +63,7 @@ class Place:
     lost: frozenset[str] = frozenset()
 
     def seen_added_at(self, reviewer: UUID | None) -> datetime | None:
-        """When it was added, as this reviewer sees it."""
+        """The time at which it was added, as this reviewer sees it."""
         return self.own_added_at.get(reviewer, self.added_at) if reviewer else self.added_at
 
 
@@ -110,7 +110,7 @@ class Annotations:
 
     @contextmanager
     def held(self) -> Iterator[dict[UUID, AnnotationQueue]]:
-        """The queues, while nobody else touches them."""
+        """The queues, locked for all others."""
         with self._lock:
             yield self._queues
 
@@ -155,7 +155,7 @@ class Annotations:
         return self._clock.now()
 
     def started_before(self, added_at: datetime | None) -> datetime:
-        """When a run that was added then may have begun."""
+        """A likely start of a run that was added then."""
         return (added_at or self._clock.now()) - timedelta(seconds=90)
 
     def place(self, queue_run_id: UUID) -> Place:

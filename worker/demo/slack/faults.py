@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """What happens to a call. "Committed" means that Slack has done it, whatever it answers."""
+    """The kind of a failure of a call. "Committed" means that Slack has done it, whatever it answers."""
 
     DROP_BEFORE = "drop_before"  # not done, connection cut
     COMMIT_THEN_DROP = "commit_then_drop"  # done, connection cut
@@ -76,7 +76,7 @@ class Fault:
         return self.method in {"*", method} and self.channel in {None, channel}
 
     def spent_once(self) -> Self | None:
-        """What is left of the plan after one more call."""
+        """The rest of the plan after one more call."""
         if self.times is None:
             return self
         return replace(self, times=self.times - 1) if self.times > 1 else None
@@ -90,7 +90,7 @@ class Faults:
         self._lock = threading.Lock()
         self._plans: list[Fault] = []
         self.healed = 0
-        """How often anything was healed: calls that hang are let go when it rises."""
+        """The number of times that anything was healed: calls that hang go on when it rises."""
 
     def add(self, fault: Fault) -> None:
         """Let calls fail from now on."""

@@ -1,4 +1,4 @@
-"""What Slack refuses of a message's text, blocks and metadata, and with which error. Pure."""
+"""Slack's limits on the text, blocks and metadata of a message, and the errors for them. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def text_error(text: object, blocks: object) -> str:
 
 
 def block_errors(blocks: object) -> list[str]:
-    """What is wrong with the blocks, each with a JSON pointer, as Slack words it."""
+    """The errors of the blocks, each with a JSON pointer, as Slack words it."""
     if not isinstance(blocks, list):
         return ["must provide an array [json-pointer:/blocks]"]
     errors = (

@@ -32,7 +32,7 @@ _SCOPES_BY_PRIVACY = {
 
 
 class Methods:
-    """What each method does to the workspace."""
+    """The effect of each method on the workspace."""
 
     def __init__(self, workspace: Workspace, *, team: str, url: str) -> None:
         """`url` is the team's own address, ending in a slash."""
@@ -180,7 +180,8 @@ def _flag(arguments: Arguments, name: str) -> bool:
 
 
 def _content(arguments: Arguments) -> PostedMessage:
-    """What a post or an edit shows: blocks that are not given again are gone."""
+    """The content of a message after a post or an edit."""
+    # Blocks that an edit does not give again are gone.
     blocks = arguments.get("blocks")
     return {"text": arguments.get("text") or "", "blocks": blocks or []}
 

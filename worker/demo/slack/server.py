@@ -232,7 +232,7 @@ class Attempt:
 
 
 async def arguments_of(request: Request) -> dict[str, Any]:
-    """What a call gives, from its query, form or JSON body; what cannot be read is left out."""
+    """The arguments of a call, from its query, form or JSON body, as far as they can be read."""
     body = await request.body()
     given: dict[str, Any] = dict(request.query_params)
     if "json" in request.headers.get("content-type", ""):

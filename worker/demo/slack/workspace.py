@@ -140,7 +140,8 @@ class Workspace:
             self._tell("delete", room, message)
 
     def history(self, channel_id: str) -> list[PostedMessage]:
-        """What the channel itself shows, newest first: no replies but those that were broadcast."""
+        """The messages that the channel itself shows, newest first."""
+        # Of replies only those that were broadcast.
         with self._lock:
             messages = reversed(self._found(channel_id).messages)
             return [dict(m) for m in messages if not _is_reply(m) or m.get("subtype") == "thread_broadcast"]

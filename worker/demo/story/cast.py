@@ -1,4 +1,4 @@
-"""Who and what the demo is about: channels, people, queues and their policies, the runs that arrive. Pure data."""
+"""The cast of the demo: channels, people, queues and their policies, the runs that arrive. Pure data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SUPPORT_CHANNEL, RAG_CHANNEL, LEADS_CHANNEL = "C0SUPPORT01", "C0RAGTEAM01", "C0L
 ON_CALL = "S0ONCALL001"
 
 NAMES = {ON_CALL: "review-on-call"}
-"""What Slack shows for ids of people and groups."""
+"""The names that Slack shows for ids of people and groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ ANY = (
     TracedRun("Delete all my personal data", "tool", ("privacy", "urgent")),
     TracedRun("Why was my claim rejected?", tags=("policy", "low-confidence")),
 )
-"""What the page's button adds, in turn."""
+"""The runs that the page's button adds, in turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """How fast the story goes: the policies' ages, in seconds, and how long people get to read.
+    """The speed of the story: the policies' ages, in seconds, and the time that people get to read.
 
-    `outage` is how long LangSmith stays away.
+    `outage` is the time for which LangSmith stays away.
     """
 
     beat: float
@@ -97,7 +97,7 @@ FAST = Tempo(beat=0.2, support_stale=8, support_escalate=31, rag_stale=8, outage
 
 
 def policies(tempo: Tempo) -> dict[str, str]:
-    """What each queue's policy says, for people."""
+    """The policy of each queue in words."""
     return {
         SUPPORT: f"Reminder after {tempo.support_stale} s, escalation after {tempo.support_escalate} s (usually hours)",
         RAG: f"Reminder after {tempo.rag_stale} s, in the thread; shows errors",

@@ -48,7 +48,7 @@ HEADERS = {
 
 
 class Action(msgspec.Struct, frozen=True):
-    """What a button asks for."""
+    """The request of a button."""
 
     do: str
     queue: UUID | None = None
@@ -104,7 +104,7 @@ class DemoPage:
         return StreamingResponse(self._states(), media_type="text/event-stream")
 
     async def _states(self) -> AsyncIterator[str]:
-        """The whole state whenever it has changed: whoever missed one, or comes again, needs no other."""
+        """The whole state whenever it has changed, so that a page that missed one, or comes again, needs no other."""
         last, unchanged = "", 0
         while not self._closing.is_set():
             state = json.dumps(view(self._stage))
@@ -171,7 +171,7 @@ class _WithHeaders:
 _Json = dict[str, Any]
 
 _SHOWN = 60
-"""How many of a channel's newest messages, of a queue's reviewed runs and of the worker's lines the page shows."""
+"""The numbers of a channel's newest messages, a queue's reviewed runs and the worker's lines that the page shows."""
 
 
 def view(stage: Stage) -> _Json:

@@ -23,7 +23,7 @@ EXPECTED: Mapping[tuple[str, str], int] = {
     (cast.RAG_CHANNEL, "reminder"): 1,
     (cast.LEADS_CHANNEL, "escalation"): 2,
 }
-"""How many messages of each kind the whole story has in each channel: no more, no fewer."""
+"""The exact number of messages of each kind that the whole story has in each channel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from worker.demo.story.cast import Tempo, TracedRun
 
 LINES = 200
-"""How many of the worker's lines are kept."""
+"""The number of the worker's lines that are kept."""
 
 REVIEWER = "sam@example.com"
 LANGSMITH, SLACK = "langsmith", "slack"
 
 
 class ImpossibleError(Exception):
-    """What was asked for cannot be done (any more); `str()` says why."""
+    """A request that cannot be fulfilled (any more); `str()` says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """Where the story stands: `step` of `of`."""
+    """One chapter of the story: `step` of `of`."""
 
     title: str
     text: str
@@ -59,7 +59,7 @@ class Stage:
     """Both simulators, the story so far and the worker's log."""
 
     def __init__(self, clock: Clock, tempo: Tempo) -> None:
-        """Open the channels and the queues; nobody polls yet."""
+        """Open the channels and the queues; no worker polls yet."""
         self.clock = clock
         self.tempo = tempo
         self.langsmith = SimulatedLangSmith(clock)
@@ -77,7 +77,7 @@ class Stage:
         self.slack.subscribe(self._see)
 
     def seen(self, what: str, channel: str, kind: str) -> int:
-        """How often a message of a kind was posted to a channel (`what` is `post`), or edited there (`edit`)."""
+        """The number of posts (`what` is `post`) or edits (`edit`) of messages of a kind in a channel."""
         with self._lock:
             return self._seen[what, channel, kind]
 
@@ -99,11 +99,11 @@ class Stage:
             return service not in self._down
 
     def waiting(self, queue_id: UUID) -> list[Place]:
-        """What waits in a queue, oldest first."""
+        """The runs that wait in a queue, oldest first."""
         return self._section(queue_id, MINE)
 
     def done(self, queue_id: UUID) -> list[Place]:
-        """What has been reviewed in a queue, the latest first."""
+        """The runs that were reviewed in a queue, the latest first."""
         places = self._section(queue_id, DONE)
         return sorted(places, key=lambda place: place.last_reviewed_at or place.started_at, reverse=True)
 
@@ -135,7 +135,7 @@ class Stage:
                 self.langsmith.reserve(queue_run_id, reviewer=REVIEWER)
 
     def release(self, queue_run_id: UUID) -> None:
-        """Nobody has the run open any more."""
+        """Let no reviewer have the run open any more."""
         with self.langsmith.at_once():
             self._find(queue_run_id, self.waiting)
             self.langsmith.release(queue_run_id)
