@@ -217,14 +217,15 @@ class TestClaimingAnEdit:
         assert store.claim_edit(LATER + LEASE - SECOND, LEASE) is None
         assert store.claim_edit(LATER + LEASE, LEASE)
 
-    def test_brings_what_the_message_lists_in_its_order_and_counts_all(self, store: Store) -> None:
+    def test_brings_those_that_wait_oldest_first_then_those_that_left_and_counts_all(self, store: Store) -> None:
         runs = [review(n, since=NOON - n * HOUR) for n in range(5)]
         owe(store, *runs)
         post(store, shown=[runs[0].key, runs[3].key, runs[1].key], left_out=[runs[4].key])
         closed = structs.replace(runs[3], closed_at=LATER)
         write(store, closed, structs.replace(runs[2], closed_at=LATER), at=LATER)
         claim = take_edit(store, LATER)
-        assert claim.reviews == (runs[0], closed, runs[1])
+        later = structs.replace(runs[2], closed_at=LATER)
+        assert claim.reviews == (runs[1], runs[0], closed, later)
         assert (claim.total, claim.waiting) == (4, 2)
 
     def test_lists_what_the_last_attempt_showed(self, store: Store) -> None:
@@ -234,7 +235,7 @@ class TestClaimingAnEdit:
         store.settle(after, claim.delivery, shown=[review("a").key, review("b").key])
         post(store, shown=[review("b").key])
         close(store, "b")
-        assert take_edit(store, LATER).reviews == (review("b", closed_at=LATER),)
+        assert take_edit(store, LATER).reviews == (review("a"), review("b", closed_at=LATER))
 
     def test_lists_nothing_that_was_left_out_after_all(self, store: Store) -> None:
         owe(store, review("a"), review("b"))

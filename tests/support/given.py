@@ -56,3 +56,8 @@ def replan(
     """Plan, and what is remembered after it."""
     decided = plan(snapshot, Memory(baselined=True, reviews=reviews), policy, now)
     return decided, Memory(baselined=True, reviews=remember(reviews, decided.reviews))
+
+
+def notified_age(review: Review) -> timedelta | None:
+    """Up to which age a review has been spoken of; None: never."""
+    return None if review.told_at is None else max(review.told_at - review.since, timedelta(0))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from worker.core.model import LISTED, Memory, Polled, QueueTotals, RemindIn, Review, ReviewKey
+from worker.core.model import LISTED, Entry, Kind, Memory, Polled, QueueTotals, RemindIn, Review, ReviewKey, Window
 from worker.core.outbox import (
     LIVE,
     STANDS_FOR_ALL,
@@ -20,6 +20,7 @@ from worker.core.outbox import (
     choose,
     concerned,
     due_longest,
+    entry_of,
     let_go,
     ready_at,
     superseded,
@@ -41,9 +42,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Owed:
-    """A delivery with the reviews that it speaks of (True: left out) and those that its message lists."""
+    """A delivery with the reviews that it speaks of (True: left out) and those that its message lists.
+
+    `purposes` has what those are in it for that have a purpose of their own.
+    """
 
     delivery: Delivery
+    purposes: dict[ReviewKey, Kind] = field(default_factory=dict)
     spoken: dict[ReviewKey, bool] = field(default_factory=dict)
     shown: list[ReviewKey] = field(default_factory=list)
 
@@ -70,6 +75,7 @@ class MemoryStore:
         self._polled: dict[Id, Polled] = {}
         self._revisions: Counter[Id] = Counter()
         self._listings: dict[Id, str] = {}
+        self._windows: dict[Id, Window] = {}
         self._reviews: dict[tuple[Id, ReviewKey], Review] = {}
         self._outbox: dict[UUID, Owed] = {}
         self._pauses: dict[str, Pause] = {}
@@ -88,9 +94,12 @@ class MemoryStore:
             recalled = [review for review in mine if review.is_open or review.queue_run_id in keys]
             listing = self._listings.get(queue.queue_id, "")
             revision = self._revisions[queue.queue_id]
-            plan = decide(Memory(known.baselined_at is not None, recalled, revision=revision, listing=listing))
+            window = self._window(queue.queue_id, now)
+            is_baselined = known.baselined_at is not None
+            plan = decide(Memory(is_baselined, recalled, revision=revision, listing=listing, window=window))
             self._listings[queue.queue_id] = plan.listing or listing
-            self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
+            if plan.is_baselined:
+                self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
             written = {(queue.queue_id, review.key): review for review in plan.reviews}
             altered = [key for queue_id, key in written if (queue_id, key) in self._reviews]
             self._reviews |= written
@@ -106,9 +115,28 @@ class MemoryStore:
                     remind_in=notice.remind_in,
                 )
                 if self.owe(delivery):
-                    self._outbox[notice.key].spoken = dict.fromkeys(notice.reviews, False)
+                    owed = self._outbox[notice.key]
+                    owed.spoken = dict.fromkeys(notice.reviews, False)
+                    purposes = zip(notice.reviews, notice.purposes, strict=False)
+                    owed.purposes = {key: purpose for key, purpose in purposes if purpose is not notice.kind}
+            if plan.opened is not None:
+                self._windows[queue.queue_id] = plan.opened
+            elif plan.entered and window is not None:
+                self._enter(self._outbox[window.host], plan.entered, now)
             self._owe_edits(queue.queue_id, altered, now)
             return plan
+
+    def _window(self, queue_id: Id, now: datetime) -> Window | None:
+        window = self._windows.get(queue_id)
+        if window is None:
+            return None
+        host = self._outbox.get(window.host)
+        return replace(window, entry=Entry.NEVER if host is None else entry_of(host.delivery, now))
+
+    def _enter(self, owed: Owed, entering: Collection[ReviewKey], now: datetime) -> None:
+        if new := [key for key in entering if key not in owed.spoken]:
+            owed.spoken |= dict.fromkeys(new, False)
+            owed.change(edit_at=max(now, owed.delivery.lease_until or now))
 
     def _seen(self, queue: Queue) -> Polled:
         known = self._polled.setdefault(queue.queue_id, Polled(queue))
@@ -244,7 +272,11 @@ class MemoryStore:
         owed = self._outbox[taken.key]
         for merged in taking.merged:
             other = self._outbox[merged.delivery.key]
+            owed.purposes |= {key: kind for key, kind in other.purposes.items() if key not in owed.spoken}
             owed.spoken |= dict.fromkeys(other.told, False)
+            for queue_id, window in self._windows.items():
+                if window.host == merged.delivery.key:
+                    self._windows[queue_id] = replace(window, host=taken.key)
             _withdraw(other, f"merged into {taken.key}", now)
         owed.spoken |= {key: True for key in owed.told if key in taking.left_out}
         owed.change(mention=taken.mention, attempts=taken.attempts)
@@ -261,6 +293,8 @@ class MemoryStore:
             total=len(reviews),
             waiting=sum(review.is_open for review in reviews),
             root=self._root(owed),
+            purposes={key: kind for key, kind in owed.purposes.items() if key in owed.told},
+            polled_at=self._polled[owed.queue_id].completed_at if owed.queue_id is not None else None,
         )
 
     def _oldest_first(self, owed: Owed) -> tuple[Review, ...]:
@@ -383,9 +417,12 @@ class MemoryStore:
         owed.change(lease_until=lease_until, digest="")
         successor = self._outbox.get(owed.delivery.successor) if owed.delivery.successor else None
         told = self._told(owed)
+        listed = tuple(sorted(told, key=_as_listed)[:LISTED])
+        owed.shown = [review.key for review in listed]
         return Claim(
             claimed,
-            tuple(self._review(owed, key) for key in owed.shown if key in owed.told),
+            listed,
+            purposes={review.key: owed.purposes[review.key] for review in listed if review.key in owed.purposes},
             total=len(told),
             waiting=sum(review.is_open for review in told),
             successor=successor.delivery.receipt if successor else None,
@@ -536,6 +573,12 @@ class MemoryStore:
 def _kept(one: Id) -> bytes:
     """An id as the databases sort it; those of one source are all UUIDs or all text."""
     return one.encode() if isinstance(one, str) else one.bytes
+
+
+def _as_listed(review: Review) -> tuple[object, ...]:
+    """Those that wait, oldest first; then those that left, the last of them first."""
+    left = NEVER - (review.closed_at or NEVER)
+    return (not review.is_open, left, *_oldest_first(review))
 
 
 def _ended(review: Review) -> tuple[datetime, datetime]:

@@ -149,6 +149,10 @@ class Calendar:
         place = self._posting.place(at)
         return at if at < self._posting.ends[place] else self._posting.begins[place + 1]
 
+    def posting_since(self, at: datetime) -> datetime:
+        """When the stretch began in which something may be posted that holds an instant, or was the last before it."""
+        return self._posting.begins[self._posting.place(at)]
+
     def next_opening(self, at: datetime) -> datetime | None:
         """When it opens after an instant; None: not in the years that it covers."""
         place = self._open.place(at) + 1
@@ -173,6 +177,16 @@ class Calendar:
                 if instant >= at:
                     return instant
         return NEVER
+
+    def last_time(self, times: Times, at: datetime) -> datetime:
+        """The last of some times on the clock, at an instant or before it; the beginning of time where none was."""
+        today = at.astimezone(self.zone).date()
+        for day in (today - _DAY * number for number in range(-1, _FAR)):
+            for time in reversed(times[day.weekday()]):
+                instant = self._instant(_midnight(day) + time)
+                if instant <= at:
+                    return instant
+        return _EVER
 
     def days_off(self, at: datetime) -> list[Holiday]:
         """The holidays and own days off from an instant's day on, but for those on which it opens all the same."""

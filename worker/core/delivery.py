@@ -29,6 +29,9 @@ REQUEST = timedelta(seconds=30)
 OVER = START + REQUEST
 """The time after a claim from which on nothing of the attempt can be under way, even if the process has crashed."""
 
+POLL_FIRST = timedelta(seconds=5)
+"""How often it is seen whether a queue was polled since the opening: what was owed before is not posted unseen."""
+
 LOOK_AGAIN = timedelta(seconds=5)
 """The wait between a lost answer and each look for its message: the message may be posted after the time-out."""
 
@@ -82,6 +85,12 @@ def has_time(delivery: Delivery, now: datetime) -> bool:
 def released(delivery: Delivery, now: datetime, *, claimed_at: datetime) -> Delivery:
     """The delivery after its claim was given back before anything was sent."""
     return replace(_undoubted(delivery, claimed_at), state=State.PENDING, due_at=now + FIRST_WAIT)
+
+
+def held(delivery: Delivery, until: datetime, *, claimed_at: datetime) -> Delivery:
+    """A claim is given back before anything was sent: nothing may be posted before `until`."""
+    before = _undoubted(delivery, claimed_at)
+    return replace(before, state=State.PENDING, due_at=claimed_at, held_until=until)
 
 
 def begin(delivery: Delivery, now: datetime) -> Delivery:

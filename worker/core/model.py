@@ -219,6 +219,25 @@ class Review(msgspec.Struct, frozen=True):
         return self.closed_at is None
 
 
+class Entry(StrEnum):
+    """How a new run gets into the message that opened a window."""
+
+    MERGE = "merge"  # it is not posted yet: a notice beside it goes out with it
+    BY_EDIT = "by edit"
+    UNSURE = "unsure"  # it may be just being posted
+    NEVER = "never"  # it is up, but cannot be edited any more
+    VOID = "void"  # it never came to a post, so nobody was called
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time after an announcement in which new runs enter its message instead of being announced."""
+
+    opened_at: datetime
+    host: UUID
+    entry: Entry
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """The memory of one queue that a decision is made on.
@@ -226,13 +245,15 @@ class Memory:
     `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for.
     `baselined` is False until the first complete poll of the queue has been written. `revision` counts changes of the
     queue's reviews that were made outside a poll's transaction: a poll that decided on another number has missed some.
-    `listing` is the listing that the last concluded snapshot was read from, '' where that is not known.
+    `listing` is the listing that the last concluded snapshot was read from, '' where that is not known. `window` is the
+    one that the last announcement opened, None where there is none.
     """
 
     baselined: bool
     reviews: Sequence[Review]
     revision: int = 0
     listing: str = ""
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)

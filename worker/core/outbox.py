@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from worker.core.model import FIRST_SIGHT, LATER, Kind
+from worker.core.delivery import POLL_FIRST
+from worker.core.model import FIRST_SIGHT, LATER, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.owed import Pause
+    from worker.core.calendar import Calendar
+    from worker.core.owed import Claim, Pause
 
 R = TypeVar("R")
 """The value by which a store knows a review."""
@@ -122,6 +124,31 @@ def ready_at(delivery: Delivery) -> datetime:
 def waits_for_time(delivery: Delivery) -> bool:
     """Whether it is pending, or held by a pause rather than for an operator."""
     return delivery.state is State.PENDING or (delivery.state is State.HELD and delivery.due_at < NEVER)
+
+
+def entry_of(host: Delivery, now: datetime) -> Entry:
+    """How a new run gets into a message: beside it while it is surely unposted, by an edit once it is up."""
+    if is_surely_unposted(host):
+        return Entry.MERGE
+    if host.state in IN_DOUBT:
+        return Entry.UNSURE
+    if host.state in {State.WITHDRAWN, State.DEAD}:
+        return Entry.VOID
+    is_kept_true = host.state is State.SENT and host.edit_until is not None and host.edit_until > now
+    return Entry.BY_EDIT if is_kept_true else Entry.NEVER
+
+
+def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | None:
+    """Until when a claimed delivery must not be posted; None where it may be now.
+
+    What was owed before the last opening waits for a complete poll after it: nothing is posted that left meanwhile.
+    """
+    if not calendar.may_post(now):
+        return calendar.opens(now)
+    opened_at = calendar.posting_since(now)
+    if claim.delivery.created_at >= opened_at or (claim.polled_at is not None and claim.polled_at >= opened_at):
+        return None
+    return now + POLL_FIRST
 
 
 def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:

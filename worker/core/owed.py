@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from worker.core.model import RemindIn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
     from worker.core.model import Kind, Queue, Review, ReviewKey
@@ -24,7 +25,10 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A decision to notify: one for each queue, kind and poll. `reviews` are open ones, oldest first."""
+    """A decision to notify: one for each queue, place and poll.
+
+    `reviews` are open ones, oldest first; `purposes` says of each why it is in the notice (empty: all for its `kind`).
+    """
 
     key: UUID
     kind: Kind
@@ -32,6 +36,7 @@ class Notice:
     reviews: tuple[ReviewKey, ...]
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
+    purposes: tuple[Kind, ...] = ()
 
 
 class State(StrEnum):
@@ -107,7 +112,8 @@ class Claim:
     For a post, `reviews` are all that it speaks of, oldest first. For an edit they are only those that the message
     lists, in its order, while `total` and `waiting` count all. `root` is the oldest message about the same runs that
     still stands in the same channel; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
-    the newer reminder.
+    the newer reminder. `purposes` says what those reviews are in the message for that have another purpose than the
+    delivery's kind. `polled_at` is when the queue was last polled completely.
     """
 
     delivery: Delivery
@@ -116,6 +122,8 @@ class Claim:
     waiting: int = 0
     root: Receipt | None = None
     successor: Receipt | None = None
+    purposes: Mapping[ReviewKey, Kind] = field(default_factory=dict)
+    polled_at: datetime | None = None
 
 
 EVERYWHERE = "*"

@@ -1,4 +1,4 @@
-"""Plans: the decision of one poll, and a last look before a send. Pure."""
+"""One poll's decision, and a last look before a send. Pure."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from uuid import UUID, uuid5
 from msgspec import structs
 
 from worker.core.diff import diff, is_bare
-from worker.core.model import LISTED, Kind
-from worker.core.owed import Notice
-from worker.core.policy import Step, age_of, notified_age, spoken_until
+from worker.core.model import LISTED, Entry, Kind, Window
+from worker.core.owed import NEVER, Notice
+from worker.core.policy import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.diff import Diff
-    from worker.core.model import Id, Memory, Review, Snapshot
-    from worker.core.policy import EscalationPolicy
+    from worker.core.model import Id, Memory, RemindIn, Review, ReviewKey, Snapshot
+    from worker.core.policy import EscalationPolicy, Step
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
-"""The namespace of delivery keys. Never change it: every notice in flight would be sent twice."""
+"""Makes delivery keys ours alone; changing it would send every notice in flight twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decision of one poll: reviews to write (new or changed), notices to owe, the listing to remember.
+    """What one poll decided: the reviews to write (new or altered), the notices to owe, the listing to remember.
 
-    `revision` is the revision of the memory that the decision was made on.
+    `entered` are reviews that the message of the open window is to show by an edit; `opened` is a window that one of
+    the notices opens. `held_until` is when what is held may go out at last (None: nothing is). `is_baselined` is False
+    where the queue's first sight itself is held: then the next poll begins again. `revision` is that of the memory
+    that it was decided on.
     """
 
     reviews: tuple[Review, ...] = ()
@@ -38,32 +40,49 @@ class Plan:
     next_due_at: datetime | None = None
     revision: int = 0
     listing: str = ""
+    entered: tuple[ReviewKey, ...] = ()
+    opened: Window | None = None
+    held_until: datetime | None = None
+    is_baselined: bool = True
 
 
 def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:
-    """Decide which reviews one complete listing of a queue changes, and which notices are owed for it.
+    """Decide what one complete listing of a queue changes in memory, and which notices are owed to whom.
 
-    `next_due_at` is by the clock that dated the runs.
+    `next_due_at` is by the clock that the runs have their dates from: ours less `snapshot.ahead`.
     """
     is_switched = memory.listing not in {"", snapshot.listing}
     found = diff(snapshot, memory.reviews, now, is_switched=is_switched)
-    # Ages are judged by the clock that dated the runs: ours may be wrong, and then all of them would be.
     there = now - snapshot.ahead
     revealed = snapshot.revealed if is_switched else frozenset()
     first, later = _apart(found.open, revealed, baselined=memory.baselined)
-    due = _baseline(first, policy) | _due(later, policy, there)
-    # By identity: a key takes longer to build and to compare than the decision itself.
-    until = {step: policy.spoken_at_baseline if step.kind is Kind.BASELINE else spoken_until for step in due}
-    spoken = {id(review): _spoken(review, until[step](review, there)) for step in due for review in due[step]}
-    notices = [_notice(snapshot.queue.queue_id, step, [spoken[id(review)] for review in due[step]]) for step in due]
+    is_held = bool(first) and not policy.calendar.may_post(there)
+    due = _due(later, policy, memory.window, there)
+    if first and not is_held:
+        due.parts.extend(_first_sight(first, policy, there))
+    # By identity: a key takes longer to make and to compare than the decision itself.
+    spoken = {id(part.review): _spoken(part.review, part.told_at) for part in due.parts}
+    notices = _notices(snapshot.queue.queue_id, due.parts, spoken)
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
-    due_at = _next_due_at(found, after, policy, there)
-    return Plan(tuple(altered.values()), tuple(notices), due_at, memory.revision, snapshot.listing)
+    opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
+    window = opened or memory.window
+    return Plan(
+        reviews=tuple(altered.values()),
+        notices=tuple(notices),
+        next_due_at=there if found.unsure else _next_due_at(after, policy, window, there),
+        revision=memory.revision,
+        # A listing that shows more than the other one is not concluded before that first sight is spoken of.
+        listing=memory.listing if is_held and memory.baselined else snapshot.listing,
+        entered=tuple(review.key for review in due.entering),
+        opened=opened,
+        held_until=_held_until(after, policy, there),
+        is_baselined=memory.baselined or not is_held,
+    )
 
 
 def undescribed(decided: Plan) -> set[Id]:
-    """The runs that the messages of a plan will list without knowing more than that they wait."""
+    """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
     listed = {key.queue_run_id for notice in decided.notices for key in notice.reviews[:LISTED]}
     return {
         review.queue_run_id for review in decided.reviews if review.queue_run_id in listed and is_bare(review.facts)
@@ -73,9 +92,9 @@ def undescribed(decided: Plan) -> set[Id]:
 def still_owed(
     reviews: Iterable[Review], as_of: datetime | None = None
 ) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
-    """Split a delivery's reviews into those that still wait and those that have left.
+    """Split a delivery's reviews into those that wait and those that nobody has to be told of any more.
 
-    With `as_of` it is the split at that time: the one that an attempt which began then has shown.
+    `as_of` asks for then instead of now: what an attempt that began then told of.
     """
     owed: list[Review] = []
     gone: list[Review] = []
@@ -85,8 +104,7 @@ def still_owed(
 
 
 def notice_key(queue_id: Id, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
-    """Name a notice by its content, so that the same decision always has the same key."""
-    # Sorted, because the order of a listing means nothing; another worker may have read it in another order.
+    """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
     spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
     return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, channel, *spoken)))
 
@@ -95,63 +113,161 @@ def _had_left(review: Review, as_of: datetime | None) -> bool:
     return review.closed_at is not None and (as_of is None or review.closed_at <= as_of)
 
 
-def _baseline(waiting: Sequence[Review], policy: EscalationPolicy) -> dict[Step, list[Review]]:
-    """The step at first sight: everything that waits in one notice, whatever its age."""
-    return {replace(policy.steps[0], kind=Kind.BASELINE): list(waiting)} if waiting else {}
-
-
 def _apart(
     waiting: Sequence[Review], revealed: Collection[Id], *, baselined: bool
 ) -> tuple[Sequence[Review], Sequence[Review]]:
-    """Split the reviews into those of a baseline and the others."""
+    """Those that are a baseline, and the others.
+
+    What is seen for the first time only because the other listing could not show it is not new: it may be old.
+    """
     if not baselined:
         return waiting, ()
     if not revealed:
         return (), waiting
-    # The listing used before could not show these runs: they may have waited for weeks, so they are not new.
     are_first = [review.told_at is None and review.queue_run_id in revealed for review in waiting]
     first = [review for review, is_first in zip(waiting, are_first, strict=True) if is_first]
     return first, [review for review, is_first in zip(waiting, are_first, strict=True) if not is_first]
 
 
-def _due(waiting: Sequence[Review], policy: EscalationPolicy, now: datetime) -> dict[Step, list[Review]]:
-    """The reviews by the step that is due for them, with those whose repeat is near enough to join."""
-    due: defaultdict[Step, list[Review]] = defaultdict(list)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One review in a notice: the step for which it is there, and up to when the notice speaks of it."""
+
+    step: Step
+    review: Review
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What a poll leads to: notices, and runs that a message which is up already is to show."""
+
+    parts: list[_Part]
+    entering: list[Review]
+
+
+def _first_sight(waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> Iterator[_Part]:
+    """At first sight everything that waits is spoken of at once, whatever its age."""
+    step = replace(policy.steps[0], kind=Kind.BASELINE)
+    return (_Part(step, review, policy.spoken_at_baseline(review, now)) for review in waiting)
+
+
+def _due(waiting: Sequence[Review], policy: EscalationPolicy, window: Window | None, now: datetime) -> _Due:
+    """Which step is due for which reviews.
+
+    What is near joins a notice that goes out anyway. New runs wait for the end of the window, and enter the message
+    that opened it meanwhile.
+    """
+    moment = Moment.of(policy, now)
+    announcement = policy.steps[0]
+    due: list[_Part] = []
+    new: list[Review] = []
     rest: list[Review] = []
     for review in waiting:
-        step = policy.due(review, now)
-        (rest if step is None else due[step]).append(review)
-    # A second pass, because a review joins only what goes out anyway: that is known once all have been looked at.
-    for review in rest:
-        step = next((step for step in due if _joins(step, review, policy, now)), None)
+        step = moment.due(review)
+        if step is announcement:
+            new.append(review)
+        elif step is None:
+            rest.append(review)
+        else:
+            due.append(_Part(step, review, moment.told_at(step, review)))
+    steps = [step for step in policy.steps if any(part.step is step for part in due)]
+    for review in (*rest, *new) if steps else ():
+        step = next((step for step in reversed(steps) if moment.joins(step, review)), None)
         if step is not None:
-            due[step].append(review)
-    return due
+            due.append(_Part(step, review, moment.told_at(step, review)))
+    joined = {id(part.review) for part in due}
+    new = [review for review in new if id(review) not in joined]
+    beside = any((step.channel, step.remind_in) == (announcement.channel, announcement.remind_in) for step in steps)
+    if new and (beside or _may_announce(new, policy, window, now)):
+        due += (_Part(announcement, review, moment.told_at(announcement, review)) for review in new)
+        new = []
+    return _Due(due, new if window is not None and window.entry is Entry.BY_EDIT else [])
 
 
-def _joins(step: Step, review: Review, policy: EscalationPolicy, now: datetime) -> bool:
-    return step in policy.steps_for(review) and step.may_join(notified_age(review), age_of(review, now))
+def _may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Window | None, now: datetime) -> bool:
+    """Whether new runs are announced now: no window is open, or they came while nothing might be posted."""
+    if window is None or window.entry in {Entry.VOID, Entry.MERGE}:
+        return True
+    if _window_ends(policy, window) <= now:
+        return True
+    opened_at = policy.calendar.opens
+    return any(review.first_seen_at < opened_at(review.first_seen_at) <= now for review in new)
+
+
+def _window_ends(policy: EscalationPolicy, window: Window) -> datetime:
+    return policy.calendar.opens(policy.calendar.later(window.opened_at, policy.announce_every))
 
 
 def _spoken(review: Review, told_at: datetime) -> Review:
     return structs.replace(review, told_at=told_at, generation=review.generation + 1)
 
 
-def _notice(queue_id: Id, step: Step, reviews: list[Review]) -> Notice:
-    oldest_first = sorted(reviews, key=lambda review: (review.since, str(review.queue_run_id)))
+def _notices(queue_id: Id, parts: Iterable[_Part], spoken: Mapping[int, Review]) -> list[Notice]:
+    """One notice a place: what is new, stale and escalated there at one poll goes together."""
+    places: defaultdict[tuple[str, RemindIn, bool], list[_Part]] = defaultdict(list)
+    for part in parts:
+        step = part.step
+        places[step.channel, step.remind_in, step.kind is Kind.BASELINE].append(part)
+    return [_notice(queue_id, together, spoken) for together in places.values()]
+
+
+def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) -> Notice:
+    rank = max(_RANKS.index(part.step.kind) for part in parts)
+    step = next(part.step for part in parts if part.step.kind is _RANKS[rank])
+    oldest_first = sorted(parts, key=lambda part: (part.review.since, str(part.review.queue_run_id)))
+    reviews = [spoken[id(part.review)] for part in oldest_first]
     return Notice(
         key=notice_key(queue_id, step.kind, step.channel, reviews),
         kind=step.kind,
         channel=step.channel,
-        reviews=tuple(review.key for review in oldest_first),
+        reviews=tuple(review.key for review in reviews),
         mention=step.mention,
         remind_in=step.remind_in,
+        purposes=tuple(part.step.kind for part in oldest_first),
     )
 
 
-def _next_due_at(found: Diff, waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> datetime | None:
-    """The time from which on even an unchanged listing has to be decided on again."""
-    # A first absence has to be confirmed or refuted by the very next listing, changed or not.
-    if found.unsure:
-        return now
-    return min((at for review in waiting if (at := policy.next_due_at(review)) is not None), default=None)
+_RANKS = (Kind.REMINDER, Kind.BASELINE, Kind.ANNOUNCEMENT, Kind.ESCALATION)
+"""A notice is of the last of these kinds that it has a run of."""
+
+
+def _opens(notice: Notice) -> bool:
+    return bool({Kind.BASELINE, Kind.ANNOUNCEMENT} & {notice.kind, *notice.purposes})
+
+
+def _window(notice: Notice, now: datetime) -> Window:
+    return Window(now, notice.key, Entry.MERGE)
+
+
+def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> datetime | None:
+    """When what was not spoken of so far may be, where it may not now."""
+    if policy.calendar.may_post(now) or all(review.told_at is not None for review in waiting):
+        return None
+    return policy.calendar.opens(now)
+
+
+def _next_due_at(
+    waiting: Iterable[Review], policy: EscalationPolicy, window: Window | None, now: datetime
+) -> datetime | None:
+    """When an unchanged listing would change something: at the next step, or at the end of a window."""
+    due_at: dict[Step, datetime] = {}
+    for review in waiting:
+        for step in policy.steps_for(review):
+            at = step.due_at(review)
+            if at is not None and (step not in due_at or at < due_at[step]):
+                due_at[step] = at
+    announcement = policy.steps[0]
+    # Going out rises with being due: the first of a step decides for all of it.
+    goes_at = [step.goes_at(at) for step, at in due_at.items() if step is not announcement]
+    if announcement in due_at:
+        goes_at.append(_announces_at(policy, window, now))
+    return min((at for at in goes_at if at < NEVER), default=None)
+
+
+def _announces_at(policy: EscalationPolicy, window: Window | None, now: datetime) -> datetime:
+    """When new runs that wait are announced, or looked at again: a message may be on its way that takes them in."""
+    soon = policy.calendar.opens(now)
+    if window is None or window.entry in {Entry.VOID, Entry.MERGE, Entry.UNSURE} or soon > now:
+        return soon
+    return max(_window_ends(policy, window), soon)

@@ -1,4 +1,8 @@
-"""The ladder: which notice a waiting run is due for, and when. Pure."""
+"""The notices that a waiting run deserves, and when: the ladder. Pure.
+
+Durations count by the queue's calendar, and a notice goes out only when something may be posted. Memory holds instants
+alone, so a ladder or a calendar that is changed announces nothing again.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,28 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Kind, RemindIn
+from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.core.calendar import Calendar, Times
     from worker.core.model import Review
 
 ZERO = timedelta(0)
-_JOIN = 3 / 4
-"""From this share of `every` on, a repeat joins a reminder that goes out anyway: fewer messages, none late."""
+JOINING = 1 / 4
+"""A notice takes along what becomes due within this share of the step's wait: fewer messages, none late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung: the notice for a run that has waited `after`, repeated after each `every` (None: never repeated)."""
+    """One rung: the notice that a run deserves once it has waited `after`, and again `every` so long (None: once).
+
+    Both count by `calendar`, within which the notice is posted. `times` are the only times of the week at which it goes
+    out (None: as soon as it is due).
+    """
 
     kind: Kind
     after: timedelta
@@ -28,122 +39,229 @@ class Step:
     every: timedelta | None = None
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
+    calendar: Calendar = ALWAYS_OPEN
+    times: Times | None = None
 
-    def due_age(self, notified: timedelta | None) -> timedelta | None:
-        """The age at which the step is due for a run that was last spoken of at age `notified`; None: never again."""
-        if notified is None or notified < self.after:
-            return self.after
-        return None if self.every is None else notified + self.every
+    def first_at(self, review: Review) -> datetime:
+        """When a run has waited long enough for the first time."""
+        return self.calendar.later(review.since, self.after)
 
-    def may_join(self, notified: timedelta | None, age: timedelta) -> bool:
-        """Whether a repeat is near enough to go out together with others."""
-        if self.every is None or notified is None or notified < self.after:
-            return False
-        return age >= notified + self.every * _JOIN
+    def due_at(self, review: Review) -> datetime | None:
+        """When the step is due for a run, whether or not anything may be posted then; None: never again."""
+        told_at = review.told_at
+        if self.kind is Kind.ANNOUNCEMENT:
+            # Whatever became of the calendar since: a run is announced once.
+            return review.since if told_at is None else None
+        if told_at is None or told_at < (first_at := self.first_at(review)):
+            return self.first_at(review)
+        return None if self.every is None else self.calendar.later(max(told_at, first_at), self.every)
+
+    def goes_at(self, due_at: datetime) -> datetime:
+        """When a notice that is due at an instant may go out."""
+        if self.times is not None:
+            due_at = self.calendar.next_time(self.times, due_at)
+        return self.calendar.opens(due_at)
+
+    def ready_until(self, now: datetime) -> datetime | None:
+        """Notices that were due by this instant may go out now; None: none may."""
+        if not self.calendar.may_post(now):
+            return None
+        return now if self.times is None else self.calendar.last_time(self.times, now)
 
 
 @dataclass(frozen=True, slots=True)
 class EscalationPolicy:
-    """The ladder of one queue, lowest step first. `spare_reserved` keeps all but the lowest from reserved runs."""
+    """The ladder of one queue, lowest step first. `spare_reserved` keeps all but the lowest from reserved runs.
+
+    After an announcement the next one waits `announce_every`, which counts by `calendar`.
+    """
 
     steps: tuple[Step, ...]
     spare_reserved: bool = True
+    announce_every: timedelta = ZERO
+    calendar: Calendar = ALWAYS_OPEN
 
     @property
     def channel(self) -> str:
         """The queue's own channel: where it is announced."""
         return self.steps[0].channel
 
+    def calendar_of(self, kind: Kind) -> Calendar:
+        """The calendar by which notices of a kind are posted."""
+        return next((step.calendar for step in self.steps if step.kind is kind), self.calendar)
+
     def steps_for(self, review: Review) -> tuple[Step, ...]:
-        """The steps that concern a review as it is now."""
-        # It was absent from the last listing, so it may be reviewed: a reminder of it could be wrong.
+        """The steps that concern a review as it is now. One that is absent, perhaps reviewed, is let be."""
         if review.absent_at is not None:
             return ()
         return self.steps[:1] if review.reserved and self.spare_reserved else self.steps
 
     def due(self, review: Review, now: datetime) -> Step | None:
-        """The highest step that is due."""
-        age, notified = age_of(review, now), notified_age(review)
-        due = [step for step in self.steps_for(review) if _has_come(step.due_age(notified), age)]
-        # Only the highest: after an outage several are due at once, and people want one notice, not three.
-        return due[-1] if due else None
+        """The highest step that is due: after an outage one notice, not three."""
+        return Moment.of(self, now).due(review)
 
     def spoken_at_baseline(self, review: Review, now: datetime) -> datetime:
-        """The instant up to which a baseline speaks of a run."""
-        age = age_of(review, now)
-        escalates = any(step.kind is Kind.ESCALATION and step.after <= age for step in self.steps)
-        # A run that is past the escalation age counts as spoken of at age zero, so that the next poll escalates it.
+        """Up to when a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
+        escalates = any(step.kind is Kind.ESCALATION and step.first_at(review) <= now for step in self.steps)
         return review.since if escalates else spoken_until(review, now)
 
+    def stale_at(self, review: Review) -> datetime | None:
+        """When a run becomes stale, or became so; None: never."""
+        return next((step.first_at(review) for step in self.steps if step.kind is Kind.REMINDER), None)
+
+    def next_step(self, review: Review) -> tuple[Step, datetime] | None:
+        """The step that comes next, should nothing change, and when; the highest of those that come together."""
+        dues = [(step, due_at) for step in self.steps_for(review) if (due_at := step.due_at(review)) is not None]
+        coming = [(step, step.goes_at(due_at)) for step, due_at in dues if due_at < NEVER]
+        return min(reversed(coming), key=lambda each: each[1], default=None)
+
     def next_due_at(self, review: Review) -> datetime | None:
-        """The time of the next step, should nothing change; None: never."""
-        age = min((age for age, _ in self._due_ages(review)), default=None)
-        return None if age is None else _later(review.since, age)
+        """When the next step comes, should nothing change; None: never."""
+        coming = self.next_step(review)
+        return None if coming is None else coming[1]
 
-    def next_step(self, review: Review) -> Step | None:
-        """The step that comes next, should nothing change."""
-        ages = self._due_ages(review)
-        # Reversed, because min() keeps the first of equals: of steps that come together the highest counts.
-        return min(reversed(ages), key=lambda each: each[0])[1] if ages else None
 
-    def _due_ages(self, review: Review) -> list[tuple[timedelta, Step]]:
-        """The steps that come for a review, each with the age at which it does; lowest step first."""
-        notified = notified_age(review)
-        return [(age, step) for step in self.steps_for(review) if (age := step.due_age(notified)) is not None]
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    """A step at one instant.
+
+    It has come for what has waited since `first` or longer, and again for what was spoken of up to `again`; it takes
+    along the same with `first_joining` and `again_joining`. Cut-offs, since they are made once for a whole queue.
+    """
+
+    step: Step
+    ready: datetime
+    first: datetime
+    first_joining: datetime
+    again: datetime | None
+    again_joining: datetime | None
+
+    @classmethod
+    def of(cls, step: Step, ready: datetime, now: datetime) -> _Rung:
+        cut_off, every = step.calendar.cut_off, step.every
+        joining = None if every is None else cut_off(now, every * (1 - JOINING))
+        # One that has to wait for the next of its times would come a day late for a minute: it comes with this one.
+        again = joining if step.times is not None or every is None else cut_off(ready, every)
+        return cls(
+            step=step,
+            ready=ready,
+            first=cut_off(ready, step.after),
+            first_joining=cut_off(now, step.after * (1 - JOINING)),
+            again=again,
+            again_joining=joining,
+        )
+
+    def has_come(self, review: Review) -> bool:
+        return self._reached(review, self.first, self.again)
+
+    def joins(self, review: Review) -> bool:
+        if self.step.kind is Kind.ANNOUNCEMENT:
+            return False
+        return self._reached(review, self.first_joining, self.again_joining)
+
+    def _reached(self, review: Review, first: datetime, again: datetime | None) -> bool:
+        told_at = review.told_at
+        if self.step.kind is Kind.ANNOUNCEMENT:
+            return told_at is None
+        if review.since > first:
+            return False
+        if told_at is None or told_at < self.step.first_at(review):
+            return True
+        return again is not None and told_at <= again
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A ladder at one instant: what is due then, for as many runs as there are."""
+
+    policy: EscalationPolicy
+    rungs: tuple[_Rung, ...]
+
+    @classmethod
+    def of(cls, policy: EscalationPolicy, now: datetime) -> Moment:
+        """The ladder at `now`, by the clock that runs have their dates from."""
+        ready = ((step, step.ready_until(now)) for step in policy.steps)
+        return cls(policy, tuple(_Rung.of(step, until, now) for step, until in ready if until is not None))
+
+    def due(self, review: Review) -> Step | None:
+        """The highest step that is due for a review, and may go out."""
+        steps = self.policy.steps_for(review)
+        return next((rung.step for rung in reversed(self.rungs) if rung.step in steps and rung.has_come(review)), None)
+
+    def joins(self, step: Step, review: Review) -> bool:
+        """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
+        if step not in self.policy.steps_for(review):
+            return False
+        return any(rung.joins(review) for rung in self.rungs if rung.step is step)
+
+    def told_at(self, step: Step, review: Review) -> datetime:
+        """Up to when a notice of this moment speaks of a review: that its time has come before is not forgotten.
+
+        One that is taken along is spoken of up to the instant at which it would have been due.
+        """
+        ready = next(rung.ready for rung in self.rungs if rung.step is step)
+        first_at = review.since if step.kind is Kind.ANNOUNCEMENT else step.first_at(review)
+        return max(ready, first_at, review.since)
 
 
 class Rungs(Protocol):
     """The settings of a queue that its ladder is made of; None leaves a rung out."""
 
     channel: str
+    announce_every: timedelta
     stale_after: timedelta | None
     remind_every: timedelta | None
     remind_in: RemindIn
+    remind_at: Times | None
     remind_reserved: bool
     escalate_after: timedelta | None
+    escalate_every: timedelta | None
     escalate_to: str
     escalate_mention: tuple[str, ...]
+    escalate_outside_hours: bool
 
 
-def ladder(rungs: Rungs) -> EscalationPolicy:
+def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
     """Build the policy that a queue's settings describe."""
-    steps = [Step(Kind.ANNOUNCEMENT, ZERO, rungs.channel)]
+    steps = [Step(Kind.ANNOUNCEMENT, ZERO, rungs.channel, calendar=calendar)]
     if (after := rungs.stale_after) is not None:
-        steps.append(Step(Kind.REMINDER, after, rungs.channel, every=rungs.remind_every, remind_in=rungs.remind_in))
+        steps.append(
+            Step(
+                kind=Kind.REMINDER,
+                after=after,
+                channel=rungs.channel,
+                every=rungs.remind_every,
+                remind_in=rungs.remind_in,
+                calendar=calendar,
+                times=rungs.remind_at,
+            )
+        )
     if (after := rungs.escalate_after) is not None:
-        steps.append(Step(Kind.ESCALATION, after, rungs.escalate_to, mention=rungs.escalate_mention))
-    return EscalationPolicy(tuple(steps), spare_reserved=not rungs.remind_reserved)
+        is_urgent = rungs.escalate_outside_hours
+        steps.append(
+            Step(
+                kind=Kind.ESCALATION,
+                after=after,
+                channel=rungs.escalate_to,
+                every=rungs.escalate_every,
+                mention=rungs.escalate_mention,
+                calendar=ALWAYS_OPEN if is_urgent else calendar,
+                times=None if is_urgent else rungs.remind_at,
+            )
+        )
+    return EscalationPolicy(
+        steps=tuple(steps),
+        spare_reserved=not rungs.remind_reserved,
+        announce_every=rungs.announce_every,
+        calendar=calendar,
+    )
 
 
 def age_of(review: Review, now: datetime) -> timedelta:
-    """The time that a review has waited."""
-    # A clock that was set back must not make an age negative.
+    """How long a review has waited; a clock that was set back makes nobody younger than nothing."""
     return max(now - review.since, ZERO)
 
 
-def notified_age(review: Review) -> timedelta | None:
-    """The age up to which a review has been spoken of; None: never."""
-    told_at = review.told_at
-    if told_at is None:
-        return None
-    # Called twice for each run and poll, and most runs were spoken of at once: comparing is cheaper than subtracting.
-    # The smallest answer is zero and not None: a run that was spoken of is never new again.
-    return told_at - review.since if told_at > review.since else ZERO
-
-
 def spoken_until(review: Review, now: datetime) -> datetime:
-    """The instant up to which a notice at `now` speaks of a review."""
-    # A wrong clock may say that the notice comes before the wait: `told_at` is never before `since`.
+    """Up to when a notice at `now` speaks of a review: not before its wait began, whatever the clock says."""
     return max(now, review.since)
-
-
-def _has_come(due_age: timedelta | None, age: timedelta) -> bool:
-    return due_age is not None and due_age <= age
-
-
-def _later(instant: datetime, duration: timedelta) -> datetime | None:
-    """The sum, or None where it is later than the last date that Python knows."""
-    try:
-        return instant + duration
-    except OverflowError:
-        return None

@@ -13,6 +13,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind
+from worker.core.outbox import held_until
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
@@ -149,6 +150,9 @@ class Deliver:
         if not owed and delivery.kind is not Kind.OPS:
             self._settle(step.withdrawn(delivery, now), claim)
             return
+        if delivery.queue and (until := self._held_until(claim, now)):
+            self._settle(step.held(delivery, until, claimed_at=now), claim)
+            return
         if not step.has_time(delivery, self._clock.now()):
             self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
             return
@@ -163,6 +167,10 @@ class Deliver:
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
         self._patience.posted(delivery.channel)
+
+    def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
+        policy = self._rules(claim.delivery.queue).policy
+        return held_until(claim, policy.calendar_of(claim.delivery.kind), now)
 
     def _look_up(self, claim: Claim, now: datetime) -> None:
         """Find out whether the last attempt was posted, before the delivery is sent again."""
@@ -231,10 +239,11 @@ class Deliver:
 
     def _say(self, settled: Settled, *, kept: bool) -> None:
         after = settled.after
-        well = after.state in {State.SENT, State.WITHDRAWN}
+        well = after.state in {State.SENT, State.WITHDRAWN} or after.held_until is not None
         (self.unsettled.discard if well else self.unsettled.add)(after.key)
         self._meter.delivered(after.kind, after.state.value if kept else "lease_lost")
-        event = f"delivery_{after.state.value}" if kept else "delivery_lease_lost"
+        event = "delivery_waits" if after.held_until else f"delivery_{after.state.value}"
+        event = event if kept else "delivery_lease_lost"
         line = log.bind(
             key=str(after.key),
             kind=after.kind.value,
@@ -243,7 +252,9 @@ class Deliver:
             runs=len(settled.claim.reviews) - len(settled.left_out),
             attempts=after.attempts,
         )
-        if after.last_error:
+        if after.held_until is not None:
+            line = line.bind(held_until=after.held_until)
+        elif after.last_error:
             line = line.bind(error=after.last_error, due_at=after.due_at)
         (line.info if well else line.warning)(event)
         if kept and after.state is State.DEAD:

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.calendar import Times
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.net.route import Route
@@ -79,6 +80,10 @@ class PerQueue(BaseModel):
     show: Annotated[_Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
     remind_in: Annotated[_Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
     edit_for: Annotated[DurationOrNever, Name("WORKER_EDIT_FOR")] = timedelta(days=7)
+    announce_every: timedelta = timedelta(0)
+    remind_at: Times | None = None
+    escalate_every: timedelta | None = None
+    escalate_outside_hours: bool = False
     on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND
 
     def overridden_by(self, table: Self) -> Self:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import RemindIn, Review
+from worker.core.model import Kind, RemindIn, Review, ReviewKey
 from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
 from worker.core.owed import EVERYWHERE, Claim, Receipt, State
 from worker.stores.assignments import is_resting, take_channel
@@ -114,7 +114,7 @@ def _take(
     if choice.taking is None:
         return None
     _write(connection, choice.taking, now)
-    return _claim(connection, choice.taking.taken, now + lease, member)
+    return replace(_claim(connection, choice.taking.taken, now + lease, member), polled_at=row.polled_at)
 
 
 def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime, member: Member | None) -> Claim:
@@ -123,10 +123,11 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
     claimer = {"worker_id": member and member.worker_id, "attempted_at": delivery.attempted_at}
     # `due_at` is the end of the lease: after a crash the delivery comes up again by itself.
     connection.execute(change_delivery(taken.place).values(**leased, **claimer))
-    speaks_of = _speaks_of(connection, taken.place)
+    speaks_of, purposes = _speaks_of(connection, taken.place)
     return Claim(
         delivery=delivery,
         reviews=speaks_of,
+        purposes=purposes,
         total=len(speaks_of),
         waiting=sum(review.is_open for review in speaks_of),
         root=_root(connection, taken.place, delivery),
@@ -178,6 +179,9 @@ def _write(connection: Connection, taking: Taking[int], now: datetime) -> None:
     if taking.merged:
         grown = {"mention": taken.delivery.mention, "attempts": taken.delivery.attempts}
         connection.execute(change_delivery(taken.place).values(**grown))
+        # New runs enter the message that goes out, and not one that has become part of it.
+        hosts = KNOWN_QUEUES.c.host.in_([each.delivery.key for each in taking.merged])
+        connection.execute(sa.update(KNOWN_QUEUES).where(hosts).values(host=taken.delivery.key))
     for some in chunks(taking.left_out):
         mine = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == taken.place)
         connection.execute(mine.where(DELIVERY_REVIEWS.c.review_id.in_(some)).values(left_out=True))
@@ -185,11 +189,16 @@ def _write(connection: Connection, taking: Taking[int], now: datetime) -> None:
 
 def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
     theirs = (
-        sa.select(sa.literal(number, sa.BigInteger), DELIVERY_REVIEWS.c.review_id, sa.false())
+        sa.select(
+            sa.literal(number, sa.BigInteger),
+            DELIVERY_REVIEWS.c.review_id,
+            sa.false(),
+            sa.func.min(DELIVERY_REVIEWS.c.purpose),
+        )
         .where(DELIVERY_REVIEWS.c.delivery_id.in_(others), SPEAKS)
-        .distinct()
+        .group_by(DELIVERY_REVIEWS.c.review_id)
     )
-    columns = ["delivery_id", "review_id", "left_out"]
+    columns = ["delivery_id", "review_id", "left_out", "purpose"]
     adopted = insert(connection, DELIVERY_REVIEWS).from_select(columns, theirs)
     key = [DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id]
     # What was left out here, and comes back with a merged delivery, is spoken of again.
@@ -201,14 +210,16 @@ def _withdraw(connection: Connection, numbers: Sequence[int], reason: str, now: 
     connection.execute(withdrawn.values(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None))
 
 
-def _speaks_of(connection: Connection, number: int) -> tuple[Review, ...]:
+def _speaks_of(connection: Connection, number: int) -> tuple[tuple[Review, ...], dict[ReviewKey, Kind]]:
+    """The reviews that a delivery speaks of, oldest first, and what those are for that have a purpose of their own."""
     query = (
-        sa.select(*REVIEW_COLUMNS)
+        sa.select(*REVIEW_COLUMNS, DELIVERY_REVIEWS.c.purpose)
         .join_from(DELIVERY_REVIEWS, REVIEWS)
         .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
         .order_by(*OLDEST_FIRST)
     )
-    return tuple(Review(*row) for row in connection.execute(query))
+    found = [(Review(*row[:-1]), row[-1]) for row in connection.execute(query)]
+    return tuple(review for review, _ in found), {review.key: purpose for review, purpose in found if purpose}
 
 
 def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | None:
@@ -249,4 +260,4 @@ def live_deliveries(connection: Connection) -> list[Claim]:
     """Every live delivery in the order of the outbox, with what is known of its runs; nothing is claimed."""
     query = select_deliveries().where(IS_LIVE).order_by(DELIVERIES.c.delivery_id)
     rows = connection.execute(query).all()
-    return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)) for row in rows]
+    return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)[0]) for row in rows]

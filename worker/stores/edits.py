@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import LISTED, Kind, Review
+from worker.core.model import LISTED, Kind, Review, ReviewKey
 from worker.core.outbox import Candidate, superseded
 from worker.core.owed import EDIT_EVERY, Claim, Delivery, Receipt, State
 from worker.stores.columns import BEGINS_WITH_NAME, MICROSECOND, At, microseconds
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import EDIT_OWED, SPEAKS, change_delivery, delivery_of, has_lease, select_deliveries
-from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS
+from worker.stores.reviews import IS_CLOSED, OLDEST_FIRST, REVIEW_COLUMNS
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, REVIEWS
 
 if TYPE_CHECKING:
@@ -183,9 +183,11 @@ def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim
     # Until the edit is settled nobody knows what the message shows: a crash leaves it so.
     connection.execute(change_delivery(row.delivery_id).values(lease_until=lease_until, digest=""))
     total, waiting = _counts(connection, row.delivery_id)
+    listed, purposes = _listed(connection, row.delivery_id)
     return Claim(
         delivery=delivery_of(row, lease_until=lease_until),
-        reviews=_listed(connection, row.delivery_id),
+        reviews=listed,
+        purposes=purposes,
         total=total,
         waiting=waiting,
         successor=_receipt_of(connection, row),
@@ -203,14 +205,26 @@ def _counts(connection: Connection, number: int) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _listed(connection: Connection, number: int) -> tuple[Review, ...]:
+def _listed(connection: Connection, number: int) -> tuple[tuple[Review, ...], dict[ReviewKey, Kind]]:
+    """What a message is to list now, and what those are in it for that have a purpose of their own.
+
+    Oldest first those that wait; while there is room those that left, the last of them first.
+    """
     query = (
-        sa.select(*REVIEW_COLUMNS)
+        sa.select(*REVIEW_COLUMNS, DELIVERY_REVIEWS.c.purpose, REVIEWS.c.review_id)
         .join_from(DELIVERY_REVIEWS, REVIEWS)
-        .where(DELIVERY_REVIEWS.c.delivery_id == number, DELIVERY_REVIEWS.c.position.is_not(None), SPEAKS)
-        .order_by(DELIVERY_REVIEWS.c.position)
+        .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
+        .order_by(IS_CLOSED, REVIEWS.c.closed_at.desc(), *OLDEST_FIRST)
+        .limit(LISTED)
     )
-    return tuple(Review(*row) for row in connection.execute(query))
+    rows = connection.execute(query).all()
+    mine = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == number)
+    # Asked for again as long as they are listed: names that are missing, and how runs left.
+    connection.execute(mine.where(DELIVERY_REVIEWS.c.position.is_not(None)).values(position=None))
+    for place, row in enumerate(rows):
+        connection.execute(mine.where(DELIVERY_REVIEWS.c.review_id == row.review_id).values(position=place))
+    found = [(Review(*row[:-2]), row.purpose) for row in rows]
+    return tuple(review for review, _ in found), {review.key: purpose for review, purpose in found if purpose}
 
 
 def _receipt_of(connection: Connection, row: Row[Any]) -> Receipt | None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import Queue, Review, ReviewKey
-from worker.core.outbox import as_owed
+from worker.core.model import Entry, Queue, Review, ReviewKey, Window
+from worker.core.outbox import as_owed, entry_of
 from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
-from worker.stores.database import chunks, insert
+from worker.stores.columns import microseconds
+from worker.stores.database import chunks, insert, latest
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
@@ -37,9 +38,10 @@ _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
     ["delivery_id", "review_id", "left_out"],
     sa.select(sa.bindparam("number", type_=sa.BigInteger), REVIEWS.c.review_id, sa.false()).where(*_WAITING),
 )
-_QUEUE = (KNOWN_QUEUES.c.name, KNOWN_QUEUES.c.url, KNOWN_QUEUES.c.reviewers_per_run)
+_POLLED_AT = KNOWN_QUEUES.c.completed_at.label("polled_at")
+_QUEUE = (KNOWN_QUEUES.c.name, KNOWN_QUEUES.c.url, KNOWN_QUEUES.c.reviewers_per_run, _POLLED_AT)
 _SETTLED_BY_LOOP = (
-    "state", "due_at", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
+    "state", "due_at", "held_until", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
     "settled_at", "edited_at", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (
@@ -91,14 +93,50 @@ def owe_notice(connection: Connection, queue: Queue, notice: Notice, now: dateti
         _speak_of(connection, queue.queue_id, notice)
 
 
+def enter_reviews(
+    connection: Connection, queue_id: Id, host: UUID, entering: Collection[ReviewKey], now: datetime
+) -> None:
+    """Let a message that is up show more reviews: an edit of it is owed at once where it does not speak of them yet."""
+    numbers = review_numbers(connection, queue_id, entering).values()
+    message = connection.execute(_NUMBER, {"key": host}).scalar_one()
+    owed = 0
+    for some in chunks(numbers):
+        rows = [{"delivery_id": message, "review_id": review, "left_out": False} for review in some]
+        added = insert(connection, DELIVERY_REVIEWS).on_conflict_do_nothing()
+        owed += connection.execute(added.execution_options(preserve_rowcount=True), rows).rowcount
+    if owed:
+        # Past the debounce: a run is shown within a poll. A claim that may have looked already is waited for.
+        lease = sa.func.coalesce(sa.type_coerce(DELIVERIES.c.lease_until, sa.BigInteger), 0)
+        soon = latest(connection.dialect.name, sa.literal(microseconds(now), sa.BigInteger), lease)
+        connection.execute(change_delivery(message).values(edit_at=soon))
+
+
 def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
     number = connection.execute(_NUMBER, {"key": notice.key}).scalar_one()
-    if len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
+    others = {key: kind for key, kind in zip(notice.reviews, notice.purposes, strict=False) if kind is not notice.kind}
+    if not others and len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
         return
-    for some in chunks(review_numbers(connection, queue_id, notice.reviews).values()):
-        rows = [{"delivery_id": number, "review_id": review, "left_out": False} for review in some]
+    for some in chunks(review_numbers(connection, queue_id, notice.reviews).items()):
+        rows = [
+            {"delivery_id": number, "review_id": review, "left_out": False, "purpose": others.get(key)}
+            for key, review in some
+        ]
         connection.execute(_SPEAK, rows)
+
+
+def window_of(connection: Connection, queue: Row[Any], now: datetime) -> Window | None:
+    """The window that the last announcement of a queue opened, from the queue's row."""
+    if queue.host is None:
+        return None
+    row = connection.execute(select_deliveries().where(DELIVERIES.c.key == queue.host)).one_or_none()
+    return Window(queue.announced_at, queue.host, Entry.NEVER if row is None else entry_of(delivery_of(row), now))
+
+
+def open_window(connection: Connection, queue_id: Id, window: Window) -> None:
+    """Remember which notice new runs of a queue enter, and since when."""
+    news = {"announced_at": window.opened_at, "host": window.host}
+    connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id).values(news))
 
 
 def _waiting(connection: Connection, queue_id: Id) -> int:

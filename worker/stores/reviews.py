@@ -58,10 +58,13 @@ _INSERT = sa.insert(REVIEWS)
 _UPDATE = sa.update(REVIEWS).where(_NUMBERED)
 
 
-def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id]) -> list[Review]:
-    """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`."""
+def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id], *, is_known: bool) -> list[Review]:
+    """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`.
+
+    Before its baseline (`is_known` is False) none is closed unless others wait for that.
+    """
     found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
-    for some in chunks(keys):
+    for some in chunks(keys) if is_known or found else ():
         found += [Review(*row) for row in connection.execute(_SELECT_CLOSED, {"queue": queue_id, "some": some})]
     return found
 
@@ -173,9 +176,9 @@ def revise_queue(connection: Connection, queue_id: Id) -> None:
     connection.execute(mine.values(revision=KNOWN_QUEUES.c.revision + 1))
 
 
-def conclude_poll(connection: Connection, row: Row[Any], listing: str, now: datetime) -> None:
+def conclude_poll(connection: Connection, row: Row[Any], listing: str, baselined_at: datetime | None) -> None:
     """Remember that a first complete poll of the queue has been written, and which listing the last one read."""
-    news = {"baselined_at": row.baselined_at or now, "listing": listing or row.listing}
+    news = {"baselined_at": row.baselined_at or baselined_at, "listing": listing or row.listing}
     # Most polls find the same listing again, and write nothing.
     if news != {"baselined_at": row.baselined_at, "listing": row.listing}:
         connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == row.queue_id).values(news))
@@ -268,7 +271,10 @@ def by_part(connection: Connection, part: str, most: int) -> Sequence[Id]:
 
 def open_reviews(connection: Connection, queue_id: Id) -> Sequence[Review]:
     """A queue's open reviews, oldest first."""
-    return sorted(recall_reviews(connection, queue_id, ()), key=lambda review: (review.since, str(review.queue_run_id)))
+    return sorted(
+        recall_reviews(connection, queue_id, (), is_known=True),
+        key=lambda review: (review.since, str(review.queue_run_id)),
+    )
 
 
 def _once(connection: Connection, query: sa.Select[Any]) -> Sequence[Id]:

@@ -36,7 +36,8 @@ SURROGATE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 IS_LIVE = sa.text("state IN ('pending', 'sending', 'unknown', 'held')")
 IS_OPEN = sa.text("closed_at IS NULL")
 
-# `revision` counts the acts on a queue's reviews from outside a poll's own transaction.
+# `revision` counts the acts on a queue's reviews from outside a poll's own transaction. `announced_at` is when the last
+# window was opened, `host` the key of the delivery that opened it.
 KNOWN_QUEUES = sa.Table(
     "queues",
     metadata,
@@ -51,6 +52,8 @@ KNOWN_QUEUES = sa.Table(
     sa.Column("trouble", Plain),
     sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("listing", Plain),
+    sa.Column("announced_at", At),
+    sa.Column("host", IdColumn),
 )
 
 REVIEWS = sa.Table(
@@ -131,7 +134,8 @@ DELIVERIES = sa.Table(
 )
 
 # Which reviews a delivery speaks of. `position` is a review's place in the message's list, NULL where it is only
-# counted; `left_out` means that the message does not speak of it after all.
+# counted; `left_out` means that the message does not speak of it after all. `purpose` is the kind of notice that it
+# stands there for, NULL where that is the delivery's own.
 DELIVERY_REVIEWS = sa.Table(
     "delivery_reviews",
     metadata,
@@ -139,6 +143,7 @@ DELIVERY_REVIEWS = sa.Table(
     sa.Column("review_id", sa.ForeignKey("reviews.review_id"), primary_key=True),
     sa.Column("position", sa.Integer),
     sa.Column("left_out", sa.Boolean, nullable=False),
+    sa.Column("purpose", Word(Kind)),
     sa.Index("ix_delivery_reviews_review", "review_id"),
     sqlite_with_rowid=False,
 )
@@ -204,7 +209,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

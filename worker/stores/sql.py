@@ -68,16 +68,25 @@ class SqlStore:
             self._hold(connection)
             row = reviews.lock_queue(connection, queue)
             baselined = row.baselined_at is not None
-            # Nothing of a queue is closed before its baseline is written.
-            recalled = reviews.recall_reviews(connection, queue.queue_id, keys if baselined else ())
-            memory = Memory(baselined, recalled, revision=row.revision, listing=row.listing or "")
+            recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined)
+            memory = Memory(
+                baselined,
+                recalled,
+                revision=row.revision,
+                listing=row.listing or "",
+                window=outbox.window_of(connection, row, now),
+            )
             plan = decide(memory)
-            reviews.conclude_poll(connection, row, plan.listing, now)
+            reviews.conclude_poll(connection, row, plan.listing, now if plan.is_baselined else None)
             altered = reviews.write_reviews(
                 connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled)
             )
             for notice in plan.notices:
                 outbox.owe_notice(connection, queue, notice, now)
+            if plan.opened is not None:
+                outbox.open_window(connection, queue.queue_id, plan.opened)
+            elif plan.entered and memory.window is not None:
+                outbox.enter_reviews(connection, queue.queue_id, memory.window.host, plan.entered, now)
             edits.owe_edits(connection, altered, now)
             return plan
 

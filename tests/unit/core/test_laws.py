@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.support.builders import CHANNEL, HOUR, LEADS
-from tests.support.given import QUEUE, a_policy, a_run, at, remember
+from tests.support.given import QUEUE, a_policy, a_run, at, notified_age, remember
 from worker.core.diff import digest
 from worker.core.model import Kind, Memory, QueueRun, Review, ReviewKey, Snapshot
 from worker.core.plan import Plan, plan
-from worker.core.policy import EscalationPolicy, age_of, notified_age
+from worker.core.policy import JOINING, EscalationPolicy, age_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,7 +135,8 @@ def test_planning_again_settles_absences_and_then_changes_nothing(
 @given(polls)
 def test_no_stay_is_announced_twice(events: Sequence[Event]) -> None:
     history, _ = play(events)
-    announced = Counter(key for _, notice in history.told if notice.kind in FIRST_SIGHT for key in notice.reviews)
+    spoken = (each for _, notice in history.told for each in zip(notice.reviews, notice.purposes, strict=True))
+    announced = Counter(key for key, purpose in spoken if purpose in FIRST_SIGHT)
     assert set(announced.values()) <= {1}
 
 
@@ -167,9 +168,12 @@ def test_every_notice_has_a_key_of_its_own(events: Sequence[Event]) -> None:
 
 
 @given(polls)
-def test_what_was_told_never_exceeds_the_age(events: Sequence[Event]) -> None:
+def test_what_was_told_exceeds_the_age_by_no_more_than_a_run_may_join_early(events: Sequence[Event]) -> None:
     history, now = play(events)
-    assert all(told <= age_of(each, now) for each in history.reviews if (told := notified_age(each)) is not None)
+    early = max(step.after for _, _, policy in events for step in policy.steps) * JOINING
+    assert all(
+        told <= age_of(each, now) + early for each in history.reviews if (told := notified_age(each)) is not None
+    )
 
 
 @given(polls)
@@ -278,6 +282,6 @@ def tellings(history: History) -> dict[tuple[Kind, ReviewKey], Sequence[datetime
     """When each stay was told of, by kind."""
     times: dict[tuple[Kind, ReviewKey], list[datetime]] = {}
     for when, notice in history.told:
-        for key in notice.reviews:
-            times.setdefault((notice.kind, key), []).append(when)
+        for key, purpose in zip(notice.reviews, notice.purposes, strict=True):
+            times.setdefault((purpose, key), []).append(when)
     return times

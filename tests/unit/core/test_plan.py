@@ -11,11 +11,11 @@ import pytest
 from msgspec import structs
 
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, NOON, ident
-from tests.support.given import QUEUE, a_listing, a_policy, a_review, a_run, at, replan
+from tests.support.given import QUEUE, a_listing, a_policy, a_review, a_run, at, notified_age, replan
 from worker.core.model import Facts, Kind, Memory, RemindIn, ReviewKey
 from worker.core.owed import Notice
 from worker.core.plan import notice_key, plan, still_owed, undescribed
-from worker.core.policy import ZERO, EscalationPolicy, Step, notified_age
+from worker.core.policy import ZERO, EscalationPolicy, Step
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun, Review
@@ -167,8 +167,8 @@ def escalating(**more: Any) -> EscalationPolicy:
             [a_run(1, at(-4)), a_run(2, NOON)],
             [a_review(1, at(-4))],
             NOON,
-            {Kind.REMINDER: (a_review(1, at(-4)).key,), Kind.ANNOUNCEMENT: keys(2)},
-            id="each kind has its own notice",
+            {Kind.ANNOUNCEMENT: (a_review(1, at(-4)).key, *keys(2))},
+            id="what is new and what is stale goes together",
         ),
         pytest.param([], [a_review()], at(9), {}, id="a run that is gone is not reminded of"),
         pytest.param(
@@ -298,6 +298,7 @@ class TestANotice:
             kind=Kind.REMINDER,
             channel=CHANNEL,
             reviews=(spoken.key,),
+            purposes=(Kind.REMINDER,),
         )
 
 

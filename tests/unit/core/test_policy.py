@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND
 from tests.support.given import a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
-from worker.core.policy import ZERO, EscalationPolicy, Step, age_of, notified_age
+from worker.core.policy import EscalationPolicy, Moment, Step, age_of
 
 if TYPE_CHECKING:
     from worker.core.model import Review
@@ -120,18 +120,24 @@ class TestTheLadderIsEditedWhileRunsWait:
     [
         pytest.param(4 * HOUR, 22 * HOUR, True, id="three quarters of the way to its next reminder"),
         pytest.param(4 * HOUR, 22 * HOUR - SECOND, False, id="not before"),
-        pytest.param(AT_ONCE, 3.9 * HOUR, False, id="not before its first reminder"),
-        pytest.param(None, 3.9 * HOUR, False, id="not before it was announced"),
+        pytest.param(AT_ONCE, 3 * HOUR, True, id="three quarters of the way to its first reminder"),
+        pytest.param(AT_ONCE, 3 * HOUR - SECOND, False, id="not before that either"),
+        pytest.param(None, 3 * HOUR, True, id="also where it was not announced"),
     ],
 )
-def test_when_a_repeat_joins_others(told: timedelta | None, age: timedelta, joins: bool) -> None:  # noqa: FBT001
-    reminder = a_policy().steps[1]
-    assert reminder.may_join(told, age) is joins
+def test_when_a_run_joins_others(told: timedelta | None, age: timedelta, joins: bool) -> None:  # noqa: FBT001
+    policy = a_policy()
+    assert Moment.of(policy, NOON + age).joins(policy.steps[1], spoken_of(told)) is joins
 
 
-def test_a_step_that_is_not_repeated_joins_nothing() -> None:
-    once = a_policy(remind_every=None).steps[1]
-    assert once.may_join(4 * HOUR, 9 * DAY) is False
+def test_a_step_that_is_not_repeated_is_joined_once() -> None:
+    policy = a_policy(remind_every=None)
+    assert Moment.of(policy, NOON + 9 * DAY).joins(policy.steps[1], spoken_of(4 * HOUR)) is False
+
+
+def test_one_that_joins_is_spoken_of_up_to_when_it_would_have_been_due() -> None:
+    policy = a_policy()
+    assert Moment.of(policy, NOON + 3 * HOUR).told_at(policy.steps[1], spoken_of(AT_ONCE)) == NOON + 4 * HOUR
 
 
 class TestLadder:
@@ -176,5 +182,5 @@ def test_a_baseline_leaves_what_has_just_reached_the_age_of_an_escalation_to_the
     assert before == [at(24) - SECOND, review.since]
 
 
-def test_a_run_announced_by_a_clock_that_was_set_back_is_announced_at_age_zero() -> None:
-    assert notified_age(a_review(told_at=at(-1))) == ZERO
+def test_a_run_announced_by_a_clock_that_was_set_back_is_not_announced_again() -> None:
+    assert a_policy().due(a_review(told_at=at(-1)), NOON) is None

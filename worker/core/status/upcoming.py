@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.core.model import Kind
-from worker.core.policy import notified_age
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,12 +30,12 @@ def upcoming(policy: EscalationPolicy, review: Review, now: datetime, advice: Ad
         return Upcoming(None, None, "it does not wait any more")
     if review.absent_at is not None:
         return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
-    step, due_at = policy.next_step(review), policy.next_due_at(review)
-    if step is None or due_at is None:
+    if (coming := policy.next_step(review)) is None:
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
-    notified = notified_age(review)
-    why = _why(step.kind, advice, again=notified is not None and notified >= step.after)
+    step, due_at = coming
+    again = review.told_at is not None and review.told_at >= step.first_at(review)
+    why = _why(step.kind, advice, again=again)
     return Upcoming(max(due_at, now), step.kind, why)
 
 
