@@ -108,7 +108,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     assignments = assignments or Alone()
     board = board or Board(clock)
     ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
-    rules = rules_for(settings)
+    rules = rules_for(settings, clock)
     complaint = Complaint(board)
     deliver = Deliver(
         store=store, channels=store, notifier=notifier, clock=clock, rules=rules, ops=ops, meter=meter, incidents=board

@@ -240,6 +240,29 @@ def _why(
             )
 
 
+@app.command("hours")
+def _hours(
+    queue: Annotated[
+        str | None, typer.Argument(help="A queue's id or name; without it, the calendar of queues that name none.")
+    ] = None,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="As of then, such as 2026-12-24T10:00 on the calendar's clock."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Show when a calendar is open, what one day is, and the next days off."""
+    from worker.commands import hours as command
+
+    with reported():
+        try:
+            well = command.hours(queue, at=at, as_json=as_json)
+        except command.TimeError as error:
+            raise typer.BadParameter(str(error), param_hint="--at") from None
+        raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
 @app.command("migrate")
 def _migrate(
     *,

@@ -1,4 +1,4 @@
-"""The rules of each queue: its settings with the ladder that follows from them, made once. Pure."""
+"""The rules of each queue: its settings with the ladder that follows from them, made once a year."""
 
 from __future__ import annotations
 
@@ -6,45 +6,64 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
+from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.policy import EscalationPolicy, ladder
+from worker.settings.calendars import calendar_of
+from worker.settings.values import WrittenDuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from worker.core.model import Id, Queue
+    from worker.core.ports import Clock
     from worker.settings import PerQueue, Settings
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRules:
-    """Everything that holds for one queue: `settings` are filled in, `policy` is the ladder that they describe."""
+    """Everything that holds for one queue.
+
+    `settings` are filled in, and the days in the durations of the ladder are those of the `calendar`: they are open
+    time. `policy` is the ladder.
+    """
 
     settings: PerQueue
     policy: EscalationPolicy
+    calendar: Calendar = ALWAYS_OPEN
 
     def stale_before(self, now: datetime) -> datetime | None:
         """Since when a run has to have waited to be stale now; None: none ever is."""
         after = self.settings.stale_after
-        return None if after is None else now - after
+        return None if after is None else self.calendar.cut_off(now, after)
 
 
 RulesOf: TypeAlias = "Callable[[Queue | None], QueueRules]"
 """Gives the rules of a queue, or of what belongs to none (None)."""
 
 
-def rules_of(settings: PerQueue) -> QueueRules:
+def rules_of(settings: PerQueue, calendar: Calendar = ALWAYS_OPEN) -> QueueRules:
     """The rules that the settings of one queue describe."""
-    filled_in = settings.filled_in()
-    return QueueRules(filled_in, ladder(filled_in))
+    in_open_time = _with_days_of(calendar, settings.filled_in())
+    return QueueRules(in_open_time, ladder(in_open_time, calendar), calendar)
 
 
-def rules_for(settings: Settings) -> RulesOf:
-    """The rules of every queue, each made once."""
-    common = rules_of(settings.defaults)
+def _with_days_of(calendar: Calendar, settings: PerQueue) -> PerQueue:
+    """The settings with durations in which `1d` is one usual open day, but for those that count outside hours too."""
+    wall = ("escalate_after", "escalate_every") if settings.escalate_outside_hours else ()
+    written = [(key, value) for key, value in settings if isinstance(value, WrittenDuration) and key not in wall]
+    return settings.model_copy(update={key: value.with_days_of(calendar.usual_day) for key, value in written})
+
+
+def rules_for(settings: Settings, clock: Clock) -> RulesOf:
+    """The rules of every queue, each made once a year: a calendar knows the holidays of a few years."""
 
     @cache
-    def rules(queue_id: Id, name: str) -> QueueRules:
-        return rules_of(settings.for_queue(queue_id, name))
+    def rules(queue: tuple[Id, str] | None, year: int) -> QueueRules:
+        given = settings.defaults if queue is None else settings.for_queue(*queue)
+        return rules_of(given, calendar_of(settings.calendar_table(given.calendar), year))
 
-    return lambda queue: common if queue is None else rules(queue.queue_id, queue.name)
+    def of(queue: Queue | None) -> QueueRules:
+        return rules(None if queue is None else (queue.queue_id, queue.name), clock.now().year)
+
+    return of

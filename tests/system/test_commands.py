@@ -406,3 +406,39 @@ def test_migrate_check_says_the_revision_and_changes_nothing(bench: Bench) -> No
     after = bench.run("migrate", "--check")
     assert (after.returncode, after.stdout) == (0, f"The database has revision {HEAD}, the newest.\n")
     assert bench.run("migrate", "--check", "--from", "worker.db").returncode == 2
+
+
+HOURS = {"WORKER_ZONE": "Europe/Berlin", "WORKER_HOURS": "Mon-Fri 09:00-17:30", "WORKER_HOLIDAYS": "DE-BE"}
+
+
+def test_hours_shows_when_a_calendar_is_open_without_a_database_and_without_a_key(bench: Bench) -> None:
+    shown = bench.run("hours", "--json", "--at", "2026-04-02T17:30", **HOURS, LANGSMITH_API_KEY="", SLACK_BOT_TOKEN="")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    assert (found["open"], found["next_opening"]) == (False, "2026-04-07T07:00:00Z")
+    assert found["holidays"][:2] == [
+        {"date": "2026-04-03", "name": "Good Friday", "by": "DE-BE"},
+        {"date": "2026-04-06", "name": "Easter Monday", "by": "DE-BE"},
+    ]
+    assert "No hours" not in bench.run("hours", **HOURS).stdout
+    assert bench.run("hours", "--at", "tomorrow", **HOURS).returncode == 2
+    assert bench.run("hours", "no such queue", **HOURS).returncode == 1
+
+
+def test_hours_of_a_queue_by_its_name_and_its_id(bench: Bench, langsmith: SimulatedLangSmith, queue: UUID) -> None:
+    (bench.directory / "worker.toml").write_text('[calendars.n]\nhours = "22:00-06:00"\n[defaults]\ncalendar = "n"\n')
+    assert bench.run("poll").returncode == 0
+    for wanted in (str(queue), langsmith.queues[0].name):
+        shown = bench.run("hours", wanted)
+        assert shown.stdout.startswith("Calendar: n, zone UTC, "), shown.stderr
+
+
+def test_a_calendar_that_is_never_open_is_refused_before_anything_is_touched(
+    bench: Bench, langsmith: SimulatedLangSmith
+) -> None:
+    (bench.directory / "worker.toml").write_text('[calendars.n]\nclosed = "2020-01-01..2099-12-31"\n')
+    refused = bench.run("poll")
+    assert refused.returncode == 78
+    assert "calendars.n is never open in the next year; take days out of closed" in refused.stderr
+    assert not langsmith.requests
+    assert not (bench.directory / "worker.db").exists()

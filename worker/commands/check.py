@@ -11,6 +11,7 @@ import structlog
 from worker.app import roster_for
 from worker.clock import SystemClock
 from worker.commands import tables
+from worker.commands.hours import calendar_name, state_of
 from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, slack, start
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.finding import Finding
@@ -19,12 +20,14 @@ from worker.notifiers.slack import check as slack_check
 from worker.rules import rules_for
 from worker.settings import loading
 from worker.settings.advice import ADVICE, named
+from worker.settings.calendars import calendar_of
 from worker.sources.langsmith.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
 from worker.stores.sqlite import check_directory, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from worker.core.model import Queue
     from worker.loops.roster import Roster
@@ -37,6 +40,8 @@ _REMEDIES = {
     Trouble.THROTTLED: "try again later; WORKER_REQUESTS_PER_SECOND lowers the rate",
 }
 
+
+HOURS_HINT = "WORKER_ZONE and WORKER_HOURS keep them within working hours"
 
 UNENCRYPTED = (
     "the connection crosses a network without TLS, so that its contents can be read on the way:"
@@ -53,6 +58,15 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     if not found:
         where = f"from {settings.config}" if settings.config else "from the environment"
         yield Finding("settings", ok=True, text=f"complete, {where}")
+
+
+def check_calendars(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """When each calendar that is used is open next, or that none is set."""
+    used = {queue.calendar: queue for queue in (settings.defaults, *settings.queues)}
+    for queue in used.values():
+        calendar = calendar_of(settings.calendar_table(queue.calendar), now.year)
+        hint = f"; {HOURS_HINT}" if calendar.is_always and not queue.calendar else ""
+        yield Finding(f"calendar {calendar_name(queue)}", ok=True, text=f"{state_of(calendar, now)}{hint}")
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
@@ -189,9 +203,10 @@ def check(*, as_json: bool, live: bool) -> bool:
     settings = start(EVERYTHING)
     clock = SystemClock()
     with progress_shown() as read, langsmith(settings, clock, progress=read) as source, slack(settings) as notifier:
-        roster, rules = roster_for(settings, clock=clock, source=source), rules_for(settings)
+        roster, rules = roster_for(settings, clock=clock, source=source), rules_for(settings, clock)
         found = [
             *check_settings(settings),
+            *check_calendars(settings, clock.now()),
             *check_database(settings),
             *check_langsmith(source, roster, settings, rules),
             *slack_check.examine(notifier, sorted(channels_of(settings, roster, rules))),

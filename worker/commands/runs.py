@@ -42,11 +42,11 @@ _POST = re.compile(r"/archives/([A-Z0-9]+)/p(\d{10})(\d{6})")
 def runs(wanted: str | None, *, as_json: bool) -> bool:
     """List the runs that wait, in one queue or in all; False for a queue that is not polled."""
     settings = start(DATABASE)
-    rules = rules_for(settings)
+    rules = rules_for(settings, SystemClock())
     with opened(settings) as store:
         now = store.now(SystemClock())
         polled = [each.queue for each in last_polls(store)]
-        queues = polled if wanted is None else _matching(polled, wanted)
+        queues = polled if wanted is None else matching(polled, wanted)
         found = [
             Waiting(queue, review, upcoming(rules(queue).policy, review, now, ADVICE))
             for queue in queues
@@ -66,7 +66,7 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
 def why(what: str, *, as_json: bool) -> bool:
     """Show the story of a run, or list the runs that `what` may mean; False where there is none."""
     settings = start(DATABASE)
-    rules = rules_for(settings)
+    rules = rules_for(settings, SystemClock())
     with opened(settings) as store:
         now = store.now(SystemClock())
         meant = _meant(store, what.strip())
@@ -90,7 +90,7 @@ def _meant(store: SqlStore, what: str) -> Sequence[Id]:
     return store.search(partial(reviews.by_part, part=what, most=_MOST)) if what else []
 
 
-def _matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
+def matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
     """The queue of this id or name, else those whose name differs in case and blanks alone."""
     exact = [queue for queue in queues if wanted.lower() == str(queue.queue_id).lower() or wanted == queue.name]
     return exact or [queue for queue in queues if _folded(queue.name) == _folded(wanted)]

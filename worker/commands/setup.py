@@ -7,10 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from worker import logs
+from worker.clock import SystemClock
+from worker.core.ports import ConfigError
 from worker.logs import redactor
 from worker.notifiers.slack.notifier import Slack
 from worker.settings import Need, Settings, load, secrets
 from worker.settings.advice import DATABASE_SETTING
+from worker.settings.calendars import never_open
 from worker.sources.langsmith.source import LangSmith
 from worker.stores import opening
 from worker.stores.lock import hold_lock
@@ -32,6 +35,8 @@ EVERYTHING = frozenset(Need)
 def start(needs: frozenset[Need]) -> Settings:
     """Read the settings that a command needs and set up the logs. Raises ConfigError."""
     settings = load(needs)
+    if problems := [*never_open(settings, SystemClock().now())]:
+        raise ConfigError("\n".join(problems))
     logs.configure_logging(level=settings.log_level, form=settings.log_format, secrets=secrets(settings))
     return settings
 

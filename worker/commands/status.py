@@ -73,7 +73,7 @@ def status(*, as_json: bool) -> bool:
 
 def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
     """The state of the worker, as far as the database shows it."""
-    rules = rules_for(settings)
+    rules = rules_for(settings, SystemClock())
     processes, assigned, polls = store.processes(), store.assigned(), last_polls(store)
     holder = _holder(settings)
     living = store.alive()

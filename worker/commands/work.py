@@ -109,7 +109,7 @@ def dry_run() -> bool:
             deliveries=store,
             channels=store,
             clock=clock,
-            rules=rules_for(settings),
+            rules=rules_for(settings, clock),
             descriptions=source,
         )
         for queue in roster.queues.values():

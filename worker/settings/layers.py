@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dotenv.parser import parse_stream
 
+from worker.settings.calendars import NO_HOURS, CalendarTable
 from worker.settings.model import EVERY, PER_QUEUE, SINGLE
 from worker.settings.names import FILE_SUFFIX, PREFIX, did_you_mean, service_links
 from worker.settings.values import repeated
@@ -171,8 +172,9 @@ def read_text(path: Path) -> str:
 
 TOP_KEYS = tuple(key for key, name in SINGLE.items() if not name.secret and key not in {"config", "listed"})
 TABLE_KEYS = ("queue", *PER_QUEUE)
+CALENDAR_KEYS = tuple(CalendarTable.model_fields)
 
-_SECTIONS = ("defaults", "queues")
+_SECTIONS = ("defaults", "queues", "calendars")
 
 
 def toml_layer(path: Path, *, label: str) -> Layer:
@@ -181,7 +183,12 @@ def toml_layer(path: Path, *, label: str) -> Layer:
         content = _parse(read_text(path))
     except ValueError as error:
         return Layer(problems=(f"{label}: the file {error}",))
-    parts = (_top(content), _defaults(content.get("defaults", {})), _queues(content.get("queues", [])))
+    parts = (
+        _top(content),
+        _calendars(content.get("calendars", {})),
+        _defaults(content.get("defaults", {})),
+        _queues(content.get("queues", [])),
+    )
     return Layer(
         given={key: value for given, _ in parts for key, value in given.items()},
         names={key: f"{label}: {_name(key)}" for given, _ in parts for key in given},
@@ -216,6 +223,20 @@ def _defaults(section: object) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(section, dict):
         return {}, ["defaults is not a table; write [defaults] on a line of its own and the settings below"]
     return _pick(section, PER_QUEUE), list(_strays(section, PER_QUEUE, place="defaults."))
+
+
+def _calendars(calendars: object) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(calendars, dict) or not _are(dict, list(calendars.values())):
+        return {}, ["calendars holds no tables; write [calendars.NAME] on a line of its own and its settings below"]
+    problems = [
+        problem
+        for name, table in calendars.items()
+        for problem in _strays(table, CALENDAR_KEYS, place=f"calendars.{name}.")
+    ]
+    if NO_HOURS in calendars:
+        problems.append(f"calendars.{NO_HOURS} cannot be defined: it is the calendar without hours; write another name")
+    tables = {name: _pick(table, CALENDAR_KEYS) for name, table in calendars.items()}
+    return {"calendars": tables} if tables else {}, problems
 
 
 def _queues(queues: object) -> tuple[dict[str, Any], list[str]]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from worker.core.ports import ConfigError
 from worker.settings.addresses import passwords, sqlite_url
+from worker.settings.calendars import NO_HOURS
 from worker.settings.layers import (
     Layer,
     Layers,
@@ -27,7 +28,7 @@ from worker.settings.layers import (
     unknown_names,
 )
 from worker.settings.model import EVERY, Settings
-from worker.settings.names import ALL, Need, service_links, similar, some
+from worker.settings.names import ALL, Need, did_you_mean, service_links, similar, some
 from worker.settings.network import Network, network
 from worker.settings.values import ALL_QUEUES, listed_queues, queue_id, queue_identity
 
@@ -64,7 +65,7 @@ def load(
     problems = [*broken, *(problem for layer in layers for problem in layer.problems), *refused]
     names = {*texts, *local} - service_links({**local, **texts})
     problems += missing(needs, layers, names=names)
-    problems += _unreachable(settings, needs) if settings else []
+    problems += [*_unreachable(settings, needs), *_unknown_calendars(settings, layers)] if settings else []
     if settings is None or problems:
         raise ConfigError(masked("\n".join(problems), _secrets(layers)))
     return settings
@@ -135,6 +136,17 @@ def _unreachable(settings: Settings, needs: frozenset[Need]) -> list[str]:
     return list(dict.fromkeys(problem for root in roots for problem in settings.network.problems(root)))
 
 
+def _unknown_calendars(settings: Settings, layers: Layers) -> Iterator[str]:
+    """A line on each calendar that is named and not defined."""
+    known = [*settings.calendars, NO_HOURS]
+    places = {f"{layers.toml.names.get('tables', '')}[{n}].calendar": t for n, t in enumerate(settings.tables)}
+    common = next((layer.names["calendar"] for layer in layers if "calendar" in layer.names), "")
+    for place, queue in {common: settings.common, **places}.items():
+        if queue.calendar and queue.calendar not in known:
+            wrong = f"{shown(queue.calendar, ())} is no calendar{did_you_mean(queue.calendar, known)}"
+            yield f"{place}: {wrong}; write one of {some(known)}, or define it"
+
+
 def _validate(layers: Layers) -> tuple[Settings | None, list[str]]:
     # not raised from here: pydantic's error holds the values, and would travel along as the context of ours
     try:
@@ -155,6 +167,8 @@ def _line(detail: ErrorDetails, layers: Layers) -> str:
 def _place(location: tuple[int | str, ...], layers: Layers) -> tuple[str, str]:
     """The user's name for the setting, and its key."""
     key = str(location[-1])
+    if location[0] == "calendars":
+        return f"{layers.toml.names['calendars']}.{location[1]}.{key}", ""
     if location[0] == "tables":
         return f"{layers.toml.names['tables']}[{location[1]}].{key}", key
     return next(layer.names[key] for layer in layers if key in layer.names), key
@@ -180,10 +194,22 @@ def _of_all(settings: Settings) -> Iterator[str]:
     workspace = settings.langsmith_workspace_id
     if workspace is not None and queue_id(workspace) is None:
         yield "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again"
+    yield from _of_calendars(settings)
     if settings.keep_reviews < SHORT_MEMORY:
         yield "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again"
     if settings.keep_deliveries < SHORT_MEMORY:
         yield "WORKER_KEEP_DELIVERIES is shorter than 1d; keep some days, or `why` and `deliveries` soon know nothing"
+
+
+def _of_calendars(settings: Settings) -> Iterator[str]:
+    used = {queue.calendar for queue in (*settings.queues, settings.defaults)}
+    for name, table in settings.calendars.items():
+        if name not in used:
+            yield f"calendars.{name} is used by no queue; name it as calendar under [defaults] or [[queues]]"
+        if not (table.zone or settings.zone):
+            yield f"calendars.{name} has no zone: its hours are those of UTC; set zone, such as Europe/Berlin, or UTC"
+    if (settings.hours or settings.holidays) and not settings.zone:
+        yield "WORKER_HOURS and WORKER_HOLIDAYS are those of UTC; set WORKER_ZONE, such as Europe/Berlin, or UTC"
 
 
 def _of_queues(settings: Settings) -> Iterator[str]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from worker.core.calendar import Times
+from worker.core.calendar import Times, Week
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.net.route import Route
@@ -25,10 +25,12 @@ from worker.settings.addresses import (
     web_root,
     web_url,
 )
+from worker.settings.calendars import NO_HOURS, CalendarTable, country_codes, weekly_hours, zone_name
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
 from worker.settings.values import (
     ALL_QUEUES,
+    WrittenDuration,
     boolean,
     channel_value,
     duration,
@@ -39,6 +41,7 @@ from worker.settings.values import (
     mentions,
     one_line,
     one_of,
+    open_time_or_never,
     poll_interval,
     queue_id,
     queue_identity,
@@ -50,6 +53,7 @@ from worker.settings.values import (
 )
 
 DurationOrNever = Annotated[timedelta | None, PlainValidator(duration_or_never)]
+OpenTimeOrNever = Annotated[timedelta | None, PlainValidator(open_time_or_never)]
 Interval = Annotated[timedelta, PlainValidator(poll_interval)]
 _Channel = Annotated[str, PlainValidator(channel_value)]
 Mentions = Annotated[tuple[str, ...], PlainValidator(mentions)]
@@ -57,13 +61,14 @@ Flag = Annotated[bool, PlainValidator(boolean)]
 _Shown = Annotated[frozenset[Show], PlainValidator(set_of(Show))]
 _Place = Annotated[RemindIn, PlainValidator(one_of(RemindIn))]
 Remedy = Annotated[OnUnknown, PlainValidator(one_of(OnUnknown))]
+CalendarName = Annotated[str, PlainValidator(one_line)]
 
 
 class PerQueue(BaseModel):
     """The settings of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`.
 
     `queue` is the id or name of the queue, empty in the defaults. `channel` is empty only where none is set and the
-    command needs none.
+    command needs none. `calendar` is empty where none is named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -71,9 +76,10 @@ class PerQueue(BaseModel):
     queue: Annotated[str, PlainValidator(table_queue)] = ""
     channel: Annotated[_Channel, Name("WORKER_CHANNEL")] = ""
     poll_interval: Annotated[Interval, Name("WORKER_POLL_INTERVAL")] = timedelta(seconds=60)
-    stale_after: Annotated[DurationOrNever, Name("WORKER_STALE_AFTER")] = timedelta(hours=4)
-    remind_every: Annotated[DurationOrNever, Name("WORKER_REMIND_EVERY")] = timedelta(days=1)
-    escalate_after: Annotated[DurationOrNever, Name("WORKER_ESCALATE_AFTER")] = None
+    calendar: Annotated[CalendarName, Name("WORKER_CALENDAR")] = ""
+    stale_after: Annotated[OpenTimeOrNever, Name("WORKER_STALE_AFTER")] = timedelta(hours=4)
+    remind_every: Annotated[OpenTimeOrNever, Name("WORKER_REMIND_EVERY")] = WrittenDuration(1)
+    escalate_after: Annotated[OpenTimeOrNever, Name("WORKER_ESCALATE_AFTER")] = None
     escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = ""
     escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
     remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False
@@ -181,6 +187,9 @@ _Api = Annotated[LangsmithApi, PlainValidator(one_of(LangsmithApi))]
 Rate = Annotated[float, PlainValidator(requests_per_second)]
 DatabaseUrl = Annotated[str, PlainValidator(_database_url)]
 Address = Annotated[tuple[str, int] | None, PlainValidator(host_and_port)]
+Zone = Annotated[str, PlainValidator(zone_name)]
+Hours = Annotated[Week | None, PlainValidator(weekly_hours)]
+Countries = Annotated[tuple[str, ...], PlainValidator(country_codes)]
 Hosts = Annotated[tuple[str, ...], PlainValidator(host_names)]
 _Heartbeat = Annotated[SecretStr | None, _web(heartbeat)]
 Duration = Annotated[timedelta, PlainValidator(duration)]
@@ -194,8 +203,8 @@ class Settings(BaseSettings):
     Relative paths begin at `directory`; `config` is the `worker.toml` that was read. `listed` are the queues of
     WORKER_QUEUES, `common` the defaults of queues, and `tables` those of `[[queues]]`: use `all_queues`, `queues`,
     `defaults` and `for_queue`, which put the three together. `unknown` and `shadowed` are lines on probable mistakes
-    that do no harm. `network` has the proxies and certificates of the environment. `database_url` may contain a
-    password.
+    that do no harm. `network` has the proxies and certificates of the environment. `zone`, `hours` and
+    `holidays` are the calendar of queues that name none. `database_url` may contain a password.
     """
 
     # hide_input_in_errors: an input may be a secret, and only `load` knows which may be shown
@@ -215,6 +224,10 @@ class Settings(BaseSettings):
     listed: Annotated[Listed, WORKER_QUEUES] = ()
     common: PerQueue = PerQueue()
     tables: tuple[PerQueue, ...] = ()
+    zone: Annotated[Zone, Name("WORKER_ZONE")] = ""
+    hours: Annotated[Hours, Name("WORKER_HOURS")] = None
+    holidays: Annotated[Countries, Name("WORKER_HOLIDAYS")] = ()
+    calendars: Mapping[str, CalendarTable] = Field(default_factory=dict)
     statuses: Annotated[Statuses, Name("WORKER_STATUSES")] = ("needs_my_review",)
     ops_channel: Annotated[OptionalChannel, Name("WORKER_OPS_CHANNEL")] = None
     langsmith_api: Annotated[_Api, Name("WORKER_LANGSMITH_API")] = LangsmithApi.AUTO
@@ -254,6 +267,14 @@ class Settings(BaseSettings):
     def all_queues(self) -> bool:
         """Whether every queue that the key can see is polled."""
         return ALL_QUEUES in self.listed
+
+    def calendar_table(self, name: str) -> CalendarTable:
+        """The settings of a calendar by its name; where none is named, what stands outside of all tables."""
+        flat = CalendarTable.model_construct(zone=self.zone)
+        if name in self.calendars:
+            table = self.calendars[name]
+            return table if table.zone else table.model_copy(update={"zone": self.zone})
+        return flat if name == NO_HOURS else flat.model_copy(update={"hours": self.hours, "holidays": self.holidays})
 
     @cached_property
     def defaults(self) -> PerQueue:

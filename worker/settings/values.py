@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 _NEVER = "never"
+_DAY = timedelta(days=1)
 LONGEST_DURATION = timedelta(days=3650)
 LONGEST_POLL_INTERVAL = timedelta(days=7)
 MOST_REQUESTS_PER_SECOND = 1000
@@ -90,6 +91,26 @@ def set_of(kind: type[E]) -> Callable[[object], frozenset[E]]:
     return parse
 
 
+class WrittenDuration(timedelta):
+    """A duration with the days that were written in it: they have 24 hours, or as many as a calendar's usual open day.
+
+    As a timedelta it has days of 24 hours.
+    """
+
+    __slots__ = ("days_written", "rest")
+    days_written: int
+    rest: timedelta
+
+    def __new__(cls, days: int, rest: timedelta = timedelta(0)) -> Self:  # noqa: D102 - a constructor
+        made = super().__new__(cls, days + rest.days, rest.seconds)
+        made.days_written, made.rest = days, rest
+        return made
+
+    def with_days_of(self, day: timedelta) -> timedelta:
+        """How long it is where one day of it is so long."""
+        return self.days_written * day + self.rest
+
+
 def duration(value: object) -> timedelta:
     """A length of time such as `90s`, `15m`, `4h`, `2d` or `1d12h`; more than zero, at most ten years."""
     return _duration(value, longest=LONGEST_DURATION)
@@ -102,12 +123,22 @@ def poll_interval(value: object) -> timedelta:
 
 def duration_or_never(value: object) -> timedelta | None:
     """A duration, or `never` as None."""
+    written = open_time_or_never(value)
+    return None if written is None else written.with_days_of(_DAY)
+
+
+def open_time_or_never(value: object) -> WrittenDuration | None:
+    """A duration of which a calendar says what its days are, or `never` as None."""
     if isinstance(value, str) and value.strip().casefold() == _NEVER:
         return None
-    return _duration(value, longest=LONGEST_DURATION, otherwise=", or never")
+    return _written(value, longest=LONGEST_DURATION, otherwise=", or never")
 
 
-def _duration(value: object, *, longest: timedelta, otherwise: str = "") -> timedelta:
+def _duration(value: object, *, longest: timedelta) -> timedelta:
+    return _written(value, longest=longest).with_days_of(_DAY)
+
+
+def _written(value: object, *, longest: timedelta, otherwise: str = "") -> WrittenDuration:
     examples = f"such as 90s, 15m, 4h, 2d, 1d12h{otherwise}"
     match = _DURATION.fullmatch(value.strip().casefold()) if isinstance(value, str) else None
     if match is None or match.lastindex is None:
@@ -115,7 +146,7 @@ def _duration(value: object, *, longest: timedelta, otherwise: str = "") -> time
     if max(len(part or "") for part in match.groups()) > _DIGITS:
         raise ValueError(f"is longer than {longest.days}d; write a duration {examples}")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    length = WrittenDuration(days, timedelta(hours=hours, minutes=minutes, seconds=seconds))
     if not length:
         raise ValueError(f"is no time at all; write a duration of a second or more, {examples}")
     if length > longest:

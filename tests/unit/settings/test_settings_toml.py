@@ -60,6 +60,7 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "queue": "Support QA",
             "channel": "C0SUPPORT00",
             "poll_interval": timedelta(seconds=30),
+            "calendar": "",
             "stale_after": timedelta(hours=2),
             "remind_every": timedelta(days=1),
             "escalate_after": timedelta(days=1),
@@ -83,6 +84,7 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         queue = "{QUEUE_ID}"
         channel = "#general"
         poll_interval = "1s"
+        calendar = "always"
         stale_after = "never"
         remind_every = "never"
         escalate_after = "never"
@@ -99,6 +101,7 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         "queue": QUEUE_ID,
         "channel": "general",
         "poll_interval": timedelta(seconds=1),
+        "calendar": "always",
         "stale_after": None,
         "remind_every": None,
         "escalate_after": None,
@@ -309,7 +312,7 @@ def test_a_file_that_is_not_text_is_named(place: Place) -> None:
         ),
         ("opschannel = 'x'", "opschannel is not a setting here (did you mean ops_channel?)"),
         ("WORKER_OPS_CHANNEL = 'x'", "WORKER_OPS_CHANNEL is not a setting here; write ops_channel"),
-        ("config = 'x'", "config is not a setting here; known are defaults, queues, allow_http, "),
+        ("config = 'x'", "config is not a setting here; known are defaults, queues, calendars, allow_http, "),
         ("listed = ['x']", "listed is not a setting here"),
         ("tables = []", "tables is not a setting here"),
         ("directory = '/'", "directory is not a setting here"),
