@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.figures import Figure, percentile
 from benchmarks.flight import Flight
 from benchmarks.team import CALENDAR, HOUR, MINUTE, TEAM, ZONE, berlin, scenario
-from worker.settings import PerQueue
+from worker.settings.model import PER_QUEUE
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ class Policy:
     @property
     def lacking(self) -> list[str]:
         """The settings that this version does not know."""
-        return [
-            key for key, value in self.settings.items() if key not in PerQueue.model_fields and SO_FAR.get(key) != value
-        ]
+        return [key for key, value in self.settings.items() if key not in PER_QUEUE and SO_FAR.get(key) != value]
 
 
 POSTS, OUTSIDE, MENTIONS = (
@@ -99,7 +97,7 @@ POLICIES = (
 
 def worker_toml(policy: Policy, given: Scenario) -> str:
     """The settings of a policy as they are written for a worker."""
-    known = {key: value for key, value in policy.settings.items() if key in PerQueue.model_fields}
+    known = {key: value for key, value in policy.settings.items() if key in PER_QUEUE}
     tables = {"[calendars.berlin]": CALENDAR} if "calendar" in known else {}
     lines = [*_table({**tables, "[defaults]": known})]
     for queue in given.queues:
