@@ -39,6 +39,7 @@ def prepare(task: Task) -> Callable[[], int]:
     deliver = Deliver(
         store=store,
         channels=store,
+        polls=store,
         notifier=Slack(token="xoxb-bench", base_url=f"{task.url}/api/"),  # noqa: S106  a made-up secret
         clock=clock,
         rules=lambda _: RULES,

@@ -22,6 +22,7 @@ import structlog
 
 from worker.clock import SystemClock
 from worker.core.diff import digest
+from worker.core.message import fingerprint
 from worker.core.model import Facts, Queue, QueueRun, Show, Snapshot, Unchanged
 from worker.core.owed import Receipt
 from worker.loops.deliver import Deliver
@@ -31,7 +32,6 @@ from worker.loops.observe import Look, Observer
 from worker.loops.poll import Poll
 from worker.loops.report import Ops
 from worker.loops.roster import Roster
-from worker.notifiers.slack import blocks
 from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_of
 from worker.settings import PerQueue
@@ -171,7 +171,7 @@ class Sink:
 
     def fingerprint(self, message: Message) -> str:
         """As Slack's."""
-        return blocks.fingerprint(message)
+        return fingerprint(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,8 @@ class Soak:
         metrics = Metrics(version="0", commit="soak", overview=lambda: self._watch.overview)
         ops = Ops(store=store, notes=store, clock=self.clock, channel="C0OPS")
         world: dict[str, Any] = {"store": store, "clock": self.clock}
-        posting: dict[str, Any] = {**world, "notifier": self.sink, "rules": lambda _: RULES, "meter": metrics}
+        posting: dict[str, Any] = {**world, "polls": store, "notifier": self.sink, "rules": lambda _: RULES}
+        posting["meter"] = metrics
         self._deliver = Deliver(**posting, channels=store, ops=ops)
         self._edit = Edit(**posting)
         self._poll = Poll(

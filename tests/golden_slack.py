@@ -7,12 +7,13 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from worker.core.message import Line, Message
-from worker.core.model import Facts, Fate, Kind, Queue, Show
+from worker.core.message import Line, Message, QueueLine, Shares
+from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import Receipt
 from worker.notifiers.slack import blocks
 
@@ -51,24 +52,55 @@ def with_facts(told: Line, **changes: object) -> Line:
 
 
 def message(kind: Kind = Kind.ANNOUNCEMENT, lines: tuple[Line, ...] = (), **changes: object) -> Message:
-    return replace(
-        Message(
-            key=KEY,
-            kind=kind,
-            channel="C0SUPPORT00",
-            as_of=AS_OF,
-            queue=queue(),
-            lines=lines,
-            total=len(lines),
-            waiting=sum(one.fate is None for one in lines),
+    """One whose runs are all there for its kind; nothing is known of the rest of its queue unless `queue_has` says."""
+    total = changes.get("total", len(lines))
+    made = Message(
+        key=KEY,
+        kind=kind,
+        channel="C0SUPPORT00",
+        as_of=AS_OF,
+        queue=queue(),
+        lines=lines,
+        total=total,
+        waiting=sum(one.fate is None for one in lines),
+        standing=Shares(
+            new=total if kind in FIRST_SIGHT else 0,
+            escalated=total if kind is Kind.ESCALATION else 0,
+            overdue=total if kind in {Kind.REMINDER, Kind.ESCALATION} else 0,
         ),
-        **changes,
+    )
+    return replace(made, **changes)
+
+
+def standing(made: Message, **changes: object) -> Message:
+    """The same message with other counts of its runs."""
+    return replace(made, standing=replace(made.standing, **changes))
+
+
+def queue_has(made: Message, waiting: int, stale: int = 0, reserved: int = 0, hours: float = 70) -> Message:
+    """The same message while so many runs wait in its queue."""
+    totals = QueueTotals(waiting, stale, reserved, AS_OF - timedelta(hours=hours))
+    return standing(made, queue=totals)
+
+
+def late(made: Line) -> Line:
+    return replace(made, overdue=True)
+
+
+def due(made: Line, wait: timedelta) -> Line:
+    return replace(made, due_at=AS_OF + wait)
+
+
+def queue_line(name: str, waiting: int, total: int | None = None, days: int = 2, **changes: object) -> QueueLine:
+    # Each has an id of its own, as far as its name does.
+    return QueueLine(
+        queue(name, **{"queue_id": uuid5(KEY, name)} | changes), waiting, total or waiting, AS_OF - timedelta(days=days)
     )
 
 
-def _lines(count: int) -> tuple[Line, ...]:
+def _lines(count: int, first: int = 4711) -> tuple[Line, ...]:
     names = ("Refund flow", "Order status", "Cancel subscription", "Change address", "Missing parcel")
-    return tuple(line(f"{names[n % 5]} #{4711 + n}", timedelta(minutes=7 * (count - n))) for n in range(count))
+    return tuple(line(f"{names[n % 5]} #{first + n}", timedelta(minutes=7 * (count - n))) for n in range(count))
 
 
 MIXED = (
@@ -78,7 +110,8 @@ MIXED = (
     line("Change address", timedelta(hours=4), reserved=True, done=1, of=2),
     line("Missing parcel", timedelta(minutes=12), back=True),
 )
-DONE = tuple(replace(one, fate=Fate.REVIEWED) for one in _lines(3))
+MANY_DONE = tuple(replace(one, fate=Fate.REVIEWED) for one in _lines(9, 4801))
+DONE = MANY_DONE[:3]
 EVERYTHING = with_facts(
     line("RAG answer"),
     error="TimeoutError: the retriever took longer than 30 s",
@@ -89,36 +122,133 @@ EVERYTHING = with_facts(
     cost="$0.0123",
 )
 
+SOON = tuple(due(one, timedelta(hours=4) - (AS_OF - one.since)) for one in _lines(5))
+"""They are stale after four hours."""
+
+LATE = (late(line(wait=timedelta(days=2))), late(line("Order status", timedelta(hours=5))))
+MANY_LATE = tuple(late(with_facts(one, name=f"support assistant: order {n} 🚚")) for n, one in enumerate(_lines(10)))
+ALONG = (
+    due(line("Cancel subscription", timedelta(hours=3, minutes=10)), timedelta(minutes=50)),
+    due(line("Change address", timedelta(hours=3)), timedelta(hours=1)),
+)
+PURPOSES = (
+    replace(late(line(wait=timedelta(days=2))), purpose=Kind.ESCALATION),
+    replace(late(line("Order status", timedelta(hours=5))), purpose=Kind.REMINDER),
+    replace(SOON[3], purpose=Kind.ANNOUNCEMENT),
+    replace(SOON[4], purpose=Kind.ANNOUNCEMENT),
+)
+ALIKE = tuple(
+    with_facts(line("LangGraph", timedelta(minutes=minutes)), inputs_preview=question)
+    for minutes, question in (
+        (50, "Where is my parcel?"),
+        (50, "Can I pay by invoice?"),
+        (20, "Please cancel order 4711 & refund me, the parcel never came and nobody answers my mail"),
+        (20, ""),
+    )
+)
+NUMBERED = tuple(replace(one, run_id=UUID(int=0x1A2B3C4D << 96 | n)) for n, one in enumerate(ALIKE))
+QUEUES = tuple(queue_line(f"Team {n:02} support", 4 + n, days=n) for n in range(1, 16))
+
 CASES: dict[str, Message] = {
-    "baseline_many": message(Kind.BASELINE, _lines(10), total=5_000, waiting=5_000),
-    "baseline_one": message(Kind.BASELINE, _lines(1)),
-    "announcement": message(Kind.ANNOUNCEMENT, _lines(5)),
-    "announcement_one": message(Kind.ANNOUNCEMENT, _lines(1)),
-    "announcement_back": message(Kind.ANNOUNCEMENT, (line(back=True), line("Order status", back=True))),
+    "baseline_many": queue_has(message(Kind.BASELINE, _lines(10), total=5_000, waiting=5_000), 5_000, 312, 8),
+    "baseline_one": queue_has(message(Kind.BASELINE, _lines(1)), 1, hours=0.1),
+    "baseline_queues": message(Kind.BASELINE, queue=None, queue_lines=QUEUES),
+    "baseline_queues_many": message(
+        Kind.BASELINE,
+        queue=None,
+        queue_lines=(
+            *QUEUES,
+            *(queue_line(f"Sales {n}", n + 1) for n in range(15)),
+            queue_line("One run", 1),
+            queue_line("Empty", 0, 7),
+        ),
+    ),
+    "baseline_queues_partly": message(
+        Kind.BASELINE,
+        queue=None,
+        queue_lines=(queue_line("Support QA", 3, 12), queue_line("RAG bot", 5), queue_line("Billing", 0, 4)),
+        is_edit=True,
+    ),
+    "baseline_queues_done": message(
+        Kind.BASELINE, queue=None, queue_lines=(queue_line("Support QA", 0, 12), queue_line("RAG bot", 0, 5))
+    ),
+    "baseline_queues_alike": message(
+        Kind.BASELINE,
+        queue=None,
+        queue_lines=(queue_line("Support QA", 2), queue_line("Support QA", 3, queue_id=UUID(int=7)), queue_line("", 1)),
+    ),
+    "announcement": queue_has(message(Kind.ANNOUNCEMENT, SOON), 7, 2, 1),
+    "announcement_alone": message(Kind.ANNOUNCEMENT, SOON),
+    "announcement_one": queue_has(message(Kind.ANNOUNCEMENT, SOON[4:]), 1, hours=0.12),
+    "announcement_back": queue_has(
+        message(Kind.ANNOUNCEMENT, (line(back=True), line("Order status", back=True))), 2, hours=4
+    ),
     "announcement_mixed_back": message(Kind.ANNOUNCEMENT, (line(back=True), line("Order status"))),
     "announcement_bare": message(
         Kind.ANNOUNCEMENT, (Line(Facts(), UUID(int=7), AS_OF), Line(Facts(), None, AS_OF)), queue=queue(url="")
     ),
     "announcement_everything": message(Kind.ANNOUNCEMENT, (EVERYTHING, line("Order status")), show=frozenset(Show)),
-    "announcement_nothing_shown": message(Kind.ANNOUNCEMENT, (EVERYTHING,), show=frozenset()),
-    "announcement_partly_reviewed": message(Kind.ANNOUNCEMENT, MIXED),
-    "announcement_reviewed": message(Kind.ANNOUNCEMENT, DONE),
+    "announcement_nothing_shown": queue_has(
+        message(Kind.ANNOUNCEMENT, (late(EVERYTHING), SOON[0]), show=frozenset()), 5, 3, 1
+    ),
+    "announcement_alike_previews": message(Kind.ANNOUNCEMENT, ALIKE, show=frozenset(Show)),
+    "announcement_alike_times": message(
+        Kind.ANNOUNCEMENT, (ALIKE[0], ALIKE[2], replace(MIXED[0], facts=ALIKE[0].facts))
+    ),
+    "announcement_alike_ids": message(Kind.ANNOUNCEMENT, NUMBERED),
+    "announcement_alike_numbers": message(Kind.ANNOUNCEMENT, tuple(replace(one, run_id=None) for one in ALIKE)),
+    "announcement_partly_reviewed": replace(queue_has(message(Kind.ANNOUNCEMENT, MIXED), 9, 3, 1), is_edit=True),
+    "announcement_reviewed": replace(queue_has(message(Kind.ANNOUNCEMENT, DONE), 4), is_edit=True),
     "announcement_reviewed_one": message(Kind.ANNOUNCEMENT, DONE[:1]),
     "announcement_gone": message(Kind.ANNOUNCEMENT, MIXED[:3]),
     "announcement_gone_one": message(Kind.ANNOUNCEMENT, MIXED[1:2]),
-    "announcement_more_partly": message(Kind.ANNOUNCEMENT, (*DONE, *_lines(7)), total=25, waiting=12),
-    "announcement_more_gone": message(Kind.ANNOUNCEMENT, (*DONE, *_lines(7)), total=25, waiting=7),
-    "announcement_more_done": message(Kind.ANNOUNCEMENT, DONE * 3, total=25, waiting=0),
-    "reminder": message(Kind.REMINDER, _lines(3)),
-    "reminder_one": message(Kind.REMINDER, (line(),)),
-    "reminder_ageless": message(Kind.REMINDER, _lines(3), show=frozenset({Show.NAME})),
-    "reminder_succeeded": message(Kind.REMINDER, _lines(3), successor=Receipt("C0SUPPORT00", "1795425000.000200")),
-    "escalation": message(
-        Kind.ESCALATION,
-        (line(wait=timedelta(days=2)), line("Order status")),
-        mention=("U0LEAD00000", "S0ONCALL000", "<!channel>"),
+    "announcement_more_partly": message(Kind.ANNOUNCEMENT, (*_lines(7), *DONE), total=25, waiting=12),
+    "announcement_more_gone": message(Kind.ANNOUNCEMENT, (*_lines(7), *DONE), total=25, waiting=7),
+    "announcement_more_done": message(Kind.ANNOUNCEMENT, MANY_DONE, total=25, waiting=0),
+    "announcement_of_all_purposes": queue_has(
+        standing(message(Kind.ANNOUNCEMENT, PURPOSES[1:]), new=2, overdue=1), 6, 2
     ),
-    "escalation_one": message(Kind.ESCALATION, (line(wait=timedelta(days=2)),)),
+    "announcement_in_berlin": queue_has(message(Kind.ANNOUNCEMENT, SOON, zone=ZoneInfo("Europe/Berlin")), 5, hours=0.6),
+    "reminder": queue_has(message(Kind.REMINDER, LATE), 7, 2, 1, hours=48),
+    "reminder_one": queue_has(message(Kind.REMINDER, LATE[:1]), 1, 1, hours=48),
+    "reminder_along": queue_has(
+        standing(message(Kind.REMINDER, (*LATE, *ALONG)), along=2, along_by=ALONG[1].due_at, overdue=2),
+        7,
+        2,
+        1,
+        hours=48,
+    ),
+    "reminder_along_tomorrow": queue_has(
+        standing(
+            message(Kind.REMINDER, (*LATE, due(ALONG[0], timedelta(hours=30)))),
+            along=1,
+            overdue=2,
+            along_by=AS_OF + timedelta(hours=30),
+        ),
+        3,
+        2,
+        hours=48,
+    ),
+    "reminder_along_alone": queue_has(
+        standing(message(Kind.REMINDER, ALONG), along=2, along_by=ALONG[1].due_at, overdue=0), 2, hours=3.2
+    ),
+    "reminder_ageless": queue_has(
+        standing(
+            message(Kind.REMINDER, (*LATE, *ALONG), show=frozenset({Show.NAME})), along=2, along_by=ALONG[1].due_at
+        ),
+        7,
+        2,
+        1,
+    ),
+    "reminder_alone": message(Kind.REMINDER, LATE),
+    "reminder_succeeded": message(Kind.REMINDER, _lines(3), successor=Receipt("C0SUPPORT00", "1795425000.000200")),
+    "escalation": queue_has(
+        message(Kind.ESCALATION, LATE, mention=("U0LEAD00000", "S0ONCALL000", "<!channel>")), 9, 4, hours=48
+    ),
+    "escalation_one": queue_has(message(Kind.ESCALATION, LATE[:1]), 1, 1, hours=48),
+    "escalation_of_all_purposes": queue_has(
+        standing(message(Kind.ESCALATION, PURPOSES), new=2, escalated=1, overdue=2), 6, 2, 1, hours=48
+    ),
     "ops": message(Kind.OPS, queue=None, text=f"The queue {HOSTILE} cannot be polled since 09:12 UTC."),
     "hostile": message(
         Kind.ANNOUNCEMENT,
@@ -140,7 +270,16 @@ CASES: dict[str, Message] = {
         queue=queue(HOSTILE),
         show=frozenset(Show),
     ),
-    "plain": message(Kind.ANNOUNCEMENT, MIXED, plain=True),
+    "hostile_queues": message(
+        Kind.BASELINE,
+        queue=None,
+        queue_lines=(
+            queue_line(HOSTILE, 3, url="javascript:alert(1)"),
+            queue_line(HOSTILE, 0, 4, url="https://x.example/a|b>c<d", queue_id=HOSTILE),
+            queue_line("a|b>c<d&e ~x~", 2, queue_id=HOSTILE),
+        ),
+    ),
+    "plain": replace(queue_has(message(Kind.ANNOUNCEMENT, MIXED, plain=True), 9, 3, 1), is_edit=True),
 }
 
 

@@ -111,7 +111,15 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     rules = rules_for(settings, clock)
     complaint = Complaint(board)
     deliver = Deliver(
-        store=store, channels=store, notifier=notifier, clock=clock, rules=rules, ops=ops, meter=meter, incidents=board
+        store=store,
+        channels=store,
+        polls=store,
+        notifier=notifier,
+        clock=clock,
+        rules=rules,
+        ops=ops,
+        meter=meter,
+        incidents=board,
     )
     poll = Poll(
         source=source,
@@ -150,7 +158,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         roster=roster,
         poll=poll,
         deliver=deliver,
-        edit=Edit(store=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
+        edit=Edit(store=store, polls=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
         look=look,
         watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
         sight=BlindCheck(source=blindness, clock=clock, poll=poll, incidents=board),

@@ -359,6 +359,10 @@ class TestStanding:
             waiting=5, stale=2, oldest_since=NOON - 4 * HOUR
         )
 
+    def test_counts_the_reserved_among_them(self, store: Store) -> None:
+        write(store, review("a", reserved=True), review("b"), review("c", reserved=True, closed_at=NOON))
+        assert store.standing(QUEUE.queue_id, None).reserved == 1
+
     def test_calls_nothing_stale_where_nothing_ever_is(self, store: Store) -> None:
         write(store, review("a", since=NOON - DAY))
         assert store.standing(QUEUE.queue_id, None) == QueueTotals(waiting=1, oldest_since=NOON - DAY)

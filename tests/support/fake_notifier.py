@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker.core.message import fingerprint
 from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome, always
-from worker.notifiers.slack import blocks
 from worker.notifiers.slack.notifier import LIMITS
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class FakeNotifier:
             self._raise("probe")
 
     def fingerprint(self, message: Message) -> str:
-        return blocks.fingerprint(message)
+        return fingerprint(message)
 
     @staticmethod
     def _require(in_time: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from worker.core.message import totals_of
 from worker.core.model import LISTED, Entry, Kind, Memory, Polled, QueueTotals, RemindIn, Review, ReviewKey, Window
 from worker.core.outbox import (
     LIVE,
@@ -422,7 +423,7 @@ class MemoryStore:
         return Claim(
             claimed,
             listed,
-            purposes={review.key: owed.purposes[review.key] for review in listed if review.key in owed.purposes},
+            purposes={review.key: owed.purposes[review.key] for review in told if review.key in owed.purposes},
             total=len(told),
             waiting=sum(review.is_open for review in told),
             successor=successor.delivery.receipt if successor else None,
@@ -489,15 +490,10 @@ class MemoryStore:
 
     def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
         with self._lock:
-            since = [r.since for (of, _), r in self._reviews.items() if of == queue_id and r.is_open]
+            mine = totals_of((r for (of, _), r in self._reviews.items() if of == queue_id), stale_before)
             states = [owed.delivery.state for owed in self._outbox.values() if owed.queue_id == queue_id]
-            return QueueTotals(
-                waiting=len(since),
-                stale=0 if stale_before is None else sum(at <= stale_before for at in since),
-                oldest_since=min(since, default=None),
-                undelivered=sum(state in LIVE for state in states),
-                dead=states.count(State.DEAD),
-            )
+            undelivered = sum(state in LIVE for state in states)
+            return replace(mine, undelivered=undelivered, dead=states.count(State.DEAD))
 
     def backlog(self) -> Sequence[Backlog]:
         with self._lock:

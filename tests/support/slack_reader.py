@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(r"<([^<>\n]*)>")
 MENTION = re.compile(r"@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+")
-DATE = re.compile(r"!date\^[0-9]+\^\{ago\}\|([0-9]+ (s|min|h|d) ago|just now)")
+DATE = re.compile(
+    r"!date\^[0-9]+\^(\{ago\}\|([0-9]+ (s|min|h|d) ago|just now)"
+    r"|(\{date_short_pretty\} )?\{time(_secs)?\}\|([0-9]+ [A-Z][a-z]{2} )?[0-9]{2}:[0-9]{2}(:[0-9]{2})? [A-Z]{3,4})"
+)
 LINK = re.compile(r"(?i:https?)://[^|\s<>]+\|[^|<>\n]+")
 SHORTCODE = re.compile(r":[\w+'-]+:")
 ADDRESS = re.compile(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from worker.core.model import LISTED, Facts, Fate, RemindIn, Show
+from worker.core.model import FIRST_SIGHT, LISTED, Fate, Kind, QueueTotals, RemindIn, Show
+from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
-    from worker.core.model import Id, Kind, Queue, Review
+    from worker.core.model import Facts, Id, Queue, Review
     from worker.core.owed import Claim, Receipt
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One run in a message. `fate` is None while it waits; `done` of `of` reviewers have completed it."""
+    """One run in a message. `fate` is None while it waits; `done` of `of` reviewers have completed it.
+
+    `due_at` is when it becomes stale (None: never, or it is `overdue` already). `purpose` is why it is in the message
+    where not all of its runs are there for the same reason.
+    """
 
     facts: Facts
     run_id: Id | None
@@ -28,15 +34,46 @@ class Line:
     fate: Fate | None = None
     done: int = 0
     of: int = 1
+    due_at: datetime | None = None
+    overdue: bool = False
+    purpose: Kind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine:
+    """One queue in a message about several: `waiting` of its `total` runs still wait, the oldest since then."""
+
+    queue: Queue
+    waiting: int
+    total: int
+    oldest_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How the runs of a message and those of its queue stand when it is composed.
+
+    `new` and `escalated` count the runs that are in the message for that reason. `along` counts those that a reminder
+    takes along before they are overdue, which they all are by `along_by`. `queue` counts all that waits in the queue
+    (None: not known).
+    """
+
+    new: int = 0
+    escalated: int = 0
+    overdue: int = 0
+    along: int = 0
+    along_by: datetime | None = None
+    queue: QueueTotals | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Everything that a notifier needs to show one delivery; `lines` are the oldest of `total` runs.
+    """Everything that a notifier needs to show one delivery; `lines` are up to LISTED of its `total` runs.
 
-    Ages are those at `as_of`. `waiting` counts those of `total` that still wait. `root` is the message to answer in
-    its thread;
-    `broadcast` shows the answer in the channel too. `successor` makes it one line that points to a newer reminder.
+    `waiting` counts those of `total` that still wait. A baseline of several queues has `queue_lines` instead. Ages are
+    those at `as_of`; what is shown as text alone gives times on the clock of `zone`. `is_edit` says that it replaces
+    what was posted before. `root` is the message to answer in its thread; `broadcast` shows the answer in the channel
+    too. `successor` makes it one line that points to a newer reminder.
     """
 
     key: UUID
@@ -54,18 +91,37 @@ class Message:
     broadcast: bool = False
     successor: Receipt | None = None
     show: frozenset[Show] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
+    standing: Shares = Shares()
+    queue_lines: tuple[QueueLine, ...] = ()
+    zone: tzinfo = UTC
+    is_edit: bool = False
 
 
-def compose_post(claim: Claim, owed: Sequence[Review], show: frozenset[Show], now: datetime) -> Message:
-    """The message to post about the runs that are still owed, oldest first."""
+def never_stale(_review: Review) -> datetime | None:
+    """No run becomes stale."""
+    return None
+
+
+def compose_post(  # noqa: PLR0913  (what it says, each by name)
+    claim: Claim,
+    owed: Sequence[Review],
+    show: frozenset[Show],
+    now: datetime,
+    *,
+    stale_at: Callable[[Review], datetime | None] = never_stale,
+    totals: QueueTotals | None = None,
+    zone: tzinfo = UTC,
+) -> Message:
+    """The message to post about the runs that are still owed, oldest first; `totals` are those of the queue."""
     delivery = claim.delivery
+    purposes = [_purpose(claim, review) for review in owed]
     return Message(
         key=delivery.key,
         kind=delivery.kind,
         channel=delivery.channel,
         as_of=now,
         queue=delivery.queue,
-        lines=_lines(owed[:LISTED], delivery.queue),
+        lines=_lines(claim, owed[:LISTED], purposes, stale_at, now),
         total=len(owed),
         waiting=sum(review.is_open for review in owed),
         mention=delivery.mention,
@@ -74,35 +130,118 @@ def compose_post(claim: Claim, owed: Sequence[Review], show: frozenset[Show], no
         root=claim.root if delivery.remind_in is not RemindIn.CHANNEL else None,
         broadcast=delivery.remind_in is RemindIn.BOTH and claim.root is not None,
         show=show,
+        standing=_standing(claim, owed, purposes, [stale_at(review) for review in owed], now, totals),
+        zone=zone,
     )
 
 
-def compose_edit(claim: Claim, show: frozenset[Show]) -> Message:
+def compose_edit(
+    claim: Claim,
+    show: frozenset[Show],
+    now: datetime,
+    *,
+    stale_at: Callable[[Review], datetime | None] = never_stale,
+    totals: QueueTotals | None = None,
+    zone: tzinfo = UTC,
+) -> Message:
     """The message as it should look now."""
     delivery = claim.delivery
+    # A run that is not listed is known by its purpose alone.
+    purposes = [*claim.purposes.values(), *[delivery.kind] * (claim.total - len(claim.purposes))]
+    known = claim.reviews if len(claim.reviews) == claim.total else ()
     return Message(
         key=delivery.key,
         kind=delivery.kind,
         channel=delivery.channel,
-        # Ages stay those of the post: an edit shows what people did, and is not made for time alone.
-        as_of=delivery.settled_at or delivery.created_at,
+        as_of=now,
         queue=delivery.queue,
-        lines=_lines(claim.reviews, delivery.queue),
+        lines=_lines(claim, claim.reviews, purposes, stale_at, now),
         total=claim.total,
         waiting=claim.waiting,
         mention=delivery.mention,
         plain=delivery.plain,
         successor=claim.successor,
         show=show,
+        standing=_standing(claim, known, purposes, [stale_at(review) for review in known], now, totals),
+        zone=zone,
+        is_edit=True,
     )
 
 
-def _lines(reviews: Sequence[Review], queue: Queue | None) -> tuple[Line, ...]:
-    of = queue.reviewers_per_run if queue else 1
-    return tuple(_line(review, of) for review in reviews)
+def totals_of(reviews: Iterable[Review], stale_before: datetime | None) -> QueueTotals:
+    """Count the open ones of a queue's reviews; stale are those with `since <= stale_before`."""
+    waiting = [review for review in reviews if review.is_open]
+    return QueueTotals(
+        waiting=len(waiting),
+        stale=0 if stale_before is None else sum(review.since <= stale_before for review in waiting),
+        reserved=sum(review.reserved for review in waiting),
+        oldest_since=min((review.since for review in waiting), default=None),
+    )
 
 
-def _line(review: Review, of: int) -> Line:
+def fingerprint(message: Message) -> str:
+    """The same for messages that show the same but for time and what else waits in the queue, which owe no edit."""
+    shown = (
+        message.kind,
+        message.queue,
+        message.lines,
+        message.total,
+        message.waiting,
+        message.mention,
+        message.text,
+        message.plain,
+        message.successor,
+        sorted(message.show),
+        message.queue_lines,
+    )
+    # Not as UTF-8: text from outside may hold halves of characters.
+    return hashlib.sha256(ascii(shown).encode()).hexdigest()[:32]
+
+
+def _purpose(claim: Claim, review: Review) -> Kind:
+    return claim.purposes.get(review.key, claim.delivery.kind)
+
+
+def _standing(
+    claim: Claim,
+    reviews: Sequence[Review],
+    purposes: Sequence[Kind],
+    stale: Sequence[datetime | None],
+    now: datetime,
+    totals: QueueTotals | None,
+) -> Shares:
+    """What is counted of the `reviews` that are known, each with when it becomes stale, and of every purpose."""
+    along = [
+        at
+        for review, at in zip(reviews, stale, strict=True)
+        if at is not None and at > now and _purpose(claim, review) is Kind.REMINDER
+    ]
+    return Shares(
+        new=sum(purpose in FIRST_SIGHT for purpose in purposes),
+        escalated=purposes.count(Kind.ESCALATION),
+        overdue=sum(at is not None and at <= now for at in stale),
+        along=len(along),
+        along_by=max(along, default=None),
+        queue=totals,
+    )
+
+
+def _lines(
+    claim: Claim,
+    reviews: Sequence[Review],
+    purposes: Iterable[Kind],
+    stale_at: Callable[[Review], datetime | None],
+    now: datetime,
+) -> tuple[Line, ...]:
+    is_mixed = len({Kind.ANNOUNCEMENT if purpose in FIRST_SIGHT else purpose for purpose in purposes}) > 1
+    of = claim.delivery.queue.reviewers_per_run if claim.delivery.queue else 1
+    return tuple(
+        _line(review, of, stale_at(review), now, _purpose(claim, review) if is_mixed else None) for review in reviews
+    )
+
+
+def _line(review: Review, of: int, stale_at: datetime | None, now: datetime, purpose: Kind | None) -> Line:
+    will_be = review.is_open and stale_at is not None and now < stale_at < NEVER
     return Line(
         facts=review.facts,
         run_id=review.run_id,
@@ -112,4 +251,7 @@ def _line(review: Review, of: int) -> Line:
         fate=None if review.is_open else review.fate or Fate.UNKNOWN,
         done=review.done,
         of=of,
+        due_at=stale_at if will_be else None,
+        overdue=review.is_open and stale_at is not None and stale_at <= now,
+        purpose=purpose,
     )

@@ -277,6 +277,7 @@ class QueueTotals:
 
     waiting: int = 0
     stale: int = 0
+    reserved: int = 0
     oldest_since: datetime | None = None
     undelivered: int = 0
     dead: int = 0

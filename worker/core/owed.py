@@ -112,8 +112,8 @@ class Claim:
     For a post, `reviews` are all that it speaks of, oldest first. For an edit they are only those that the message
     lists, in its order, while `total` and `waiting` count all. `root` is the oldest message about the same runs that
     still stands in the same channel; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
-    the newer reminder. `purposes` says what those reviews are in the message for that have another purpose than the
-    delivery's kind. `polled_at` is when the queue was last polled completely.
+    the newer reminder. `purposes` says what those of its runs, listed or not, are in the message for that have another
+    purpose than the delivery's kind. `polled_at` is when the queue was last polled completely.
     """
 
     delivery: Delivery

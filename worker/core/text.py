@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
 URL_LIMIT = 500
 """Characters of a link's target; a longer one is not linked."""
@@ -29,13 +29,17 @@ _SAFE_IN_URL = "/?#[]@!$&'()+,;=:%-._"
 _DIRECTIONS = "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 _BESIDE_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")
 """Control and direction characters that JSON does not escape by itself."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+_PLAIN_ADDRESS = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](?::[0-9]+)?/[A-Za-z0-9/?#=&+,;:%._-]*")
 _OBEYED = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
 
 
 def flat(raw: str, limit: int) -> str:
     """`raw` as one visible line of at most `limit` characters: no control, bidi or hidden ones, single spaces."""
-    kept = "".join(_visible(char) for char in raw[: limit * 8])
-    text = " ".join(_unpiled(kept).split())
+    kept = raw[: limit * 8]
+    # Nearly all names are ASCII, of which only control characters hide.
+    kept = _CONTROLS.sub(" ", kept) if kept.isascii() else _unpiled("".join(_visible(char) for char in kept))
+    text = " ".join(kept.split())
     if not text.strip(_KEPT_FORMATS + " "):
         return ""
     return text if len(text) <= limit and len(raw) <= limit * 8 else text[: limit - 1].rstrip() + "…"
@@ -63,6 +67,8 @@ def visible(text: str) -> str:
 
 def web_address(url: str) -> str:
     """`url` percent-encoded; empty unless it is an http(s) address of moderate length."""
+    if _PLAIN_ADDRESS.fullmatch(url):
+        return url if len(url) <= URL_LIMIT else ""
     try:
         # A tilde needs no encoding elsewhere; here it could end a struck line.
         parts, encoded = urlsplit(url), quote(url, safe=_SAFE_IN_URL).replace("~", "%7E")
@@ -87,6 +93,17 @@ def age(wait: timedelta) -> str:
 def time_ago(since: datetime, as_of: datetime) -> str:
     """The time from `since` to `as_of`, in words."""
     return f"{age(as_of - since)} ago" if as_of - since >= timedelta(seconds=1) else "just now"
+
+
+def clock_time(at: datetime, zone: tzinfo, *, day: bool = False, seconds: bool = False) -> str:
+    """An instant on the clock of a zone, whose name it gives: `14:00 UTC`, with its day `23 Nov 14:00 UTC`."""
+    try:
+        there = at.astimezone(zone)
+    except OverflowError:  # at the ends of time
+        there = at
+    date = f"{there.day} {there:%b} " if day else ""
+    clock = f"{there:%H:%M:%S}" if seconds else f"{there:%H:%M}"
+    return f"{date}{clock} {there.tzname()}"
 
 
 def _visible(char: str) -> str:

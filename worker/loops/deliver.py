@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.core.overview import Asked
     from worker.core.owed import Claim, Delivery, Receipt
     from worker.core.ports import Clock, Incidents, Notifier
-    from worker.core.roles import Channels, Outbox
+    from worker.core.roles import Channels, Outbox, Polls
     from worker.loops.report import Ops
     from worker.rules import RulesOf
 
@@ -58,6 +58,7 @@ class Deliver:
         *,
         store: Outbox,
         channels: Channels,
+        polls: Polls,
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,
@@ -67,6 +68,7 @@ class Deliver:
     ) -> None:
         """`rules` gives the rules of a queue, and for None those of the worker's own messages."""
         self._store = store
+        self._polls = polls
         self._notifier = notifier
         self._clock = clock
         self._rules = rules
@@ -156,7 +158,7 @@ class Deliver:
         if not step.has_time(delivery, self._clock.now()):
             self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
             return
-        message = compose_post(claim, owed, self._rules(delivery.queue).settings.show, now)
+        message = self._composed(claim, owed, now)
         attempt = step.begin(delivery, now)
         try:
             self._patience.posting(delivery.channel)
@@ -171,6 +173,24 @@ class Deliver:
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
         policy = self._rules(claim.delivery.queue).policy
         return held_until(claim, policy.calendar_of(claim.delivery.kind), now)
+
+    def _composed(self, claim: Claim, owed: Sequence[Review], now: datetime) -> Message:
+        rules, queue = self._rules(claim.delivery.queue), claim.delivery.queue
+        totals = None
+        if queue is not None:
+            # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
+            self._claiming = now
+            totals = self._polls.standing(queue.queue_id, rules.stale_before(now))
+            self._claiming = None
+        return compose_post(
+            claim,
+            owed,
+            rules.settings.show,
+            now,
+            stale_at=rules.policy.stale_at,
+            totals=totals,
+            zone=rules.policy.calendar.zone,
+        )
 
     def _look_up(self, claim: Claim, now: datetime) -> None:
         """Find out whether the last attempt was posted, before the delivery is sent again."""

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
+    from worker.core.message import Message
     from worker.core.meter import Meter
     from worker.core.owed import Claim, Delivery
     from worker.core.ports import Clock, Notifier
-    from worker.core.roles import Outbox
+    from worker.core.roles import Outbox, Polls
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ class Edit:
         self,
         *,
         store: Outbox,
+        polls: Polls,
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,
@@ -40,6 +42,7 @@ class Edit:
     ) -> None:
         """`rules` gives the rules of a queue."""
         self._store = store
+        self._polls = polls
         self._notifier = notifier
         self._clock = clock
         self._rules = rules
@@ -59,10 +62,12 @@ class Edit:
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = self._clock.now()
         claim = self._store.claim_edit(self._claiming, step.LEASE)
+        if claim is not None:
+            message = self._composed(claim, self._claiming)
         self._claiming = None
         if claim is None:
             return False
-        self._edit(claim, lambda: self._clock.monotonic() < start_by)
+        self._edit(claim, message, lambda: self._clock.monotonic() < start_by)
         return True
 
     def _finish(self) -> None:
@@ -79,9 +84,20 @@ class Edit:
         self._store.settle_edit(after, claimed)
         self._unwritten = None
 
-    def _edit(self, claim: Claim, in_time: Callable[[], bool]) -> None:
+    def _composed(self, claim: Claim, now: datetime) -> Message:
+        rules, queue = self._rules(claim.delivery.queue), claim.delivery.queue
+        totals = self._polls.standing(queue.queue_id, rules.stale_before(now)) if queue is not None else None
+        return compose_edit(
+            claim,
+            rules.settings.show,
+            now,
+            stale_at=rules.policy.stale_at,
+            totals=totals,
+            zone=rules.policy.calendar.zone,
+        )
+
+    def _edit(self, claim: Claim, message: Message, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
-        message = compose_edit(claim, self._rules(delivery.queue).settings.show)
         digest = self._notifier.fingerprint(message)
         # Most changes of a review do not show: the limit on edits is needed for those that do.
         if digest == delivery.digest or delivery.receipt is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.message import compose_post
+from worker.core.message import compose_post, totals_of
 from worker.core.model import Kind
 from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.owed import Claim, Delivery, State
@@ -16,11 +16,11 @@ from worker.core.ports import SourceError
 from worker.loops.details import Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.message import Message
-    from worker.core.model import Id, Memory, Queue, Review, ReviewKey, Show, Snapshot
+    from worker.core.model import Id, Memory, Queue, Review, ReviewKey, Snapshot
     from worker.core.owed import Notice, Pause
     from worker.core.plan import Plan
     from worker.core.ports import Clock, Descriptions, Source
@@ -72,9 +72,10 @@ class Preview:
         self._pauses = [replace(pause, until=now) for pause in channels.pauses()]
         self._reviews: dict[About, Review] = {}
         self._candidates: list[Candidate[About]] = []
+        self._purposes: dict[tuple[str, About], Kind] = {}
         for claim in deliveries.outbox():
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
-            self._add(let_go(claim.delivery), [review.key for review in claim.reviews])
+            self._add(let_go(claim.delivery), [review.key for review in claim.reviews], claim.purposes)
 
     def poll(self, queue: Queue) -> None:
         """Plan the notices that a poll of the queue would owe, or note that it could not be read. Raises StoreError."""
@@ -92,7 +93,8 @@ class Preview:
         for review in (*decision.memory.reviews, *decision.decided.reviews):
             self._reviews[snapshot.queue.queue_id, review.key] = review
         for notice in decision.decided.notices:
-            self._add(_owed(notice, snapshot.queue, now, self._pauses), notice.reviews)
+            purposes = dict(zip(notice.reviews, notice.purposes, strict=False))
+            self._add(_owed(notice, snapshot.queue, now, self._pauses), notice.reviews, purposes)
 
     def messages(self) -> Iterator[Message]:
         """The messages that would be posted now, in order."""
@@ -102,7 +104,27 @@ class Preview:
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
                 oldest_first = sorted(waiting, key=lambda review: (review.since, str(review.queue_run_id)))
-                yield compose_post(Claim(taken.delivery), oldest_first, self._show(taken.delivery.queue), now)
+                yield self._composed(taken.delivery, oldest_first, now)
+
+    def _composed(self, delivery: Delivery, owed: Sequence[Review], now: datetime) -> Message:
+        queue = delivery.queue
+        if queue is None:
+            return compose_post(Claim(delivery), owed, frozenset(), now)
+        about = {review.key: (delivery.channel, (queue.queue_id, review.key)) for review in owed}
+        claim = Claim(delivery, purposes={key: self._purposes[each] for key, each in about.items()})
+        rules = self._rules(queue)
+        totals = totals_of(
+            (review for (of, _), review in self._reviews.items() if of == queue.queue_id), rules.stale_before(now)
+        )
+        return compose_post(
+            claim,
+            owed,
+            rules.settings.show,
+            now,
+            stale_at=rules.policy.stale_at,
+            totals=totals,
+            zone=rules.policy.calendar.zone,
+        )
 
     def _decide(self, snapshot: Snapshot, rules: QueueRules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
@@ -114,15 +136,13 @@ class Preview:
             return decision
         raise AssertionError  # the decision always ends the transaction
 
-    def _show(self, queue: Queue | None) -> frozenset[Show]:
-        return self._rules(queue).settings.show if queue else frozenset()
-
-    def _add(self, delivery: Delivery, reviews: Sequence[ReviewKey]) -> None:
+    def _add(self, delivery: Delivery, reviews: Sequence[ReviewKey], purposes: Mapping[ReviewKey, Kind]) -> None:
         """Put a delivery at the end of the outbox, unless its key is owed already."""
         if any(each.delivery.key == delivery.key for each in self._candidates):
             return
         queue_id = _queue_id(delivery)
         about = frozenset((queue_id, key) for key in reviews)
+        self._purposes |= {(delivery.channel, (queue_id, key)): purposes.get(key, delivery.kind) for key in reviews}
         self._candidates.append(Candidate(delivery, len(self._candidates), about))
 
 

@@ -8,11 +8,12 @@ from rich.console import Console as Screen
 from rich.markup import escape
 from rich.text import Text
 
+from worker.core.message import fingerprint
 from worker.core.owed import Receipt
 from worker.core.ports import Limits, always
-from worker.core.text import flat, time_ago, web_address
-from worker.notifiers.slack import blocks
-from worker.notifiers.words import DETAILS, Pen, entry, headline, more
+from worker.core.text import clock_time, flat, time_ago, web_address
+from worker.notifiers.rows import DETAILS, Pen, entries
+from worker.notifiers.words import context, headline, more
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ PEN = Pen(
     code=lambda raw, limit: f"[cyan]{escape(text)}[/cyan]" if (text := flat(raw, limit)) else "",
     link=lambda url, label: f"[link={url}]{escape(label)}[/link]" if _is_plain(url) else escape(label),
     ago=time_ago,
+    moment=lambda at, zone, **how: escape(clock_time(at, zone, **how)),
     strike=lambda name: f"[strike]{name}[/strike]",
 )
 """Writes rich's markup; whatever comes from outside is escaped."""
@@ -67,15 +69,17 @@ class Console:
 
     def fingerprint(self, message: Message) -> str:
         """See `Notifier.fingerprint`."""
-        return blocks.fingerprint(message)
+        return fingerprint(message)
 
 
 def _rows(message: Message) -> Iterator[str]:
     called = f", calls {escape(', '.join(message.mention))}" if message.mention else ""
     yield f"[dim]{escape(message.kind)} to {escape(flat(message.channel, 80))}{called}[/dim]"
     yield f"[bold]{escape(headline(message))}[/bold]"
-    for line in message.lines:
-        yield from entry(message, line, DETAILS[0], PEN)
+    standing = context(message, PEN)
+    if standing:
+        yield standing
+    yield from entries(message, DETAILS[0], PEN)
     rest = more(message)
     if rest:
         yield rest

@@ -183,11 +183,10 @@ def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim
     # Until the edit is settled nobody knows what the message shows: a crash leaves it so.
     connection.execute(change_delivery(row.delivery_id).values(lease_until=lease_until, digest=""))
     total, waiting = _counts(connection, row.delivery_id)
-    listed, purposes = _listed(connection, row.delivery_id)
     return Claim(
         delivery=delivery_of(row, lease_until=lease_until),
-        reviews=listed,
-        purposes=purposes,
+        reviews=_listed(connection, row.delivery_id),
+        purposes=_purposes(connection, row.delivery_id),
         total=total,
         waiting=waiting,
         successor=_receipt_of(connection, row),
@@ -205,13 +204,23 @@ def _counts(connection: Connection, number: int) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _listed(connection: Connection, number: int) -> tuple[tuple[Review, ...], dict[ReviewKey, Kind]]:
-    """What a message is to list now, and what those are in it for that have a purpose of their own.
+def _purposes(connection: Connection, number: int) -> dict[ReviewKey, Kind]:
+    """The runs of a message that have another purpose in it than its kind, listed or not."""
+    query = (
+        sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, DELIVERY_REVIEWS.c.purpose)
+        .join_from(DELIVERY_REVIEWS, REVIEWS)
+        .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS, DELIVERY_REVIEWS.c.purpose.is_not(None))
+    )
+    return {ReviewKey(row.queue_run_id, row.added_at): row.purpose for row in connection.execute(query)}
+
+
+def _listed(connection: Connection, number: int) -> tuple[Review, ...]:
+    """What a message is to list now.
 
     Oldest first those that wait; while there is room those that left, the last of them first.
     """
     query = (
-        sa.select(*REVIEW_COLUMNS, DELIVERY_REVIEWS.c.purpose, REVIEWS.c.review_id)
+        sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id)
         .join_from(DELIVERY_REVIEWS, REVIEWS)
         .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
         .order_by(IS_CLOSED, REVIEWS.c.closed_at.desc(), *OLDEST_FIRST)
@@ -223,8 +232,7 @@ def _listed(connection: Connection, number: int) -> tuple[tuple[Review, ...], di
     connection.execute(mine.where(DELIVERY_REVIEWS.c.position.is_not(None)).values(position=None))
     for place, row in enumerate(rows):
         connection.execute(mine.where(DELIVERY_REVIEWS.c.review_id == row.review_id).values(position=place))
-    found = [(Review(*row[:-2]), row.purpose) for row in rows]
-    return tuple(review for review, _ in found), {review.key: purpose for review, purpose in found if purpose}
+    return tuple(Review(*row[:-1]) for row in rows)
 
 
 def _receipt_of(connection: Connection, row: Row[Any]) -> Receipt | None:

@@ -135,15 +135,20 @@ def _latest_closed(
 
 def queue_standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
     """Count a queue's open reviews and what is owed or dead about it."""
-    mine = sa.select(sa.func.count()).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)
+    is_stale = REVIEWS.c.since <= stale_before if stale_before is not None else sa.false()
+    counts = (
+        sa.func.count().label("waiting"),
+        sa.func.count().filter(is_stale).label("stale"),
+        sa.func.count().filter(REVIEWS.c.reserved).label("reserved"),
+        sa.func.min(REVIEWS.c.since).label("oldest_since"),
+    )
+    mine = connection.execute(sa.select(*counts).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)).one()
     owed = sa.select(sa.func.count()).where(DELIVERIES.c.queue_id == queue_id)
-    oldest = sa.select(sa.func.min(REVIEWS.c.since)).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)
     return QueueTotals(
-        waiting=connection.execute(mine).scalar_one(),
-        stale=0
-        if stale_before is None
-        else connection.execute(mine.where(REVIEWS.c.since <= stale_before)).scalar_one(),
-        oldest_since=connection.execute(oldest).scalar_one(),
+        waiting=mine.waiting,
+        stale=mine.stale,
+        reserved=mine.reserved,
+        oldest_since=mine.oldest_since,
         undelivered=connection.execute(owed.where(IS_LIVE)).scalar_one(),
         dead=connection.execute(owed.where(DELIVERIES.c.state == State.DEAD)).scalar_one(),
     )

@@ -10,11 +10,23 @@ from msgspec import structs
 
 from tests.support.builders import CHANNEL, HOUR, NOON, delivery, ident
 from tests.support.given import QUEUE, a_review, at
-from worker.core.message import Line, Message, compose_edit, compose_post
-from worker.core.model import LISTED, Facts, Fate, Kind, RemindIn, Show
-from worker.core.owed import Claim, Receipt
+from worker.core.message import (
+    Line,
+    Message,
+    QueueLine,
+    Shares,
+    compose_edit,
+    compose_post,
+    fingerprint,
+    totals_of,
+)
+from worker.core.model import LISTED, Facts, Fate, Kind, QueueTotals, RemindIn, Show
+from worker.core.owed import NEVER, Claim, Receipt
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.model import Review
     from worker.core.owed import Delivery
 
 SHOWN = frozenset({Show.NAME, Show.AGE})
@@ -100,27 +112,26 @@ def test_where_a_reminder_goes(
 )
 def test_a_line_tells_how_a_run(given: dict[str, Any], expected: dict[str, Any]) -> None:
     review = a_review(**given)
-    message = compose_edit(Claim(a_delivery(), (review,), total=1), SHOWN)
+    message = compose_edit(Claim(a_delivery(), (review,), total=1), SHOWN, NOON)
     plain = {"facts": review.facts, "run_id": review.run_id, "since": NOON, "of": 2}
     assert message.lines == (Line(**plain | expected),)
 
 
 def test_a_line_without_a_queue_needs_one_reviewer() -> None:
-    message = compose_edit(Claim(replace(a_delivery(), queue=None), (a_review(),)), SHOWN)
+    message = compose_edit(Claim(replace(a_delivery(), queue=None), (a_review(),)), SHOWN, NOON)
     assert message.lines[0].of == 1
 
 
-def test_an_edit_shows_what_it_lists_and_counts_all_as_of_the_post() -> None:
+def test_an_edit_shows_what_it_lists_and_counts_all_as_of_now() -> None:
+    sent = a_delivery(settled_at=at(2), plain=True)
     successor = Receipt(CHANNEL, "9.9")
-    claim = Claim(
-        a_delivery(settled_at=at(2), plain=True), (a_review(),), total=12, waiting=7, root=ROOT, successor=successor
-    )
-    message = compose_edit(claim, SHOWN)
+    claim = Claim(sent, (a_review(),), total=12, waiting=7, root=ROOT, successor=successor)
+    message = compose_edit(claim, SHOWN, at(3), totals=QueueTotals(waiting=9))
     assert message == Message(
         key=ident("notice"),
         kind=Kind.REMINDER,
         channel=CHANNEL,
-        as_of=at(2),
+        as_of=at(3),
         queue=QUEUE,
         lines=message.lines,
         total=12,
@@ -129,9 +140,112 @@ def test_an_edit_shows_what_it_lists_and_counts_all_as_of_the_post() -> None:
         plain=True,
         successor=successor,
         show=SHOWN,
+        standing=Shares(queue=QueueTotals(waiting=9)),
+        is_edit=True,
     )
     assert len(message.lines) == 1
 
 
-def test_an_edit_of_what_was_never_settled_is_as_of_its_beginning() -> None:
-    assert compose_edit(Claim(a_delivery(created_at=NOON - HOUR)), SHOWN).as_of == NOON - HOUR
+def stale_at(review: Review) -> datetime:
+    return review.since + 4 * HOUR
+
+
+MIXED = tuple(a_review(number, since=at(hours)) for number, hours in enumerate((-9, -5, -3.5, -3, -1, 0)))
+PURPOSES = {MIXED[0].key: Kind.ESCALATION, MIXED[4].key: Kind.ANNOUNCEMENT, MIXED[5].key: Kind.BASELINE}
+
+
+def mixed(kind: Kind = Kind.REMINDER) -> Claim:
+    """Escalated, stale, twice taken along before it is stale, twice new."""
+    purposes = {review.key: PURPOSES.get(review.key, Kind.REMINDER) for review in MIXED}
+    return Claim(a_delivery(kind=kind), MIXED, total=6, waiting=6, purposes=purposes)
+
+
+def test_a_post_says_of_each_run_why_it_is_there_and_when_it_is_due() -> None:
+    message = compose_post(mixed(), MIXED, SHOWN, NOON, stale_at=stale_at)
+    assert [(line.purpose, line.overdue, line.due_at) for line in message.lines] == [
+        (Kind.ESCALATION, True, None),
+        (Kind.REMINDER, True, None),
+        (Kind.REMINDER, False, at(0.5)),
+        (Kind.REMINDER, False, at(1)),
+        (Kind.ANNOUNCEMENT, False, at(3)),
+        (Kind.BASELINE, False, at(4)),
+    ]
+
+
+@pytest.mark.parametrize("kind", [Kind.REMINDER, Kind.ANNOUNCEMENT, Kind.ESCALATION])
+def test_a_post_counts_its_runs_by_why_they_are_there(kind: Kind) -> None:
+    message = compose_post(mixed(kind), MIXED, SHOWN, NOON, stale_at=stale_at)
+    assert message.standing == Shares(new=2, escalated=1, overdue=2, along=2, along_by=at(1))
+
+
+def test_a_post_counts_only_what_is_still_owed() -> None:
+    message = compose_post(mixed(), MIXED[1:3], SHOWN, NOON, stale_at=stale_at)
+    assert message.standing == Shares(overdue=1, along=1, along_by=at(0.5))
+
+
+def test_runs_that_are_all_there_for_the_kind_of_the_message_say_no_purpose() -> None:
+    claim = Claim(a_delivery(kind=Kind.ANNOUNCEMENT), MIXED, total=6)
+    message = compose_post(claim, MIXED, SHOWN, NOON)
+    assert {line.purpose for line in message.lines} == {None}
+    assert message.standing == Shares(new=6)
+
+
+def test_an_edit_counts_the_purposes_of_runs_that_it_does_not_list() -> None:
+    claim = replace(mixed(), reviews=MIXED[:3], total=8)
+    standing = compose_edit(claim, SHOWN, NOON, stale_at=stale_at).standing
+    assert (standing.new, standing.escalated) == (2, 1)
+    assert (standing.overdue, standing.along) == (0, 0), "of what is not listed it is not known when it is due"
+
+
+@pytest.mark.parametrize(
+    ("stale", "changes"),
+    [
+        pytest.param(at(5), {"due_at": at(5)}, id="will be stale"),
+        pytest.param(at(1), {"overdue": True}, id="is stale from this instant on"),
+        pytest.param(None, {}, id="never becomes stale"),
+        pytest.param(NEVER, {}, id="becomes stale after the calendar's end"),
+    ],
+)
+def test_a_line_says_that_a_run(stale: datetime | None, changes: dict[str, Any]) -> None:
+    message = compose_post(Claim(a_delivery()), [a_review()], SHOWN, at(1), stale_at=lambda _: stale)
+    assert message.lines[0] == replace(Line(a_review().facts, a_review().run_id, NOON, of=2), **changes)
+
+
+def test_a_run_that_left_is_neither_due_nor_overdue() -> None:
+    claim = Claim(a_delivery(), (a_review(closed_at=NOON),), total=1)
+    assert not compose_edit(claim, SHOWN, at(9), stale_at=stale_at).lines[0].overdue
+    assert compose_edit(claim, SHOWN, NOON, stale_at=stale_at).lines[0].due_at is None
+
+
+def test_totals_count_the_open_reviews_of_a_queue() -> None:
+    reviews = [*MIXED, a_review(9, since=at(-99), closed_at=NOON), a_review(8, since=at(-5), reserved=True)]
+    expected = QueueTotals(waiting=7, stale=3, reserved=1, oldest_since=at(-9))
+    assert totals_of(reviews, at(-4)) == expected
+    assert totals_of(reviews, None) == replace(expected, stale=0)
+    assert totals_of([], NOON) == QueueTotals()
+
+
+def test_a_fingerprint_does_not_change_with_what_else_waits_in_the_queue() -> None:
+    one, other = (
+        compose_edit(mixed(), SHOWN, at(hours), totals=QueueTotals(waiting=count)) for hours, count in ((1, 6), (2, 9))
+    )
+    assert fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"waiting": 5},
+        {"total": 7},
+        {"show": frozenset({Show.NAME})},
+        {"successor": ROOT},
+        {"plain": True},
+        {"queue": replace(QUEUE, name="renamed")},
+        {"lines": (Line(Facts(name="\ud800"), None, NOON),)},
+        {"queue_lines": (QueueLine(QUEUE, 1, 2),)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_fingerprint_changes_with(changes: dict[str, Any]) -> None:
+    message = compose_post(mixed(), MIXED, SHOWN, NOON)
+    assert fingerprint(replace(message, **changes)) != fingerprint(message)

@@ -8,9 +8,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from worker.core.message import fingerprint
 from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome, always
-from worker.notifiers.slack import blocks
 from worker.notifiers.slack.notifier import LIMITS
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class FlakySlack:
         """The token is good."""
 
     def fingerprint(self, message: Message) -> str:
-        return blocks.fingerprint(message)
+        return fingerprint(message)
 
     def _commit_slowly(self, message: Message) -> Receipt:
         """Made when the time has come, however long the others need meanwhile."""

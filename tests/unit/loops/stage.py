@@ -43,7 +43,7 @@ class Stage:
     def restart(self) -> None:
         """Begin anew with what the store remembers."""
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=self.ops_channel)
-        world = {"store": self.store, "notifier": self.notifier, "clock": self.clock}
+        world = {"store": self.store, "polls": self.store, "notifier": self.notifier, "clock": self.clock}
         self.deliver = Deliver(**world, channels=self.store, rules=self.rules_of, ops=ops)
         self.edit = Edit(**world, rules=self.rules_of)
 

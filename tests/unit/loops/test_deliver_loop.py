@@ -63,6 +63,15 @@ class TestAPost:
         assert sent.edit_until == NOON + 7 * DAY
         assert sent.digest == stage.notifier.fingerprint(message)
 
+    def test_counts_all_that_waits_in_the_queue(self) -> None:
+        stage = Stage()
+        stage.owe("a", "b")
+        stage.write(review("z", reserved=True, since=NOON - 5 * HOUR))
+        stage.run()
+        totals = stage.notifier.board[0].standing.queue
+        assert (totals.waiting, totals.stale, totals.reserved) == (3, 1, 1)
+        assert totals.oldest_since == NOON - 5 * HOUR
+
     def test_is_not_made_again(self) -> None:
         stage = Stage()
         stage.owe()

@@ -116,7 +116,8 @@ class Worker:
 
     def start(self) -> None:
         machine = self._machine
-        world: dict[str, Any] = {"store": machine.store, "notifier": machine.slack, "clock": machine.clock}
+        world: dict[str, Any] = {"store": machine.store, "polls": machine.store}
+        world |= {"notifier": machine.slack, "clock": machine.clock}
         ops = Ops(store=machine.store, notes=machine.store, clock=machine.clock, channel=None)
         self.deliver = machine.make_deliver(**world, channels=machine.store, rules=lambda _queue: RULES, ops=ops)
         self.edit = Edit(**world, rules=lambda _queue: RULES)

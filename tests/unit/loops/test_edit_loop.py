@@ -132,12 +132,20 @@ class TestAMessage:
         run(stage)
         assert shown(stage).waiting == 1
 
-    def test_tells_ages_as_of_the_post(self) -> None:
+    def test_shows_ages_as_of_the_edit(self) -> None:
         stage = posted("a")
         stage.close("a")
         stage.clock.advance(HOUR)
         run(stage)
-        assert shown(stage).as_of == NOON
+        assert shown(stage).as_of >= NOON + HOUR
+
+    def test_counts_what_else_waits_in_the_queue(self) -> None:
+        stage = posted("a", "b")
+        stage.write(review("c", reserved=True))
+        stage.close("a")
+        run(stage)
+        totals = shown(stage).standing.queue
+        assert (totals.waiting, totals.reserved) == (2, 1)
 
     def test_counts_its_edits(self) -> None:
         stage = posted("a")
@@ -384,7 +392,7 @@ def test_an_edit_that_was_made_by_a_process_that_is_gone_is_undone_when_its_run_
     stage = posted("a")
     stage.close("a")
     claim = stage.store.claim_edit(stage.now, LEASE)
-    stage.notifier.edit(compose_edit(claim, RULES.settings.show), claim.delivery.receipt)
+    stage.notifier.edit(compose_edit(claim, RULES.settings.show, stage.now), claim.delivery.receipt)
     stage.restart()
     stage.write(review("a"))
     stage.clock.advance(LEASE)

@@ -27,6 +27,7 @@ def test_a_message_reads_like_its_post() -> None:
     assert printed(golden.CASES["announcement_partly_reviewed"]).split("\n") == [
         "announcement to C0SUPPORT00",
         "2 of 5 left to review in Support QA",
+        "9 waiting, the oldest since 20 Nov 11:30 UTC · 3 overdue · 1 reserved · as of 23 Nov 09:30 UTC",
         "✓ Refund flow · reviewed",
         "– Order status · removed from the queue",  # noqa: RUF001
         "✓ Cancel subscription · no longer waiting",
@@ -40,6 +41,17 @@ def test_a_message_reads_like_its_post() -> None:
 
 def test_the_rest_is_counted() -> None:
     assert "\nand 4,990 more\n" in printed(golden.CASES["baseline_many"])
+
+
+def test_a_baseline_of_several_queues_has_a_line_a_queue() -> None:
+    assert printed(golden.CASES["baseline_queues_partly"]).split("\n")[1:] == [
+        "8 of 21 left to review in 3 queues",
+        "• Support QA · 3 of 12 left to review · the oldest since 21 Nov 09:30 UTC",
+        "• RAG bot · 5 waiting · the oldest since 21 Nov 09:30 UTC",
+        "✓ Billing · none of 4 left to review",
+        "",
+        "",
+    ]
 
 
 def test_who_is_called_is_named() -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from worker.core.model import Kind
-from worker.core.text import time_ago
+from worker.core.text import clock_time, time_ago
+from worker.notifiers.rows import DETAILS, Detail, Pen, entries
 from worker.notifiers.slack import markup
-from worker.notifiers.words import BASELINE_NOTE, DETAILS, Detail, Pen, entry, headline, more, queue_name
+from worker.notifiers.words import context, headline, more, note, queue_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +29,6 @@ _TEXT_LIMIT = 3_000
 """Slack splits a longer text into several messages."""
 
 EVENT_TYPE = "review_notice"
-_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 Block = dict[str, Any]
 
@@ -44,12 +41,20 @@ class Rendered(TypedDict):
     metadata: dict[str, Any]
 
 
-MRKDWN = Pen(words=markup.words, code=markup.code, link=markup.link, ago=markup.ago, strike=lambda name: f"~{name}~")
+MRKDWN = Pen(
+    words=markup.words,
+    code=markup.code,
+    link=markup.link,
+    ago=markup.ago,
+    moment=markup.moment,
+    strike=lambda name: f"~{name}~",
+)
 TEXT = Pen(
     words=markup.bare,
     code=markup.bare,
     link=lambda _url, label: markup.bare(label, len(label)),
     ago=time_ago,
+    moment=clock_time,
     strike=lambda name: name,
 )
 
@@ -64,14 +69,6 @@ def render(message: Message, *, team_url: str = "") -> Rendered:
             "event_payload": {"delivery_key": str(message.key), "kind": str(message.kind), "v": 1},
         },
     }
-
-
-def fingerprint(message: Message) -> str:
-    """A digest that is the same for messages that show the same, ages aside."""
-    # One time for all, so that ages do not count: an edit is not made for time alone.
-    rendered = render(replace(message, as_of=_ANY_TIME))
-    shown = json.dumps([rendered["text"], rendered["blocks"]], ensure_ascii=True)
-    return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
 
 def permalink(team_url: str, receipt: Receipt) -> str:
@@ -104,13 +101,14 @@ def _fitting(candidates: Iterable[list[Block]]) -> Iterator[list[Block]]:
 
 
 def _digest(message: Message, detail: Detail) -> list[Block]:
-    rows = [row for line in message.lines for row in entry(message, line, detail, MRKDWN)]
     rest = _more(message, detail)
     mentions = _mentions(message)
+    standing = context(message, MRKDWN)
     return [
         _header(headline(message)),
+        *([_context([standing])] if standing else []),
         *([_section(f"{mentions} please have a look")] if mentions else []),
-        *(_section(part) for part in _packed([*rows, *([rest] if rest else [])])),
+        *(_section(part) for part in _packed([*entries(message, detail, MRKDWN), *([rest] if rest else [])])),
         *_footer(message),
     ]
 
@@ -123,9 +121,8 @@ def _more(message: Message, detail: Detail) -> str:
 
 def _footer(message: Message) -> list[Block]:
     url = message.queue.url if message.queue else ""
-    opened = markup.link(url, f"Open {queue_name(message)} in LangSmith") if markup.target(url) else ""
-    note = BASELINE_NOTE if message.kind is Kind.BASELINE and message.waiting == message.total else ""
-    elements = [part for part in (opened, note) if part]
+    opened = markup.link(url, f"Open {queue_name(message.queue)} in LangSmith") if markup.target(url) else ""
+    elements = [part for part in (opened, note(message)) if part]
     return [_context(elements)] if elements else []
 
 
@@ -179,8 +176,24 @@ def _text(message: Message, team_url: str) -> str:
         return _cut(message.text, markup.bare, _TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url, markup.bare)
-    texts = ["\n".join(_rows(message, detail)) for detail in DETAILS]
-    return next((text for text in texts if len(text) <= _TEXT_LIMIT), texts[-1])
+    texts = ("\n".join(_rows(message, detail)) for detail in DETAILS)
+    text = ""
+    for text in texts:
+        if len(text) <= _TEXT_LIMIT:
+            return text
+    return _fitting_lines(text)
+
+
+def _fitting_lines(text: str) -> str:
+    """As many whole lines as fit."""
+    # Names of ampersands alone are five times as long as they look: even the least detail may be too long then.
+    first, *lines = text.split("\n")
+    size, fitting = len(first), [first]
+    for line in lines:
+        size += 1 + len(line)
+        if size <= _TEXT_LIMIT:
+            fitting.append(line)
+    return "\n".join(fitting)
 
 
 def _cut(raw: str, written: Callable[[str, int], str], limit: int) -> str:
@@ -194,8 +207,10 @@ def _rows(message: Message, detail: Detail) -> Iterator[str]:
     mentions = _mentions(message)
     head = markup.bare(headline(message), HEADER_LIMIT)
     yield f"{mentions} {head}" if mentions else head
-    for line in message.lines:
-        yield from entry(message, line, detail, TEXT)
+    standing = context(message, TEXT)
+    if standing:
+        yield standing
+    yield from entries(message, detail, TEXT)
     rest = more(message)
     if rest:
         yield rest

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
-from worker.core.text import flat, time_ago, web_address
+from worker.core.text import clock_time, flat, time_ago, web_address
 
 _ALIKE = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ"})  # noqa: RUF001 - look-alikes that format nothing
 _TITLE = str.maketrans({"<": "‹", ">": "›"})  # noqa: RUF001 - nothing that any client could parse
+# What there is nothing of in most names needs no further look.
+_FORMATS = re.compile("[*~`_:]")
+_LINKS = re.compile("[.:@#]")
+_LOOSE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=[@#])(?=[^\W\d])|(?<=\.)(?=[^\W\d_]{2})")
 _WORD_JOINER = "\u2060"
 _FIRST_DATE, _LAST_DATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -60,14 +66,25 @@ def ago(since: datetime, as_of: datetime) -> str:
     return f"<!date^{int(since.timestamp())}^{{ago}}|{plain}>"
 
 
+def moment(at: datetime, zone: tzinfo, *, day: bool = False, seconds: bool = False) -> str:
+    """An instant as a date that Slack shows in the reader's zone; its fallback is in `zone`."""
+    plain = clock_time(at, zone, day=day, seconds=seconds)
+    if not _FIRST_DATE <= at < _LAST_DATE:
+        return plain
+    form = "{date_short_pretty} " * day + ("{time_secs}" if seconds else "{time}")
+    return f"<!date^{int(at.timestamp())}^{form}|{plain}>"
+
+
 def _unformatted(text: str) -> str:
+    if not _FORMATS.search(text):
+        return text
     alike = text.translate(_ALIKE)
     # Within a word an underscore formats nothing, and names are full of them.
-    loose = re.sub(r"(?<![^\W_])_|_(?![^\W_])", "ˍ", alike)
-    return re.sub(r":(?=[\w+'-]+:)", "∶", loose)  # noqa: RUF001 - :shortcodes: would turn into pictures
+    loose = _LOOSE.sub("ˍ", alike)
+    return _SHORTCODE.sub("∶", loose)  # noqa: RUF001 - :shortcodes: would turn into pictures
 
 
 def _unlinked(text: str) -> str:
     """The text with everything broken that looks like an address or a mention."""
     # A word joiner neither shows nor is read aloud.
-    return re.sub(r"(?<=:)(?=//)|(?<=[@#])(?=[^\W\d])|(?<=\.)(?=[^\W\d_]{2})", _WORD_JOINER, text)
+    return _ADDRESS.sub(_WORD_JOINER, text) if _LINKS.search(text) else text

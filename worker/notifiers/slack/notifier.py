@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 
 from worker.clock import SystemClock
+from worker.core.message import fingerprint
 from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
@@ -115,7 +116,7 @@ class Slack:
 
     def fingerprint(self, message: Message) -> str:
         """See `Notifier.fingerprint`."""
-        return blocks.fingerprint(message)
+        return fingerprint(message)
 
     def probe(self) -> None:
         """See `Notifier.probe`."""

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from tests import golden_slack as golden
 from tests.support import slack_reader as reader
-from worker.core.message import Line, Message
-from worker.core.model import Facts, Fate, Kind, Queue, Show
+from worker.core.message import Line, Message, QueueLine, Shares, fingerprint
+from worker.core.model import Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import Receipt
+from worker.demo.slack import limits
+from worker.notifiers.rows import DETAILS, entries
 from worker.notifiers.slack import blocks
 from worker.notifiers.slack.markup import target
 
@@ -74,6 +76,24 @@ lines = st.builds(
     fate=st.none() | st.sampled_from(Fate),
     done=st.integers(0, 3),
     of=st.integers(1, 3),
+    due_at=st.none() | st.datetimes(timezones=st.just(golden.AS_OF.tzinfo)),
+    overdue=st.booleans(),
+    purpose=st.none() | st.sampled_from(Kind),
+)
+instants = st.datetimes(timezones=st.just(golden.AS_OF.tzinfo))
+totals = st.builds(QueueTotals, *[st.integers(0, 10**6)] * 3, oldest_since=st.none() | instants)
+standings = st.builds(
+    Shares,
+    *[st.integers(0, 10**6)] * 4,
+    along_by=st.none() | instants,
+    queue=st.none() | totals,
+)
+queue_lines = st.builds(
+    QueueLine,
+    st.builds(golden.queue, outside, url=urls, queue_id=outside | st.uuids()),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.none() | instants,
 )
 
 
@@ -94,6 +114,9 @@ def messages(draw: st.DrawFn) -> Message:
         plain=draw(st.booleans()),
         show=draw(st.frozensets(st.sampled_from(Show))),
         successor=draw(st.none() | st.just(Receipt("C1", "1.2"))),
+        standing=draw(standings),
+        is_edit=draw(st.booleans()),
+        queue_lines=tuple(draw(st.just([]) | st.lists(queue_lines, max_size=25))) if kind is Kind.BASELINE else (),
     )
 
 
@@ -140,7 +163,7 @@ def test_no_outside_text_breaks_a_limit_calls_links_or_formats(message: Message)
 def test_outside_text_adds_no_row_and_takes_none_away(message: Message) -> None:
     previews = {Show.ERROR, Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW}
     quiet = replace(message, show=message.show - previews, plain=False, successor=None)
-    if quiet.kind is Kind.OPS:
+    if quiet.kind is Kind.OPS or quiet.queue_lines:
         return
     shown = rows(blocks.render(quiet))
     extra = bool(quiet.mention) + (quiet.total > len(quiet.lines))
@@ -150,7 +173,7 @@ def test_outside_text_adds_no_row_and_takes_none_away(message: Message) -> None:
 @settings(max_examples=50, deadline=None)
 @given(messages())
 def test_reviewed_lines_are_struck_and_no_others(message: Message) -> None:
-    if message.plain or message.successor or message.kind is Kind.OPS:
+    if message.plain or message.successor or message.kind is Kind.OPS or message.queue_lines:
         return
     struck = [span for text in reader.mrkdwn(blocks.render(message)) for span in reader.struck(text)]
     assert len(struck) == sum(line.fate is not None for line in message.lines)
@@ -160,7 +183,7 @@ def test_reviewed_lines_are_struck_and_no_others(message: Message) -> None:
 @given(messages(), st.integers(0, 10**8))
 def test_time_alone_changes_no_fingerprint(message: Message, seconds: int) -> None:
     later = replace(message, as_of=message.as_of + timedelta(seconds=seconds))
-    assert blocks.fingerprint(message) == blocks.fingerprint(later)
+    assert fingerprint(message) == fingerprint(later)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +302,122 @@ def test_long_stories_lose_their_optional_parts_and_keep_every_run() -> None:
     assert not [row for row in rows(rendered) if "↳" in row]
 
 
+PREVIEWED = golden.with_facts(
+    golden.EVERYTHING,
+    name="&" * 90,
+    run_type="&" * 30,
+    error="<" * 900,
+    inputs_preview="😀" * 900,
+    outputs_preview="&" * 900,
+    tags=("&" * 30,) * 9,
+    thread="&" * 50,
+    cost="&" * 50,
+    url="https://smith.langchain.com/" + "&" * 400,
+)
+
+
+@pytest.mark.parametrize("name", ["&" * 90, "😀" * 90, "x" * 90])
+@pytest.mark.parametrize("is_alike", [False, True])
+@pytest.mark.parametrize("plain", [False, True])
+def test_slacks_own_limits_are_kept_at_5_000_runs_with_previews(name: str, *, is_alike: bool, plain: bool) -> None:
+    lines = tuple(
+        replace(
+            golden.with_facts(PREVIEWED, name=name if is_alike else f"{number}{name}"),
+            overdue=number % 2 == 0,
+            due_at=golden.AS_OF + timedelta(days=number) if number % 2 else None,
+            purpose=Kind.ANNOUNCEMENT,
+            reserved=True,
+            done=1,
+            of=2,
+        )
+        for number in range(10)
+    )
+    message = golden.message(
+        Kind.ESCALATION,
+        lines,
+        total=5_000,
+        waiting=5_000,
+        show=frozenset(Show),
+        queue=golden.queue(name),
+        mention=("U0LEAD00000",) * 9,
+        plain=plain,
+    )
+    rendered = blocks.render(golden.queue_has(message, 5_000, 312, 8))
+    assert limits.text_error(rendered["text"], rendered["blocks"]) == ""
+    assert limits.block_errors(rendered["blocks"]) == []
+    assert not limits.is_too_large(rendered["blocks"])
+    assert reader.limits_broken(rendered) == []
+
+
+@pytest.mark.parametrize("name", ["&" * 90, "😀" * 90, "x" * 90])
+def test_slacks_own_limits_are_kept_at_1_000_queues(name: str) -> None:
+    each = tuple(golden.queue_line(f"{name[:70]}{n}", n, n + 1, url=PREVIEWED.facts.url) for n in range(1_000))
+    rendered = blocks.render(golden.message(Kind.BASELINE, queue=None, queue_lines=each))
+    assert limits.block_errors(rendered["blocks"]) == []
+    assert not limits.is_too_large(rendered["blocks"])
+    assert reader.limits_broken(rendered) == []
+    assert rows(rendered)[-1].startswith("and 980 more queues with ")
+
+
+def test_ten_busy_lines_stay_whole_in_the_text() -> None:
+    message = golden.message(Kind.REMINDER, golden.MANY_LATE, total=5_000, waiting=5_000)
+    assert blocks.render(golden.queue_has(message, 5_000, 312, 8))["text"].count("\n• ") == 10
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    made=st.lists(lines, min_size=2, max_size=10), show=st.frozensets(st.sampled_from(Show)), same_name=st.booleans()
+)
+def test_no_two_runs_of_a_message_look_alike(made: list[Line], show: frozenset[Show], *, same_name: bool) -> None:
+    if same_name:
+        made = [golden.with_facts(line, name="LangGraph") for line in made]
+    shown = entries(golden.message(lines=tuple(made), show=show), DETAILS[-1], blocks.TEXT)
+    assert len(set(shown)) == len(shown)
+
+
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [
+        pytest.param("announcement_alike_ids", 4, id="ids, where they were added in the same minutes"),
+        pytest.param("announcement_alike_numbers", 4, id="numbers, where even ids are missing"),
+    ],
+)
+def test_runs_of_one_name_are_made_distinct_by(case: str, names: int) -> None:
+    shown = [row.split(" · ")[0] for row in rows(blocks.render(golden.CASES[case]))]
+    assert len(set(shown)) == names
+
+
+def test_no_age_and_no_due_date_shows_where_ages_may_not() -> None:
+    message = replace(golden.CASES["reminder_along"], show=frozenset(Show) - {Show.AGE})
+    told = json.dumps(blocks.render(message), ensure_ascii=False)
+    assert not [word for word in ("date^", "ago", "· due ", " by ", "since", "UTC", "· overdue") if word in told]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"new": 2}, "2 new runs to review in Support QA", id="only what is new, where something is"),
+        pytest.param({"new": 2, "escalated": 1}, "1 run needs attention in Support QA", id="what is escalated first"),
+        pytest.param({"overdue": 3}, "3 runs are overdue in Support QA", id="what is overdue, where nothing is new"),
+        pytest.param({"along": 4}, "4 runs will soon be overdue in Support QA", id="what will be, where nothing is"),
+        pytest.param({}, "4 runs are still waiting in Support QA", id="that they wait, where the limit was raised"),
+    ],
+)
+def test_the_header_of_runs_that_come_together_counts(changes: dict[str, int], said: str) -> None:
+    message = golden.message(Kind.ANNOUNCEMENT, golden.SOON[:4], standing=Shares(**changes))
+    assert header(message) == said
+
+
+@pytest.mark.parametrize("kind", [Kind.ANNOUNCEMENT, Kind.REMINDER, Kind.ESCALATION, Kind.BASELINE])
+def test_no_header_has_an_age_in_it(kind: Kind) -> None:
+    message = golden.queue_has(golden.message(kind, golden.LATE), 7, 2)
+    assert not [word for word in (" s ", " min", " h", " d ", "ago", "since") if word in header(message)]
+
+
+def test_what_is_known_of_the_queue_goes_once_all_runs_are_reviewed() -> None:
+    assert "waiting" not in blocks.render(golden.CASES["announcement_reviewed"])["text"]
+
+
 def test_the_key_and_the_kind_travel_in_the_metadata() -> None:
     assert blocks.render(golden.message(Kind.REMINDER))["metadata"] == {
         "event_type": "review_notice",
@@ -289,6 +428,7 @@ def test_the_key_and_the_kind_travel_in_the_metadata() -> None:
 def _aims(message: Message) -> set[str]:
     """Where links may lead: the pages that the source named, and messages of the team."""
     urls = {line.facts.url for line in message.lines} | {message.queue.url if message.queue else ""}
+    urls |= {line.queue.url for line in message.queue_lines}
     elsewhere = {blocks.permalink(golden.TEAM_URL, message.successor)} if message.successor else set()
     return {target(url) for url in urls} | elsewhere
 

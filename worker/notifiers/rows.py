@@ -1,0 +1,241 @@
+"""The rows of a message for every medium: one for each run, or queue, that it lists. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from worker.core.model import FIRST_SIGHT, Fate, Kind, Show, shortened
+from worker.core.text import flat
+from worker.notifiers.words import counted, queue_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime, tzinfo
+
+    from worker.core.message import Line, Message, QueueLine
+    from worker.core.model import Id
+
+_TYPE_NAME = 20
+_TAG_NAME = 24
+_PREVIEW = 40
+"""Characters of a preview that makes a name distinct."""
+
+_QUEUES_LISTED = 20
+_NEAR = timedelta(hours=12)
+"""A time so near needs no day."""
+
+_SEPARATOR = " · "
+_FATES = {
+    Fate.REVIEWED: "reviewed",
+    Fate.REMOVED: "removed from the queue",
+    Fate.UNKNOWN: "no longer waiting",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The amount of text for each run, in characters; less of it where a message grows too large."""
+
+    name: int
+    extra: int = 0
+    tags: int = 0
+    links: bool = True
+    facts: bool = True
+
+
+DETAILS = (
+    Detail(name=80, extra=150, tags=5),
+    Detail(name=80, extra=60, tags=3),
+    Detail(name=80, tags=2),
+    Detail(name=50),
+    Detail(name=24),
+    Detail(name=24, links=False),
+    Detail(name=24, links=False, facts=False),
+)
+"""From all details to those that always fit: optional parts go first, then the ends of names, then the links."""
+
+
+class _Moment(Protocol):
+    """The spelling of an instant on the clock of a zone, with its day and its seconds where they are wanted."""
+
+    def __call__(self, at: datetime, zone: tzinfo, *, day: bool = False, seconds: bool = False) -> str:
+        """As this medium shows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """The spelling of one medium: outside text and code of limited length, links, ages, times, struck names."""
+
+    words: Callable[[str, int], str]
+    code: Callable[[str, int], str]
+    link: Callable[[str, str], str]
+    ago: Callable[[datetime, datetime], str]
+    moment: _Moment
+    strike: Callable[[str], str]
+
+    def day(self, at: datetime, message: Message) -> str:
+        """An instant with its day."""
+        return self.moment(at, message.zone, day=True)
+
+    def soon(self, at: datetime, message: Message) -> str:
+        """An instant to come, with its day where that is not plain."""
+        return self.moment(at, message.zone, day=at - message.as_of > _NEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """The name of a run, distinct in its message by itself or by what is `added`. It may hold a `preview`."""
+
+    name: str
+    added: str = ""
+    preview: str = ""
+
+
+def entries(message: Message, detail: Detail, pen: Pen) -> list[str]:
+    """The rows of every run, or queue, that the message lists."""
+    if message.queue_lines:
+        return list(_queues(message, detail, pen))
+    labels = _labels(message, detail, pen)
+    listed = zip(message.lines, labels, strict=True)
+    return [row for line, label in listed for row in _entry(message, line, label, detail, pen)]
+
+
+def _entry(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen) -> list[str]:
+    """The rows of one run: a line about it, then its previews."""
+    # A run that no longer waits keeps only its name and its fate, so that the others stand out.
+    name = pen.link(line.facts.url if detail.links else "", label.name)
+    if line.fate is not None:
+        mark = "–" if line.fate is Fate.REMOVED else "✓"  # noqa: RUF001 - a dash is meant
+        parts = [f"{mark} {pen.strike(name)}", label.added, _FATES[line.fate]]
+        return [_SEPARATOR.join(part for part in parts if part)]
+    facts = _facts(message, line, detail, pen) if detail.facts else []
+    run_type = pen.words(line.facts.run_type, _TYPE_NAME) if detail.facts and Show.TYPE in message.show else ""
+    parts = [name, label.added, run_type, *_times(message, line, pen), *facts, *_marks(line)]
+    previews = _previews(message, line, label, detail, pen) if detail.extra else []
+    return ["• " + _SEPARATOR.join(part for part in parts if part), *previews]
+
+
+def _labels(message: Message, detail: Detail, pen: Pen) -> list[_Label]:
+    names = [_name(message, line, detail) for line in message.lines]
+    labels = [_Label(name) for name in names]
+    for alike in _alike(names):
+        lines = [message.lines[place] for place in alike]
+        for place, label in zip(alike, _distinct(message, names[alike[0]], lines, detail, pen), strict=True):
+            labels[place] = label
+    return labels
+
+
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """The places of every name that comes more than once."""
+    counts = Counter(names) if len(set(names)) < len(names) else {}
+    several = [name for name, number in counts.items() if number > 1]
+    return [[place for place, each in enumerate(names) if each == name] for name in several]
+
+
+def _name(message: Message, line: Line, detail: Detail) -> str:
+    shown = flat(line.facts.name, detail.name) if Show.NAME in message.show else ""
+    return shown or (f"run {flat(shortened(line.run_id), detail.name)}" if line.run_id else "unnamed run")
+
+
+def _distinct(message: Message, name: str, lines: Sequence[Line], detail: Detail, pen: Pen) -> list[_Label]:
+    """Distinct labels for runs of one name: by their inputs, else by the time they were added, else by their ids."""
+    if Show.INPUTS_PREVIEW in message.show:
+        previews = [flat(line.facts.inputs_preview, min(_PREVIEW, detail.name)) for line in lines]
+        if _differ(previews):
+            return [_Label(f"{name} “{preview}”" if preview else name, preview=preview) for preview in previews]
+    if Show.AGE in message.show:
+        for seconds in (False, True):
+            added = [pen.moment(line.since, message.zone, day=True, seconds=seconds) for line in lines]
+            if _differ(added):
+                return [_Label(name, f"added {moment}") for moment in added]
+    return [_Label(each) for each in _by_ids(name, [line.run_id for line in lines])]
+
+
+def _by_ids(name: str, ids: Sequence[Id | None]) -> list[str]:
+    """The name with the end of each id: those of runs begin with a time, which several have in common."""
+    for length in (6, 12, 36):
+        ends = [flat(str(one or ""), 200)[-length:] for one in ids]
+        if _differ(ends):
+            return [f"{name} …{end}" if end else name for end in ends]
+    return [f"{name} ({number})" for number in range(1, len(ids) + 1)]
+
+
+def _differ(texts: Sequence[str]) -> bool:
+    return len(set(texts)) == len(texts)
+
+
+def _times(message: Message, line: Line, pen: Pen) -> list[str]:
+    if Show.AGE not in message.show:
+        return []
+    due = f"due {pen.soon(line.due_at, message)}" if line.due_at else ""
+    return [pen.ago(line.since, message.as_of), "overdue" if line.overdue else due]
+
+
+def _facts(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
+    """The facts beside the name, in a fixed order; the caller leaves out empty ones."""
+    facts, show = line.facts, message.show
+    return [
+        _tags(facts.tags, detail.tags, pen) if Show.TAGS in show else "",
+        f"{facts.tokens:,} tokens" if Show.TOKENS in show and facts.tokens is not None else "",
+        pen.words(facts.cost, _TYPE_NAME) if Show.COST in show else "",
+        f"thread {pen.code(facts.thread, _TAG_NAME)}" if Show.THREAD in show and flat(facts.thread, 1) else "",
+    ]
+
+
+def _tags(tags: tuple[str, ...], limit: int, pen: Pen) -> str:
+    if not limit or not tags:
+        return ""
+    shown = [written for tag in tags if (written := pen.code(tag, _TAG_NAME))]
+    return " ".join(shown[:limit]) + (f" +{len(shown) - limit}" if len(shown) > limit else "")
+
+
+def _marks(line: Line) -> list[str]:
+    is_news = line.purpose in FIRST_SIGHT and not line.back
+    return [
+        f"{line.done:,} of {counted(line.of, 'review')} done" if line.of > 1 and line.done else "",
+        "back in the queue" if line.back else "",
+        "new" if is_news else "escalated" if line.purpose is Kind.ESCALATION else "",
+        "reserved" if line.reserved else "",
+    ]
+
+
+def _previews(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen) -> list[str]:
+    facts = line.facts
+    shown = (
+        ("error", facts.error, Show.ERROR),
+        ("in", facts.inputs_preview, Show.INPUTS_PREVIEW),
+        ("out", facts.outputs_preview, Show.OUTPUTS_PREVIEW),
+    )
+    written = [
+        (title, pen.words(raw, detail.extra)) for title, raw, allowed in shown if raw and allowed in message.show
+    ]
+    # What is in the name already is not repeated below it.
+    named = pen.words(label.preview, _PREVIEW) if label.preview else None
+    return [f"\u2003↳ {title}: {text}" for title, text in written if text and not (title == "in" and text == named)]
+
+
+def _queues(message: Message, detail: Detail, pen: Pen) -> Iterator[str]:
+    listed, unlisted = message.queue_lines[:_QUEUES_LISTED], message.queue_lines[_QUEUES_LISTED:]
+    names = [flat(queue_name(line.queue), detail.name) for line in listed]
+    for alike in _alike(names):
+        ids = [listed[place].queue.queue_id for place in alike]
+        for place, label in zip(alike, _by_ids(names[alike[0]], ids), strict=True):
+            names[place] = label
+    for line, label in zip(listed, names, strict=True):
+        yield _queue(message, line, pen.link(line.queue.url if detail.links else "", label), pen)
+    if unlisted:
+        yield f"and {counted(len(unlisted), 'more queue')} with {counted(sum(line.waiting for line in unlisted))}"
+
+
+def _queue(message: Message, line: QueueLine, name: str, pen: Pen) -> str:
+    if not line.waiting:
+        return f"✓ {pen.strike(name)}{_SEPARATOR}none of {line.total:,} left to review"
+    waiting = "waiting" if line.waiting == line.total else f"of {line.total:,} left to review"
+    if line.oldest_since is None or Show.AGE not in message.show:
+        return f"• {name}{_SEPARATOR}{line.waiting:,} {waiting}"
+    oldest = "since" if line.waiting == 1 else "the oldest since"
+    return f"• {name}{_SEPARATOR}{line.waiting:,} {waiting}{_SEPARATOR}{oldest} {pen.day(line.oldest_since, message)}"
