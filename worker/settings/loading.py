@@ -144,7 +144,7 @@ def _unknown_calendars(settings: Settings, layers: Layers) -> Iterator[str]:
     for place, queue in {common: settings.common, **places}.items():
         if queue.calendar and queue.calendar not in known:
             wrong = f"{shown(queue.calendar, ())} is no calendar{did_you_mean(queue.calendar, known)}"
-            yield f"{place}: {wrong}; write one of {some(known)}, or define it"
+            yield f"{place}: {wrong}; write {some(known)}, or define it as [calendars.NAME] in worker.toml"
 
 
 def _validate(layers: Layers) -> tuple[Settings | None, list[str]]:

@@ -241,7 +241,7 @@ def test_the_days_that_were_written_are_as_long_as_an_open_day(text: str, expect
         ("HOLIDAYS", "JP-13", "names 'JP-13', and JP has no part '13'; write JP"),
         ("HOLIDAYS", "Germany", "names 'Germany', which is no country (did you mean DE?); write codes such as DE-BE"),
         ("HOLIDAYS", "XX", "names 'XX', which is no country; write codes"),
-        ("CALENDAR", "allways", "is no calendar (did you mean always?); write one of always, or define it"),
+        ("CALENDAR", "allways", "is no calendar (did you mean always?); write always, or define it as"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_the_nearest_that_can(
