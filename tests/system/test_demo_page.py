@@ -102,9 +102,11 @@ def test_messages_appear_as_slack_shows_them(page: Page) -> None:
     expect(baseline.locator("h4.header")).to_have_text("4 runs are waiting in Support assistant")
     expect(baseline.locator("code").first).to_have_text("billing")
     expect(baseline.locator(".section time").first).to_have_text("3 days ago")
+    expect(baseline.locator(".kind")).to_have_count(0)
     expect(baseline.locator(".where")).to_have_text("#support-reviews")
     assert "/langsmith/o/" in str(baseline.locator(".section a").first.get_attribute("href"))
-    expect(baseline.locator(".context")).to_contain_text("From now on only what is new is announced")
+    expect(baseline.locator(".context").first).to_contain_text("4 waiting, the oldest since")
+    expect(baseline.locator(".context").last).to_contain_text("From now on only new runs are announced")
 
 
 def test_a_new_run_is_announced_and_its_review_changes_the_message_without_a_reload(page: Page) -> None:
@@ -260,7 +262,7 @@ def test_the_keyboard_reaches_a_button_and_keeps_its_place(page: Page, demo: Dem
     demo.arrive(cast.SUPPORT, TracedRun("And the next one"))
     button = page.get_by_role("button", name="Complete: Reached by keyboard")
     button.focus()
-    page.keyboard.press("Assignments+Tab")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
     expect(button).to_be_focused()
     assert button.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"

@@ -46,6 +46,6 @@ def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(
         for reply in (reminder, newer):
             assert (reply.get("thread_ts") == first["ts"]) is in_thread, where
             assert (reply.get("subtype") == "thread_broadcast") is (where == "both"), where
-        assert "still wait" in newer["text"] or "newer reminder" in newer["text"]
+        assert "overdue in" in newer["text"] or "newer reminder" in newer["text"]
     (alone,) = messages(stage, gone)
     assert "thread_ts" not in alone

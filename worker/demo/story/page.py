@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from worker.demo.story import cast
-from worker.demo.story.stage import LANGSMITH, SLACK, ImpossibleError, kind_of
+from worker.demo.story.stage import LANGSMITH, SLACK, ImpossibleError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -203,7 +203,6 @@ def _message(channel: str, message: _Json) -> _Json:
         "thread_ts": message.get("thread_ts"),
         "broadcast": message.get("subtype") == "thread_broadcast",
         "edited": "edited" in message,
-        "kind": kind_of(message),
         "text": message.get("text", ""),
         "blocks": message.get("blocks") or [],
     }

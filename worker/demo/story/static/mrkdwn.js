@@ -99,9 +99,10 @@ function format(pattern, unix, now) {
   const at = new Date(unix * 1000);
   const known = {
     ago: () => ago(now - unix),
-    time: () => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
-    date_short_pretty: () => at.toLocaleDateString([], { day: "numeric", month: "short" }),
-    date_pretty: () => at.toLocaleDateString([], { day: "numeric", month: "long" }),
+    time: () => at.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" }),
+    time_secs: () => at.toLocaleTimeString([], { hour: "numeric", minute: "2-digit", second: "2-digit" }),
+    date_short_pretty: () => day(at, now) ?? at.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" }),
+    date_pretty: () => day(at, now) ?? at.toLocaleDateString([], { day: "numeric", month: "long", year: "numeric" }),
   };
   let whole = true;
   const told = pattern.replace(/\{(\w+)\}/g, (_, name) => {
@@ -109,6 +110,13 @@ function format(pattern, unix, now) {
     return name in known ? known[name]() : "";
   });
   return whole ? told : null;
+}
+
+/** The word for a day next to this one; null for all others. */
+function day(at, now) {
+  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+  const days = Math.round((midnight(at) - midnight(new Date(now * 1000))) / 86400000);
+  return { "-1": "yesterday", 0: "today", 1: "tomorrow" }[days] ?? null;
 }
 
 function ago(seconds) {

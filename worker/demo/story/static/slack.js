@@ -88,13 +88,12 @@ export class Slack {
       el("span", { class: "badge" }, "app"),
       el("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
       el("span", { class: "where" }, `#${names[message.channel] || message.channel}`),
-      message.edited ? el("span", { class: "edited" }, "(edited)") : null,
-      el("span", { class: `kind ${message.kind}` }, message.kind === "ops" ? "worker's trouble" : message.kind),
     );
   }
 
   body(message, names) {
-    return el("div", { class: "blocks" }, blocks(message, names));
+    const edited = message.edited ? el("span", { class: "edited" }, "(edited)") : null;
+    return el("div", { class: "blocks" }, blocks(message, names), edited);
   }
 
   thread(message, names) {
