@@ -32,6 +32,8 @@ CASES = {
     "c": (polls.one_large_queue,),
     "d": (history.behind,),
     "e": (posts.posts, services.arrival),
+    "i": (polls.many_queues_of_items,),
+    "j": (polls.one_large_queue_of_items,),
     "f": (workers.several,),
     "h": (hours.ages,),
     "s": (services.start,),

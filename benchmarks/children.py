@@ -66,9 +66,9 @@ class Contender:
 
 
 @contextmanager
-def contender(name: str, server: Server, database: Path, *, queues: int) -> Iterator[Contender]:
-    """One of the contenders with an empty memory."""
-    task = {"url": server.url, "database": str(database), "queues": queues}
+def contender(name: str, server: Server, database: Path, *, queues: int, api: str = "runs") -> Iterator[Contender]:
+    """One of the contenders with an empty memory, which reads the queues by one of the listings."""
+    task = {"url": server.url, "database": str(database), "queues": queues, "api": api}
     with _running(sys.executable, "-m", "benchmarks.contender", name, json.dumps(task)) as process:
         yield Contender(process)
 

@@ -23,6 +23,7 @@ class Task:
     url: str
     database: str
     queues: int
+    api: str = "runs"
 
     @property
     def queue_ids(self) -> list[str]:

@@ -43,7 +43,12 @@ def prepare(task: Task) -> Callable[[], int]:
     clock = SystemClock()
     store = open_store(f"sqlite:///{task.database}", migrate=True)
     source = LangSmith(
-        root=task.url, key="ours", clock=clock, web_url="https://smith.langchain.com", requests_per_second=1e6
+        root=task.url,
+        key="ours",
+        clock=clock,
+        web_url="https://smith.langchain.com",
+        api=task.api,
+        requests_per_second=1e6,
     )
     poll = polling(source, store, clock)
     queues = source.queues()  # as a service with `all` queues knows their names before the first poll

@@ -199,3 +199,29 @@ def opened(edition: int) -> Part:
 
 
 COMMA, CLOSE = (pack(text, zlib.Z_FIXED) for text in (b",", b"]"))
+
+
+def item(queue: int, run: int) -> dict[str, object]:
+    """A row of the listing by cursor: who waits, and where its run is to be looked up."""
+    row = json.loads(head(queue, run).plain[:-2] + b"}")
+    return {
+        "id": row["queue_run_id"],
+        "queue_id": str(queue_id(queue)),
+        "item_type": "RUN",
+        "run_id": row["id"],
+        "thread_id": None,
+        "project_id": row["session_id"],
+        "start_time": row["start_time"] + "Z",
+        "added_at": row["added_at"],
+        "effective_added_at": row["added_at"],
+        "last_reviewed_time": None,
+        "reserved_by": [],
+        "completed_by": [],
+    }
+
+
+def items(queue: int, runs: range, cursor: str) -> bytes:
+    """A packed page of these runs; `cursor` is that of the next, '' on the last."""
+    rows = [item(queue, run) for run in runs]
+    page = {"items": rows, "next_cursor": cursor or None, "previous_cursor": None}
+    return gzip.compress(json.dumps(page, separators=(",", ":")).encode(), 6, mtime=0)

@@ -34,21 +34,39 @@ class Row(msgspec.Struct):
     tags: list[str]
 
 
+class Item(msgspec.Struct):
+    """The same of a row by cursor, which has no name."""
+
+    queue_run_id: str = msgspec.field(name="id")
+    run_id: str
+    project_id: str
+    added_at: str
+    effective_added_at: str
+    reserved_by: list[str]
+    completed_by: list[str]
+    name: str = ""
+
+
+class Items(msgspec.Struct):
+    """A page by cursor."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+decode_runs = msgspec.json.Decoder(list[Row]).decode
+decode_items = msgspec.json.Decoder(Items).decode
+
+
 def prepare(task: Task) -> Callable[[], int]:
     """One call polls every queue once; how many runs came or went."""
     client = httpx.Client(base_url=task.url, headers={"X-API-Key": "reference"})
     database = sqlite3.connect(task.database)
     database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + SCHEMA)
-    decode = msgspec.json.Decoder(list[Row]).decode
+    listing = _items if task.api == "items" else _runs
 
     def poll(queue_id: str) -> int:
-        rows: list[Row] = []
-        while len(rows) % PAGE == 0:
-            query: dict[str, str | int] = {"status": "needs_my_review", "limit": PAGE, "offset": len(rows)}
-            found = decode(client.get(f"/api/v1/annotation-queues/{queue_id}/runs", params=query).content)
-            rows += found
-            if not found:
-                break
+        rows = listing(client, queue_id)
         listed = {(row.queue_run_id, row.added_at) for row in rows}
         waiting = "SELECT queue_run_id, added_at FROM reviews WHERE queue_id = ? AND NOT closed"
         known = set(database.execute(waiting, [queue_id]))
@@ -61,7 +79,29 @@ def prepare(task: Task) -> Callable[[], int]:
             database.commit()
         return len(new) + len(gone)
 
-    def key(row: Row) -> tuple[str, str]:
+    def key(row: Row | Item) -> tuple[str, str]:
         return row.queue_run_id, row.added_at
 
     return lambda: sum(poll(queue_id) for queue_id in task.queue_ids)
+
+
+def _runs(client: httpx.Client, queue_id: str) -> list[Row]:
+    rows: list[Row] = []
+    while len(rows) % PAGE == 0:
+        query: dict[str, str | int] = {"status": "needs_my_review", "limit": PAGE, "offset": len(rows)}
+        found = decode_runs(client.get(f"/api/v1/annotation-queues/{queue_id}/runs", params=query).content)
+        rows += found
+        if not found:
+            break
+    return rows
+
+
+def _items(client: httpx.Client, queue_id: str) -> list[Item]:
+    rows: list[Item] = []
+    query: dict[str, str | int] = {"status": "needs_my_review", "page_size": PAGE}
+    while True:
+        found = decode_items(client.get(f"/api/v1/platform/annotation-queues/{queue_id}/items", params=query).content)
+        rows += found.items
+        if not found.next_cursor:
+            return rows
+        query["cursor"] = found.next_cursor

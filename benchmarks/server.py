@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 QUEUES = "/api/v1/annotation-queues"
+PLATFORM = "/api/v1/platform/annotation-queues"
 NAMED = re.compile(r"\brun-(\d+)-(\d+)\b")
 JSON = b"content-type: application/json\r\n"
 
@@ -66,6 +67,7 @@ class World:
 
 
 small_page = lru_cache(maxsize=4000)(pages.page)
+items_page = lru_cache(maxsize=4000)(pages.items)
 
 
 def answer(world: World, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -80,6 +82,8 @@ def answer(world: World, method: str, target: str, headers: Mapping[str, str], b
     if url.path == "/api/v1/info":
         return _plain({})
     world.asked[headers.get("x-api-key", "")] += 1
+    if url.path.startswith(PLATFORM):
+        return _items(world, pages.queue_number(url.path.removeprefix(PLATFORM)[1:37]), query)
     return _langsmith(world, url.path.removeprefix(QUEUES), query)
 
 
@@ -107,6 +111,16 @@ def _listing(world: World, queue: int, offset: int, limit: int) -> bytes:
     runs = world.runs(queue)[offset : offset + limit]
     render = small_page if world.row < pages.LARGE else pages.page
     return _response(b"200 OK", JSON + b"content-encoding: gzip\r\n", render(queue, runs, world.row, world.edition))
+
+
+def _items(world: World, queue: int, query: Mapping[str, str]) -> bytes:
+    """A page by cursor. A cursor says how many rows come before, so each row that goes makes other pages."""
+    world.by_second[int(time.perf_counter())] += 1
+    begin, size = int(query.get("cursor", "at-0").removeprefix("at-")), int(query["page_size"])
+    runs = world.runs(queue)
+    cursor = f"at-{begin + size}" if begin + size < len(runs) else ""
+    body = items_page(queue, runs[begin : begin + size], cursor)
+    return _response(b"200 OK", JSON + b"content-encoding: gzip\r\n", body)
 
 
 def _control(world: World, what: str, query: Mapping[str, str]) -> object:

@@ -20,6 +20,7 @@ PHASES = ("first sight", "unchanged", "changed")
 RESENT = "unchanged, in other bytes"
 """As where each answer holds links that are signed anew."""
 
+ITEMS = ("reference", "ours")
 OURS = ("first sight", "unchanged", RESENT, "changed")
 
 
@@ -50,8 +51,43 @@ def one_large_queue(scale: Scale, server: Server, directory: Path) -> Iterator[F
     yield _resent("c", costs)
 
 
-def _measure(
-    scale: Scale, server: Server, directory: Path, names: Iterable[str], *, queues: int, changed: int
+def many_queues_of_items(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(i) As (a), by the listing that stays: the worker against the reference."""
+    server.tell("reset", queues=scale.queues, last=scale.runs)
+    changed = max(scale.runs // 100, 1)
+    costs = _measure(scale, server, directory, ITEMS, queues=scale.queues, changed=changed, api="items")
+    yield from _items_compared("i", costs, dict(zip(PHASES, (1.5, 0.3, 1.2), strict=True)))
+
+
+def one_large_queue_of_items(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(j) As (c), by the listing that stays."""
+    server.tell("reset", queues=1, last=scale.large_runs)
+    changed = max(scale.large_runs // 1000, 1)
+    costs = _measure(scale, server, directory, ITEMS, queues=1, changed=changed, api="items")
+    yield from _items_compared("j", costs, dict(zip(PHASES, (None, 0.3, 0.5), strict=True)))
+    for phase in ("first sight", "changed"):
+        ours, limit = ([cost.rss for cost in costs[name, phase]] for name in ("ours", "reference"))
+        yield Figure("j", f"{phase}: peak of memory, worker / reference", ratio(ours, limit), "times", most=1.2)
+
+
+def _items_compared(
+    case: str, costs: Mapping[tuple[str, str], Sequence[Cost]], most: Mapping[str, float | None]
+) -> Iterator[Figure]:
+    yield from _costs(case, costs, ITEMS)
+    for phase in PHASES:
+        compared = ratio(_cpu(costs, "ours", phase), _cpu(costs, "reference", phase))
+        yield Figure(case, f"{phase}: worker / reference", compared, "times", most=most[phase])
+
+
+def _measure(  # noqa: PLR0913  (what is measured, all by name)
+    scale: Scale,
+    server: Server,
+    directory: Path,
+    names: Iterable[str],
+    *,
+    queues: int,
+    changed: int,
+    api: str = "runs",
 ) -> Mapping[tuple[str, str], Sequence[Cost]]:
     """The costs by contender and phase, one a repeat, side by side."""
     costs: defaultdict[tuple[str, str], list[Cost]] = defaultdict(list)
@@ -59,8 +95,9 @@ def _measure(
     for repeat in range(scale.repeats):
         for name in names:
             server.tell("set", first=0, last=last, edition=0)
-            with contender(name, server, directory / f"{name}-{queues}-{repeat}.db", queues=queues) as one:
-                for phase in OURS if name == "ours" else PHASES:
+            database = directory / f"{name}-{queues}-{repeat}.db"
+            with contender(name, server, database, queues=queues, api=api) as one:
+                for phase in OURS if (name, api) == ("ours", "runs") else PHASES:
                     if phase == "changed":
                         server.tell("set", first=changed, last=last + changed)
                     if phase == RESENT:
