@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import pytest
 from tests.support.builders import queue, queue_run
 from tests.support.fake_source import FakeSource
 from tests.support.langsmith_stage import theatre
-from worker.core.model import Fate, Queue, QueueRun, Show, Snapshot, Unchanged
+from worker.core.model import Difference, Fate, Queue, QueueRun, Show, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class FakeWorld:
     source: FakeSource = field(default_factory=FakeSource)
     queues: dict[UUID, Queue] = field(default_factory=dict)
     runs: dict[UUID, list[QueueRun]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def open(self, name: str) -> UUID:
         opened = queue(name)
@@ -55,7 +57,7 @@ class FakeWorld:
         return opened.queue_id
 
     def put(self, queue_id: UUID, number: int) -> list[UUID]:
-        added = [queue_run(f"{queue_id} {n}") for n in range(number)]
+        added = [queue_run(f"{queue_id} {next(self.numbers)}") for _ in range(number)]
         self.runs[queue_id] += added
         self.source.show(self.queues[queue_id], *self.runs[queue_id])
         return [run.queue_run_id for run in added]
@@ -174,8 +176,28 @@ def test_what_looks_as_it_was_concluded_is_unchanged_for_as_long_as_it_does(worl
         concluded = again.concluded
     world.review(queue_id, first)
     changed = world.source.snapshot(queue_id, SHOW, concluded)
-    assert isinstance(changed, Snapshot)
-    assert sorted(run.queue_run_id for run in changed.runs) == sorted(rest)
+    assert not isinstance(changed, Unchanged)
+    assert changed.count == len(rest)
+
+
+def test_a_difference_leads_from_the_concluded_listing_to_the_present_one(world: World) -> None:
+    queue_id = world.open("Support QA")
+    first, second, *_ = world.put(queue_id, 120)
+    before = snapshot(world, queue_id)
+    for change in (lambda: world.review(queue_id, first), lambda: world.put(queue_id, 3)):
+        change()
+        other = world.source.snapshot(queue_id, SHOW, before.concluded)
+        whole = snapshot(world, queue_id)
+        assert isinstance(other, Difference)
+        known = {run.queue_run_id: run for run in before.runs if run.queue_run_id not in other.gone}
+        assert known | {run.queue_run_id: run for run in other.runs} == {run.queue_run_id: run for run in whole.runs}
+        assert len(other.runs) < 10
+        assert (other.count, other.one_page, other.listing) == (len(whole.runs), whole.one_page, whole.listing)
+        before = replace(whole, concluded=other.concluded)
+    world.review(queue_id, second)
+    again = world.source.snapshot(queue_id, SHOW, before.concluded)
+    assert isinstance(again, Difference)
+    assert (again.gone, again.runs) == ((second,), ())
 
 
 def test_without_what_was_concluded_all_is_shown(world: World) -> None:

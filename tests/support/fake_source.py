@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from tests.support.builders import NOON
-from worker.core.diff import digest
-from worker.core.model import Snapshot, Unchanged
+from worker.core.model import Difference, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 
     from worker.core.model import Facts, Fate, Queue, QueueRun, Show
     from worker.core.status.seen import Unseen
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A listing to compare later ones with: its runs, and what else was said of it."""
+
+    runs: Mapping[UUID, QueueRun]
+    more: Mapping[str, Any]
+
+    def difference(self, before: Mark, queue: Queue, **more: Any) -> Difference:
+        """What is other than before."""
+        runs = tuple(run for key, run in self.runs.items() if before.runs.get(key) != run)
+        gone = tuple(key for key in before.runs if key not in self.runs)
+        more = {name: value for name, value in more.items() if name != "revealed"}
+        return Difference(queue, runs, NOON, gone=gone, count=len(self.runs), **more)
 
 
 class FakeSource:
@@ -67,20 +82,29 @@ class FakeSource:
     @overload
     def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
     @overload
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:  # noqa: ARG002
+    def snapshot(
+        self, queue_id: UUID, fields: frozenset[Show], concluded: object
+    ) -> Snapshot | Unchanged | Difference: ...
+    def snapshot(
+        self,
+        queue_id: UUID,
+        fields: frozenset[Show],  # noqa: ARG002
+        concluded: object = None,
+    ) -> Snapshot | Unchanged | Difference:
         self.listed.append(queue_id)
         self.given.append(concluded)
         self._raise("snapshot")
         if queue_id not in self._queues:
             raise SourceError(f"there is no queue {queue_id}", Trouble.MISSING)
         queue, runs, one_page = self._queues[queue_id]
-        mark = (digest(runs), tuple(self.more.items()))
+        mark = Mark({run.queue_run_id: run for run in runs}, {"one_page": one_page, **self.more})
         if mark == concluded:
             bare = self.more.get("bare", False)
             return Unchanged(queue, NOON, bare=bare, ahead=self.ahead, concluded=mark)
-        more = {"ahead": self.ahead, "concluded": mark, **self.more}
-        return Snapshot(queue, runs, taken_at=NOON, one_page=one_page, **more)
+        more = {"ahead": self.ahead, "concluded": mark, "one_page": one_page, **self.more}
+        if isinstance(concluded, Mark):
+            return mark.difference(concluded, queue, **more)
+        return Snapshot(queue, runs, taken_at=NOON, **more)
 
     def queues(self) -> Sequence[Queue]:
         self._raise("queues")

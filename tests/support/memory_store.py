@@ -88,11 +88,19 @@ class MemoryStore:
 
     # Reviews
 
-    def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(
+        self,
+        queue: Queue,
+        keys: Collection[Id],
+        decide: Callable[[Memory], Plan],
+        now: datetime,
+        *,
+        whole: bool = True,
+    ) -> Plan:
         with self._lock:
             known = self._seen(queue)
             mine = [review for (queue_id, _), review in self._reviews.items() if queue_id == queue.queue_id]
-            recalled = [review for review in mine if review.is_open or review.queue_run_id in keys]
+            recalled = [review for review in mine if (whole and review.is_open) or review.queue_run_id in keys]
             listing = self._listings.get(queue.queue_id, "")
             revision = self._revisions[queue.queue_id]
             window = self._window(queue.queue_id, now)

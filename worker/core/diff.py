@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.model import Id, QueueRun, Snapshot
+    from worker.core.model import Difference, Id, QueueRun, Snapshot
 
 SAME_INSTANT = timedelta(seconds=1)
 """Dates that differ by less are the same: listings give them with more or with fewer digits."""
@@ -25,12 +25,14 @@ class Diff:
     """The changes that a snapshot makes to memory.
 
     `open` is everything that waits now; `changed` is every review to write, open or closed. `unsure` is True where a
-    run was absent for the first time, so that the next listing has to confirm it.
+    run was absent for the first time, so that the next listing has to confirm it; `unlisted` is all that waits though
+    the listing does not show it.
     """
 
     open: tuple[Review, ...]
     changed: tuple[Review, ...]
     unsure: bool
+    unlisted: tuple[Id, ...] = ()
 
 
 def digest(runs: Iterable[QueueRun]) -> int:
@@ -58,6 +60,12 @@ def wait_began(run: QueueRun, believed: datetime, now: datetime) -> datetime:
     return began if began is not None and began <= now else believed
 
 
+def is_early(run: QueueRun, now: datetime) -> bool:
+    """Whether the run's wait begins in the future, by its date."""
+    began = run.effective_added_at or run.added_at
+    return began is not None and began > now
+
+
 def is_newer(run: QueueRun, review: Review) -> bool:
     """Whether this is another stay than the remembered one: the run was put into the queue again, later.
 
@@ -70,30 +78,31 @@ def is_newer(run: QueueRun, review: Review) -> bool:
     return run.added_at - _entered(review) >= SAME_INSTANT
 
 
-def diff(snapshot: Snapshot, reviews: Sequence[Review], now: datetime, *, is_switched: bool = False) -> Diff:
-    """Compare one complete listing with the remembered reviews of the queue.
+def diff(seen: Snapshot | Difference, reviews: Sequence[Review], now: datetime, *, is_switched: bool = False) -> Diff:
+    """Compare one complete listing with the remembered reviews of the queue, or a difference with those it concerns.
 
     `is_switched` says that the reviews were seen in another listing, which may give runs other ids.
     """
     # Waits are measured by the clock that dated the runs; `closed_at` is by ours, as the times of deliveries are.
-    there = now - snapshot.ahead
-    twins = _twins(snapshot, reviews) if is_switched else {}
+    there = now - seen.ahead
+    twins = _twins(seen.runs, reviews) if is_switched else {}
     stays = _newest_stays(reviews) | twins
-    seen = [_see(run, stays.get(run.queue_run_id), there) for run in snapshot.runs]
-    current = {review.queue_run_id: review for review in seen}
+    listed = [_see(run, stays.get(run.queue_run_id), there) for run in seen.runs]
+    current = {review.queue_run_id: review for review in listed}
     missed = [review for review in reviews if review.is_open and _is_missed(review, current)]
     renamed = {twin.run_id for twin in twins.values()}
     accounted = [review.queue_run_id in current or review.run_id in renamed for review in missed]
-    after = [_miss(review, now, snapshot, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
+    after = [_miss(review, now, seen, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
     # By identity first: most reviews of a large queue are unchanged, and comparing all fields of them costs most.
     untouched = {id(review) for review in reviews}
-    altered = [review for review in (*seen, *after) if id(review) not in untouched]
+    altered = [review for review in (*listed, *after) if id(review) not in untouched]
     runs = {review.queue_run_id for review in altered}
     before = {review.key: review for review in reviews if review.queue_run_id in runs}
     changed = tuple(review for review in altered if before.get(review.key) != review)
-    waiting = tuple(review for review in (*seen, *after) if review.is_open)
-    unsure = any(review.is_open and review.run_id not in snapshot.strays for review in after)
-    return Diff(open=waiting, changed=changed, unsure=unsure)
+    waiting = tuple(review for review in (*listed, *after) if review.is_open)
+    unlisted = [review for review in after if review.is_open]
+    unsure = any(review.run_id not in seen.strays for review in unlisted)
+    return Diff(waiting, changed, unsure, tuple(review.queue_run_id for review in unlisted))
 
 
 def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:
@@ -102,14 +111,14 @@ def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:
     return seen is not review and (seen is None or seen.added_at != review.added_at)
 
 
-def _twins(snapshot: Snapshot, reviews: Iterable[Review]) -> dict[Id, Review]:
+def _twins(runs: Sequence[QueueRun], reviews: Iterable[Review]) -> dict[Id, Review]:
     """Reviews of runs that the other listing shows by another id: the same stays, under the ids shown now."""
-    listed = {run.queue_run_id for run in snapshot.runs}
+    listed = {run.queue_run_id for run in runs}
     known = {review.queue_run_id for review in reviews}
     lost = {review.run_id: review for review in reviews if review.is_open and review.queue_run_id not in listed}
     return {
         run.queue_run_id: structs.replace(lost[run.run_id], queue_run_id=run.queue_run_id, added_at=run.added_at)
-        for run in snapshot.runs
+        for run in runs
         if run.run_id is not None and run.run_id in lost and run.queue_run_id not in known
     }
 
@@ -195,15 +204,15 @@ def _better(fresh: Facts, known: Facts) -> Facts:
     return known if known.url else structs.replace(known, url=fresh.url)
 
 
-def _miss(review: Review, now: datetime, snapshot: Snapshot, *, proof: bool) -> Review:
+def _miss(review: Review, now: datetime, seen: Snapshot | Difference, *, proof: bool) -> Review:
     """The review of a run that the listing does not show: closed where that is proof, or the second time in a row."""
     # A row that cannot be used names the run: it is not absent.
-    if not proof and review.run_id in snapshot.strays:
+    if not proof and review.run_id in seen.strays:
         return review if review.absent_at is None else structs.replace(review, absent_at=None)
     # The run may be among the rows that slipped by unread, or that name no run: neither present nor absent.
-    if not proof and (snapshot.moved or snapshot.obscured):
+    if not proof and (seen.moved or seen.obscured):
         return review
     # In a listing of several pages a run can slip from one to the other between two requests.
-    if proof or snapshot.one_page or review.absent_at is not None:
+    if proof or seen.one_page or review.absent_at is not None:
         return structs.replace(review, absent_at=None, closed_at=now)
     return structs.replace(review, absent_at=now)

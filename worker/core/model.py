@@ -169,16 +169,46 @@ class Snapshot:
     ahead: timedelta = timedelta(0)
     concluded: object = None
 
+    @property
+    def count(self) -> int:
+        """How many runs are listed."""
+        return len(self.runs)
+
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """A complete listing that equals the last concluded one, so that a diff would find nothing.
+    """A complete listing that equals the last concluded one, beside its runs too, so that a diff would find nothing.
 
     `concluded` takes the place of the value that the source was given. The other fields are those of `Snapshot`.
     """
 
     queue: Queue
     taken_at: datetime
+    bare: bool = False
+    ahead: timedelta = timedelta(0)
+    concluded: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A complete listing, as what is other than in the last concluded one.
+
+    `runs` are those that are new or altered, `gone` those that are listed no more; `count` is how many are listed. The
+    other fields are those of `Snapshot`.
+    """
+
+    queue: Queue
+    runs: Sequence[QueueRun]
+    taken_at: datetime
+    gone: Sequence[Id] = ()
+    count: int = 0
+    one_page: bool = True
+    unusable: int = 0
+    fix: str = ""
+    strays: frozenset[Id] = frozenset()
+    obscured: bool = False
+    moved: bool = False
+    listing: str = ""
     bare: bool = False
     ahead: timedelta = timedelta(0)
     concluded: object = None
@@ -242,7 +272,8 @@ class Window:
 class Memory:
     """The memory of one queue that a decision is made on.
 
-    `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for.
+    `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for; for a
+    decision on a difference only those that were asked for, open or closed.
     `baselined` is False until the first complete poll of the queue has been written. `revision` counts changes of the
     queue's reviews that were made outside a poll's transaction: a poll that decided on another number has missed some.
     `listing` is the listing that the last concluded snapshot was read from, '' where that is not known. `window` is the

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from worker.core.diff import diff, is_bare
+from worker.core.diff import diff, is_bare, is_early
 from worker.core.model import LISTED, Entry, Kind, Window
 from worker.core.owed import NEVER, Notice
 from worker.core.policy import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
-    from worker.core.model import Id, Memory, RemindIn, Review, ReviewKey, Snapshot
+    from worker.core.diff import Diff
+    from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, ReviewKey, Snapshot
     from worker.core.policy import EscalationPolicy, Step
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
 """Makes delivery keys ours alone; changing it would send every notice in flight twice."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What a decision leaves for the next one, should that be on a difference alone; in memory only.
+
+    `dues` are for each step of the ladder the instants at which it is due for what waits, in order, in microseconds
+    since 1970; `due_at` is when something has to be decided although nothing is listed otherwise. `unlisted` are the
+    queue runs that wait though the listing does not show them; `unsure` is True where some of them are absent for the
+    first time. `again` are listed ones to be looked at at every decision: they have not been spoken of, or their date
+    is still to come.
+    """
+
+    dues: tuple[Sequence[int], ...] = ()
+    due_at: datetime | None = None
+    unlisted: tuple[Id, ...] = ()
+    unsure: bool = False
+    again: tuple[QueueRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +69,7 @@ class Plan:
     opened: Window | None = None
     held_until: datetime | None = None
     is_baselined: bool = True
+    remainder: Remainder = Remainder()
 
 
 def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:
@@ -60,24 +86,70 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     due = _due(later, policy, memory.window, there)
     if first and not is_held:
         due.parts.extend(_first_sight(first, policy, there))
+    decided = _decided(snapshot, memory, found, due, policy, (), there)
+    # A listing that shows more than the other one is not concluded before that first sight is spoken of.
+    listing = memory.listing if is_held and memory.baselined else snapshot.listing
+    return replace(decided, listing=listing, is_baselined=memory.baselined or not is_held)
+
+
+def widened(difference: Difference, remainder: Remainder) -> Difference:
+    """The difference with what the last decision left to be looked at again, whether it is listed or not."""
+    shown = {run.queue_run_id for run in difference.runs}
+    gone = dict.fromkeys((*difference.gone, *(one for one in remainder.unlisted if one not in shown)))
+    again = (run for run in remainder.again if run.queue_run_id not in gone and run.queue_run_id not in shown)
+    return replace(difference, runs=(*difference.runs, *again), gone=tuple(gone))
+
+
+def plan_difference(
+    difference: Difference, memory: Memory, remainder: Remainder, policy: EscalationPolicy, now: datetime
+) -> Plan | None:
+    """Decide the same on what is other than at the last decision, which left `remainder`, by the same policy.
+
+    `difference` is `widened`, and `memory` holds the reviews that it concerns. None where the whole has to be decided
+    on: other runs may join what is due, or memory is not what the last decision left.
+    """
+    if not memory.baselined or memory.listing != difference.listing:
+        return None
+    found = diff(difference, memory.reviews, now)
+    there = now - difference.ahead
+    due = _due(found.open, policy, memory.window, there)
+    before = _dues([review for review in memory.reviews if review.is_open], policy)
+    dues = tuple(_without(some, gone) for some, gone in zip(remainder.dues, before, strict=True))
+    if None in dues or any(part.step is not policy.steps[0] for part in due.parts):
+        return None
+    return _decided(difference, memory, found, due, policy, dues, there)
+
+
+def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
+    seen: Snapshot | Difference,
+    memory: Memory,
+    found: Diff,
+    due: _Due,
+    policy: EscalationPolicy,
+    others: Sequence[Sequence[int] | None],
+    there: datetime,
+) -> Plan:
+    """The plan, once it is known what is due. `others` are the dues of what is not in `found`."""
     # By identity: a key takes longer to make and to compare than the decision itself.
     spoken = {id(part.review): _spoken(part.review, part.told_at) for part in due.parts}
-    notices = _notices(snapshot.queue.queue_id, due.parts, spoken)
+    notices = _notices(seen.queue.queue_id, due.parts, spoken)
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
-    window = opened or memory.window
+    dues = _together(_dues(after, policy), others)
+    unspoken = {review.queue_run_id for review in after if review.told_at is None}
+    due_at = _next_due_at(dues, policy, opened or memory.window, there)
+    again = tuple(run for run in seen.runs if run.queue_run_id in unspoken or is_early(run, there))
     return Plan(
         reviews=tuple(altered.values()),
         notices=tuple(notices),
-        next_due_at=there if found.unsure else _next_due_at(after, policy, window, there),
+        next_due_at=there if found.unsure else due_at,
         revision=memory.revision,
-        # A listing that shows more than the other one is not concluded before that first sight is spoken of.
-        listing=memory.listing if is_held and memory.baselined else snapshot.listing,
+        listing=seen.listing,
         entered=tuple(review.key for review in due.entering),
         opened=opened,
         held_until=_held_until(after, policy, there),
-        is_baselined=memory.baselined or not is_held,
+        remainder=Remainder(dues, due_at, found.unlisted, found.unsure, again),
     )
 
 
@@ -247,20 +319,43 @@ def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, now: dateti
     return policy.calendar.opens(now)
 
 
-def _next_due_at(
-    waiting: Iterable[Review], policy: EscalationPolicy, window: Window | None, now: datetime
-) -> datetime | None:
-    """When an unchanged listing would change something: at the next step, or at the end of a window."""
-    due_at: dict[Step, datetime] = {}
+def _dues(waiting: Iterable[Review], policy: EscalationPolicy) -> list[list[int]]:
+    """When each step of the ladder is due for those that wait."""
+    found: dict[Step, list[int]] = {step: [] for step in policy.steps}
     for review in waiting:
         for step in policy.steps_for(review):
             at = step.due_at(review)
-            if at is not None and (step not in due_at or at < due_at[step]):
-                due_at[step] = at
+            if at is not None:
+                found[step].append((at - _EPOCH) // _MICROSECOND)
+    return [found[step] for step in policy.steps]
+
+
+def _together(dues: list[list[int]], others: Sequence[Sequence[int] | None]) -> tuple[Sequence[int], ...]:
+    if others:
+        dues = [[*some, *(more or ())] for some, more in zip(dues, others, strict=True)]
+    return tuple(array("q", sorted(some)) for some in dues)
+
+
+def _without(dues: Sequence[int], some: Iterable[int]) -> Sequence[int] | None:
+    """Sorted instants less some of them; None where one is not among them."""
+    left = array("q", dues)
+    for at in some:
+        place = bisect_left(left, at)
+        if place == len(left) or left[place] != at:
+            return None
+        del left[place]
+    return left
+
+
+def _next_due_at(
+    dues: Iterable[Sequence[int]], policy: EscalationPolicy, window: Window | None, now: datetime
+) -> datetime | None:
+    """When an unchanged listing would change something: at the next step, or at the end of a window."""
+    first = {step: _EPOCH + some[0] * _MICROSECOND for step, some in zip(policy.steps, dues, strict=True) if some}
     announcement = policy.steps[0]
     # Going out rises with being due: the first of a step decides for all of it.
-    goes_at = [step.goes_at(at) for step, at in due_at.items() if step is not announcement]
-    if announcement in due_at:
+    goes_at = [step.goes_at(at) for step, at in first.items() if step is not announcement]
+    if announcement in first:
         goes_at.append(_announces_at(policy, window, now))
     return min((at for at in goes_at if at < NEVER), default=None)
 

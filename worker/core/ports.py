@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
-    from worker.core.model import Facts, Fate, Id, Queue, Show, Snapshot, Unchanged
+    from worker.core.model import Difference, Facts, Fate, Id, Queue, Show, Snapshot, Unchanged
     from worker.core.owed import Receipt
     from worker.core.status.process import Area
     from worker.core.status.seen import Unseen
@@ -133,12 +133,17 @@ class Source(Protocol):
     @overload
     def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
     @overload
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+    def snapshot(
+        self, queue_id: Id, fields: frozenset[Show], concluded: object
+    ) -> Snapshot | Unchanged | Difference: ...
+    def snapshot(
+        self, queue_id: Id, fields: frozenset[Show], concluded: object = None
+    ) -> Snapshot | Unchanged | Difference:
         """Read one queue completely, with these fields of its runs, or raise: half a listing is no listing.
 
         `concluded` is the opaque value of this queue's last listing that was written down by this process. Where the
-        queue still looks the same, the answer may be `Unchanged`; for None it is always a Snapshot.
+        queue still looks the same, the answer may be `Unchanged`, else the `Difference` alone; for None it is always a
+        Snapshot.
         """
         ...
 

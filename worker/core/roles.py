@@ -30,10 +30,13 @@ class Reviews(Protocol):
         """
         ...
 
-    def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(
+        self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime, *, whole: bool = True
+    ) -> Plan:
         """Read, decide and write in one transaction; returns the plan that was written.
 
-        `decide` gets the queue's open reviews and the closed ones with a `queue_run_id` in `keys`. It must be pure,
+        `decide` gets the queue's open reviews and the closed ones with a `queue_run_id` in `keys`; where not the
+        `whole` is asked for, of the open ones those in `keys` alone. It must be pure,
         because the database may ask for the transaction to be repeated. The plan's reviews are written (in place of
         those with the same key); its notices become pending deliveries due at once, unless their key is owed already.
         Its `listing`, where it names one, is the one that `decide` gets the next time.

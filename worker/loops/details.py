@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from msgspec import structs
@@ -16,10 +16,12 @@ from worker.core.ports import SourceError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from worker.core.model import Facts, Id, Queue, Show, Snapshot
+    from worker.core.model import Difference, Facts, Id, Queue, Show, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules
+
+    ListedT = TypeVar("ListedT", bound=Snapshot | Difference)
 
 log = structlog.get_logger(__name__)
 
@@ -35,21 +37,21 @@ class Naming:
         self._descriptions = descriptions
         self._clock = clock
 
-    def described(self, snapshot: Snapshot, queue_run_ids: Collection[Id], show: frozenset[Show]) -> Snapshot:
-        """The snapshot with the facts of these runs that can be had now. Never raises for a failure."""
+    def described(self, seen: ListedT, queue_run_ids: Collection[Id], show: frozenset[Show]) -> ListedT:
+        """The listing with the facts of these runs that can be had now. Never raises for a failure."""
         try:
-            found = self._facts(snapshot.queue.queue_id, queue_run_ids, show)
+            found = self._facts(seen.queue.queue_id, queue_run_ids, show)
         except SourceError as error:
             # Announced without names: an edit adds them, and a notice must not wait for them.
-            log.debug("runs_not_described", queue=snapshot.queue.name, error=str(error))
-            return snapshot
+            log.debug("runs_not_described", queue=seen.queue.name, error=str(error))
+            return seen
         if not found:
-            return snapshot
+            return seen
         runs = [
             structs.replace(run, facts=found[run.queue_run_id]) if run.queue_run_id in found else run
-            for run in snapshot.runs
+            for run in seen.runs
         ]
-        return replace(snapshot, runs=runs)
+        return replace(seen, runs=runs)
 
     def __call__(self, queue: Queue, doubts: Doubts, *, store: Reviews, rules: QueueRules) -> Doubts:
         """Learn the names that messages lack, where `doubts` are open. Never raises for a failure."""

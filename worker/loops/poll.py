@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,26 +11,28 @@ import structlog
 
 from worker.core.cooldown import Cooldown
 from worker.core.meter import STORE, UNMETERED
-from worker.core.model import FIRST_SIGHT, Polled, Queue, Snapshot
-from worker.core.plan import plan, undescribed
+from worker.core.model import FIRST_SIGHT, Difference, Polled, Queue, Snapshot, Unchanged
+from worker.core.plan import widened
 from worker.core.ports import Fenced, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
 from worker.core.status.seen import rows_text
 from worker.loops.assignments import ALONE
+from worker.loops.conclude import Conclude, Concluded, WholeNeededError
 from worker.loops.details import Doubts, Naming, Parting
 from worker.loops.report import Board, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from datetime import datetime
 
     from worker.core.leases import Assignment
     from worker.core.meter import Meter
-    from worker.core.model import Id, Memory, Unchanged
+    from worker.core.model import Id
     from worker.core.plan import Plan
     from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
+
+    Listed = Snapshot | Difference
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +42,6 @@ LONGEST_STORE_BACKOFF = timedelta(minutes=1)
 
 REFUSED_BACKOFF = timedelta(minutes=5)
 """The wait after a refused key: asking more often does not make it better."""
-
-LARGE = 10_000
-"""Queues of this many runs are decided on one at a time: together they would take longer than a transaction may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +61,6 @@ class Seen:
     decisions: int = 0
     new: int = 0
     gone: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Concluded:
-    """The last listing that is written down; as long as the source shows the same, there is nothing to decide.
-
-    `opaque` is the source's own value for it, and `rules` are those that it was decided on by. `next_due_at` is by the
-    clock of the source, which ours is `ahead` of.
-    """
-
-    opaque: object
-    rules: QueueRules
-    next_due_at: datetime | None
-    ahead: timedelta
-
-    def is_due(self, rules: QueueRules, now: datetime) -> bool:
-        """Whether this very listing has to be decided on again."""
-        # Other rules, after a look-up gave the queue another name, may make other steps due.
-        return self.rules != rules or (self.next_due_at is not None and self.next_due_at <= now - self.ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +86,7 @@ class Progress:
     """
 
     seen: Seen
-    concluded: _Concluded | None = None
+    concluded: Concluded | None = None
     waits: Waits = field(default_factory=Waits)
     assignment: Assignment | None = None
     is_outdated: bool = False
@@ -135,9 +114,9 @@ class Progress:
         self.seen = replace(self.seen, polled=Polled(self.queue))
         self.concluded, self.waits, self.assignment = None, Waits(), assignment
 
-    def decided(self, snapshot: Snapshot, rules: QueueRules, decided: Plan) -> None:
-        """Take note that a listing was decided on, and that this is written down."""
-        self.concluded = _Concluded(snapshot.concluded, rules, decided.next_due_at, snapshot.ahead)
+    def decided(self, found: Listed, rules: QueueRules, decided: Plan) -> None:
+        """A listing was decided on, and that is written down."""
+        self.concluded = Concluded.of(found, rules, decided)
         seen = replace(self.seen, revision=decided.revision, decisions=self.seen.decisions + 1)
         new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         gone = sum(not review.is_open for review in decided.reviews)
@@ -181,7 +160,7 @@ class Poll:
         self._failures = _Failures(clock, jitter, complaint or Complaint())
         self._parting = Parting(source=source, clock=clock)
         self._naming = Naming(descriptions, clock=clock)
-        self._conclude = _Conclude(self._naming, owed)
+        self._conclude = Conclude(self._naming, owed, clock)
         self._progress: dict[Id, Progress] = {}
 
     def polled(self) -> list[Polled]:
@@ -261,10 +240,10 @@ class Poll:
         now = self._clock.now()
         store = self._store if progress.assignment is None else self._store.under(progress.assignment)
         gone: Collection[Id] = ()
-        if isinstance(found, Snapshot):
-            progress.seen = replace(progress.seen, waiting=len(found.runs), unusable=found.unusable)
+        if not isinstance(found, Unchanged):
+            found, decided = self._decide(progress, found, rules, store)
+            progress.seen = replace(progress.seen, waiting=found.count, unusable=found.unusable)
             _judge_rows(found, self._incidents)
-            decided = self._conclude(store, found, rules, now)
             progress.decided(found, rules, decided)
             gone = _gone(found, decided)
         fates = self._parting(found.queue, gone, progress.waits.fates, store=store, rules=rules)
@@ -275,58 +254,16 @@ class Poll:
         polled = replace(progress.seen.polled, queue=found.queue, completed_at=now)
         progress.seen = replace(progress.seen, polled=polled, completed=self._clock.monotonic())
 
-
-class _NotDescribedError(Exception):
-    """Ends a transaction with nothing written, because the names of these runs have to be asked for first."""
-
-    def __init__(self, queue_run_ids: Collection[Id]) -> None:
-        super().__init__()
-        self.queue_run_ids = queue_run_ids
-
-
-class _Conclude:
-    """Decides on a listing and writes the decision. Thread-safe for different queues."""
-
-    def __init__(self, naming: Naming, owed: Callable[[], None]) -> None:
-        self._naming = naming
-        self._owed = owed
-        self._large = threading.Lock()
-
-    def __call__(self, store: Reviews, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
-        """Plan and write; log one line for a poll that changed something, and wake the deliveries where one is owed."""
-        with self._large if len(snapshot.runs) >= LARGE else nullcontext():
-            decided = self._update(store, snapshot, rules, now)
-        if decided.reviews:
-            log.info(
-                "queue_polled",
-                queue=snapshot.queue.name,
-                waiting=len(snapshot.runs),
-                changed=len(decided.reviews),
-                closed=sum(not review.is_open for review in decided.reviews),
-                notices=[notice.kind.value for notice in decided.notices],
-            )
-        if decided.notices:
-            self._owed()
-        return decided
-
-    def _update(self, store: Reviews, snapshot: Snapshot, rules: QueueRules, now: datetime) -> Plan:
-        keys = {run.queue_run_id for run in snapshot.runs}
-
-        def decide(memory: Memory) -> Plan:
-            return plan(snapshot, memory, rules.policy, now)
-
-        def decide_on_described(memory: Memory) -> Plan:
-            decided = decide(memory)
-            if lacking := undescribed(decided):
-                raise _NotDescribedError(lacking)
-            return decided
-
-        try:
-            return store.update(snapshot.queue, keys, decide_on_described if snapshot.bare else decide, now)
-        except _NotDescribedError as waiting:
-            # Asked outside the transaction: a slow answer of the source must not hold its locks.
-            snapshot = self._naming.described(snapshot, waiting.queue_run_ids, rules.settings.show)
-            return store.update(snapshot.queue, keys, decide, now)
+    def _decide(self, progress: Progress, found: Listed, rules: QueueRules, store: Reviews) -> tuple[Listed, Plan]:
+        """Decide on a difference where that is enough, else on the whole listing."""
+        known = progress.concluded
+        if isinstance(found, Difference) and known is not None:
+            found, revision = widened(found, known.remainder), progress.known_revision
+            try:
+                return found, self._conclude(store, found, rules, known.remainder, revision)
+            except WholeNeededError:
+                found = self._source.snapshot(progress.queue.queue_id, rules.settings.show)
+        return found, self._conclude(store, found, rules)
 
 
 class _Failures:
@@ -391,32 +328,35 @@ class _Failures:
         progress.seen = replace(progress.seen, polled=replace(polled, failing_since=None, error="", trouble=""))
 
 
-def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged:
-    """The listing, or Unchanged where it equals the concluded one and nothing of that is due."""
+def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged | Difference:
+    """The listing, or its difference from the concluded one where no more has to be decided on."""
     queue_id, fields, known = progress.queue.queue_id, rules.settings.show, progress.concluded
     if known is None or known.is_due(rules, clock.now()):
         return source.snapshot(queue_id, fields)
-    found = source.snapshot(queue_id, fields, known.opaque)
+    found = source.snapshot(queue_id, fields, known.same.concluded)
     if isinstance(found, Snapshot):
         return found
-    still = progress.concluded = replace(known, opaque=found.concluded, ahead=found.ahead)
-    # Asked again: reading takes time, and shows by how much our clock is wrong, so something may be due by now.
-    return source.snapshot(queue_id, fields) if still.is_due(rules, clock.now()) else found
+    if isinstance(found, Unchanged):
+        known = progress.concluded = known.unchanged(found)
+    # Reading takes time, and shows by how much our clock is wrong.
+    if replace(known, same=replace(known.same, ahead=found.ahead)).is_due(rules, clock.now()):
+        return source.snapshot(queue_id, fields)
+    # What was absent once is decided on, also where nothing has changed since.
+    return known.same if isinstance(found, Unchanged) and known.remainder.unsure else found
 
 
-def _judge_rows(snapshot: Snapshot, incidents: Incidents) -> None:
+def _judge_rows(seen: Listed, incidents: Incidents) -> None:
     """Announce that rows cannot be used, and that they can be again."""
-    subject = str(snapshot.queue.queue_id)
-    if not snapshot.unusable:
+    subject = str(seen.queue.queue_id)
+    if not seen.unusable:
         incidents.end("rows_unusable", subject=subject)
         return
-    text = f"{snapshot.queue.name}: {rows_text(snapshot)}"
-    incidents.begin("rows_unusable", Area.QUEUES, text, snapshot.fix, subject=subject)
+    text = f"{seen.queue.name}: {rows_text(seen)}"
+    incidents.begin("rows_unusable", Area.QUEUES, text, seen.fix, subject=subject)
 
 
-def _gone(snapshot: Snapshot, decided: Plan) -> Collection[Id]:
-    """The runs that left the queue, in the order in which they waited."""
-    # A closed stay of a run that was put back is no departure: the run is listed again.
+def _gone(seen: Listed, decided: Plan) -> Collection[Id]:
+    """The runs that left the queue, in the order in which they waited; what was put back has not left."""
     closed = dict.fromkeys(review.queue_run_id for review in decided.reviews if not review.is_open)
-    listed = {run.queue_run_id for run in snapshot.runs} if closed else set()
+    listed = {run.queue_run_id for run in seen.runs} if closed else set()
     return [queue_run_id for queue_run_id in closed if queue_run_id not in listed]

@@ -47,6 +47,7 @@ _SOME = REVIEWS.c.queue_run_id.in_(sa.bindparam("some", expanding=True))
 _NUMBERED = REVIEWS.c.review_id == sa.bindparam("number")
 _SELECT_OPEN = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_OPEN)
 _SELECT_CLOSED = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_CLOSED, _SOME)
+_SELECT_SOME = sa.select(*REVIEW_COLUMNS).where(_MINE, _SOME)
 _SELECT_NUMBERS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, REVIEWS.c.review_id).where(_MINE, _SOME)
 _SELECT_LEFT = (
     sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.review_id, REVIEWS.c.fate)
@@ -58,14 +59,17 @@ _INSERT = sa.insert(REVIEWS)
 _UPDATE = sa.update(REVIEWS).where(_NUMBERED)
 
 
-def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id], *, is_known: bool) -> list[Review]:
-    """Read a queue's open reviews, and the closed ones whose `queue_run_id` is in `keys`.
+def recall_reviews(
+    connection: Connection, queue_id: Id, keys: Collection[Id], *, is_known: bool, whole: bool = True
+) -> list[Review]:
+    """Read a queue's open reviews (where not the `whole`: only those in `keys`), and the closed ones in `keys`.
 
     Before its baseline (`is_known` is False) none is closed unless others wait for that.
     """
-    found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
+    found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})] if whole else []
+    query = _SELECT_CLOSED if whole else _SELECT_SOME
     for some in chunks(keys) if is_known or found else ():
-        found += [Review(*row) for row in connection.execute(_SELECT_CLOSED, {"queue": queue_id, "some": some})]
+        found += [Review(*row) for row in connection.execute(query, {"queue": queue_id, "some": some})]
     return found
 
 

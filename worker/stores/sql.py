@@ -60,7 +60,9 @@ class SqlStore:
         if self._member is not None and self._assignment is not None:
             self._member.hold(connection, self._assignment)
 
-    def update(self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(
+        self, queue: Queue, keys: Collection[Id], decide: Callable[[Memory], Plan], now: datetime, *, whole: bool = True
+    ) -> Plan:
         """See `Store.update`."""
 
         def work(connection: Connection) -> Plan:
@@ -68,7 +70,7 @@ class SqlStore:
             self._hold(connection)
             row = reviews.lock_queue(connection, queue)
             baselined = row.baselined_at is not None
-            recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined)
+            recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined, whole=whole)
             memory = Memory(
                 baselined,
                 recalled,

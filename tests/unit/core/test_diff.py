@@ -173,7 +173,7 @@ class TestAbsence:
     def test_is_none_where_a_row_that_cannot_be_used_names_the_run(self) -> None:
         review = a_review()
         listing = replace(a_listing(unusable=1), strays=frozenset({review.run_id}))
-        assert diff(listing, [review], at(1)) == Diff(open=(review,), changed=(), unsure=False)
+        assert diff(listing, [review], at(1)) == Diff((review,), (), unsure=False, unlisted=(review.queue_run_id,))
         again = diff(listing, [a_review(absent_at=at(0))], at(1))
         assert (again.open, again.changed) == ((review,), (review,))
 

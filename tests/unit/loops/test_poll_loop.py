@@ -20,7 +20,8 @@ from worker.core.leases import Assignment
 from worker.core.model import Facts, Fate, Kind, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
-from worker.loops.poll import LARGE, Poll
+from worker.loops.conclude import LARGE
+from worker.loops.poll import Poll
 from worker.loops.report import Complaint
 
 if TYPE_CHECKING:
@@ -60,10 +61,18 @@ class CountingStore(MemoryStore):
         self.dies_after_update = False
         self.fails_after_update = False
 
-    def update(self, queue: Queue, keys: Collection[UUID], decide: Callable[[Memory], Plan], now: datetime) -> Plan:
+    def update(
+        self,
+        queue: Queue,
+        keys: Collection[UUID],
+        decide: Callable[[Memory], Plan],
+        now: datetime,
+        *,
+        whole: bool = True,
+    ) -> Plan:
         self._break("update")
         self.updates += 1
-        plan = super().update(queue, keys, decide, now)
+        plan = super().update(queue, keys, decide, now, whole=whole)
         if self.dies_after_update:
             raise EndedError
         if self.fails_after_update:
@@ -827,7 +836,7 @@ def test_of_two_very_large_queues_one_is_decided_on_after_the_other() -> None:
     most = 0
     update = stage.store.update
 
-    def slow(of: Queue, *rest: Any) -> Any:
+    def slow(of: Queue, *rest: Any, **more: Any) -> Any:
         nonlocal most
         inside.append(of)
         most = max(most, len(inside))
@@ -835,7 +844,7 @@ def test_of_two_very_large_queues_one_is_decided_on_after_the_other() -> None:
             second.start()
             second.join(0.5)  # which it needs to come as far as it may
         inside.remove(of)
-        return update(of, *rest)
+        return update(of, *rest, **more)
 
     stage.store.update = slow  # type: ignore[method-assign]
     assert stage.poll(QUEUE)

@@ -18,8 +18,20 @@ from hypothesis import strategies as st
 from tests.support.published import document, seed
 from tests.support.schemas import mutated, narrowed
 from worker.core.model import QueueRun, Show
-from worker.sources.langsmith.rows import Wanted, facts, of_items, of_runs, trace
-from worker.sources.langsmith.wire import ItemRow, QueriedRow, QueueRow, Row, UnlawfulError, envelope, one, page
+from worker.sources.langsmith import rows as kept
+from worker.sources.langsmith.rows import Wanted, facts, identity, trace
+from worker.sources.langsmith.wire import (
+    ItemRow,
+    QueriedRow,
+    QueueRow,
+    Row,
+    UnlawfulError,
+    envelope,
+    item,
+    one,
+    page,
+    raw_items,
+)
 
 RUN = narrowed(seed(), "RunSchemaWithAnnotationQueueInfo", {*Row.__struct_fields__, "inputs", "trace_tier", "events"})
 ITEM = narrowed(document(), "annotationqueues.AnnotationQueueListItem", {*ItemRow.__struct_fields__, "queue_id"})
@@ -31,6 +43,16 @@ MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(Heal
 
 def written(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+def of_runs(row: Any) -> QueueRun | None:
+    queue_run_id = identity(row.queue_run_id)
+    return None if queue_run_id is None else kept.of_runs(row, WANTED, queue_run_id)
+
+
+def of_items(row: ItemRow) -> QueueRun | None:
+    queue_run_id = identity(row.id)
+    return None if queue_run_id is None else kept.of_items(row, WANTED, queue_run_id, "")
 
 
 def is_sound(run: QueueRun) -> bool:
@@ -52,13 +74,13 @@ def is_sound(run: QueueRun) -> bool:
 @given(st.lists(RUN, max_size=4))
 def test_every_lawful_run_is_understood(rows: Any) -> None:
     found = page(written(rows), Row)
-    runs = [of_runs(row, WANTED) for row in found.rows]
+    runs = [of_runs(row) for row in found.rows]
     assert found.unusable == 0
     assert [run and run.queue_run_id for run in runs] == [
         UUID(row["queue_run_id"]) if UUID(row["queue_run_id"]).int else None for row in rows
     ]
     beside_nonsense = page(written([*rows, math.nan]), Row)
-    assert [of_runs(row, WANTED) for row in beside_nonsense.rows] == runs
+    assert [of_runs(row) for row in beside_nonsense.rows] == runs
     for run, row in zip(runs, rows, strict=True):
         if run is not None:
             assert is_sound(run)
@@ -76,7 +98,7 @@ def test_no_mutation_of_runs_is_a_crash_or_costs_another_row(rows: Any) -> None:
     found = page(written(rows), Row)
     assert found.size == len(rows)
     assert found.unusable == sum(not isinstance(row, dict) for row in rows)
-    assert all(is_sound(run) for row in found.rows if (run := of_runs(row, WANTED)) is not None)
+    assert all(is_sound(run) for row in found.rows if (run := of_runs(row)) is not None)
 
 
 @MANY
@@ -85,9 +107,22 @@ def test_no_mutation_of_items_is_a_crash_or_costs_another_row(rows: Any, cursor:
     found, following = envelope(written({"items": rows, "next_cursor": cursor}), ItemRow)
     assert (found.size, following) == (len(rows), cursor or "")
     for row in found.rows:
-        run, at = of_items(row, WANTED), trace(row)
+        run, at = of_items(row), trace(row)
         assert run is None or is_sound(run)
         assert at is None or isinstance(at.run_id, UUID)
+        assert isinstance(kept.item_mark(row), int)
+
+
+@MANY
+@given(st.lists(mutated(ITEM) | ITEM | st.none() | st.just({"id": math.nan}) | st.just("\ud800"), max_size=4))
+def test_items_are_decoded_one_by_one_as_all_together(rows: Any) -> None:
+    body = written({"items": rows, "next_cursor": "next"})
+    raw, following = raw_items(body)
+    found = [item(row) for row in raw]
+    together = envelope(body, ItemRow)[0].rows
+    used = [[(of_items(row), kept.item_mark(row)) for row in each if row is not None] for each in (found, together)]
+    assert used[0] == used[1]
+    assert (len(raw), following) == (len(rows), "next")
 
 
 @MANY
@@ -107,7 +142,7 @@ def test_no_mutation_of_a_queue_is_a_crash(row: Any) -> None:
 
 def read(body: bytes) -> None:
     """As every kind of answer; an unlawful one is no crash."""
-    for decode in (partial(page, row=Row), partial(envelope, row=ItemRow), partial(one, row=QueueRow)):
+    for decode in (partial(page, row=Row), partial(envelope, row=ItemRow), raw_items, partial(one, row=QueueRow)):
         with contextlib.suppress(UnlawfulError):
             decode(body)
 

@@ -1,4 +1,4 @@
-"""Runs that are made from their rows only where a listing is another: an unchanged one needs none."""
+"""How a listing is known again: by records of its rows, of which nothing else is kept."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from worker.core.diff import digest
 from worker.core.model import QueueRun, Show
-from worker.sources.langsmith.listing import Listing
-from worker.sources.langsmith.rows import Sighting, Wanted, of_runs, row_type, sighted
+from worker.sources.langsmith.listing import Former, Leaf, Listing, record
+from worker.sources.langsmith.rows import Wanted, of_runs, row_type, run_mark
 from worker.sources.langsmith.wire import Row
 
 WANTED = Wanted(UUID(int=1), "needs_my_review", frozenset(Show))
 DATES = st.sampled_from([None, "2026-03-01T08:00:00Z", "2026-03-01T09:00:00", 7])
 ROWS = st.builds(
     Row,
-    queue_run_id=st.sampled_from([str(UUID(int=1)), str(UUID(int=2)), None]),
+    queue_run_id=st.sampled_from([str(UUID(int=1)), str(UUID(int=2))]),
     added_at=DATES,
     effective_added_at=DATES,
     reserved_by=st.sampled_from([None, [], ["a"], ["a", "b"]]),
@@ -37,7 +37,8 @@ def collected(*numbers: int) -> tuple[Listing, list[int]]:
         made.append(number)
         return run(number)
 
-    listing.add([Sighting(UUID(int=one), 0, partial(make, one)) for one in numbers], len(numbers))
+    listing.add(Leaf(records=b"".join(record(UUID(int=one), one) for one in numbers)))
+    listing.found = {UUID(int=one): partial(make, one) for one in numbers}
     return listing, made
 
 
@@ -60,26 +61,25 @@ def test_of_two_listings_the_first_counts() -> None:
     assert (made, made_of_second) == ([1, 2], [3])
 
 
-def made(sighting: Sighting) -> QueueRun:
-    return sighting.run if isinstance(sighting.run, QueueRun) else sighting.run()
+def of(row: Row) -> QueueRun:
+    return of_runs(row, WANTED, UUID(row.queue_run_id))
 
 
 @given(ROWS, ROWS)
 def test_rows_of_one_mark_are_runs_of_one_digest(one: Row, other: Row) -> None:
-    sights = [sighted(row, WANTED) for row in (one, other)]
-    runs = [of_runs(row, WANTED) for row in (one, other)]
-    assert [sight and made(sight) for sight in sights] == runs
-    first, second = sights
-    if first is not None and second is not None and first.mark == second.mark:
-        assert digest([made(first)]) == digest([made(second)])
+    if run_mark(one) == run_mark(other):
+        assert digest([of(one)]) == digest([of(other)])
 
 
-@given(ROWS, st.data())
-def test_what_the_digest_tells_apart_the_mark_does_too(one: Row, data: Any) -> None:
-    other = data.draw(ROWS)
-    sights = [sighted(row, WANTED) for row in (one, other)]
-    if None not in sights and digest([made(sights[0])]) != digest([made(sights[1])]):  # type: ignore[arg-type]
-        assert sights[0].mark != sights[1].mark  # type: ignore[union-attr]
+@given(ROWS, ROWS)
+def test_what_the_digest_tells_apart_the_mark_does_too(one: Row, other: Row) -> None:
+    if digest([of(one)]) != digest([of(other)]):
+        assert run_mark(one) != run_mark(other)
+
+
+def test_links_that_are_signed_at_each_answer_make_no_other_mark() -> None:
+    once, again = (Row(queue_run_id=str(UUID(int=1)), app_path=f"/o/x?signature={number}") for number in range(2))
+    assert run_mark(once) == run_mark(again)
 
 
 def test_long_texts_are_not_kept_where_nobody_shows_them() -> None:
@@ -87,17 +87,40 @@ def test_long_texts_are_not_kept_where_nobody_shows_them() -> None:
     assert "inputs_preview" in row_type(frozenset({Show.OUTPUTS_PREVIEW})).__struct_fields__
 
 
-def listed(*rows: Row) -> Listing:
-    listing = Listing("the list")
-    listing.add([sighting for row in rows if (sighting := sighted(row, WANTED))], len(rows))
+def read(*rows: tuple[int, int], former: Any = ()) -> Listing:
+    """A listing of rows by the number of their run and their mark, a page each."""
+    listing = Listing("the list", Former(former))
+    for number, mark in rows:
+        listing.add(Leaf(records=record(UUID(int=number), mark)))
+        if mark not in listing.former.marks:
+            listing.found[UUID(int=number)] = run(number)
     return listing
 
 
-def test_a_queue_in_which_two_runs_exchange_who_is_reserved_has_changed() -> None:
+def changed(former: Any, *rows: tuple[int, int]) -> Any:
+    """Which runs are found and which are gone, by number, and whether the next reading may be compared."""
+    listing = read(*rows, former=former)
+    gone, leaves = listing.change()
+    return {one.int for one in listing.found if isinstance(one, UUID)}, {one.int for one in gone}, leaves is not None
+
+
+def test_what_is_new_altered_and_gone_is_found() -> None:
+    _, leaves = read((1, 11), (2, 12), (3, 13)).change()
+    assert changed(leaves, (1, 11), (2, 12), (3, 13)) == (set(), set(), True)
+    assert changed(leaves, (3, 13), (2, 99), (4, 14)) == ({2, 4}, {1}, True)
+
+
+def test_a_run_that_is_shown_in_two_ways_is_compared_with_nothing() -> None:
+    _, leaves = read((1, 11), (2, 12)).change()
+    assert leaves is not None
+    assert read((1, 11), (1, 12)).change()[1] is None
+    assert changed(leaves, (1, 11), (1, 99), (2, 12)) == ({1}, set(), False)
+    assert changed(leaves, (1, 98), (1, 99), (2, 12)) == ({1}, set(), False)
+
+
+def test_runs_that_exchange_how_they_look_have_changed() -> None:
     ids = [str(UUID(int=number)) for number in range(1, 40)]
-    same = [
-        listed(Row(queue_run_id=one, reserved_by=["a"]), Row(queue_run_id=other)).fingerprint
-        == listed(Row(queue_run_id=one), Row(queue_run_id=other, reserved_by=["a"])).fingerprint
-        for one, other in combinations(ids, 2)
-    ]
-    assert not any(same)
+    for one, other in combinations(ids, 2):
+        before = {run_mark(Row(queue_run_id=one, reserved_by=["a"])), run_mark(Row(queue_run_id=other))}
+        after = {run_mark(Row(queue_run_id=one)), run_mark(Row(queue_run_id=other, reserved_by=["a"]))}
+        assert before.isdisjoint(after)

@@ -24,15 +24,16 @@ from worker.core.plan import plan
 from worker.core.policy import EscalationPolicy, Step
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import TooLargeError
-from worker.sources.langsmith.http import Answer, Packed
-from worker.sources.langsmith.listing import MOST_HELD
+from worker.sources.langsmith.http import Answer
+from worker.sources.langsmith.listing import Former, Listing
 from worker.sources.langsmith.rows import Wanted
 from worker.sources.langsmith.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from worker.sources.langsmith.listing import Listing, Reading
+    from worker.core.model import Id, QueueRun
+    from worker.sources.langsmith.listing import Leaf
 
 QUEUE = queue()
 WANTED = Wanted(QUEUE.queue_id, "x", frozenset())
@@ -64,7 +65,7 @@ class List:
         self.stayed = set(self.rows)
 
     @contextlib.contextmanager
-    def get(self, _path: str, params: dict[str, int], *, what: str, known: bytes) -> Iterator[Any]:
+    def get(self, _path: str, params: dict[str, int], *, what: str, known: Any) -> Iterator[Any]:
         if self.requests:
             next(self.events, lambda _: None)(self.rows)
         self.requests += 1
@@ -72,49 +73,67 @@ class List:
         if self.fails and params["offset"]:
             raise SourceError(what, Trouble.THROTTLED)
         page = self.rows[params["offset"] : params["offset"] + params["limit"]]
-        packed = Packed(json.dumps([self.row(number) for number in page]).encode(), "")
-        if len(packed.raw) > LARGE:
-            yield Answer({}, self._body(packed))
-        elif packed.mark == known:
-            yield Answer({}, bytearray(), packed, packed.mark, is_known=True)
+        raw = json.dumps([self.row(number) for number in page]).encode()
+        if len(raw) > LARGE:
+            yield Answer({}, self._body(raw))
+        elif raw in known:
+            yield Answer({}, bytearray(), raw, is_known=True)
         else:
-            yield Answer({}, self._body(packed), packed, packed.mark)
+            yield Answer({}, self._body(raw), raw)
 
     def row(self, number: int) -> dict[str, Any]:
         """A row, with what is known of it beside its number."""
         reserved_by = ["somebody"] if number in self.reserved else []
         return row(number) | {"reserved_by": reserved_by, "inputs": "x" * HEAVY if number in self.heavy else ""}
 
-    @contextlib.contextmanager
-    def unpacked(self, packed: Packed, *, what: str) -> Iterator[bytearray]:  # noqa: ARG002
-        yield self._body(packed)
-
-    def _body(self, packed: Packed) -> bytearray:
-        self.unpacked_bytes += len(packed.raw)
-        if len(packed.raw) > self.most_bytes:
+    def _body(self, raw: bytes) -> bytearray:
+        self.unpacked_bytes += len(raw)
+        if len(raw) > self.most_bytes:
             raise TooLargeError("the answer is larger", Trouble.UNLAWFUL)
-        return bytearray(packed.raw)
+        return bytearray(raw)
+
+
+@dataclass
+class Shown:
+    """A listing as its reader knows it after a difference."""
+
+    known: dict[Id, QueueRun]
+    listing: Listing
+
+    @property
+    def pages(self) -> int:
+        return self.listing.pages
+
+    @property
+    def moved(self) -> bool:
+        return self.listing.moved
+
+    @property
+    def health(self) -> Any:
+        return self.listing.health
+
+    def runs(self) -> tuple[QueueRun, ...]:
+        return tuple(self.known.values())
 
 
 @dataclass
 class Reader:
-    """Reads a list again and again, and knows it again: `last` is what was shown when it looked different."""
+    """Reads a list again and again, each time by its difference from the last reading."""
 
     runs: Runs
-    before: Reading | None = None
-    last: Listing | None = None
+    leaves: Sequence[Leaf] | None = None
+    known: dict[Id, QueueRun] = field(default_factory=dict)
 
-    def read(self, wanted: Wanted) -> Listing:
-        found = self.runs.read(wanted, self.before)
-        self.before = found.reading
-        if self.last is None or not found.is_as_before:
-            self.last = found
-        assert (found.fingerprint, found.pages) == (self.last.fingerprint, self.last.pages)
-        return self.last
+    def read(self, wanted: Wanted) -> Shown:
+        found = self.runs.read(wanted, Former(self.leaves or ()))
+        gone, self.leaves = found.change()
+        kept = {} if found.is_whole else {one: run for one, run in self.known.items() if one not in gone}
+        self.known = kept | {run.queue_run_id: run for run in found.runs()}
+        return Shown(self.known, found)
 
 
-def reading(found: List, size: int, *, most_held: int = MOST_HELD) -> Reader:
-    return Reader(Runs(found, progress=lambda *_: None, steps=(size, 1), most_held=most_held))  # type: ignore[arg-type]
+def reading(found: List, size: int) -> Reader:
+    return Reader(Runs(found, progress=lambda *_: None, steps=(size, 1)))  # type: ignore[arg-type]
 
 
 def sweep(rows: Sequence[int], events: Iterator[Callable[[list[int]], None]], size: int) -> tuple[Any, List]:
@@ -283,20 +302,18 @@ def test_over_many_polls_nothing_is_lost_told_twice_or_taken_for_reviewed(length
     assert set(watcher.told) >= set(left.rows)
 
 
-def what_it_shows(listing: Any) -> Any:
-    shown = [(run.queue_run_id.int - 1, run.reserved) for run in listing.runs()]
-    return len(listing.found), listing.fingerprint, listing.pages, listing.moved, listing.unusable, shown
+def what_it_shows(shown: Shown) -> Any:
+    return {(run.queue_run_id.int - 1, run.reserved) for run in shown.runs()}, shown.health  # type: ignore[union-attr]
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     st.integers(0, 40),
     st.lists(st.tuples(events(SMALL, 2), st.sets(st.integers(0, 40), max_size=2)), min_size=1, max_size=6),
-    st.sampled_from([0, 400, MOST_HELD]),
 )
-def test_who_has_read_a_list_before_is_shown_what_a_newcomer_is(length: int, sweeps: Any, most_held: int) -> None:
+def test_who_has_read_a_list_before_is_shown_what_a_newcomer_is(length: int, sweeps: Any) -> None:
     old = List(list(range(length)), iter(()))
-    reader = reading(old, SMALL, most_held=most_held)
+    reader = reading(old, SMALL)
     for number, (drawn, reserved) in enumerate(sweeps, 1):
         old.reserved ^= reserved
         new = List(list(old.rows), iter(()), reserved=old.reserved)
@@ -313,9 +330,9 @@ def test_a_list_that_is_as_before_is_not_unpacked(length: int) -> None:
     reader = reading(left, SMALL)
     before = reader.read(WANTED)
     left.unpacked_bytes = 0
-    again = reader.runs.read(WANTED, before.reading)
-    assert (again.is_as_before, again.fingerprint, again.pages) == (True, before.fingerprint, before.pages)
-    assert (left.unpacked_bytes, again.reading) == (0, before.reading)
+    again = reader.read(WANTED)
+    assert (what_it_shows(again), left.unpacked_bytes) == (what_it_shows(before), 0)
+    assert not again.listing.found
 
 
 @settings(max_examples=200, deadline=None)
@@ -344,7 +361,7 @@ def look(reader: Reader) -> Any:
         listing = reader.read(WANTED)
     except SourceError as error:
         return str(error)
-    return set(listing.found), len(listing.found), listing.fingerprint, listing.unusable
+    return set(listing.known), listing.listing.unusable
 
 
 def test_a_row_that_was_too_large_alone_is_asked_for_again() -> None:
@@ -353,36 +370,3 @@ def test_a_row_that_was_too_large_alone_is_asked_for_again() -> None:
     assert numbers(reader.read(WANTED)) == {0, 1, 2, 4, 5}
     left.heavy = set()
     assert numbers(reader.read(WANTED)) == set(range(6))
-
-
-def test_what_is_held_is_given_back_where_a_later_page_fails() -> None:
-    left = List(list(range(SMALL + 1)), iter(()))
-    reader = reading(left, SMALL, most_held=2000)
-    reader.read(WANTED)
-    left.fails = True
-    kept = []
-    for _ in range(5):
-        with pytest.raises(SourceError) as caught:
-            reader.read(WANTED)
-        kept.append(caught.value)
-    left.fails = False
-    left.unpacked_bytes = 0
-    reader.read(WANTED)
-    assert left.unpacked_bytes == 0
-
-
-def test_what_is_held_is_bounded_and_given_back() -> None:
-    left = List(list(range(SMALL - 1)), iter(()))
-    reader = reading(left, SMALL, most_held=1500)
-    reader.read(WANTED)
-    costs = []
-    for _ in range(4):
-        left.unpacked_bytes = 0
-        reader.read(WANTED)
-        costs.append(left.unpacked_bytes)
-    assert costs == [0] * 4
-    small = reading(left, SMALL, most_held=10)
-    for _ in range(2):
-        left.unpacked_bytes = 0
-        small.read(WANTED)
-        assert left.unpacked_bytes > 0, "there is no room"

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from tests.support.langsmith_stage import SHOW, WEB, ids, run_of
-from worker.core.model import Facts, Fate, Show, Snapshot, Unchanged
+from worker.core.model import Difference, Facts, Fate, Show, Unchanged
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
@@ -233,7 +233,9 @@ def test_a_row_that_goes_makes_another_listing_whether_it_could_be_used_or_not(s
     before = stage.snapshot(queue).concluded
     assert isinstance(stage.source.snapshot(queue, SHOW, before), Unchanged)
     stage.langsmith.complete(lost)
-    assert isinstance(stage.source.snapshot(queue, SHOW, before), Snapshot)
+    changed = stage.source.snapshot(queue, SHOW, before)
+    assert isinstance(changed, Difference)
+    assert (changed.runs, changed.gone, changed.unusable) == ((), (), 0)
 
 
 def test_a_list_of_rows_that_cannot_be_used_is_no_empty_queue(stage: Stage, queue: UUID) -> None:

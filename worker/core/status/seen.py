@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from worker.core.model import Snapshot
+    from worker.core.model import Difference, Snapshot
 
 
 class Unseen(NamedTuple):
@@ -15,10 +15,10 @@ class Unseen(NamedTuple):
     fix: str
 
 
-def rows_text(snapshot: Snapshot) -> str:
+def rows_text(seen: Snapshot | Difference) -> str:
     """The problem with the rows, and its effect."""
     # Without numbers, so that the words stay the same while it lasts: each change is written to the database.
-    if snapshot.obscured:
+    if seen.obscured:
         effect = (
             "what they are about is not known, so no run is taken for reviewed meanwhile, and new ones may be missing"
         )

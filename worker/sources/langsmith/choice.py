@@ -13,13 +13,14 @@ import structlog
 
 from worker.core.overview import ApiInUse
 from worker.core.ports import SourceError, Trouble
+from worker.sources.langsmith.listing import Former
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from worker.core.model import Id, Show
     from worker.core.ports import Clock
-    from worker.sources.langsmith.listing import Listing, Reading
+    from worker.sources.langsmith.listing import Listing
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ class Choice:
 
     def __init__(  # noqa: PLR0913  (the parts of a choice, all by name)
         self,
-        readers: Mapping[Api, Callable[[Id, frozenset[Show], Reading | None], Listing]],
+        readers: Mapping[Api, Callable[[Id, frozenset[Show], Former], Listing]],
         *,
         exists: Callable[[Id], bool],
         clock: Clock,
@@ -114,10 +115,13 @@ class Choice:
                 self._outlook = self._first()
             return self._outlook
 
-    def read(self, queue_id: Id, show: frozenset[Show], before: Reading | None = None) -> tuple[Api, Listing]:
-        """Read a queue completely, unless all comes as `before`; and by which listing."""
-        is_older = self.outlook.api is Api.RUNS
-        found = self._by_runs(queue_id, show, before) if is_older else self._by_items(queue_id, show)
+    def read(
+        self, queue_id: Id, show: frozenset[Show], former: tuple[Api, Former] | None = None
+    ) -> tuple[Api, Listing]:
+        """Read a queue completely, and by which listing; what `former` shows by the same is not found again."""
+        api = self.outlook.api
+        before = former[1] if former and former[0] is api else Former()
+        found = (self._by_runs if api is Api.RUNS else self._by_items)(queue_id, show, before)
         self._say()
         return found
 
@@ -139,7 +143,7 @@ class Choice:
             return Outlook(Api.RUNS)
         return Outlook(Api.ITEMS, former=Ending(date(sunset[0])) if sunset else None)
 
-    def _by_runs(self, queue_id: Id, show: frozenset[Show], before: Reading | None) -> tuple[Api, Listing]:
+    def _by_runs(self, queue_id: Id, show: frozenset[Show], before: Former) -> tuple[Api, Listing]:
         try:
             listing = self._readers[Api.RUNS](queue_id, show, before)
         except SourceError as error:
@@ -153,9 +157,9 @@ class Choice:
             self._look_at(Outlook(Api.RUNS))
         return Api.RUNS, listing
 
-    def _by_items(self, queue_id: Id, show: frozenset[Show]) -> tuple[Api, Listing]:
+    def _by_items(self, queue_id: Id, show: frozenset[Show], before: Former) -> tuple[Api, Listing]:
         try:
-            listing = self._readers[Api.ITEMS](queue_id, show, None)
+            listing = self._readers[Api.ITEMS](queue_id, show, before)
         except SourceError as error:
             if self._is_route_missing(error, queue_id):
                 return self._instead(Api.RUNS, error, queue_id, show)
@@ -183,7 +187,7 @@ class Choice:
 
     def _or_raise(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> Listing:
         try:
-            return self._readers[api](queue_id, show, None)
+            return self._readers[api](queue_id, show, Former())
         except SourceError:
             raise error from None
 
@@ -206,8 +210,8 @@ class Choice:
         if self._fixed is not Api.AUTO:
             return "WORKER_LANGSMITH_API=runs is set"
         try:
-            newer = self._readers[Api.ITEMS](queue_id, show, None)
-            older = self._readers[Api.RUNS](queue_id, show, None) if listing.is_as_before else listing
+            newer = self._readers[Api.ITEMS](queue_id, show, Former())
+            older = listing if listing.is_whole else self._readers[Api.RUNS](queue_id, show, Former())
         except SourceError as error:
             return str(error)
         return _lacking(older, newer)

@@ -21,7 +21,7 @@ from worker.sources.langsmith.choice import date
 from worker.sources.langsmith.errors import TooLargeError, from_status, unlawful, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from uuid import UUID
 
     from worker.core.ports import Clock
@@ -46,38 +46,15 @@ OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """A body as it came."""
-
-    raw: bytes
-    encoding: str
-
-    @property
-    def mark(self) -> bytes:
-        """A digest: the same for the same answer, and for no other but for the time at which gzip packed it."""
-        whole = memoryview(self.raw)
-        digest = hashlib.sha256(self.encoding.encode() + b"\n", usedforsecurity=False)
-        digest.update(whole[: GZIP_TIME.start])
-        digest.update(whole[GZIP_TIME.stop if self.raw.startswith(GZIP) else GZIP_TIME.start :])
-        return digest.digest()
-
-    def pieces(self) -> Iterator[memoryview]:
-        """The body in pieces that are as small as if they came from the network."""
-        whole = memoryview(self.raw)
-        return (whole[at : at + PIECE_BYTES] for at in range(0, len(whole), PIECE_BYTES))
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A success with its whole body, unpacked. `headers` are case-insensitive.
 
-    `packed` is the body as it came, None where that is large, and `mark` its digest where one was asked for.
-    Where the body is a known one `is_known`, and it has not been unpacked.
+    `mark` is the digest of the body as it came where one was asked for, b"" where that is large. Of a known body
+    (`is_known`) nothing has been unpacked.
     """
 
     headers: Mapping[str, str]
     body: bytearray
-    packed: Packed | None = None
     mark: bytes = b""
     is_known: bool = False
 
@@ -116,11 +93,11 @@ class Http:
         *,
         what: str,
         seconds: float | None = None,
-        known: bytes | None = None,
+        known: Container[bytes] | None = None,
     ) -> Iterator[Answer]:
         """Read `path` below the root. `what` names it in errors. Leave the context as soon as the body is decoded.
 
-        `known` is the mark of a body that need not be unpacked, b"" of none; None where no mark is wanted.
+        `known` are the marks of bodies that need not be unpacked; None where no mark is wanted.
         """
         with self._answer(Request("GET", path, params=params), what, seconds, known) as answer:
             yield answer
@@ -143,12 +120,6 @@ class Http:
         with self._answer(Request("POST", path, headers=headers, json=body), what, seconds) as answer:
             yield answer
 
-    @contextlib.contextmanager
-    def unpacked(self, packed: Packed, *, what: str) -> Iterator[bytearray]:
-        """The body of an answer that was kept as it came. Leave the context as soon as it is decoded."""
-        with contextlib.ExitStack() as held:
-            yield self._body(packed.pieces(), packed.encoding, what, held, is_answering=False)
-
     def close(self) -> None:
         """Break off whatever is under way; its callers get a SourceError at once."""
         self._stopping.set()
@@ -156,7 +127,7 @@ class Http:
 
     @contextlib.contextmanager
     def _answer(
-        self, request: Request, what: str, seconds: float | None, known: bytes | None = None
+        self, request: Request, what: str, seconds: float | None, known: Container[bytes] | None = None
     ) -> Iterator[Answer]:
         self._budget.turn()
         if self._stopping.is_set():
@@ -165,7 +136,7 @@ class Http:
             yield self._read(request, what, seconds or self._seconds, known, held)
 
     def _read(
-        self, request: Request, what: str, seconds: float, known: bytes | None, held: contextlib.ExitStack
+        self, request: Request, what: str, seconds: float, known: Container[bytes] | None, held: contextlib.ExitStack
     ) -> Answer:
         """Send and read everything, or raise. What the memory of a large body costs is `held` until it is decoded."""
         try:
@@ -181,20 +152,19 @@ class Http:
             failure = unreachable(what, error)
         raise failure
 
-    def _received(self, response: Response, what: str, known: bytes | None, held: contextlib.ExitStack) -> Answer:
-        """Receive the whole body: as it comes, where that is small enough to be kept, else unpacked at once."""
-        packed = Packed(_beginning(response.raw), response.encoding)
-        is_whole = len(packed.raw) <= PACKED_BYTES
-        mark = packed.mark if is_whole and known is not None else b""
-        if mark and mark == known:
-            return Answer(response.headers, bytearray(), packed, mark, is_known=True)
-        pieces: Iterable[Buffer] = packed.pieces() if is_whole else chain["Buffer"](packed.pieces(), response.raw)
-        body = self._body(pieces, response.encoding, what, held, is_answering=True)
-        return Answer(response.headers, body, packed if is_whole else None, mark)
+    def _received(
+        self, response: Response, what: str, known: Container[bytes] | None, held: contextlib.ExitStack
+    ) -> Answer:
+        """Receive the whole body: as it comes, where that is small enough, else unpacked at once."""
+        raw = _beginning(response.raw)
+        is_whole = len(raw) <= PACKED_BYTES
+        mark = _mark(raw, response.encoding) if is_whole and known is not None else b""
+        if mark and known is not None and mark in known:
+            return Answer(response.headers, bytearray(), mark, is_known=True)
+        pieces: Iterable[Buffer] = _pieces(raw) if is_whole else chain["Buffer"](_pieces(raw), response.raw)
+        return Answer(response.headers, self._body(pieces, response.encoding, what, held), mark)
 
-    def _body(
-        self, pieces: Iterable[Buffer], encoding: str, what: str, held: contextlib.ExitStack, *, is_answering: bool
-    ) -> bytearray:
+    def _body(self, pieces: Iterable[Buffer], encoding: str, what: str, held: contextlib.ExitStack) -> bytearray:
         """Unpack everything, and count as a large body from there on; few of them are held at a time."""
         is_large = False
 
@@ -202,7 +172,7 @@ class Http:
             nonlocal is_large
             if not is_large and size > LARGE_BYTES:
                 is_large = True
-                self._hold_a_large_body(held, is_answering=is_answering)
+                self._hold_a_large_body(held)
 
         try:
             return read_whole(pieces, encoding, most=self.most_bytes, grown=grown)
@@ -210,12 +180,11 @@ class Http:
             failure = _unusable(what, error)
         raise failure
 
-    def _hold_a_large_body(self, held: contextlib.ExitStack, *, is_answering: bool) -> None:
+    def _hold_a_large_body(self, held: contextlib.ExitStack) -> None:
         """Few large bodies at a time; a server that sends little or nothing takes no place of theirs."""
         before = self._clock.monotonic()
         held.enter_context(self._large)
-        if is_answering:
-            self._client.extend(self._clock.monotonic() - before)
+        self._client.extend(self._clock.monotonic() - before)
 
 
 def _unusable(what: str, error: NetError) -> SourceError:
@@ -237,6 +206,21 @@ def _headers(key: str, workspace_id: str) -> dict[bytes, bytes]:
         b"User-Agent": b"langsmith-review-notifier",
     }
     return headers | ({b"X-Tenant-Id": workspace_id.encode()} if workspace_id else {})
+
+
+def _mark(raw: bytes, encoding: str) -> bytes:
+    """A digest: the same for the same answer, and for no other but for the time at which gzip packed it."""
+    whole = memoryview(raw)
+    digest = hashlib.sha256(encoding.encode() + b"\n", usedforsecurity=False)
+    digest.update(whole[: GZIP_TIME.start])
+    digest.update(whole[GZIP_TIME.stop if raw.startswith(GZIP) else GZIP_TIME.start :])
+    return digest.digest()
+
+
+def _pieces(raw: bytes) -> Iterator[memoryview]:
+    """A body in pieces that are as small as if they came from the network."""
+    whole = memoryview(raw)
+    return (whole[at : at + PIECE_BYTES] for at in range(0, len(whole), PIECE_BYTES))
 
 
 def _beginning(coming: Iterator[bytes]) -> bytes:

@@ -1,29 +1,35 @@
-"""What reading one list to its end gives, the guards against lists without one, and the listing `items`, by cursor."""
+"""What reading one list to its end gives, the guards against lists without one, and the listing `items`, by cursor.
+
+Nothing of a page is held. Of each row a record of a few bytes is, by which the next reading knows it again.
+"""
 
 from __future__ import annotations
 
-import threading
+from array import array
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from datetime import UTC, datetime
+from functools import cached_property
+from struct import Struct
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from msgspec import structs
 
-from worker.core.diff import digest
-from worker.core.model import QueueRun
+from worker.sources.langsmith import wire
 from worker.sources.langsmith.errors import TooLargeError, unlawful
-from worker.sources.langsmith.rows import CONVERSATION, Sighting, identity, of_items, run_url, trace
-from worker.sources.langsmith.wire import ItemRow, UnlawfulError, envelope
+from worker.sources.langsmith.rows import CONVERSATION, Trace, identity, item_mark, of_items, run_url, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from worker.core.model import Facts, Id
-    from worker.sources.langsmith.http import Http, Packed
+    from worker.core.model import Facts, Id, QueueRun
+    from worker.sources.langsmith.http import Answer, Http
     from worker.sources.langsmith.names import Names
     from worker.sources.langsmith.queues import Directory
-    from worker.sources.langsmith.rows import Makeable, Trace, Wanted
-    from worker.sources.langsmith.wire import Page
+    from worker.sources.langsmith.rows import Makeable, Wanted
+    from worker.sources.langsmith.wire import ItemRow
+
+    Fresh = tuple[ItemRow, Trace | None]
 
 MOST_RUNS = 500_000
 """More than anybody reviews; a server that goes on for longer is taken to have no end."""
@@ -34,41 +40,107 @@ FULL = 100
 MOST_REPEATED = 3 * FULL
 """So many rows in a row may be known ones; an empty page that is not the last counts as a full one."""
 
+RECORD = Struct("<16sq16s16sq")
+"""What is kept of a row: its id, its mark, the run and the project to look up, and when that run began."""
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A page of a reading: where it began, how it came, and how many runs were known after it."""
-
-    offset: int
-    limit: int
-    mark: bytes
-    runs: int
+ID = slice(0, 16)
+NOBODY = bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How the pages of a complete reading came: where they come so again, nothing needs to be unpacked."""
+class Leaf:
+    """A page in compact form.
 
-    wanted: Wanted
-    steps: tuple[Step, ...]
-    fingerprint: int
+    `digest` is that of its bytes, b"" where it has to be decoded whenever it comes, and `cursor` leads to the next.
+    `keys` are the hashes of its rows as they came, where rows are known by them. `records` has one RECORD a row, whose
+    mark condenses what is used of it. Hashes are Python's own, good within one process.
+    """
+
+    digest: bytes = b""
+    cursor: str = ""
+    keys: Sequence[int] = ()
+    records: bytes = b""
+
+    @property
+    def marks(self) -> Sequence[int]:
+        """The marks of its rows."""
+        return _marks(self.records)
+
+    @property
+    def ids(self) -> list[bytes]:
+        """The ids of its rows."""
+        return _ids(self.records)
+
+
+def _marks(records: bytes) -> array[int]:
+    return array("q", records)[2 :: RECORD.size // 8]
+
+
+def _ids(records: bytes) -> list[bytes]:
+    return [records[at : at + 16] for at in range(0, len(records), RECORD.size)]
+
+
+def record(queue_run_id: UUID, mark: int, at: Trace | None = None) -> bytes:
+    """What is kept of a row."""
+    if at is None:
+        return RECORD.pack(queue_run_id.bytes, mark, NOBODY, NOBODY, 0)
+    seconds = int(at.began_at.timestamp()) if at.began_at else 0
+    return RECORD.pack(queue_run_id.bytes, mark, at.run_id.bytes, at.project_id.bytes, seconds)
+
+
+class Former:
+    """The rows of an earlier reading, to know them again. Without `leaves` nothing is known."""
+
+    def __init__(self, leaves: Sequence[Leaf] = ()) -> None:
+        self.leaves = leaves
+        self.by_digest = {leaf.digest: leaf for leaf in leaves if leaf.digest}
+
+    @cached_property
+    def marks(self) -> frozenset[int]:
+        """The marks of all rows."""
+        return frozenset(_marks(self._records))
+
+    @cached_property
+    def ids(self) -> frozenset[bytes]:
+        """The ids of all rows."""
+        return frozenset(_ids(self._records))
+
+    @cached_property
+    def by_key(self) -> Mapping[int, bytes]:
+        """The record of each row by the hash of its bytes."""
+        keys = (key for leaf in self.leaves for key in leaf.keys)
+        return dict(zip(keys, _each(self._records), strict=True))
+
+    def gone(self, marks: Collection[int]) -> dict[bytes, UUID]:
+        """The ids of the rows with these marks, as they are kept and as they are used."""
+        rows = zip(_marks(self._records), _each(self._records), strict=True)
+        return {row[ID]: UUID(bytes=row[ID]) for mark, row in rows if mark in marks} if marks else {}
+
+    @cached_property
+    def _records(self) -> bytes:
+        return b"".join(leaf.records for leaf in self.leaves)
+
+
+def _each(records: bytes) -> Iterator[bytes]:
+    return (records[at : at + RECORD.size] for at in range(0, len(records), RECORD.size))
 
 
 @dataclass(slots=True)
 class Listing:
-    """The runs read so far, each once, the last answer about it counting.
+    """The rows read so far. `found` are the runs that `former` did not show as they are now, the last answer counting.
 
     `overlaps` tells that a page may begin with rows of the page before. `unusable` counts rows without an id of their
     own: `strays` are the runs that such rows name all the same, `obscure` counts those that do not. `conversations`
     are the queue runs that are none of a run. `moved` tells that rows may have been passed over, because the list moved
-    while it was read. `headers` are those of the last page. `marks` condense what each run looks like; `sealed` is the
-    fingerprint of a list that was merged, or whose pages came as at an earlier `reading`: then nothing else is known.
+    while it was read. `headers` are those of the last page. `marks` condense what each run looks like.
     """
 
     what: str
+    former: Former = field(default_factory=Former)
     overlaps: bool = True
     found: dict[Id, Makeable] = field(default_factory=dict)
-    marks: dict[Id, int] = field(default_factory=dict)
+    marks: set[int] = field(default_factory=set)
+    leaves: list[Leaf] = field(default_factory=list)
     pages: int = 0
     unusable: int = 0
     obscure: int = 0
@@ -77,54 +149,68 @@ class Listing:
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: int = 0
-    sealed: int | None = None
-    reading: Reading | None = None
-    is_as_before: bool = False
 
     @property
-    def fingerprint(self) -> int:
-        """Whatever the order of its runs; equal where no run looks different. Only good within one process."""
-        if self.sealed is not None:
-            return self.sealed
-        return hash((frozenset(self.marks.values()), self.unusable, frozenset(self.strays)))
+    def is_whole(self) -> bool:
+        """Whether all runs are found, not only those that are new or other."""
+        return not self.former.leaves
+
+    @property
+    def health(self) -> tuple[object, ...]:
+        """What is to be known of a listing beside its runs."""
+        return self.pages == 1, self.unusable, frozenset(self.strays), self.obscure > 0, self.moved
 
     @property
     def first(self) -> Id | None:
         """The id of the run that was seen first; None where there is none."""
-        return next(iter(self.found), None)
+        records = next((leaf.records for leaf in self.leaves if leaf.records), None)
+        return None if records is None else UUID(bytes=records[ID])
 
     def runs(self) -> tuple[QueueRun, ...]:
-        """Make the runs, in the order of their first sight."""
+        """Make the runs that were found, in the order of their first sight."""
         made: list[QueueRun] = []
         for queue_run_id, found in self.found.items():
             # In place: a row is let go as soon as its run is made, for there may be very many of them.
-            self.found[queue_run_id] = run = found if isinstance(found, QueueRun) else found()
+            self.found[queue_run_id] = run = found() if callable(found) else found
             made.append(run)
         return tuple(made)
 
-    def add(self, found: Collection[Sighting], size: int, strays: Collection[Id] = ()) -> None:
-        """Take in what is usable of one page of `size` rows; `strays` are the runs that other rows of it name.
+    def change(self) -> tuple[tuple[Id, ...], Sequence[Leaf] | None]:
+        """The runs that `former` shows and this does not, and what the next reading may be compared with.
+
+        That is nothing (None) where a run is shown in several ways: then its going could be missed.
+        """
+        gone = self.former.gone(self.former.marks - self.marks)
+        fresh = {one.bytes for one in self.found if isinstance(one, UUID)}
+        is_plain = len(self.marks - self.former.marks) == len(self.found)
+        stay = fresh - gone.keys()
+        is_plain = is_plain and not (stay and not self.former.ids.isdisjoint(stay))
+        left = tuple(one for raw, one in gone.items() if raw not in fresh)
+        return left, tuple(self.leaves) if is_plain else None
+
+    def add(self, leaf: Leaf, unusable: int = 0, strays: Collection[Id] = ()) -> None:
+        """Take in one page with what is usable of it; `strays` are the runs that its other rows name.
 
         Raises SourceError where the list has no end.
         """
-        before = len(self.found)
-        for sighting in found:
-            self.found[sighting.queue_run_id] = sighting.run
-            self.marks[sighting.queue_run_id] = sighting.mark
+        before, size = len(self.marks), len(leaf.records) // RECORD.size + unusable
+        self.leaves.append(leaf)
+        self.marks.update(leaf.marks)
         self.pages += 1
-        self.unusable += size - len(found)
-        self.obscure += size - len(found) - len(strays)
+        self.unusable += unusable
+        self.obscure += unusable - len(strays)
         self.strays |= set(strays)
         # Rows, not pages: where pages overlap, one of a single row is mostly read for the second time.
-        told_nothing = size if size and self.overlaps else FULL
-        self.repeated = 0 if len(self.found) > before else self.repeated + told_nothing
-        if len(self.found) > MOST_RUNS or self.repeated > MOST_REPEATED:
+        said_nothing = size if size and self.overlaps else FULL
+        self.repeated = 0 if len(self.marks) > before else self.repeated + said_nothing
+        if len(self.marks) > MOST_RUNS or self.repeated > MOST_REPEATED:
             raise unlawful(self.what, "the list has no end: pages repeat, or it has more runs than anybody reviews")
 
     def merge(self, other: Listing) -> None:
         """Take in another listing of the same queue; what was read first stays."""
-        self.sealed = hash((self.fingerprint, other.fingerprint))
         self.found |= {key: run for key, run in other.found.items() if key not in self.found}
+        self.marks |= other.marks
+        self.leaves += other.leaves
         self.pages += other.pages
         self.unusable += other.unusable
         self.obscure += other.obscure
@@ -132,14 +218,9 @@ class Listing:
         self.conversations |= other.conversations
         self.moved = self.moved or other.moved
         self.headers = other.headers
-        self.reading = None
 
 
 STEPS = (100, 25, 5, 1)
-
-
-MOST_HELD = 64 * 1024 * 1024
-"""Bytes of packed pages that are held at once, of all lists that are being read together."""
 
 
 class Limits:
@@ -170,52 +251,6 @@ class Limits:
             self._of[queue_id] = self._steps[step - 1]
 
 
-class Room:
-    """Memory for pages that are held. Thread-safe."""
-
-    def __init__(self, most: int = MOST_HELD) -> None:
-        self._left = most
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> bool:
-        """Take so many bytes; False where there are not as many."""
-        with self._lock:
-            if size > self._left:
-                return False
-            self._left -= size
-            return True
-
-    def give_back(self, size: int) -> None:
-        """Return what was taken."""
-        with self._lock:
-            self._left += size
-
-
-class Held:
-    """The pages of one reading that came as before, for as long as this context lasts."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._taken = 0
-        self.pages: list[Packed] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.pages = []
-        self._room.give_back(self._taken)
-        self._taken = 0
-
-    def add(self, page: Packed) -> bool:
-        """Hold one more; False where there is no room."""
-        if not self._room.take(len(page.raw)):
-            return False
-        self._taken += len(page.raw)
-        self.pages.append(page)
-        return True
-
-
 class Items:
     """The `items` listing. Thread-safe for different queues."""
 
@@ -226,28 +261,27 @@ class Items:
         self._directory = directory
         self._progress = progress
         self._limits = Limits(http.most_bytes)
-        self._traces: dict[tuple[Id, str], dict[Id, Trace]] = {}
+        self._last: dict[tuple[Id, str], Sequence[Leaf]] = {}
 
-    def read(self, wanted: Wanted, _before: Reading | None = None) -> Listing:
+    def read(self, wanted: Wanted, former: Former) -> Listing:
         """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
-        listing = Listing(f"reading the items of queue {wanted.queue_id}", overlaps=False)
-        traces: dict[Id, Trace] = {}
+        listing = Listing(f"reading the items of queue {wanted.queue_id}", former, overlaps=False)
+        fresh: dict[Id, Fresh] = {}
         cursors = {""}
         cursor = ""
-        while cursor := self._advance(listing, wanted, cursor, traces):
+        while cursor := self._advance(listing, wanted, cursor, fresh):
             if cursor in cursors:
                 raise unlawful(listing.what, "the list has no end: a cursor came twice")
             cursors.add(cursor)
-            self._progress(wanted.queue_id, len(listing.found))
-        self._traces[wanted.queue_id, wanted.status] = traces
-        self._link(listing, traces, wanted)
+            self._progress(wanted.queue_id, len(listing.marks))
+        self._last[wanted.queue_id, wanted.status] = listing.leaves
+        self._link(listing, fresh, wanted)
         return listing
 
     def facts(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Facts]:
         """What may be shown of runs of the last reading, as far as it can be had now. Never raises."""
-        traces = self._traces.get((wanted.queue_id, wanted.status), {})
-        sought = {one: traces[one] for one in queue_run_ids if one in traces}
-        found = self._names.of(sought, wanted)
+        traces = {one: at for one in queue_run_ids if (at := self._trace(one, wanted)) is not None}
+        found = self._names.of(traces, wanted)
         return {one: structs.replace(known, url=_url(traces[one], wanted)) for one, known in found.items()}
 
     def ask_for_a_name(self, wanted: Wanted) -> bool:
@@ -255,59 +289,100 @@ class Items:
 
         Raises SourceError.
         """
-        traces = self._traces.get((wanted.queue_id, wanted.status), {})
-        trace = next(iter(traces.values()), None)
-        if trace is not None:
-            self._names.ask(trace, wanted)
-        return trace is not None
+        leaves = self._last.get((wanted.queue_id, wanted.status), ())
+        at = next(filter(None, (_traced(row) for leaf in leaves for row in _each(leaf.records))), None)
+        if at is not None:
+            self._names.ask(at, wanted)
+        return at is not None
 
-    def _link(self, listing: Listing, traces: Mapping[Id, Trace], wanted: Wanted) -> None:
-        """Add links, once everything is read: nothing of this may cost the listing."""
+    def _trace(self, queue_run_id: Id, wanted: Wanted) -> Trace | None:
+        """Where a run of the last reading is to be looked up."""
+        if not isinstance(queue_run_id, UUID):
+            return None
+        for leaf in self._last.get((wanted.queue_id, wanted.status), ()):
+            place = leaf.records.find(queue_run_id.bytes)
+            while place % RECORD.size and place >= 0:  # the id of something else
+                place = leaf.records.find(queue_run_id.bytes, place + 1)
+            if place >= 0:
+                return _traced(leaf.records[place : place + RECORD.size])
+        return None
+
+    def _link(self, listing: Listing, fresh: dict[Id, Fresh], wanted: Wanted) -> None:
+        """Make the runs with their links, once everything is read: nothing of this may cost the listing."""
         queue = self._directory.queue(wanted.queue_id)
         there = replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id))
-        for run in listing.runs():
-            key = run.queue_run_id
-            url = _url(traces[key], there) if key in traces else queue.url
-            listing.found[key] = structs.replace(run, facts=structs.replace(run.facts, url=url))
+        for queue_run_id, (row, at) in fresh.items():
+            url = queue.url if at is None else _url(at, there)
+            listing.found[queue_run_id] = of_items(row, there, queue_run_id, url)
+            if row.item_type == CONVERSATION:
+                listing.conversations.add(queue_run_id)
 
-    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, traces: dict[Id, Trace]) -> str:
+    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, fresh: dict[Id, Fresh]) -> str:
         """Read one page; the cursor of the next, or ''."""
         while True:
             try:
-                found, following = self._page(listing, wanted, cursor)
-                break
+                return self._page(listing, wanted, cursor, fresh)
             except TooLargeError:
                 if not self._limits.shrink(wanted.queue_id):
                     raise
-        runs, strays = [], []
-        for row in found.rows:
-            run = of_items(row, wanted)
-            if run is not None:
-                runs.append(Sighting(run.queue_run_id, digest([run]), run))
-                _note(row, run.queue_run_id, listing, traces)
-            elif (stray := identity(row.run_id)) is not None:
-                strays.append(stray)
-        listing.add(runs, found.size, strays)
-        return following
 
-    def _page(self, listing: Listing, wanted: Wanted, cursor: str) -> tuple[Page[ItemRow], str]:
+    def _page(self, listing: Listing, wanted: Wanted, cursor: str, fresh: dict[Id, Fresh]) -> str:
         path = f"/api/v1/platform/annotation-queues/{wanted.queue_id}/items"
         params: dict[str, str | int] = {"status": wanted.status, "page_size": self._limits.of(wanted.queue_id)}
-        with self._http.get(path, params | ({"cursor": cursor} if cursor else {}), what=listing.what) as answer:
+        params |= {"cursor": cursor} if cursor else {}
+        known = listing.former.by_digest
+        with self._http.get(path, params, what=listing.what, known=known) as answer:
             listing.headers = answer.headers
+            if answer.is_known:
+                leaf = known[answer.mark]
+                listing.add(leaf)
+                return leaf.cursor
             self._limits.read(wanted.queue_id, len(answer.body))
             try:
-                return envelope(answer.body, ItemRow)
-            except UnlawfulError as error:
+                return _take(listing, answer, fresh)
+            except wire.UnlawfulError as error:
                 raise unlawful(listing.what, str(error)) from None
 
 
-def _note(row: ItemRow, queue_run_id: Id, listing: Listing, traces: dict[Id, Trace]) -> None:
-    """Keep what a row says beside the run itself."""
-    if row.item_type == CONVERSATION:
-        listing.conversations.add(queue_run_id)
-    if (at := trace(row)) is not None:
-        traces[queue_run_id] = at
+def _take(listing: Listing, answer: Answer, fresh: dict[Id, Fresh]) -> str:
+    """Take in a page of which something may be new; the cursor of the next. Raises UnlawfulError."""
+    rows, cursor = wire.raw_items(answer.body)
+    keys = array("q", map(hash, rows))
+    records = list(map(listing.former.by_key.get, keys))
+    strays = []
+    for place, kept in enumerate(records):
+        if kept is None and (row := wire.item(rows[place])) is not None:
+            records[place] = _note(row, listing, fresh)
+            if records[place] is None and (stray := identity(row.run_id)) is not None:
+                strays.append(stray)
+    usable = [kept for kept in records if kept is not None]
+    unusable = len(rows) - len(usable)
+    if unusable:
+        keys = array("q", (key for key, kept in zip(keys, records, strict=True) if kept is not None))
+    # A page with a row that cannot be used is decoded whenever it comes: what that row names is not kept.
+    leaf = Leaf(b"" if unusable else answer.mark, cursor, keys, b"".join(usable))
+    listing.add(leaf, unusable, strays)
+    return cursor
+
+
+def _note(row: ItemRow, listing: Listing, fresh: dict[Id, Fresh]) -> bytes | None:
+    """What is kept of a row, which is `fresh` where it looks new; None where it has no usable id."""
+    queue_run_id = identity(row.id)
+    if queue_run_id is None:
+        return None
+    mark, at = item_mark(row), trace(row)
+    if mark not in listing.former.marks:
+        fresh[queue_run_id] = row, at
+    return record(queue_run_id, mark, at)
+
+
+def _traced(kept: bytes) -> Trace | None:
+    """Where the run of a row is to be looked up, as far as that is kept."""
+    _, _, run_id, project_id, seconds = RECORD.unpack(kept)
+    if run_id == NOBODY:
+        return None
+    began_at = datetime.fromtimestamp(seconds, UTC) if seconds else None
+    return Trace(UUID(bytes=run_id), UUID(bytes=project_id), began_at)
 
 
 def _url(at: Trace, wanted: Wanted) -> str:

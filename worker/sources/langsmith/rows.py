@@ -6,12 +6,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
 
-import msgspec
 from msgspec import ValidationError, convert
 
 from worker.core.model import Facts, QueueRun, Show
@@ -42,20 +40,12 @@ class Wanted:
     tenant_id: UUID | None = None
 
 
-class Sighting(msgspec.Struct, frozen=True):
-    """A run as one page shows it. `mark` condenses what `core.diff.digest` looks at."""
-
-    queue_run_id: Id
-    mark: int
-    run: Makeable
-
-
 @dataclass(frozen=True, slots=True)
 class Trace:
     """Where the run of an item is to be looked up."""
 
-    run_id: Id
-    project_id: Id
+    run_id: UUID
+    project_id: UUID
     began_at: datetime | None
 
 
@@ -64,30 +54,32 @@ def row_type(show: frozenset[Show]) -> type[BriefRow]:
     return BriefRow if show.isdisjoint(LONG) else Row
 
 
-def sighted(row: BriefRow, wanted: Wanted) -> Sighting | None:
-    """A row of `runs` that becomes a QueueRun when somebody asks for it; None as in `of_runs`."""
-    queue_run_id = identity(row.queue_run_id)
-    if queue_run_id is None:
-        return None
-    mark = hash(
-        (
-            queue_run_id,
-            row.added_at if isinstance(row.added_at, str) else None,
-            row.effective_added_at if isinstance(row.effective_added_at, str) else None,
-            length(row.reserved_by) > 0,
-            length(row.completed_by),
-        )
+def run_mark(row: BriefRow) -> int:
+    """Condenses what is used of a row of `runs` but for its links, which are signed at each answer."""
+    return hash((_text(row.name), *_place(row.queue_run_id, row)))
+
+
+def item_mark(row: ItemRow) -> int:
+    """The same of a row of `items`."""
+    return hash(_place(row.id, row))
+
+
+def _place(queue_run_id: object, row: BriefRow | ItemRow) -> tuple[str, str, str, bool, int]:
+    return (
+        _text(queue_run_id),
+        _text(row.added_at),
+        _text(row.effective_added_at),
+        length(row.reserved_by) > 0,
+        length(row.completed_by),
     )
-    return Sighting(queue_run_id, mark, partial(_of_runs, row, wanted, queue_run_id))
 
 
-def of_runs(row: BriefRow, wanted: Wanted) -> QueueRun | None:
-    """A row of `runs`; None where it cannot be told from others, because it has no usable `queue_run_id`."""
-    queue_run_id = identity(row.queue_run_id)
-    return None if queue_run_id is None else _of_runs(row, wanted, queue_run_id)
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
-def _of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
+def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
+    """A row of `runs`, by its usable `queue_run_id`."""
     run_id = identity(row.id)
     ids = {"tenant_id": wanted.tenant_id, "project_id": identity(row.session_id), "run_id": run_id}
     return QueueRun(
@@ -101,11 +93,9 @@ def _of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
     )
 
 
-def of_items(row: ItemRow, wanted: Wanted) -> QueueRun | None:
-    """A row of `items`, with what it tells by itself; None where it has no usable `id`."""
-    queue_run_id = identity(row.id)
-    if queue_run_id is None:
-        return None
+def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, url: str) -> QueueRun:
+    """A row of `items`, by its usable `id` and with its link."""
+    is_conversation = row.item_type == CONVERSATION
     return QueueRun(
         queue_run_id=queue_run_id,
         run_id=identity(row.run_id),
@@ -113,7 +103,7 @@ def of_items(row: ItemRow, wanted: Wanted) -> QueueRun | None:
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
-        facts=_conversation(row, wanted.show) if row.item_type == CONVERSATION else Facts(),
+        facts=_conversation(row, wanted.show, url) if is_conversation else Facts(url=url),
     )
 
 
@@ -145,12 +135,13 @@ def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:
     )
 
 
-def _conversation(row: ItemRow, show: frozenset[Show]) -> Facts:
+def _conversation(row: ItemRow, show: frozenset[Show], url: str) -> Facts:
     """A conversation has no name: its id stands for it."""
     thread = text(row.thread_id)
     return Facts(
         name=f"Conversation {thread[:8]}".strip() if Show.NAME in show else "",
         run_type="conversation" if Show.TYPE in show else "",
+        url=url,
         thread=thread if Show.THREAD in show else "",
     )
 

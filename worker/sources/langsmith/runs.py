@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.sources.langsmith import wire
 from worker.sources.langsmith.errors import TooLargeError, unlawful
-from worker.sources.langsmith.listing import MOST_HELD, STEPS, Held, Limits, Listing, Reading, Room, Step
-from worker.sources.langsmith.rows import identity, row_type, sighted
+from worker.sources.langsmith.listing import RECORD, STEPS, Leaf, Limits, Listing, record
+from worker.sources.langsmith.rows import identity, of_runs, row_type, run_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from worker.core.model import Id
-    from worker.sources.langsmith.http import Answer, Http, Packed
+    from worker.sources.langsmith.http import Http
+    from worker.sources.langsmith.listing import Former
     from worker.sources.langsmith.rows import Wanted
 
 OVERLAP = 10
@@ -28,20 +29,11 @@ PAGES_PER_STEP_BACK = 8
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one page showed: which queue runs, where it ended, and whether it was the last."""
+    """What one page showed: the ids of queue runs, where it ended, and whether it was the last."""
 
-    shown: frozenset[Id] = frozenset()
+    shown: frozenset[bytes] = frozenset()
     end: int = 0
     is_last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A page that was asked for with a `limit`, and the mark by which it is known again; b"" where it is large."""
-
-    page: wire.Page[wire.BriefRow]
-    limit: int
-    mark: bytes
 
 
 @dataclass(slots=True)
@@ -56,17 +48,11 @@ class Sweep:
     listing: Listing
     offset: int = 0
     overlap: int = 0
-    linked: set[Id] = field(default_factory=set)
+    linked: set[bytes] = field(default_factory=set)
     ahead: Page = field(default_factory=Page)
     unreadable: int = 0
     steps_back: int = 0
-    steps: list[Step] = field(default_factory=list)
     is_done: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the same pages will be asked for again, as long as nothing changes."""
-        return not (self.listing.moved or self.steps_back or self.unreadable)
 
 
 class Runs:
@@ -78,113 +64,54 @@ class Runs:
         *,
         progress: Callable[[Id, int], None],
         steps: tuple[int, ...] = STEPS,
-        most_held: int = MOST_HELD,
     ) -> None:
-        """`progress` is called with the queue's id and the number of runs read so far; `steps` are sizes of pages.
-
-        `most_held` bytes of pages that have not changed are held at once.
-        """
+        """`progress` is called with the queue's id and the number of runs read so far; `steps` are sizes of pages."""
         self._http = http
         self._progress = progress
         self._limits = Limits(http.most_bytes, steps)
-        self._room = Room(most_held)
 
-    def read(self, wanted: Wanted, before: Reading | None = None) -> Listing:
-        """Read the whole list, or raise SourceError. Where all pages come as `before`, the listing says only that."""
-        sweep = _begun(wanted)
-        if before is not None and before.wanted == wanted:
-            with Held(self._room) as held:
-                if self._follow(sweep, before, held):
-                    return _as_before(sweep.listing, before)
+    def read(self, wanted: Wanted, former: Former) -> Listing:
+        """Read the whole list, or raise SourceError."""
+        sweep = Sweep(wanted, Listing(f"reading the runs of queue {wanted.queue_id}", former))
         while not sweep.is_done:
             self._advance(sweep)
-        sweep.listing.reading = _reading(sweep)
+            if not sweep.is_done:
+                self._progress(wanted.queue_id, len(sweep.listing.marks))
         return sweep.listing
 
-    def _follow(self, sweep: Sweep, before: Reading, held: Held) -> bool:
-        """Read on as long as pages are what they were. False, with `sweep` as far as it came, where one is not."""
-        is_too_large, other = False, None
-        for step in before.steps:
-            if self._limits.of(sweep.wanted.queue_id) != step.limit:
-                break
-            try:
-                other = self._compare(sweep, step, held)
-            except TooLargeError:
-                is_too_large = True
-            if is_too_large or other is not None:
-                break
-            if step is not before.steps[-1]:
-                self._progress(sweep.wanted.queue_id, step.runs)
-        else:
-            return True
-        self._reread(sweep, before, held)
-        if is_too_large:
-            self._shrink(sweep)
-        if other is not None:
-            self._take(sweep, other)
-            if not sweep.is_done:
-                self._progress(sweep.wanted.queue_id, len(sweep.listing.found))
-        return False
-
-    def _compare(self, sweep: Sweep, step: Step, held: Held) -> Found | None:
-        """Ask for a page again: None where it came as before, and is held; else what it shows."""
-        with self._ask(sweep, step.offset, step.limit, known=step.mark) as answer:
-            if not answer.is_known:
-                return Found(self._decoded(sweep, answer.body), step.limit, answer.mark)
-            packed = answer.packed
-        if packed is None or held.add(packed):
-            return None
-        return Found(self._unpacked(sweep, packed), step.limit, step.mark)
-
     def _advance(self, sweep: Sweep) -> None:
-        """Read one page."""
+        """Read one page, and decide where the next one begins."""
         limit = self._limits.of(sweep.wanted.queue_id)
         try:
-            with self._ask(sweep, sweep.offset, limit) as answer:
-                found = Found(self._decoded(sweep, answer.body), limit, answer.mark)
-            # A large body must not outlive the context in which it may be one of few.
-            del answer
+            page = self._page(sweep, limit)
         except TooLargeError:
             self._shrink(sweep)
         else:
-            self._take(sweep, found)
-        if not sweep.is_done:
-            self._progress(sweep.wanted.queue_id, len(sweep.listing.found))
+            sweep.is_done = not _go_on(sweep, page, limit)
 
-    def _reread(self, sweep: Sweep, before: Reading, held: Held) -> None:
-        """Take in the pages that are held."""
-        for step, packed in zip(before.steps, held.pages, strict=False):
-            self._take(sweep, Found(self._unpacked(sweep, packed), step.limit, step.mark))
-
-    def _take(self, sweep: Sweep, found: Found) -> None:
-        """Take in what one page shows, and decide where the next one begins."""
-        page, limit = found.page, found.limit
-        seen = [(row, sighted(row, sweep.wanted)) for row in page.rows]
-        runs = [run for _, run in seen if run is not None]
-        strays = [stray for row, run in seen if run is None and (stray := identity(row.id)) is not None]
-        sweep.listing.add(runs, page.size, strays)
-        if found.mark:
-            sweep.steps.append(Step(sweep.offset, limit, found.mark, len(sweep.listing.found)))
-        shown = frozenset(run.queue_run_id for run in runs)
-        sweep.is_done = not _go_on(sweep, Page(shown, sweep.offset + page.size, is_last=page.size < limit), limit)
-
-    @contextlib.contextmanager
-    def _ask(self, sweep: Sweep, offset: int, limit: int, known: bytes = b"") -> Iterator[Answer]:
+    def _page(self, sweep: Sweep, limit: int) -> Page:
+        """Take in what one page shows."""
+        listing, known = sweep.listing, sweep.listing.former.by_digest
         path = f"/api/v1/annotation-queues/{sweep.wanted.queue_id}/runs"
-        params: dict[str, str | int] = {"status": sweep.wanted.status, "limit": limit, "offset": offset}
-        with self._http.get(path, params, what=sweep.listing.what, known=known) as answer:
-            sweep.listing.headers = answer.headers
-            yield answer
+        params: dict[str, str | int] = {"status": sweep.wanted.status, "limit": limit, "offset": sweep.offset}
+        with self._http.get(path, params, what=listing.what, known=known) as answer:
+            listing.headers = answer.headers
+            mark = answer.mark
+            rows = None if answer.is_known else self._decoded(sweep, answer.body)
+            # A large body must not outlive the context in which it may be one of few.
+            del answer
+        leaf = known[mark] if rows is None else _take(sweep, rows, mark)
+        size = len(leaf.records) // RECORD.size if rows is None else rows.size
+        if rows is None:
+            listing.add(leaf)
+        return Page(frozenset(leaf.ids), sweep.offset + size, is_last=size < limit)
 
     def _decoded(self, sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
-        """What a page shows that has just been asked for."""
         self._limits.read(sweep.wanted.queue_id, len(body))
-        return _page(sweep, body)
-
-    def _unpacked(self, sweep: Sweep, packed: Packed) -> wire.Page[wire.BriefRow]:
-        """What a page shows that was held."""
-        with self._http.unpacked(packed, what=sweep.listing.what) as body:
-            return _page(sweep, body)
+        try:
+            return wire.page(body, row_type(sweep.wanted.show))
+        except wire.UnlawfulError as error:
+            raise unlawful(sweep.listing.what, str(error)) from None
 
     def _shrink(self, sweep: Sweep) -> None:
         """Ask for fewer rows; a single one that is too large by itself is passed over."""
@@ -199,29 +126,22 @@ class Runs:
         sweep.overlap = 0
 
 
-def _page(sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
-    try:
-        return wire.page(body, row_type(sweep.wanted.show))
-    except wire.UnlawfulError as error:
-        raise unlawful(sweep.listing.what, str(error)) from None
-
-
-def _begun(wanted: Wanted) -> Sweep:
-    return Sweep(wanted, Listing(f"reading the runs of queue {wanted.queue_id}"))
-
-
-def _as_before(listing: Listing, before: Reading) -> Listing:
-    """A listing of which nothing was unpacked."""
-    listing.pages, listing.sealed = len(before.steps), before.fingerprint
-    listing.reading, listing.is_as_before = before, True
-    return listing
-
-
-def _reading(sweep: Sweep) -> Reading | None:
-    """How the pages came; None where the next reading cannot be compared with them."""
-    if not sweep.is_plain or len(sweep.steps) != sweep.listing.pages:
-        return None
-    return Reading(sweep.wanted, tuple(sweep.steps), sweep.listing.fingerprint)
+def _take(sweep: Sweep, page: wire.Page[wire.BriefRow], mark: bytes) -> Leaf:
+    """Take in the rows of a page of which something may be new."""
+    listing, records, strays = sweep.listing, bytearray(), []
+    for row in page.rows:
+        queue_run_id = identity(row.queue_run_id)
+        if queue_run_id is None:
+            strays += [stray for stray in (identity(row.id),) if stray is not None]
+            continue
+        look = run_mark(row)
+        records += record(queue_run_id, look)
+        if look not in listing.former.marks:
+            listing.found[queue_run_id] = partial(of_runs, row, sweep.wanted, queue_run_id)
+    unusable = page.size - len(records) // RECORD.size
+    leaf = Leaf(b"" if unusable else mark, records=bytes(records))
+    listing.add(leaf, unusable, strays)
+    return leaf
 
 
 def _go_on(sweep: Sweep, page: Page, limit: int) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import structlog
 
-from worker.core.model import Fate, Snapshot, Unchanged
+from worker.core.model import Difference, Fate, Snapshot, Unchanged
 from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError
 from worker.core.status.seen import Unseen
@@ -18,7 +18,7 @@ from worker.sources.langsmith.choice import Api, Choice, Outlook, meaning
 from worker.sources.langsmith.errors import Standing, unlawful
 from worker.sources.langsmith.fates import Placement, Sections
 from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
-from worker.sources.langsmith.listing import Items
+from worker.sources.langsmith.listing import Former, Items
 from worker.sources.langsmith.names import PER_SECOND, Names, explained
 from worker.sources.langsmith.queues import Counts, Directory
 from worker.sources.langsmith.rows import Wanted, identity, queue_url, tenant_in
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
-    from worker.sources.langsmith.listing import Listing, Reading
+    from worker.sources.langsmith.listing import Leaf, Listing
     from worker.sources.langsmith.sight import Remark
 
 log = structlog.get_logger(__name__)
@@ -51,12 +51,8 @@ class Concluded:
 
     api: Api
     fields: frozenset[Show]
-    fingerprint: int
-    reading: Reading | None
-
-    def is_like(self, other: Concluded) -> bool:
-        """Whether both listings show the same, whatever their bytes."""
-        return (self.api, self.fields, self.fingerprint) == (other.api, other.fields, other.fingerprint)
+    leaves: Sequence[Leaf]
+    health: object
 
 
 class LangSmith:
@@ -130,35 +126,43 @@ class LangSmith:
     @overload
     def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
     @overload
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object) -> Snapshot | Unchanged: ...
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+    def snapshot(
+        self, queue_id: Id, fields: frozenset[Show], concluded: object
+    ) -> Snapshot | Unchanged | Difference: ...
+    def snapshot(
+        self, queue_id: Id, fields: frozenset[Show], concluded: object = None
+    ) -> Snapshot | Unchanged | Difference:
         """Read one queue completely, or raise; see `Source.snapshot`."""
         taken_at = self._clock.now()
         before = concluded if isinstance(concluded, Concluded) and concluded.fields == fields else None
         api, listing = self._read_whole(queue_id, fields, before)
-        after = Concluded(api, fields, listing.fingerprint, listing.reading)
+        gone, leaves = listing.change()
+        after = None if leaves is None else Concluded(api, fields, leaves, listing.health)
         ahead, is_bare = self._http.skew.ahead, api is Api.ITEMS
-        if before is not None and before.is_like(after):
-            queue = self._queue(queue_id)
-            return Unchanged(queue=queue, taken_at=taken_at, bare=is_bare, ahead=ahead, concluded=after)
+        if not listing.is_whole and before is not None:
+            is_same = not listing.found and not gone and before.health == listing.health
+            if is_same and after is not None:
+                return Unchanged(self._queue(queue_id), taken_at, bare=is_bare, ahead=ahead, concluded=after)
         runs = listing.runs()
         self._note_what_waits(queue_id, listing.first)
-        return Snapshot(
-            queue=self._queue(queue_id, runs),
-            runs=runs,
-            taken_at=taken_at,
-            one_page=listing.pages == 1,
-            unusable=listing.unusable,
-            fix=ROWS_FIX,
-            strays=frozenset(listing.strays),
-            obscured=listing.obscure > 0,
-            moved=listing.moved,
-            listing=api.value,
-            revealed=frozenset(listing.conversations),
-            bare=is_bare,
-            ahead=ahead,
-            concluded=after,
-        )
+        seen: dict[str, Any] = {
+            "queue": self._queue(queue_id, runs),
+            "runs": runs,
+            "taken_at": taken_at,
+            "one_page": listing.pages == 1,
+            "unusable": listing.unusable,
+            "fix": ROWS_FIX,
+            "strays": frozenset(listing.strays),
+            "obscured": listing.obscure > 0,
+            "moved": listing.moved,
+            "listing": api.value,
+            "bare": is_bare,
+            "ahead": ahead,
+            "concluded": after,
+        }
+        if listing.is_whole:
+            return Snapshot(**seen, revealed=frozenset(listing.conversations))
+        return Difference(**seen, gone=gone, count=len(listing.marks))
 
     def queues(self) -> Sequence[Queue]:
         """Every queue that the key can see."""
@@ -200,7 +204,7 @@ class LangSmith:
         counts = [self._counts.count(queue_id, status) for status in self._statuses]
         if None not in counts:
             return sum(counted for counted in counts if counted is not None)
-        return len(self._choice.read(queue_id, frozenset())[1].found)
+        return len(self._choice.read(queue_id, frozenset())[1].marks)
 
     @property
     def outlook(self) -> Outlook:
@@ -234,8 +238,9 @@ class LangSmith:
         """Read a queue, as long as the key is known to be good, and by which listing that was."""
         self._standing.admit()
         try:
-            api, listing = self._choice.read(queue_id, fields, before.reading if before else None)
-            if listing.unusable and not listing.found:
+            former = (before.api, Former(before.leaves)) if before else None
+            api, listing = self._choice.read(queue_id, fields, former)
+            if listing.unusable and not listing.marks:
                 # Nothing that can be used is not the same as nothing that waits.
                 problem = f"none of {listing.unusable} rows can be used, for want of a queue_run_id or for their size"
                 raise unlawful(listing.what, problem, remedy="update the worker; where that does not help, report it")
@@ -247,17 +252,13 @@ class LangSmith:
         return api, listing
 
     def _read(
-        self,
-        read: Callable[[Wanted, Reading | None], Listing],
-        queue_id: Id,
-        show: frozenset[Show],
-        before: Reading | None = None,
+        self, read: Callable[[Wanted, Former], Listing], queue_id: Id, show: frozenset[Show], former: Former
     ) -> Listing:
         """Every wanted section of a queue by one of the listings. What the first one shows of a run counts."""
         first, *others = self._wanted(queue_id, show)
-        listing = read(first, None if others else before)
+        listing = read(first, former)
         for another in others:
-            listing.merge(read(another, None))
+            listing.merge(read(another, former))
         return listing
 
     def _wanted(self, queue_id: Id, show: frozenset[Show]) -> Sequence[Wanted]:

@@ -74,6 +74,9 @@ class ItemRow(msgspec.Struct, frozen=True, gc=False):
     completed_by: Any = None
 
 
+_read_item = msgspec.json.Decoder(ItemRow).decode
+
+
 class QueriedRow(msgspec.Struct, frozen=True, gc=False):
     """One run of `runs/query`, with whatever was selected."""
 
@@ -123,6 +126,13 @@ class Envelope(msgspec.Struct, Generic[RowT], frozen=True):
     next_cursor: Any = None
 
 
+class RawEnvelope(msgspec.Struct, frozen=True):
+    """The same with its rows as they came."""
+
+    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    next_cursor: Any = None
+
+
 class Page(msgspec.Struct, Generic[RowT], frozen=True):
     """The rows of one answer, and how many more there were that could not be read."""
 
@@ -159,6 +169,29 @@ def envelope(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]
     if found.items is msgspec.UNSET:
         return _envelope_leniently(body, row)
     return Page(found.items or []), _cursor(found.next_cursor)
+
+
+def raw_items(body: bytes | bytearray) -> tuple[list[bytes], str]:
+    """The rows of such an object as they came, and the cursor. Raises UnlawfulError as `envelope` does."""
+    try:
+        found = _decoded(body, RawEnvelope)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = RawEnvelope()
+    if found.items is msgspec.UNSET:
+        items, cursor = _envelope_as_it_is(body)
+        return [json.dumps(each).encode() for each in items], cursor
+    return list(map(bytes, found.items or ())), _cursor(found.next_cursor)
+
+
+def item(row: bytes) -> ItemRow | None:
+    """Decode a row of `items`; None where it is no object."""
+    try:
+        return _read_item(row)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return one(row, ItemRow)
+        except UnlawfulError:
+            return None
 
 
 def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
@@ -223,6 +256,11 @@ def _rows(found: Iterable[bytes | object], row: type[RowT]) -> Page[RowT]:
 
 
 def _envelope_leniently(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]:
+    items, cursor = _envelope_as_it_is(body)
+    return _rows(items, row), cursor
+
+
+def _envelope_as_it_is(body: bytes | bytearray) -> tuple[Sequence[object], str]:
     """The rows of an envelope lie two levels deeper than those of a list."""
     try:
         (whole,) = elements(b"[%b]" % _object(body), deepest=DEEPEST + 2)
@@ -234,7 +272,7 @@ def _envelope_leniently(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[
     items = found.get("items")
     if not isinstance(items, list | None):
         raise UnlawfulError("the answer is not a list of items")
-    return _rows(items or [], row), _cursor(found.get("next_cursor"))
+    return items or (), _cursor(found.get("next_cursor"))
 
 
 def _load(element: bytes) -> object:
