@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.model import Difference, Snapshot
-from worker.core.plan import Remainder, plan, plan_difference, undescribed
+from worker.core.plan import Remainder, plan, plan_difference, undescribed, with_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -66,9 +66,11 @@ class Concluded:
 class _NotDescribedError(Exception):
     """Ends a transaction with nothing written: first it is asked what these runs are called."""
 
-    def __init__(self, queue_run_ids: Collection[Id]) -> None:
+    def __init__(self, queue_run_ids: Collection[Id], memory: Memory, decided: Plan) -> None:
         super().__init__()
         self.queue_run_ids = queue_run_ids
+        self.memory = memory
+        self.decided = decided
 
 
 class WholeNeededError(Exception):
@@ -122,15 +124,23 @@ class Conclude:
         def decide_on_described(memory: Memory) -> Plan:
             decided = decide(found, memory)
             if lacking := undescribed(decided):
-                raise _NotDescribedError(lacking)
+                raise _NotDescribedError(lacking, memory, decided)
             return decided
 
         first = decide_on_described if found.bare else partial(decide, found)
         try:
             return store.update(found.queue, keys, first, now, whole=whole)
         except _NotDescribedError as waiting:
-            described = self._naming.described(found, waiting.queue_run_ids, rules.settings.show)
-            return store.update(found.queue, keys, partial(decide, described), now, whole=whole)
+            at_first = waiting
+        described = self._naming.described(found, at_first.queue_run_ids, rules.settings.show)
+
+        def decide_again(memory: Memory) -> Plan:
+            # Mostly nothing has happened since, and deciding costs more than comparing.
+            return (
+                with_facts(at_first.decided, described.runs) if memory == at_first.memory else decide(described, memory)
+            )
+
+        return store.update(found.queue, keys, decide_again, now, whole=whole)
 
 
 def _deciding(rules: QueueRules, now: datetime, remainder: Remainder, revision: int) -> Decide:

@@ -38,7 +38,7 @@ USUAL = {
     b"Accept": b"*/*",
     b"Accept-Encoding": b"gzip, deflate",
     b"Connection": b"keep-alive",
-    b"User-Agent": b"langsmith-review-notifier",
+    b"User-Agent": b"review-notifier",
 }
 
 NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)

@@ -62,30 +62,24 @@ class Leaf:
     records: bytes = b""
 
     @property
-    def marks(self) -> Sequence[int]:
-        """The marks of its rows."""
-        return _marks(self.records)
-
-    @property
     def ids(self) -> list[bytes]:
         """The ids of its rows."""
-        return _ids(self.records)
+        return [row[ID] for row in _each(self.records)]
 
 
 def _marks(records: bytes) -> array[int]:
     return array("q", records)[2 :: RECORD.size // 8]
 
 
-def _ids(records: bytes) -> list[bytes]:
-    return [records[at : at + 16] for at in range(0, len(records), RECORD.size)]
+def _each(records: bytes) -> Iterator[bytes]:
+    return (records[at : at + RECORD.size] for at in range(0, len(records), RECORD.size))
 
 
 def record(queue_run_id: UUID, mark: int, at: Trace | None = None) -> bytes:
     """What is kept of a row."""
-    if at is None:
-        return RECORD.pack(queue_run_id.bytes, mark, NOBODY, NOBODY, 0)
-    seconds = int(at.began_at.timestamp()) if at.began_at else 0
-    return RECORD.pack(queue_run_id.bytes, mark, at.run_id.bytes, at.project_id.bytes, seconds)
+    seconds = int(at.began_at.timestamp()) if at and at.began_at else 0
+    run_id, project_id = (at.run_id.bytes, at.project_id.bytes) if at else (NOBODY, NOBODY)
+    return RECORD.pack(queue_run_id.bytes, mark, run_id, project_id, seconds)
 
 
 class Former:
@@ -103,7 +97,7 @@ class Former:
     @cached_property
     def ids(self) -> frozenset[bytes]:
         """The ids of all rows."""
-        return frozenset(_ids(self._records))
+        return frozenset(row[ID] for row in _each(self._records))
 
     @cached_property
     def by_key(self) -> Mapping[int, bytes]:
@@ -119,10 +113,6 @@ class Former:
     @cached_property
     def _records(self) -> bytes:
         return b"".join(leaf.records for leaf in self.leaves)
-
-
-def _each(records: bytes) -> Iterator[bytes]:
-    return (records[at : at + RECORD.size] for at in range(0, len(records), RECORD.size))
 
 
 @dataclass(slots=True)
@@ -195,7 +185,7 @@ class Listing:
         """
         before, size = len(self.marks), len(leaf.records) // RECORD.size + unusable
         self.leaves.append(leaf)
-        self.marks.update(leaf.marks)
+        self.marks.update(_marks(leaf.records))
         self.pages += 1
         self.unusable += unusable
         self.obscure += unusable - len(strays)

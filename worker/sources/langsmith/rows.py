@@ -186,8 +186,9 @@ def instant(value: object) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        parsed = datetime.fromisoformat(value.strip().upper())
-        found = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        found = datetime.fromisoformat(value if value.endswith("Z") else value.strip().upper())
+        if found.tzinfo is not UTC:
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return found if found >= EPOCH else None

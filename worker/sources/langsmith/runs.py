@@ -100,10 +100,11 @@ class Runs:
             rows = None if answer.is_known else self._decoded(sweep, answer.body)
             # A large body must not outlive the context in which it may be one of few.
             del answer
-        leaf = known[mark] if rows is None else _take(sweep, rows, mark)
-        size = len(leaf.records) // RECORD.size if rows is None else rows.size
         if rows is None:
-            listing.add(leaf)
+            listing.add(leaf := known[mark])
+        else:
+            leaf = _take(sweep, rows, mark)
+        size = len(leaf.ids) if rows is None else rows.size
         return Page(frozenset(leaf.ids), sweep.offset + size, is_last=size < limit)
 
     def _decoded(self, sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
@@ -132,7 +133,7 @@ def _take(sweep: Sweep, page: wire.Page[wire.BriefRow], mark: bytes) -> Leaf:
     for row in page.rows:
         queue_run_id = identity(row.queue_run_id)
         if queue_run_id is None:
-            strays += [stray for stray in (identity(row.id),) if stray is not None]
+            strays.append(identity(row.id))
             continue
         look = run_mark(row)
         records += record(queue_run_id, look)
@@ -140,7 +141,7 @@ def _take(sweep: Sweep, page: wire.Page[wire.BriefRow], mark: bytes) -> Leaf:
             listing.found[queue_run_id] = partial(of_runs, row, sweep.wanted, queue_run_id)
     unusable = page.size - len(records) // RECORD.size
     leaf = Leaf(b"" if unusable else mark, records=bytes(records))
-    listing.add(leaf, unusable, strays)
+    listing.add(leaf, unusable, [stray for stray in strays if stray is not None])
     return leaf
 
 

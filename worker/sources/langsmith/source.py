@@ -139,10 +139,9 @@ class LangSmith:
         gone, leaves = listing.change()
         after = None if leaves is None else Concluded(api, fields, leaves, listing.health)
         ahead, is_bare = self._http.skew.ahead, api is Api.ITEMS
-        if not listing.is_whole and before is not None:
-            is_same = not listing.found and not gone and before.health == listing.health
-            if is_same and after is not None:
-                return Unchanged(self._queue(queue_id), taken_at, bare=is_bare, ahead=ahead, concluded=after)
+        is_changed = bool(listing.is_whole or listing.found or gone)
+        if before and after and not is_changed and before.health == after.health:
+            return Unchanged(self._queue(queue_id), taken_at, bare=is_bare, ahead=ahead, concluded=after)
         runs = listing.runs()
         self._note_what_waits(queue_id, listing.first)
         seen: dict[str, Any] = {

@@ -74,9 +74,6 @@ class ItemRow(msgspec.Struct, frozen=True, gc=False):
     completed_by: Any = None
 
 
-_read_item = msgspec.json.Decoder(ItemRow).decode
-
-
 class QueriedRow(msgspec.Struct, frozen=True, gc=False):
     """One run of `runs/query`, with whatever was selected."""
 
@@ -186,12 +183,9 @@ def raw_items(body: bytes | bytearray) -> tuple[list[bytes], str]:
 def item(row: bytes) -> ItemRow | None:
     """Decode a row of `items`; None where it is no object."""
     try:
-        return _read_item(row)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        try:
-            return one(row, ItemRow)
-        except UnlawfulError:
-            return None
+        return one(row, ItemRow)
+    except UnlawfulError:
+        return None
 
 
 def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
