@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.builders import DAY, HOUR, LEADS, MINUTE, NOON, ident, queue, queue_run, rules_with
+from tests.support.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, ident, queue, queue_run, rules_with
 from tests.support.clock import FakeClock
 from tests.support.fake_source import FakeSource
 from tests.support.memory_store import MemoryStore
+from tests.support.outbox import posted
 from worker.core.model import Facts
 from worker.core.plan import plan
 from worker.core.ports import StoreError
@@ -56,9 +57,13 @@ ladders = st.builds(
     remind_every=st.none() | st.sampled_from([2 * HOUR, DAY]),
     escalate_after=st.none() | st.sampled_from([5 * HOUR, DAY]),
     escalate_to=st.just(LEADS),
+    escalate_every=st.none() | st.just(3 * HOUR),
+    announce_every=st.sampled_from([0 * HOUR, HOUR, 6 * HOUR]),
     remind_reserved=st.booleans(),
 )
-trouble = st.sampled_from(["", "", "", "", "acted", "acted unnoticed", "lost before", "lost after", "restart"])
+trouble = st.sampled_from(
+    ["", "", "", "", "acted", "acted unnoticed", "lost before", "lost after", "restart", "posted", "posted"]
+)
 events = st.tuples(st.sampled_from([MINUTE, MINUTE, HOUR, 5 * HOUR, -HOUR]), listings | st.none(), ways, trouble)
 
 
@@ -143,6 +148,13 @@ class World:
             jitter=lambda: 0.0,
         )
 
+    def _post(self) -> None:
+        at = self.clock.now()
+        claim = self.store.claim(at, LEASE)
+        if claim is not None:
+            after = posted(claim.delivery, at, ts=str(at))
+            self.store.settle(after, claim.delivery, shown=[review.key for review in claim.reviews])
+
     def happen(self, wait: Any, listed: Sequence[QueueRun] | None, how: dict[str, Any], trouble: str) -> None:
         self.clock.set_wall(self.clock.now() + wait)
         self.clock.advance(20 * MINUTE)  # past every back-off
@@ -154,6 +166,8 @@ class World:
             self.store.describe(self.queue.queue_id, named, self.clock.now())
         if trouble == "acted":
             self.poll.noticed(self.store.polled(self.poll.polled()))
+        if trouble == "posted":
+            self._post()
         if trouble == "restart":
             self.restart()
         self.store.trouble = trouble
