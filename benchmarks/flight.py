@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from benchmarks.soak import Clock
 from benchmarks.team import MINUTE, Listings
 from worker.app import build
+from worker.core.message import fingerprint
 from worker.core.owed import NEVER, Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.deliver import LOOK_INTO_STORE
@@ -79,8 +80,7 @@ class Board:
             self._answer()
         self._has_lost |= loses
         self._spoken.pop(message.key, None)
-        text = blocks.render(message)["text"] if message.mention else ""
-        mentions = tuple(MENTION.findall(text))
+        mentions = tuple(MENTION.findall(blocks.render(message)["text"]))
         self.posts.append(Post(self._clock.now(), message.kind, mentions, self._show(message)))
         receipt = self._receipts[message.key] = Receipt(message.channel, f"{len(self.posts)}.000000")
         if loses:
@@ -94,9 +94,10 @@ class Board:
         return self._receipts.get(message.key)
 
     def edit(self, message: Message, receipt: Receipt, in_time: object = None) -> None:
-        """Replace what a post shows; that it can be rendered, its fingerprint has shown."""
+        """Replace what a post shows."""
         del receipt, in_time
         self._answer()
+        blocks.render(message)
         self._show(message)
         self.edits += 1
 
@@ -106,7 +107,7 @@ class Board:
 
     def fingerprint(self, message: Message) -> str:
         """As Slack's."""
-        return blocks.fingerprint(message)
+        return fingerprint(message)
 
     @property
     def is_out(self) -> bool:
@@ -118,7 +119,7 @@ class Board:
             raise DeliveryError("Slack does not answer", Outcome.RETRY)
 
     def _show(self, message: Message) -> frozenset[Id]:
-        """Note that the runs of a message are shown; none leaves one that is posted: an equal count is the same runs."""
+        """Note that the runs of a message are shown. None leaves it once it is posted: as many are the same."""
         runs = self._spoken.get(message.key, frozenset())
         if len(runs) != message.total:
             runs = self._spoken[message.key] = frozenset(self.members(message.key))
