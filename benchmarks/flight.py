@@ -144,7 +144,7 @@ class Metered:
         self.is_used = True
         return getattr(self._store, name)
 
-    def update(self, queue: object, keys: object, decide: Callable[[Any], Any], now: datetime) -> object:
+    def update(self, queue: object, keys: object, decide: Callable[[Any], Any], *more: Any, **named: Any) -> object:  # noqa: ANN401
         """Measure the decision alone."""
 
         def measured(memory: object) -> object:
@@ -155,7 +155,7 @@ class Metered:
             return decided
 
         self.is_used = True
-        return self._store.update(queue, keys, measured, now)  # type: ignore[arg-type]
+        return self._store.update(queue, keys, measured, *more, **named)  # type: ignore[arg-type]
 
     def members(self, key: UUID) -> Collection[Id]:
         """The runs that a delivery speaks of; once it is posted, those too that were reviewed since."""
