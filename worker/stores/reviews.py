@@ -10,6 +10,7 @@ from msgspec import structs
 
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
+from worker.stores.columns import At
 from worker.stores.database import chunks, insert
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
@@ -137,24 +138,28 @@ def _latest_closed(
     return ((row.review_id, row.fate, left[queue_run_id]) for queue_run_id, row in latest.items())
 
 
+# Asked for each message: building these statements costs more than running them. No run has waited since before NULL.
+_STANDING = sa.select(
+    sa.func.count().label("waiting"),
+    sa.func.count().filter(REVIEWS.c.since <= sa.bindparam("stale_before", type_=At())).label("stale"),
+    sa.func.count().filter(REVIEWS.c.reserved).label("reserved"),
+    sa.func.min(REVIEWS.c.since).label("oldest_since"),
+).where(REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
+_OWED = sa.select(sa.func.count()).where(DELIVERIES.c.queue_id == sa.bindparam("queue"))
+_UNDELIVERED, _DEAD = _OWED.where(IS_LIVE), _OWED.where(DELIVERIES.c.state == State.DEAD)
+
+
 def queue_standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
     """Count a queue's open reviews and what is owed or dead about it."""
-    is_stale = REVIEWS.c.since <= stale_before if stale_before is not None else sa.false()
-    counts = (
-        sa.func.count().label("waiting"),
-        sa.func.count().filter(is_stale).label("stale"),
-        sa.func.count().filter(REVIEWS.c.reserved).label("reserved"),
-        sa.func.min(REVIEWS.c.since).label("oldest_since"),
-    )
-    mine = connection.execute(sa.select(*counts).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)).one()
-    owed = sa.select(sa.func.count()).where(DELIVERIES.c.queue_id == queue_id)
+    asked = {"queue": queue_id}
+    mine = connection.execute(_STANDING, {**asked, "stale_before": stale_before}).one()
     return QueueTotals(
         waiting=mine.waiting,
         stale=mine.stale,
         reserved=mine.reserved,
         oldest_since=mine.oldest_since,
-        undelivered=connection.execute(owed.where(IS_LIVE)).scalar_one(),
-        dead=connection.execute(owed.where(DELIVERIES.c.state == State.DEAD)).scalar_one(),
+        undelivered=connection.execute(_UNDELIVERED, asked).scalar_one(),
+        dead=connection.execute(_DEAD, asked).scalar_one(),
     )
 
 
