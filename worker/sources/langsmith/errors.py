@@ -116,7 +116,7 @@ def _is_json(body: bytes | bytearray) -> bool:
         return False
 
 
-PAUSES = {Trouble.REFUSED: timedelta(minutes=5), Trouble.THROTTLED: timedelta(minutes=1)}
+_PAUSES = {Trouble.REFUSED: timedelta(minutes=5), Trouble.THROTTLED: timedelta(minutes=1)}
 """The troubles that are the key's, and how long nothing is asked where the server does not say."""
 
 ENOUGH = 2
@@ -146,7 +146,7 @@ class Standing:
 
     def failed(self, queue_id: Id, error: SourceError) -> None:
         """A question about this queue was answered with an error."""
-        if error.trouble not in PAUSES:
+        if error.trouble not in _PAUSES:
             return
         with self._lock:
             self._turned_away.add(queue_id)
@@ -165,4 +165,4 @@ class Standing:
 def _pause(error: SourceError) -> timedelta:
     """How long no question is asked; the server's own wish counts where it may be asked again soon."""
     wish = clamp_wish(error.retry_after) if error.trouble is Trouble.THROTTLED else None
-    return wish or PAUSES[error.trouble]
+    return wish or _PAUSES[error.trouble]

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 QUESTIONS = 20
 """Requests that one poll may spend on this."""
 
-PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 """How long one question may take, and after which no further one is asked: others wait for this thread."""
 
 PAUSE = timedelta(hours=1)
-WHAT = "asking how a run left"
+_WHAT = "asking how a run left"
 ARCHIVED, COMPLETED, OTHERS = "archived", "completed", "needs_others_review"
 GLANCE = 25
 """Rows of a section that are looked at; they are whole runs."""
@@ -64,7 +64,7 @@ class Sections:
     def _page(self, queue_id: Id, status: str) -> Sequence[Id | None]:
         path = f"/api/v1/annotation-queues/{queue_id}/runs"
         params: dict[str, str | int] = {"status": status, "limit": GLANCE}
-        with self._http.get(path, params, what=WHAT, seconds=PATIENCE_SECONDS) as answer:
+        with self._http.get(path, params, what=_WHAT, seconds=_PATIENCE_SECONDS) as answer:
             try:
                 return [identity(row.queue_run_id) for row in page(answer.body, Row).rows]
             except UnlawfulError:
@@ -95,7 +95,7 @@ class Placement:
         answers neither yes nor no, unless something was found out before.
         """
         left: dict[Id, Fate] = {}
-        patience = self._clock.monotonic() + PATIENCE_SECONDS
+        patience = self._clock.monotonic() + _PATIENCE_SECONDS
         for queue_run_id in islice(queue_run_ids, QUESTIONS):
             if self.is_missing or self._clock.monotonic() >= patience:
                 break
@@ -119,10 +119,10 @@ class Placement:
         """The section of an item; None where there is no such item, or no such question."""
         path = f"/api/v1/platform/annotation-queues/{queue_id}/items/{queue_run_id}/placement"
         try:
-            with self._http.get(path, what=WHAT, seconds=PATIENCE_SECONDS) as answer:
+            with self._http.get(path, what=_WHAT, seconds=_PATIENCE_SECONDS) as answer:
                 section = one(answer.body, Placed).section
         except UnlawfulError as error:
-            raise unlawful(WHAT, str(error)) from None
+            raise unlawful(_WHAT, str(error)) from None
         except SourceError as error:
             if error.trouble is Trouble.MISSING:
                 return None

@@ -213,7 +213,7 @@ class Listing:
 STEPS = (100, 25, 5, 1)
 
 
-class Limits:
+class PageSizes:
     """The number of rows a page, remembered for each queue: fewer after one over the cap, more after small ones."""
 
     def __init__(self, most_bytes: int, steps: tuple[int, ...] = STEPS) -> None:
@@ -250,7 +250,7 @@ class Items:
         self._names = names
         self._directory = directory
         self._progress = progress
-        self._limits = Limits(http.most_bytes)
+        self._limits = PageSizes(http.most_bytes)
         self._last: dict[tuple[Id, str], Sequence[Leaf]] = {}
 
     def read(self, wanted: Wanted, former: Former) -> Listing:
@@ -341,7 +341,7 @@ def _take(listing: Listing, answer: Answer, fresh: dict[Id, Fresh]) -> str:
     records = list(map(listing.former.by_key.get, keys))
     strays = []
     for place, kept in enumerate(records):
-        if kept is None and (row := wire.item(rows[place])) is not None:
+        if kept is None and (row := wire.read_item(rows[place])) is not None:
             records[place] = _note(row, listing, fresh)
             if records[place] is None and (stray := identity(row.run_id)) is not None:
                 strays.append(stray)

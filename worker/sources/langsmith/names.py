@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PATH = "/api/v2/runs/query"
-WHAT = "looking up the names of runs"
+_PATH = "/api/v2/runs/query"
+_WHAT = "looking up the names of runs"
 REMEDY = (
     "the key may not read runs in this workspace: give it the right to (runs:read), or set LANGSMITH_WORKSPACE_ID to "
     "the queue's workspace"
@@ -40,13 +40,13 @@ BATCH = 1000
 PER_SECOND = 1.0
 """Queries of runs have a limit of their own: 15 in 10 seconds, and fewer on some servers."""
 
-PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 """How long a poll waits for its turn."""
 
-DEADLINE_SECONDS = 10.0
+_DEADLINE_SECONDS = 10.0
 """How long one query may take."""
 
-PAUSES = {Trouble.THROTTLED: timedelta(seconds=10), Trouble.UNREACHABLE: timedelta(minutes=1)}
+_PAUSES = {Trouble.THROTTLED: timedelta(seconds=10), Trouble.UNREACHABLE: timedelta(minutes=1)}
 """After what whatever was asked for would have met, where the server does not say how long to wait."""
 
 REFUSED_PAUSE = timedelta(hours=1)
@@ -159,7 +159,7 @@ class Names:
 
     def _serve(self, seeking: Sequence[Sought]) -> SourceError | None:
         """Ask until all is known, it takes too long, or it is of no use; the last error, if any."""
-        until = self._clock.monotonic() + PATIENCE_SECONDS
+        until = self._clock.monotonic() + _PATIENCE_SECONDS
         error: SourceError | None = None
         while (left := until - self._clock.monotonic()) > 0 and not self._stopping.is_set():
             if not self._turn.acquire(timeout=left):
@@ -219,11 +219,11 @@ class Names:
             "page_size": len(ids),
             "selects": ["ID", *lot.selects],
         }
-        with self._http.post(PATH, body, what=WHAT, tenant_id=lot.tenant_id, seconds=DEADLINE_SECONDS) as answer:
+        with self._http.post(_PATH, body, what=_WHAT, tenant_id=lot.tenant_id, seconds=_DEADLINE_SECONDS) as answer:
             try:
                 found = envelope(answer.body, QueriedRow)[0].rows
             except UnlawfulError as error:
-                raise unlawful(WHAT, str(error)) from None
+                raise unlawful(_WHAT, str(error)) from None
         return {run_id: row for row in found if (run_id := identity(row.id)) is not None}
 
     def _failed(self, error: SourceError, projects: set[Id]) -> None:
@@ -233,8 +233,8 @@ class Names:
         """
         now = self._clock.monotonic()
         is_news = self._pause == Cooldown() and self._apart.keys().isdisjoint(projects)
-        if error.trouble in PAUSES:
-            self._pause = Cooldown.of(clamp_wish(error.retry_after) or PAUSES[error.trouble], now)
+        if error.trouble in _PAUSES:
+            self._pause = Cooldown.of(clamp_wish(error.retry_after) or _PAUSES[error.trouble], now)
         elif len(projects) == 1:
             self._apart |= dict.fromkeys(projects, Cooldown.of(REFUSED_PAUSE, now))
         else:

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PATH = "/api/v1/annotation-queues"
+_PATH = "/api/v1/annotation-queues"
 PAGE = 100
 MOST_QUEUES = 100_000
 FRESH = timedelta(minutes=30)
 RETRY = timedelta(minutes=5)
-PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 """A name may cost a poll this much at most."""
 
 MOST_REVIEWERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class _Entry:
     """What is known of one queue, and how long it is not asked for again."""
 
     queue: Queue
@@ -55,7 +55,7 @@ class Directory:
         self._web = web
         self._workspace_id = workspace_id
         self._lock = threading.Lock()
-        self._entries: dict[Id, Entry] = {}
+        self._entries: dict[Id, _Entry] = {}
         self._unnamed = False
 
     def tenant_id(self, queue_id: Id) -> UUID | None:
@@ -107,37 +107,37 @@ class Directory:
 
     def _page(self, offset: int) -> Sequence[QueueRow]:
         what = "listing the queues"
-        with self._http.get(PATH, {"limit": PAGE, "offset": offset}, what=what) as answer:
+        with self._http.get(_PATH, {"limit": PAGE, "offset": offset}, what=what) as answer:
             try:
                 return page(answer.body, QueueRow).rows
             except UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
 
-    def _look_up(self, queue_id: Id, known: Entry | None) -> Entry:
+    def _look_up(self, queue_id: Id, known: _Entry | None) -> _Entry:
         try:
-            return self._ask(queue_id, seconds=PATIENCE_SECONDS)
+            return self._ask(queue_id, seconds=_PATIENCE_SECONDS)
         except SourceError as error:
             self._say_once(error)
         queue = known.queue if known else Queue(queue_id, str(queue_id))
-        entry = Entry(queue, known.tenant_id if known else None, Cooldown.of(RETRY, self._clock.monotonic()))
+        entry = _Entry(queue, known.tenant_id if known else None, Cooldown.of(RETRY, self._clock.monotonic()))
         with self._lock:
             self._entries[queue_id] = entry
         return entry
 
-    def _ask(self, queue_id: Id, *, seconds: float | None) -> Entry:
+    def _ask(self, queue_id: Id, *, seconds: float | None) -> _Entry:
         what = f"looking up queue {queue_id}"
-        with self._http.get(f"{PATH}/{queue_id}", what=what, seconds=seconds) as answer:
+        with self._http.get(f"{_PATH}/{queue_id}", what=what, seconds=seconds) as answer:
             try:
                 row = one(answer.body, QueueRow)
             except UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
         return self._keep(queue_id, row)
 
-    def _learn(self, row: QueueRow) -> Entry | None:
+    def _learn(self, row: QueueRow) -> _Entry | None:
         queue_id = identity(row.id)
         return None if queue_id is None else self._keep(queue_id, row)
 
-    def _keep(self, queue_id: Id, row: QueueRow) -> Entry:
+    def _keep(self, queue_id: Id, row: QueueRow) -> _Entry:
         tenant_id = identity(row.tenant_id) or self._workspace_id
         queue = Queue(
             queue_id=queue_id,
@@ -145,7 +145,7 @@ class Directory:
             url=queue_url(self._web, tenant_id, queue_id),
             reviewers_per_run=_reviewers(row.num_reviewers_per_item),
         )
-        entry = Entry(queue, tenant_id, Cooldown.of(FRESH, self._clock.monotonic()))
+        entry = _Entry(queue, tenant_id, Cooldown.of(FRESH, self._clock.monotonic()))
         with self._lock:
             self._entries[queue_id] = entry
         return entry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from worker.sources.langsmith import wire
 from worker.sources.langsmith.errors import TooLargeError, unlawful
-from worker.sources.langsmith.listing import RECORD, STEPS, Leaf, Limits, Listing, record
+from worker.sources.langsmith.listing import RECORD, STEPS, Leaf, Listing, PageSizes, record
 from worker.sources.langsmith.rows import identity, of_runs, row_type, run_mark
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PAGES_PER_STEP_BACK = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class _Page:
     """What one page showed: the ids of queue runs, where it ended, and whether it was the last."""
 
     shown: frozenset[bytes] = frozenset()
@@ -49,7 +49,7 @@ class Sweep:
     offset: int = 0
     overlap: int = 0
     linked: set[bytes] = field(default_factory=set)
-    ahead: Page = field(default_factory=Page)
+    ahead: _Page = field(default_factory=_Page)
     unreadable: int = 0
     steps_back: int = 0
     is_done: bool = False
@@ -68,7 +68,7 @@ class Runs:
         """`progress` is called with the queue's id and the number of runs read so far; `steps` are sizes of pages."""
         self._http = http
         self._progress = progress
-        self._limits = Limits(http.most_bytes, steps)
+        self._limits = PageSizes(http.most_bytes, steps)
 
     def read(self, wanted: Wanted, former: Former) -> Listing:
         """Read the whole list, or raise SourceError."""
@@ -89,7 +89,7 @@ class Runs:
         else:
             sweep.is_done = not _go_on(sweep, page, limit)
 
-    def _page(self, sweep: Sweep, limit: int) -> Page:
+    def _page(self, sweep: Sweep, limit: int) -> _Page:
         """Take in what one page shows."""
         listing, known = sweep.listing, sweep.listing.former.by_digest
         path = f"/api/v1/annotation-queues/{sweep.wanted.queue_id}/runs"
@@ -105,7 +105,7 @@ class Runs:
         else:
             leaf = _take(sweep, rows, mark)
         size = len(leaf.ids) if rows is None else rows.size
-        return Page(frozenset(leaf.ids), sweep.offset + size, is_last=size < limit)
+        return _Page(frozenset(leaf.ids), sweep.offset + size, is_last=size < limit)
 
     def _decoded(self, sweep: Sweep, body: bytearray) -> wire.Page[wire.BriefRow]:
         self._limits.read(sweep.wanted.queue_id, len(body))
@@ -145,7 +145,7 @@ def _take(sweep: Sweep, page: wire.Page[wire.BriefRow], mark: bytes) -> Leaf:
     return leaf
 
 
-def _go_on(sweep: Sweep, page: Page, limit: int) -> bool:
+def _go_on(sweep: Sweep, page: _Page, limit: int) -> bool:
     """Decide where the next page begins; False where there is none.
 
     As long as a page shows a row of the pages before, nothing between can have slipped by.
@@ -159,7 +159,7 @@ def _go_on(sweep: Sweep, page: Page, limit: int) -> bool:
     sweep.listing.moved |= is_torn and sweep.offset > 0
     last = _joined(page, sweep.ahead)
     sweep.linked |= last.shown
-    sweep.ahead = Page()
+    sweep.ahead = _Page()
     sweep.overlap = min(OVERLAP, limit // 2)
     sweep.offset = last.end - sweep.overlap
     return not last.is_last
@@ -170,8 +170,8 @@ def _may_step_back(sweep: Sweep) -> bool:
     return sweep.offset > 0 and sweep.steps_back <= sweep.listing.pages // PAGES_PER_STEP_BACK
 
 
-def _joined(page: Page, ahead: Page) -> Page:
+def _joined(page: _Page, ahead: _Page) -> _Page:
     """A page together with the one that was read too far ahead, where the two now meet."""
     if ahead.shown.isdisjoint(page.shown):
         return page
-    return Page(page.shown | ahead.shown, max(page.end, ahead.end), is_last=page.is_last or ahead.is_last)
+    return _Page(page.shown | ahead.shown, max(page.end, ahead.end), is_last=page.is_last or ahead.is_last)

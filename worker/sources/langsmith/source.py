@@ -46,7 +46,7 @@ NEEDS_MY_REVIEW = "needs_my_review"
 
 
 @dataclass(frozen=True, slots=True)
-class Concluded:
+class _Concluded:
     """How a listing looked, to know it again: opaque to everybody else."""
 
     api: Api
@@ -134,10 +134,10 @@ class LangSmith:
     ) -> Snapshot | Unchanged | Difference:
         """Read one queue completely, or raise; see `Source.snapshot`."""
         taken_at = self._clock.now()
-        before = concluded if isinstance(concluded, Concluded) and concluded.fields == fields else None
+        before = concluded if isinstance(concluded, _Concluded) and concluded.fields == fields else None
         api, listing = self._read_whole(queue_id, fields, before)
         gone, leaves = listing.change()
-        after = None if leaves is None else Concluded(api, fields, leaves, listing.health)
+        after = None if leaves is None else _Concluded(api, fields, leaves, listing.health)
         ahead, is_bare = self._http.skew.ahead, api is Api.ITEMS
         is_changed = bool(listing.is_whole or listing.found or gone)
         if before and after and not is_changed and before.health == after.health:
@@ -233,7 +233,7 @@ class LangSmith:
         self._names.close()
         self._http.close()
 
-    def _read_whole(self, queue_id: Id, fields: frozenset[Show], before: Concluded | None) -> tuple[Api, Listing]:
+    def _read_whole(self, queue_id: Id, fields: frozenset[Show], before: _Concluded | None) -> tuple[Api, Listing]:
         """Read a queue, as long as the key is known to be good, and by which listing that was."""
         self._standing.admit()
         try:

@@ -180,7 +180,7 @@ def raw_items(body: bytes | bytearray) -> tuple[list[bytes], str]:
     return list(map(bytes, found.items or ())), _cursor(found.next_cursor)
 
 
-def item(row: bytes) -> ItemRow | None:
+def read_item(row: bytes) -> ItemRow | None:
     """Decode a row of `items`; None where it is no object."""
     try:
         return one(row, ItemRow)
