@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from worker.core.message import Line, Message, QueueLine, Shares
+from worker.core.message import Line, Message, Shares
 from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
-from worker.core.owed import Receipt
+from worker.core.owed import QueueShare, Receipt
 from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"
@@ -91,9 +91,9 @@ def due(made: Line, wait: timedelta) -> Line:
     return replace(made, due_at=AS_OF + wait)
 
 
-def queue_line(name: str, waiting: int, total: int | None = None, days: int = 2, **changes: object) -> QueueLine:
+def queue_line(name: str, waiting: int, total: int | None = None, days: int = 2, **changes: object) -> QueueShare:
     # Each has an id of its own, as far as its name does.
-    return QueueLine(
+    return QueueShare(
         queue(name, **{"queue_id": uuid5(KEY, name)} | changes), waiting, total or waiting, AS_OF - timedelta(days=days)
     )
 

@@ -98,12 +98,14 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     api: Callable[[], ApiInUse | None] = lambda: None,
     assignments: Assignments | None = None,
     board: Board | None = None,
+    looks: int = 2,
 ) -> Parts:
     """Put the parts together as the settings say.
 
     `descriptions` and `blindness` are further abilities of the source; None where it lacks them. `meter` counts the
     work; `api` gives LangSmith's listing in use. `assignments` are those of this worker (None: it is alone, and does
-    everything). Parts announce incidents to `board`.
+    everything). Parts announce incidents to `board`. The baselines of a channel wait for queues that cannot be polled
+    until these have been tried `looks` times.
     """
     assignments = assignments or Alone()
     board = board or Board(clock)
@@ -120,6 +122,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         ops=ops,
         meter=meter,
         incidents=board,
+        unseen=lambda: _unseen(roster, poll, rules, assignments, looks),
     )
     poll = Poll(
         source=source,
@@ -210,6 +213,13 @@ def last_polls(store: Store) -> Sequence[Polled]:
     polls = [polled for polled in store.polls() if active is None or str(polled.queue.queue_id) in active]
     never = (active or set()) - {str(polled.queue.queue_id) for polled in polls}
     return [*polls, *(Polled(Queue(id_of(queue_id), queue_id)) for queue_id in sorted(never))]
+
+
+def _unseen(roster: Roster, poll: Poll, rules: RulesOf, assignments: Assignments, looks: int) -> set[str]:
+    """The channels to which a queue goes that has not been looked at."""
+    ours = assignments.among(roster.queues)
+    unseen = [queue for queue_id, queue in roster.queues.items() if queue_id in ours]
+    return {rules(queue).policy.channel for queue in unseen if not poll.has_looked(queue.queue_id, looks)}
 
 
 def _last(store: Store) -> Sequence[Queue]:

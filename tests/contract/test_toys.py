@@ -34,6 +34,7 @@ QUEUE = queue("Toys")
 SETTINGS = {
     "WORKER_QUEUES": "Toys",
     "WORKER_CHANNEL": "shelf",
+    "WORKER_ANNOUNCE_EVERY": "0s",
     "WORKER_REMIND_IN": "thread",
     "WORKER_ESCALATE_AFTER": "2d",
     "WORKER_ESCALATE_TO": "attic",
@@ -151,7 +152,9 @@ def test_the_next_process_knows_the_ids_again(tmp_path: Path, store: SqlStore) -
     clock = FakeClock()
     source = ToySource(clock)
     source.shelves = {"shelf-1": ["item-7"], UUID(int=7): [UUID(int=8)]}
-    assert len(Shop(tmp_path, store, source, clock, WORKER_QUEUES="all").wait(SECOND)) == 2
+    assert Shop(tmp_path, store, source, clock, WORKER_QUEUES="all").wait(SECOND) == [
+        f"baseline to shelf: 1 in Shelf {UUID(int=7)}, 1 in Shelf shelf-1"
+    ]
     source.shelves["shelf-1"] = ["item-7", "item-8"]
     assert Shop(tmp_path, store, source, clock, WORKER_QUEUES="shelf-1").wait(SECOND) == [
         "announcement to shelf: item-8"

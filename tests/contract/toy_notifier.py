@@ -32,7 +32,8 @@ class Toy:
         assert message.root is None
         if not in_time():
             raise DeliveryError("the file was not written in time", Outcome.RETRY)
-        names = ", ".join(line.facts.name for line in message.lines)
+        shares = (f"{share.waiting} in {share.queue.name}" for share in message.queue_lines)
+        names = ", ".join((*(line.facts.name for line in message.lines), *shares))
         with self._file.open("a") as file:
             file.write(f"{message.kind} to {message.channel}: {message.text or names}\n")
         if self.lose:

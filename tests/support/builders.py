@@ -28,8 +28,8 @@ LEADS = "C0LEADS"
 
 
 def rules_with(**settings: Any) -> QueueRules:
-    """The rules of a queue of which the settings say this; the rest has its default."""
-    return rules_of(PerQueue().model_copy(update={"channel": CHANNEL, **settings}))
+    """The rules of a queue of which the settings say this; the rest has its default, but each poll announces."""
+    return rules_of(PerQueue().model_copy(update={"channel": CHANNEL, "announce_every": timedelta(0), **settings}))
 
 
 def ident(name: str | int) -> UUID:

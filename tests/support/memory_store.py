@@ -27,7 +27,19 @@ from worker.core.outbox import (
     superseded,
     waits_for_time,
 )
-from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, Backlog, Claim, Delivery, Pause, State, Story, StoryNotice
+from worker.core.owed import (
+    EDIT_EVERY,
+    EVERYWHERE,
+    NEVER,
+    Backlog,
+    Claim,
+    Delivery,
+    Pause,
+    QueueShare,
+    State,
+    Story,
+    StoryNotice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -45,11 +57,13 @@ if TYPE_CHECKING:
 class Owed:
     """A delivery with the reviews that it speaks of (True: left out) and those that its message lists.
 
-    `purposes` has what those are in it for that have a purpose of their own.
+    `purposes` has what those are in it for that have a purpose of their own, `elsewhere` the queues of those that are
+    in another queue than the delivery.
     """
 
     delivery: Delivery
     purposes: dict[ReviewKey, Kind] = field(default_factory=dict)
+    elsewhere: dict[ReviewKey, Queue] = field(default_factory=dict)
     spoken: dict[ReviewKey, bool] = field(default_factory=dict)
     shown: list[ReviewKey] = field(default_factory=list)
 
@@ -229,8 +243,12 @@ class MemoryStore:
 
     def _owe_edits(self, queue_id: Id, keys: Collection[ReviewKey], now: datetime) -> None:
         for owed in self._outbox.values():
-            if owed.queue_id == queue_id and set(owed.told) & set(keys) and _is_kept_true(owed.delivery, now):
+            mine = [key for key in owed.told if self._queue_id(owed, key) == queue_id]
+            if set(mine) & set(keys) and _is_kept_true(owed.delivery, now):
                 owed.change(edit_at=_earliest_edit(owed.delivery, now))
+
+    def _queue_id(self, owed: Owed, key: ReviewKey) -> Id | None:
+        return owed.elsewhere[key].queue_id if key in owed.elsewhere else owed.queue_id
 
     # Deliveries
 
@@ -244,10 +262,15 @@ class MemoryStore:
             return True
 
     def claim(
-        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+        self,
+        now: datetime,
+        lease: timedelta,
+        skip: Collection[str] = (),
+        unposted: Collection[str] = (),
+        unseen: Collection[str] = (),
     ) -> Claim | None:
         with self._lock:
-            while (due := due_longest(self._waiting(skip, unposted), now)) is not None:
+            while (due := due_longest(self._waiting(skip, unposted, unseen), now)) is not None:
                 first = self._candidate(due.place, self._outbox[due.delivery.key])
                 choice = choose([first, *concerned(first.delivery, self._candidates(skip))], now)
                 for taking in choice.withdrawn:
@@ -261,10 +284,14 @@ class MemoryStore:
             live = [owed for owed in self._outbox.values() if owed.delivery.state in LIVE]
             return [Claim(self._as_read(owed), self._oldest_first(owed)) for owed in live]
 
-    def _waiting(self, skip: Collection[str], unposted: Collection[str]) -> Iterator[Candidate[ReviewKey]]:
+    def _waiting(
+        self, skip: Collection[str], unposted: Collection[str], unseen: Collection[str]
+    ) -> Iterator[Candidate[ReviewKey]]:
         """What may be claimed, without what it speaks of: the loops ask for it many thousand times."""
         for place, owed in enumerate(self._outbox.values()):
             channel = owed.delivery.channel
+            if owed.delivery.kind is Kind.BASELINE and channel in unseen:
+                continue
             if channel not in skip and not (unposted and _is_unposted(owed) and {EVERYWHERE, channel} & set(unposted)):
                 yield Candidate(owed.delivery, place)
 
@@ -281,12 +308,16 @@ class MemoryStore:
         owed = self._outbox[taken.key]
         for merged in taking.merged:
             other = self._outbox[merged.delivery.key]
+            if other.delivery.queue and other.queue_id != owed.queue_id:
+                owed.elsewhere |= dict.fromkeys(other.told, other.delivery.queue) | other.elsewhere
             owed.purposes |= {key: kind for key, kind in other.purposes.items() if key not in owed.spoken}
             owed.spoken |= dict.fromkeys(other.told, False)
             for queue_id, window in self._windows.items():
                 if window.host == merged.delivery.key:
                     self._windows[queue_id] = replace(window, host=taken.key)
             _withdraw(other, f"merged into {taken.key}", now)
+        if owed.elsewhere:
+            self._windows = {of: window for of, window in self._windows.items() if window.host != taken.key}
         owed.spoken |= {key: True for key in owed.told if key in taking.left_out}
         owed.change(mention=taken.mention, attempts=taken.attempts)
         return owed
@@ -303,6 +334,7 @@ class MemoryStore:
             waiting=sum(review.is_open for review in reviews),
             root=self._root(owed),
             purposes={key: kind for key, kind in owed.purposes.items() if key in owed.told},
+            shares=self._shares(owed),
             polled_at=self._polled[owed.queue_id].completed_at if owed.queue_id is not None else None,
         )
 
@@ -314,7 +346,26 @@ class MemoryStore:
 
     def _review(self, owed: Owed, key: ReviewKey) -> Review:
         assert owed.queue_id is not None
-        return self._reviews[owed.queue_id, key]
+        return self._reviews[owed.elsewhere[key].queue_id if key in owed.elsewhere else owed.queue_id, key]
+
+    def _shares(self, owed: Owed) -> tuple[QueueShare, ...]:
+        """What each queue has in a baseline of several, by name."""
+        mine: dict[Queue, list[Review]] = {}
+        for key in owed.told:
+            queue = owed.elsewhere.get(key) or owed.delivery.queue
+            assert queue is not None
+            mine.setdefault(self._seen(queue).queue, []).append(self._review(owed, key))
+        shares = [
+            QueueShare(
+                queue,
+                waiting=len(waiting := [review.since for review in reviews if review.is_open]),
+                total=len(reviews),
+                oldest_since=min(waiting, default=None),
+            )
+            for queue, reviews in mine.items()
+        ]
+        by_name = sorted(shares, key=lambda share: (share.queue.name, _kept(share.queue.queue_id)))
+        return tuple(by_name) if len(by_name) > 1 else ()
 
     def _root(self, owed: Owed) -> Receipt | None:
         if owed.delivery.remind_in is RemindIn.CHANNEL:
@@ -433,6 +484,7 @@ class MemoryStore:
             listed,
             purposes={review.key: owed.purposes[review.key] for review in told if review.key in owed.purposes},
             total=len(told),
+            shares=self._shares(owed),
             waiting=sum(review.is_open for review in told),
             successor=successor.delivery.receipt if successor else None,
         )

@@ -59,6 +59,7 @@ def bench(langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID, tmp
                 "SLACK_BASE_URL": f"{slack_url}/api/",
                 "WORKER_QUEUES": str(queue),
                 "WORKER_CHANNEL": CHANNEL,
+                "WORKER_ANNOUNCE_EVERY": "0s",
                 "WORKER_POLL_INTERVAL": "1s",
             },
         )

@@ -73,6 +73,8 @@ def test_nothing_that_gets_out_holds_a_secret(
             langsmith.add_run(queue, name="run")
             wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all", patience=60)
             wait_for(lambda: beats, "a report to the dead man's switch", patience=30)
+            # A failure that follows another one without a success between them is not logged again.
+            wait_for(lambda: service.logged("queue_recovered"), "the queue is well again", patience=60)
             langsmith.fail(How.BODY, status=403, body=f'{{"detail": "the key {KEY} may not"}}'.encode())
             wait_for(lambda: len(service.logged("queue_failing")) >= 2, "the key is refused", patience=60)
             told = bench.run("check", **more)

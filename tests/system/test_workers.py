@@ -38,16 +38,16 @@ class Crew:
         processes = [stack.enter_context(stage.service()) for _ in range(count)]
         self.workers = {process.popen.pid: process for process in processes}
 
-    def on_duty(self) -> dict[str, int]:
+    def assigned(self) -> dict[str, int]:
         """Which process has which queue or task."""
-        return {name: int(worker.rpartition(":")[2]) for name, worker in self.stage.store.on_duty().items()}
+        return {name: int(worker.rpartition(":")[2]) for name, worker in self.stage.store.assigned().items()}
 
     def places_of(self, pid: int) -> list[Place]:
-        return [place for place in self.places if self.on_duty().get(str(place.queue)) == pid]
+        return [place for place in self.places if self.assigned().get(str(place.queue)) == pid]
 
     def is_spread(self, *pids: int) -> bool:
         """Whether these have equal parts of the queues, and every task."""
-        held = self.on_duty()
+        held = self.assigned()
         queues = Counter(pid for name, pid in held.items() if name not in TASKS)
         return queues == dict.fromkeys(pids, PLACES // len(pids)) and {held.get(task) for task in TASKS} <= {*pids}
 
@@ -111,9 +111,9 @@ def test_a_single_pass_does_all_of_it_alone_and_nothing_beside_a_worker(stage: S
             stage.run(place, f"run {number}")
         assert stage.bench.run("poll").returncode == 0
         assert [len(stage.shown(place)) for place in places] == [number + 1] * 2
-        assert stage.store.on_duty() == {}
+        assert stage.store.assigned() == {}
     with stage.service():
-        wait_for(stage.store.on_duty, "a worker is at work")
+        wait_for(stage.store.assigned, "a worker is at work")
         done = stage.bench.run("poll")
     assert done.returncode == 75
     assert "polls with this database already: stop it first" in done.stderr
@@ -123,11 +123,11 @@ def _status_names_the_workers(crew: Crew, stage: Stage) -> None:
     told = stage.bench.run("status", "--json")
     assert told.returncode == 0, told.stdout
     named = {each["queue_id"]: int(each["worker"].rpartition(":")[2]) for each in json.loads(told.stdout)["queues"]}
-    assert named == {name: pid for name, pid in crew.on_duty().items() if name not in TASKS}
+    assert named == {name: pid for name, pid in crew.assigned().items() if name not in TASKS}
 
 
 def _has_left(crew: Crew, pid: int) -> bool:
-    return pid not in crew.on_duty().values()
+    return pid not in crew.assigned().values()
 
 
 def _logged_no_trouble(workers: Mapping[int, Process], frozen: int) -> None:

@@ -85,6 +85,7 @@ def poll() -> bool:
             notifier=notifier,
             descriptions=source,
             assignments=assignments,
+            looks=1,
         )
         with with_assignments(parts):
             well = one_pass(parts)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Facts, Id, Queue, Review
-    from worker.core.owed import Claim, Receipt
+    from worker.core.owed import Claim, QueueShare, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,6 @@ class Line:
     due_at: datetime | None = None
     overdue: bool = False
     purpose: Kind | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLine:
-    """One queue in a message about several: `waiting` of its `total` runs still wait, the oldest since then."""
-
-    queue: Queue
-    waiting: int
-    total: int
-    oldest_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +82,7 @@ class Message:
     successor: Receipt | None = None
     show: frozenset[Show] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
     standing: Shares = Shares()
-    queue_lines: tuple[QueueLine, ...] = ()
+    queue_lines: tuple[QueueShare, ...] = ()
     zone: tzinfo = UTC
     is_edit: bool = False
 
@@ -121,7 +111,8 @@ def compose_post(  # noqa: PLR0913  (what it says, each by name)
         channel=delivery.channel,
         as_of=now,
         queue=delivery.queue,
-        lines=_lines(claim, owed[:LISTED], purposes, stale_at, now),
+        lines=() if claim.shares else _lines(claim, owed[:LISTED], purposes, stale_at, now),
+        queue_lines=claim.shares,
         total=len(owed),
         waiting=sum(review.is_open for review in owed),
         mention=delivery.mention,
@@ -155,7 +146,8 @@ def compose_edit(
         channel=delivery.channel,
         as_of=now,
         queue=delivery.queue,
-        lines=_lines(claim, claim.reviews, purposes, stale_at, now),
+        lines=() if claim.shares else _lines(claim, claim.reviews, purposes, stale_at, now),
+        queue_lines=claim.shares,
         total=claim.total,
         waiting=claim.waiting,
         mention=delivery.mention,

@@ -69,8 +69,9 @@ class _Choice(Generic[R]):
 def choose(candidates: Collection[Candidate[R]], now: datetime) -> _Choice[R]:
     """Decide which of the deliveries of one queue to one channel a claim at `now` takes: the one due longest.
 
-    A delivery that is surely unposted takes over those of the same queue, kind and channel that wait beside it. A
-    baseline or an announcement leaves out the runs of which a later reminder or escalation speaks that waits beside it.
+    A delivery that is surely unposted takes over those of the same queue, kind and channel that wait beside it, and a
+    baseline those of other queues, too. A baseline or an announcement leaves out the runs of which a later reminder or
+    escalation speaks that waits beside it.
     """
     withdrawn: list[Taking[R]] = []
     waiting = list(candidates)
@@ -212,9 +213,11 @@ def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime
 
 
 def _is_beside(other: Delivery, delivery: Delivery) -> bool:
-    """Whether another delivery is about the same queue and goes to the same channel."""
+    """Whether another delivery goes to the same channel about the same queue; the queue of a baseline may be any."""
     if other.key == delivery.key or other.channel != delivery.channel:
         return False
+    if other.kind is delivery.kind is Kind.BASELINE:
+        return True
     return (other.queue and other.queue.queue_id) == (delivery.queue and delivery.queue.queue_id)
 
 

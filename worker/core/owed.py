@@ -106,6 +106,16 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueShare:
+    """What one queue has in a baseline of several: so many of its `total` runs still wait, the oldest since then."""
+
+    queue: Queue
+    waiting: int
+    total: int
+    oldest_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A delivery that is ours until `delivery.lease_until`, with the reviews of its runs as they are now.
 
@@ -113,7 +123,8 @@ class Claim:
     lists, in its order, while `total` and `waiting` count all. `root` is the oldest message about the same runs that
     still stands in the same channel; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
     the newer reminder. `purposes` says what those of its runs, listed or not, are in the message for that have another
-    purpose than the delivery's kind. `polled_at` is when the queue was last polled completely.
+    purpose than the delivery's kind. `polled_at` is when the queue was last polled completely. `shares` are those of
+    the queues in a baseline that speaks of several, by name; it lists no runs.
     """
 
     delivery: Delivery
@@ -124,6 +135,7 @@ class Claim:
     successor: Receipt | None = None
     purposes: Mapping[ReviewKey, Kind] = field(default_factory=dict)
     polled_at: datetime | None = None
+    shares: tuple[QueueShare, ...] = ()
 
 
 EVERYWHERE = "*"

@@ -74,11 +74,17 @@ class Outbox(Protocol):
         ...
 
     def claim(
-        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+        self,
+        now: datetime,
+        lease: timedelta,
+        skip: Collection[str] = (),
+        unposted: Collection[str] = (),
+        unseen: Collection[str] = (),
     ) -> Claim | None:
         """Take the delivery that has been due longest, outside the channels of `skip`; None where there is none.
 
-        In the channels of `unposted` ("*": in all channels) only those that have to be looked up are taken.
+        In the channels of `unposted` ("*": in all channels) only those that have to be looked up are taken, in those of
+        `unseen` no baselines: another queue that goes there was not seen yet.
 
         Pending, unknown and held deliveries are due when their `due_at` and `held_until` have come. Sending ones are
         due when their lease has lapsed: they may or may not be posted, so they come back as unknown. The row becomes

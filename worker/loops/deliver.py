@@ -20,7 +20,7 @@ from worker.core.ports import DeliveryError, Outcome
 from worker.loops.pauses import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -65,14 +65,19 @@ class Deliver:
         ops: Ops,
         meter: Meter = UNMETERED,
         incidents: Incidents | None = None,
+        unseen: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        """`rules` gives the rules of a queue, and for None those of the worker's own messages."""
+        """`unseen` gives the channels to which a queue goes whose first look is not over: their baselines wait for it.
+
+        `rules` gives the rules of a queue, and for None those of the worker's own messages.
+        """
         self._store = store
         self._polls = polls
         self._notifier = notifier
         self._clock = clock
         self._rules = rules
         self._ops = ops
+        self._unseen = unseen
         self._meter = meter
         self._patience = Patience(
             channels=channels, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
@@ -109,7 +114,7 @@ class Deliver:
         # By the monotonic clock, and from before the claim: the wall clock may be set, and the claim may take long.
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = now
-        claim = self._store.claim(now, step.LEASE, held, unposted)
+        claim = self._store.claim(now, step.LEASE, held, unposted, self._unseen())
         if claim is not None and not self._notifier.limits.can_thread:
             claim = replace(claim, root=None)
         is_look = claim is not None and claim.delivery.state is State.UNKNOWN

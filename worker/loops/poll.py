@@ -190,6 +190,13 @@ class Poll:
             if revisions.get(progress.queue.queue_id, known) != known:
                 progress.is_outdated = True
 
+    def has_looked(self, queue_id: Id, attempts: int) -> bool:
+        """Whether a queue was polled completely since the start, or as often without success."""
+        progress = self._progress.get(queue_id)
+        if progress is None:
+            return False
+        return progress.seen.polled.completed_at is not None or progress.waits.failing.failures >= attempts
+
     def forget(self, queue_id: Id) -> None:
         """Drop what is kept of a queue that is not polled any more."""
         self._progress.pop(queue_id, None)

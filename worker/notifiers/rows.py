@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime, tzinfo
 
-    from worker.core.message import Line, Message, QueueLine
+    from worker.core.message import Line, Message
     from worker.core.model import Id
+    from worker.core.owed import QueueShare
 
 _TYPE_NAME = 20
 _TAG_NAME = 24
@@ -231,7 +232,7 @@ def _queues(message: Message, detail: Detail, pen: Pen) -> Iterator[str]:
         yield f"and {counted(len(unlisted), 'more queue')} with {counted(sum(line.waiting for line in unlisted))}"
 
 
-def _queue(message: Message, line: QueueLine, name: str, pen: Pen) -> str:
+def _queue(message: Message, line: QueueShare, name: str, pen: Pen) -> str:
     if not line.waiting:
         return f"✓ {pen.strike(name)}{_SEPARATOR}none of {line.total:,} left to review"
     waiting = "waiting" if line.waiting == line.total else f"of {line.total:,} left to review"

@@ -25,7 +25,7 @@ from worker.settings.addresses import (
     web_root,
     web_url,
 )
-from worker.settings.calendars import NO_HOURS, CalendarTable, country_codes, weekly_hours, zone_name
+from worker.settings.calendars import NO_HOURS, CalendarTable, country_codes, weekly_hours, weekly_times, zone_name
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
 from worker.settings.values import (
@@ -42,6 +42,7 @@ from worker.settings.values import (
     one_line,
     one_of,
     open_time_or_never,
+    open_time_or_none,
     poll_interval,
     queue_id,
     queue_identity,
@@ -53,6 +54,7 @@ from worker.settings.values import (
 )
 
 DurationOrNever = Annotated[timedelta | None, PlainValidator(duration_or_never)]
+OpenTime = Annotated[timedelta, PlainValidator(open_time_or_none)]
 OpenTimeOrNever = Annotated[timedelta | None, PlainValidator(open_time_or_never)]
 Interval = Annotated[timedelta, PlainValidator(poll_interval)]
 _Channel = Annotated[str, PlainValidator(channel_value)]
@@ -77,19 +79,19 @@ class PerQueue(BaseModel):
     channel: Annotated[_Channel, Name("WORKER_CHANNEL")] = ""
     poll_interval: Annotated[Interval, Name("WORKER_POLL_INTERVAL")] = timedelta(seconds=60)
     calendar: Annotated[CalendarName, Name("WORKER_CALENDAR")] = ""
+    announce_every: Annotated[OpenTime, Name("WORKER_ANNOUNCE_EVERY")] = timedelta(hours=1)
     stale_after: Annotated[OpenTimeOrNever, Name("WORKER_STALE_AFTER")] = timedelta(hours=4)
     remind_every: Annotated[OpenTimeOrNever, Name("WORKER_REMIND_EVERY")] = WrittenDuration(1)
     escalate_after: Annotated[OpenTimeOrNever, Name("WORKER_ESCALATE_AFTER")] = None
+    escalate_every: Annotated[OpenTimeOrNever, Name("WORKER_ESCALATE_EVERY")] = None
+    escalate_outside_hours: Annotated[Flag, Name("WORKER_ESCALATE_OUTSIDE_HOURS")] = False
     escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = ""
     escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
     remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False
     show: Annotated[_Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
+    remind_at: Annotated[Times | None, PlainValidator(weekly_times), Name("WORKER_REMIND_AT")] = None
     remind_in: Annotated[_Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
     edit_for: Annotated[DurationOrNever, Name("WORKER_EDIT_FOR")] = timedelta(days=7)
-    announce_every: timedelta = timedelta(0)
-    remind_at: Times | None = None
-    escalate_every: timedelta | None = None
-    escalate_outside_hours: bool = False
     on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND
 
     def overridden_by(self, table: Self) -> Self:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 _NEVER = "never"
+_AT_ONCE = "0s"
 _DAY = timedelta(days=1)
 LONGEST_DURATION = timedelta(days=3650)
 LONGEST_POLL_INTERVAL = timedelta(days=7)
@@ -132,6 +133,13 @@ def open_time_or_never(value: object) -> WrittenDuration | None:
     if isinstance(value, str) and value.strip().casefold() == _NEVER:
         return None
     return _written(value, longest=LONGEST_DURATION, otherwise=", or never")
+
+
+def open_time_or_none(value: object) -> WrittenDuration:
+    """A duration of which a calendar says what its days are, or `0s` for none at all."""
+    if isinstance(value, str) and value.strip().casefold() == _AT_ONCE:
+        return WrittenDuration(0)
+    return _written(value, longest=LONGEST_DURATION, otherwise=", or 0s")
 
 
 def _duration(value: object, *, longest: timedelta) -> timedelta:

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from worker.core.model import Kind, RemindIn, Review, ReviewKey
 from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
-from worker.core.owed import EVERYWHERE, Claim, Receipt, State
+from worker.core.owed import EVERYWHERE, Claim, QueueShare, Receipt, State
 from worker.stores.assignments import is_resting, take_channel
 from worker.stores.database import chunks, insert
 from worker.stores.outbox import SPEAKS, WAITS_FOR_TIME, change_delivery, delivery_of, select_deliveries
-from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS
+from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS, queue_of
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
@@ -35,12 +35,13 @@ _SURELY_UNPOSTED = sa.and_(
 )
 
 
-def claim_delivery(
+def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kind)
     connection: Connection,
     now: datetime,
     lease: timedelta,
     skip: Collection[str],
     unposted: Collection[str] = (),
+    unseen: Collection[str] = (),
     member: Member | None = None,
 ) -> Claim | None:
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
@@ -55,7 +56,7 @@ def claim_delivery(
     spared = set(unposted)
     if member is not None and is_resting(connection, now):
         spared.add(EVERYWHERE)
-    while (row := _most_due(connection, now, skip, spared, passed)) is not None:
+    while (row := _most_due(connection, now, skip, spared, unseen, passed)) is not None:
         if not _is_free(connection, row):
             passed.append(row.delivery_id)
         elif (
@@ -73,7 +74,12 @@ def claim_delivery(
 
 
 def _most_due(
-    connection: Connection, now: datetime, skip: Collection[str], unposted: Collection[str], passed: Sequence[int]
+    connection: Connection,
+    now: datetime,
+    skip: Collection[str],
+    unposted: Collection[str],
+    unseen: Collection[str],
+    passed: Sequence[int],
 ) -> Row[Any] | None:
     is_free = sa.or_(DELIVERIES.c.held_until.is_(None), DELIVERIES.c.held_until <= now)
     query = (
@@ -88,6 +94,8 @@ def _most_due(
     if unposted:
         elsewhere = sa.false() if EVERYWHERE in unposted else DELIVERIES.c.channel.not_in(list(unposted))
         query = query.where(sa.or_(DELIVERIES.c.state.not_in(UNPOSTED), elsewhere))
+    if unseen:
+        query = query.where(sa.or_(DELIVERIES.c.kind != Kind.BASELINE, DELIVERIES.c.channel.not_in(list(unseen))))
     if passed:
         query = query.where(DELIVERIES.c.delivery_id.not_in(passed))
     return connection.execute(query).one_or_none()
@@ -131,6 +139,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
         total=len(speaks_of),
         waiting=sum(review.is_open for review in speaks_of),
         root=_root(connection, taken.place, delivery),
+        shares=queue_shares(connection, taken.place) if delivery.kind is Kind.BASELINE else (),
     )
 
 
@@ -146,10 +155,13 @@ def _candidates(connection: Connection, row: Row[Any]) -> list[Candidate[int]]:
 
 
 def _beside(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
+    about = [DELIVERIES.c.queue_id == row.queue_id]
+    if row.kind is Kind.BASELINE:
+        about.append(DELIVERIES.c.kind == Kind.BASELINE)
     query = (
         select_deliveries()
         .where(
-            DELIVERIES.c.queue_id == row.queue_id,
+            sa.or_(*about),
             DELIVERIES.c.channel == row.channel,
             DELIVERIES.c.delivery_id != row.delivery_id,
             _SURELY_UNPOSTED,
@@ -157,7 +169,8 @@ def _beside(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
         .order_by(DELIVERIES.c.delivery_id)
         .with_for_update(of=DELIVERIES, skip_locked=True)
     )
-    return connection.execute(query).all()
+    found = connection.execute(query).all()
+    return [each for each in found if each.queue_id == row.queue_id or _is_free(connection, each)]
 
 
 def _reviews_of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[int]]:
@@ -179,9 +192,12 @@ def _write(connection: Connection, taking: Taking[int], now: datetime) -> None:
     if taking.merged:
         grown = {"mention": taken.delivery.mention, "attempts": taken.delivery.attempts}
         connection.execute(change_delivery(taken.place).values(**grown))
-        # New runs enter the message that goes out, and not one that has become part of it.
-        hosts = KNOWN_QUEUES.c.host.in_([each.delivery.key for each in taking.merged])
-        connection.execute(sa.update(KNOWN_QUEUES).where(hosts).values(host=taken.delivery.key))
+        every = [taken.delivery, *(each.delivery for each in taking.merged)]
+        hosts = KNOWN_QUEUES.c.host.in_([each.key for each in every])
+        # New runs enter the message that goes out, and not one that has become part of it; a message about several
+        # queues lists no runs, so that none can enter.
+        host = taken.delivery.key if len({each.queue for each in every}) == 1 else None
+        connection.execute(sa.update(KNOWN_QUEUES).where(hosts).values(host=host))
     for some in chunks(taking.left_out):
         mine = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == taken.place)
         connection.execute(mine.where(DELIVERY_REVIEWS.c.review_id.in_(some)).values(left_out=True))
@@ -220,6 +236,26 @@ def _speaks_of(connection: Connection, number: int) -> tuple[tuple[Review, ...],
     )
     found = [(Review(*row[:-1]), row[-1]) for row in connection.execute(query)]
     return tuple(review for review, _ in found), {review.key: purpose for review, purpose in found if purpose}
+
+
+def queue_shares(connection: Connection, number: int) -> tuple[QueueShare, ...]:
+    """What each queue has in a baseline, by name; empty where it speaks of one queue alone."""
+    query: sa.Select[Any] = (
+        sa.select(
+            *KNOWN_QUEUES.c,
+            sa.func.count().label("total"),
+            sa.func.count().filter(REVIEWS.c.closed_at.is_(None)).label("waiting"),
+            sa.func.min(REVIEWS.c.since).filter(REVIEWS.c.closed_at.is_(None)).label("oldest_since"),
+        )
+        .join_from(DELIVERY_REVIEWS, REVIEWS)
+        .join(KNOWN_QUEUES, KNOWN_QUEUES.c.queue_id == REVIEWS.c.queue_id)
+        .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
+        .group_by(*KNOWN_QUEUES.c)
+        .order_by(KNOWN_QUEUES.c.name, KNOWN_QUEUES.c.queue_id)
+    )
+    rows = connection.execute(query).all()
+    shares = (QueueShare(queue_of(row), row.waiting, row.total, row.oldest_since) for row in rows)
+    return tuple(shares) if len(rows) > 1 else ()
 
 
 def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | None:

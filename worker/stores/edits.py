@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from worker.core.model import LISTED, Kind, Review, ReviewKey
 from worker.core.outbox import Candidate, superseded
 from worker.core.owed import EDIT_EVERY, Claim, Delivery, Receipt, State
+from worker.stores.claims import queue_shares
 from worker.stores.columns import BEGINS_WITH_NAME, MICROSECOND, At, microseconds
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import EDIT_OWED, SPEAKS, change_delivery, delivery_of, has_lease, select_deliveries
@@ -187,6 +188,7 @@ def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim
         delivery=delivery_of(row, lease_until=lease_until),
         reviews=_listed(connection, row.delivery_id),
         purposes=_purposes(connection, row.delivery_id),
+        shares=queue_shares(connection, row.delivery_id) if row.kind is Kind.BASELINE else (),
         total=total,
         waiting=waiting,
         successor=_receipt_of(connection, row),

@@ -141,10 +141,23 @@ class SqlStore:
         return self._database.read(lambda connection: edits.unexplained(connection, queue_id, now, most))
 
     def claim(
-        self, now: datetime, lease: timedelta, skip: Collection[str] = (), unposted: Collection[str] = ()
+        self,
+        now: datetime,
+        lease: timedelta,
+        skip: Collection[str] = (),
+        unposted: Collection[str] = (),
+        unseen: Collection[str] = (),
     ) -> Claim | None:
         """See `Store.claim`."""
-        take = partial(claims.claim_delivery, now=now, lease=lease, skip=skip, unposted=unposted, member=self._member)
+        take = partial(
+            claims.claim_delivery,
+            now=now,
+            lease=lease,
+            skip=skip,
+            unposted=unposted,
+            unseen=unseen,
+            member=self._member,
+        )
         while True:
             try:
                 return self._database.write(take)

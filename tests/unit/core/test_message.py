@@ -13,7 +13,6 @@ from tests.support.given import QUEUE, a_review, at
 from worker.core.message import (
     Line,
     Message,
-    QueueLine,
     Shares,
     compose_edit,
     compose_post,
@@ -21,7 +20,7 @@ from worker.core.message import (
     totals_of,
 )
 from worker.core.model import LISTED, Facts, Fate, Kind, QueueTotals, RemindIn, Show
-from worker.core.owed import NEVER, Claim, Receipt
+from worker.core.owed import NEVER, Claim, QueueShare, Receipt
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -242,7 +241,7 @@ def test_a_fingerprint_does_not_change_with_what_else_waits_in_the_queue() -> No
         {"plain": True},
         {"queue": replace(QUEUE, name="renamed")},
         {"lines": (Line(Facts(name="\ud800"), None, NOON),)},
-        {"queue_lines": (QueueLine(QUEUE, 1, 2),)},
+        {"queue_lines": (QueueShare(QUEUE, 1, 2),)},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -69,13 +69,17 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "channel": "C0SUPPORT00",
             "poll_interval": timedelta(seconds=30),
             "calendar": "",
+            "announce_every": timedelta(hours=1),
             "stale_after": timedelta(hours=2),
             "remind_every": timedelta(days=1),
             "escalate_after": timedelta(days=1),
+            "escalate_every": None,
+            "escalate_outside_hours": False,
             "escalate_to": "C0LEADS0000",
             "escalate_mention": ("S0ONCALL00",),
             "remind_reserved": False,
             "show": frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS}),
+            "remind_at": None,
             "remind_in": RemindIn.CHANNEL,
             "edit_for": timedelta(days=7),
             "on_unknown": OnUnknown.RESEND,
@@ -93,13 +97,17 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         channel = "#general"
         poll_interval = "1s"
         calendar = "always"
+        announce_every = "0s"
         stale_after = "never"
         remind_every = "never"
         escalate_after = "never"
+        escalate_every = "2d"
+        escalate_outside_hours = true
         escalate_to = "leads"
         escalate_mention = "U1,S2"
         remind_reserved = true
         show = "cost"
+        remind_at = ["Mon 09:00, 14:00"]
         remind_in = "both"
         edit_for = "never"
         on_unknown = "hold"
@@ -110,13 +118,17 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         "channel": "general",
         "poll_interval": timedelta(seconds=1),
         "calendar": "always",
+        "announce_every": timedelta(0),
         "stale_after": None,
         "remind_every": None,
         "escalate_after": None,
+        "escalate_every": timedelta(days=2),
+        "escalate_outside_hours": True,
         "escalate_to": "leads",
         "escalate_mention": ("U1", "S2"),
         "remind_reserved": True,
         "show": frozenset({Show.COST}),
+        "remind_at": ((timedelta(hours=9), timedelta(hours=14)), (), (), (), (), (), ()),
         "remind_in": RemindIn.BOTH,
         "edit_for": None,
         "on_unknown": OnUnknown.HOLD,

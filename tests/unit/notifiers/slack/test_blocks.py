@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests import golden_slack as golden
 from tests.support import slack_reader as reader
-from worker.core.message import Line, Message, QueueLine, Shares, fingerprint
+from worker.core.message import Line, Message, Shares, fingerprint
 from worker.core.model import Facts, Fate, Kind, Queue, QueueTotals, Show
-from worker.core.owed import Receipt
+from worker.core.owed import QueueShare, Receipt
 from worker.demo.slack import limits
 from worker.notifiers.rows import DETAILS, entries
 from worker.notifiers.slack import blocks
@@ -89,7 +89,7 @@ standings = st.builds(
     queue=st.none() | totals,
 )
 queue_lines = st.builds(
-    QueueLine,
+    QueueShare,
     st.builds(golden.queue, outside, url=urls, queue_id=outside | st.uuids()),
     st.integers(0, 10**6),
     st.integers(0, 10**6),
