@@ -116,12 +116,14 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         store=store,
         channels=store,
         polls=store,
+        deliveries=store,
         notifier=notifier,
         clock=clock,
         rules=rules,
         ops=ops,
         meter=meter,
         incidents=board,
+        mentions_a_day=settings.nag_per_person_day,
         unseen=lambda: _unseen(roster, poll, rules, assignments, looks),
     )
     poll = Poll(

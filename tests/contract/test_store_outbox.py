@@ -171,6 +171,32 @@ class TestClaiming:
         assert take(store).reviews == (review("b"),)
 
 
+class TestMentions:
+    """Whom messages have mentioned since an instant."""
+
+    def test_counts_what_is_posted_and_what_may_be(self, store: Store) -> None:
+        owe(store, review("a"), name="before", mention=["U1"], at=NOON - SECOND)
+        post(store, NOON - SECOND)
+        for number in range(2):
+            owe(store, review(number), name=f"posted {number}", mention=["U1", "S2"])
+            post(store, NOON)
+        owe(store, review("b"), name="perhaps", mention=["U1"])
+        take(store, NOON)
+        owe(store, review("c"), name="waits", mention=["U1"])
+        assert store.mentioned(NOON, ident("waits")) == {"U1": 3, "S2": 2}
+
+    def test_leaves_one_delivery_out(self, store: Store) -> None:
+        owe(store, review("a"), name="posted", mention=["U1"])
+        post(store, NOON)
+        assert store.mentioned(NOON, ident("posted")) == {}
+
+    def test_keeps_the_mentions_that_a_post_made(self, store: Store) -> None:
+        owe(store, review("a"), name="posted", mention=["U1", "U2"])
+        claim = take(store)
+        store.settle(posted(replace(claim.delivery, mention=("U2",))), claim.delivery)
+        assert row(store, "posted").mention == ("U2",)
+
+
 class TestMerging:
     """Held things stay small: what waits beside a claimed delivery goes with it."""
 

@@ -13,6 +13,7 @@ from msgspec import structs
 from worker.core.message import totals_of
 from worker.core.model import LISTED, Entry, Kind, Memory, Polled, QueueTotals, RemindIn, Review, ReviewKey, Window
 from worker.core.outbox import (
+    IN_DOUBT,
     LIVE,
     STANDS_FOR_ALL,
     Candidate,
@@ -572,6 +573,12 @@ class MemoryStore:
             newest = [self._as_read(owed) for owed in reversed(self._outbox.values())]
             return [delivery for delivery in newest if state in {None, delivery.state}][:limit]
 
+    def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
+        with self._lock:
+            every = [owed.delivery for owed in self._outbox.values() if owed.delivery.key != but]
+            posted = [each for each in every if each.state in IN_DOUBT or _was_posted_since(each, since)]
+            return Counter(mention for each in posted for mention in each.mention)
+
     def stories(self, queue_run_id: Id) -> Sequence[Story]:
         with self._lock:
             stays = [(of, r) for (of, key), r in self._reviews.items() if key.queue_run_id == queue_run_id]
@@ -635,6 +642,10 @@ def _as_listed(review: Review) -> tuple[object, ...]:
     """Those that wait, oldest first; then those that left, the last of them first."""
     left = NEVER - (review.closed_at or NEVER)
     return (not review.is_open, left, *_oldest_first(review))
+
+
+def _was_posted_since(delivery: Delivery, since: datetime) -> bool:
+    return delivery.state is State.SENT and delivery.settled_at is not None and delivery.settled_at >= since
 
 
 def _ended(review: Review) -> tuple[datetime, datetime]:

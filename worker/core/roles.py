@@ -207,6 +207,10 @@ class Deliveries(Protocol):
         """The outbox, newest first."""
         ...
 
+    def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
+        """How many messages since then mention each id, posted or perhaps posted, without the delivery `but`."""
+        ...
+
     def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """Every stay of a queue run, oldest first; empty where it was never seen."""
         ...

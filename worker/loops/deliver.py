@@ -13,7 +13,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind
-from worker.core.outbox import held_until
+from worker.core.outbox import held_until, within_budget
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.core.overview import Asked
     from worker.core.owed import Claim, Delivery, Receipt
     from worker.core.ports import Clock, Incidents, Notifier
-    from worker.core.roles import Channels, Outbox, Polls
+    from worker.core.roles import Channels, Deliveries, Outbox, Polls
     from worker.loops.report import Ops
     from worker.rules import RulesOf
 
@@ -59,6 +59,7 @@ class Deliver:
         store: Outbox,
         channels: Channels,
         polls: Polls,
+        deliveries: Deliveries,
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,
@@ -66,6 +67,7 @@ class Deliver:
         meter: Meter = UNMETERED,
         incidents: Incidents | None = None,
         unseen: Callable[[], Collection[str]] = frozenset,
+        mentions_a_day: int = 3,
     ) -> None:
         """`unseen` gives the channels to which a queue goes whose first look is not over: their baselines wait for it.
 
@@ -78,6 +80,8 @@ class Deliver:
         self._rules = rules
         self._ops = ops
         self._unseen = unseen
+        self._deliveries = deliveries
+        self._mentions_a_day = mentions_a_day
         self._meter = meter
         self._patience = Patience(
             channels=channels, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
@@ -163,6 +167,8 @@ class Deliver:
         if not step.has_time(delivery, self._clock.now()):
             self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
             return
+        claim = replace(claim, delivery=replace(delivery, mention=self._mention(delivery, now)))
+        delivery = claim.delivery
         message = self._composed(claim, owed, now)
         attempt = step.begin(delivery, now)
         try:
@@ -174,6 +180,17 @@ class Deliver:
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
         self._patience.posted(delivery.channel)
+
+    def _mention(self, delivery: Delivery, now: datetime) -> tuple[str, ...]:
+        """The people whom the message may still mention today."""
+        if not delivery.mention:
+            return ()
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
+        self._claiming = now
+        mentioned = self._deliveries.mentioned(today, delivery.key)
+        self._claiming = None
+        return within_budget(delivery.mention, mentioned, self._mentions_a_day)
 
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
         policy = self._rules(claim.delivery.queue).policy

@@ -170,11 +170,16 @@ def read_text(path: Path) -> str:
         raise ValueError(f"is not UTF-8 text (line {line}); save it as UTF-8") from None
 
 
-TOP_KEYS = tuple(key for key, name in SINGLE.items() if not name.secret and key not in {"config", "listed"})
+NAG_KEYS = {key.removeprefix("nag_"): key for key in SINGLE if key.startswith("nag_")}
+TOP_KEYS = tuple(
+    key
+    for key, name in SINGLE.items()
+    if not name.secret and key not in {"config", "listed"} and key not in NAG_KEYS.values()
+)
 TABLE_KEYS = ("queue", *PER_QUEUE)
 CALENDAR_KEYS = tuple(CalendarTable.model_fields)
 
-_SECTIONS = ("defaults", "queues", "calendars")
+_SECTIONS = ("defaults", "queues", "calendars", "nag")
 
 
 def toml_layer(path: Path, *, label: str) -> Layer:
@@ -186,6 +191,7 @@ def toml_layer(path: Path, *, label: str) -> Layer:
     parts = (
         _top(content),
         _calendars(content.get("calendars", {})),
+        _nag(content.get("nag", {})),
         _defaults(content.get("defaults", {})),
         _queues(content.get("queues", [])),
     )
@@ -212,6 +218,8 @@ def _parse(text: str) -> dict[str, Any]:
 def _name(key: str) -> str:
     if key in {"listed", "tables"}:
         return "queues"
+    if key in NAG_KEYS.values():
+        return f"nag.{key.removeprefix('nag_')}"
     return f"defaults.{key}" if key in PER_QUEUE else key
 
 
@@ -237,6 +245,13 @@ def _calendars(calendars: object) -> tuple[dict[str, Any], list[str]]:
         problems.append(f"calendars.{NO_HOURS} cannot be defined: it is the calendar without hours; write another name")
     tables = {name: _pick(table, CALENDAR_KEYS) for name, table in calendars.items()}
     return {"calendars": tables} if tables else {}, problems
+
+
+def _nag(section: object) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(section, dict):
+        return {}, ["nag is not a table; write [nag] on a line of its own and the settings below"]
+    given = {NAG_KEYS[key]: value for key, value in section.items() if key in NAG_KEYS}
+    return given, list(_strays(section, tuple(NAG_KEYS), place="nag."))
 
 
 def _queues(queues: object) -> tuple[dict[str, Any], list[str]]:

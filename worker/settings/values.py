@@ -24,6 +24,7 @@ _DAY = timedelta(days=1)
 LONGEST_DURATION = timedelta(days=3650)
 LONGEST_POLL_INTERVAL = timedelta(days=7)
 MOST_REQUESTS_PER_SECOND = 1000
+MOST_MESSAGES = 1000
 STATUSES = ("needs_my_review", "needs_others_review")
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
@@ -168,6 +169,14 @@ def requests_per_second(value: object) -> float:
     if not 0 < rate <= MOST_REQUESTS_PER_SECOND:
         raise ValueError(f"is not a number above 0 and up to {MOST_REQUESTS_PER_SECOND}; write one such as 20 or 0.5")
     return rate
+
+
+def budget(value: object) -> int:
+    """A whole number of messages, from 0 to 1000."""
+    number = _number(value)
+    if not 0 <= number <= MOST_MESSAGES or number != int(number):
+        raise ValueError(f"is not a whole number from 0 to {MOST_MESSAGES}; write one such as 3")
+    return int(number)
 
 
 def _number(value: object) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from worker.core.model import Entry, Queue, Review, ReviewKey, Window
-from worker.core.outbox import as_owed, entry_of
+from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
 from worker.stores.columns import microseconds
 from worker.stores.database import chunks, insert, latest
@@ -15,7 +16,7 @@ from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -30,6 +31,7 @@ MANY = 50
 
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
+_MENTIONS = sa.select(DELIVERIES.c.mention)
 _NUMBER = sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == sa.bindparam("key"))
 _SPEAK = sa.insert(DELIVERY_REVIEWS)
 _WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
@@ -41,7 +43,7 @@ _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
 _POLLED_AT = KNOWN_QUEUES.c.completed_at.label("polled_at")
 _QUEUE = (KNOWN_QUEUES.c.name, KNOWN_QUEUES.c.url, KNOWN_QUEUES.c.reviewers_per_run, _POLLED_AT)
 _SETTLED_BY_LOOP = (
-    "state", "due_at", "held_until", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
+    "state", "due_at", "held_until", "mention", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
     "settled_at", "edited_at", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (
@@ -287,6 +289,15 @@ def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
     found = [key for key in keys if sought and key.hex.startswith(sought)]
     query = select_deliveries().where(DELIVERIES.c.key.in_(found[:100]))
     return [delivery_of(row) for row in connection.execute(query.order_by(DELIVERIES.c.delivery_id.desc()))]
+
+
+def mentions(connection: Connection, since: datetime, but: UUID) -> Mapping[str, int]:
+    """Count the mentions of each id in messages that were posted since then, or may have been."""
+    # A row is in one of the two: only what is settled has an instant of that.
+    posted = _MENTIONS.where(DELIVERIES.c.settled_at >= since, DELIVERIES.c.state == State.SENT)
+    perhaps = _MENTIONS.where(IS_LIVE, DELIVERIES.c.state.in_(IN_DOUBT))
+    rows = (row for query in (posted, perhaps) for row in connection.execute(query.where(DELIVERIES.c.key != but)))
+    return Counter(mention for row in rows for mention in row.mention)
 
 
 def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:

@@ -284,6 +284,10 @@ class SqlStore:
         """See `Store.deliveries`."""
         return self._database.read(lambda connection: outbox.newest(connection, state, limit))
 
+    def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
+        """See `Store.mentioned`."""
+        return self._database.read(lambda connection: outbox.mentions(connection, since, but))
+
     def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """See `Store.stories`."""
         return self._database.read(lambda connection: outbox.stories(connection, queue_run_id))

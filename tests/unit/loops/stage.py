@@ -31,6 +31,7 @@ class Stage:
 
     rules: QueueRules = RULES
     ops_channel: str | None = OPS_CHANNEL
+    mentions_a_day: int = 3
     clock: FakeClock = field(default_factory=FakeClock)
     store: Any = field(default_factory=MemoryStore)
     notifier: Any = field(default_factory=FakeNotifier)
@@ -44,7 +45,9 @@ class Stage:
         """Begin anew with what the store remembers."""
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=self.ops_channel)
         world = {"store": self.store, "polls": self.store, "notifier": self.notifier, "clock": self.clock}
-        self.deliver = Deliver(**world, channels=self.store, rules=self.rules_of, ops=ops)
+        roles = {"channels": self.store, "deliveries": self.store}
+        budget = self.mentions_a_day
+        self.deliver = Deliver(**world, **roles, rules=self.rules_of, ops=ops, mentions_a_day=budget)
         self.edit = Edit(**world, rules=self.rules_of)
 
     def rules_of(self, _queue: Queue | None) -> QueueRules:

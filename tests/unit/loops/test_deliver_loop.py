@@ -72,6 +72,17 @@ class TestAPost:
         assert (totals.waiting, totals.stale, totals.reserved) == (3, 1, 1)
         assert totals.oldest_since == NOON - 5 * HOUR
 
+    def test_mentions_nobody_more_often_than_the_budget_of_a_day(self) -> None:
+        stage = Stage(mentions_a_day=2)
+        for number in range(3):
+            stage.owe(f"run {number}", notice_name=f"notice {number}", mention=("U1",))
+            stage.run_for(MINUTE, SECOND)
+        assert [message.mention for message in stage.notifier.board] == [("U1",), ("U1",), ()]
+        stage.clock.advance(DAY)
+        stage.owe("run 4", notice_name="notice 4", mention=("U1",))
+        stage.run()
+        assert stage.notifier.board[-1].mention == ("U1",)
+
     def test_is_not_made_again(self) -> None:
         stage = Stage()
         stage.owe()

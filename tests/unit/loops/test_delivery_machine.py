@@ -117,7 +117,8 @@ class Worker:
         world: dict[str, Any] = {"store": machine.store, "polls": machine.store}
         world |= {"notifier": machine.slack, "clock": machine.clock}
         ops = Ops(store=machine.store, notes=machine.store, clock=machine.clock, channel=None)
-        self.deliver = machine.make_deliver(**world, channels=machine.store, rules=lambda _queue: RULES, ops=ops)
+        roles = {"channels": machine.store, "deliveries": machine.store}
+        self.deliver = machine.make_deliver(**world, **roles, rules=lambda _queue: RULES, ops=ops)
         self.edit = Edit(**world, rules=lambda _queue: RULES)
 
     def work(self) -> None:

@@ -84,7 +84,9 @@ class Late(Stage):
         self.board = Board(self.clock)
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=None)
         world = {"store": self.store, "polls": self.store, "notifier": self.notifier, "clock": self.clock}
-        self.deliver = Deliver(**world, channels=self.store, rules=self.rules_of, ops=ops, incidents=self.board)
+        self.deliver = Deliver(
+            **world, channels=self.store, deliveries=self.store, rules=self.rules_of, ops=ops, incidents=self.board
+        )
 
     def go_on(self, minutes: int) -> list[str]:
         for _ in range(minutes * 12):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.settings_place import COMPLETE, Place
 from worker.settings import ALL
-from worker.settings.layers import TABLE_KEYS, TOP_KEYS
+from worker.settings.layers import NAG_KEYS, TABLE_KEYS, TOP_KEYS
 from worker.settings.loading import findings
 from worker.settings.model import EVERY, PerQueue
 
@@ -44,6 +44,8 @@ def in_toml(key: str) -> str:
         return "`queues`"
     if key in PerQueue.model_fields:
         return f"`defaults.{key}`"
+    if key in NAG_KEYS.values():
+        return f"`nag.{key.removeprefix('nag_')}`"
     return f"`{key}`" if key in TOP_KEYS else "no"
 
 

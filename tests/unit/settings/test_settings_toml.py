@@ -332,7 +332,7 @@ def test_a_file_that_is_not_text_is_named(place: Place) -> None:
         ),
         ("opschannel = 'x'", "opschannel is not a setting here (did you mean ops_channel?)"),
         ("WORKER_OPS_CHANNEL = 'x'", "WORKER_OPS_CHANNEL is not a setting here; write ops_channel"),
-        ("config = 'x'", "config is not a setting here; known are defaults, queues, calendars, allow_http, "),
+        ("config = 'x'", "config is not a setting here; known are defaults, queues, calendars, nag, allow_http, "),
         ("listed = ['x']", "listed is not a setting here"),
         ("tables = []", "tables is not a setting here"),
         ("directory = '/'", "directory is not a setting here"),
@@ -447,3 +447,23 @@ def test_nothing_is_called_missing_that_may_be_in_a_broken_file(place: Place) ->
     toml(place, "[defaults]\nchanel = 'x'\n")
     lines = place.refusal({}, ALL)
     assert [line.partition(":")[0] for line in lines] == ["worker.toml", "LANGSMITH_API_KEY", "SLACK_BOT_TOKEN"]
+
+
+def test_the_budget_of_a_person_is_read(place: Place) -> None:
+    assert (
+        toml(place, '[nag]\nper_person_day = 0\n[[queues]]\nqueue = "A"\nchannel = "a"').load().nag_per_person_day == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("[nag]\nper_person_day = 1.5", "nag.per_person_day: 1.5 is not a whole number", id="a fraction"),
+        pytest.param("[nag]\nper_person_day = -1", "nag.per_person_day: -1 is not a whole number", id="less than none"),
+        pytest.param("[nag]\nper_day = 1", "nag.per_day", id="another name"),
+        pytest.param("nag = 3", "nag is not a table", id="no table"),
+    ],
+)
+def test_a_budget_that_is_none_is_refused(place: Place, text: str, found: str) -> None:
+    (said,) = refusal(place, text)
+    assert said.startswith(f"worker.toml: {found}")
