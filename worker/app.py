@@ -124,7 +124,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         meter=meter,
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
-        unseen=lambda: _unseen(roster, poll, rules, assignments, looks),
+        unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
     )
     poll = Poll(
         source=source,
@@ -217,11 +217,16 @@ def last_polls(store: Store) -> Sequence[Polled]:
     return [*polls, *(Polled(Queue(id_of(queue_id), queue_id)) for queue_id in sorted(never))]
 
 
-def _unseen(roster: Roster, poll: Poll, rules: RulesOf, assignments: Assignments, looks: int) -> set[str]:
-    """The channels to which a queue goes that has not been looked at."""
+def _unseen(parts: tuple[Roster, Poll, RulesOf, Assignments], now: datetime, looks: int) -> set[str]:
+    """The channels to which a queue goes that has not been looked at since it was opened."""
+    roster, poll, rules, assignments = parts
     ours = assignments.among(roster.queues)
-    unseen = [queue for queue_id, queue in roster.queues.items() if queue_id in ours]
-    return {rules(queue).policy.channel for queue in unseen if not poll.has_looked(queue.queue_id, looks)}
+    policies = {queue_id: rules(queue).policy for queue_id, queue in roster.queues.items() if queue_id in ours}
+    return {
+        policy.channel
+        for queue_id, policy in policies.items()
+        if not poll.has_looked(queue_id, policy.calendar.posting_since(now), looks)
+    }
 
 
 def _last(store: Store) -> Sequence[Queue]:

@@ -23,6 +23,7 @@ from worker.loops.report import Board, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
 
     from worker.core.leases import Assignment
     from worker.core.meter import Meter
@@ -190,12 +191,14 @@ class Poll:
             if revisions.get(progress.queue.queue_id, known) != known:
                 progress.is_outdated = True
 
-    def has_looked(self, queue_id: Id, attempts: int) -> bool:
-        """Whether a queue was polled completely since the start, or as often without success."""
+    def has_looked(self, queue_id: Id, since: datetime, attempts: int) -> bool:
+        """Whether a queue was polled completely since then, or tried so often in vain."""
         progress = self._progress.get(queue_id)
         if progress is None:
             return False
-        return progress.seen.polled.completed_at is not None or progress.waits.failing.failures >= attempts
+        completed_at = progress.seen.polled.completed_at
+        is_seen = completed_at is not None and completed_at >= since
+        return is_seen or progress.waits.failing.failures >= attempts
 
     def forget(self, queue_id: Id) -> None:
         """Drop what is kept of a queue that is not polled any more."""
