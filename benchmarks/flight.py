@@ -25,7 +25,7 @@ from worker.settings import load
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, REVIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -44,12 +44,12 @@ TICK = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message that was posted: when, what about, whom its text mentions, and the runs that it lists or counts."""
+    """A message that was posted: when, what about, whom its text mentions, and what each run is in it for."""
 
     at: datetime
     kind: Kind
     mentions: tuple[str, ...]
-    runs: frozenset[Id]
+    runs: Mapping[Id, Kind]
 
 
 class Board:
@@ -57,14 +57,14 @@ class Board:
 
     def __init__(self, clock: Clock, out: tuple[datetime, datetime]) -> None:
         """`members` gives the runs that a delivery speaks of; it is set once there is a store."""
-        self.members: Callable[[UUID], Collection[Id]] = lambda _key: ()
+        self.members: Callable[[UUID], Mapping[Id, Kind]] = lambda _key: {}
         self.posts: list[Post] = []
         self.edits = 0
         self.shown: dict[Id, datetime] = {}
         self._clock = clock
         self._out = out
         self._receipts: dict[UUID, Receipt] = {}
-        self._spoken: dict[UUID, frozenset[Id]] = {}
+        self._spoken: dict[UUID, Mapping[Id, Kind]] = {}
         self._has_lost = False
 
     @property
@@ -118,11 +118,11 @@ class Board:
         if self.is_out:
             raise DeliveryError("Slack does not answer", Outcome.RETRY)
 
-    def _show(self, message: Message) -> frozenset[Id]:
+    def _show(self, message: Message) -> Mapping[Id, Kind]:
         """Note that the runs of a message are shown. None leaves it once it is posted: as many are the same."""
-        runs = self._spoken.get(message.key, frozenset())
+        runs = self._spoken.get(message.key, {})
         if len(runs) != message.total:
-            runs = self._spoken[message.key] = frozenset(self.members(message.key))
+            runs = self._spoken[message.key] = self.members(message.key)
         if len(runs) != message.total:
             raise RuntimeError(f"a {message.kind} counts {message.total} runs, the database {len(runs)}")
         for run in runs:
@@ -157,12 +157,14 @@ class Metered:
         self.is_used = True
         return self._store.update(queue, keys, measured, *more, **named)  # type: ignore[arg-type]
 
-    def members(self, key: UUID) -> Collection[Id]:
-        """The runs that a delivery speaks of; once it is posted, those too that were reviewed since."""
+    def members(self, key: UUID) -> Mapping[Id, Kind]:
+        """The runs that a delivery speaks of, each with why; once it is posted, those too that were reviewed since."""
         posted = sa.or_(DELIVERIES.c.receipt_ts.is_not(None), REVIEWS.c.closed_at.is_(None))
-        query = sa.select(REVIEWS.c.queue_run_id).select_from(DELIVERIES).join(DELIVERY_REVIEWS).join(REVIEWS)
+        why = sa.func.coalesce(DELIVERY_REVIEWS.c.purpose, DELIVERIES.c.kind, type_=DELIVERIES.c.kind.type)
+        query = sa.select(REVIEWS.c.queue_run_id, why).select_from(DELIVERIES).join(DELIVERY_REVIEWS).join(REVIEWS)
         spoken = query.where(DELIVERIES.c.key == key, DELIVERY_REVIEWS.c.left_out.is_(False), posted)
-        return self._store.search(lambda connection: connection.execute(spoken).scalars().all())
+        rows = self._store.search(lambda connection: connection.execute(spoken).all())
+        return {row[0]: row[1] for row in rows}
 
 
 class Flight:

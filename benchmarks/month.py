@@ -61,6 +61,7 @@ class Policy:
 
     name: str
     settings: Mapping[str, object]
+    nag: Mapping[str, object] = field(default_factory=dict)
     most: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -74,23 +75,26 @@ POSTS, OUTSIDE, MENTIONS = (
     "posts outside 09:00 to 17:30 of working days",
     "mentions a lead and working day",
 )
-SHOWN, CALLED = "a run is shown after, open minutes, p95", "… called for by a post after"
+SHOWN, CALLED = "a run is shown after, open minutes without outages, p95", "… called for by a post after"
 EDITS, LOST, TWICE = "edits a day", "runs never shown", "runs called for twice"
 ALWAYS = {LOST: 0.0, TWICE: 0.0}
 HOURS = {**ALWAYS, OUTSIDE: 0.0, SHOWN: 1.0}
 ESCALATE: Mapping[str, object] = {"escalate_after": "1d", "escalate_mention": list(LEADS)}
 FOUR: Mapping[str, object] = {"calendar": "berlin", "announce_every": "4h"}
-REMIND: Mapping[str, object] = {**FOUR, "remind_at": ["Mon-Fri 09:00"], **ESCALATE}
+AT_NINE: Mapping[str, object] = {**FOUR, "remind_at": ["Mon-Fri 09:00"]}
 
 POLICIES = (
-    Policy("as 0.1", {"announce_every": "0s"}, ALWAYS),
-    Policy("as 0.1, escalations", {"announce_every": "0s", **ESCALATE}, ALWAYS),
-    Policy("hours, each 1h", {**FOUR, "announce_every": "1h"}, {**HOURS, POSTS: 8, f"{POSTS}, p95": 9}),
-    Policy("hours, each 4h", FOUR, {**HOURS, POSTS: 3, f"{POSTS}, p95": 3}),
+    Policy("as 0.1", {"announce_every": "0s"}, most=ALWAYS),
+    Policy("as 0.1, escalations", {"announce_every": "0s", **ESCALATE}, most=ALWAYS),
+    Policy(
+        "hours, each 1h, at 09:00", {**AT_NINE, "announce_every": "1h"}, most={**HOURS, POSTS: 8, f"{POSTS}, p95": 9}
+    ),
+    Policy("hours, each 4h", FOUR, most=HOURS),
     Policy(
         "hours, each 4h, at 09:00, escalations",
-        REMIND,
-        {**HOURS, POSTS: 3, f"{POSTS}, p95": 3, MENTIONS: 1, f"{MENTIONS}, most": 1},
+        {**AT_NINE, **ESCALATE},
+        nag={"per_person_day": 1},
+        most={**HOURS, POSTS: 3, f"{POSTS}, p95": 3, MENTIONS: 1, f"{MENTIONS}, most": 1},
     ),
 )
 
@@ -99,6 +103,7 @@ def worker_toml(policy: Policy, given: Scenario) -> str:
     """The settings of a policy as they are written for a worker."""
     known = {key: value for key, value in policy.settings.items() if key in PER_QUEUE}
     tables = {"[calendars.berlin]": CALENDAR} if "calendar" in known else {}
+    tables |= {"[nag]": policy.nag} if policy.nag else {}
     lines = [*_table({**tables, "[defaults]": known})]
     for queue in given.queues:
         lines += _table({"[[queues]]": {"queue": str(queue.queue_id), "channel": f"C0{queue.name.upper()}"}})
@@ -183,12 +188,12 @@ def _waits(given: Scenario, board: Board) -> dict[str, float]:
         if stay.gone_at <= given.begin:
             continue
         if run in board.shown:
-            shown_after.append(TEAM.age(since, board.shown[run]) / MINUTE)
+            shown_after.append(_undisturbed(given, since, board.shown[run]) / MINUTE)
         elif _undisturbed(given, since, min(stay.gone_at, given.end)) >= PATIENCE:
             lost += 1
         if called[run]:
             called_after.append(TEAM.age(since, called[run][0].at) / MINUTE)
-        twice += _is_called_twice(called[run])
+        twice += _is_called_twice(run, called[run])
     p95 = {SHOWN: percentile(shown_after, 0.95), CALLED: percentile(called_after, 0.95)}
     return {**p95, LOST: lost, TWICE: twice}
 
@@ -199,12 +204,13 @@ def _undisturbed(given: Scenario, since: datetime, until: datetime) -> timedelta
     return TEAM.age(since, until) - sum(lost, timedelta(0))
 
 
-def _is_called_twice(posts: Sequence[Post]) -> bool:
+def _is_called_twice(run: Id, posts: Sequence[Post]) -> bool:
     last: dict[Kind, datetime] = {}
     for post in posts:
-        if post.kind in last and post.at - last[post.kind] < SOON:
+        why = post.runs[run]
+        if why in last and post.at - last[why] < SOON:
             return True
-        last[post.kind] = post.at
+        last[why] = post.at
     return False
 
 

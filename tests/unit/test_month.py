@@ -33,7 +33,7 @@ def test_a_policy_is_played_and_measured(given: Scenario) -> None:
 def test_runs_that_are_never_shown_or_called_for_again_are_counted(given: Scenario) -> None:
     board = Board(Clock(BEGIN), given.slack_out)
     waiting = [stay.run.queue_run_id for stay in given.stays if stay.gone_at > given.end]
-    again = frozenset(waiting[:2])
+    again = dict.fromkeys(waiting[:2], Kind.ANNOUNCEMENT)
     board.posts += [Post(BEGIN + number * MINUTE, Kind.ANNOUNCEMENT, (), again) for number in range(2)]
     board.shown |= dict.fromkeys(again, BEGIN)
     found = {figure.name: figure.value for figure in measure(POLICIES[0], given, board)}

@@ -42,6 +42,14 @@ class Step:
     calendar: Calendar = ALWAYS_OPEN
     times: Times | None = None
 
+    @property
+    def repeat(self) -> timedelta | None:
+        """How long after a notice the next one is due."""
+        if self.every is None or self.times is None:
+            return self.every
+        # Waiting for the next of its times, one that comes a minute late would be late by a day.
+        return self.every * (1 - JOINING)
+
     def first_at(self, review: Review) -> datetime:
         """When a run has waited long enough for the first time."""
         return self.calendar.later(review.since, self.after)
@@ -54,7 +62,7 @@ class Step:
             return review.since if told_at is None else None
         if told_at is None or told_at < (first_at := self.first_at(review)):
             return self.first_at(review)
-        return None if self.every is None else self.calendar.later(max(told_at, first_at), self.every)
+        return None if self.repeat is None else self.calendar.later(max(told_at, first_at), self.repeat)
 
     def goes_at(self, due_at: datetime) -> datetime:
         """When a notice that is due at an instant may go out."""
@@ -139,16 +147,13 @@ class _Rung:
     @classmethod
     def of(cls, step: Step, ready: datetime, now: datetime) -> _Rung:
         cut_off, every = step.calendar.cut_off, step.every
-        joining = None if every is None else cut_off(now, every * (1 - JOINING))
-        # One that has to wait for the next of its times would come a day late for a minute: it comes with this one.
-        again = joining if step.times is not None or every is None else cut_off(ready, every)
         return cls(
             step=step,
             ready=ready,
             first=cut_off(ready, step.after),
             first_joining=cut_off(now, step.after * (1 - JOINING)),
-            again=again,
-            again_joining=joining,
+            again=None if step.repeat is None else cut_off(ready, step.repeat),
+            again_joining=None if every is None else cut_off(ready, every * (1 - JOINING)),
         )
 
     def has_come(self, review: Review) -> bool:
