@@ -589,7 +589,7 @@ class MemoryStore:
 
     def _tellings(self, queue_id: Id, key: ReviewKey) -> Iterator[StoryNotice]:
         return (
-            StoryNotice(self._as_read(owed), left_out=owed.spoken[key])
+            StoryNotice(self._as_read(owed), left_out=owed.spoken[key], purpose=owed.purposes.get(key))
             for owed in self._outbox.values()
             if owed.queue_id == queue_id and key in owed.spoken
         )

@@ -12,10 +12,12 @@ from uuid import UUID
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
+from worker.commands.outlook import outlook_of
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
-from worker.core.model import Fate, shortened
+from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
+from worker.core.owed import State
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.core.text import plain
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.model import Id, Queue, Review
+    from worker.core.model import Id, Polled, Queue, Review
     from worker.core.owed import Delivery, Story, StoryNotice
     from worker.core.status.upcoming import Upcoming
+    from worker.rules import RulesOf
     from worker.stores.sql import SqlStore
 
 _MOST = 50
@@ -45,13 +48,10 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
     rules = rules_for(settings, SystemClock())
     with opened(settings) as store:
         now = store.now(SystemClock())
-        polled = [each.queue for each in last_polls(store)]
+        polls = {each.queue: each for each in last_polls(store)}
+        polled = list(polls)
         queues = polled if wanted is None else matching(polled, wanted)
-        found = [
-            Waiting(queue, review, upcoming(rules(queue).policy, review, now, ADVICE))
-            for queue in queues
-            for review in store.search(partial(reviews.open_reviews, queue_id=queue.queue_id))
-        ]
+        found = [waiting for queue in queues for waiting in _waiting(store, polls[queue], rules, now)]
     if wanted is not None and not queues:
         names = ", ".join(plain(queue.name) for queue in polled) or "none"
         sys.stderr.write(f"review-notifier: no queue {plain(wanted)!r} is polled; these are: {names}\n")
@@ -71,7 +71,8 @@ def why(what: str, *, as_json: bool) -> bool:
         now = store.now(SystemClock())
         meant = _meant(store, what.strip())
         found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
-    stories = [(each, upcoming(rules(each.queue).policy, each.review, now, ADVICE)) for each in found]
+        polls = {each.queue.queue_id: each for each in store.polls()} if found else {}
+        stories = [(each, _upcoming(store, polls[each.queue.queue_id], rules, each.review, now)) for each in found]
     if as_json:
         tables.print_json([story_json(each, coming) for each, coming in stories])
     elif len(meant) > 1:
@@ -79,6 +80,17 @@ def why(what: str, *, as_json: bool) -> bool:
     else:
         tables.say(*(line for each, coming in stories for line in story_lines(each, coming, now)))
     return bool(found)
+
+
+def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> Iterator[Waiting]:
+    """The runs of a queue that wait, oldest first."""
+    outlook = outlook_of(store, polled, rules(polled.queue).policy, now)
+    for review in store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id)):
+        yield Waiting(polled.queue, review, upcoming(outlook, review, now, ADVICE))
+
+
+def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, now: datetime) -> Upcoming:
+    return upcoming(outlook_of(store, polled, rules(polled.queue).policy, now), review, now, ADVICE)
 
 
 def _meant(store: SqlStore, what: str) -> Sequence[Id]:
@@ -162,7 +174,13 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
 
 def upcoming_json(upcoming: Upcoming) -> dict[str, Any]:
     """The next notice, and the reason for it."""
-    return {"due_at": stamp(upcoming.due_at), "kind": upcoming.kind and upcoming.kind.value, "why": upcoming.why}
+    return {
+        "due_at": stamp(upcoming.due_at),
+        "kind": upcoming.kind and upcoming.kind.value,
+        "why": upcoming.why,
+        "held_from": stamp(upcoming.held_from),
+        "held_until": stamp(upcoming.held_until),
+    }
 
 
 def name_of(review: Review) -> str:
@@ -216,20 +234,52 @@ def _events(story: Story) -> Iterator[tuple[datetime, str]]:
     back = " (back in the queue)" if review.back else ""
     yield review.first_seen_at, f"first seen; waits since {_moment(review.since)}{back}"
     for notice in story.notices:
-        yield from _delivery_events(notice)
+        yield from _delivery_events(notice, review)
     if review.closed_at is not None:
         yield review.closed_at, f"closed: {_end(review)}"
 
 
-def _delivery_events(notice: StoryNotice) -> Iterator[tuple[datetime, str]]:
+def _delivery_events(notice: StoryNotice, review: Review) -> Iterator[tuple[datetime, str]]:
     delivery = notice.delivery
-    key = str(delivery.key)[:8]
-    yield delivery.created_at, f"{delivery.kind.value} {key} for {plain(delivery.channel)} is owed"
-    if delivery.settled_at is not None:
-        yield delivery.settled_at, f"{delivery.kind.value} {key} {_fate(notice)}"
-    if delivery.edited_at is not None:
+    name = f"{delivery.kind.value} {str(delivery.key)[:8]}"
+    if entered_by_edit(notice, review):
+        yield review.first_seen_at, f"{name}, posted before, {_entry(delivery, review)}"
+    else:
+        of_kind = (
+            "" if notice.purpose in {None, delivery.kind} else f", in which it stands as {_PURPOSES[notice.purpose]}"
+        )
+        yield delivery.created_at, f"{name} for {plain(delivery.channel)} is owed{of_kind}"
+        if delivery.settled_at is not None:
+            yield delivery.settled_at, f"{name} {_fate(notice)}"
+    if delivery.edited_at is not None and delivery.edited_at >= review.first_seen_at:
         often = "once" if delivery.edits == 1 else f"{delivery.edits} times, last now"
-        yield delivery.edited_at, f"{delivery.kind.value} {key} edited {often}"
+        yield delivery.edited_at, f"{name} edited {often}"
+
+
+_PURPOSES = {
+    Kind.BASELINE: "one that waited at first sight",
+    Kind.ANNOUNCEMENT: "new",
+    Kind.REMINDER: "overdue",
+    Kind.ESCALATION: "escalated",
+}
+"""The reason for which a run stands in a message, in words."""
+
+
+def entered_by_edit(notice: StoryNotice, review: Review) -> bool:
+    """Whether a run got into a message that was posted before the run was first seen."""
+    delivery = notice.delivery
+    if delivery.state is not State.SENT or delivery.settled_at is None:
+        return False
+    return delivery.created_at < review.first_seen_at and delivery.settled_at <= review.first_seen_at
+
+
+def _entry(delivery: Delivery, review: Review) -> str:
+    """The way in which a message shows a run that entered it."""
+    if delivery.edited_at is not None and delivery.edited_at >= review.first_seen_at:
+        return "shows it as new by an edit"
+    if delivery.edit_at is not None and delivery.edit_until is not None:
+        return "is to show it as new by an edit"
+    return "could not be edited to show it"
 
 
 def _fate(notice: StoryNotice) -> str:
@@ -283,6 +333,13 @@ def story_json(story: Story, upcoming: Upcoming) -> dict[str, Any]:
         "back": review.back,
         "closed_at": stamp(review.closed_at),
         "left": review.fate.value if review.fate else None,
-        "notices": [delivery_json(each.delivery) | {"left_out": each.left_out} for each in story.notices],
+        "notices": [_notice_json(each, review) for each in story.notices],
         "next": upcoming_json(upcoming),
     }
+
+
+def _notice_json(notice: StoryNotice, review: Review) -> dict[str, Any]:
+    entered = entered_by_edit(notice, review)
+    purpose = notice.purpose or (Kind.ANNOUNCEMENT if entered else notice.delivery.kind)
+    about = {"left_out": notice.left_out, "purpose": purpose.value, "entered_by_edit": entered}
+    return delivery_json(notice.delivery) | about

@@ -11,22 +11,27 @@ from rich.text import Text
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
+from worker.commands.outlook import held_of
 from worker.commands.setup import DATABASE, opened, start
 from worker.core.leases import assignment_name
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
 from worker.core.owed import State
 from worker.core.status.process import Area
 from worker.core.status.reasons import reasons
+from worker.core.text import day_time_in, plain
 from worker.rules import rules_for
 from worker.settings.advice import ADVICE
+from worker.settings.names import some
 from worker.stores import lock, opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from worker.core.calendar import Calendar
     from worker.core.model import QueueTotals
     from worker.core.status.process import Process, Reason
+    from worker.core.status.upcoming import Held
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
@@ -36,8 +41,9 @@ class Status:
     """Everything that the command shows.
 
     `alive` are the processes at work; `last` is the last one, where none is; `holder` names a process that holds the
-    database and is none of these. `workers` names the worker that polls each queue, where there are several. `listing`
-    is the listing of LangSmith that is read, with its end; empty where none was read yet.
+    database and is none of these. `workers` names the worker that polls each queue, where there are several;
+    `calendars` and `held` are those of each queue. `listing` is the listing of LangSmith that is read, with its end;
+    empty where none was read yet.
     """
 
     overview: Overview
@@ -47,6 +53,8 @@ class Status:
     last: Process | None = None
     holder: str = ""
     workers: Sequence[str | None] = ()
+    calendars: Sequence[Calendar] = ()
+    held: Sequence[Held] = ()
     listing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -97,6 +105,8 @@ def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
         last=last,
         holder="" if alive else holder or "",
         workers=[assigned.get(assignment_name(polled.queue.queue_id)) for polled in polls],
+        calendars=[rules(polled.queue).calendar for polled in polls],
+        held=held_of(store, polls, [rules(polled.queue).policy for polled in polls], now),
         listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
     return replace(found, reasons=_once(reasons(found.overview)))
@@ -139,7 +149,7 @@ def _print(found: Status) -> None:
         columns.append("Polled by")
         rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
     tables.print_table(columns, rows, empty="No queue has been polled yet.")
-    tables.say(*_reason_lines(found), *_remark_lines(found))
+    tables.say(*_hours_lines(found), *_reason_lines(found), *_remark_lines(found))
 
 
 def _first_lines(found: Status) -> list[str]:
@@ -181,6 +191,45 @@ def _row(queue: QueueView, standing: QueueTotals, now: datetime) -> list[str | T
     ]
 
 
+def _hours_lines(found: Status) -> list[str]:
+    """Whether queues are open, until when, and what is held; nothing where no queue has hours."""
+    now, names = found.overview.taken_at, [plain(queue.name) for queue in found.overview.queues]
+    states: dict[str, list[str]] = {}
+    for name, calendar in zip(names, found.calendars, strict=True):
+        states.setdefault(hours_text(calendar, now), []).append(name)
+    if all(calendar.is_always for calendar in found.calendars):
+        return []
+    lines = [f"  {some(queues)}: {state}" for state, queues in states.items()]
+    lines += [f"  {name}: {held_text(held, calendar)}" for name, calendar, held in _held(found, names)]
+    return ["", "Hours:", *lines]
+
+
+def _held(found: Status, names: Iterable[str]) -> Iterator[tuple[str, Calendar, Held]]:
+    queues = zip(names, found.calendars, found.held, strict=True)
+    return ((name, calendar, held) for name, calendar, held in queues if held.until is not None)
+
+
+def hours_text(calendar: Calendar, now: datetime) -> str:
+    """Whether a calendar is open, and until when."""
+    if calendar.is_always:
+        return "always open"
+    is_open = calendar.is_open(now)
+    change = calendar.next_closing(now) if is_open else calendar.next_opening(now)
+    state = "open" if is_open else "closed"
+    until = "" if change is None else f" until {day_time_in(change, calendar.zone)}"
+    quiet = is_open and not calendar.may_post(now)
+    return f"{state}{until}" + (f", quiet until {day_time_in(calendar.opens(now), calendar.zone)}" if quiet else "")
+
+
+def held_text(held: Held, calendar: Calendar) -> str:
+    """What is held, and until when."""
+    if held.until is None:
+        return "nothing is held"
+    parts = [(held.runs, "run"), (held.deliveries, "message")]
+    what = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in parts if count)
+    return f"{what} held until {day_time_in(held.until, calendar.zone)}"
+
+
 def _reason_lines(found: Status) -> list[str]:
     if not found.reasons:
         return []
@@ -208,7 +257,7 @@ def _remark_lines(found: Status) -> list[str]:
 
 def _json(found: Status) -> dict[str, Any]:
     services = [_process_json(process) for process in found.services]
-    queues = zip(found.overview.queues, found.standings, found.workers, strict=True)
+    queues = zip(found.overview.queues, found.standings, found.workers, found.calendars, found.held, strict=True)
     return {
         "running": bool(services),
         "service": services[0] if services else None,
@@ -242,7 +291,9 @@ def _reason_json(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _queue_json(queue: QueueView, standing: QueueTotals, worker: str | None, *, now: datetime) -> dict[str, Any]:
+def _queue_json(
+    queue: QueueView, standing: QueueTotals, worker: str | None, calendar: Calendar, held: Held, *, now: datetime
+) -> dict[str, Any]:
     """One queue. Ages in whole seconds."""
     polled, oldest = queue.polled, standing.oldest_since
     return {
@@ -259,4 +310,6 @@ def _queue_json(queue: QueueView, standing: QueueTotals, worker: str | None, *, 
         "undelivered": standing.undelivered,
         "dead": standing.dead,
         "worker": worker,
+        "open": calendar.is_open(now),
+        "held_until": tables.stamp(held.until),
     }

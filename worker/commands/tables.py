@@ -25,6 +25,9 @@ BEGINNINGS = frozenset({"Key", "Queue run"})
 WHOLE = BEGINNINGS | {"Id"}
 """Columns of ids, which are never broken: people copy them."""
 
+_LEAST = {"Next due": len("announcement")}
+"""The widths of columns that are not broken within a word."""
+
 ROOMY = 120
 """The width of a terminal from which on an id of 36 characters leaves room for the rest."""
 
@@ -57,7 +60,7 @@ def print_table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for column in names:
-        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE, min_width=_LEAST.get(column))
     for row in rows:
         cells = zip(names, row, strict=True)
         table.add_row(*(_cell(_short(cell) if _is_cut(name, console) else cell) for name, cell in cells))

@@ -170,10 +170,14 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class StoryNotice:
-    """One notice in the story of one run. `left_out` says that the run was reviewed before the post."""
+    """One notice in the story of one run. `left_out` says that the run was reviewed before the post.
+
+    `purpose` is why the run is in the message, where that is not the delivery's own kind.
+    """
 
     delivery: Delivery
     left_out: bool = False
+    purpose: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,14 +275,10 @@ def _may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Windo
     """Whether new runs are announced now: no window is open, or they came while nothing might be posted."""
     if window is None or window.entry in {Entry.VOID, Entry.MERGE}:
         return True
-    if _window_ends(policy, window) <= now:
+    if policy.window_ends(window) <= now:
         return True
     opened_at = policy.calendar.opens
     return any(review.first_seen_at < opened_at(review.first_seen_at) <= now for review in new)
-
-
-def _window_ends(policy: EscalationPolicy, window: Window) -> datetime:
-    return policy.calendar.opens(policy.calendar.later(window.opened_at, policy.announce_every))
 
 
 def _spoken(review: Review, told_at: datetime) -> Review:
@@ -327,10 +323,12 @@ def _window(notice: Notice, now: datetime) -> Window:
 
 
 def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> datetime | None:
-    """When what was not spoken of so far may be, where it may not now."""
-    if policy.calendar.may_post(now) or all(review.told_at is not None for review in waiting):
+    """When what came outside hours, and was neither spoken of nor shown so far, may be."""
+    opens = policy.calendar.opens
+    if (until := opens(now)) <= now:
         return None
-    return policy.calendar.opens(now)
+    is_held = any(review.told_at is None and opens(review.first_seen_at) > review.first_seen_at for review in waiting)
+    return until if is_held else None
 
 
 def _dues(waiting: Iterable[Review], policy: EscalationPolicy) -> list[list[int]]:
@@ -379,4 +377,4 @@ def _announces_at(policy: EscalationPolicy, window: Window | None, now: datetime
     soon = policy.calendar.opens(now)
     if window is None or window.entry in {Entry.VOID, Entry.MERGE, Entry.UNSURE} or soon > now:
         return soon
-    return max(_window_ends(policy, window), soon)
+    return max(policy.window_ends(window), soon)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.calendar import Calendar, Times
-    from worker.core.model import Review
+    from worker.core.model import Review, Window
 
 ZERO = timedelta(0)
 JOINING = 1 / 4
@@ -97,6 +97,10 @@ class EscalationPolicy:
     def calendar_of(self, kind: Kind) -> Calendar:
         """The calendar by which notices of a kind are posted."""
         return next((step.calendar for step in self.steps if step.kind is kind), self.calendar)
+
+    def window_ends(self, window: Window) -> datetime:
+        """When new runs may be announced again after the announcement that opened a window."""
+        return self.calendar.opens(self.calendar.later(window.opened_at, self.announce_every))
 
     def steps_for(self, review: Review) -> tuple[Step, ...]:
         """The steps that concern a review as it is now. One that is absent, perhaps reviewed, is let be."""

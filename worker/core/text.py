@@ -106,6 +106,17 @@ def clock_time(at: datetime, zone: tzinfo, *, day: bool = False, seconds: bool =
     return f"{date}{clock} {there.tzname()}"
 
 
+def day_time(at: datetime, zone: tzinfo) -> str:
+    """An instant with its day on the clock of a zone: `Mon 30 Nov 09:00`."""
+    there = at.astimezone(zone)
+    return f"{there:%a} {there.day} {there:%b %H:%M}"
+
+
+def day_time_in(at: datetime, zone: tzinfo) -> str:
+    """The same with the name of the zone: `Mon 30 Nov 09:00 (Europe/Berlin)`."""
+    return f"{day_time(at, zone)} ({zone})"
+
+
 def _visible(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cf":

@@ -11,11 +11,12 @@ import structlog
 
 from worker.core.cooldown import Cooldown
 from worker.core.meter import STORE, UNMETERED
-from worker.core.model import FIRST_SIGHT, Difference, Polled, Queue, Snapshot, Unchanged
+from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
 from worker.core.plan import widened
 from worker.core.ports import Fenced, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
 from worker.core.status.seen import rows_text
+from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import Conclude, Concluded, WholeNeededError
 from worker.loops.details import Doubts, Naming, Parting
@@ -82,13 +83,15 @@ class Progress:
     """Everything that is known of one queue between its polls, in values that are replaced; in memory only.
 
     `assignment` is the one under which it is polled, None where this worker is alone. `concluded` is None where the
-    database has to be read. `is_outdated` is set by another thread when the queue's reviews were changed elsewhere; all
-    other values are replaced by the poll alone, under its `lock`.
+    database has to be read. `is_held` says that the log has a line about what is held. `is_outdated` is set by another
+    thread when the queue's reviews were changed elsewhere; all other values are replaced by the poll alone, under its
+    `lock`.
     """
 
     seen: Seen
     concluded: Concluded | None = None
     waits: Waits = field(default_factory=Waits)
+    is_held: bool = False
     assignment: Assignment | None = None
     is_outdated: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -255,6 +258,7 @@ class Poll:
             progress.seen = replace(progress.seen, waiting=found.count, unusable=found.unusable)
             _judge_rows(found, self._incidents)
             progress.decided(found, rules, decided)
+            _say_held(progress, decided, rules)
             gone = _gone(found, decided)
         fates = self._parting(found.queue, gone, progress.waits.fates, store=store, rules=rules)
         progress.waits = replace(progress.waits, fates=fates)
@@ -353,6 +357,20 @@ def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRule
         return source.snapshot(queue_id, fields)
     # What was absent once is decided on, also where nothing has changed since.
     return known.same if isinstance(found, Unchanged) and known.remainder.unsure else found
+
+
+def _say_held(progress: Progress, decided: Plan, rules: QueueRules) -> None:
+    """One line where something of a queue begins to be held, and none before that is over."""
+    until, is_first = decided.held_until, not progress.is_held
+    progress.is_held = until is not None
+    if until is not None and is_first:
+        log.info(
+            "queue_held",
+            queue=progress.queue.name,
+            held_until=day_time_in(until, rules.calendar.zone),
+            notice=(Kind.ANNOUNCEMENT if decided.is_baselined else Kind.BASELINE).value,
+            runs=len(decided.remainder.again),
+        )
 
 
 def _judge_rows(seen: Listed, incidents: Incidents) -> None:

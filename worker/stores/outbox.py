@@ -135,6 +135,12 @@ def window_of(connection: Connection, queue: Row[Any], now: datetime) -> Window 
     return Window(queue.announced_at, queue.host, Entry.NEVER if row is None else entry_of(delivery_of(row), now))
 
 
+def known_window(connection: Connection, queue_id: Id, now: datetime) -> Window | None:
+    """The window that the last announcement of a queue opened; None too where the queue was never seen."""
+    row = connection.execute(sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id)).one_or_none()
+    return None if row is None else window_of(connection, row, now)
+
+
 def open_window(connection: Connection, queue_id: Id, window: Window) -> None:
     """Remember which notice new runs of a queue enter, and since when."""
     news = {"announced_at": window.opened_at, "host": window.host}
@@ -317,12 +323,13 @@ def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:
 def _deliveries_about(connection: Connection, review_id: int) -> Iterable[StoryNotice]:
     query = (
         select_deliveries()
-        .add_columns(DELIVERY_REVIEWS.c.left_out)
+        .add_columns(DELIVERY_REVIEWS.c.left_out, DELIVERY_REVIEWS.c.purpose)
         .join(DELIVERY_REVIEWS, DELIVERY_REVIEWS.c.delivery_id == DELIVERIES.c.delivery_id)
         .where(DELIVERY_REVIEWS.c.review_id == review_id)
         .order_by(DELIVERIES.c.delivery_id)
     )
-    return (StoryNotice(delivery_of(row), left_out=row.left_out) for row in connection.execute(query))
+    rows = connection.execute(query)
+    return (StoryNotice(delivery_of(row), left_out=row.left_out, purpose=row.purpose) for row in rows)
 
 
 # What waits for an operator is due never, and no pause concerns it.

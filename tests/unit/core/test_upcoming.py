@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.support.builders import HOUR, NOON, review, rules_with
-from worker.core.model import Kind
-from worker.core.status.upcoming import Upcoming, upcoming
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, ident, review, rules_with
+from worker.core.calendar import Calendar
+from worker.core.model import Entry, Kind, Window
+from worker.core.owed import State
+from worker.core.policy import ladder
+from worker.core.status.upcoming import Held, Outlook, Upcoming, held, upcoming
 from worker.settings.advice import ADVICE
+
+if TYPE_CHECKING:
+    from worker.core.policy import EscalationPolicy
 
 POLICY = rules_with(channel="C1", escalate_after=8 * HOUR).policy
 
 
 def coming(**more: Any) -> Upcoming:
-    return upcoming(POLICY, review("a", since=NOON, **more), NOON + HOUR, ADVICE)
+    return upcoming(Outlook(POLICY), review("a", since=NOON, **more), NOON + HOUR, ADVICE)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +55,81 @@ def test_nothing_comes_for_a_reason(review_is: dict[str, Any], why: str) -> None
 
 def test_where_the_settings_ask_for_nothing_more_nothing_comes() -> None:
     once = rules_with(stale_after=None).policy
-    found = upcoming(once, review("a", told_at=NOON), NOON, ADVICE)
+    found = upcoming(Outlook(once), review("a", told_at=NOON), NOON, ADVICE)
     assert found == Upcoming(None, None, "the settings ask for nothing more")
 
 
 def test_of_steps_that_come_together_the_highest_comes() -> None:
     both = rules_with(remind_every=None, escalate_after=4 * HOUR).policy
-    assert upcoming(both, review("a", since=NOON, told_at=NOON), NOON, ADVICE).kind is Kind.ESCALATION
+    assert upcoming(Outlook(both), review("a", since=NOON, told_at=NOON), NOON, ADVICE).kind is Kind.ESCALATION
+
+
+OFFICE = Calendar(ZoneInfo("Europe/Berlin"), (2026, 2027), hours=(((9 * HOUR, 17.5 * HOUR),),) * 5 + ((), ()))
+FRIDAY_NIGHT = datetime(2026, 11, 27, 21, tzinfo=UTC)
+MONDAY_MORNING = datetime(2026, 11, 30, 8, tzinfo=UTC)
+HELD_WHY = "held from Fri 27 Nov 22:00 until Mon 30 Nov 09:00 (Europe/Berlin)"
+
+
+def office(**more: Any) -> EscalationPolicy:
+    return ladder(rules_with(announce_every=HOUR, **more).settings, OFFICE)
+
+
+def came(at: datetime, **more: Any) -> Any:
+    return review("a", added_at=at, since=at, first_seen_at=at, **more)
+
+
+@pytest.mark.parametrize(("is_baselined", "kind"), [(True, Kind.ANNOUNCEMENT), (False, Kind.BASELINE)])
+def test_what_came_outside_hours_is_held_until_the_opening(*, is_baselined: bool, kind: Kind) -> None:
+    window = Window(FRIDAY_NIGHT - 5 * HOUR, ident("host"), Entry.BY_EDIT)
+    outlook = Outlook(office(), window, is_baselined)
+    found = upcoming(outlook, came(FRIDAY_NIGHT), FRIDAY_NIGHT + DAY, ADVICE)
+    assert found == Upcoming(MONDAY_MORNING, kind, HELD_WHY, FRIDAY_NIGHT, MONDAY_MORNING)
+
+
+def test_what_a_message_shows_already_is_not_held_but_announced_when_the_window_ends() -> None:
+    afternoon = FRIDAY_NIGHT - 5 * HOUR  # 17:00 in Berlin
+    window = Window(afternoon, ident("host"), Entry.BY_EDIT)
+    outlook, run = Outlook(office(), window), came(afternoon + 20 * MINUTE)
+    found = upcoming(outlook, run, FRIDAY_NIGHT, ADVICE)
+    assert (found.due_at, found.held_until) == (MONDAY_MORNING + HOUR / 2, None)
+    assert found.why == "shown by an edit, announced at Mon 30 Nov 09:30 (Europe/Berlin)"
+    assert held(outlook, [run], [], FRIDAY_NIGHT) == Held()
+
+
+def test_what_cannot_be_shown_by_an_edit_waits_for_the_end_of_the_window() -> None:
+    outlook = Outlook(office(), Window(NOON, ident("host"), Entry.NEVER))
+    found = upcoming(outlook, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
+    assert (found.kind, found.due_at) == (Kind.ANNOUNCEMENT, NOON + HOUR)
+    assert found.why == "announced at Mon 2 Mar 14:00 (Europe/Berlin), after the last announcement"
+
+
+@pytest.mark.parametrize("entry", [Entry.VOID, Entry.MERGE])
+def test_no_window_keeps_back_what_nobody_was_called_for(entry: Entry) -> None:
+    outlook = Outlook(office(), Window(NOON, ident("host"), entry))
+    found = upcoming(outlook, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
+    assert (found.due_at, found.why) == (NOON + 2 * MINUTE, "it was not announced so far")
+
+
+def test_a_reminder_that_comes_before_the_window_ends_comes_next() -> None:
+    policy = ladder(rules_with(announce_every=8 * HOUR, stale_after=HOUR).settings)
+    outlook = Outlook(policy, Window(NOON, ident("host"), Entry.BY_EDIT))
+    found = upcoming(outlook, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
+    assert (found.kind, found.due_at) == (Kind.REMINDER, NOON + MINUTE + HOUR)
+
+
+def test_an_escalation_at_any_time_is_not_held() -> None:
+    policy = office(escalate_after=HOUR, escalate_outside_hours=True)
+    run = came(FRIDAY_NIGHT - 6 * HOUR, told_at=FRIDAY_NIGHT - 6 * HOUR)
+    found = upcoming(Outlook(policy), run, FRIDAY_NIGHT, ADVICE)
+    assert (found.kind, found.due_at, found.held_until) == (Kind.ESCALATION, FRIDAY_NIGHT, None)
+
+
+def test_the_held_of_a_queue_are_its_runs_and_its_deliveries() -> None:
+    runs = [came(FRIDAY_NIGHT), came(FRIDAY_NIGHT - 6 * HOUR, told_at=FRIDAY_NIGHT - 6 * HOUR)]
+    owed = [
+        delivery("waits", held_until=MONDAY_MORNING),
+        delivery("not held"),
+        delivery("for its channel", state=State.HELD, held_until=MONDAY_MORNING),
+    ]
+    assert held(Outlook(office()), runs, owed, FRIDAY_NIGHT + HOUR) == Held(1, 1, MONDAY_MORNING)
+    assert held(Outlook(office()), runs, owed, MONDAY_MORNING) == Held()
