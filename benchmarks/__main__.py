@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import history, hours, polls, posts, services, workers
+from benchmarks.cases import history, hours, kept, polls, posts, services, workers
 from benchmarks.children import serving
 from benchmarks.plot import draw
 from benchmarks.scale import FULL, QUICK
@@ -36,6 +36,7 @@ CASES = {
     "j": (polls.one_large_queue_of_items,),
     "f": (workers.several,),
     "h": (hours.ages,),
+    "k": (kept.kept,),
     "s": (services.start,),
 }
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}

@@ -22,6 +22,8 @@ class Scale:
     large_row: int
     history: tuple[int, ...]
     history_polls: int
+    kept: tuple[int, ...]
+    kept_steps: int
     notices: int
     arrivals: int
     interval: int
@@ -42,6 +44,8 @@ FULL = Scale(
     large_row=3 * KILOBYTE,
     history=(0, 100_000, 1_000_000),
     history_polls=200,
+    kept=(0, 100_000),
+    kept_steps=100,
     notices=1000,
     arrivals=100,
     interval=5,
@@ -62,6 +66,8 @@ QUICK = Scale(
     large_row=3 * KILOBYTE,
     history=(0, 2000),
     history_polls=5,
+    kept=(0, 2000),
+    kept_steps=5,
     notices=20,
     arrivals=3,
     interval=1,
