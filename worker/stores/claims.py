@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from worker.core.model import Kind, RemindIn, Review, ReviewKey
 from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choose
 from worker.core.owed import EVERYWHERE, Claim, QueueShare, Receipt, State
+from worker.stores import outbox
 from worker.stores.assignments import is_resting, take_channel
 from worker.stores.database import chunks, insert
-from worker.stores.outbox import SPEAKS, WAITS_FOR_TIME, change_delivery, delivery_of, select_deliveries
-from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS, queue_of
+from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
+from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS, SELECT_QUEUE, queue_of
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
@@ -27,12 +28,38 @@ if TYPE_CHECKING:
 
 UNPOSTED = (State.PENDING, State.HELD)
 
-# In SQL what `core.outbox.is_surely_unposted` says of a delivery, so that only such rows are locked and read.
-_SURELY_UNPOSTED = sa.and_(
-    WAITS_FOR_TIME,
-    DELIVERIES.c.attempted_at.is_(None),
-    DELIVERIES.c.plain.is_(sa.false()),
+
+# Statements are built once: building one costs more than running it.
+def _outside(channels: str) -> sa.ColumnElement[bool]:
+    return DELIVERIES.c.channel.not_in(sa.bindparam(channels, expanding=True))
+
+
+_MAY_POST = sa.and_(_outside("unposted"), sa.literal(EVERYWHERE).not_in(sa.bindparam("unposted", expanding=True)))
+_MOST_DUE = (
+    SELECT_DELIVERIES.where(IS_LIVE, DELIVERIES.c.due_at <= NOW, _outside("skip"))
+    .where(sa.or_(DELIVERIES.c.held_until.is_(None), DELIVERIES.c.held_until <= NOW))
+    .where(sa.or_(sa.text("state NOT IN ('pending', 'held')"), _MAY_POST))
+    .where(sa.or_(sa.text("kind != 'baseline'"), _outside("unseen")))
+    .where(DELIVERIES.c.delivery_id.not_in(sa.bindparam("passed", expanding=True)))
+    .order_by(DELIVERIES.c.due_at, DELIVERIES.c.delivery_id)
+    .limit(1)
+    .with_for_update(of=DELIVERIES, skip_locked=True)
 )
+
+# An update that ran beside the claim would not yet see the delivery as one that may be posted, and owe it no edit.
+# Skipped rather than waited for: an update waits for deliveries while it holds the queue, the other way round.
+_HOLD_QUEUE = SELECT_QUEUE.with_for_update(read=True, skip_locked=True)
+_BESIDE = (
+    # In SQL what `core.outbox.is_surely_unposted` says of a delivery, so that only such rows are locked and read.
+    SELECT_DELIVERIES.where(IS_LIVE, outbox.WAITS_FOR_TIME, DELIVERIES.c.attempted_at.is_(None))
+    .where(DELIVERIES.c.plain.is_(sa.false()), DELIVERIES.c.channel == sa.bindparam("channel"))
+    .where(DELIVERIES.c.delivery_id != sa.bindparam("number"))
+    .order_by(DELIVERIES.c.delivery_id)
+    .with_for_update(of=DELIVERIES, skip_locked=True)
+)
+_OF_QUEUE = DELIVERIES.c.queue_id == sa.bindparam("queue")
+_BESIDE_IN_QUEUE = _BESIDE.where(_OF_QUEUE)
+_BESIDE_BASELINE = _BESIDE.where(sa.or_(_OF_QUEUE, DELIVERIES.c.kind == Kind.BASELINE))
 
 
 def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kind)
@@ -81,34 +108,15 @@ def _most_due(
     unseen: Collection[str],
     passed: Sequence[int],
 ) -> Row[Any] | None:
-    is_free = sa.or_(DELIVERIES.c.held_until.is_(None), DELIVERIES.c.held_until <= now)
-    query = (
-        select_deliveries()
-        .where(IS_LIVE, DELIVERIES.c.due_at <= now, is_free)
-        .order_by(DELIVERIES.c.due_at, DELIVERIES.c.delivery_id)
-        .limit(1)
-        .with_for_update(of=DELIVERIES, skip_locked=True)
-    )
-    if skip:
-        query = query.where(DELIVERIES.c.channel.not_in(list(skip)))
-    if unposted:
-        elsewhere = sa.false() if EVERYWHERE in unposted else DELIVERIES.c.channel.not_in(list(unposted))
-        query = query.where(sa.or_(DELIVERIES.c.state.not_in(UNPOSTED), elsewhere))
-    if unseen:
-        query = query.where(sa.or_(DELIVERIES.c.kind != Kind.BASELINE, DELIVERIES.c.channel.not_in(list(unseen))))
-    if passed:
-        query = query.where(DELIVERIES.c.delivery_id.not_in(passed))
-    return connection.execute(query).one_or_none()
+    spared = {"skip": list(skip), "unposted": list(unposted), "unseen": list(unseen), "passed": passed}
+    return connection.execute(_MOST_DUE, {"now": now, **spared}).one_or_none()
 
 
 def _is_free(connection: Connection, row: Row[Any]) -> bool:
     """Hold the queue's row, so that no review changes unseen before the claim is committed."""
     if row.queue_id is None:
         return True
-    # An update that ran beside the claim would not yet see the delivery as one that may be posted, and owe it no edit.
-    # Skipped rather than waited for: an update waits for deliveries while it holds the queue, the other way round.
-    held = sa.select(KNOWN_QUEUES.c.queue_id).where(KNOWN_QUEUES.c.queue_id == row.queue_id)
-    return connection.execute(held.with_for_update(read=True, skip_locked=True)).one_or_none() is not None
+    return connection.execute(_HOLD_QUEUE, {"queue": row.queue_id}).one_or_none() is not None
 
 
 def _take(
@@ -130,7 +138,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
     leased = {"state": State.SENDING, "lease_until": lease_until, "due_at": lease_until, "held_until": None}
     claimer = {"worker_id": member and member.worker_id, "attempted_at": delivery.attempted_at}
     # `due_at` is the end of the lease: after a crash the delivery comes up again by itself.
-    connection.execute(change_delivery(taken.place).values(**leased, **claimer))
+    connection.execute(CHANGE_DELIVERY, {"number": taken.place, **leased, **claimer})
     speaks_of, purposes = _speaks_of(connection, taken.place)
     return Claim(
         delivery=delivery,
@@ -155,21 +163,9 @@ def _candidates(connection: Connection, row: Row[Any]) -> list[Candidate[int]]:
 
 
 def _beside(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
-    about = [DELIVERIES.c.queue_id == row.queue_id]
-    if row.kind is Kind.BASELINE:
-        about.append(DELIVERIES.c.kind == Kind.BASELINE)
-    query = (
-        select_deliveries()
-        .where(
-            sa.or_(*about),
-            DELIVERIES.c.channel == row.channel,
-            DELIVERIES.c.delivery_id != row.delivery_id,
-            _SURELY_UNPOSTED,
-        )
-        .order_by(DELIVERIES.c.delivery_id)
-        .with_for_update(of=DELIVERIES, skip_locked=True)
-    )
-    found = connection.execute(query).all()
+    beside = _BESIDE_BASELINE if row.kind is Kind.BASELINE else _BESIDE_IN_QUEUE
+    asked = {"queue": row.queue_id, "channel": row.channel, "number": row.delivery_id}
+    found = connection.execute(beside, asked).all()
     return [each for each in found if each.queue_id == row.queue_id or _is_free(connection, each)]
 
 
@@ -191,7 +187,7 @@ def _write(connection: Connection, taking: Taking[int], now: datetime) -> None:
         _withdraw(connection, some, f"merged into {taken.delivery.key}", now)
     if taking.merged:
         grown = {"mention": taken.delivery.mention, "attempts": taken.delivery.attempts}
-        connection.execute(change_delivery(taken.place).values(**grown))
+        connection.execute(CHANGE_DELIVERY, {"number": taken.place, **grown})
         every = [taken.delivery, *(each.delivery for each in taking.merged)]
         hosts = KNOWN_QUEUES.c.host.in_([each.key for each in every])
         # New runs enter the message that goes out, and not one that has become part of it; a message about several
@@ -226,15 +222,17 @@ def _withdraw(connection: Connection, numbers: Sequence[int], reason: str, now: 
     connection.execute(withdrawn.values(state=State.WITHDRAWN, last_error=reason, settled_at=now, edit_at=None))
 
 
+_SPEAKS_OF = (
+    sa.select(*REVIEW_COLUMNS, DELIVERY_REVIEWS.c.purpose)
+    .join_from(DELIVERY_REVIEWS, REVIEWS)
+    .where(DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"), SPEAKS)
+    .order_by(*OLDEST_FIRST)
+)
+
+
 def _speaks_of(connection: Connection, number: int) -> tuple[tuple[Review, ...], dict[ReviewKey, Kind]]:
     """The reviews that a delivery speaks of, oldest first, and what those are for that have a purpose of their own."""
-    query = (
-        sa.select(*REVIEW_COLUMNS, DELIVERY_REVIEWS.c.purpose)
-        .join_from(DELIVERY_REVIEWS, REVIEWS)
-        .where(DELIVERY_REVIEWS.c.delivery_id == number, SPEAKS)
-        .order_by(*OLDEST_FIRST)
-    )
-    found = [(Review(*row[:-1]), row[-1]) for row in connection.execute(query)]
+    found = [(Review(*row[:-1]), row[-1]) for row in connection.execute(_SPEAKS_OF, {"number": number})]
     return tuple(review for review, _ in found), {review.key: purpose for review, purpose in found if purpose}
 
 
@@ -258,42 +256,37 @@ def queue_shares(connection: Connection, number: int) -> tuple[QueueShare, ...]:
     return tuple(shares) if len(rows) > 1 else ()
 
 
+_MINE, _ITS = DELIVERY_REVIEWS.alias("mine"), DELIVERY_REVIEWS.alias("its")
+# Run by run the first such message, which is nearly always the first of all about it: not all that are about any.
+_FIRST_ABOUT_RUN = (
+    sa.select(_ITS.c.delivery_id)
+    .join(DELIVERIES, DELIVERIES.c.delivery_id == _ITS.c.delivery_id)
+    .where(_ITS.c.review_id == _MINE.c.review_id, _ITS.c.left_out.is_(sa.false()), _OF_QUEUE, IS_SENT)
+    .where(DELIVERIES.c.channel == sa.bindparam("channel"), DELIVERIES.c.remind_in == RemindIn.CHANNEL)
+    .where(DELIVERIES.c.receipt_ts.is_not(None))
+    .order_by(_ITS.c.delivery_id)
+    .limit(1)
+    .correlate(_MINE)
+    .scalar_subquery()
+)
+_ROOT = sa.select(DELIVERIES.c.receipt_channel, DELIVERIES.c.receipt_ts).where(
+    DELIVERIES.c.delivery_id
+    == sa.select(sa.func.min(_FIRST_ABOUT_RUN))
+    .where(_MINE.c.delivery_id == sa.bindparam("number"), _MINE.c.left_out.is_(sa.false()))
+    .scalar_subquery()
+)
+
+
 def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | None:
     """The oldest message in the channel itself, not in a thread, that concerns a run of this delivery."""
     if delivery.remind_in is RemindIn.CHANNEL or delivery.queue is None:
         return None
-    mine, its = DELIVERY_REVIEWS.alias("mine"), DELIVERY_REVIEWS.alias("its")
-    shared = (
-        sa.select(sa.literal(1))
-        .join_from(its, mine, its.c.review_id == mine.c.review_id)
-        .where(
-            its.c.delivery_id == DELIVERIES.c.delivery_id,
-            mine.c.delivery_id == number,
-            its.c.left_out.is_(sa.false()),
-            mine.c.left_out.is_(sa.false()),
-        )
-        .correlate(DELIVERIES)
-        .exists()
-    )
-    query = (
-        sa.select(DELIVERIES.c.receipt_channel, DELIVERIES.c.receipt_ts)
-        .where(
-            DELIVERIES.c.queue_id == delivery.queue.queue_id,
-            DELIVERIES.c.channel == delivery.channel,
-            DELIVERIES.c.state == State.SENT,
-            DELIVERIES.c.remind_in == RemindIn.CHANNEL,
-            DELIVERIES.c.receipt_ts.is_not(None),
-            shared,
-        )
-        .order_by(DELIVERIES.c.delivery_id)
-        .limit(1)
-    )
-    receipt = connection.execute(query).one_or_none()
+    where = {"queue": delivery.queue.queue_id, "channel": delivery.channel}
+    receipt = connection.execute(_ROOT, {"number": number, **where}).one_or_none()
     return receipt and Receipt(*receipt)
 
 
 def live_deliveries(connection: Connection) -> list[Claim]:
     """Every live delivery in the order of the outbox, with what is known of its runs; nothing is claimed."""
-    query = select_deliveries().where(IS_LIVE).order_by(DELIVERIES.c.delivery_id)
-    rows = connection.execute(query).all()
+    rows = connection.execute(SELECT_DELIVERIES.where(IS_LIVE).order_by(DELIVERIES.c.delivery_id)).all()
     return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)[0]) for row in rows]

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from worker.core.model import Entry, Queue, Review, ReviewKey, Window
 from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
-from worker.stores.columns import microseconds
-from worker.stores.database import chunks, insert, insert_many, latest
+from worker.stores import reviews
+from worker.stores.columns import At, microseconds
+from worker.stores.database import chunks, insert, latest
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
@@ -21,18 +22,32 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.engine import Connection, Row
-    from sqlalchemy.sql import Select
 
     from worker.core.model import Id
 
+# Statements are built once: building one costs more than running it.
+NOW = sa.bindparam("now", type_=At())
 SPEAKS = DELIVERY_REVIEWS.c.left_out.is_(sa.false())
+
+
+def in_state(*states: State) -> sa.ColumnElement[bool]:
+    """Match these states without the index of states, through which every message would be read that was ever sent."""
+    # Joined with nothing, the column is not the one of the index any more.
+    return sa.type_coerce(DELIVERIES.c.state, sa.Text).concat("").in_([state.value for state in states])
+
+
+IS_SENT = in_state(State.SENT)
+EDIT_OWED = (DELIVERIES.c.edit_at.is_not(None), DELIVERIES.c.edit_until.is_not(None), IS_SENT)
 MANY = 50
 """A notice of so many runs may well speak of all that wait: the database finds those by itself."""
 
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
-_MENTIONS = sa.select(DELIVERIES.c.mention)
+_MENTIONS = sa.select(DELIVERIES.c.mention).where(DELIVERIES.c.key != sa.bindparam("but"))
+_MENTIONED = _MENTIONS.where(DELIVERIES.c.settled_at >= sa.bindparam("since"), IS_SENT)
+_PERHAPS_MENTIONED = _MENTIONS.where(IS_LIVE, in_state(*IN_DOUBT))
 _NUMBER = sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == sa.bindparam("key"))
+_SPEAK = sa.insert(DELIVERY_REVIEWS)
 _WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
 _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
@@ -52,13 +67,17 @@ _SAME_NAME = (
 )  # fmt: skip
 
 
-def select_deliveries() -> Select[Any]:
-    """Every column of a delivery, with its queue's."""
-    return sa.select(DELIVERIES, *_QUEUE).select_from(DELIVERIES.outerjoin(KNOWN_QUEUES))
+SELECT_DELIVERIES = sa.select(DELIVERIES, *_QUEUE).select_from(DELIVERIES.outerjoin(KNOWN_QUEUES))
+"""Every column of a delivery, with its queue's."""
+
+CHANGE_DELIVERY = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id == sa.bindparam("number"))
+"""Changes one delivery, by its `number`, to the other parameters."""
+
+_OF_KEY = SELECT_DELIVERIES.where(DELIVERIES.c.key == sa.bindparam("key"))
 
 
 def delivery_of(row: Row[Any], **news: Any) -> Delivery:  # noqa: ANN401  whatever a field holds
-    """Build a delivery from a row of `select_deliveries`, with `news` in place of what the row holds."""
+    """Build a delivery from a row of `SELECT_DELIVERIES`, with `news` in place of what the row holds."""
     queue = None if row.queue_id is None else Queue(row.queue_id, row.name, row.url, row.reviewers_per_run)
     receipt = None if row.receipt_ts is None else Receipt(row.receipt_channel, row.receipt_ts)
     return Delivery(**{**{name: getattr(row, name) for name in _SAME_NAME}, **news}, queue=queue, receipt=receipt)
@@ -109,7 +128,7 @@ def enter_reviews(
         # Past the debounce: a run is shown within a poll. A claim that may have looked already is waited for.
         lease = sa.func.coalesce(sa.type_coerce(DELIVERIES.c.lease_until, sa.BigInteger), 0)
         soon = latest(connection.dialect.name, sa.literal(microseconds(now), sa.BigInteger), lease)
-        connection.execute(change_delivery(message).values(edit_at=soon))
+        connection.execute(CHANGE_DELIVERY.values(edit_at=soon), {"number": message})
 
 
 def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
@@ -119,28 +138,30 @@ def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
         return
     for some in chunks(review_numbers(connection, queue_id, notice.reviews).items()):
-        rows = [(number, review, False, others.get(key)) for key, review in some]
-        insert_many(connection, DELIVERY_REVIEWS, ("delivery_id", "review_id", "left_out", "purpose"), rows)
+        rows = [
+            {"delivery_id": number, "review_id": review, "left_out": False, "purpose": others.get(key)}
+            for key, review in some
+        ]
+        connection.execute(_SPEAK, rows)
 
 
 def window_of(connection: Connection, queue: Row[Any], now: datetime) -> Window | None:
     """The window that the last announcement of a queue opened, from the queue's row."""
     if queue.host is None:
         return None
-    row = connection.execute(select_deliveries().where(DELIVERIES.c.key == queue.host)).one_or_none()
+    row = connection.execute(_OF_KEY, {"key": queue.host}).one_or_none()
     return Window(queue.announced_at, queue.host, Entry.NEVER if row is None else entry_of(delivery_of(row), now))
 
 
 def known_window(connection: Connection, queue_id: Id, now: datetime) -> Window | None:
     """The window that the last announcement of a queue opened; None too where the queue was never seen."""
-    row = connection.execute(sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id)).one_or_none()
+    row = connection.execute(reviews.SELECT_QUEUE, {"queue": queue_id}).one_or_none()
     return None if row is None else window_of(connection, row, now)
 
 
 def open_window(connection: Connection, queue_id: Id, window: Window) -> None:
     """Remember which notice new runs of a queue enter, and since when."""
-    news = {"announced_at": window.opened_at, "host": window.host}
-    connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id).values(news))
+    connection.execute(reviews.CHANGE_QUEUE, {"queue": queue_id, "announced_at": window.opened_at, "host": window.host})
 
 
 def _waiting(connection: Connection, queue_id: Id) -> int:
@@ -148,42 +169,28 @@ def _waiting(connection: Connection, queue_id: Id) -> int:
     return connection.execute(_COUNT_WAITING, {"queue": queue_id}).scalar_one()
 
 
-def _same_key() -> tuple[sa.ColumnElement[bool], ...]:
-    """Match a review by the parameters of `_key`."""
-    # Typed, so that an undated stay becomes the sentinel and never NULL, which equals nothing.
-    return (
-        REVIEWS.c.queue_run_id == sa.bindparam("of_run", type_=REVIEWS.c.queue_run_id.type),
-        REVIEWS.c.added_at == sa.bindparam("of_stay", type_=REVIEWS.c.added_at.type),
-    )
+HAS_LEASE = (
+    DELIVERIES.c.key == sa.bindparam("of_key"),
+    DELIVERIES.c.state == sa.bindparam("found"),
+    DELIVERIES.c.lease_until == sa.bindparam("lease"),
+)
+"""Match a delivery while the lease is still the one that the claim got: by the parameters of `lease_of`."""
+
+_CLAIMED = sa.select(DELIVERIES.c.delivery_id).where(*HAS_LEASE).with_for_update()
 
 
-def _key(key: ReviewKey) -> dict[str, Any]:
-    return {"of_run": key.queue_run_id, "of_stay": key.added_at}
-
-
-def has_lease(claimed: Delivery, state: State) -> tuple[sa.ColumnElement[bool], ...]:
-    """Match a delivery while the lease is still the one that the claim got."""
-    return (
-        DELIVERIES.c.key == claimed.key,
-        DELIVERIES.c.state == state,
-        DELIVERIES.c.lease_until.is_not(None),
-        DELIVERIES.c.lease_until == claimed.lease_until,
-    )
+def lease_of(claimed: Delivery, state: State) -> dict[str, Any]:
+    """The parameters of `HAS_LEASE`."""
+    return {"of_key": claimed.key, "found": state, "lease": claimed.lease_until}
 
 
 def settle_delivery(connection: Connection, after: Delivery, claimed: Delivery) -> int | None:
     """Write what became of a claimed delivery and end its lease; its number, or None where the lease is not ours."""
-    ours = sa.select(DELIVERIES.c.delivery_id).where(*has_lease(claimed, State.SENDING))
-    number: int | None = connection.execute(ours.with_for_update()).scalar_one_or_none()
+    number: int | None = connection.execute(_CLAIMED, lease_of(claimed, State.SENDING)).scalar_one_or_none()
     if number is not None:
         news = {name: getattr(after, name) for name in _SETTLED_BY_LOOP} | _receipt(after)
-        connection.execute(change_delivery(number).values(**news, lease_until=None))
+        connection.execute(CHANGE_DELIVERY, {"number": number, "lease_until": None, **news})
     return number
-
-
-def change_delivery(number: int) -> sa.Update:
-    """Change one delivery."""
-    return sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id == number)
 
 
 def _receipt(delivery: Delivery) -> dict[str, str | None]:
@@ -195,17 +202,30 @@ def mark_reviews(
     connection: Connection, number: int, *, shown: Sequence[ReviewKey], left_out: Collection[ReviewKey]
 ) -> None:
     """Note which reviews a message lists, in its order, and of which it does not speak after all."""
-    mine = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == number)
-    # By the key alone: a baseline may speak of several queues. No two of them have the same queue run.
-    spoken = sa.select(REVIEWS.c.review_id).where(*_same_key())
-    one = mine.where(DELIVERY_REVIEWS.c.review_id.in_(spoken))
     if shown:
         # Cleared first: a message may list less than it did before.
-        connection.execute(mine.where(DELIVERY_REVIEWS.c.position.is_not(None)).values(position=None))
-        places = [{"place": place, **_key(key)} for place, key in enumerate(shown)]
-        connection.execute(one.values(position=sa.bindparam("place")), places)
+        connection.execute(UNLIST, {"number": number})
+        connection.execute(_SPOKEN, [{**_key(number, key), "position": at} for at, key in enumerate(shown)])
     for some in chunks(left_out):
-        connection.execute(one.values(left_out=True), [_key(key) for key in some])
+        connection.execute(_SPOKEN, [{**_key(number, key), "left_out": True} for key in some])
+
+
+_OF_MESSAGE = sa.update(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"))
+UNLIST = _OF_MESSAGE.where(DELIVERY_REVIEWS.c.position.is_not(None)).values(position=None)
+"""Forgets what a message lists."""
+
+_SPOKEN = _OF_MESSAGE.where(
+    # By the key alone: a baseline may speak of several queues. No two of them have the same queue run.
+    DELIVERY_REVIEWS.c.review_id.in_(
+        sa.select(REVIEWS.c.review_id).where(
+            REVIEWS.c.queue_run_id == sa.bindparam("of_run"), REVIEWS.c.added_at == sa.bindparam("of_stay")
+        )
+    )
+)
+
+
+def _key(number: int, key: ReviewKey) -> dict[str, Any]:
+    return {"number": number, "of_run": key.queue_run_id, "of_stay": key.added_at}
 
 
 def retry_delivery(connection: Connection, key: UUID, now: datetime) -> bool:
@@ -216,17 +236,9 @@ def retry_delivery(connection: Connection, key: UUID, now: datetime) -> bool:
     if queue_id is not None:
         hold_queue(connection, queue_id)
     given_up = sa.update(DELIVERIES).where(DELIVERIES.c.key == key, DELIVERIES.c.state.in_([State.DEAD, State.HELD]))
-    afresh = given_up.values(
-        state=State.PENDING,
-        due_at=now,
-        held_until=None,
-        attempts=0,
-        attempted_at=None,
-        looks=0,
-        plain=False,
-        settled_at=None,
-    )
-    if connection.execute(afresh).rowcount != 1:
+    afresh = {"state": State.PENDING, "due_at": now, "attempts": 0, "looks": 0, "plain": False}
+    unset = dict.fromkeys(("held_until", "attempted_at", "settled_at"))
+    if connection.execute(given_up.values(**afresh, **unset)).rowcount != 1:
         return False
     if queue_id is not None:
         revise_queue(connection, queue_id)
@@ -235,34 +247,29 @@ def retry_delivery(connection: Connection, key: UUID, now: datetime) -> bool:
 
 def next_due_at(connection: Connection) -> datetime | None:
     """When the next delivery or edit is due by itself: what waits for an operator is not."""
-    ready_at = sa.case(
-        (DELIVERIES.c.held_until > DELIVERIES.c.due_at, DELIVERIES.c.held_until), else_=DELIVERIES.c.due_at
-    )
-    live = sa.select(sa.func.min(ready_at)).where(IS_LIVE, DELIVERIES.c.due_at < NEVER)
-    free_at = sa.case(
-        (DELIVERIES.c.lease_until > DELIVERIES.c.edit_at, DELIVERIES.c.lease_until), else_=DELIVERIES.c.edit_at
-    )
-    edit = sa.select(sa.func.min(free_at)).where(*EDIT_OWED)
-    dues = [connection.execute(query).scalar_one() for query in (live, edit)]
+    dues = [connection.execute(query).scalar_one() for query in (_NEXT_POST, _NEXT_EDIT)]
     return min((due for due in dues if due is not None), default=None)
 
 
-EDIT_OWED = (
-    DELIVERIES.c.edit_at.is_not(None),
-    DELIVERIES.c.edit_until.is_not(None),
-    # Joined with nothing, so that no index by state is used: that would read every message that was ever sent.
-    sa.type_coerce(DELIVERIES.c.state, sa.Text).concat("") == State.SENT.value,
+def _later(one: sa.Column[Any], other: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """The later of two instants, of which the second may be NULL."""
+    return sa.case((other > one, other), else_=one)
+
+
+_NEXT_POST = sa.select(sa.func.min(_later(DELIVERIES.c.due_at, DELIVERIES.c.held_until))).where(
+    IS_LIVE, DELIVERIES.c.due_at < NEVER
+)
+_NEXT_EDIT = sa.select(sa.func.min(_later(DELIVERIES.c.edit_at, DELIVERIES.c.lease_until))).where(*EDIT_OWED)
+_BACKLOG = (
+    sa.select(DELIVERIES.c.state, sa.func.count(), sa.func.min(DELIVERIES.c.created_at))
+    .where(DELIVERIES.c.state.in_(UNFINISHED))
+    .group_by(DELIVERIES.c.state)
 )
 
 
 def backlog(connection: Connection) -> Sequence[Backlog]:
     """How many deliveries need something still, by state."""
-    query = (
-        sa.select(DELIVERIES.c.state, sa.func.count(), sa.func.min(DELIVERIES.c.created_at))
-        .where(DELIVERIES.c.state.in_(UNFINISHED))
-        .group_by(DELIVERIES.c.state)
-    )
-    counted = connection.execute(query).all()
+    counted = connection.execute(_BACKLOG).all()
     return [Backlog(state, count, since, _last_error(connection, state)) for state, count, since in counted]
 
 
@@ -277,7 +284,7 @@ def _last_error(connection: Connection, state: State) -> str:
 
 def newest(connection: Connection, state: State | None, limit: int) -> Sequence[Delivery]:
     """The outbox, newest first."""
-    query = select_deliveries().order_by(DELIVERIES.c.delivery_id.desc()).limit(limit)
+    query = SELECT_DELIVERIES.order_by(DELIVERIES.c.delivery_id.desc()).limit(limit)
     if state is not None:
         query = query.where(DELIVERIES.c.state == state)
     return [delivery_of(row) for row in connection.execute(query)]
@@ -289,22 +296,21 @@ def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
     keys = connection.execute(sa.select(DELIVERIES.c.key)).scalars()
     # Compared here: keys are kept as bytes, and a beginning may be half of one.
     found = [key for key in keys if sought and key.hex.startswith(sought)]
-    query = select_deliveries().where(DELIVERIES.c.key.in_(found[:100]))
+    query = SELECT_DELIVERIES.where(DELIVERIES.c.key.in_(found[:100]))
     return [delivery_of(row) for row in connection.execute(query.order_by(DELIVERIES.c.delivery_id.desc()))]
 
 
 def mentions(connection: Connection, since: datetime, but: UUID) -> Mapping[str, int]:
     """Count the mentions of each id in messages that were posted since then, or may have been."""
     # A row is in one of the two: only what is settled has an instant of that.
-    posted = _MENTIONS.where(DELIVERIES.c.settled_at >= since, DELIVERIES.c.state == State.SENT)
-    perhaps = _MENTIONS.where(IS_LIVE, DELIVERIES.c.state.in_(IN_DOUBT))
-    rows = (row for query in (posted, perhaps) for row in connection.execute(query.where(DELIVERIES.c.key != but)))
+    asked = {"since": since, "but": but}
+    rows = (row for query in (_MENTIONED, _PERHAPS_MENTIONED) for row in connection.execute(query, asked))
     return Counter(mention for row in rows for mention in row.mention)
 
 
 def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:
     """Every stay of a queue run, oldest first."""
-    query: Select[Any] = (
+    query: sa.Select[Any] = (
         sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id, *KNOWN_QUEUES.c)
         .join_from(REVIEWS, KNOWN_QUEUES)
         .where(REVIEWS.c.queue_run_id == queue_run_id)
@@ -318,8 +324,7 @@ def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:
 
 def _deliveries_about(connection: Connection, review_id: int) -> Iterable[StoryNotice]:
     query = (
-        select_deliveries()
-        .add_columns(DELIVERY_REVIEWS.c.left_out, DELIVERY_REVIEWS.c.purpose)
+        SELECT_DELIVERIES.add_columns(DELIVERY_REVIEWS.c.left_out, DELIVERY_REVIEWS.c.purpose)
         .join(DELIVERY_REVIEWS, DELIVERY_REVIEWS.c.delivery_id == DELIVERIES.c.delivery_id)
         .where(DELIVERY_REVIEWS.c.review_id == review_id)
         .order_by(DELIVERIES.c.delivery_id)
@@ -327,6 +332,8 @@ def _deliveries_about(connection: Connection, review_id: int) -> Iterable[StoryN
     rows = connection.execute(query)
     return (StoryNotice(delivery_of(row), left_out=row.left_out, purpose=row.purpose) for row in rows)
 
+
+_PAUSES = sa.select(CHANNEL_PAUSES).order_by(CHANNEL_PAUSES.c.since, CHANNEL_PAUSES.c.channel)
 
 # What waits for an operator is due never, and no pause concerns it.
 WAITS_FOR_TIME = sa.or_(
@@ -337,8 +344,7 @@ WAITS_FOR_TIME = sa.or_(
 
 def every_pause(connection: Connection) -> Sequence[Pause]:
     """Every destination that is paused, longest first."""
-    rows = connection.execute(sa.select(CHANNEL_PAUSES).order_by(CHANNEL_PAUSES.c.since, CHANNEL_PAUSES.c.channel))
-    return [_pause_of(row) for row in rows]
+    return [_pause_of(row) for row in connection.execute(_PAUSES)]
 
 
 def pause_channel(connection: Connection, paused: Pause) -> Pause:

@@ -11,7 +11,7 @@ from msgspec import structs
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
 from worker.stores.columns import At
-from worker.stores.database import chunks, insert, insert_many
+from worker.stores.database import chunks, insert
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
@@ -56,8 +56,16 @@ _SELECT_LEFT = (
     .order_by(REVIEWS.c.closed_at, REVIEWS.c.added_at)
 )
 _SELECT_FACTS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.review_id, REVIEWS.c.facts).where(_MINE, IS_OPEN, _SOME)
-_INSERTED = ("queue_id", *Review.__struct_fields__)
+_INSERT = sa.insert(REVIEWS)
 _UPDATE = sa.update(REVIEWS).where(_NUMBERED)
+SELECT_QUEUE = sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == sa.bindparam("queue"))
+CHANGE_QUEUE = sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == sa.bindparam("queue"))
+"""Changes one queue, by its id as `queue`, to the other parameters."""
+
+_REVISE = CHANGE_QUEUE.values(revision=KNOWN_QUEUES.c.revision + 1)
+# All who write a queue's reviews hold its row, so that a plan never rests on reviews that another is writing. With
+# `key_share` rows that only refer to the queue may be added meanwhile.
+_HOLD = SELECT_QUEUE.with_for_update(key_share=True)
 
 
 def recall_reviews(
@@ -95,7 +103,7 @@ def review_numbers(connection: Connection, queue_id: Id, keys: Collection[Review
 
 def _insert(connection: Connection, queue_id: Id, new: Iterable[Review]) -> None:
     for some in chunks(new):
-        insert_many(connection, REVIEWS, _INSERTED, [(queue_id, *structs.astuple(review)) for review in some])
+        connection.execute(_INSERT, [{"queue_id": queue_id, **structs.asdict(review)} for review in some])
 
 
 def _replace(connection: Connection, known: Mapping[ReviewKey, int], altered: Sequence[Review]) -> None:
@@ -178,16 +186,12 @@ def lock_queue(connection: Connection, queue: Queue) -> Row[Any]:
 
 def hold_queue(connection: Connection, queue_id: Id) -> Row[Any] | None:
     """Hold a queue's row to the end of the transaction; None where the queue was never seen."""
-    # All who write a queue's reviews hold its row, so that a plan never rests on reviews that another is writing. With
-    # `key_share` rows that only refer to the queue may be added meanwhile.
-    query = sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id).with_for_update(key_share=True)
-    return connection.execute(query).one_or_none()
+    return connection.execute(_HOLD, {"queue": queue_id}).one_or_none()
 
 
 def revise_queue(connection: Connection, queue_id: Id) -> None:
     """Count an act on the queue's reviews. The queue's row is held already."""
-    mine = sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id)
-    connection.execute(mine.values(revision=KNOWN_QUEUES.c.revision + 1))
+    connection.execute(_REVISE, {"queue": queue_id})
 
 
 def conclude_poll(connection: Connection, row: Row[Any], listing: str, baselined_at: datetime | None) -> None:
@@ -195,7 +199,7 @@ def conclude_poll(connection: Connection, row: Row[Any], listing: str, baselined
     news = {"baselined_at": row.baselined_at or baselined_at, "listing": listing or row.listing}
     # Most polls find the same listing again, and write nothing.
     if news != {"baselined_at": row.baselined_at, "listing": row.listing}:
-        connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == row.queue_id).values(news))
+        connection.execute(CHANGE_QUEUE, {"queue": row.queue_id, **news})
 
 
 def note_poll(connection: Connection, polled: Polled) -> int:
@@ -205,7 +209,7 @@ def note_poll(connection: Connection, polled: Polled) -> int:
     # A poll that failed leaves the time of the last one that did not.
     if polled.completed_at is not None:
         news["completed_at"] = polled.completed_at
-    connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == polled.queue.queue_id).values(news))
+    connection.execute(CHANGE_QUEUE, {"queue": polled.queue.queue_id, **news})
     revision: int = row.revision
     return revision
 
@@ -248,7 +252,7 @@ def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
     if queue.name == str(queue.queue_id) or shown == queue_of(row):
         return
     news = {"name": shown.name, "url": shown.url, "reviewers_per_run": shown.reviewers_per_run}
-    connection.execute(sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue.queue_id).values(news))
+    connection.execute(CHANGE_QUEUE, {"queue": queue.queue_id, **news})
 
 
 def by_ids(connection: Connection, ids: Collection[Id]) -> Sequence[Id]:

@@ -35,6 +35,12 @@ SURROGATE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # Written out in queries too: a partial index is used only where the query repeats its condition word by word.
 IS_LIVE = sa.text("state IN ('pending', 'sending', 'unknown', 'held')")
 IS_OPEN = sa.text("closed_at IS NULL")
+IS_UNEXPLAINED = sa.text("closed_at IS NOT NULL AND how_left IS NULL")
+
+
+def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
 
 # `revision` counts the acts on a queue's reviews from outside a poll's own transaction. `announced_at` is when the last
 # window was opened, `host` the key of the delivery that opened it.
@@ -76,13 +82,9 @@ REVIEWS = sa.Table(
     sa.Column("closed_at", At),
     sa.Column("how_left", Word(Fate), key="fate"),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
-    sa.Index("ix_reviews_open", "queue_id", "since", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
-    sa.Index(
-        "ix_reviews_closed",
-        "closed_at",
-        sqlite_where=sa.text("closed_at IS NOT NULL"),
-        postgresql_where=sa.text("closed_at IS NOT NULL"),
-    ),
+    _partial("ix_reviews_open", "queue_id", "since", where=IS_OPEN),
+    _partial("ix_reviews_closed", "closed_at", where=sa.text("closed_at IS NOT NULL")),
+    _partial("ix_reviews_unexplained", "queue_id", "closed_at", where=IS_UNEXPLAINED),
 )
 
 DELIVERIES = sa.Table(
@@ -116,21 +118,13 @@ DELIVERIES = sa.Table(
     sa.Column("successor", IdColumn),
     sa.Column("worker_id", IdColumn),
     sa.Column("held_until", At),
-    sa.Index("ix_deliveries_due", "due_at", sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
-    sa.Index(
-        "ix_deliveries_edit",
-        "edit_at",
-        sqlite_where=sa.text("edit_at IS NOT NULL"),
-        postgresql_where=sa.text("edit_at IS NOT NULL"),
-    ),
-    sa.Index("ix_deliveries_queue", "queue_id", "state"),
+    _partial("ix_deliveries_due", "due_at", where=IS_LIVE),
+    _partial("ix_deliveries_edit", "edit_at", where=sa.text("edit_at IS NOT NULL")),
+    _partial("ix_deliveries_queue", "queue_id", where=IS_LIVE),
+    _partial("ix_deliveries_kept", "queue_id", "edit_until", where=sa.text("edit_until IS NOT NULL")),
+    _partial("ix_deliveries_leased", "lease_until", where=sa.text("lease_until IS NOT NULL")),
     sa.Index("ix_deliveries_state", "state", "delivery_id"),
-    sa.Index(
-        "ix_deliveries_settled",
-        "settled_at",
-        sqlite_where=sa.text("settled_at IS NOT NULL"),
-        postgresql_where=sa.text("settled_at IS NOT NULL"),
-    ),
+    _partial("ix_deliveries_settled", "settled_at", where=sa.text("settled_at IS NOT NULL")),
 )
 
 # Which reviews a delivery speaks of. `position` is a review's place in the message's list, NULL where it is only
@@ -209,7 +203,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

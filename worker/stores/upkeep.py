@@ -10,6 +10,7 @@ from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.core.status.process import Process
 from worker.stores.database import CHUNK, chunks, insert
+from worker.stores.outbox import in_state
 from worker.stores.schema import (
     DELIVERIES,
     DELIVERY_REVIEWS,
@@ -69,19 +70,18 @@ DELIVERIES_A_STEP = 100
 """Few, since each may speak of very many reviews."""
 
 REVIEWS_A_STEP = 1000
-SETTLED = (State.SENT, State.WITHDRAWN, State.DEAD)
+_OLD_DELIVERIES = (
+    sa.select(DELIVERIES.c.delivery_id)
+    .where(DELIVERIES.c.settled_at < sa.bindparam("before"), in_state(State.SENT, State.WITHDRAWN, State.DEAD))
+    .where(sa.or_(DELIVERIES.c.edit_until.is_(None), DELIVERIES.c.edit_until < sa.bindparam("before")))
+    .limit(DELIVERIES_A_STEP)
+    .with_for_update(skip_locked=True)
+)
 
 
 def prune_deliveries(connection: Connection, before: datetime) -> int:
     """Forget some deliveries that were settled, and whose edits ended, before a time; how many."""
-    ended = sa.or_(DELIVERIES.c.edit_until.is_(None), DELIVERIES.c.edit_until < before)
-    query = (
-        sa.select(DELIVERIES.c.delivery_id)
-        .where(DELIVERIES.c.settled_at < before, DELIVERIES.c.state.in_(SETTLED), ended)
-        .limit(DELIVERIES_A_STEP)
-        .with_for_update(skip_locked=True)
-    )
-    old = connection.execute(query).scalars().all()
+    old = connection.execute(_OLD_DELIVERIES, {"before": before}).scalars().all()
     # What refers to a delivery goes before it.
     connection.execute(sa.delete(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id.in_(old)))
     connection.execute(sa.delete(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(old)))
