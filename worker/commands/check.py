@@ -12,10 +12,11 @@ from worker.app import roster_for
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.hours import calendar_name, state_of
-from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, slack, start
+from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, rehearsal, slack, start
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.finding import Finding
 from worker.core.status.seen import rows_text
+from worker.loops.preview import Preview
 from worker.notifiers.slack import check as slack_check
 from worker.rules import rules_for
 from worker.settings import loading
@@ -26,10 +27,10 @@ from worker.stores.opening import database_path, open_store
 from worker.stores.sqlite import check_directory, check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from worker.core.model import Queue
+    from worker.core.model import Queue, Snapshot
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
     from worker.settings import Settings
@@ -47,6 +48,10 @@ UNENCRYPTED = (
     "the connection crosses a network without TLS, so that its contents can be read on the way:"
     " add ?sslmode=verify-full&sslrootcert=FILE to WORKER_DATABASE_URL where the network is not your own"
 )
+
+
+def _unseen(_snapshot: Snapshot) -> None:
+    """Do nothing with a listing."""
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
@@ -67,6 +72,35 @@ def check_calendars(settings: Settings, now: datetime) -> Iterator[Finding]:
         calendar = calendar_of(settings.calendar_table(queue.calendar), now.year)
         hint = f"; {HOURS_HINT}" if calendar.is_always and not queue.calendar else ""
         yield Finding(f"calendar {calendar_name(queue)}", ok=True, text=f"{state_of(calendar, now)}{hint}")
+
+
+class _FirstPoll:
+    """How many messages the next poll posts where, from the listings that are read anyway."""
+
+    def __init__(self, stack: contextlib.ExitStack, source: LangSmith, settings: Settings, rules: RulesOf) -> None:
+        """Open the database where that is possible: what is wrong with it is a finding of its own."""
+        self._seen = 0
+        self._preview: Preview | None = None
+        with contextlib.suppress(ConfigError, StoreError):
+            store = stack.enter_context(rehearsal(settings))
+            self._preview = Preview(
+                source=source, store=store, deliveries=store, channels=store, clock=SystemClock(), rules=rules
+            )
+
+    def see(self, snapshot: Snapshot) -> None:
+        """Plan what a listing leads to."""
+        if self._preview is None:
+            return
+        try:
+            self._preview.see(snapshot)
+            self._seen += 1
+        except StoreError:
+            self._preview = None
+
+    def findings(self) -> Iterator[Finding]:
+        """One line, where anything could be read."""
+        if self._preview is not None and self._seen:
+            yield Finding("next poll", ok=True, text=tables.preview_text(self._seen, self._preview))
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
@@ -91,8 +125,10 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             yield Finding("database", ok=True, text=UNENCRYPTED)
 
 
-def check_langsmith(source: LangSmith, roster: Roster, settings: Settings, rules: RulesOf) -> Iterator[Finding]:
-    """Check the key, whose view it gives, and every queue."""
+def check_langsmith(
+    source: LangSmith, roster: Roster, settings: Settings, rules: RulesOf, see: Callable[[Snapshot], None] = _unseen
+) -> Iterator[Finding]:
+    """Check the key, whose view it gives, and every queue; `see` gets each listing."""
     try:
         many = len(source.queues())
         text = f"the key can see {many} {'queue' if many == 1 else 'queues'}; {source.whose()}"
@@ -109,12 +145,12 @@ def check_langsmith(source: LangSmith, roster: Roster, settings: Settings, rules
         if settings.has_two_tables(queue.queue_id, queue.name):
             text = f"has two tables in worker.toml; the one with its id holds, not the one with its name {queue.name!r}"
             yield Finding(f"queue {queue.name}", ok=False, text=text, remedy="write one table, with the id or the name")
-        yield from _check_queue(source, queue, rules)
+        yield from _check_queue(source, queue, rules, see)
     yield from _check_names(source, roster.queues.values(), rules)
     yield from _check_listing(source)
 
 
-def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Finding]:
+def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[[Snapshot], None]) -> Iterator[Finding]:
     """Check that the queue can be read as a poll would read it, and that the key sees all of it."""
     show = rules(queue).settings.show
     try:
@@ -123,6 +159,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf) -> Iterator[Fi
     except SourceError as error:
         yield Finding(f"queue {queue.name}", ok=False, text=str(error), remedy=_REMEDIES[error.trouble])
         return
+    see(snapshot)
     name = f"queue {snapshot.queue.name}"
     yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
     if snapshot.unusable:
@@ -202,13 +239,20 @@ def check(*, as_json: bool, live: bool) -> bool:
     """Check everything, and with `live` add facts about the live service; returns whether all is well."""
     settings = start(EVERYTHING)
     clock = SystemClock()
-    with progress_shown() as read, langsmith(settings, clock, progress=read) as source, slack(settings) as notifier:
+    with (
+        progress_shown() as read,
+        langsmith(settings, clock, progress=read) as source,
+        slack(settings) as notifier,
+        contextlib.ExitStack() as stack,
+    ):
         roster, rules = roster_for(settings, clock=clock, source=source), rules_for(settings, clock)
+        first_poll = _FirstPoll(stack, source, settings, rules)
         found = [
             *check_settings(settings),
             *check_calendars(settings, clock.now()),
             *check_database(settings),
-            *check_langsmith(source, roster, settings, rules),
+            *check_langsmith(source, roster, settings, rules, first_poll.see),
+            *first_poll.findings(),
             *slack_check.examine(notifier, sorted(channels_of(settings, roster, rules))),
             *(ask_live(source, roster) if live else ()),
         ]

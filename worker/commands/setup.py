@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker import logs
@@ -17,6 +19,7 @@ from worker.settings.calendars import never_open
 from worker.sources.langsmith.source import LangSmith
 from worker.stores import opening
 from worker.stores.lock import hold_lock
+from worker.stores.sqlite import check_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,3 +135,18 @@ def slack(settings: Settings) -> Iterator[Slack]:
     )
     with contextlib.closing(notifier):
         yield notifier
+
+
+@contextlib.contextmanager
+def rehearsal(settings: Settings) -> Iterator[SqlStore]:
+    """The database to read from, or an empty temporary one where there is none yet."""
+    path = opening.database_path(settings.database_url)
+    if path is None or path.exists():
+        with opened(settings) as store:
+            yield store
+        return
+    check_directory(path)  # where none can be made, `poll` would not work either
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"sqlite:///{Path(directory) / 'rehearsal.db'}"
+        with contextlib.closing(opening.open_store(url, migrate=True)) as store:
+            yield store

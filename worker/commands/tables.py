@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from worker.core.model import Kind
 from worker.core.outbox import ready_at
 from worker.core.owed import NEVER
-from worker.core.text import json_safe, plain
+from worker.core.text import day_time_in, json_safe, plain
+from worker.notifiers.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
+    from worker.core.message import Message
     from worker.core.owed import Delivery
     from worker.core.status.finding import Finding
+    from worker.loops.preview import Preview
 
 BEGINNINGS = frozenset({"Key", "Queue run"})
 WHOLE = BEGINNINGS | {"Id"}
@@ -164,3 +169,23 @@ def print_findings(findings: Iterable[Finding]) -> None:
 def finding_json(finding: Finding) -> dict[str, Any]:
     """One check of `check --json`."""
     return {"check": finding.name, "ok": finding.ok, "text": finding.text, "remedy": finding.remedy or None}
+
+
+def preview_text(queues: int, preview: Preview) -> str:
+    """How many messages the next poll of so many queues posts where, and how many are held until when."""
+    messages, held = preview.messages(), preview.held()
+    parts = [_places(messages)] if messages else ["nothing to post now"] if held else []
+    parts += [f"held until {day_time_in(each.until, each.zone)}: {_places(each.messages)}" for each in held]
+    if preview.entering:
+        parts.append(f"{counted(preview.entering, 'new run')} shown by an edit of a message that is posted already")
+    return f"{counted(queues, 'queue')}: {'; '.join(parts) or 'nothing to post'}"
+
+
+def _places(messages: Iterable[Message]) -> str:
+    """`1 baseline to C0SUPPORT00, 2 escalations to C0LEADS0000`."""
+    found = Counter((_KINDS.get(message.kind, message.kind.value), message.channel) for message in messages)
+    return ", ".join(f"{counted(many, kind)} to {channel}" for (kind, channel), many in found.items())
+
+
+_KINDS = {Kind.OPS: "report"}
+"""What messages are called whose kind is no word of its own."""

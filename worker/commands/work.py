@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +12,18 @@ from worker import signals
 from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import EVERYTHING, PREVIEW, langsmith, opened, progress_shown, slack, sole_process, start
+from worker.commands.setup import (
+    EVERYTHING,
+    PREVIEW,
+    langsmith,
+    opened,
+    progress_shown,
+    rehearsal,
+    slack,
+    sole_process,
+    start,
+)
+from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.preview import Preview
 from worker.loops.report import Board
@@ -25,7 +34,6 @@ from worker.service import Service
 from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
-from worker.stores.sqlite import check_directory
 from worker.web.health import refuse_unusable_address
 from worker.web.heartbeat import Heartbeat
 from worker.web.monitor import Monitor
@@ -101,7 +109,7 @@ def dry_run() -> bool:
     """Print the messages that `poll` would post; returns whether every queue could be read."""
     settings = start(PREVIEW)
     clock = SystemClock()
-    with _rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
+    with rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
         preview = Preview(
@@ -115,12 +123,18 @@ def dry_run() -> bool:
         )
         for queue in roster.queues.values():
             preview.poll(queue)
-        messages = list(preview.messages())
+        messages, later = preview.messages(), preview.held()
     console = Console()
     for message in messages:
         console.send(message)
+    for held in later:
+        tables.say(f"Held until {day_time_in(held.until, held.zone)}, and posted then:", "")
+        for message in held.messages:
+            console.send(message)
     unread = [*preview.unread, *_unfound(roster)]
-    if not messages:
+    if messages or later or preview.entering:
+        tables.say(tables.preview_text(len(roster.queues), preview))
+    else:
         tables.say("Nothing to post of what could be read." if unread else "Nothing to post.")
     tables.say(*unread)
     return not unread
@@ -167,18 +181,3 @@ def _check_port(settings: Settings) -> None:
     """Raise ConfigError where the pages cannot be served."""
     if settings.http_address:
         refuse_unusable_address(settings.http_address)
-
-
-@contextlib.contextmanager
-def _rehearsal(settings: Settings) -> Iterator[SqlStore]:
-    """The database to read from, or an empty temporary one where there is none yet."""
-    path = opening.database_path(settings.database_url)
-    if path is None or path.exists():
-        with opened(settings) as store:
-            yield store
-        return
-    check_directory(path)  # where none can be made, `poll` would not work either
-    with tempfile.TemporaryDirectory() as directory:
-        url = f"sqlite:///{Path(directory) / 'rehearsal.db'}"
-        with contextlib.closing(opening.open_store(url, migrate=True)) as store:
-            yield store

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.message import compose_post, totals_of
 from worker.core.model import Kind
 from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
-from worker.core.owed import Claim, Delivery, State
+from worker.core.owed import Claim, Delivery, QueueShare, State
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
 from worker.loops.details import Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime, tzinfo
 
+    from worker.core.calendar import Calendar
     from worker.core.message import Message
     from worker.core.model import Id, Memory, Queue, Review, ReviewKey, Snapshot
     from worker.core.owed import Notice, Pause
@@ -39,6 +42,15 @@ class _NotWrittenError(Exception):
         super().__init__()
         self.decided = decided
         self.memory = memory
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMessages:
+    """The messages that go out at an opening, or at the end of quiet: at `until`, on the clock of `zone`."""
+
+    until: datetime
+    zone: tzinfo
+    messages: tuple[Message, ...]
 
 
 class Preview:
@@ -67,13 +79,18 @@ class Preview:
         self._naming = Naming(descriptions, clock=clock)
         self.unread: list[str] = []
         """A sentence for each queue that could not be read."""
+        self.entering = 0
+        """The number of new runs that enter messages which are posted already, by an edit."""
         # A pass tries every destination again at once, however long its pause would last.
         now = clock.now()
         self._pauses = [replace(pause, until=now) for pause in channels.pauses()]
         self._reviews: dict[About, Review] = {}
+        self._queues: dict[Id, Queue] = {}
         self._candidates: list[Candidate[About]] = []
         self._purposes: dict[tuple[str, About], Kind] = {}
         for claim in deliveries.outbox():
+            if claim.delivery.queue is not None:
+                self._queues.setdefault(claim.delivery.queue.queue_id, claim.delivery.queue)
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
             self._add(let_go(claim.delivery), [review.key for review in claim.reviews], claim.purposes)
 
@@ -85,33 +102,70 @@ class Preview:
             log.warning("queue_failing", queue=queue.name, error=str(error))
             self.unread.append(f"{queue.name} could not be read: {error}")
             return
-        now = self._clock.now()
-        rules = self._rules(snapshot.queue)
+        self.see(snapshot)
+
+    def see(self, snapshot: Snapshot) -> None:
+        """Plan the notices that a listing leads to: those of now, and those that are held now. Raises StoreError."""
+        now, queue = self._clock.now(), snapshot.queue
+        rules = self._rules(queue)
+        self._queues[queue.queue_id] = queue
         decision = self._decide(snapshot, rules, now)
         if snapshot.bare and (lacking := undescribed(decision.decided)):
-            decision = self._decide(self._naming.described(snapshot, lacking, rules.settings.show), rules, now)
-        for review in (*decision.memory.reviews, *decision.decided.reviews):
-            self._reviews[snapshot.queue.queue_id, review.key] = review
-        for notice in decision.decided.notices:
-            purposes = dict(zip(notice.reviews, notice.purposes, strict=False))
-            self._add(_owed(notice, snapshot.queue, now, self._pauses), notice.reviews, purposes)
+            snapshot = self._naming.described(snapshot, lacking, rules.settings.show)
+            decision = self._decide(snapshot, rules, now)
+        self._owe(queue, decision.memory.reviews, decision.decided)
+        self.entering += len(decision.decided.entered)
+        if decision.decided.held_until is not None:
+            # By the clock that dated the runs, as every decision.
+            then = decision.decided.held_until + snapshot.ahead
+            self._owe(queue, (), plan(snapshot, _after(decision), rules.policy, then))
 
-    def messages(self) -> Iterator[Message]:
+    def _owe(self, queue: Queue, known: Iterable[Review], decided: Plan) -> None:
+        for review in (*known, *decided.reviews):
+            self._reviews[queue.queue_id, review.key] = review
+        for notice in decided.notices:
+            purposes = dict(zip(notice.reviews, notice.purposes, strict=False))
+            self._add(_owed(notice, queue, self._clock.now(), self._pauses), notice.reviews, purposes)
+
+    def messages(self) -> Sequence[Message]:
         """The messages that would be posted now, in order."""
-        # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
         now = self._clock.now()
-        for taken in claims_to_come(self._candidates, now, self._pauses):
+        free = [each for each in self._candidates if self._calendar(each.delivery).may_post(now)]
+        return list(self._posted(free, now))
+
+    def held(self) -> Sequence[HeldMessages]:
+        """Those that would go out at openings, the next opening first."""
+        now = self._clock.now()
+        later: defaultdict[tuple[datetime, tzinfo], list[Candidate[About]]] = defaultdict(list)
+        for each in self._candidates:
+            calendar = self._calendar(each.delivery)
+            if not calendar.may_post(now):
+                # Its own hold is that of the hours, which ends then.
+                free = replace(each, delivery=replace(each.delivery, held_until=None))
+                later[calendar.opens(now), calendar.zone].append(free)
+        every = (HeldMessages(*when, tuple(self._posted(held, when[0]))) for when, held in later.items())
+        return sorted((each for each in every if each.messages), key=lambda each: each.until)
+
+    def _calendar(self, delivery: Delivery) -> Calendar:
+        """The calendar by which a delivery is posted; reports of the worker's own have none."""
+        queue = delivery.queue
+        return ALWAYS_OPEN if queue is None else self._rules(queue).policy.calendar_of(delivery.kind)
+
+    def _posted(self, candidates: Iterable[Candidate[About]], now: datetime) -> Iterator[Message]:
+        # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
+        for taken in claims_to_come(candidates, now, self._pauses):
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
-                oldest_first = sorted(waiting, key=lambda review: (review.since, str(review.queue_run_id)))
-                yield self._composed(taken.delivery, oldest_first, now)
+                yield self._composed(taken.delivery, taken.reviews, now)
 
-    def _composed(self, delivery: Delivery, owed: Sequence[Review], now: datetime) -> Message:
+    def _composed(self, delivery: Delivery, about: Collection[About], now: datetime) -> Message:
+        waiting = {each: self._reviews[each] for each in about if self._reviews[each].is_open}
+        owed = sorted(waiting.values(), key=lambda review: (review.since, str(review.queue_run_id)))
         queue = delivery.queue
         if queue is None:
             return compose_post(Claim(delivery), owed, frozenset(), now)
-        about = {review.key: (delivery.channel, (queue.queue_id, review.key)) for review in owed}
-        claim = Claim(delivery, purposes={key: self._purposes[each] for key, each in about.items()})
+        purposes = {each[1]: self._purposes[delivery.channel, each] for each in waiting}
+        claim = Claim(delivery, purposes=purposes, shares=self._shares(about))
         rules = self._rules(queue)
         totals = totals_of(
             (review for (of, _), review in self._reviews.items() if of == queue.queue_id), rules.stale_before(now)
@@ -125,6 +179,15 @@ class Preview:
             totals=totals,
             zone=rules.policy.calendar.zone,
         )
+
+    def _shares(self, about: Collection[About]) -> tuple[QueueShare, ...]:
+        """What each queue has in a baseline of several, by name; empty for one queue."""
+        mine: defaultdict[Id | None, list[Review]] = defaultdict(list)
+        for each in about:
+            mine[each[0]].append(self._reviews[each])
+        named = {queue_id: self._queues[queue_id] for queue_id in mine if queue_id in self._queues}
+        shares = [_share(queue, mine[queue_id]) for queue_id, queue in named.items()]
+        return tuple(sorted(shares, key=lambda share: share.queue.name)) if len(shares) > 1 else ()
 
     def _decide(self, snapshot: Snapshot, rules: QueueRules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
@@ -144,6 +207,18 @@ class Preview:
         about = frozenset((queue_id, key) for key in reviews)
         self._purposes |= {(delivery.channel, (queue_id, key)): purposes.get(key, delivery.kind) for key in reviews}
         self._candidates.append(Candidate(delivery, len(self._candidates), about))
+
+
+def _after(decision: _NotWrittenError) -> Memory:
+    """What is remembered once a decision is written."""
+    memory, decided = decision.memory, decision.decided
+    reviews = {review.key: review for review in (*memory.reviews, *decided.reviews)}
+    return replace(memory, baselined=decided.is_baselined, reviews=tuple(reviews.values()))
+
+
+def _share(queue: Queue, reviews: Sequence[Review]) -> QueueShare:
+    waiting = [review.since for review in reviews if review.is_open]
+    return QueueShare(queue, len(waiting), len(reviews), min(waiting, default=None))
 
 
 def _queue_id(delivery: Delivery) -> Id | None:

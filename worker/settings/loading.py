@@ -30,6 +30,7 @@ from worker.settings.layers import (
 from worker.settings.model import EVERY, Settings
 from worker.settings.names import ALL, Need, did_you_mean, service_links, similar, some
 from worker.settings.network import Network, network
+from worker.settings.outside import outside_hours
 from worker.settings.values import ALL_QUEUES, listed_queues, queue_id, queue_identity
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _of_calendars(settings: Settings) -> Iterator[str]:
 def _of_queues(settings: Settings) -> Iterator[str]:
     whose: dict[str, list[str]] = {}
     for queue in [*settings.queues, *([settings.defaults] if settings.all_queues else [])]:
-        for line in _of_queue(queue):
+        for line in (*_of_queue(queue), *outside_hours(queue.remind_at, settings.calendar_table(queue.calendar))):
             whose.setdefault(line, []).append(repr(queue.queue) if queue.queue else "every other queue")
     for line, queues in whose.items():
         yield f"{line} (for {some(queues)})"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,9 +23,13 @@ from tests.support.builders import (
 )
 from tests.support.fake_source import FakeSource
 from tests.unit.loops.stage import Stage
-from worker.core.model import Kind, Show
+from worker.commands.tables import preview_text
+from worker.core.calendar import Calendar
+from worker.core.model import Entry, Kind, Show, Window
 from worker.core.owed import EVERYWHERE, NEVER, State
+from worker.core.plan import Plan
 from worker.loops.preview import Preview
+from worker.rules import rules_of
 
 if TYPE_CHECKING:
     from tests.support.clock import FakeClock
@@ -34,10 +40,16 @@ if TYPE_CHECKING:
 RULES = rules_with(show=frozenset({Show.NAME}))
 
 
+OFFICE = Calendar(ZoneInfo("Europe/Berlin"), (2026, 2027), hours=(((9 * HOUR, 17.5 * HOUR),),) * 5 + ((), ()))
+CLOSED = rules_of(rules_with(show=frozenset({Show.NAME}), announce_every=HOUR, stale_after=None).settings, OFFICE)
+TUESDAY = datetime(2026, 3, 3, 8, tzinfo=UTC)
+
+
 class World:
     """A worker that has seen what a queue holds, and a dry run beside it."""
 
     def __init__(self) -> None:
+        self.rules = RULES
         self.source = FakeSource()
         self.stage = Stage()
         self.store: MemoryStore = self.stage.store
@@ -47,19 +59,22 @@ class World:
         self.source.show(queue(), *(queue_run(name, added_at=NOON) for name in names))
 
     def dry_run(self, *queues: Queue) -> list[Message]:
+        return list(self.preview(*queues).messages())
+
+    def preview(self, *queues: Queue) -> Preview:
         preview = Preview(
             source=self.source,
             store=self.store,
             deliveries=self.store,
             channels=self.store,
             clock=self.clock,
-            rules=lambda _: RULES,
+            rules=lambda _: self.rules,
             descriptions=self.source,
         )
         for each in queues or (queue(),):
             preview.poll(each)
         assert not preview.unread
-        return list(preview.messages())
+        return preview
 
     def owes(self, *names: str) -> None:
         """An announcement of these waits, as a poll has decided it."""
@@ -191,3 +206,64 @@ def test_a_notice_that_is_owed_already_is_not_owed_again(world: World) -> None:
     preview.poll(queue())
     preview.poll(queue())
     assert said(list(preview.messages())) == [(Kind.ANNOUNCEMENT, 1)]
+
+
+def closed(world: World) -> World:
+    """It is Monday, 18:00 in Berlin."""
+    world.rules = CLOSED
+    world.clock.advance(5 * HOUR)
+    return world
+
+
+def test_a_first_sight_outside_hours_is_shown_as_held_until_the_opening(world: World) -> None:
+    closed(world).shows("a", "b")
+    preview = world.preview()
+    assert not preview.messages()
+    (held,) = preview.held()
+    assert (held.until, said(list(held.messages))) == (TUESDAY, [(Kind.BASELINE, 2)])
+    assert preview_text(1, preview) == (
+        "1 queue: nothing to post now; held until Tue 3 Mar 09:00 (Europe/Berlin): 1 baseline to C0SUPPORT"
+    )
+
+
+def test_what_came_outside_hours_is_announced_at_the_opening_whatever_window_is_open(world: World) -> None:
+    told, host = review("a", told_at=NOON), notice(review("a", told_at=NOON))
+    opened = Window(NOON + 4 * HOUR, host.key, Entry.BY_EDIT)
+    world.store.update(queue(), {told.queue_run_id}, lambda _: Plan((told,), (host,), opened=opened), world.clock.now())
+    world.claims(State.SENT, settled_at=NOON, edit_until=NOON + 100 * HOUR)
+    closed(world).shows("a", "b")
+    assert [said(list(held.messages)) for held in world.preview().held()] == [[(Kind.ANNOUNCEMENT, 1)]]
+
+
+def test_what_is_owed_already_is_held_too_and_joins_what_comes(world: World) -> None:
+    world.owes("a")
+    closed(world).shows("a", "b")
+    preview = world.preview()
+    assert not preview.messages()
+    assert [said(list(held.messages)) for held in preview.held()] == [[(Kind.ANNOUNCEMENT, 2)]]
+
+
+def test_baselines_of_several_queues_are_one_message_with_a_line_a_queue(world: World) -> None:
+    world.shows("a")
+    world.source.show(queue("Other"), queue_run("b", added_at=NOON), queue_run("c", added_at=NOON))
+    preview = world.preview(queue(), queue("Other"))
+    (message,) = preview.messages()
+    assert [(line.queue.name, line.waiting) for line in message.queue_lines] == [("Other", 2), ("Support QA", 1)]
+    assert preview_text(2, preview) == "2 queues: 1 baseline to C0SUPPORT"
+
+
+def test_what_enters_a_message_by_an_edit_is_counted(world: World) -> None:
+    world.rules = rules_of(rules_with(show=frozenset({Show.NAME}), announce_every=HOUR).settings)
+    told, host = review("a", told_at=NOON), notice(review("a", told_at=NOON))
+    opened = Window(NOON, host.key, Entry.BY_EDIT)
+    world.store.update(queue(), {told.queue_run_id}, lambda _: Plan((told,), (host,), opened=opened), world.clock.now())
+    world.claims(State.SENT, settled_at=NOON, edit_until=NOON + HOUR)
+    world.shows("a", "b")
+    assert preview_text(1, world.preview()) == (
+        "1 queue: 1 new run shown by an edit of a message that is posted already"
+    )
+
+
+def test_nothing_to_post_is_said(world: World) -> None:
+    world.shows()
+    assert preview_text(1, world.preview()) == "1 queue: nothing to post"

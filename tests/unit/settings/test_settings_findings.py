@@ -109,3 +109,51 @@ def test_a_secret_file_in_one_place_and_the_secret_in_another_is_found(place: Pl
     environ = {name: value for name, value in COMPLETE.items() if name != "SLACK_BOT_TOKEN"}
     (line,) = findings(place.load(environ | {"SLACK_BOT_TOKEN_FILE": "token"}))
     assert line.startswith("SLACK_BOT_TOKEN_FILE has no effect")
+
+
+OFFICE = {"WORKER_ZONE": "Europe/Berlin", "WORKER_HOURS": "Mon-Fri 09:00-12:00, 13:00-17:30"}
+
+
+@pytest.mark.parametrize(
+    ("hours", "remind_at", "written", "nearest"),
+    [
+        pytest.param(OFFICE, "Mon-Fri 08:30", "Mon-Fri 08:30", "Mon-Fri 09:00", id="before the opening"),
+        pytest.param(OFFICE, "Fri 18:00", "Fri 18:00", "Fri 17:29", id="after the closing"),
+        pytest.param(OFFICE, "Mon,Wed 17:30", "Mon,Wed 17:30", "Mon,Wed 17:29", id="at the closing"),
+        pytest.param(OFFICE, "Mon 12:30; Tue 10:00", "Mon 12:30", "Mon 13:00", id="between two stretches"),
+        pytest.param(OFFICE, "Sun 20:00", "Sun 20:00", "Mon 09:00", id="over the end of the week"),
+        pytest.param({"WORKER_HOURS": "22:00-06:00"}, "07:00", "Mon-Sun 07:00", "Mon-Sun 05:59", id="nights"),
+    ],
+)
+def test_a_time_to_remind_at_outside_hours_is_a_finding_with_the_nearest_within(
+    place: Place, hours: dict[str, str], remind_at: str, written: str, nearest: str
+) -> None:
+    found = [line for line in findings(place.load_all(hours | {"WORKER_REMIND_AT": remind_at})) if "remind_at" in line]
+    line = (
+        f"remind_at has {written!r}, which is outside hours: what is due then waits for the next opening; "
+        f"write {nearest!r}, the nearest time within them (for 'Support QA')"
+    )
+    assert found == [line]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        pytest.param(OFFICE | {"WORKER_REMIND_AT": "Mon-Fri 09:00; Fri 17:29"}, id="within"),
+        pytest.param({"WORKER_REMIND_AT": "Sun 03:00"}, id="no hours"),
+        pytest.param(
+            {"WORKER_HOURS": "Sat 22:00-06:00", "WORKER_ZONE": "UTC", "WORKER_REMIND_AT": "Sun 05:00"}, id="night"
+        ),
+    ],
+)
+def test_a_time_within_hours_is_no_finding(place: Place, environ: dict[str, str]) -> None:
+    assert findings(place.load_all(environ)) == ()
+
+
+def test_quiet_is_outside_hours_too(place: Place) -> None:
+    place.write(
+        "worker.toml",
+        '[calendars.x]\nzone = "UTC"\nquiet = ["12:00-13:00"]\n[defaults]\ncalendar = "x"\nremind_at = "Mon 12:10"\n',
+    )
+    (line,) = findings(place.load_all())
+    assert "write 'Mon 11:59'" in line
