@@ -138,6 +138,9 @@ class Calendar:
 
     def later(self, since: datetime, age: timedelta) -> datetime:
         """When so much open time has passed: at the next opening rather than at a closing; NEVER after all dates."""
+        if len(self._open.begins) == 1 and _NO_TIME <= age < NEVER - since:
+            # As below without the search, since this is asked of every run of a first sight.
+            return since + age
         return self._open.when(self._open.up_to(since) + age)
 
     def cut_off(self, at: datetime, age: timedelta) -> datetime:

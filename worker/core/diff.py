@@ -88,7 +88,8 @@ def diff(seen: Snapshot | Difference, reviews: Sequence[Review], now: datetime, 
     twins = _twins(seen.runs, reviews) if is_switched else {}
     stays = _newest_stays(reviews) | twins
     listed = [_see(run, stays.get(run.queue_run_id), there) for run in seen.runs]
-    current = {review.queue_run_id: review for review in listed}
+    # At a first sight nothing is remembered that could be missed.
+    current = {review.queue_run_id: review for review in listed} if reviews else {}
     missed = [review for review in reviews if review.is_open and _is_missed(review, current)]
     renamed = {twin.run_id for twin in twins.values()}
     accounted = [review.queue_run_id in current or review.run_id in renamed for review in missed]
@@ -96,13 +97,18 @@ def diff(seen: Snapshot | Difference, reviews: Sequence[Review], now: datetime, 
     # By identity first: most reviews of a large queue are unchanged, and comparing all fields of them costs most.
     untouched = {id(review) for review in reviews}
     altered = [review for review in (*listed, *after) if id(review) not in untouched]
-    runs = {review.queue_run_id for review in altered}
-    before = {review.key: review for review in reviews if review.queue_run_id in runs}
-    changed = tuple(review for review in altered if before.get(review.key) != review)
+    changed = tuple(_other(altered, reviews)) if reviews else tuple(altered)
     waiting = tuple(review for review in (*listed, *after) if review.is_open)
     unlisted = [review for review in after if review.is_open]
     unsure = any(review.run_id not in seen.strays for review in unlisted)
     return Diff(waiting, changed, unsure, tuple(review.queue_run_id for review in unlisted))
+
+
+def _other(altered: Sequence[Review], reviews: Sequence[Review]) -> Iterable[Review]:
+    """Those that are not as they are remembered."""
+    runs = {review.queue_run_id for review in altered}
+    before = {review.key: review for review in reviews if review.queue_run_id in runs}
+    return (review for review in altered if before.get(review.key) != review)
 
 
 def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:

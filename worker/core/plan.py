@@ -139,7 +139,7 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     dues = _together(_dues(after, policy), others)
     unspoken = {review.queue_run_id for review in after if review.told_at is None}
     due_at = _next_due_at(dues, policy, opened or memory.window, there)
-    again = tuple(run for run in seen.runs if run.queue_run_id in unspoken or is_early(run, there))
+    again = tuple(run for run in seen.runs if is_early(run, there) or (unspoken and run.queue_run_id in unspoken))
     return Plan(
         reviews=tuple(altered.values()),
         notices=tuple(notices),

@@ -30,7 +30,7 @@ from worker.sources.langsmith.wire import (
     one,
     page,
     raw_items,
-    read_item,
+    read_items,
 )
 
 RUN = narrowed(seed(), "RunSchemaWithAnnotationQueueInfo", {*Row.__struct_fields__, "inputs", "trace_tier", "events"})
@@ -52,7 +52,7 @@ def of_runs(row: Any) -> QueueRun | None:
 
 def of_items(row: ItemRow) -> QueueRun | None:
     queue_run_id = identity(row.id)
-    return None if queue_run_id is None else kept.of_items(row, WANTED, queue_run_id, "")
+    return None if queue_run_id is None else kept.of_items(row, WANTED, queue_run_id, trace(row), "")
 
 
 def is_sound(run: QueueRun) -> bool:
@@ -118,7 +118,7 @@ def test_no_mutation_of_items_is_a_crash_or_costs_another_row(rows: Any, cursor:
 def test_items_are_decoded_one_by_one_as_all_together(rows: Any) -> None:
     body = written({"items": rows, "next_cursor": "next"})
     raw, following = raw_items(body)
-    found = [read_item(row) for row in raw]
+    found = read_items(raw)
     together = envelope(body, ItemRow)[0].rows
     used = [[(of_items(row), kept.item_mark(row)) for row in each if row is not None] for each in (found, together)]
     assert used[0] == used[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property, partial
 from struct import Struct
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker.sources.langsmith.rows import Makeable, Wanted
     from worker.sources.langsmith.wire import ItemRow
 
-    Fresh = tuple[ItemRow, Trace | None]
+    Note = Callable[[ItemRow, UUID, Trace | None], None]
 
 MOST_RUNS = 500_000
 """More than anybody reviews; a server that goes on for longer is taken to have no end."""
@@ -160,9 +160,10 @@ class Listing:
         """Make the runs that were found, in the order of their first sight."""
         made: list[QueueRun] = []
         for queue_run_id, found in self.found.items():
-            # In place: a row is let go as soon as its run is made, for there may be very many of them.
-            self.found[queue_run_id] = run = found() if callable(found) else found
-            made.append(run)
+            if callable(found):
+                # In place: a row is let go as soon as its run is made, for there may be very many of them.
+                self.found[queue_run_id] = found = found()  # noqa: PLW2901
+            made.append(found)
         return tuple(made)
 
     def change(self) -> tuple[tuple[Id, ...], Sequence[Leaf] | None]:
@@ -256,16 +257,15 @@ class Items:
     def read(self, wanted: Wanted, former: Former) -> Listing:
         """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
         listing = Listing(f"reading the items of queue {wanted.queue_id}", former, overlaps=False)
-        fresh: dict[Id, Fresh] = {}
+        note = partial(self._note, listing, cache(partial(self._there, wanted)))
         cursors = {""}
         cursor = ""
-        while cursor := self._advance(listing, wanted, cursor, fresh):
+        while cursor := self._advance(listing, wanted, cursor, note):
             if cursor in cursors:
                 raise unlawful(listing.what, "the list has no end: a cursor came twice")
             cursors.add(cursor)
             self._progress(wanted.queue_id, len(listing.marks))
         self._last[wanted.queue_id, wanted.status] = listing.leaves
-        self._link(listing, fresh, wanted)
         return listing
 
     def facts(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Facts]:
@@ -297,26 +297,33 @@ class Items:
                 return _traced(leaf.records[place : place + RECORD.size])
         return None
 
-    def _link(self, listing: Listing, fresh: dict[Id, Fresh], wanted: Wanted) -> None:
-        """Make the runs with their links, once everything is read: nothing of this may cost the listing."""
+    def _there(self, wanted: Wanted) -> tuple[Wanted, str]:
+        """What links to runs are made of, and the page of the queue."""
         queue = self._directory.queue(wanted.queue_id)
-        there = replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id))
-        for queue_run_id, (row, at) in fresh.items():
-            url = queue.url if at is None else _url(at, there)
-            listing.found[queue_run_id] = of_items(row, there, queue_run_id, url)
-            if row.item_type == CONVERSATION:
-                listing.conversations.add(queue_run_id)
+        return replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id)), queue.url
 
-    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, fresh: dict[Id, Fresh]) -> str:
+    @staticmethod
+    def _note(
+        listing: Listing, there: Callable[[], tuple[Wanted, str]], row: ItemRow, queue_run_id: UUID, at: Trace | None
+    ) -> None:
+        """Make the run of a row that looks new, at once: a row kept takes more memory than its run."""
+        wanted, queue_url = there()
+        listing.found[queue_run_id] = of_items(
+            row, wanted, queue_run_id, at, queue_url if at is None else _url(at, wanted)
+        )
+        if row.item_type == CONVERSATION:
+            listing.conversations.add(queue_run_id)
+
+    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, note: Note) -> str:
         """Read one page; the cursor of the next, or ''."""
         while True:
             try:
-                return self._page(listing, wanted, cursor, fresh)
+                return self._page(listing, wanted, cursor, note)
             except TooLargeError:
                 if not self._limits.shrink(wanted.queue_id):
                     raise
 
-    def _page(self, listing: Listing, wanted: Wanted, cursor: str, fresh: dict[Id, Fresh]) -> str:
+    def _page(self, listing: Listing, wanted: Wanted, cursor: str, note: Note) -> str:
         path = f"/api/v1/platform/annotation-queues/{wanted.queue_id}/items"
         params: dict[str, str | int] = {"status": wanted.status, "page_size": self._limits.of(wanted.queue_id)}
         params |= {"cursor": cursor} if cursor else {}
@@ -329,22 +336,24 @@ class Items:
                 return leaf.cursor
             self._limits.read(wanted.queue_id, len(answer.body))
             try:
-                return _take(listing, answer, fresh)
+                return _take(listing, answer, note)
             except wire.UnlawfulError as error:
                 raise unlawful(listing.what, str(error)) from None
 
 
-def _take(listing: Listing, answer: Answer, fresh: dict[Id, Fresh]) -> str:
+def _take(listing: Listing, answer: Answer, note: Note) -> str:
     """Take in a page of which something may be new; the cursor of the next. Raises UnlawfulError."""
     rows, cursor = wire.raw_items(answer.body)
     keys = array("q", map(hash, rows))
     records = list(map(listing.former.by_key.get, keys))
+    unknown = [place for place, kept in enumerate(records) if kept is None]
     strays = []
-    for place, kept in enumerate(records):
-        if kept is None and (row := wire.read_item(rows[place])) is not None:
-            records[place] = _note(row, listing, fresh)
-            if records[place] is None and (stray := identity(row.run_id)) is not None:
-                strays.append(stray)
+    for place, row in zip(unknown, wire.read_items([rows[place] for place in unknown]), strict=True):
+        if row is None:
+            continue
+        records[place] = _record(row, listing, note)
+        if records[place] is None and (stray := identity(row.run_id)) is not None:
+            strays.append(stray)
     usable = [kept for kept in records if kept is not None]
     unusable = len(rows) - len(usable)
     if unusable:
@@ -355,14 +364,14 @@ def _take(listing: Listing, answer: Answer, fresh: dict[Id, Fresh]) -> str:
     return cursor
 
 
-def _note(row: ItemRow, listing: Listing, fresh: dict[Id, Fresh]) -> bytes | None:
-    """What is kept of a row, which is `fresh` where it looks new; None where it has no usable id."""
+def _record(row: ItemRow, listing: Listing, note: Note) -> bytes | None:
+    """What is kept of a row, which is noted where it looks new; None where it has no usable id."""
     queue_run_id = identity(row.id)
     if queue_run_id is None:
         return None
     mark, at = item_mark(row), trace(row)
     if mark not in listing.former.marks:
-        fresh[queue_run_id] = row, at
+        note(row, queue_run_id, at)
     return record(queue_run_id, mark, at)
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
@@ -93,12 +94,12 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
     )
 
 
-def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, url: str) -> QueueRun:
-    """A row of `items`, by its usable `id` and with its link."""
+def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, at: Trace | None, url: str) -> QueueRun:
+    """A row of `items`, by its usable `id`, with its link and `at` its place."""
     is_conversation = row.item_type == CONVERSATION
     return QueueRun(
         queue_run_id=queue_run_id,
-        run_id=identity(row.run_id),
+        run_id=identity(row.run_id) if at is None else at.run_id,
         added_at=instant(row.added_at),
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
@@ -109,10 +110,19 @@ def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, url: str) -> QueueR
 
 def trace(row: ItemRow) -> Trace | None:
     """Where the run of an item is to be looked up; None for a conversation, and where LangSmith does not say."""
-    run_id, project_id = identity(row.run_id), identity(row.project_id)
+    run_id, project_id = identity(row.run_id), _project(row.project_id)
     if run_id is None or project_id is None or row.item_type == CONVERSATION:
         return None
     return Trace(run_id, project_id, instant(row.start_time))
+
+
+def _project(value: object) -> UUID | None:
+    return _known_project(value) if isinstance(value, str) else None
+
+
+@lru_cache(64)
+def _known_project(value: str) -> UUID | None:
+    return identity(value)
 
 
 def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:
@@ -183,8 +193,12 @@ def identity(value: object) -> UUID | None:
 
 def instant(value: object) -> datetime | None:
     """An aware instant in UTC, or None. Without a zone it is UTC; before 1970 it is how some servers write "none"."""
-    if not isinstance(value, str):
-        return None
+    return _instant(value) if isinstance(value, str) else None
+
+
+# Both dates of a row are mostly the same.
+@lru_cache(64)
+def _instant(value: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(value if value.endswith("Z") else value.strip().upper())
         if found.tzinfo is not UTC:
@@ -260,4 +274,10 @@ def run_url(
         return f"{web}{path}" if web else ""
     if tenant_id is None or project_id is None or run_id is None:
         return ""
-    return f"{web}/o/{tenant_id}/projects/p/{project_id}/r/{run_id}"
+    return f"{_runs_url(web, tenant_id, project_id)}{run_id}"
+
+
+@lru_cache(64)
+def _runs_url(web: str, tenant_id: UUID, project_id: Id) -> str:
+    """How the links to the runs of a project begin."""
+    return f"{web}/o/{tenant_id}/projects/p/{project_id}/r/"

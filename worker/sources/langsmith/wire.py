@@ -180,8 +180,15 @@ def raw_items(body: bytes | bytearray) -> tuple[list[bytes], str]:
     return list(map(bytes, found.items or ())), _cursor(found.next_cursor)
 
 
-def read_item(row: bytes) -> ItemRow | None:
-    """Decode a row of `items`; None where it is no object."""
+def read_items(rows: Sequence[bytes]) -> Sequence[ItemRow | None]:
+    """Decode rows of `items`; None for each that is no object."""
+    try:
+        return _decoded(b"[%b]" % b",".join(rows), list[ItemRow])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [_item(row) for row in rows]
+
+
+def _item(row: bytes) -> ItemRow | None:
     try:
         return one(row, ItemRow)
     except UnlawfulError:
