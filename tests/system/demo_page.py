@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.demo.process import Running
     from worker.demo.story.cast import Tempo, TracedRun
 
-QUIET = cast.Tempo(beat=0.0, support_stale=3600, support_escalate=7200, rag_stale=3600, outage=0.0)
+QUIET = cast.Tempo(beat=0.0, support_stale=3600, support_escalate=7200, rag_stale=3600, outage=0.0, opens=3600)
 """Nothing grows stale while a test looks."""
 
 FLAGS = [

@@ -28,6 +28,7 @@ ONCE = (
     ("rag-quality", "baseline", 1),
     ("rag-quality", "announcement", 1),
     ("rag-quality", "reminder", 1),
+    ("claims-desk", "baseline", 1),
     ("review-leads", "escalation", 2),
 )
 FOREIGN = {
@@ -102,6 +103,8 @@ def test_the_fast_demo_shows_every_kind_of_message_once(tmp_path: Path) -> None:
         "All 2 reviewed",
         "1 of 2 left",
         "1 run is back in Support assistant",
+        "3 runs are waiting in Claims desk",
+        "edited #claims-desk: 4 runs are waiting in Claims desk",
         "LangSmith answered 503",
         "Polls Support assistant again",
         "Does not know whether the reminder to #rag-quality was posted",

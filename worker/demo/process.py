@@ -23,6 +23,7 @@ LogLine = dict[str, Any]
 
 WORDS = {
     "queue_polled": "Polled {queue}: {waiting} waiting, {changed} changed; {notices}",
+    "queue_held": "Holds the {notice} of {queue} until {held_until}, when its hours begin",
     "queue_failing": "Cannot poll {queue}: {error}",
     "queue_recovered": "Polls {queue} again, after {failures} failed attempts",
     "delivery_sent": "Posted the {kind} to {where}",

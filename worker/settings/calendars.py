@@ -33,12 +33,13 @@ _SHORT = tuple(day[:3] for day in _WEEKDAYS)
 _DASH = re.compile(r"\s*[-–]\s*")  # noqa: RUF001 - people paste hours from texts
 _GAPS = re.compile(r"[\s,]+")
 _DAY_NAME = re.compile(r"[a-z]{3,9}", re.IGNORECASE | re.ASCII)
-_TIME = re.compile(r"(\d{1,2}):([0-5]\d)", re.ASCII)
+_TIME = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _ALMOST_TIME = re.compile(r"([01]?\d|2[0-4])(?:[.h]?([0-5]\d))?", re.ASCII)
 _DATE = r"(\d{4}-\d{2}-\d{2})"
 _RANGE = re.compile(rf"{_DATE}(?:\s*\.\.\s*{_DATE})?", re.ASCII)
 _OPENING = re.compile(rf"{_DATE}\s+(\d.*)", re.ASCII)
 _EXAMPLE = "write hours such as Mon-Fri 09:00-17:30, or 22:00-06:00 for every night"
+_TIMES_EXAMPLE = "write times such as Mon-Fri 09:00, 14:00"
 _SAMPLE = (2026, 2027)
 """Years in which it is seen whether the parts of a country have the same holidays; others would show the same."""
 
@@ -90,13 +91,13 @@ def _weekdays(token: str) -> list[int]:
     return [day % 7 for day in range(begin, end + 1 + 7 * (end < begin))]
 
 
-def _time(token: str) -> timedelta:
+def _time(token: str, example: str = _EXAMPLE) -> timedelta:
     match = _TIME.fullmatch(token)
-    time = timedelta(hours=int(match[1]), minutes=int(match[2])) if match else None
+    time = timedelta(hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3] or 0)) if match else None
     if time is None or time > _DAY:
         almost = _ALMOST_TIME.fullmatch(token)
         meant = f" (did you mean {int(almost[1]):02}:{almost[2] or '00'}?)" if almost else ""
-        raise ValueError(f"has {token!r}, which is no time from 00:00 to 24:00{meant}; {_EXAMPLE}")
+        raise ValueError(f"has {token!r}, which is no time from 00:00 to 24:00{meant}; {example}")
     return time
 
 
@@ -116,7 +117,7 @@ def _tokens(part: str) -> list[str]:
     return [token for token in _GAPS.split(_DASH.sub("-", part)) if token]
 
 
-def _entries(value: object) -> Iterator[tuple[list[int], list[str]]]:
+def _entries(value: object, example: str = _EXAMPLE) -> Iterator[tuple[list[int], list[str]]]:
     """Weekdays with what follows them; every day where none is named."""
     for part in parts(value):
         days: list[int] = []
@@ -130,7 +131,7 @@ def _entries(value: object) -> Iterator[tuple[list[int], list[str]]]:
             else:
                 times.append(token)
         if not times:
-            raise ValueError(f"has {part!r}, which has no times; {_EXAMPLE}")
+            raise ValueError(f"has {part!r}, which has no times; {example}")
         yield days or list(range(7)), times
 
 
@@ -143,7 +144,8 @@ def weekly_hours(value: object) -> Week:
 
 def weekly_times(value: object) -> Times:
     """Times such as `Mon-Fri 09:00, 14:00`."""
-    found = {(day, _time(token) % _DAY) for days, tokens in _entries(value) for day in days for token in tokens}
+    entries = _entries(value, _TIMES_EXAMPLE)
+    found = {(day, _time(token, _TIMES_EXAMPLE) % _DAY) for days, tokens in entries for day in days for token in tokens}
     return tuple(tuple(sorted(time for on, time in found if on == day)) for day in range(7))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import queue
-from datetime import timedelta
+import tomllib
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
 from rich.console import Console
 
+from tests.support.builders import DAY, SECOND
 from tests.support.clock import FakeClock
 from worker.demo.process import log_text
 from worker.demo.story import cast
@@ -20,6 +22,7 @@ from worker.demo.story.play import EndedError, Performance
 from worker.demo.story.scenario import EXPECTED, Scenario, Scene
 from worker.demo.story.stage import Chapter, ImpossibleError, Stage
 from worker.demo.story.terminal import CHANNEL_NAMES, Terminal, without_markup
+from worker.settings.calendars import CalendarTable, calendar_of
 from worker.signals import Stop
 
 if TYPE_CHECKING:
@@ -217,6 +220,19 @@ def test_the_story_ends_with_the_worker(stage: Stage) -> None:
 
 
 def test_each_run_of_the_story_has_a_name_of_its_own() -> None:
-    traces = [*cast.SUPPORT_WAITING, *cast.RAG_WAITING, *cast.SUPPORT_NEW, *cast.RAG_NEW, cast.SUPPORT_LATE, *cast.ANY]
+    waiting = [*cast.SUPPORT_WAITING, *cast.RAG_WAITING, *cast.CLAIMS_WAITING]
+    new = [*cast.SUPPORT_NEW, *cast.RAG_NEW, cast.CLAIMS_NIGHT, cast.CLAIMS_MORNING, cast.SUPPORT_LATE]
+    traces = [*waiting, *new, *cast.ANY]
     assert len({trace.name for trace in traces}) == len(traces)
     assert isinstance(Stage(FakeClock(), cast.CALM).arrive(cast.SUPPORT, traces)[0], UUID)
+
+
+@pytest.mark.parametrize("clock", ["12:30:45", "00:00:20", "00:00:00", "23:59:59"])
+def test_the_claims_desk_opens_to_the_second_and_stays_open(clock: str) -> None:
+    opens_at = datetime.fromisoformat(f"2026-11-27 {clock}").replace(tzinfo=UTC)
+    settings = tomllib.loads(cast.worker_toml(cast.FAST, rag_id="rag", opens_at=opens_at))
+    calendar = calendar_of(CalendarTable(**settings["calendars"]["claims"]), opens_at.year)
+    start = opens_at - cast.FAST.opens * SECOND
+    assert calendar.opens(start) == opens_at
+    assert calendar.next_closing(opens_at) is None
+    assert calendar.may_post(opens_at + 7 * DAY)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.support.builders import HOUR
+from tests.support.builders import HOUR, SECOND
 from tests.support.settings_place import Place
 from worker.core.calendar import NO_WEEK
 from worker.settings.calendars import (
@@ -136,6 +136,7 @@ def test_hours_may_end_on_the_next_day_or_last_all_day() -> None:
     assert weekly_hours("22:00-06:00")[6] == ((22 * HOUR, 30 * HOUR),)
     assert weekly_hours("00:00-24:00")[6] == ((0 * HOUR, 24 * HOUR),)
     assert weekly_hours("22:00-00:00")[6] == ((22 * HOUR, 24 * HOUR),)
+    assert weekly_hours("09:00:30-17:00")[6] == ((9 * HOUR + 30 * SECOND, 17 * HOUR),)
     assert weekly_hours("Mon 13:00-17:00, 09:00-12:00")[0] == ((9 * HOUR, 12 * HOUR), (13 * HOUR, 17 * HOUR))
 
 
@@ -233,6 +234,11 @@ def test_the_days_that_were_written_are_as_long_as_an_open_day(text: str, expect
             "has hours that overlap, Sun 22:00-06:00 and Mon 05:00-24:00; write Sun 22:00-24:00",
         ),
         ("HOURS", ";", "is empty; write something into it"),
+        ("REMIND_AT", "Mon-Fry 09:00", "has 'Fry', which is no day (did you mean Fri?); write Mon, Tue, Wed"),
+        ("REMIND_AT", "9", "has '9', which is no time from 00:00 to 24:00 (did you mean 09:00?); write times such as"),
+        ("REMIND_AT", "Mon 09:00-10:00", "has '09:00-10:00', which is no time from 00:00 to 24:00; write times such"),
+        ("REMIND_AT", "Mon", "has 'Mon', which has no times; write times such as Mon-Fri 09:00, 14:00"),
+        ("REMIND_AT", ";", "is empty; write something into it"),
         ("HOLIDAYS", "GB", "names 'GB', whose parts each have holidays of their own; write one of GB-ENG, GB-NIR"),
         ("HOLIDAYS", "DE", "names 'DE', whose parts each have holidays of their own; write one of DE-BB, DE-BE"),
         ("HOLIDAYS", "DE-BER", "names 'DE-BER', and DE has no part 'BER' (did you mean DE-BE?); write one of"),

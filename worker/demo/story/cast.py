@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-SUPPORT, RAG = "Support assistant", "RAG bot: grounding"
-SUPPORT_CHANNEL, RAG_CHANNEL, LEADS_CHANNEL = "C0SUPPORT01", "C0RAGTEAM01", "C0LEADS0001"
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SUPPORT, RAG, CLAIMS = "Support assistant", "RAG bot: grounding", "Claims desk"
+SUPPORT_CHANNEL, RAG_CHANNEL, CLAIMS_CHANNEL = "C0SUPPORT01", "C0RAGTEAM01", "C0CLAIMS001"
+LEADS_CHANNEL = "C0LEADS0001"
 ON_CALL = "S0ONCALL001"
 
 NAMES = {ON_CALL: "review-on-call"}
@@ -25,6 +30,7 @@ class _Room:
 ROOMS = (
     _Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is announced"),
     _Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is announced; its reminders go into threads"),
+    _Room(CLAIMS_CHANNEL, "claims-desk", f"Where the queue “{CLAIMS}” is announced, within its hours"),
     _Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that nobody has reviewed"),
 )
 
@@ -65,6 +71,12 @@ RAG_NEW = (
         error="TimeoutError: the vector store did not answer within 30 s",
     ),
 )
+CLAIMS_WAITING = (
+    TracedRun("Assess a cracked windscreen", tags=("motor",), waits=timedelta(hours=3)),
+    TracedRun("Is flood damage covered?", tags=("home", "low-confidence"), waits=timedelta(minutes=40)),
+)
+CLAIMS_NIGHT = TracedRun("Lost luggage, claim 88-1204", tags=("travel",))
+CLAIMS_MORNING = TracedRun("Reimburse a rental car", tags=("motor", "thumbs-down"))
 SUPPORT_LATE = TracedRun("Change my delivery address", tags=("orders", "urgent"))
 
 ANY = (
@@ -82,7 +94,7 @@ ANY = (
 class Tempo:
     """The speed of the story: the policies' ages, in seconds, and the time that people get to read.
 
-    `outage` is the time for which LangSmith stays away.
+    `outage` is the time for which LangSmith stays away, `opens` that from the start to the hours of the claims desk.
     """
 
     beat: float
@@ -90,10 +102,11 @@ class Tempo:
     support_escalate: int
     rag_stale: int
     outage: float
+    opens: int
 
 
-CALM = Tempo(beat=4.0, support_stale=25, support_escalate=85, rag_stale=22, outage=7.0)
-FAST = Tempo(beat=0.2, support_stale=8, support_escalate=31, rag_stale=8, outage=2.0)
+CALM = Tempo(beat=4.0, support_stale=25, support_escalate=85, rag_stale=22, outage=7.0, opens=95)
+FAST = Tempo(beat=0.2, support_stale=8, support_escalate=31, rag_stale=8, outage=2.0, opens=31)
 
 
 def policies(tempo: Tempo) -> dict[str, str]:
@@ -101,12 +114,20 @@ def policies(tempo: Tempo) -> dict[str, str]:
     return {
         SUPPORT: f"Reminder after {tempo.support_stale} s, escalation after {tempo.support_escalate} s (usually hours)",
         RAG: f"Reminder after {tempo.rag_stale} s, in the thread; shows errors",
+        CLAIMS: f"Has hours, which begin {tempo.opens} s after the start; at most one announcement an hour",
     }
 
 
-def worker_toml(tempo: Tempo, *, rag_id: str) -> str:
-    """The worker's settings: one queue by its name, one by its id, each with a policy of its own."""
+def worker_toml(tempo: Tempo, *, rag_id: str, opens_at: datetime) -> str:
+    """The worker's settings: queues by name and by id, each with a policy of its own; one has hours, from then on."""
+    # The day before is closed too, should the start be shortly before midnight.
+    before, day = (f"{opens_at - days:%Y-%m-%d}" for days in (timedelta(days=1), timedelta(0)))
     return f"""\
+[calendars.claims]
+zone = "UTC"
+closed = ["{before}..{day}"]
+open = ["{day} {opens_at:%H:%M:%S}-24:00"]
+
 [[queues]]
 queue = "{SUPPORT}"
 channel = "{SUPPORT_CHANNEL}"
@@ -127,4 +148,12 @@ stale_after = "{tempo.rag_stale}s"
 remind_every = "1d"
 remind_in = "thread"
 show = ["name", "type", "age", "tags", "error"]
+
+[[queues]]
+queue = "{CLAIMS}"
+channel = "{CLAIMS_CHANNEL}"
+poll_interval = "1s"
+calendar = "claims"
+announce_every = "1h"
+stale_after = "never"
 """

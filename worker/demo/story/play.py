@@ -8,6 +8,7 @@ import signal
 import tempfile
 import webbrowser
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +114,9 @@ def worker_before(stage: Stage, happenings: queue.SimpleQueue[Event | Said], *, 
     ):
         directory = Path(folder)
         config = directory / "worker.toml"
-        config.write_text(cast.worker_toml(stage.tempo, rag_id=str(stage.queues[cast.RAG])), encoding="utf-8")
+        opens_at = stage.clock.now() + timedelta(seconds=stage.tempo.opens)
+        toml = cast.worker_toml(stage.tempo, rag_id=str(stage.queues[cast.RAG]), opens_at=opens_at)
+        config.write_text(toml, encoding="utf-8")
         settings = {
             "LANGSMITH_API_KEY": SERVICE_KEY,
             "LANGSMITH_ENDPOINT": langsmith,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
+    from worker.demo.story.cast import TracedRun
     from worker.demo.story.stage import Stage
 
 EXPECTED: Mapping[tuple[str, str], int] = {
@@ -21,6 +22,7 @@ EXPECTED: Mapping[tuple[str, str], int] = {
     (cast.RAG_CHANNEL, "baseline"): 1,
     (cast.RAG_CHANNEL, "announcement"): 1,
     (cast.RAG_CHANNEL, "reminder"): 1,
+    (cast.CLAIMS_CHANNEL, "baseline"): 1,
     (cast.LEADS_CHANNEL, "escalation"): 2,
 }
 """The exact number of messages of each kind that the whole story has in each channel."""
@@ -54,18 +56,26 @@ class Scenario:
         """Let runs wait from the beginning."""
         self.first = self.stage.arrive(cast.SUPPORT, cast.SUPPORT_WAITING)
         self.stage.arrive(cast.RAG, cast.RAG_WAITING)
+        self.stage.arrive(cast.CLAIMS, cast.CLAIMS_WAITING)
 
     def scenes(self) -> list[Scene]:
         """Every scene in its order."""
-        return [*self._begin(), *self._wait(), *self._fail(), *self._end()]
+        return [*self._begin(), *self._wait(), *self._fail(), *self._open(), *self._end()]
 
     def _begin(self) -> list[Scene]:
         return [
             Scene(
                 "First start",
-                "Runs have waited in both queues for days. The worker sums them up, one message a queue, and from now "
+                "Runs have waited in two queues for days. The worker sums them up, one message a channel, and from now "
                 "on announces only what is new.",
                 _posted((cast.SUPPORT_CHANNEL, "baseline"), (cast.RAG_CHANNEL, "baseline")),
+            ),
+            Scene(
+                "Outside hours",
+                "The claims desk has not begun its day. Its first message is held until then, and a run that comes "
+                "meanwhile waits with it: nobody is called at night.",
+                _said("Holds the baseline of Claims desk"),
+                act=lambda: self._arrive_at_claims(cast.CLAIMS_NIGHT),
             ),
             Scene(
                 "Long overdue",
@@ -144,6 +154,22 @@ class Scenario:
             ),
         ]
 
+    def _open(self) -> list[Scene]:
+        return [
+            Scene(
+                "The day begins",
+                "The claims desk opens. The worker looks at its queue once more; what was held comes as one message.",
+                _posted((cast.CLAIMS_CHANNEL, "baseline")),
+            ),
+            Scene(
+                "One more, without a ping",
+                "A run comes soon after that message, and enters it by an edit: everybody can see it, nobody is "
+                "notified. If it still waits in an hour, it is announced once, with all others.",
+                _edited(cast.CLAIMS_CHANNEL, "baseline"),
+                act=lambda: self._arrive_at_claims(cast.CLAIMS_MORNING),
+            ),
+        ]
+
     def _end(self) -> list[Scene]:
         return [
             Scene(
@@ -160,6 +186,9 @@ class Scenario:
             ),
         ]
 
+    def _arrive_at_claims(self, trace: TracedRun) -> None:
+        self.stage.arrive(cast.CLAIMS, [trace])
+
     def _bring_rag(self) -> None:
         self.rag.extend(self.stage.arrive(cast.RAG, cast.RAG_NEW))
 
@@ -174,6 +203,10 @@ def _posted(*messages: tuple[str, str], times: int = 1) -> Callable[[Stage], boo
 
 def _edited(channel: str, kind: str) -> Callable[[Stage], bool]:
     return lambda stage: stage.seen("edit", channel, kind) > 0
+
+
+def _said(beginning: str) -> Callable[[Stage], bool]:
+    return lambda stage: any(said.text.startswith(beginning) for said in stage.said())
 
 
 def _all(*conditions: Callable[[Stage], bool]) -> Callable[[Stage], bool]:

@@ -66,7 +66,7 @@ class Stage:
         self.slack = SimulatedSlack(clock, team="Demo", url="https://demo.slack.example/")
         for room in cast.ROOMS:
             self.slack.add_channel(room.channel_id, room.name)
-        self.queues = {name: self.langsmith.add_queue(name) for name in (cast.SUPPORT, cast.RAG)}
+        self.queues = {name: self.langsmith.add_queue(name) for name in (cast.SUPPORT, cast.RAG, cast.CLAIMS)}
         self.chapter = Chapter("The worker starts", "")
         self._lock = threading.Lock()
         self._seen: Counter[tuple[str, str, str]] = Counter()
