@@ -10,13 +10,18 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.status import read_status
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Kind
 from worker.core.owed import NEVER, State
+from worker.core.text import day_time_in
+from worker.rules import rules_for
 from worker.stores import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from worker.core.calendar import Calendar
     from worker.core.owed import Delivery
 
 _SHOWN = 5
@@ -45,7 +50,11 @@ def retry(beginning: str) -> None:
         if not store.retry(delivery.key, now):
             raise RetryError(f"the delivery {delivery.key} has changed just now; see `review-notifier deliveries`")
         runs = bool(read_status(settings, store, now).services)
-    tables.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", _next(delivery, runs=runs))
+    calendar = ALWAYS_OPEN
+    if delivery.queue is not None:
+        calendar = rules_for(settings, SystemClock())(delivery.queue).policy.calendar_of(delivery.kind)
+    what_next = _next(delivery, calendar, now, runs=runs)
+    tables.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", what_next)
 
 
 class RetryError(Exception):
@@ -65,9 +74,13 @@ def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
     raise RetryError(f"no dead or held delivery has the key {beginning!r}; see `review-notifier deliveries`")
 
 
-def _next(delivery: Delivery, *, runs: bool) -> str:
+def _next(delivery: Delivery, calendar: Calendar, now: datetime, *, runs: bool) -> str:
     """The sentences about what happens next."""
-    who = "The service posts it within seconds" if runs else "No service runs: the next `run` or `poll` posts it"
+    who = "The service posts it" if runs else "No service runs: the next `run` or `poll` posts it"
+    if not calendar.may_post(now):
+        who = f"It is held until {day_time_in(calendar.opens(now), calendar.zone)}. {who} then"
+    elif runs:
+        who += " within seconds"
     withdrawn = "" if delivery.kind is Kind.OPS else ", or withdraws it where every run was reviewed meanwhile"
     doubt = " If the lost attempt did arrive, it is seen twice." if delivery.due_at >= NEVER else ""
     return f"{who}{withdrawn}.{doubt}"

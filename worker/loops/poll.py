@@ -117,6 +117,7 @@ class Progress:
         # Everything known is dropped: another worker may have polled the queue meanwhile.
         self.seen = replace(self.seen, polled=Polled(self.queue))
         self.concluded, self.waits, self.assignment = None, Waits(), assignment
+        self.is_held = False
 
     def decided(self, found: Listed, rules: QueueRules, decided: Plan) -> None:
         """A listing was decided on, and that is written down."""
