@@ -41,7 +41,7 @@ class Api(StrEnum):
 class Outlook:
     """Which listing is read at present, and how long that will go well.
 
-    `ending` is set where LangSmith calls the listing in use deprecated; `obstacle` tells why the other is not read.
+    `ending` is set where LangSmith calls the listing in use deprecated; `obstacle` says why the other is not read.
     `former` is set where the other was left because LangSmith calls that one deprecated.
     """
 
@@ -89,7 +89,7 @@ class Choice:
         remember: Callable[[str], None],
         show: Callable[[ApiInUse], None] = lambda _in_use: None,
     ) -> None:
-        """`fixed` is the listing that is read whatever happens, or AUTO. `exists` tells whether there is a queue.
+        """`fixed` is the listing that is read whatever happens, or AUTO. `exists` says whether there is a queue.
 
         `recall` and `remember` keep the decision over restarts. `show` is called with the listing that is read, and
         until when, once it is known and whenever that changes.

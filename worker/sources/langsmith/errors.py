@@ -55,7 +55,7 @@ def from_status(
 ) -> SourceError:
     """The error for an answer with any status but 200. No text of the body is repeated.
 
-    `is_known` tells whether LangSmith has taken the key for anything yet: in a wrong region it is refused everything.
+    `is_known` says whether LangSmith has taken the key for anything yet: in a wrong region it is refused everything.
     """
     trouble = _trouble(status, body)
     text = f"{what}: LangSmith answered {status}; {_remedy(trouble, status, body, is_known=is_known)}"

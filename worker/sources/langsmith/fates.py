@@ -1,4 +1,4 @@
-"""How runs left their queue: asked of LangSmith within a small budget, and only believed where it can tell."""
+"""How runs left their queue: asked of LangSmith within a small budget, and only believed where it can know."""
 
 from __future__ import annotations
 

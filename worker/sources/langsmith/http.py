@@ -267,7 +267,7 @@ TOLERANCE = timedelta(minutes=5)
 """So far two clocks may differ before it matters which of them ages are judged by."""
 
 AGREES = TOLERANCE / 2
-"""A clock that was wrong is right again when it differs by less: one at the edge is told of once."""
+"""A clock that was wrong is right again when it differs by less: one at the edge is reported once."""
 
 NOTHING = timedelta(0)
 

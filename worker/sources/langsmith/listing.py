@@ -119,9 +119,9 @@ class Former:
 class Listing:
     """The rows read so far. `found` are the runs that `former` did not show as they are now, the last answer counting.
 
-    `overlaps` tells that a page may begin with rows of the page before. `unusable` counts rows without an id of their
+    `overlaps` means that a page may begin with rows of the page before. `unusable` counts rows without an id of their
     own: `strays` are the runs that such rows name all the same, `obscure` counts those that do not. `conversations`
-    are the queue runs that are none of a run. `moved` tells that rows may have been passed over, because the list moved
+    are the queue runs that are none of a run. `moved` means that rows may have been passed over, because the list moved
     while it was read. `headers` are those of the last page. `marks` condense what each run looks like.
     """
 

@@ -64,9 +64,9 @@ class Directory:
         return (entry.tenant_id if entry else None) or self._workspace_id
 
     def queue(self, queue_id: Id, tenant_id: UUID | None = None) -> Queue:
-        """A queue by id; its id is its name where LangSmith does not tell. Never raises.
+        """A queue by id; its id is its name where LangSmith shows none. Never raises.
 
-        `tenant_id` is the workspace that a run of the queue told of.
+        `tenant_id` is the workspace that a run of the queue named.
         """
         entry = self._entries.get(queue_id)
         if entry is None or entry.again.is_over(self._clock.monotonic()):

@@ -256,7 +256,7 @@ def tenant_of(path: str) -> UUID | None:
 
 
 def tenant_in(web: str, url: str) -> UUID | None:
-    """The workspace that a link to a run tells of."""
+    """The workspace that a link to a run names."""
     return tenant_of(url.removeprefix(web)) if web else None
 
 

@@ -87,7 +87,7 @@ class View:
     def blindness(self, queue_id: Id, *, has_seen: bool) -> Remark | None:
         """Why nothing is seen of what is open in a queue of which nothing is listed; None where nothing is open.
 
-        Where only others have still to review, that is so for a person who is done: `has_seen` tells that there was
+        Where only others have still to review, that is so for a person who is done: `has_seen` says that there was
         something to be done before. Raises SourceError.
         """
         sections = self._sections(queue_id)
@@ -126,7 +126,7 @@ def _runs(count: int) -> str:
 
 SAMPLE = 20
 ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
-TOLD = re.compile(r"deprecat|sunset|ratelimit|retry-after", re.IGNORECASE)
+LIMITING = re.compile(r"deprecat|sunset|ratelimit|retry-after", re.IGNORECASE)
 """Headers that say how long, and how often, something may be asked."""
 
 
@@ -182,10 +182,10 @@ class Live:
 
 
 def _listing(name: str, headers: Mapping[str, str], rows: Sequence[tuple[object, object]]) -> Iterator[str]:
-    """What a sample of a listing tells of ids, dates and order."""
+    """What a sample of a listing shows of ids, dates and order."""
     yield f"{name}: {len(rows)} rows read, {sum(identity(run) is not None for run, _ in rows)} with a usable id"
-    told = sorted(f"{header.lower()}: {value}" for header, value in headers.items() if TOLD.search(header))
-    yield f"{name}: headers {'; '.join(told) or 'say nothing of limits or an end'}"
+    said = sorted(f"{header.lower()}: {value}" for header, value in headers.items() if LIMITING.search(header))
+    yield f"{name}: headers {'; '.join(said) or 'say nothing of limits or an end'}"
     written = [date for _, date in rows if isinstance(date, str)]
     zoned = sum(ZONE.search(date) is not None for date in written)
     yield f"{name}: {len(written)} dates, {zoned} of them with a zone"

@@ -225,7 +225,7 @@ class LangSmith:
         return None if found is None else Unseen(found.text, found.remedy)
 
     def live(self, queue_id: Id) -> Iterator[str]:
-        """What only the live service can tell of a queue, as lines; a few read-only calls."""
+        """What only the live service can say of a queue, as lines; a few read-only calls."""
         return Live(self._http, self._counts).report(queue_id)
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ ENVELOPE = {"items", "next_cursor", "previous_cursor"}
 
 
 class UnlawfulError(Exception):
-    """A body that is not what the specification says; `str()` tells how, without any of its content."""
+    """A body that is not what the specification says; `str()` says how, without any of its content."""
 
 
 class BriefRow(msgspec.Struct, frozen=True, gc=False):
