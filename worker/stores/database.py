@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from worker.core.ports import RefusedError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.engine import Connection, Engine
@@ -120,3 +121,26 @@ def insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresq
 def latest(dialect: str, *instants: ColumnElement[Any]) -> ColumnElement[Any]:
     """The greatest of several values, none of which may be NULL."""
     return sa.func.greatest(*instants) if dialect == "postgresql" else sa.func.max(*instants)
+
+
+def insert_many(connection: Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows that have a value for each of these columns."""
+    statement, keeps, is_positional = _inserting(table, tuple(columns), connection.dialect)
+    # A column at a time, past SQLAlchemy's own way to the parameters of a row: that costs more than the insert itself.
+    by_column = zip(keeps, zip(*rows, strict=True), strict=True)
+    kept = zip(*(values if keep is None else map(keep, values) for keep, values in by_column), strict=True)
+    connection.exec_driver_sql(
+        statement, list(kept) if is_positional else [dict(zip(columns, row, strict=True)) for row in kept]
+    )
+
+
+@lru_cache
+def _inserting(
+    table: sa.Table, columns: Sequence[str], dialect: sa.Dialect
+) -> tuple[str, Sequence[Callable[[Any], Any] | None], bool]:
+    """The INSERT of a database's driver, what makes of values those that are kept, and whether it goes by places."""
+    compiled = sa.insert(table).values({name: sa.bindparam(name) for name in columns}).compile(dialect=dialect)
+    keeps = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns]
+    if compiled.positional and tuple(compiled.positiontup or ()) != tuple(columns):
+        raise AssertionError  # the columns are to be named in the order of the table
+    return str(compiled), keeps, compiled.positional

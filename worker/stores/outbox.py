@@ -12,7 +12,7 @@ from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
 from worker.stores import reviews
 from worker.stores.columns import At, microseconds
-from worker.stores.database import chunks, insert, latest
+from worker.stores.database import chunks, insert, insert_many, latest
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
@@ -47,7 +47,6 @@ _MENTIONS = sa.select(DELIVERIES.c.mention).where(DELIVERIES.c.key != sa.bindpar
 _MENTIONED = _MENTIONS.where(DELIVERIES.c.settled_at >= sa.bindparam("since"), IS_SENT)
 _PERHAPS_MENTIONED = _MENTIONS.where(IS_LIVE, in_state(*IN_DOUBT))
 _NUMBER = sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == sa.bindparam("key"))
-_SPEAK = sa.insert(DELIVERY_REVIEWS)
 _WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
 _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
@@ -138,11 +137,8 @@ def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
         return
     for some in chunks(review_numbers(connection, queue_id, notice.reviews).items()):
-        rows = [
-            {"delivery_id": number, "review_id": review, "left_out": False, "purpose": others.get(key)}
-            for key, review in some
-        ]
-        connection.execute(_SPEAK, rows)
+        rows = [(number, review, False, others.get(key)) for key, review in some]
+        insert_many(connection, DELIVERY_REVIEWS, ("delivery_id", "review_id", "left_out", "purpose"), rows)
 
 
 def window_of(connection: Connection, queue: Row[Any], now: datetime) -> Window | None:

@@ -11,7 +11,7 @@ from msgspec import structs
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
 from worker.stores.columns import At
-from worker.stores.database import chunks, insert
+from worker.stores.database import chunks, insert, insert_many
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _SELECT_LEFT = (
     .order_by(REVIEWS.c.closed_at, REVIEWS.c.added_at)
 )
 _SELECT_FACTS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.review_id, REVIEWS.c.facts).where(_MINE, IS_OPEN, _SOME)
-_INSERT = sa.insert(REVIEWS)
+_INSERTED = ("queue_id", *Review.__struct_fields__)
 _UPDATE = sa.update(REVIEWS).where(_NUMBERED)
 SELECT_QUEUE = sa.select(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == sa.bindparam("queue"))
 CHANGE_QUEUE = sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == sa.bindparam("queue"))
@@ -103,7 +103,7 @@ def review_numbers(connection: Connection, queue_id: Id, keys: Collection[Review
 
 def _insert(connection: Connection, queue_id: Id, new: Iterable[Review]) -> None:
     for some in chunks(new):
-        connection.execute(_INSERT, [{"queue_id": queue_id, **structs.asdict(review)} for review in some])
+        insert_many(connection, REVIEWS, _INSERTED, [(queue_id, *structs.astuple(review)) for review in some])
 
 
 def _replace(connection: Connection, known: Mapping[ReviewKey, int], altered: Sequence[Review]) -> None:
