@@ -125,6 +125,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
         unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
+        nameless=lambda queue_id: poll.nameless(queue_id),  # noqa: PLW0108  (it is made below)
     )
     poll = Poll(
         source=source,

@@ -161,20 +161,6 @@ def undescribed(decided: Plan) -> set[Id]:
     }
 
 
-def with_facts(decided: Plan, runs: Iterable[QueueRun]) -> Plan:
-    """The same plan, where more is known of runs: what it decides does not depend on that."""
-    known = {run.queue_run_id: run.facts for run in runs if not is_bare(run.facts)}
-    if not known:
-        return decided
-    reviews = (
-        structs.replace(review, facts=known[review.queue_run_id])
-        if is_bare(review.facts) and review.queue_run_id in known
-        else review
-        for review in decided.reviews
-    )
-    return replace(decided, reviews=tuple(reviews))
-
-
 def still_owed(
     reviews: Iterable[Review], as_of: datetime | None = None
 ) -> tuple[tuple[Review, ...], tuple[Review, ...]]:

@@ -10,6 +10,7 @@ import structlog
 
 from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
+from worker.core.diff import is_bare
 from worker.core.message import compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from worker.core.message import Message
     from worker.core.meter import Meter
-    from worker.core.model import Review, ReviewKey
+    from worker.core.model import Id, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.owed import Claim, Delivery, Receipt
     from worker.core.ports import Clock, Incidents, Notifier
@@ -68,9 +69,11 @@ class Deliver:
         incidents: Incidents | None = None,
         unseen: Callable[[], Collection[str]] = frozenset,
         mentions_a_day: int = 3,
+        nameless: Callable[[Id], None] = lambda _queue_id: None,
     ) -> None:
         """`unseen` gives the channels to which a queue goes whose first look is not over: their baselines wait for it.
 
+        `nameless` is called with a queue's id where a message about it lists a run without a name.
         `rules` gives the rules of a queue, and for None those of the worker's own messages.
         """
         self._store = store
@@ -82,6 +85,7 @@ class Deliver:
         self._unseen = unseen
         self._deliveries = deliveries
         self._mentions_a_day = mentions_a_day
+        self._nameless = nameless
         self._meter = meter
         self._patience = Patience(
             channels=channels, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
@@ -170,6 +174,8 @@ class Deliver:
         claim = replace(claim, delivery=replace(delivery, mention=self._mention(delivery, now)))
         delivery = claim.delivery
         message = self._composed(claim, owed, now)
+        if delivery.queue and any(is_bare(line.facts) for line in message.lines):
+            self._nameless(delivery.queue.queue_id)
         attempt = step.begin(delivery, now)
         try:
             self._patience.posting(delivery.channel)

@@ -14,7 +14,7 @@ from worker.core.diff import is_bare
 from worker.core.ports import SourceError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from worker.core.model import Difference, Facts, Id, Queue, Show, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
@@ -53,21 +53,32 @@ class Naming:
         ]
         return replace(seen, runs=runs)
 
-    def __call__(self, queue: Queue, doubts: Doubts, *, store: Reviews, rules: QueueRules) -> Doubts:
-        """Learn the names that messages lack, where `doubts` are open. Never raises for a failure."""
-        if self._descriptions is None or not doubts.may_be_asked(self._clock.monotonic()):
+    def __call__(
+        self, queue: Queue, lacking: Collection[Id], doubts: Doubts, *, store: Reviews, rules: QueueRules
+    ) -> Doubts:
+        """Learn the names of runs that are `lacking` them in a message to come, and earlier ones where doubts are open.
+
+        Never raises for a failure.
+        """
+        is_due = doubts.may_be_asked(self._clock.monotonic())
+        if self._descriptions is None or not (lacking or is_due):
             return doubts
         try:
-            answered = self._learn(queue, doubts, store, rules.settings.show)
+            wanted = {*lacking, *(self._lacking(queue, store) if is_due else ())}
+            answered = self._learn(queue, wanted, doubts, store, rules.settings.show)
         except (SourceError, StoreError) as error:
             answered = None
             log.debug("runs_not_described", queue=queue.name, error=str(error))
-        return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
+        return answered or doubts.opened().unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _learn(self, queue: Queue, doubts: Doubts, store: Reviews, show: frozenset[Show]) -> Doubts | None:
+    def _lacking(self, queue: Queue, store: Reviews) -> Iterable[Id]:
+        found = store.undescribed(queue.queue_id, self._clock.now(), MOST_NAMES)
+        return (one for one, known in found.items() if is_bare(known))
+
+    def _learn(
+        self, queue: Queue, wanted: Collection[Id], doubts: Doubts, store: Reviews, show: frozenset[Show]
+    ) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
-        lacking = store.undescribed(queue.queue_id, self._clock.now(), MOST_NAMES)
-        wanted = [one for one, known in lacking.items() if is_bare(known)]
         if not wanted:
             return doubts.answered(are_open=False)
         found = self._facts(queue.queue_id, wanted, show)
@@ -131,20 +142,21 @@ class Parting:
         self, queue: Queue, gone: Collection[Id], doubts: Doubts, *, store: Reviews, rules: QueueRules
     ) -> Doubts:
         """Ask about runs that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
-        doubts = doubts.opened(when=bool(gone))
         if not gone and not doubts.may_be_asked(self._clock.monotonic()):
             return doubts
+        # Where all can be asked about and nothing was in doubt, the database has nothing to add.
+        has_earlier = doubts.are_open or len(gone) > MOST_FATES
+        doubts = doubts.opened(when=bool(gone))
         try:
-            answered = self._ask(queue, gone, doubts, store)
+            earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST_FATES) if has_earlier else ()
+            answered = self._ask(queue, dict.fromkeys((*earlier, *gone)), doubts, store)
         except (SourceError, StoreError) as error:
             answered = None
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
         return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _ask(self, queue: Queue, gone: Collection[Id], doubts: Doubts, store: Reviews) -> Doubts | None:
+    def _ask(self, queue: Queue, wanted: Mapping[Id, None], doubts: Doubts, store: Reviews) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
-        earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST_FATES)
-        wanted = dict.fromkeys((*earlier, *gone))
         if not wanted:
             return doubts.answered(are_open=False)
         left = self._source.fates(queue.queue_id, wanted.keys())

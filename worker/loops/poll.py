@@ -12,7 +12,7 @@ import structlog
 from worker.core.cooldown import Cooldown
 from worker.core.meter import STORE, UNMETERED
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
-from worker.core.plan import widened
+from worker.core.plan import Plan, undescribed, widened
 from worker.core.ports import Fenced, SourceError, StoreError, Trouble
 from worker.core.status.process import Area
 from worker.core.status.seen import rows_text
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from worker.core.leases import Assignment
     from worker.core.meter import Meter
     from worker.core.model import Id
-    from worker.core.plan import Plan
     from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
@@ -84,8 +83,8 @@ class Progress:
 
     `assignment` is the one under which it is polled, None where this worker is alone. `concluded` is None where the
     database has to be read. `is_held` says that the log has a line about what is held. `is_outdated` is set by another
-    thread when the queue's reviews were changed elsewhere; all other values are replaced by the poll alone, under its
-    `lock`.
+    thread when the queue's reviews were changed elsewhere, and `is_nameless` when a message was posted without a name;
+    all other values are replaced by the poll alone, under its `lock`.
     """
 
     seen: Seen
@@ -94,6 +93,7 @@ class Progress:
     is_held: bool = False
     assignment: Assignment | None = None
     is_outdated: bool = False
+    is_nameless: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -112,6 +112,11 @@ class Progress:
         self.concluded = None
         self.waits = replace(self.waits, fates=self.waits.fates.opened(), names=self.waits.names.opened())
 
+    def doubtful_names(self) -> Doubts:
+        """The doubts about names, which a message without one opens."""
+        is_nameless, self.is_nameless = self.is_nameless, False
+        return self.waits.names.opened(when=is_nameless)
+
     def take_up(self, assignment: Assignment) -> None:
         """Begin under a new assignment."""
         # Everything known is dropped: another worker may have polled the queue meanwhile.
@@ -126,8 +131,9 @@ class Progress:
         new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         gone = sum(not review.is_open for review in decided.reviews)
         self.seen = replace(seen, new=seen.new + new, gone=seen.gone + gone)
-        # What the messages list may be another choice of the runs now.
-        fates, names = self.waits.fates, self.waits.names.opened(when=bool(decided.reviews))
+        # Who posts for several workers may come to list other runs, and that is not heard of here.
+        is_shifted = self.assignment is not None and gone > 0
+        fates, names = self.waits.fates, self.waits.names.opened(when=is_shifted)
         self.waits = replace(self.waits, fates=replace(fates, raised=0), names=replace(names, raised=0))
 
 
@@ -165,7 +171,8 @@ class Poll:
         self._failures = _Failures(clock, jitter, complaint or Complaint())
         self._parting = Parting(source=source, clock=clock)
         self._naming = Naming(descriptions, clock=clock)
-        self._conclude = Conclude(self._naming, owed, clock)
+        self._conclude = Conclude(clock)
+        self._owed = owed
         self._progress: dict[Id, Progress] = {}
 
     def polled(self) -> list[Polled]:
@@ -194,6 +201,11 @@ class Poll:
             known = progress.known_revision
             if revisions.get(progress.queue.queue_id, known) != known:
                 progress.is_outdated = True
+
+    def nameless(self, queue_id: Id) -> None:
+        """Take note that a message about a queue was posted without a name. From any thread."""
+        if (progress := self._progress.get(queue_id)) is not None:
+            progress.is_nameless = True
 
     def has_looked(self, queue_id: Id, since: datetime, attempts: int) -> bool:
         """Whether a queue was polled completely since then, or tried so often in vain."""
@@ -254,6 +266,7 @@ class Poll:
         now = self._clock.now()
         store = self._store if progress.assignment is None else self._store.under(progress.assignment)
         gone: Collection[Id] = ()
+        decided = Plan()
         if not isinstance(found, Unchanged):
             found, decided = self._decide(progress, found, rules, store)
             progress.seen = replace(progress.seen, waiting=found.count, unusable=found.unusable)
@@ -261,11 +274,14 @@ class Poll:
             progress.decided(found, rules, decided)
             _say_held(progress, found.queue, decided, rules)
             gone = _gone(found, decided)
+        if found.bare:
+            names = self._naming(found.queue, undescribed(decided), progress.doubtful_names(), store=store, rules=rules)
+            progress.waits = replace(progress.waits, names=names)
+        if decided.notices:
+            # After the look for names: a message should have them from the first.
+            self._owed()
         fates = self._parting(found.queue, gone, progress.waits.fates, store=store, rules=rules)
         progress.waits = replace(progress.waits, fates=fates)
-        if found.bare:
-            names = self._naming(found.queue, progress.waits.names, store=store, rules=rules)
-            progress.waits = replace(progress.waits, names=names)
         polled = replace(progress.seen.polled, queue=found.queue, completed_at=now)
         progress.seen = replace(progress.seen, polled=polled, completed=self._clock.monotonic())
 

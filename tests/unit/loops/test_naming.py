@@ -128,11 +128,23 @@ def test_names_that_nobody_knows_are_asked_for_ever_more_rarely(stage: Stage) ->
 def test_a_failure_costs_the_names_only(stage: Stage) -> None:
     added = stage.add()
     stage.know(*added)
-    stage.source.fail("facts", times=2)
+    stage.source.fail("facts")
     stage.run()
     assert stage.names() == [""]
     stage.run(HOUR)
     assert stage.store.claim_edit(stage.clock.now(), MINUTE) is not None
+
+
+def test_a_message_that_was_posted_without_a_name_makes_the_poll_ask(stage: Stage) -> None:
+    """Where the first of many had left before the post, it lists others than were expected."""
+    added = stage.add(11)
+    stage.know(*added)
+    stage.run()
+    stage.source.show(QUEUE, *stage.runs[1:])
+    assert stage.run() == []
+    assert stage.names()[-1] == ""
+    stage.poll.nameless(QUEUE.queue_id)
+    assert stage.run() == [{added[10]}]
 
 
 def test_a_listing_that_describes_its_runs_is_asked_nothing(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from worker.core.model import Facts, Fate, Kind, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import LARGE
+from worker.loops.details import MOST_FATES
 from worker.loops.poll import Poll
 from worker.loops.report import Complaint
 
@@ -710,8 +711,9 @@ class TestHowRunsLeftIsAskedAgain:
         assert stage.source.asked[before:] == [{ident("a"), ident("b")}]
 
     def test_of_those_first_that_a_message_lists(self) -> None:
+        """As more have left than are asked about at once."""
         stage = Stage()
-        stage.source.show(QUEUE, *map(queue_run, "abc"))
+        stage.source.show(QUEUE, *map(queue_run, [*"abc", *map(str, range(MOST_FATES))]))
         stage.tick()
         stage.source.show(QUEUE)
         post(stage.store, stage.clock.now(), shown=[stage.store.stories(ident("c"))[0].review.key])
@@ -723,7 +725,7 @@ class TestHowRunsLeftIsAskedAgain:
 
         stage.source.fates = note  # type: ignore[method-assign]
         stage.tick()
-        assert (asked[0], len(asked)) == (ident("c"), 3)
+        assert (asked[0], len(asked)) == (ident("c"), 3 + MOST_FATES)
 
     def test_not_where_the_answer_is_that_nobody_knows(self) -> None:
         stage = self.posted("a", "b")
