@@ -36,11 +36,11 @@ _MICROSECOND = timedelta(microseconds=1)
 class Remainder:
     """What a decision leaves for the next one, should that be on a difference alone; in memory only.
 
-    `dues` are for each step of the ladder the instants at which it is due for what waits, in order, in microseconds
-    since 1970; `due_at` is when something has to be decided although nothing is listed otherwise. `unlisted` are the
-    queue runs that wait though the listing does not show them; `unsure` is True where some of them are absent for the
-    first time. `again` are listed ones to be looked at at every decision: they have not been spoken of, or their date
-    is still to come.
+    `dues` are for each step of the ladder, and for its repeats, the instants since which runs wait for it, in
+    microseconds since 1970; `due_at` is when something has to be decided although nothing is listed otherwise.
+    `unlisted` are the queue runs that wait though the listing does not show them; `unsure` is True where some of them
+    are absent for the first time. `again` are listed ones to be looked at at every decision: they have not been spoken
+    of, or their date is still to come.
     """
 
     dues: tuple[Sequence[int], ...] = ()
@@ -318,14 +318,14 @@ def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, now: dateti
 
 
 def _dues(waiting: Iterable[Review], policy: EscalationPolicy) -> list[list[int]]:
-    """When each step of the ladder is due for those that wait."""
-    found: dict[Step, list[int]] = {step: [] for step in policy.steps}
+    """Since when those that wait do so for each step of the ladder, and for it to come again."""
+    found: list[list[int]] = [[] for _ in range(2 * len(policy.steps))]
     for review in waiting:
-        for step in policy.steps_for(review):
-            at = step.due_at(review)
-            if at is not None:
-                found[step].append((at - _EPOCH) // _MICROSECOND)
-    return [found[step] for step in policy.steps]
+        for number, step in enumerate(policy.steps_for(review)):
+            if (counting := step.counts_from(review)) is not None:
+                again, since = counting
+                found[2 * number + again].append((since - _EPOCH) // _MICROSECOND)
+    return found
 
 
 def _together(dues: list[list[int]], others: Sequence[Sequence[int] | None]) -> tuple[Sequence[int], ...]:
@@ -349,11 +349,15 @@ def _next_due_at(
     dues: Iterable[Sequence[int]], policy: EscalationPolicy, window: Window | None, now: datetime
 ) -> datetime | None:
     """When an unchanged listing would change something: at the next step, or at the end of a window."""
-    first = {step: _EPOCH + some[0] * _MICROSECOND for step, some in zip(policy.steps, dues, strict=True) if some}
-    announcement = policy.steps[0]
-    # Going out rises with being due: the first of a step decides for all of it.
-    goes_at = [step.goes_at(at) for step, at in first.items() if step is not announcement]
-    if announcement in first:
+    new, _, *later = dues
+    waits = zip([(step, again) for step in policy.steps[1:] for again in (False, True)], later, strict=True)
+    # Going out rises with being due, and that with the begin of the wait: the first decides for all.
+    goes_at = [
+        step.goes_at(step.comes_at(_EPOCH + some[0] * _MICROSECOND, again=again))
+        for (step, again), some in waits
+        if some
+    ]
+    if new:
         goes_at.append(_announces_at(policy, window, now))
     return min((at for at in goes_at if at < NEVER), default=None)
 

@@ -54,15 +54,27 @@ class Step:
         """When a run has waited long enough for the first time."""
         return self.calendar.later(review.since, self.after)
 
-    def due_at(self, review: Review) -> datetime | None:
-        """When the step is due for a run, whether or not anything may be posted then; None: never again."""
+    def counts_from(self, review: Review) -> tuple[bool, datetime] | None:
+        """Whether a run waits for the step to come again, and since when that counts; None: it never comes."""
         told_at = review.told_at
         if self.kind is Kind.ANNOUNCEMENT:
             # Whatever became of the calendar since: a run is announced once.
-            return review.since if told_at is None else None
-        if told_at is None or told_at < (first_at := self.first_at(review)):
-            return self.first_at(review)
-        return None if self.repeat is None else self.calendar.later(max(told_at, first_at), self.repeat)
+            return (False, review.since) if told_at is None else None
+        # Open time is never longer than time: where that was too short, the calendar need not be asked.
+        if told_at is None or told_at - review.since < self.after or told_at < (first_at := self.first_at(review)):
+            return False, review.since
+        return None if self.repeat is None else (True, max(told_at, first_at))
+
+    def comes_at(self, since: datetime, *, again: bool) -> datetime:
+        """When the step is due for what counts from then, whether or not anything may be posted then."""
+        if self.kind is Kind.ANNOUNCEMENT:
+            return since
+        return self.calendar.later(since, self.repeat if again and self.repeat is not None else self.after)
+
+    def due_at(self, review: Review) -> datetime | None:
+        """When the step is due for a run; None: never again."""
+        counting = self.counts_from(review)
+        return None if counting is None else self.comes_at(counting[1], again=counting[0])
 
     def goes_at(self, due_at: datetime) -> datetime:
         """When a notice that is due at an instant may go out."""
@@ -142,6 +154,7 @@ class _Rung:
     """
 
     step: Step
+    number: int
     ready: datetime
     first: datetime
     first_joining: datetime
@@ -149,10 +162,11 @@ class _Rung:
     again_joining: datetime | None
 
     @classmethod
-    def of(cls, step: Step, ready: datetime, now: datetime) -> _Rung:
+    def of(cls, step: Step, number: int, ready: datetime, now: datetime) -> _Rung:
         cut_off, every = step.calendar.cut_off, step.every
         return cls(
             step=step,
+            number=number,
             ready=ready,
             first=cut_off(ready, step.after),
             first_joining=cut_off(now, step.after * (1 - JOINING)),
@@ -174,7 +188,8 @@ class _Rung:
             return told_at is None
         if review.since > first:
             return False
-        if told_at is None or told_at < self.step.first_at(review):
+        step = self.step
+        if told_at is None or told_at - review.since < step.after or told_at < step.first_at(review):
             return True
         return again is not None and told_at <= again
 
@@ -189,19 +204,23 @@ class Moment:
     @classmethod
     def of(cls, policy: EscalationPolicy, now: datetime) -> Moment:
         """The ladder at `now`, by the clock that runs have their dates from."""
-        ready = ((step, step.ready_until(now)) for step in policy.steps)
-        return cls(policy, tuple(_Rung.of(step, until, now) for step, until in ready if until is not None))
+        ready = [step.ready_until(now) for step in policy.steps]
+        steps = enumerate(zip(policy.steps, ready, strict=True))
+        return cls(policy, tuple(_Rung.of(step, number, at, now) for number, (step, at) in steps if at is not None))
 
     def due(self, review: Review) -> Step | None:
         """The highest step that is due for a review, and may go out."""
-        steps = self.policy.steps_for(review)
-        return next((rung.step for rung in reversed(self.rungs) if rung.step in steps and rung.has_come(review)), None)
+        # Those that concern a review are the lowest ones: their number tells, without a look at what they are.
+        most = len(self.policy.steps_for(review))
+        for rung in reversed(self.rungs):
+            if rung.number < most and rung.has_come(review):
+                return rung.step
+        return None
 
     def joins(self, step: Step, review: Review) -> bool:
         """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
-        if step not in self.policy.steps_for(review):
-            return False
-        return any(rung.joins(review) for rung in self.rungs if rung.step is step)
+        most = len(self.policy.steps_for(review))
+        return any(rung.joins(review) for rung in self.rungs if rung.step is step and rung.number < most)
 
     def told_at(self, step: Step, review: Review) -> datetime:
         """Up to when a notice of this moment speaks of a review: that its time has come before is not forgotten.
