@@ -14,6 +14,7 @@ from worker.commands import tables
 from worker.commands.runs import matching
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import stamp
+from worker.core.calendar import NO_WEEK
 from worker.core.model import Queue
 from worker.core.ports import ConfigError, StoreError
 from worker.core.text import plain
@@ -125,13 +126,14 @@ def calendar_name(queue: PerQueue) -> str:
 
 def state_of(calendar: Calendar, at: datetime) -> str:
     """Whether a calendar is open, until when, and when it opens again."""
+    quiet = "" if calendar.may_post(at) else f", quiet until {local(calendar, calendar.opens(at))}"
     if calendar.is_always:
-        return "no hours are set: time counts as it passes, and messages come at any time"
+        when = "at any time" if calendar.quiet == NO_WEEK else f"at any time but those that are quiet{quiet}"
+        return f"no hours are set: time counts as it passes, and messages come {when}"
     opening, closing = calendar.next_opening(at), calendar.next_closing(at)
     until = local(calendar, closing)
     if not calendar.is_open(at):
         return f"closed, opens {local(calendar, opening)}, until {until}"
-    quiet = "" if calendar.may_post(at) else f", quiet until {local(calendar, calendar.opens(at))}"
     return f"open until {until}{quiet}, opens next {local(calendar, opening)}"
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.outlook import outlook_of
+from worker.commands.held import circumstances_of
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
 from worker.core.model import Fate, Kind, shortened
@@ -84,13 +84,13 @@ def why(what: str, *, as_json: bool) -> bool:
 
 def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> Iterator[Waiting]:
     """The runs of a queue that wait, oldest first."""
-    outlook = outlook_of(store, polled, rules(polled.queue).policy, now)
+    given = circumstances_of(store, polled, rules(polled.queue).policy, now)
     for review in store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id)):
-        yield Waiting(polled.queue, review, upcoming(outlook, review, now, ADVICE))
+        yield Waiting(polled.queue, review, upcoming(given, review, now, ADVICE))
 
 
 def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, now: datetime) -> Upcoming:
-    return upcoming(outlook_of(store, polled, rules(polled.queue).policy, now), review, now, ADVICE)
+    return upcoming(circumstances_of(store, polled, rules(polled.queue).policy, now), review, now, ADVICE)
 
 
 def _meant(store: SqlStore, what: str) -> Sequence[Id]:

@@ -11,8 +11,9 @@ from rich.text import Text
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.outlook import held_of
+from worker.commands.held import held_of
 from worker.commands.setup import DATABASE, opened, start
+from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
 from worker.core.overview import LISTING_IN_USE, Overview, QueueView
 from worker.core.owed import State
@@ -197,7 +198,7 @@ def _hours_lines(found: Status) -> list[str]:
     states: dict[str, list[str]] = {}
     for name, calendar in zip(names, found.calendars, strict=True):
         states.setdefault(hours_text(calendar, now), []).append(name)
-    if all(calendar.is_always for calendar in found.calendars):
+    if all(calendar.is_always and calendar.quiet == NO_WEEK for calendar in found.calendars):
         return []
     lines = [f"  {some(queues)}: {state}" for state, queues in states.items()]
     lines += [f"  {name}: {held_text(held, calendar)}" for name, calendar, held in _held(found, names)]
@@ -211,11 +212,9 @@ def _held(found: Status, names: Iterable[str]) -> Iterator[tuple[str, Calendar, 
 
 def hours_text(calendar: Calendar, now: datetime) -> str:
     """Whether a calendar is open, and until when."""
-    if calendar.is_always:
-        return "always open"
     is_open = calendar.is_open(now)
     change = calendar.next_closing(now) if is_open else calendar.next_opening(now)
-    state = "open" if is_open else "closed"
+    state = "always open" if calendar.is_always else "open" if is_open else "closed"
     until = "" if change is None else f" until {day_time_in(change, calendar.zone)}"
     quiet = is_open and not calendar.may_post(now)
     return f"{state}{until}" + (f", quiet until {day_time_in(calendar.opens(now), calendar.zone)}" if quiet else "")

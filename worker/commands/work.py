@@ -120,6 +120,7 @@ def dry_run() -> bool:
             clock=clock,
             rules=rules_for(settings, clock),
             descriptions=source,
+            mentions_a_day=settings.nag_per_person_day,
         )
         for queue in roster.queues.values():
             preview.poll(queue)

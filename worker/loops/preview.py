@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import structlog
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.message import compose_post, totals_of
 from worker.core.model import Kind
-from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
+from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go, within_budget
 from worker.core.owed import Claim, Delivery, QueueShare, State
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
@@ -70,8 +70,11 @@ class Preview:
         clock: Clock,
         rules: RulesOf,
         descriptions: Descriptions | None = None,
+        mentions_a_day: int = 3,
     ) -> None:
         """`rules` gives the rules of a queue, `descriptions` the facts that bare snapshots lack. Raises StoreError."""
+        self._deliveries = deliveries
+        self._mentions_a_day = mentions_a_day
         self._source = source
         self._store = store
         self._clock = clock
@@ -152,11 +155,18 @@ class Preview:
         return ALWAYS_OPEN if queue is None else self._rules(queue).policy.calendar_of(delivery.kind)
 
     def _posted(self, candidates: Iterable[Candidate[About]], now: datetime) -> Iterator[Message]:
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        mentioned: Counter[str] = Counter()
         # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
         for taken in claims_to_come(candidates, now, self._pauses):
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
-                yield self._composed(taken.delivery, taken.reviews, now)
+                mention = taken.delivery.mention
+                if mention:
+                    before = mentioned + Counter(self._deliveries.mentioned(today, taken.delivery.key))
+                    mention = within_budget(mention, before, self._mentions_a_day)
+                    mentioned.update(mention)
+                yield self._composed(replace(taken.delivery, mention=mention), taken.reviews, now)
 
     def _composed(self, delivery: Delivery, about: Collection[About], now: datetime) -> Message:
         waiting = {each: self._reviews[each] for each in about if self._reviews[each].is_open}

@@ -45,6 +45,11 @@ def test_without_hours_it_is_always_open() -> None:
     assert hours_text(ALWAYS_OPEN, NOON) == "always open"
 
 
+def test_without_hours_it_may_be_quiet() -> None:
+    said = "always open, quiet until Mon 2 Mar 13:00 (Europe/Berlin)"
+    assert hours_text(Calendar(BERLIN, (2026, 2027), quiet=LUNCH), NOON - HOUR / 2) == said
+
+
 @pytest.mark.parametrize(
     ("held", "said"),
     [

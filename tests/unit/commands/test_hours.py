@@ -68,6 +68,13 @@ def test_people_are_shown_when_it_is_open(when: str, line: str) -> None:
     assert any(shown.startswith(line) for shown in hours_lines("berlin", OFFICE, at(when)))
 
 
+def test_people_are_shown_that_it_is_quiet_where_there_are_no_hours() -> None:
+    always = "Now: no hours are set: time counts as it passes, and messages come at any time but those that are quiet"
+    calendar = Calendar(BERLIN, (2025, 2028), quiet=LUNCH)
+    assert always in hours_lines("x", calendar, at("2026-12-09 10:00"))
+    assert f"{always}, quiet until Wed 2026-12-09 13:00" in hours_lines("x", calendar, at("2026-12-09 12:30"))
+
+
 def test_people_are_shown_the_first_days_off() -> None:
     shown = list(hours_lines("berlin", OFFICE, at("2026-12-09 10:00")))
     assert shown[0] == "Calendar: berlin, zone Europe/Berlin, seen Wed 2026-12-09 10:00"

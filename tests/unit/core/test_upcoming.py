@@ -13,7 +13,7 @@ from worker.core.calendar import Calendar
 from worker.core.model import Entry, Kind, Window
 from worker.core.owed import State
 from worker.core.policy import ladder
-from worker.core.status.upcoming import Held, Outlook, Upcoming, held, upcoming
+from worker.core.status.upcoming import Circumstances, Held, Upcoming, count_held, upcoming
 from worker.settings.advice import ADVICE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ POLICY = rules_with(channel="C1", escalate_after=8 * HOUR).policy
 
 
 def coming(**more: Any) -> Upcoming:
-    return upcoming(Outlook(POLICY), review("a", since=NOON, **more), NOON + HOUR, ADVICE)
+    return upcoming(Circumstances(POLICY), review("a", since=NOON, **more), NOON + HOUR, ADVICE)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_nothing_comes_for_a_reason(review_is: dict[str, Any], why: str) -> None
 
 def test_where_the_settings_ask_for_nothing_more_nothing_comes() -> None:
     once = rules_with(stale_after=None).policy
-    found = upcoming(Outlook(once), review("a", told_at=NOON), NOON, ADVICE)
+    found = upcoming(Circumstances(once), review("a", told_at=NOON), NOON, ADVICE)
     assert found == Upcoming(None, None, "the settings ask for nothing more")
 
 
 def test_of_steps_that_come_together_the_highest_comes() -> None:
     both = rules_with(remind_every=None, escalate_after=4 * HOUR).policy
-    assert upcoming(Outlook(both), review("a", since=NOON, told_at=NOON), NOON, ADVICE).kind is Kind.ESCALATION
+    assert upcoming(Circumstances(both), review("a", since=NOON, told_at=NOON), NOON, ADVICE).kind is Kind.ESCALATION
 
 
 OFFICE = Calendar(ZoneInfo("Europe/Berlin"), (2026, 2027), hours=(((9 * HOUR, 17.5 * HOUR),),) * 5 + ((), ()))
@@ -81,46 +81,46 @@ def came(at: datetime, **more: Any) -> Any:
 @pytest.mark.parametrize(("is_baselined", "kind"), [(True, Kind.ANNOUNCEMENT), (False, Kind.BASELINE)])
 def test_what_came_outside_hours_is_held_until_the_opening(*, is_baselined: bool, kind: Kind) -> None:
     window = Window(FRIDAY_NIGHT - 5 * HOUR, ident("host"), Entry.BY_EDIT)
-    outlook = Outlook(office(), window, is_baselined)
-    found = upcoming(outlook, came(FRIDAY_NIGHT), FRIDAY_NIGHT + DAY, ADVICE)
+    given = Circumstances(office(), window, is_baselined)
+    found = upcoming(given, came(FRIDAY_NIGHT), FRIDAY_NIGHT + DAY, ADVICE)
     assert found == Upcoming(MONDAY_MORNING, kind, HELD_WHY, FRIDAY_NIGHT, MONDAY_MORNING)
 
 
 def test_what_a_message_shows_already_is_not_held_but_announced_when_the_window_ends() -> None:
     afternoon = FRIDAY_NIGHT - 5 * HOUR  # 17:00 in Berlin
     window = Window(afternoon, ident("host"), Entry.BY_EDIT)
-    outlook, run = Outlook(office(), window), came(afternoon + 20 * MINUTE)
-    found = upcoming(outlook, run, FRIDAY_NIGHT, ADVICE)
+    given, run = Circumstances(office(), window), came(afternoon + 20 * MINUTE)
+    found = upcoming(given, run, FRIDAY_NIGHT, ADVICE)
     assert (found.due_at, found.held_until) == (MONDAY_MORNING + HOUR / 2, None)
     assert found.why == "shown by an edit, announced at Mon 30 Nov 09:30 (Europe/Berlin)"
-    assert held(outlook, [run], [], FRIDAY_NIGHT) == Held()
+    assert count_held(given, [run], [], FRIDAY_NIGHT) == Held()
 
 
 def test_what_cannot_be_shown_by_an_edit_waits_for_the_end_of_the_window() -> None:
-    outlook = Outlook(office(), Window(NOON, ident("host"), Entry.NEVER))
-    found = upcoming(outlook, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
+    given = Circumstances(office(), Window(NOON, ident("host"), Entry.NEVER))
+    found = upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
     assert (found.kind, found.due_at) == (Kind.ANNOUNCEMENT, NOON + HOUR)
     assert found.why == "announced at Mon 2 Mar 14:00 (Europe/Berlin), after the last announcement"
 
 
 @pytest.mark.parametrize("entry", [Entry.VOID, Entry.MERGE])
 def test_no_window_keeps_back_what_nobody_was_called_for(entry: Entry) -> None:
-    outlook = Outlook(office(), Window(NOON, ident("host"), entry))
-    found = upcoming(outlook, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
+    given = Circumstances(office(), Window(NOON, ident("host"), entry))
+    found = upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
     assert (found.due_at, found.why) == (NOON + 2 * MINUTE, "it was not announced so far")
 
 
 def test_a_reminder_that_comes_before_the_window_ends_comes_next() -> None:
     policy = ladder(rules_with(announce_every=8 * HOUR, stale_after=HOUR).settings)
-    outlook = Outlook(policy, Window(NOON, ident("host"), Entry.BY_EDIT))
-    found = upcoming(outlook, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
+    given = Circumstances(policy, Window(NOON, ident("host"), Entry.BY_EDIT))
+    found = upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE)
     assert (found.kind, found.due_at) == (Kind.REMINDER, NOON + MINUTE + HOUR)
 
 
 def test_an_escalation_at_any_time_is_not_held() -> None:
     policy = office(escalate_after=HOUR, escalate_outside_hours=True)
     run = came(FRIDAY_NIGHT - 6 * HOUR, told_at=FRIDAY_NIGHT - 6 * HOUR)
-    found = upcoming(Outlook(policy), run, FRIDAY_NIGHT, ADVICE)
+    found = upcoming(Circumstances(policy), run, FRIDAY_NIGHT, ADVICE)
     assert (found.kind, found.due_at, found.held_until) == (Kind.ESCALATION, FRIDAY_NIGHT, None)
 
 
@@ -131,5 +131,11 @@ def test_the_held_of_a_queue_are_its_runs_and_its_deliveries() -> None:
         delivery("not held"),
         delivery("for its channel", state=State.HELD, held_until=MONDAY_MORNING),
     ]
-    assert held(Outlook(office()), runs, owed, FRIDAY_NIGHT + HOUR) == Held(1, 1, MONDAY_MORNING)
-    assert held(Outlook(office()), runs, owed, MONDAY_MORNING) == Held()
+    assert count_held(Circumstances(office()), runs, owed, FRIDAY_NIGHT + HOUR) == Held(1, 1, MONDAY_MORNING)
+    assert count_held(Circumstances(office()), runs, owed, MONDAY_MORNING) == Held()
+
+
+def test_what_was_due_before_it_was_known_is_held_since_it_is_known() -> None:
+    run = review("a", added_at=FRIDAY_NIGHT - 3 * DAY, first_seen_at=FRIDAY_NIGHT)
+    found = upcoming(Circumstances(office()), run, FRIDAY_NIGHT + HOUR, ADVICE)
+    assert (found.held_from, found.held_until) == (FRIDAY_NIGHT, MONDAY_MORNING)

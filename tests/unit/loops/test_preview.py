@@ -267,3 +267,14 @@ def test_what_enters_a_message_by_an_edit_is_counted(world: World) -> None:
 def test_nothing_to_post_is_said(world: World) -> None:
     world.shows()
     assert preview_text(1, world.preview()) == "1 queue: nothing to post"
+
+
+def test_a_dry_run_mentions_nobody_more_often_than_the_pass(world: World) -> None:
+    world.rules = rules_with(show=frozenset({Show.NAME}), escalate_after=HOUR, escalate_mention=("S1",))
+    queues = [queue(name) for name in ("one", "two", "three", "four")]
+    for number, each in enumerate(queues):
+        told = review(number, told_at=NOON)
+        world.store.update(each, {told.queue_run_id}, lambda _, told=told: Plan((told,)), world.clock.now())
+        world.source.show(each, queue_run(number, added_at=NOON))
+    world.clock.advance(2 * HOUR)
+    assert [message.mention for message in world.dry_run(*queues)] == [("S1",), ("S1",), ("S1",), ()]

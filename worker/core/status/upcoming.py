@@ -34,7 +34,7 @@ class Upcoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Circumstances:
     """What a notice of one queue depends on beside its runs.
 
     `window` is the one that the queue's last announcement opened; `is_baselined` is False before the baseline.
@@ -66,86 +66,87 @@ class _Coming:
         return self.due_at <= now < self.goes_at and not self.step.calendar.may_post(now)
 
 
-def upcoming(outlook: Outlook, review: Review, now: datetime, advice: Advice) -> Upcoming:
+def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice) -> Upcoming:
     """The notice that comes next, should the run go on waiting and the settings stay as they are."""
-    policy = outlook.policy
+    policy = given.policy
     if review.closed_at is not None:
         return Upcoming(None, None, "it does not wait any more")
     if review.absent_at is not None:
         return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
-    if (coming := _next(outlook, review, now)) is None:
+    if (coming := _next(given, review, now)) is None:
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
     kind = coming.step.kind
-    if kind is Kind.ANNOUNCEMENT and not outlook.is_baselined:
+    if kind is Kind.ANNOUNCEMENT and not given.is_baselined:
         kind = Kind.BASELINE
     if coming.is_held(now):
         zone = coming.step.calendar.zone
         why = f"held from {day_time(coming.due_at, zone)} until {day_time_in(coming.goes_at, zone)}"
         return Upcoming(coming.goes_at, kind, why, coming.due_at, coming.goes_at)
-    return Upcoming(coming.goes_at, kind, _why(coming, outlook, review, now, advice))
+    return Upcoming(coming.goes_at, kind, _why(coming, given, review, now, advice))
 
 
-def held(outlook: Outlook, reviews: Iterable[Review], deliveries: Iterable[Delivery], now: datetime) -> Held:
+def count_held(given: Circumstances, reviews: Iterable[Review], deliveries: Iterable[Delivery], now: datetime) -> Held:
     """What of a queue is held, of its open reviews and the deliveries that are owed about it."""
-    nexts = (_next(outlook, review, now) for review in reviews if review.is_open and review.absent_at is None)
+    nexts = (_next(given, review, now) for review in reviews if review.is_open and review.absent_at is None)
     runs = [coming.goes_at for coming in nexts if coming is not None and coming.is_held(now)]
-    waiting = [until for each in deliveries if (until := _delivery_held_until(outlook, each, now)) is not None]
+    waiting = [until for each in deliveries if (until := _delivery_held_until(given, each, now)) is not None]
     return Held(len(runs), len(waiting), min((*runs, *waiting), default=None))
 
 
-def _delivery_held_until(outlook: Outlook, delivery: Delivery, now: datetime) -> datetime | None:
+def _delivery_held_until(given: Circumstances, delivery: Delivery, now: datetime) -> datetime | None:
     """Until when a delivery waits for its calendar; None where it does not. HELD waits for something else."""
     until = delivery.held_until
     if delivery.state is not State.PENDING or until is None or until <= now:
         return None
-    return None if outlook.policy.calendar_of(delivery.kind).may_post(now) else until
+    return None if given.policy.calendar_of(delivery.kind).may_post(now) else until
 
 
-def _next(outlook: Outlook, review: Review, now: datetime) -> _Coming | None:
+def _next(given: Circumstances, review: Review, now: datetime) -> _Coming | None:
     """The step that goes out first, the highest of those that go out together; None: there is none."""
-    policy = outlook.policy
+    policy = given.policy
     dues = [(step, at) for step in policy.steps_for(review) if (at := step.due_at(review)) is not None and at < NEVER]
     coming = [
-        _announcement(outlook, step, review, now)
+        _announcement(given, step, review, now)
         if step.kind is Kind.ANNOUNCEMENT
-        else _Coming(step, at, max(step.goes_at(at), step.calendar.opens(now)))
+        # Nothing is due before it is known of.
+        else _Coming(step, max(at, review.first_seen_at), max(step.goes_at(at), step.calendar.opens(now)))
         for step, at in dues
     ]
     return min(reversed([each for each in coming if each.goes_at < NEVER]), key=lambda each: each.goes_at, default=None)
 
 
-def _announcement(outlook: Outlook, step: Step, review: Review, now: datetime) -> _Coming:
+def _announcement(given: Circumstances, step: Step, review: Review, now: datetime) -> _Coming:
     """When a run is announced: at once, at the end of the window, or at the opening where it came outside hours."""
     opens, seen_at = step.calendar.opens, review.first_seen_at
-    ends = _window_ends(outlook, now)
+    ends = _window_ends(given, now)
     if ends is None or opens(seen_at) > seen_at:
         return _Coming(step, seen_at, opens(now))
     return _Coming(step, ends, ends)
 
 
-def _window_ends(outlook: Outlook, now: datetime) -> datetime | None:
+def _window_ends(given: Circumstances, now: datetime) -> datetime | None:
     """When the open window ends; None where none is open."""
-    window = outlook.window
+    window = given.window
     if window is None or window.entry in {Entry.VOID, Entry.MERGE}:
         return None
-    ends = outlook.policy.window_ends(window)
+    ends = given.policy.window_ends(window)
     return ends if ends > now else None
 
 
-def _why(coming: _Coming, outlook: Outlook, review: Review, now: datetime, advice: Advice) -> str:
+def _why(coming: _Coming, given: Circumstances, review: Review, now: datetime, advice: Advice) -> str:
     step = coming.step
     if step.kind is Kind.ANNOUNCEMENT:
-        return _why_announced(coming, outlook, now)
+        return _why_announced(coming, given, now)
     if step.kind is Kind.ESCALATION:
         return f"it waits for {advice.escalate_after} then"
     again = review.told_at is not None and review.told_at >= step.first_at(review)
     return f"{advice.remind_every} after the last notice" if again else f"it waits for {advice.stale_after} then"
 
 
-def _why_announced(coming: _Coming, outlook: Outlook, now: datetime) -> str:
-    if coming.goes_at <= now or outlook.window is None:
+def _why_announced(coming: _Coming, given: Circumstances, now: datetime) -> str:
+    if coming.goes_at <= now or given.window is None:
         return "it was not announced so far"
     at = day_time_in(coming.goes_at, coming.step.calendar.zone)
-    by_edit = outlook.window.entry is Entry.BY_EDIT
+    by_edit = given.window.entry is Entry.BY_EDIT
     return f"shown by an edit, announced at {at}" if by_edit else f"announced at {at}, after the last announcement"

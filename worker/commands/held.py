@@ -1,4 +1,4 @@
-"""The outlook of each queue as the database shows it: what its next notices depend on, and what of it is held."""
+"""What of each queue is held, and what its next notices depend on, as the database shows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.core.owed import State
-from worker.core.status.upcoming import Held, Outlook, held
+from worker.core.status.upcoming import Circumstances, Held, count_held
 from worker.stores import outbox, reviews
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ _MOST = 10_000
 """The number of waiting deliveries that are looked through for held ones."""
 
 
-def outlook_of(store: SqlStore, polled: Polled, policy: EscalationPolicy, now: datetime) -> Outlook:
+def circumstances_of(store: SqlStore, polled: Polled, policy: EscalationPolicy, now: datetime) -> Circumstances:
     """What the next notices of a queue depend on, beside its runs."""
     find = partial(outbox.known_window, queue_id=polled.queue.queue_id, now=now)
-    return Outlook(policy, store.search(find), polled.baselined_at is not None)
+    return Circumstances(policy, store.search(find), polled.baselined_at is not None)
 
 
 def held_of(
@@ -52,4 +52,4 @@ def _held(
     if all(step.calendar.may_post(now) for step in policy.steps):
         return Held()
     waiting = store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id))
-    return held(outlook_of(store, polled, policy, now), waiting, deliveries, now)
+    return count_held(circumstances_of(store, polled, policy, now), waiting, deliveries, now)
