@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from worker.core.message import totals_of
-from worker.core.model import LISTED, Entry, Kind, Memory, Polled, QueueTotals, RemindIn, Review, ReviewKey, Window
+from worker.core.model import (
+    FIRST_SIGHT,
+    LISTED,
+    Entry,
+    Kind,
+    Memory,
+    Polled,
+    QueueTotals,
+    RemindIn,
+    Review,
+    ReviewKey,
+    Window,
+)
 from worker.core.outbox import (
     IN_DOUBT,
     LIVE,
@@ -160,6 +172,8 @@ class MemoryStore:
     def _enter(self, owed: Owed, entering: Collection[ReviewKey], now: datetime) -> None:
         if new := [key for key in entering if key not in owed.spoken]:
             owed.spoken |= dict.fromkeys(new, False)
+            if owed.delivery.kind not in FIRST_SIGHT:
+                owed.purposes |= dict.fromkeys(new, Kind.ANNOUNCEMENT)
             owed.change(edit_at=max(now, owed.delivery.lease_until or now))
 
     def _seen(self, queue: Queue) -> Polled:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import Entry, Queue, Review, ReviewKey, Window
+from worker.core.model import FIRST_SIGHT, Entry, Kind, Queue, Review, ReviewKey, Window
 from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
 from worker.stores import reviews
@@ -46,7 +46,7 @@ UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEA
 _MENTIONS = sa.select(DELIVERIES.c.mention).where(DELIVERIES.c.key != sa.bindparam("but"))
 _MENTIONED = _MENTIONS.where(DELIVERIES.c.settled_at >= sa.bindparam("since"), IS_SENT)
 _PERHAPS_MENTIONED = _MENTIONS.where(IS_LIVE, in_state(*IN_DOUBT))
-_NUMBER = sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == sa.bindparam("key"))
+_NUMBER = sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.kind).where(DELIVERIES.c.key == sa.bindparam("key"))
 _WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
 _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
@@ -117,10 +117,11 @@ def enter_reviews(
 ) -> None:
     """Let a message that is up show more reviews: an edit of it is owed at once where it does not speak of them yet."""
     numbers = review_numbers(connection, queue_id, entering).values()
-    message = connection.execute(_NUMBER, {"key": host}).scalar_one()
+    message, kind = connection.execute(_NUMBER, {"key": host}).one()
+    purpose = None if kind in FIRST_SIGHT else Kind.ANNOUNCEMENT
     owed = 0
     for some in chunks(numbers):
-        rows = [{"delivery_id": message, "review_id": review, "left_out": False} for review in some]
+        rows = [{"delivery_id": message, "review_id": review, "left_out": False, "purpose": purpose} for review in some]
         added = insert(connection, DELIVERY_REVIEWS).on_conflict_do_nothing()
         owed += connection.execute(added.execution_options(preserve_rowcount=True), rows).rowcount
     if owed:
