@@ -263,8 +263,9 @@ def _may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Windo
         return True
     if policy.window_ends(window) <= now:
         return True
-    opened_at = policy.calendar.opens
-    return any(review.first_seen_at < opened_at(review.first_seen_at) <= now for review in new)
+    opened_at = policy.calendar.posting_since(now)
+    # Once an opening: one that was seen before and has come back is new within the window that this has opened.
+    return window.opened_at < opened_at and any(review.first_seen_at < opened_at for review in new)
 
 
 def _spoken(review: Review, told_at: datetime) -> Review:
