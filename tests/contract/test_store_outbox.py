@@ -248,7 +248,7 @@ class TestMerging:
     @pytest.mark.parametrize(
         "other",
         [
-            pytest.param({"kind": Kind.ESCALATION}, id="another kind"),
+            pytest.param({"kind": Kind.ANNOUNCEMENT}, id="another kind"),
             pytest.param({"channel": LEADS}, id="another channel"),
             pytest.param({"of": queue("Other")}, id="another queue"),
         ],
@@ -409,10 +409,17 @@ class TestTheHighestIsTold:
         claim = take(store, NOON + MINUTE)
         assert (claim.delivery.key, claim.reviews) == (ident("first"), (review("a"),))
 
-    def test_and_a_reminder_beside_an_escalation_is_told_as_well(self, store: Store) -> None:
+    def test_and_an_escalation_stands_for_the_reminder_of_its_runs(self, store: Store) -> None:
         owe(store, review("a"), name="first", kind=Kind.REMINDER)
-        owe(store, review("a"), name="later", kind=Kind.ESCALATION, at=NOON + HOUR)
-        assert [take(store, NOON + HOUR).total for _ in range(2)] == [1, 1]
+        owe(store, review("a"), review("b"), name="later", kind=Kind.ESCALATION, at=NOON + HOUR)
+        assert take(store, NOON + HOUR).delivery.key == ident("later")
+        assert row(store, "first").state is State.WITHDRAWN
+
+    def test_and_an_escalation_that_is_posted_first_takes_over_the_reminder_of_its_runs(self, store: Store) -> None:
+        owe(store, review("a"), review("b"), name="first", kind=Kind.ESCALATION)
+        owe(store, review("a"), name="later", kind=Kind.REMINDER, at=NOON + HOUR)
+        assert take(store, NOON + HOUR).total == 2
+        assert row(store, "later").state is State.WITHDRAWN
 
 
 class TestRoots:

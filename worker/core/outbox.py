@@ -71,7 +71,7 @@ def choose(candidates: Collection[Candidate[R]], now: datetime) -> _Choice[R]:
 
     A delivery that is surely unposted takes over those of the same queue, kind and channel that wait beside it, and a
     baseline those of other queues, too. A baseline or an announcement leaves out the runs of which a later reminder or
-    escalation speaks that waits beside it.
+    escalation speaks that waits beside it, a reminder those of any such escalation.
     """
     withdrawn: list[Taking[R]] = []
     waiting = list(candidates)
@@ -197,13 +197,15 @@ def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime
     delivery = first.delivery
     if delivery.state in IN_DOUBT:
         return Taking(replace(first, delivery=replace(delivery, state=State.UNKNOWN)))
-    beside = concerned(delivery, candidates)
+    beside = [each for each in concerned(delivery, candidates) if _may_go_along(each.delivery, delivery, now)]
     # One that may be posted stays alone: found by its key later, it would count as having shown what it never did.
     # So does one that was refused: a run that cannot be shown would take the others with it.
     merged = [each for each in beside if each.delivery.kind is delivery.kind and not _stays_alone(delivery)]
+    speaks_of = _union(each.reviews for each in (first, *merged))
+    if not _stays_alone(delivery):
+        merged += [each for each in beside if _is_lower(each.delivery, delivery) and each.reviews <= speaks_of]
     every = [first, *merged]
-    speaks_of = _union(each.reviews for each in every)
-    later = _spoken_of_later(first, beside)
+    later = _spoken_of_higher(first, beside)
     left_out = speaks_of & later
     taken = replace(
         delivery,
@@ -223,6 +225,15 @@ def _is_beside(other: Delivery, delivery: Delivery) -> bool:
         return False
     if other.kind is delivery.kind is Kind.BASELINE:
         return True
+    return _is_of_same_queue(other, delivery)
+
+
+def _may_go_along(other: Delivery, delivery: Delivery, now: datetime) -> bool:
+    """Whether nothing holds another delivery that does not hold this one as well: queues have hours of their own."""
+    return ready_at(other) <= now or _is_of_same_queue(other, delivery)
+
+
+def _is_of_same_queue(other: Delivery, delivery: Delivery) -> bool:
     return (other.queue and other.queue.queue_id) == (delivery.queue and delivery.queue.queue_id)
 
 
@@ -230,13 +241,22 @@ def _stays_alone(delivery: Delivery) -> bool:
     return delivery.plain or delivery.queue is None or delivery.attempted_at is not None
 
 
-def _spoken_of_later(first: Candidate[R], beside: Sequence[Candidate[R]]) -> frozenset[R]:
-    """The reviews of which later notices speak that wait beside an announcement or a baseline."""
-    # After an outage both are due: people get the higher notice alone, not the announcement as well.
-    if first.delivery.kind not in FIRST_SIGHT or first.delivery.attempted_at is not None:
+def _spoken_of_higher(first: Candidate[R], beside: Sequence[Candidate[R]]) -> frozenset[R]:
+    """The reviews of which higher notices speak that wait beside it."""
+    # After an outage several are due: people get the highest alone, not the announcement and the reminder as well.
+    if first.delivery.attempted_at is not None:
         return frozenset()
-    later = [each.reviews for each in beside if each.delivery.kind in LATER and each.place > first.place]
-    return _union(later)
+    return _union(each.reviews for each in beside if _is_higher(each, first))
+
+
+def _is_higher(other: Candidate[R], first: Candidate[R]) -> bool:
+    if first.delivery.kind in FIRST_SIGHT:
+        return other.delivery.kind in LATER and other.place > first.place
+    return _is_lower(first.delivery, other.delivery)
+
+
+def _is_lower(other: Delivery, delivery: Delivery) -> bool:
+    return other.kind is Kind.REMINDER and delivery.kind is Kind.ESCALATION
 
 
 def _union(sets: Iterable[frozenset[R]]) -> frozenset[R]:

@@ -146,12 +146,21 @@ class TestTheHighest:
             pytest.param({}, {"plain": True}, id="whose blocks were refused"),
             pytest.param({}, {"state": State.UNKNOWN}, id="that may be posted"),
             pytest.param({"attempted_at": NOON}, {}, id="beside a first sight in doubt"),
-            pytest.param({"kind": Kind.REMINDER}, {"kind": Kind.ESCALATION}, id="beside a reminder"),
         ],
     )
     def test_notice_changes_nothing(self, first: dict[str, object], later: dict[str, object]) -> None:
         given = {"kind": Kind.REMINDER, "due_at": NOON + MINUTE} | later
         assert posts(waits("first", "a", **first), waits("later", "a", 1, **given))[0] == owed("first", "a")
+
+    @pytest.mark.parametrize("place", [0, 2])
+    def test_escalation_leaves_nothing_to_a_reminder_of_the_same_runs(self, place: int) -> None:
+        reminder = waits("reminder", "a", 1, kind=Kind.REMINDER)
+        assert posts(reminder, waits("higher", "ab", place, kind=Kind.ESCALATION)) == [owed("higher", "ab")]
+
+    def test_escalation_leaves_the_other_runs_to_a_reminder(self) -> None:
+        reminder = waits("reminder", "ac", 1, kind=Kind.REMINDER)
+        higher = waits("higher", "ab", 2, kind=Kind.ESCALATION)
+        assert posts(reminder, higher) == [owed("reminder", "c"), owed("higher", "ab")]
 
     def test_notice_that_is_due_tomorrow_leaves_nothing_to_post_today(self) -> None:
         later = waits("later", "a", 1, kind=Kind.REMINDER, due_at=NEW + DAY)
