@@ -72,6 +72,11 @@ class FakeNotifier:
         error = DeliveryError(f"told to fail: {code or outcome}", outcome, code=code, retry_after=retry_after)
         self._failures[call] += [Failure(error, committed=committed, after_looks=after_looks)] * times
 
+    def heal(self) -> None:
+        """Let no further call fail."""
+        for failures in self._failures.values():
+            failures.clear()
+
     def delete(self, receipt: Receipt) -> None:
         """Take a message off the board, as a person would."""
         with self._lock:

@@ -64,6 +64,10 @@ class FakeSource:
         """Let a queue hold these runs from now on."""
         self._queues[queue.queue_id] = queue, runs, one_page
 
+    def held(self, queue: Queue) -> tuple[QueueRun, ...]:
+        """What a queue holds."""
+        return self._queues[queue.queue_id][1]
+
     def hide(self, queue: Queue) -> None:
         """Let a queue be gone."""
         del self._queues[queue.queue_id]
