@@ -27,7 +27,7 @@ from tests.support.builders import (
     review,
 )
 from tests.support.memory_store import MemoryStore
-from worker.core.model import Fate, Kind, Memory, Polled, RemindIn
+from worker.core.model import Entry, Fate, Kind, Memory, Polled, RemindIn, Window
 from worker.core.outbox import Candidate, claims_to_come
 from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, State
 from worker.core.plan import Plan
@@ -90,6 +90,10 @@ class SideBySide(RuleBasedStateMachine):
     def id_of(self, name: str) -> Id:
         return type(self).ids(name)
 
+    def run_of(self, of: Queue, name: str) -> Id:
+        """No two queues have the same queue run."""
+        return self.id_of(f"{name} in {of.name}")
+
     def place_of(self, of: Queue) -> Queue:
         return replace(of, queue_id=self.id_of(of.name))
 
@@ -109,7 +113,10 @@ class SideBySide(RuleBasedStateMachine):
         kinds=st.lists(st.sampled_from(KINDS), max_size=2),
         channel=st.sampled_from(CHANNELS),
         remind_in=st.sampled_from(RemindIn),
+        purposes=st.lists(st.sampled_from(KINDS), min_size=9, max_size=9),
         others=flags,
+        opens=flags,
+        is_held=flags,
     )
     def poll(
         self,
@@ -118,44 +125,48 @@ class SideBySide(RuleBasedStateMachine):
         kinds: Sequence[Kind],
         channel: str,
         remind_in: RemindIn,
+        purposes: Sequence[Kind],
         *,
         others: bool,
+        opens: bool,
+        is_held: bool,
     ) -> None:
         of = self.place_of(of)
-        reviews = [structs.replace(each, queue_run_id=self.id_of(each.facts.name)) for each in reviews]
+        reviews = [structs.replace(each, queue_run_id=self.run_of(of, each.facts.name)) for each in reviews]
         spoken = [each.key for each in reviews]
-        asked = [self.id_of(name) for name in NAMES[: 4 if others else 1]]
+        asked = [self.run_of(of, name) for name in NAMES[: 4 if others else 1]]
         if others:
             spoken += [key for key in self.known(of) if key not in spoken]
         notices = []
         for kind in kinds if spoken else []:
             self.number += 1
-            notices.append(
-                notice(
-                    *spoken,
-                    name=f"{self.number}",
-                    kind=kind,
-                    channel=channel,
-                    mention=[f"U{self.number % 3}"],
-                    remind_in=remind_in,
-                )
-            )
-        memories: list[tuple[bool, set[Review], int]] = []
+            more = {"mention": [f"U{self.number % 3}"], "remind_in": remind_in}
+            owed = notice(*spoken, name=f"{self.number}", kind=kind, channel=channel, **more)
+            notices.append(replace(owed, purposes=tuple(purposes[: len(spoken)])))
+        memories: list[tuple[bool, set[Review], int, Window | None]] = []
 
         def decide(memory: Memory) -> Plan:
-            memories.append((memory.baselined, set(memory.reviews), len(memory.reviews)))
-            return Plan(tuple(reviews), tuple(notices))
+            memories.append((memory.baselined, set(memory.reviews), len(memory.reviews), memory.window))
+            enters = memory.window is not None and memory.window.entry is Entry.BY_EDIT
+            return Plan(
+                tuple(reviews),
+                tuple(notices),
+                entered=tuple(spoken) if enters else (),
+                opened=Window(self.now, notices[0].key, Entry.MERGE) if opens and notices else None,
+                # A first sight is held for what waits: where that is nothing, there is nothing to hold.
+                is_baselined=not (is_held and any(each.is_open for each in reviews)),
+            )
 
         self.both(lambda store: store.update(of, asked, decide, self.now))
         assert memories[0] == memories[1]
 
     def known(self, of: Queue) -> list[ReviewKey]:
-        stories = [story for name in NAMES for story in self.model.stories(self.id_of(name))]
-        return [story.review.key for story in stories if story.queue == of]
+        stories = [story for name in NAMES for story in self.model.stories(self.run_of(of, name))]
+        return [story.review.key for story in stories]
 
     @rule(of=st.sampled_from(QUEUES), left=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Fate)))
     def learn(self, of: Queue, left: dict[str, Fate]) -> None:
-        news = {self.id_of(name): how for name, how in left.items()}
+        news = {self.run_of(of, name): how for name, how in left.items()}
         self.both(lambda store: store.learn(self.id_of(of.name), news, self.now))
 
     @rule(of=st.sampled_from(QUEUES), most=st.integers(1, 3))
@@ -167,9 +178,9 @@ class SideBySide(RuleBasedStateMachine):
         state = {"failing_since": self.now, "error": "down"} if failing else {"completed_at": self.now}
         self.both(lambda store: store.polled([Polled(self.place_of(of), **state)]))  # type: ignore[arg-type]
 
-    @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1))
-    def claim(self, skip: Collection[str]) -> None:
-        self.take(self.posts, lambda store: store.claim(self.now, LEASE, skip))
+    @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1), unseen=st.sets(st.sampled_from(CHANNELS)))
+    def claim(self, skip: Collection[str], unseen: Collection[str]) -> None:
+        self.take(self.posts, lambda store: store.claim(self.now, LEASE, skip, (), unseen))
 
     @rule()
     def lapse(self) -> None:
@@ -285,12 +296,13 @@ class SideBySide(RuleBasedStateMachine):
     @invariant()
     def they_hold_the_same(self) -> None:
         self.both(lambda store: store.deliveries(limit=1000))
-        self.both(lambda store: store.stories(self.id_of(NAMES[self.number % len(NAMES)])))
+        of, name = QUEUES[self.number % 2], NAMES[self.number // 2 % len(NAMES)]
+        self.both(lambda store: store.stories(self.run_of(of, name)))
         self.both(lambda store: store.next_due_at())
 
     def they_have_kept_the_same(self) -> None:
         """What is dear to ask for, and differs for good where it differs once."""
-        self.both(lambda store: [store.stories(self.id_of(name)) for name in NAMES])
+        self.both(lambda store: [store.stories(self.run_of(of, name)) for of in QUEUES for name in NAMES])
         self.both(lambda store: store.pauses())
         self.both(lambda store: store.polls())
         self.both(lambda store: {each.state: each for each in store.backlog()})
