@@ -139,3 +139,12 @@ def test_what_was_due_before_it_was_known_is_held_since_it_is_known() -> None:
     run = review("a", added_at=FRIDAY_NIGHT - 3 * DAY, first_seen_at=FRIDAY_NIGHT)
     found = upcoming(Circumstances(office()), run, FRIDAY_NIGHT + HOUR, ADVICE)
     assert (found.held_from, found.held_until) == (FRIDAY_NIGHT, MONDAY_MORNING)
+
+
+def test_before_the_baseline_nothing_else_comes() -> None:
+    policy = office(escalate_after=HOUR, escalate_outside_hours=True)
+    run = review("a", added_at=FRIDAY_NIGHT - 3 * DAY, first_seen_at=FRIDAY_NIGHT)
+    given = Circumstances(policy, is_baselined=False)
+    found = upcoming(given, run, FRIDAY_NIGHT + HOUR, ADVICE)
+    assert (found.kind, found.held_until) == (Kind.BASELINE, MONDAY_MORNING)
+    assert count_held(given, [run], [], FRIDAY_NIGHT + HOUR) == Held(1, 0, MONDAY_MORNING)

@@ -104,8 +104,9 @@ def _delivery_held_until(given: Circumstances, delivery: Delivery, now: datetime
 
 def _next(given: Circumstances, review: Review, now: datetime) -> _Coming | None:
     """The step that goes out first, the highest of those that go out together; None: there is none."""
-    policy = given.policy
-    dues = [(step, at) for step in policy.steps_for(review) if (at := step.due_at(review)) is not None and at < NEVER]
+    # First a queue has its baseline, whatever else its runs are due for.
+    steps = given.policy.steps_for(review) if given.is_baselined else given.policy.steps[:1]
+    dues = [(step, at) for step in steps if (at := step.due_at(review)) is not None and at < NEVER]
     coming = [
         _announcement(given, step, review, now)
         if step.kind is Kind.ANNOUNCEMENT

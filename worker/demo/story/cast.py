@@ -112,7 +112,8 @@ FAST = Tempo(beat=0.2, support_stale=8, support_escalate=31, rag_stale=8, outage
 def policies(tempo: Tempo) -> dict[str, str]:
     """The policy of each queue in words."""
     return {
-        SUPPORT: f"Reminder after {tempo.support_stale} s, escalation after {tempo.support_escalate} s (usually hours)",
+        SUPPORT: f"Announces at every poll (usually once an hour), reminder after {tempo.support_stale} s, "
+        f"escalation after {tempo.support_escalate} s (usually hours)",
         RAG: f"Reminder after {tempo.rag_stale} s, in the thread; shows errors",
         CLAIMS: f"Has hours, which begin {tempo.opens} s after the start; at most one announcement an hour",
     }
