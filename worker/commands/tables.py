@@ -30,8 +30,8 @@ BEGINNINGS = frozenset({"Key", "Queue run"})
 WHOLE = BEGINNINGS | {"Id"}
 """Columns of ids, which are never broken: people copy them."""
 
-_LEAST = {"Next due": len("announcement")}
-"""The widths of columns that are not broken within a word."""
+_TWO_LINES = frozenset({"Next due"})
+"""Columns whose cells are broken after their first word where there is little room, and nowhere else."""
 
 ROOMY = 120
 """The width of a terminal from which on an id of 36 characters leaves room for the rest."""
@@ -65,16 +65,25 @@ def print_table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for column in names:
-        table.add_column(column, overflow="fold", no_wrap=column in WHOLE, min_width=_LEAST.get(column))
+        table.add_column(
+            column, overflow="fold", no_wrap=column in WHOLE or (column in _TWO_LINES and console.width < ROOMY)
+        )
     for row in rows:
         cells = zip(names, row, strict=True)
-        table.add_row(*(_cell(_short(cell) if _is_cut(name, console) else cell) for name, cell in cells))
+        table.add_row(*(_fitted(name, cell, console) for name, cell in cells))
     console.print(table if table.row_count else Text(empty))
 
 
 def _stdout() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def _fitted(column: str, cell: str | Text, console: Console) -> Text:
+    shown = _cell(_short(cell) if _is_cut(column, console) else cell)
+    if column in _TWO_LINES and console.width < ROOMY:
+        return Text(shown.plain.replace(" ", "\n", 1), style=shown.style)
+    return shown
 
 
 def _is_cut(column: str, console: Console) -> bool:

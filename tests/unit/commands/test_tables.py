@@ -94,3 +94,24 @@ def test_an_id_is_never_broken(width: int, shown: str) -> None:
     tables.print_table(["Queue run", "Name"], rows, empty="", console=screen)
     assert isinstance(screen.file, io.StringIO)
     assert shown in screen.file.getvalue()
+
+
+def test_a_narrow_terminal_breaks_no_word_and_cuts_no_line() -> None:
+    screen = Console(width=80, file=io.StringIO())
+    why = "held from Fri 27 Nov 13:39 until Mon 30 Nov 09:00 (Europe/Berlin)"
+    row = [
+        "Support QA",
+        "be4a4634-5f6c-5d42-8dbe-bb1a9cec68e6",
+        "early bird",
+        "6 s",
+        "never",
+        "announcement in 2 d",
+        why,
+    ]
+    columns = ["Queue", "Queue run", "Name", "Age", "Last notified", "Next due", "Why"]
+    tables.print_table(columns, [row], empty="", console=screen)
+    assert isinstance(screen.file, io.StringIO)
+    lines = screen.file.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    words = {word for line in lines for word in line.split()}
+    assert {"announcement", "Fri", "Support", "QA", "bird"} <= words
