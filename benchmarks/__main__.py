@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from benchmarks.scale import Scale
 
 CASES = {
+    "i": (polls.many_queues_of_items,),
+    "j": (polls.one_large_queue_of_items,),
     "a": (polls.many_queues,),
     "b": (services.steady,),
     "c": (polls.one_large_queue,),
     "d": (history.behind,),
     "e": (posts.posts, services.arrival),
-    "i": (polls.many_queues_of_items,),
-    "j": (polls.one_large_queue_of_items,),
     "f": (workers.several,),
     "h": (hours.ages,),
     "k": (kept.kept,),

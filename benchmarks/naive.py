@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def prepare(task: Task) -> Callable[[], int]:
     """One call polls every queue once; how many runs came or went."""
     engine = create_engine(f"sqlite:///{task.database}")
     Table.metadata.create_all(engine)
-    runs = _listing(task.url)
+    runs = (_items if task.api == "items" else _listing)(task.url)
 
     def poll(queue_id: str) -> int:
         changed, seen = 0, set()
@@ -64,3 +65,16 @@ def _listing(url: str) -> Callable[[str], Iterable[tuple[str, str]]]:
         return ((str(run.id), run.name) for run in listed)
 
     return runs
+
+
+def _items(url: str) -> Callable[[str], Iterable[tuple[str, str]]]:
+    """The same by cursor, where rows have no names; none is looked up."""
+    client = Client(api_url=f"{url}/api/v1", api_key="naive")
+
+    async def every(queue_id: str) -> list[tuple[str, str]]:
+        pages = client.annotation_queues.items.list(queue_id, status="needs_my_review", page_size=100)
+        return [(str(item.id), "") async for item in pages]
+
+    # One loop for all, since the connections of the client belong to it.
+    loop = asyncio.new_event_loop()
+    return lambda queue_id: loop.run_until_complete(every(queue_id))

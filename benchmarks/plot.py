@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 COLOURS = {"reference": "#8a8f98", "ours": "#2f6fed", "naive": "#d9822b"}
 WORDS = {"reference": "reference", "ours": "worker", "naive": "naive script"}
-TITLES = {"a": "(a) many queues of large runs", "c": "(c) one queue of very many runs"}
+TITLES = {
+    "i": "(i) many queues, by items",
+    "j": "(j) one queue of very many runs, by items",
+    "a": "(a) many queues of large runs",
+    "c": "(c) one queue of very many runs",
+}
 # Letters stay letters, and the same figures give the same file.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.size": 9, "font.family": "sans-serif"}
 

@@ -55,8 +55,13 @@ def many_queues_of_items(scale: Scale, server: Server, directory: Path) -> Itera
     """(i) As (a), by the listing that stays: the worker against the reference."""
     server.tell("reset", queues=scale.queues, last=scale.runs)
     changed = max(scale.runs // 100, 1)
-    costs = _measure(scale, server, directory, ITEMS, queues=scale.queues, changed=changed, api="items")
+    names = (*ITEMS, "naive")
+    costs = _measure(scale, server, directory, names, queues=scale.queues, changed=changed, api="items")
     yield from _items_compared("i", costs, dict(zip(PHASES, (1.5, 0.3, 1.2), strict=True)))
+    yield from _costs("i", costs, ("naive",))
+    for phase, least in zip(PHASES, (8, 40, 8), strict=True):
+        compared = ratio(_cpu(costs, "naive", phase), _cpu(costs, "ours", phase))
+        yield Figure("i", f"{phase}: naive / worker", compared, "times", least=least)
 
 
 def one_large_queue_of_items(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
