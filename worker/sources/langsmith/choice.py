@@ -122,12 +122,14 @@ class Choice:
         api = self.outlook.api
         before = former[1] if former and former[0] is api else Former()
         found = (self._by_runs if api is Api.RUNS else self._by_items)(queue_id, show, before)
+        # After the listing: which one is in use may have changed by reading it.
         self._say()
         return found
 
     def _say(self) -> None:
         """Log and show which listing is read and until when, where that is news."""
         in_use = self.outlook.in_use
+        # Under the lock, so that of two queues that find it out at once only one says it.
         with self._lock:
             is_news, self._shown = self._shown != in_use, in_use
         if is_news:
@@ -139,6 +141,7 @@ class Choice:
         if self._fixed is not Api.AUTO:
             return Outlook(self._fixed)
         api, *sunset = (self._recall() or Api.RUNS).split()
+        # What an older or newer version has remembered may be a word that is not known here.
         if api != Api.ITEMS:
             return Outlook(Api.RUNS)
         return Outlook(Api.ITEMS, former=Ending(date(sunset[0])) if sunset else None)
@@ -163,10 +166,12 @@ class Choice:
         except SourceError as error:
             if self._is_route_missing(error, queue_id):
                 return self._instead(Api.RUNS, error, queue_id, show)
+            # It may be one queue that this listing shows unlawfully: the others stay with it.
             if error.trouble is Trouble.UNLAWFUL and self._fixed is Api.AUTO:
                 return Api.RUNS, self._or_raise(Api.RUNS, error, queue_id, show)
             raise
         found = ending(listing.headers, self._clock.now())
+        # The listing that others left for this one may come to its own end.
         if found != self.outlook.ending:
             self._look_at(replace(self.outlook, ending=found, obstacle=NEWEST if found else ""))
         return Api.ITEMS, listing
@@ -177,6 +182,7 @@ class Choice:
 
     def _is_route_missing(self, error: SourceError, queue_id: Id) -> bool:
         """Whether it is the listing that does not exist, not the queue: both answers look alike."""
+        # The question whether the queue exists costs a request, so it comes last.
         return self._fixed is Api.AUTO and error.trouble is Trouble.MISSING and self._exists(queue_id)
 
     def _instead(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> tuple[Api, Listing]:
@@ -188,6 +194,7 @@ class Choice:
     def _or_raise(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> Listing:
         try:
             return self._readers[api](queue_id, show, Former())
+        # The first failure is the one that people can act on.
         except SourceError:
             raise error from None
 
@@ -195,6 +202,7 @@ class Choice:
         """The listing in use will end: go over to the other as soon as it answers lawfully."""
         with self._lock:
             now = self._clock.monotonic()
+            # All queues share one attempt an hour: it reads a whole queue by the other listing.
             is_due = now >= self._try_at
             self._try_at = now + TRY_AGAIN_SECONDS if is_due else self._try_at
         obstacle = self._obstacle(queue_id, show, listing) if is_due else self.outlook.obstacle
@@ -211,6 +219,7 @@ class Choice:
             return "WORKER_LANGSMITH_API=runs is set"
         try:
             newer = self._readers[Api.ITEMS](queue_id, show, Former())
+            # A difference shows too few runs to compare by.
             older = listing if listing.is_whole else self._readers[Api.RUNS](queue_id, show, Former())
         except SourceError as error:
             return str(error)
@@ -250,6 +259,7 @@ def _lacking(older: Listing, newer: Listing) -> str:
     Reviewers are at work meanwhile, and a run may stand in it by another id.
     """
     common = len(older.found.keys() & newer.found.keys())
+    # The ids of the rows may be others although the runs are the same.
     if 2 * common < len(older.found):
         ids = {run.run_id for run in newer.runs()}
         common = max(common, sum(run.run_id in ids for run in older.runs()))
@@ -280,6 +290,7 @@ def ending(headers: Mapping[str, str], now: datetime) -> Ending | None:
     if sunset:
         return Ending(date(sunset))
     begins_at = date(deprecation)
+    # A `Deprecation` in the future announces; the listing is as good as before until then.
     is_to_come = begins_at is not None and begins_at > now
     return None if is_to_come or deprecation.lower() in NOT_DEPRECATED else Ending()
 

@@ -53,6 +53,7 @@ class Sections:
     def how_left(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:
         """Those that are seen to be reviewed; nothing where the same were sought before. Raises SourceError."""
         sought = frozenset(queue_run_ids)
+        # Asked once for each set: no order is promised, and a page of whole runs is dear.
         if self._fruitless >= FRUITLESS or sought <= self._sought.get(queue_id, frozenset()):
             return {}
         seen = {found for status in self._reviewed for found in self._page(queue_id, status)}
@@ -67,6 +68,7 @@ class Sections:
         with self._http.get(path, params, what=_WHAT, seconds=_PATIENCE_SECONDS) as answer:
             try:
                 return [identity(row.queue_run_id) for row in page(answer.body, Row).rows]
+            # A glance is a bonus: what it cannot read costs the poll nothing.
             except UnlawfulError:
                 return ()
 
@@ -102,6 +104,7 @@ class Placement:
             try:
                 how = self._ask(queue_id, queue_run_id, waiting)
             except SourceError:
+                # What was found out by earlier questions must not be lost to a failure of a later one.
                 if not left:
                     raise
                 break
@@ -127,6 +130,7 @@ class Placement:
             if error.trouble is Trouble.MISSING:
                 return None
             raise
+        # One answer shows for good that the server knows the question.
         self._works = True
         return section if isinstance(section, str) else ""
 
@@ -136,6 +140,7 @@ class Placement:
             return True
         if waiting is None:
             return False
+        # A run that surely waits: a server that does not find it either does not know the question.
         if self._section(*waiting) is None:
             with self._lock:
                 self._missing = Cooldown.of(PAUSE, self._clock.monotonic())

@@ -129,6 +129,7 @@ class Http:
     def _answer(
         self, request: Request, what: str, seconds: float | None, known: Container[bytes] | None = None
     ) -> Iterator[Answer]:
+        # Before the check below: a turn may take long, and the worker may be stopping by then.
         self._budget.turn()
         if self._stopping.is_set():
             raise SourceError(f"{what}: the worker is stopping", Trouble.UNREACHABLE)
@@ -145,9 +146,12 @@ class Http:
                     body = response.beginning(ERROR_BYTES)
                     now = self._clock.now()
                     raise from_status(what, response.status, response.headers, body, now, is_known=self._is_known)
+                # A key that was accepted once is no stranger: what is refused later is a right, not the region.
                 self._is_known = True
+                # Now, not after the body: a slow one would look like a clock that is ahead.
                 self.skew.heard(response.headers)
                 return self._received(response, what, known, held)
+        # Raised outside of the handler, so that no traceback holds the request with its key.
         except NetError as error:
             failure = unreachable(what, error)
         raise failure
@@ -158,6 +162,7 @@ class Http:
         """Receive the whole body: as it comes, where that is small enough, else unpacked at once."""
         raw = _beginning(response.raw)
         is_whole = len(raw) <= PACKED_BYTES
+        # The packed bytes: to know a page again must not cost its unpacking.
         mark = _mark(raw, response.encoding) if is_whole and known is not None else b""
         if mark and known is not None and mark in known:
             return Answer(response.headers, bytearray(), mark, is_known=True)
@@ -184,6 +189,7 @@ class Http:
         """Few large bodies at a time; a server that sends little or nothing takes no place of theirs."""
         before = self._clock.monotonic()
         held.enter_context(self._large)
+        # The wait for a place is ours and not the server's: its deadline moves by so much.
         self._client.extend(self._clock.monotonic() - before)
 
 
@@ -213,6 +219,7 @@ def _mark(raw: bytes, encoding: str) -> bytes:
     whole = memoryview(raw)
     digest = hashlib.sha256(encoding.encode() + b"\n", usedforsecurity=False)
     digest.update(whole[: GZIP_TIME.start])
+    # Where nothing is packed, no bytes are left out.
     digest.update(whole[GZIP_TIME.stop if raw.startswith(GZIP) else GZIP_TIME.start :])
     return digest.digest()
 
@@ -249,6 +256,7 @@ class Budget:
 
     def turn(self) -> None:
         """Return when the next request may be sent."""
+        # Reserved under the lock and waited for outside of it, so that others can reserve meanwhile.
         wait = self._reserve()
         if wait > 0:
             self._wait(wait)

@@ -77,6 +77,7 @@ def _each(records: bytes) -> Iterator[bytes]:
 
 def record(queue_run_id: UUID, mark: int, at: Trace | None = None) -> bytes:
     """What is kept of a row."""
+    # Zero stands for "not known": nothing was traced in 1970.
     seconds = int(at.began_at.timestamp()) if at and at.began_at else 0
     run_id, project_id = (at.run_id.bytes, at.project_id.bytes) if at else (NOBODY, NOBODY)
     return RECORD.pack(queue_run_id.bytes, mark, run_id, project_id, seconds)
@@ -194,6 +195,7 @@ class Listing:
         # Rows, not pages: where pages overlap, one of a single row is mostly read for the second time.
         said_nothing = size if size and self.overlaps else FULL
         self.repeated = 0 if len(self.marks) > before else self.repeated + said_nothing
+        # A queue may grow while it is read, but not for ever: memory must not be filled by a server.
         if len(self.marks) > MOST_RUNS or self.repeated > MOST_REPEATED:
             raise unlawful(self.what, "the list has no end: pages repeat, or it has more runs than anybody reviews")
 
@@ -238,6 +240,7 @@ class PageSizes:
     def read(self, queue_id: Id, body: int) -> None:
         """After a page of `body` bytes: where the next larger page would surely fit, it is tried again."""
         step = self._steps.index(self.of(queue_id))
+        # Twice as much room as the next size needs, lest sizes go up and down at each page.
         if step and body * (self._steps[step - 1] // self._steps[step]) * 2 < self._most_bytes:
             self._of[queue_id] = self._steps[step - 1]
 
@@ -261,10 +264,12 @@ class Items:
         cursors = {""}
         cursor = ""
         while cursor := self._advance(listing, wanted, cursor, note):
+            # By every cursor, not the last alone: a server may go round in a larger circle.
             if cursor in cursors:
                 raise unlawful(listing.what, "the list has no end: a cursor came twice")
             cursors.add(cursor)
             self._progress(wanted.queue_id, len(listing.marks))
+        # Only once all is read: half a listing must not replace what names are looked up by.
         self._last[wanted.queue_id, wanted.status] = listing.leaves
         return listing
 
@@ -320,6 +325,7 @@ class Items:
             try:
                 return self._page(listing, wanted, cursor, note)
             except TooLargeError:
+                # A single item has no large fields: one over the cap is no item.
                 if not self._limits.shrink(wanted.queue_id):
                     raise
 

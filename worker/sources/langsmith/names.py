@@ -147,6 +147,7 @@ class Names:
         mine = {one: Sought(trace, wanted.tenant_id, selects) for one, trace in traces.items()}
         seeking = list(mine.values())
         with self._lock:
+            # Seen by whoever has the turn, who asks for it along with the others.
             self._sought.append(seeking)
         try:
             error = self._serve(seeking)
@@ -162,10 +163,12 @@ class Names:
         until = self._clock.monotonic() + _PATIENCE_SECONDS
         error: SourceError | None = None
         while (left := until - self._clock.monotonic()) > 0 and not self._stopping.is_set():
+            # No longer than the patience: a poll must not hang on names.
             if not self._turn.acquire(timeout=left):
                 break
             try:
                 due = [self._lot(sought) for sought in seeking if not sought.is_done]
+                # None is due where another thread has asked for all of ours meanwhile.
                 lot = min(due, key=self._due, default=None)
                 if lot is None or not self._wait_for(lot, until):
                     break
@@ -185,6 +188,7 @@ class Names:
     def _wait_for(self, lot: Lot, until: float) -> bool:
         """Wait until a lot may be asked for; False where that would take too long."""
         due = self._due(lot)
+        # A wait that would end in vain only holds the turn up for others.
         if due.until >= until:
             return False
         self._wait(due.left(self._clock.monotonic()).total_seconds())
@@ -201,6 +205,7 @@ class Names:
             self._failed(error, {sought.trace.project_id for sought in batch})
             return error
         finally:
+            # Also after a failure: a refused query counts against the limit too.
             self._pace = Cooldown.of(self._gap, self._clock.monotonic())
         self._pause = Cooldown()
         for sought in batch:
@@ -210,6 +215,7 @@ class Names:
 
     def _ask(self, lot: Lot, traces: Sequence[Trace]) -> Mapping[Id, QueriedRow]:
         began = [at.began_at for at in traces]
+        # Without a start the server looks back a day, and older runs are missing.
         since = min((at for at in began if at is not None), default=LONG_AGO) if None not in began else LONG_AGO
         ids = dict.fromkeys(str(at.run_id) for at in traces)
         body = {
@@ -238,6 +244,7 @@ class Names:
         elif len(projects) == 1:
             self._apart |= dict.fromkeys(projects, Cooldown.of(REFUSED_PAUSE, now))
         else:
+            # Those that wait apart already keep their longer wait.
             self._apart = dict.fromkeys(projects, Cooldown(now)) | self._apart
         if is_news:
             log.info("run_names_unknown", error=explained(error))

@@ -68,6 +68,7 @@ class Directory:
 
         `tenant_id` is the workspace that a run of the queue named.
         """
+        # Without the lock: an entry is a value that is replaced as a whole.
         entry = self._entries.get(queue_id)
         if entry is None or entry.again.is_over(self._clock.monotonic()):
             entry = self._look_up(queue_id, entry)
@@ -88,6 +89,7 @@ class Directory:
             found |= {entry.queue.queue_id: entry.queue for entry in map(self._learn, rows) if entry is not None}
             if len(rows) < PAGE:
                 return tuple(found.values())
+            # A server that ignores `offset` gives the first page again and again.
             if len(found) <= offset or offset > MOST_QUEUES:
                 raise unlawful("listing the queues", "the list has no end")
             offset += PAGE
@@ -178,6 +180,7 @@ class Counts:
         Raises SourceError where it should but does not answer.
         """
         word = PLATFORM_WORDS.get(status, status)
+        # The newer first: the older ends with the listing that it counts.
         newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", word)
         return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status) if newer is None else newer
 

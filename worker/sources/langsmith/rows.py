@@ -149,6 +149,7 @@ def _conversation(row: ItemRow, show: frozenset[Show], url: str) -> Facts:
     """A conversation has no name: its id stands for it."""
     thread = text(row.thread_id)
     return Facts(
+        # No look-up knows threads, so a line would stay without a name for ever.
         name=f"Conversation {thread[:8]}".strip() if Show.NAME in show else "",
         run_type="conversation" if Show.TYPE in show else "",
         url=url,
@@ -175,6 +176,7 @@ def text(value: object, longest: int = NAME_CHARACTERS) -> str:
     if not isinstance(value, str):
         return ""
     cut = value[:longest]
+    # Most text is, and that is known without a walk through it.
     if cut.isascii():
         return cut.replace("\0", "")
     return _SURROGATE.sub("\ufffd", cut).replace("\0", "")
@@ -188,6 +190,7 @@ def identity(value: object) -> UUID | None:
         found = convert(value, UUID)
     except ValidationError:
         return None
+    # All zeros would join runs that have nothing in common.
     return found if found.int else None
 
 
@@ -245,6 +248,7 @@ def safe_path(value: object) -> str:
     """A path below the web root, or ''. Anything that could lead to another host or out of the root is refused."""
     if not isinstance(value, str) or len(value) > PATH_CHARACTERS or not _PATH.fullmatch(value):
         return ""
+    # Unpacked as a browser does: what is hidden by %2e or %2f leads out just the same.
     path = unquote(value.partition("?")[0].partition("#")[0])
     return "" if "\\" in path or ".." in path.split("/") or "//" in path else value
 

@@ -124,6 +124,7 @@ class Runs:
         sweep.listing.unusable += 1
         sweep.listing.obscure += 1
         sweep.offset += 1
+        # Nothing links the next page to a row that could not be read.
         sweep.overlap = 0
 
 
@@ -137,6 +138,7 @@ def _take(sweep: Sweep, page: wire.Page[wire.BriefRow], mark: bytes) -> Leaf:
             continue
         look = run_mark(row)
         records += record(queue_run_id, look)
+        # Not made yet: pages overlap, and the last look at a run counts.
         if look not in listing.former.marks:
             listing.found[queue_run_id] = partial(of_runs, row, sweep.wanted, queue_run_id)
     unusable = page.size - len(records) // RECORD.size

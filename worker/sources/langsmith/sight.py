@@ -80,6 +80,7 @@ class View:
         mine, others = sections
         if mine + others == 0:
             return self._shown_nothing(queue_id)
+        # Whoever polls the section of others sees these runs anyway.
         if not others or OTHERS in self._statuses:
             return ()
         return (self._left_to_others(mine, others),)

@@ -187,6 +187,7 @@ class LangSmith:
     def fates(self, queue_id: Id, queue_run_ids: Collection[Id]) -> Mapping[Id, Fate]:
         """How runs that left did so, as far as that is known after a few requests; see `Source.fates`."""
         left = self._placement.how_left(queue_id, queue_run_ids, self._any_waiting(queue_id))
+        # The other sections are whole runs, many megabytes: only where placements say nothing.
         if left or not queue_run_ids or self._listed_by.get(queue_id) != Api.RUNS:
             return left
         seen = self._sections.how_left(queue_id, queue_run_ids)
@@ -230,6 +231,7 @@ class LangSmith:
 
     def close(self) -> None:
         """Break off whatever is under way, at once."""
+        # Names first: they may wait for a turn, and would ask once more.
         self._names.close()
         self._http.close()
 
@@ -246,6 +248,7 @@ class LangSmith:
         except SourceError as error:
             self._standing.failed(queue_id, error)
             raise
+        # After the rows were judged: an unusable listing is no proof of a good key.
         self._standing.accepted()
         self._listed_by[queue_id] = api
         return api, listing
@@ -254,6 +257,7 @@ class LangSmith:
         self, read: Callable[[Wanted, Former], Listing], queue_id: Id, show: frozenset[Show], former: Former
     ) -> Listing:
         """Every wanted section of a queue by one of the listings. What the first one shows of a run counts."""
+        # In the order of the settings: a run that moves between two sections is shown by the first.
         first, *others = self._wanted(queue_id, show)
         listing = read(first, former)
         for another in others:

@@ -214,6 +214,7 @@ def _decoded(body: bytes | bytearray, wanted: type[T]) -> T:
 
     Raises msgspec.DecodeError also where so many values could be in it that they would fill the memory.
     """
+    # Counted, not parsed: a billion empty lists would fill the memory before any check.
     if len(body) > SMALL_BYTES and sum(body.count(sign) for sign in b",[{") > MOST_VALUES:
         raise msgspec.DecodeError("too many values")
     return msgspec.json.decode(body, type=wanted)
@@ -278,6 +279,7 @@ def _envelope_as_it_is(body: bytes | bytearray) -> tuple[Sequence[object], str]:
 
 def _load(element: bytes) -> object:
     """Read JSON with the standard library, which takes surrogates, NaN and control characters."""
+    # Broken bytes cost a character, not the row.
     text = element.decode("utf-8", "replace")
     found: object = json.loads(text, strict=False, parse_int=_whole, parse_constant=_nothing)
     return found
