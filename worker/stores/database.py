@@ -127,11 +127,19 @@ def insert_many(connection: Connection, table: sa.Table, columns: Sequence[str],
     """Insert rows that have a value for each of these columns."""
     statement, keeps, is_positional = _inserting(table, tuple(columns), connection.dialect)
     # A column at a time, past SQLAlchemy's own way to the parameters of a row: that costs more than the insert itself.
-    by_column = zip(keeps, zip(*rows, strict=True), strict=True)
-    kept = zip(*(values if keep is None else map(keep, values) for keep, values in by_column), strict=True)
+    kept = list(zip(*map(_kept, keeps, zip(*rows, strict=True)), strict=True))
     connection.exec_driver_sql(
-        statement, list(kept) if is_positional else [dict(zip(columns, row, strict=True)) for row in kept]
+        statement, kept if is_positional else [dict(zip(columns, row, strict=True)) for row in kept]
     )
+
+
+def _kept(keep: Callable[[Any], Any] | None, values: Sequence[Any]) -> Iterable[Any]:
+    """The values of a column as the driver takes them."""
+    if keep is None:
+        return values
+    # Most columns of new rows hold one object all the way: the queue's id, the present, nothing.
+    is_one = len(set(map(id, values))) == 1
+    return [keep(values[0])] * len(values) if is_one else map(keep, values)
 
 
 @lru_cache
