@@ -272,7 +272,7 @@ class Poll:
             progress.seen = replace(progress.seen, waiting=found.count, unusable=found.unusable)
             _judge_rows(found, self._incidents)
             progress.decided(found, rules, decided)
-            _say_held(progress, decided, rules)
+            _say_held(progress, found.queue, decided, rules)
             gone = _gone(found, decided)
         if found.bare:
             names = self._naming(found.queue, undescribed(decided), progress.doubtful_names(), store=store, rules=rules)
@@ -376,14 +376,14 @@ def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRule
     return known.same if isinstance(found, Unchanged) and known.remainder.unsure else found
 
 
-def _say_held(progress: Progress, decided: Plan, rules: QueueRules) -> None:
+def _say_held(progress: Progress, queue: Queue, decided: Plan, rules: QueueRules) -> None:
     """One line where something of a queue begins to be held, and none before that is over."""
     until, is_first = decided.held_until, not progress.is_held
     progress.is_held = until is not None
     if until is not None and is_first:
         log.info(
             "queue_held",
-            queue=progress.queue.name,
+            queue=queue.name,
             held_until=day_time_in(until, rules.calendar.zone),
             notice=(Kind.ANNOUNCEMENT if decided.is_baselined else Kind.BASELINE).value,
             runs=len(decided.remainder.again),
