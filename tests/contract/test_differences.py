@@ -13,7 +13,11 @@ from tests.support.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, ident,
 from tests.support.clock import FakeClock
 from tests.support.fake_source import FakeSource
 from tests.support.memory_store import MemoryStore
+from tests.support.office import office
 from tests.support.outbox import posted
+from tests.support.whole_worker import rules_by
+from tests.unit.core.hours import EVERY_DAY, LUNCH, row
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Facts
 from worker.core.plan import plan
 from worker.core.ports import StoreError
@@ -52,7 +56,10 @@ ways = st.sampled_from(
     ]
 )
 ladders = st.builds(
-    rules_with,
+    rules_by,
+    st.sampled_from([ALWAYS_OPEN, office(), office(row(EVERY_DAY, "22:00", "13:30"), quiet=LUNCH)]),
+    remind_at=st.none() | st.just(((9 * HOUR, 16 * HOUR),) * 7),
+    escalate_outside_hours=st.booleans(),
     stale_after=st.none() | st.sampled_from([HOUR, 4 * HOUR]),
     remind_every=st.none() | st.sampled_from([2 * HOUR, DAY]),
     escalate_after=st.none() | st.sampled_from([5 * HOUR, DAY]),

@@ -129,6 +129,20 @@ class Given:
                     return self.first + MINUTE * number
         return None
 
+    def last_time(self, times: Times, at: datetime) -> datetime | None:
+        """None where these days have none."""
+        for number in range(min((at - self.first) // MINUTE, self.minutes - 1), 0, -1):
+            if any(
+                self._is_time(wall, times) for wall in range(self.reached[number - 1] + 1, self.reached[number] + 1)
+            ):
+                return self.first + MINUTE * number
+        return None
+
+    @staticmethod
+    def _is_time(wall: int, times: Times) -> bool:
+        day, minute = divmod(wall, 1440)
+        return MINUTE * minute in times[date.fromordinal(day).weekday()]
+
     def _passed(self, at: datetime) -> timedelta:
         number, part = divmod(at - self.first, MINUTE)
         open_part = part if number < self.minutes and self.is_open[number] else timedelta(0)

@@ -155,3 +155,37 @@ def test_the_next_time_is_the_minute_in_which_the_clock_reaches_it_first(data: s
     expected = of.next_time(times, at)
     found = of.calendar.next_time(times, at)
     assert found == expected if expected else found >= of.last
+
+
+@pytest.mark.parametrize("of", CALENDARS, ids=lambda of: of.name)
+def test_what_holds_an_instant_or_was_the_last_before_it_began_where_the_minutes_say(of: Given) -> None:
+    began = None
+    for number in range(1, of.minutes):
+        at = of.first + MINUTE * number
+        if of.may_post[number] and not of.may_post[number - 1]:
+            began = at
+        if began:
+            assert of.calendar.posting_since(at) == began
+            assert of.calendar.posting_since(at + MINUTE - MICROSECOND) == began
+
+
+@given(st.data(), weekly_times())
+def test_the_last_time_is_the_latest_minute_in_which_the_clock_reached_one_first(
+    data: st.DataObject, times: Times
+) -> None:
+    of = data.draw(every_calendar)
+    at = data.draw(instants(of))
+    found = of.calendar.last_time(times, at)
+    expected = of.last_time(times, at)
+    assert found == expected if expected else found < of.first + MINUTE
+
+
+@given(st.data(), weekly_times())
+def test_no_time_comes_between_the_last_and_the_next(data: st.DataObject, times: Times) -> None:
+    of = data.draw(every_calendar)
+    at = data.draw(instants(of))
+    last, following = of.calendar.last_time(times, at), of.calendar.next_time(times, at + MICROSECOND)
+    assert last <= at < following
+    if any(times):
+        assert of.calendar.next_time(times, last + MICROSECOND) == following
+        assert of.calendar.last_time(times, following) == following
