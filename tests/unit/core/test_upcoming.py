@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -86,13 +87,15 @@ def test_what_came_outside_hours_is_held_until_the_opening(*, is_baselined: bool
     assert found == Upcoming(MONDAY_MORNING, kind, HELD_WHY, FRIDAY_NIGHT, MONDAY_MORNING)
 
 
-def test_what_a_message_shows_already_is_not_held_but_announced_when_the_window_ends() -> None:
+def test_what_a_message_shows_already_is_not_held_but_announced_at_the_opening() -> None:
     afternoon = FRIDAY_NIGHT - 5 * HOUR  # 17:00 in Berlin
     window = Window(afternoon, ident("host"), Entry.BY_EDIT)
     given, run = Circumstances(office(), window), came(afternoon + 20 * MINUTE)
-    found = upcoming(given, run, FRIDAY_NIGHT, ADVICE)
-    assert (found.due_at, found.held_until) == (MONDAY_MORNING + HOUR / 2, None)
-    assert found.why == "shown by an edit, announced at Mon 30 Nov 09:30 (Europe/Berlin)"
+    for now in (FRIDAY_NIGHT, afternoon + 25 * MINUTE):
+        found = upcoming(given, run, now, ADVICE)
+        assert (found.due_at, found.held_until) == (MONDAY_MORNING, None)
+        assert found.why == "shown by an edit, announced at Mon 30 Nov 09:00 (Europe/Berlin)"
+    assert upcoming(given, run, MONDAY_MORNING + MINUTE, ADVICE).due_at == MONDAY_MORNING + MINUTE
     assert count_held(given, [run], [], FRIDAY_NIGHT) == Held()
 
 
@@ -148,3 +151,15 @@ def test_before_the_baseline_nothing_else_comes() -> None:
     found = upcoming(given, run, FRIDAY_NIGHT + HOUR, ADVICE)
     assert (found.kind, found.held_until) == (Kind.BASELINE, MONDAY_MORNING)
     assert count_held(given, [run], [], FRIDAY_NIGHT + HOUR) == Held(1, 0, MONDAY_MORNING)
+
+
+def test_within_hours_the_end_of_the_window_comes_first() -> None:
+    given = Circumstances(office(), Window(NOON, ident("host"), Entry.BY_EDIT))
+    assert upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE).due_at == NOON + HOUR
+
+
+def test_the_end_of_quiet_is_an_opening_too() -> None:
+    quiet = (((13.25 * HOUR, 13.5 * HOUR), (14 * HOUR, 14.25 * HOUR)),) * 7  # 12:15 to 12:30, 13:00 to 13:15 in UTC
+    policy = ladder(rules_with(announce_every=2 * HOUR).settings, replace(OFFICE, quiet=quiet))
+    given = Circumstances(policy, Window(NOON, ident("host"), Entry.BY_EDIT))
+    assert upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE).due_at == NOON + HOUR / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.model import Entry, Kind
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.advice import Advice
+    from worker.core.calendar import Calendar
     from worker.core.model import Review, Window
     from worker.core.owed import Delivery
     from worker.core.policy import EscalationPolicy, Step
+
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +122,28 @@ def _next(given: Circumstances, review: Review, now: datetime) -> _Coming | None
 
 
 def _announcement(given: Circumstances, step: Step, review: Review, now: datetime) -> _Coming:
-    """When a run is announced: at once, at the end of the window, or at the opening where it came outside hours."""
-    opens, seen_at = step.calendar.opens, review.first_seen_at
-    ends = _window_ends(given, now)
-    if ends is None or opens(seen_at) > seen_at:
-        return _Coming(step, seen_at, opens(now))
-    return _Coming(step, ends, ends)
+    """When a run is announced: at once, at the end of the window, or at the first opening before that."""
+    calendar, seen_at, ends = step.calendar, review.first_seen_at, _window_ends(given, now)
+    opens_at = calendar.opens(now)
+    if ends is None:
+        return _Coming(step, seen_at, opens_at)
+    if opens_at > now:
+        came_outside = calendar.opens(seen_at) > seen_at
+        return _Coming(step, seen_at if came_outside else opens_at, opens_at)
+    opened_at = calendar.posting_since(now)
+    if given.window is not None and given.window.opened_at < opened_at and seen_at < opened_at:
+        return _Coming(step, seen_at, now)
+    at = _first_opening(calendar, now, ends)
+    return _Coming(step, at, at)
+
+
+def _first_opening(calendar: Calendar, after: datetime, ends: datetime) -> datetime:
+    """The first opening between two instants, at which what waits is announced; the second where there is none."""
+    first = ends
+    while (begin := calendar.posting_since(first)) > after:
+        # The last instant before it lies in the stretch before, or follows it.
+        first, ends = begin - _MOMENT, begin
+    return ends
 
 
 def _window_ends(given: Circumstances, now: datetime) -> datetime | None:
