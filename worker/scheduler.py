@@ -26,13 +26,18 @@ JUMP = timedelta(seconds=5)
 
 
 class DaemonPool:
-    """A few threads that end with the process, wherever they hang: a poll may be abandoned at any instant."""
+    """A few threads that end with the process, wherever they hang: a poll may be abandoned at any instant.
+
+    There are as many as were ever needed at once: each holds memory of its own.
+    """
 
     def __init__(self, name: str, size: int) -> None:
-        """Start `size` threads."""
+        """Start nothing yet, and at most `size` threads."""
+        self._name = name
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        for number in range(size):
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
+        self._idle = threading.Semaphore(0)
+        self._missing = iter(range(size))
+        self._starting = threading.Lock()
 
     def submit(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 - as in Executor
         """Run `call` in one of the threads."""
@@ -45,21 +50,34 @@ class DaemonPool:
                 future.set_exception(error)
 
         self._calls.put(run)
+        if not self._idle.acquire(blocking=False):
+            self._start_thread()
         return future
+
+    def _start_thread(self) -> None:
+        with self._starting:
+            number = next(self._missing, None)
+        if number is not None:
+            threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True).start()
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - as in Executor
         """Do nothing: the threads are daemons, and need not be waited for."""
 
     def _work(self) -> None:
         while True:
-            self._calls.get()()
+            try:
+                call = self._calls.get_nowait()
+            except queue.Empty:
+                self._idle.release()
+                call = self._calls.get()
+            call()
 
 
 class DaemonPoolExecutor(BasePoolExecutor):  # type: ignore[misc]  # APScheduler ships no types
     """APScheduler's pool executor over a DaemonPool."""
 
     def __init__(self, name: str, size: int) -> None:
-        """Start `size` threads named after `name`."""
+        """Start at most `size` threads, named after `name`."""
         super().__init__(DaemonPool(name, size))
 
 

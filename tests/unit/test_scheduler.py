@@ -129,6 +129,18 @@ def test_the_first_run_comes_at_once_in_a_daemon_thread() -> None:
     assert ran[0].daemon
 
 
+def test_a_pool_has_as_many_threads_as_were_needed_at_once() -> None:
+    pool, met = DaemonPool("few", 3), threading.Barrier(3)
+    for _ in range(5):
+        pool.submit(int, "7").result(10)
+    waits = [pool.submit(met.wait, 10) for _ in range(2)]
+    assert {each.name for each in threading.enumerate() if each.name.startswith("few-")} == {"few-0", "few-1"}
+    met.wait(10)
+    assert all(each.result(10) is not None for each in waits)
+    beyond = [pool.submit(threading.get_ident) for _ in range(20)]
+    assert len({each.result(10) for each in beyond}) <= 3
+
+
 def test_what_a_call_raises_reaches_who_waits_and_the_thread_goes_on() -> None:
     pool = DaemonPool("test", 1)
     failed = pool.submit(int, "no number")
