@@ -11,7 +11,6 @@ import structlog
 from worker import signals
 from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
 from worker.clock import SystemClock
-from worker.commands import tables
 from worker.commands.setup import (
     EVERYTHING,
     PREVIEW,
@@ -27,7 +26,6 @@ from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.preview import Preview
 from worker.loops.report import Board
-from worker.notifiers.console import Console
 from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_for
 from worker.service import Service
@@ -107,6 +105,9 @@ def poll() -> bool:
 
 def dry_run() -> bool:
     """Print the messages that `poll` would post; returns whether every queue could be read."""
+    from worker.commands import tables  # noqa: PLC0415  what draws for people is no part of a service
+    from worker.notifiers.console import Console  # noqa: PLC0415
+
     settings = start(PREVIEW)
     clock = SystemClock()
     with rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
