@@ -33,11 +33,11 @@ CASES = {
     "b": (services.steady,),
     "c": (polls.one_large_queue,),
     "d": (history.behind,),
-    "e": (posts.posts, services.arrival),
+    "e": (posts.posts, services.arrival, services.saturated),
     "f": (workers.several,),
     "h": (hours.ages,),
     "k": (kept.kept,),
-    "s": (services.start,),
+    "s": (services.start, services.idle),
 }
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}
 

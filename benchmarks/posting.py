@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.ours import quiet
 from benchmarks.pages import queue_id
 from worker.clock import SystemClock
-from worker.core.model import Kind, Queue, Review
+from worker.core.model import Facts, Kind, Queue, Review
 from worker.core.owed import Notice
 from worker.core.plan import Plan, notice_key
 from worker.loops.deliver import Deliver
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.contender import Task
 
 RULES = rules_of(PerQueue().model_copy(update={"edit_for": None}))
+RUNS = 10
 
 
 def prepare(task: Task) -> Callable[[], int]:
@@ -50,7 +51,9 @@ def prepare(task: Task) -> Callable[[], int]:
 
 
 def _plan(queue: UUID, number: int, now: datetime) -> Plan:
-    reviews = tuple(Review(queue_id(run), None, None, now, now) for run in range(number * 3, number * 3 + 3))
+    numbers = range(number * RUNS, (number + 1) * RUNS)
+    facts = Facts(name="answer a customer", run_type="chain", tags=("prod", "refund"))
+    reviews = tuple(Review(queue_id(run), None, queue_id(run), now, now, facts=facts) for run in numbers)
     channel = f"C{number:010}"
     key = notice_key(queue, Kind.ANNOUNCEMENT, channel, reviews)
     return Plan(reviews, (Notice(key, Kind.ANNOUNCEMENT, channel, tuple(review.key for review in reviews)),))

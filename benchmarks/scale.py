@@ -24,6 +24,7 @@ class Scale:
     history_polls: int
     kept: tuple[int, ...]
     kept_steps: int
+    saturated: int
     notices: int
     arrivals: int
     interval: int
@@ -46,6 +47,7 @@ FULL = Scale(
     history_polls=200,
     kept=(0, 100_000),
     kept_steps=100,
+    saturated=600,
     notices=1000,
     arrivals=100,
     interval=5,
@@ -68,6 +70,7 @@ QUICK = Scale(
     history_polls=5,
     kept=(0, 2000),
     kept_steps=5,
+    saturated=10,
     notices=20,
     arrivals=3,
     interval=1,

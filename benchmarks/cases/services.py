@@ -23,6 +23,8 @@ LOOK_EVERY = 0.5
 SMALL = 3000
 """Bytes of a run that holds next to nothing: its many fields alone."""
 
+IDLE_QUEUES = 5
+IDLE_FOR = 10.0
 ARRIVAL_QUEUES = 20
 ARRIVE_EVERY = 0.35
 """Seconds between two arrivals; a channel takes one message a second, which is not what is measured here."""
@@ -71,6 +73,29 @@ def start(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
     # The first start makes the database.
     yield Figure("s", "start to first poll, wall", median(took[1:]), "s", most=1)
     yield Figure("s", "start to first poll, CPU", median(used[1:]), "CPU s")
+
+
+def idle(_scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(s) The memory of a worker that has polled and announced five queues, and has nothing more to do."""
+    server.tell("reset", queues=IDLE_QUEUES, row=SMALL, last=3)
+    place = configured(directory / "idle", IDLE_QUEUES)
+    # The first start makes the database, and takes along what makes tables.
+    with service(server, place):
+        wait_for(lambda: server.tell("set")["posts"] >= IDLE_QUEUES)
+    with service(server, place, WORKER_POLL_INTERVAL="2s") as running:
+        time.sleep(IDLE_FOR)
+        yield Figure("s", "idle memory with 5 queues", running.memory(), "MB")
+        yield Figure("s", "threads with 5 queues", running.threads(), "")
+
+
+def saturated(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
+    """(e) More polls than one worker can make: how soon every queue has its baseline, each in a channel of its own."""
+    server.tell("reset", queues=scale.saturated, row=SMALL, last=20)
+    place, began = configured(directory / "saturated", scale.saturated), time.perf_counter()
+    with service(server, place, WORKER_POLL_INTERVAL="1s", WORKER_REQUESTS_PER_SECOND="1000"):
+        wait_for(lambda: server.tell("set")["posts"] >= scale.saturated)
+    took = time.perf_counter() - began
+    yield Figure("e", f"{scale.saturated} baselines, posted while polls saturate the worker", took, "s", most=90)
 
 
 def arrival(scale: Scale, server: Server, directory: Path) -> Iterator[Figure]:
