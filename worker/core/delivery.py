@@ -32,6 +32,9 @@ OVER = START + REQUEST
 POLL_FIRST = timedelta(seconds=5)
 """How often it is seen whether a queue was polled since the opening: what was owed before is not posted unseen."""
 
+POLL_FIRST_AT_MOST = timedelta(minutes=1)
+"""The same where the queue has not been polled for long after the opening: a source that is down is down for longer."""
+
 LOOK_AGAIN = timedelta(seconds=5)
 """The wait between a lost answer and each look for its message: the message may be posted after the time-out."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from worker.core.delivery import POLL_FIRST
+from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST
 from worker.core.model import FIRST_SIGHT, LATER, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
@@ -154,7 +154,7 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
     opened_at = calendar.posting_since(now)
     if claim.delivery.created_at >= opened_at or (claim.polled_at is not None and claim.polled_at >= opened_at):
         return None
-    return now + POLL_FIRST
+    return now + min(max((now - opened_at) / 10, POLL_FIRST), POLL_FIRST_AT_MOST)
 
 
 def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:

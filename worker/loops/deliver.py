@@ -302,6 +302,10 @@ class Deliver:
         )
         if after.held_until is not None:
             line = line.bind(held_until=after.held_until)
+            # Asked for again and again while a source is down, which has a line of its own.
+            if after.held_until - after.due_at <= step.POLL_FIRST_AT_MOST:
+                line.debug(event)
+                return
         elif after.last_error:
             line = line.bind(error=after.last_error, due_at=after.due_at)
         (line.info if well else line.warning)(event)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, SECOND, pause, queue
 from tests.support.office import FRIDAY, MONDAY, SATURDAY, SUPPORT, a_worker, at, kinds, office
@@ -79,6 +80,19 @@ class TestNewRunsOutsideHours:
         assert worker.posts == []
         worker.wait(HOUR)
         assert [(kind, total) for _, kind, total in worker.posted()] == [("announcement", 1)]
+
+    def test_langsmith_down_for_hours_after_the_opening_few_lines_and_few_claims(self) -> None:
+        worker = a_worker(at(3, 6, "16:29"))
+        worker.show(1)
+        worker.notifier.fail("send", Outcome.RETRY, retry_after=HOUR)
+        worker.tick()
+        worker.until(MONDAY - MINUTE, HOUR)
+        worker.source.fail(trouble=Trouble.UNREACHABLE, times=1000)
+        with capture_logs() as lines:
+            worker.wait(2 * HOUR, 5 * SECOND)
+        waits = [line["log_level"] for line in lines if line["event"] == "delivery_waits"]
+        assert set(waits) == {"debug"}
+        assert len(waits) < 150
 
     def test_an_opening_of_one_minute(self) -> None:
         calendar = office(row(range(1), "9:00", "9:01"))
