@@ -30,7 +30,7 @@ from worker.settings.model import PER_QUEUE
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from benchmarks.flight import Board, Post
@@ -126,10 +126,21 @@ class Played:
     seconds: float
 
 
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Let the worker log nothing, and as before when it is over."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
 def play(policy: Policy, given: Scenario) -> Played:
     """Work through a scenario by a policy, in a directory of its own."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as name:
+    place = tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
+    with _silence(), place as name:
         directory = Path(name)
         (directory / "worker.toml").write_text(worker_toml(policy, given), encoding="utf-8")
         with contextlib.closing(open_store(f"sqlite:///{directory / 'worker.db'}", migrate=True)) as store:
