@@ -8,6 +8,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ import pytest
 
 from tests.support.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
 from tests.support.outbox import QUEUE, owe, posted, row, take, write
-from worker.core.model import Kind
+from worker.core.model import Entry, Kind, Polled, Window
 from worker.core.owed import State
 from worker.core.plan import Plan
 from worker.stores.opening import migrate_database, open_store
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.postgres import Postgres
-    from worker.core.model import Memory
+    from worker.core.model import Memory, Review
     from worker.core.roles import Store
 
 OPEN = """
@@ -215,6 +217,44 @@ class TestUpdates:
             assert edit.waiting == 0 or row(sql_store, name).edit_at != edit.delivery.edit_at  # type: ignore[attr-defined]
             sql_store.settle_edit(edit.delivery, edit.delivery)  # type: ignore[attr-defined]
             sql_store.prune(settled_before=NOON + 30 * DAY, closed_before=NOON)
+
+    def test_of_many_queues_beside_claims_that_merge_their_baselines_never_wait_in_a_circle(
+        self, sql_store: Store
+    ) -> None:
+        queues = [queue(f"queue {number}") for number in range(6)]
+
+        def poll(number: int) -> None:
+            of, first = queues[number], review(f"first of {number}")
+            owed = notice(first, name=f"baseline {number}", kind=Kind.BASELINE)
+            opened = Window(NOON, owed.key, Entry.MERGE)
+            sql_store.update(of, [], lambda _: Plan((first,), (owed,), opened=opened), NOON)
+            for later in range(4):
+                new = review(f"{later} of {number}")
+                closed = review(f"first of {number}", closed_at=NOON + later * SECOND)
+                sql_store.update(of, [], lambda memory, new=new, closed=closed: enter(memory, new, closed), NOON)
+                sql_store.polled([Polled(each, completed_at=NOON) for each in queues])
+
+        def deliver() -> None:
+            for _ in range(12):
+                claim = sql_store.claim(NOON, LEASE)
+                if claim is not None:
+                    sql_store.settle(posted(claim.delivery), claim.delivery)
+                edit = sql_store.claim_edit(NOON, LEASE)
+                if edit is not None:
+                    sql_store.settle_edit(replace(edit.delivery, edit_at=None), edit.delivery)
+
+        at_once(*[partial(poll, number) for number in range(6)], deliver, deliver)
+        while (claim := sql_store.claim(NOON, LEASE)) is not None:
+            sql_store.settle(posted(claim.delivery), claim.delivery)
+        stories = [sql_store.stories(ident(f"first of {number}"))[0] for number in range(6)]
+        said = [[each for each in story.notices if each.delivery.state is State.SENT] for story in stories]
+        assert [len(each) for each in said] == [1] * 6
+
+
+def enter(memory: Memory, new: Review, closed: Review) -> Plan:
+    """One run leaves, and another enters the message of the window where there is one."""
+    enters = memory.window is not None and memory.window.entry is Entry.BY_EDIT
+    return Plan((new, closed), entered=(new.key,) if enters else ())
 
 
 class TestNames:
