@@ -103,6 +103,7 @@ def steady_state(store: SqlStore) -> None:
     edit = take_edit(store, NOON + HOUR)
     store.settle_edit(replace(edit.delivery, edit_at=None, edited_at=NOON), edit.delivery)
     store.claim(NOON, LEASE)
+    store.mentioned(NOON - DAY, ident("another"))
     store.next_due_at()
     store.backlog()
     store.deliveries(State.DEAD)
