@@ -15,6 +15,7 @@ from worker.core.model import Difference, Entry, Memory, Window
 from worker.core.outbox import entry_of, held_until, within_budget
 from worker.core.owed import Claim, State
 from worker.core.plan import plan, plan_difference, widened
+from worker.core.policy import Moment
 
 
 @pytest.mark.parametrize(
@@ -112,3 +113,11 @@ class TestADifference:
 
     def test_is_not_enough_where_memory_is_another(self) -> None:
         assert self.decide(a_run(3), memory=Memory(True, (a_review(3, at(-1)),))) is None
+
+
+def test_a_reminder_waits_for_its_time_and_comes_daily_then() -> None:
+    policy = rules_by(remind_at=((9 * HOUR,),) * 7).policy
+    first, repeat = a_review(1), a_review(2, told_at=at(21))
+    assert policy.stale_at(first) == at(4)
+    assert [policy.next_due_at(each) for each in (first, repeat)] == [at(21), at(45)]
+    assert not Moment.of(policy, at(21)).joins(policy.steps[0], first)
