@@ -199,7 +199,7 @@ class Flight:
             if keep_at <= minute:
                 keep_at += KEEP_EVERY
                 self._parts.housekeep()
-                self._parts.poll.noticed(self.store.polled(self._parts.poll.polled()))
+                self._parts.poll.known.noticed(self.store.polled(self._parts.poll.known.polled()))
             minute += MINUTE
             # A poll that finds nothing new does not touch the store: then nothing new is owed either.
             if self.store.is_used or self._due_at < minute:

@@ -54,10 +54,10 @@ def prepare(task: Task) -> Callable[[], int]:
     queues = source.queues()  # as a service with `all` queues knows their names before the first poll
 
     def cycle() -> int:
-        before = sum(seen.new + seen.gone for seen in poll.seen())
+        before = sum(seen.new + seen.gone for seen in poll.known.seen())
         failed = [queue.name for queue in queues if not poll(queue)]
         if failed:
             raise RuntimeError(f"polls failed: {failed}")
-        return sum(seen.new + seen.gone for seen in poll.seen()) - before
+        return sum(seen.new + seen.gone for seen in poll.known.seen()) - before
 
     return cycle

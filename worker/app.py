@@ -125,7 +125,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
         unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
-        nameless=lambda queue_id: poll.nameless(queue_id),  # noqa: PLW0108  (it is made below)
+        nameless=lambda queue_id: poll.known.nameless(queue_id),  # noqa: PLW0108  (it is made below)
     )
     poll = Poll(
         source=source,
@@ -145,7 +145,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         store=store,
         channels=store,
         clock=clock,
-        poll=poll,
+        poll=poll.known,
         roster=roster,
         rules=rules,
         api=api,
@@ -167,7 +167,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         edit=Edit(store=store, polls=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
         look=look,
         watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
-        sight=BlindCheck(source=blindness, clock=clock, poll=poll, incidents=board),
+        sight=BlindCheck(source=blindness, clock=clock, poll=poll.known, incidents=board),
         housekeep=Housekeep(
             store=store,
             clock=clock,
@@ -226,7 +226,7 @@ def _unseen(parts: tuple[Roster, Poll, RulesOf, Assignments], now: datetime, loo
     return {
         policy.channel
         for queue_id, policy in policies.items()
-        if not poll.has_looked(queue_id, policy.calendar.posting_since(now), looks)
+        if not poll.known.has_looked(queue_id, policy.calendar.posting_since(now), looks)
     }
 
 
@@ -297,7 +297,7 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
     for queue in parts.roster.queues.values():
         progress(queue)
         well = parts.poll(queue) and well
-    parts.store.polled(parts.poll.polled())
+    parts.store.polled(parts.poll.known.polled())
     well = _deliver_all(parts) and well
     parts.presence.passed(parts.look(), parts.clock.now())
     return well and not parts.board.standing
@@ -305,7 +305,7 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
 
 def is_full_cycle(parts: Parts) -> bool:
     """Whether a pass has polled every queue that it should, each completely."""
-    polled = parts.poll.polled()
+    polled = parts.poll.known.polled()
     missing = parts.roster.is_failing or parts.roster.unknown
     return bool(polled) and not missing and all(each.completed_at and not each.failing_since for each in polled)
 

@@ -179,7 +179,7 @@ class Service:
         """Whether first polls are still awaited, which show what was reviewed while we were not running."""
         if self._warm_up.is_over(self._parts.clock.monotonic()):
             return False
-        polled = self._parts.poll.polled()
+        polled = self._parts.poll.known.polled()
         queues = self._parts.roster.queues
         waiting = not queues or len(polled) < len(self._parts.assignments.among(queues))
         if not waiting and all(each.completed_at or each.failing_since for each in polled):
@@ -207,9 +207,9 @@ class Service:
 
     def _note(self) -> None:
         """Write the state of the polls, for `status` in another process, and read whether reviews changed elsewhere."""
-        polled = [polled for polled in self._parts.poll.polled() if polled.completed_at or polled.failing_since]
+        polled = [polled for polled in self._parts.poll.known.polled() if polled.completed_at or polled.failing_since]
         if polled:
-            self._parts.poll.noticed(self._parts.store.polled(polled))
+            self._parts.poll.known.noticed(self._parts.store.polled(polled))
 
     def _shortest_interval(self) -> timedelta:
         intervals = [queue.poll_interval for queue in (*self._parts.settings.queues, self._parts.settings.defaults)]

@@ -124,7 +124,7 @@ class TestSeveralQueues:
         worker.send()
         worker.show(2, of=OTHER)
         worker.poll(queue(OTHER))
-        worker.store.polled(worker.poll.polled())
+        worker.store.polled(worker.poll.known.polled())
         worker.send()
         assert [message.queue and message.queue.name for _, message in worker.posts] == [OTHER]
         worker.until(MONDAY, HOUR)

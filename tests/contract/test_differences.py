@@ -172,7 +172,7 @@ class World:
             named = {ident(1): Facts(name=f"named at {self.clock.now()}"), ident(2): Facts(name="named")}
             self.store.describe(self.queue.queue_id, named, self.clock.now())
         if trouble == "acted":
-            self.poll.noticed(self.store.polled(self.poll.polled()))
+            self.poll.known.noticed(self.store.polled(self.poll.known.polled()))
         if trouble == "posted":
             self._post()
         if trouble == "restart":

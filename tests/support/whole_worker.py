@@ -100,7 +100,7 @@ class Worker:
         return {
             policy.channel
             for queue_id, policy in policies.items()
-            if not self.poll.has_looked(queue_id, policy.calendar.posting_since(now), 2)
+            if not self.poll.known.has_looked(queue_id, policy.calendar.posting_since(now), 2)
         }
 
     def held(self, of: str = "") -> tuple[QueueRun, ...]:
@@ -118,7 +118,7 @@ class Worker:
         """One poll of each queue, and all that may go out after it."""
         for name in self.rules:
             self.poll(queue(name))
-        self.poll.noticed(self.store.polled(self.poll.polled()))
+        self.poll.known.noticed(self.store.polled(self.poll.known.polled()))
         self.send()
 
     def send(self) -> None:

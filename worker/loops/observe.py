@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Backlog, Pause
     from worker.core.ports import Assignments, Clock
     from worker.core.roles import Channels, Notes, Polls
-    from worker.loops.poll import Poll, Seen
+    from worker.loops.poll import Known, Seen
     from worker.loops.report import Ops
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
@@ -54,7 +54,7 @@ class Look:
         store: Polls,
         channels: Channels,
         clock: Clock,
-        poll: Poll,
+        poll: Known,
         roster: Roster,
         rules: RulesOf,
         api: Callable[[], ApiInUse | None] = lambda: None,

@@ -137,6 +137,64 @@ class Progress:
         self.waits = replace(self.waits, fates=replace(fates, raised=0), names=replace(names, raised=0))
 
 
+class Known:
+    """All that is known of the queues of this process between their polls. Thread-safe."""
+
+    def __init__(self, assignments: Assignments) -> None:
+        """`assignments` says which queues are this worker's: of others nothing is shown."""
+        self._assignments = assignments
+        self._every: dict[Id, Progress] = {}
+
+    def of(self, queue: Queue) -> Progress:
+        """What is known of a queue; nothing of one that was never polled."""
+        return self._every.setdefault(queue.queue_id, Progress(Seen(Polled(queue))))
+
+    def drop(self, queue_id: Id) -> None:
+        """Keep nothing of a queue that is not polled any more."""
+        self._every.pop(queue_id, None)
+
+    def polled(self) -> list[Polled]:
+        """The state of the polls of every queue that this process has attempted."""
+        return [seen.polled for seen in self.seen()]
+
+    def seen(self) -> list[Seen]:
+        """The same with the numbers that were seen. From any thread."""
+        return [progress.seen for progress in self._ours()]
+
+    def _ours(self) -> list[Progress]:
+        # A copy first: a poll of a new queue may add to the dictionary meanwhile, in another thread.
+        return [progress for progress in list(self._every.values()) if self._is_ours(progress)]
+
+    def _is_ours(self, progress: Progress) -> bool:
+        try:
+            return self._assignments.of(progress.queue.queue_id) == progress.assignment
+        except Fenced:
+            return False
+
+    def noticed(self, revisions: Mapping[Id, int]) -> None:
+        """Take note of the revisions of queues: a poll reads the database again where its queue has an unknown one."""
+        # They cost no query of their own: `Polls.polled` returns them. One that was read before a transaction which has
+        # ended since makes a poll recall once for nothing, which does no harm.
+        for progress in self._ours():
+            known = progress.known_revision
+            if revisions.get(progress.queue.queue_id, known) != known:
+                progress.is_outdated = True
+
+    def nameless(self, queue_id: Id) -> None:
+        """Take note that a message about a queue was posted without a name. From any thread."""
+        if (progress := self._every.get(queue_id)) is not None:
+            progress.is_nameless = True
+
+    def has_looked(self, queue_id: Id, since: datetime, attempts: int) -> bool:
+        """Whether a queue was polled completely since then, or tried so often in vain."""
+        progress = self._every.get(queue_id)
+        if progress is None:
+            return False
+        completed_at = progress.seen.polled.completed_at
+        is_seen = completed_at is not None and completed_at >= since
+        return is_seen or progress.waits.failing.failures >= attempts
+
+
 class Poll:
     """Polls queues, one call for each queue and tick. Thread-safe; no queue is polled twice at the same time."""
 
@@ -173,52 +231,11 @@ class Poll:
         self._naming = Naming(descriptions, clock=clock)
         self._conclude = Conclude(clock)
         self._owed = owed
-        self._progress: dict[Id, Progress] = {}
-
-    def polled(self) -> list[Polled]:
-        """The state of the polls of every queue that this process has attempted."""
-        return [seen.polled for seen in self.seen()]
-
-    def seen(self) -> list[Seen]:
-        """The same with the numbers that were seen. From any thread."""
-        return [progress.seen for progress in self._ours()]
-
-    def _ours(self) -> list[Progress]:
-        # A copy first: a poll of a new queue may add to the dictionary meanwhile, in another thread.
-        return [progress for progress in list(self._progress.values()) if self._is_ours(progress)]
-
-    def _is_ours(self, progress: Progress) -> bool:
-        try:
-            return self._assignments.of(progress.queue.queue_id) == progress.assignment
-        except Fenced:
-            return False
-
-    def noticed(self, revisions: Mapping[Id, int]) -> None:
-        """Take note of the revisions of queues: a poll reads the database again where its queue has an unknown one."""
-        # They cost no query of their own: `Polls.polled` returns them. One that was read before a transaction which has
-        # ended since makes a poll recall once for nothing, which does no harm.
-        for progress in self._ours():
-            known = progress.known_revision
-            if revisions.get(progress.queue.queue_id, known) != known:
-                progress.is_outdated = True
-
-    def nameless(self, queue_id: Id) -> None:
-        """Take note that a message about a queue was posted without a name. From any thread."""
-        if (progress := self._progress.get(queue_id)) is not None:
-            progress.is_nameless = True
-
-    def has_looked(self, queue_id: Id, since: datetime, attempts: int) -> bool:
-        """Whether a queue was polled completely since then, or tried so often in vain."""
-        progress = self._progress.get(queue_id)
-        if progress is None:
-            return False
-        completed_at = progress.seen.polled.completed_at
-        is_seen = completed_at is not None and completed_at >= since
-        return is_seen or progress.waits.failing.failures >= attempts
+        self.known = Known(assignments)
 
     def forget(self, queue_id: Id) -> None:
         """Drop what is kept of a queue that is not polled any more."""
-        self._progress.pop(queue_id, None)
+        self.known.drop(queue_id)
         self._failures.forget(queue_id)
 
     def relieve(self, queue_id: Id) -> None:
@@ -227,7 +244,7 @@ class Poll:
 
     def __call__(self, queue: Queue) -> bool:
         """Poll once unless the queue is backing off; returns whether all is well. Never raises for a failing queue."""
-        progress = self._progress.setdefault(queue.queue_id, Progress(Seen(Polled(queue))))
+        progress = self.known.of(queue)
         with progress.lock:
             try:
                 return self._under_assignment(progress)

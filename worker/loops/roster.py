@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id
     from worker.core.ports import Blindness, Clock, Incidents, Source
-    from worker.loops.poll import Poll, Seen
+    from worker.loops.poll import Known, Seen
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +149,7 @@ class BlindCheck:
     One thread at a time; each call asks about one queue.
     """
 
-    def __init__(self, *, source: Blindness | None, clock: Clock, poll: Poll, incidents: Incidents) -> None:
+    def __init__(self, *, source: Blindness | None, clock: Clock, poll: Known, incidents: Incidents) -> None:
         """`source` is None where it cannot count hidden runs: then nothing is asked."""
         self._source = source
         self._clock = clock

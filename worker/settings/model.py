@@ -187,7 +187,7 @@ Listed = Annotated[tuple[str, ...], PlainValidator(listed_queues)]
 OptionalChannel = Annotated[str | None, PlainValidator(channel_value)]
 Statuses = Annotated[tuple[str, ...], PlainValidator(statuses)]
 _Api = Annotated[LangsmithApi, PlainValidator(one_of(LangsmithApi))]
-Budget = Annotated[int, PlainValidator(budget)]
+_Budget = Annotated[int, PlainValidator(budget)]
 Rate = Annotated[float, PlainValidator(requests_per_second)]
 DatabaseUrl = Annotated[str, PlainValidator(_database_url)]
 Address = Annotated[tuple[str, int] | None, PlainValidator(host_and_port)]
@@ -232,7 +232,7 @@ class Settings(BaseSettings):
     hours: Annotated[Hours, Name("WORKER_HOURS")] = None
     holidays: Annotated[Countries, Name("WORKER_HOLIDAYS")] = ()
     calendars: Mapping[str, CalendarTable] = Field(default_factory=dict)
-    nag_per_person_day: Annotated[Budget, Name("WORKER_NAG_PER_PERSON_DAY")] = 3
+    nag_per_person_day: Annotated[_Budget, Name("WORKER_NAG_PER_PERSON_DAY")] = 3
     statuses: Annotated[Statuses, Name("WORKER_STATUSES")] = ("needs_my_review",)
     ops_channel: Annotated[OptionalChannel, Name("WORKER_OPS_CHANNEL")] = None
     langsmith_api: Annotated[_Api, Name("WORKER_LANGSMITH_API")] = LangsmithApi.AUTO

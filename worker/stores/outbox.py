@@ -297,7 +297,7 @@ def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
     return [delivery_of(row) for row in connection.execute(query.order_by(DELIVERIES.c.delivery_id.desc()))]
 
 
-def mentions(connection: Connection, since: datetime, but: UUID) -> Mapping[str, int]:
+def mentions_since(connection: Connection, since: datetime, but: UUID) -> Mapping[str, int]:
     """Count the mentions of each id in messages that were posted since then, or may have been."""
     # A row is in one of the two: only what is settled has an instant of that.
     asked = {"since": since, "but": but}

@@ -286,7 +286,7 @@ class SqlStore:
 
     def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
         """See `Store.mentioned`."""
-        return self._database.read(lambda connection: outbox.mentions(connection, since, but))
+        return self._database.read(lambda connection: outbox.mentions_since(connection, since, but))
 
     def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """See `Store.stories`."""

@@ -53,7 +53,7 @@ class TestNewRunsOutsideHours:
         worker.source.show(queue(SUPPORT), run)
         worker.until(MONDAY - HOUR, HOUR)
         worker.wait(2 * HOUR)
-        assert worker.poll.polled()[0].error == ""
+        assert worker.poll.known.polled()[0].error == ""
         assert worker.posted() == [(MONDAY, "announcement", 1)]
 
     def test_everything_reviewed_while_held_silence_and_the_earlier_message_says_so(self) -> None:

@@ -100,7 +100,7 @@ class Stage:
             store=self.store,
             channels=self.store,
             clock=self.clock,
-            poll=self.poll,
+            poll=self.poll.known,
             roster=Roster(source=self.source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False),
             rules=lambda _: rules,
             counting=self.counting,

@@ -143,7 +143,7 @@ def test_a_message_that_was_posted_without_a_name_makes_the_poll_ask(stage: Stag
     stage.source.show(QUEUE, *stage.runs[1:])
     assert stage.run() == []
     assert stage.names()[-1] == ""
-    stage.poll.nameless(QUEUE.queue_id)
+    stage.poll.known.nameless(QUEUE.queue_id)
     assert stage.run() == [{added[10]}]
 
 

@@ -187,7 +187,7 @@ class TestAPollThatSucceeds:
     def test_remembers_how_it_stands(self) -> None:
         stage = Stage()
         stage.tick()
-        (polled,) = stage.poll.polled()
+        (polled,) = stage.poll.known.polled()
         assert (polled.queue, polled.completed_at, polled.failing_since) == (QUEUE, NOON + MINUTE, None)
 
     def test_says_what_changed_in_one_line(self) -> None:
@@ -206,7 +206,7 @@ class TestAPollThatSucceeds:
         stage.tick()
         stage.source.show(QUEUE, queue_run("b"), queue_run("c"))
         stage.tick()
-        (seen,) = stage.poll.seen()
+        (seen,) = stage.poll.known.seen()
         assert (seen.waiting, seen.new, seen.gone) == (2, 3, 1)
         assert [(name, trouble) for name, _, trouble in stage.meter.polls] == [(QUEUE.name, "")] * 2
 
@@ -215,10 +215,10 @@ class TestAPollThatSucceeds:
         stage = Stage()
         stage.source.show(QUEUE, queue_run("a"))
         stage.tick()
-        (before,) = stage.poll.seen()
+        (before,) = stage.poll.known.seen()
         stage.source.show(QUEUE, queue_run("a"), queue_run("b"))
         stage.tick()
-        (after,) = stage.poll.seen()
+        (after,) = stage.poll.known.seen()
         assert (before.waiting, before.new, after.waiting, after.new) == (1, 1, 2, 2)
         assert before.completed < after.completed
 
@@ -227,15 +227,15 @@ class TestAPollThatSucceeds:
         stage.source.show(QUEUE, queue_run("a"))
         stage.tick()
         stage.tick()
-        assert [seen.decisions for seen in stage.poll.seen()] == [1]
+        assert [seen.decisions for seen in stage.poll.known.seen()] == [1]
         stage.source.show(QUEUE)
         stage.tick()
-        assert [seen.decisions for seen in stage.poll.seen()] == [2]
+        assert [seen.decisions for seen in stage.poll.known.seen()] == [2]
 
     def test_takes_the_name_of_the_queue_from_the_listing(self) -> None:
         stage = Stage()
         stage.poll(queue(str(QUEUE.queue_id), queue_id=QUEUE.queue_id))
-        assert stage.poll.polled()[0].queue.name == QUEUE.name
+        assert stage.poll.known.polled()[0].queue.name == QUEUE.name
 
 
 class TestAnUnchangedQueue:
@@ -286,7 +286,7 @@ class TestAnUnchangedQueue:
         stage.tick()
         stage.store.describe(QUEUE.queue_id, {ident("a"): Facts(name="named elsewhere")}, NOON)
         for _ in range(3):
-            stage.poll.noticed(stage.store.polled(stage.poll.polled()))
+            stage.poll.known.noticed(stage.store.polled(stage.poll.known.polled()))
             stage.tick()
         assert stage.store.updates == 2
 
@@ -299,7 +299,7 @@ class TestAnUnchangedQueue:
         stage.tick()
         assert stage.store.stories(ident("a"))[0].review.fate is Fate.REVIEWED
         for _ in range(3):
-            stage.poll.noticed(stage.store.polled(stage.poll.polled()))
+            stage.poll.known.noticed(stage.store.polled(stage.poll.known.polled()))
             stage.tick()
         assert stage.store.updates == 2
 
@@ -308,7 +308,7 @@ class TestAnUnchangedQueue:
         stage.source.show(QUEUE, queue_run("a"))
         for _ in range(3):
             stage.tick()
-            stage.poll.noticed(stage.store.polled(stage.poll.polled()))
+            stage.poll.known.noticed(stage.store.polled(stage.poll.known.polled()))
         assert stage.store.updates == 1
 
     def test_is_asked_about_names_and_fates_again_after_an_act_from_outside(self) -> None:
@@ -316,7 +316,7 @@ class TestAnUnchangedQueue:
         stage.tick()
         stage.tick()
         before = stage.store.searches
-        stage.poll.noticed({QUEUE.queue_id: 7})
+        stage.poll.known.noticed({QUEUE.queue_id: 7})
         stage.tick()
         assert stage.store.searches == before + 1
 
@@ -386,7 +386,7 @@ class TestAnUnchangedQueue:
         stage.tick()
         stage.poll.forget(QUEUE.queue_id)
         stage.poll.forget(QUEUE.queue_id)
-        assert stage.poll.polled() == []
+        assert stage.poll.known.polled() == []
         stage.tick()
         assert stage.store.updates == 2
 
@@ -529,10 +529,10 @@ class TestAFailingQueue:
         stage.source.fail(times=2)
         for _ in range(3):
             stage.tick()
-        (polled,) = stage.poll.polled()
+        (polled,) = stage.poll.known.polled()
         assert (polled.completed_at, polled.failing_since) == (NOON + MINUTE, NOON + 2 * MINUTE)
         assert polled.error == "told to be unreachable"
-        (seen,) = stage.poll.seen()
+        (seen,) = stage.poll.known.seen()
         assert seen.polled.trouble == Trouble.UNREACHABLE
 
     def test_that_works_again_is_well(self) -> None:
@@ -540,7 +540,7 @@ class TestAFailingQueue:
         stage.source.fail(times=2)
         for _ in range(4):
             stage.tick()
-        (seen,) = stage.poll.seen()
+        (seen,) = stage.poll.known.seen()
         assert (seen.polled.failing_since, seen.polled.error, seen.polled.trouble) == (None, "", "")
         stage.source.fail()
         stage.tick()
@@ -575,7 +575,7 @@ class TestADatabaseThatFails:
         stage = Stage()
         stage.store.broken.add("update")
         assert stage.tick() is False
-        (polled,) = stage.poll.polled()
+        (polled,) = stage.poll.known.polled()
         assert (polled.completed_at, polled.error) == (None, "the disk is full")
 
     def test_is_tried_again_with_the_next_tick(self) -> None:
@@ -780,7 +780,7 @@ def test_two_polls_of_one_queue_never_run_at_once() -> None:
     go_on.set()
     for thread in threads:
         thread.join(5)
-    assert (len(at_once), len(stage.poll.polled())) == (2, 1)
+    assert (len(at_once), len(stage.poll.known.polled())) == (2, 1)
 
 
 class TestAQueueThatAnotherWorkerHad:

@@ -40,7 +40,7 @@ class Stage:
             jitter=lambda: 0.0,
             incidents=self.board,
         )
-        self.sight = BlindCheck(source=self.source, clock=self.clock, poll=self.poll, incidents=self.board)
+        self.sight = BlindCheck(source=self.source, clock=self.clock, poll=self.poll.known, incidents=self.board)
 
     def show(self, of: Queue, *runs: Any) -> None:
         self.source.show(of, *runs)
