@@ -404,3 +404,7 @@ def test_of_runs_without_facts_only_those_are_wanted_that_a_message_lists() -> N
     known = a_run(12, at(-30), facts=Facts(name="known"))
     decided = plan(a_listing(*runs, known), UNSEEN, a_policy(), NOON)
     assert undescribed(decided) == {run.queue_run_id for run in runs[:9]}
+
+
+def test_a_listing_counts_its_runs() -> None:
+    assert a_listing(a_run(1), a_run(2)).count == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -104,3 +104,20 @@ def test_a_time_that_has_just_passed() -> None:
 )
 def test_a_web_address(url: str, encoded: str) -> None:
     assert text.web_address(url) == encoded
+
+
+@pytest.mark.parametrize(
+    ("how", "shown"),
+    [
+        pytest.param({}, "09:30 UTC", id="hours and minutes, and whose"),
+        pytest.param({"day": True}, "23 Nov 09:30 UTC", id="with its day"),
+        pytest.param({"seconds": True}, "09:30:00 UTC", id="with its seconds"),
+    ],
+)
+def test_the_time_on_a_clock(how: dict[str, bool], shown: str) -> None:
+    assert text.clock_time(AS_OF, UTC, **how) == shown
+
+
+def test_the_end_of_time_is_shown_as_it_is() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    assert text.clock_time(last, timezone(timedelta(hours=1), "later")) == "23:59 UTC"
