@@ -256,7 +256,7 @@ class Entry(StrEnum):
     BY_EDIT = "by edit"
     UNSURE = "unsure"  # it may be just being posted
     NEVER = "never"  # it is up, but cannot be edited any more
-    VOID = "void"  # it never came to a post, so nobody was called
+    VOID = "void"  # it never came to a post, so it called no one
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ class Moment:
 
     def due(self, review: Review) -> Step | None:
         """The highest step that is due for a review, and may go out."""
-        # Those that concern a review are the lowest ones: their number tells, without a look at what they are.
+        # Those that concern a review are the lowest ones: their number is enough to know them.
         most = len(self.policy.steps_for(review))
         for rung in reversed(self.rungs):
             if rung.number < most and rung.has_come(review):
