@@ -73,12 +73,17 @@ def _is_shown() -> sa.Exists:
     return about.where(DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id).correlate(REVIEWS)
 
 
+_MANY_KEPT = 500
+"""So many messages of a queue that are kept true are looked at for the oldest of them."""
+
+
 def _shown_since() -> sa.ScalarSelect[Any]:
     """The time since which a message that is kept true may show a run that left: those that left before it do not."""
-    oldest = sa.select(DELIVERIES.c.created_at).where(_OF_QUEUE, DELIVERIES.c.edit_until > NOW)
-    first = oldest.order_by(DELIVERIES.c.edit_until).limit(1).subquery()
+    kept = sa.select(DELIVERIES.c.created_at).where(_OF_QUEUE, DELIVERIES.c.edit_until > NOW)
+    # Of many: one that was found after a lost answer may be older than another whose edits end sooner.
+    oldest = kept.order_by(DELIVERIES.c.edit_until).limit(_MANY_KEPT).subquery()
     live = sa.select(DELIVERIES.c.created_at).where(_OF_QUEUE, IS_LIVE)
-    either = sa.union_all(sa.select(first.c.created_at), live).subquery()
+    either = sa.union_all(sa.select(oldest.c.created_at), live).subquery()
     return sa.select(sa.func.min(either.c.created_at)).scalar_subquery()
 
 
