@@ -215,7 +215,12 @@ class MemoryStore:
             told = {key for owed in kept for key in owed.told}
             ended = {review.queue_run_id: review for review in sorted(self._closed(queue_id), key=_ended)}
             waiting = {r.queue_run_id for (of, _), r in self._reviews.items() if of == queue_id and r.is_open}
+            mine = [owed.delivery for owed in self._outbox.values() if owed.queue_id == queue_id]
+            owed_at = [d.created_at for d in mine if d.state in LIVE or (d.edit_until and d.edit_until > now)]
+            # No message speaks of what left before it was owed.
+            since = min(owed_at, default=NEVER)
             found = [r for r in ended.values() if r.fate is None and r.key in shown & told]
+            found = [review for review in found if review.closed_at and review.closed_at >= since]
             found = sorted((r for r in found if r.queue_run_id not in waiting), key=lambda r: _kept(r.queue_run_id))
             found.sort(key=lambda r: r.closed_at or NEVER, reverse=True)
             return [review.queue_run_id for review in found[:most]]
