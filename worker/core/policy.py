@@ -286,7 +286,7 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
 
 
 def age_of(review: Review, now: datetime) -> timedelta:
-    """How long a review has waited; a clock that was set back makes nobody younger than nothing."""
+    """How long a review has waited; a clock that was set back makes it zero, not negative."""
     return max(now - review.since, ZERO)
 
 

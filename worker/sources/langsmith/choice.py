@@ -275,7 +275,7 @@ NOT_DEPRECATED = {"", "false", "?0", "0"}
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """That the listing is deprecated, and until when it will be served (None: nobody said)."""
+    """That the listing is deprecated, and until when it will be served (None: not given)."""
 
     sunset: datetime | None = None
 

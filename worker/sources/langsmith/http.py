@@ -284,7 +284,7 @@ PLAUSIBLE = datetime(2025, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Skew:
-    """Our clock against that of whoever answers."""
+    """Our clock against that of the server."""
 
     def __init__(self, clock: Clock) -> None:
         """Until somebody has answered, our clock is right."""
