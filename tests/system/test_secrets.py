@@ -42,11 +42,17 @@ def hide(bench: Bench, heartbeat: str) -> dict[str, str]:
     }
 
 
-def langsmith_echoes(langsmith: SimulatedLangSmith) -> None:
-    """Errors that quote the key back at us, and answers that are none."""
+def langsmith_echoes(langsmith: SimulatedLangSmith, service: Process) -> None:
+    """Errors that quote the key back at us, and answers that are none; each lasts until a poll has met it."""
     quoted = f'{{"detail": "the key {KEY} may not"}}'.encode()
-    langsmith.fail(How.BODY, status=500, body=f"<html>X-API-Key: {KEY}</html>".encode(), times=1)
-    langsmith.fail(How.BODY, status=200, body=quoted, times=1)
+    page = f"<html>X-API-Key: {KEY}</html>".encode()
+    for nth, (status, body) in enumerate(((500, page), (200, quoted)), start=1):
+        langsmith.fail(How.BODY, status=status, body=body)
+        wait_for(lambda nth=nth: len(service.logged("queue_failing")) >= nth, "a poll meets it", patience=60)
+        langsmith.heal()
+        wait_for(lambda nth=nth: len(service.logged("queue_recovered")) >= nth, "it is over", patience=60)
+    langsmith.fail(How.BODY, status=403, body=quoted)
+    wait_for(lambda: len(service.logged("queue_failing")) >= 3, "the key is refused", patience=60)
 
 
 def slack_echoes(slack: SimulatedSlack, elsewhere: str) -> None:
@@ -69,14 +75,10 @@ def test_nothing_that_gets_out_holds_a_secret(
         slack_echoes(slack, other)
         with bench.service(cold=True, **more) as service:
             wait_for(lambda: service.logged("started"), "it starts")
-            langsmith_echoes(langsmith)
             langsmith.add_run(queue, name="run")
             wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all", patience=60)
             wait_for(lambda: beats, "a report to the dead man's switch", patience=30)
-            # A failure that follows another one without a success between them is not logged again.
-            wait_for(lambda: service.logged("queue_recovered"), "the queue is well again", patience=60)
-            langsmith.fail(How.BODY, status=403, body=f'{{"detail": "the key {KEY} may not"}}'.encode())
-            wait_for(lambda: len(service.logged("queue_failing")) >= 2, "the key is refused", patience=60)
+            langsmith_echoes(langsmith, service)
             told = bench.run("check", **more)
             outside = {page: httpx.get(f"http://127.0.0.1:{port}{page}").text for page in ("/readyz", "/metrics")}
             outside |= of_process(service)
