@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,21 +15,18 @@ import httpcore
 import httpx
 
 from worker.core.ports import always
-from worker.net.body import read_whole, unpacked
-from worker.net.exchange import Exchange
-from worker.net.failures import FailureKind, NetError, TooLateError, described
-from worker.net.retry_after import retry_after
-from worker.net.route import DIRECT
-from worker.net.streams import Backend
-from worker.net.transport import opened_pool
+from worker.net.failures import FAILURES, FailureKind, NetError, TooLateError, described
+from worker.net.response import Response
+from worker.net.route import DIRECT, trust
+from worker.net.streams import Backend, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from datetime import datetime, timedelta
 
     from worker.core.ports import Clock
-    from worker.net.route import Route
+    from worker.net.route import Proxy, Route
 
+CONNECTIONS = 32
 KEEP_SECONDS = 90.0
 """The time for which an idle connection is kept: longer than the usual time between two polls."""
 
@@ -42,18 +38,6 @@ USUAL = {
 }
 
 NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
-FAILURES = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.InvalidURL,
-    OSError,
-    UnicodeError,
-    TooLateError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +50,6 @@ class Request:
     headers: Mapping[str, str] | None = None
     json: Any = None
     content: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer whose body is still to be read. `headers` are case-insensitive, `raw` is the body as it comes."""
-
-    status: int
-    headers: Mapping[str, str]
-    raw: Iterator[bytes]
-
-    @property
-    def encoding(self) -> str:
-        """The encoding of the body; '' for none."""
-        return self.headers.get("content-encoding", "").strip().lower()
-
-    def read(self, most: int) -> bytearray:
-        """The whole body, unpacked. Raises NetError, also for one over `most` bytes."""
-        return read_whole(self.raw, self.encoding, most=most)
-
-    def beginning(self, most: int) -> bytes:
-        """The beginning of an error's body: about `most` bytes, or less where it breaks off."""
-        body = b""
-        with contextlib.suppress(NetError, zlib.error, *FAILURES):
-            for piece in unpacked(self.raw, self.encoding):
-                body += piece
-                if len(body) > most:
-                    break
-        return body
-
-    def wish(self, now: datetime) -> timedelta | None:
-        """The wait that the server asks for."""
-        return retry_after(self.headers, now)
 
 
 class Client:
@@ -123,7 +75,7 @@ class Client:
         self._root = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + b"/")
         self._headers = httpx.Headers({**USUAL, **dict(headers or {})})
         self._plain = httpx.Request("GET", self._root, headers=self._headers).headers.raw
-        self._pool = opened_pool(self._root, route, self._backend, keep_seconds=keep_seconds)
+        self._pool = _opened_pool(self._root, route, self._backend, keep_seconds=keep_seconds)
 
     @contextlib.contextmanager
     def send(
@@ -200,3 +152,21 @@ class Client:
 
 def _url(at: httpx.URL, target: bytes) -> httpcore.URL:
     return httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=target)
+
+
+def _opened_pool(root: httpx.URL, route: Route, backend: Backend, *, keep_seconds: float) -> httpcore.ConnectionPool:
+    """A bounded pool of connections, by way of a proxy where the route has one; 0 `keep_seconds` keep none."""
+    return httpcore.ConnectionPool(
+        ssl_context=trust(route.certificates) if root.scheme == "https" else None,
+        proxy=_proxy(route.proxy, route) if route.proxy else None,
+        max_connections=CONNECTIONS,
+        max_keepalive_connections=CONNECTIONS if keep_seconds else 0,
+        keepalive_expiry=keep_seconds,
+        network_backend=backend,
+    )
+
+
+def _proxy(proxy: Proxy, route: Route) -> httpcore.Proxy:
+    scheme, context = (b"https", trust(route.certificates)) if proxy.is_encrypted else (b"http", None)
+    url = httpcore.URL(scheme=scheme, host=proxy.host.encode(), port=proxy.port, target=b"/")
+    return httpcore.Proxy(url, auth=proxy.auth, ssl_context=context)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import httpcore
+import httpx
 
 if TYPE_CHECKING:
     from typing import Self
@@ -71,6 +72,21 @@ class HandshakeError(httpcore.ConnectError):
         reason = (cause.reason or "") if isinstance(cause, ssl.SSLError) else ""
         otherwise = "no answer" if isinstance(error, httpcore.ConnectTimeout) else "it broke off"
         return cls(host, FailureKind.TLS, reason.lower().replace("_", " ") or otherwise)
+
+
+FAILURES = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    OSError,
+    UnicodeError,
+    TooLateError,
+)
+"""The errors of the libraries below, and ours among them, that mean that no answer comes."""
 
 
 def described(error: Exception, *, place: str, seconds: float) -> tuple[FailureKind, str]:

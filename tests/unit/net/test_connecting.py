@@ -10,9 +10,8 @@ import pytest
 
 from tests.support.builders import SECOND
 from tests.support.clock import FakeClock
-from worker.net.exchange import Exchange
 from worker.net.failures import UnnamedError
-from worker.net.streams import Backend
+from worker.net.streams import Backend, Exchange
 
 
 class Connection(httpcore.NetworkStream):

@@ -11,7 +11,7 @@ from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.core.text import flat
 from worker.net.failures import FailureKind
-from worker.net.retry_after import retry_after
+from worker.net.response import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

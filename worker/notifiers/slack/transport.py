@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker.core.ports import Clock
-    from worker.net.client import Response
+    from worker.net.response import Response
     from worker.net.route import Route
 
 BASE_URL = "https://slack.com/api/"

@@ -12,7 +12,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.ports import SourceError, Trouble
 from worker.net.failures import FailureKind
-from worker.net.retry_after import retry_after
+from worker.net.response import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

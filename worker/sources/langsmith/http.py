@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from worker.core.ports import SourceError, Trouble
-from worker.net.body import read_whole
 from worker.net.client import Client, Request
 from worker.net.failures import FailureKind, NetError
+from worker.net.response import read_whole
 from worker.net.route import DIRECT
 from worker.sources.langsmith.choice import date
 from worker.sources.langsmith.errors import TooLargeError, from_status, unlawful, unreachable
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.ports import Clock
-    from worker.net.body import Buffer
-    from worker.net.client import Response
+    from worker.net.response import Buffer, Response
     from worker.net.route import Route
 
 DEADLINE_SECONDS = 30.0

@@ -1,16 +1,24 @@
-"""Unpacks gzip and deflate piece by piece, so that a small answer cannot become a large one unnoticed."""
+"""An answer: its body, and the wait that it asks for.
+
+A body is unpacked in pieces, so that a small one cannot become large unnoticed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from worker.net.failures import FailureKind, NetError
+from worker.net.failures import FAILURES, FailureKind, NetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Buffer = bytes | memoryview
 
@@ -20,6 +28,44 @@ PIECE = 256 * 1024
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _LAST = memoryview(b"")
 """Comes after the last piece, to fetch the bytes that the library has unpacked and held back."""
+
+LONGEST_RETRY_AFTER = timedelta(days=365)
+"""The longest wait that is read; whether it is granted is not decided here."""
+
+_SECONDS = re.compile(r"([0-9]+)(?:\.[0-9]*)?")
+_MOST_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer whose body is still to be read. `headers` are case-insensitive, `raw` is the body as it comes."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: Iterator[bytes]
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the body; '' for none."""
+        return self.headers.get("content-encoding", "").strip().lower()
+
+    def read(self, most: int) -> bytearray:
+        """The whole body, unpacked. Raises NetError, also for one over `most` bytes."""
+        return read_whole(self.raw, self.encoding, most=most)
+
+    def beginning(self, most: int) -> bytes:
+        """The beginning of an error's body: about `most` bytes, or less where it breaks off."""
+        body = b""
+        with contextlib.suppress(NetError, zlib.error, *FAILURES):
+            for piece in unpacked(self.raw, self.encoding):
+                body += piece
+                if len(body) > most:
+                    break
+        return body
+
+    def wish(self, now: datetime) -> timedelta | None:
+        """The wait that the server asks for."""
+        return retry_after(self.headers, now)
 
 
 def fastest() -> Any:  # noqa: ANN401  zlib or its like
@@ -85,3 +131,27 @@ def _pieces(packed: Iterable[Buffer], library: Any) -> Iterator[bytes]:  # noqa:
                 raise zlib.error("the packed answer ends early")
             yield piece
             rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Seconds or a date, by the clock of the answer where it has a `Date`; None for nonsense and for the past."""
+    given = {name.lower(): value for name, value in headers.items() if name.lower() in {"retry-after", "date"}}
+    value = given.get("retry-after", "").strip()
+    if seconds := _SECONDS.fullmatch(value):
+        digits = seconds[1].lstrip("0") or "0"
+        return (
+            LONGEST_RETRY_AFTER
+            if len(digits) > _MOST_DIGITS
+            else min(timedelta(seconds=int(digits)), LONGEST_RETRY_AFTER)
+        )
+    at = _date(value)
+    wish = None if at is None else at - (_date(given.get("date", "")) or now)
+    return min(wish, LONGEST_RETRY_AFTER) if wish is not None and wish > timedelta(0) else None
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(value)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
