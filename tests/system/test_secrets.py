@@ -94,7 +94,6 @@ def test_nothing_that_gets_out_holds_a_secret(
     assert {name: found for name, text in outside.items() if (found := leaks(text))} == {}
 
 
-@pytest.mark.long(27)
 def test_an_answer_that_repeats_a_secret_is_not_kept(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
@@ -103,7 +102,9 @@ def test_an_answer_that_repeats_a_secret_is_not_kept(
     slack.fail("chat.postMessage", error=TOKEN)
     run = langsmith.add_run(queue, name="run")
     more = {"LANGSMITH_API_KEY": KEY, "SLACK_BOT_TOKEN": TOKEN}
-    assert bench.run("poll", **more).returncode == 1
+    with bench.service(**more) as service:
+        wait_for(lambda: service.logged("delivery_unknown"), "an answer is refused")
+        assert service.stop() == 0
     commands = (["deliveries", "--json"], ["deliveries"], ["why", str(run)])
     shown = [bench.run(*command, **more).stdout for command in commands]
     assert all("Slack answered" in text for text in shown)
