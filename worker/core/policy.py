@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from worker.core.audience import TURN
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import NEVER
@@ -272,7 +273,7 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
                 after=after,
                 channel=rungs.escalate_to,
                 every=rungs.escalate_every,
-                mention=rungs.escalate_mention,
+                mention=tuple(one for one in rungs.escalate_mention if one != TURN),
                 calendar=ALWAYS_OPEN if is_urgent else calendar,
                 times=None if is_urgent else rungs.remind_at,
             )

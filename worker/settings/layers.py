@@ -17,6 +17,7 @@ from dotenv.parser import parse_stream
 from worker.settings.calendars import NO_HOURS, CalendarTable
 from worker.settings.model import EVERY, PER_QUEUE, SINGLE
 from worker.settings.names import FILE_SUFFIX, PREFIX, did_you_mean, service_links
+from worker.settings.people import people_section
 from worker.settings.values import repeated
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ _KNOWN = frozenset(env for name in EVERY.values() for env in name.envs) | {name.
 class Layer:
     """The settings of one place: values as they stand there, and their names there, by field.
 
-    `problems` are lines on everything that could not be read.
+    `problems` are lines on everything that could not be read, `doubts` on what is left out without harm.
     """
 
     given: Mapping[str, object] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """The values in the shape of `Settings`."""
@@ -179,7 +181,8 @@ TOP_KEYS = tuple(
 TABLE_KEYS = ("queue", *PER_QUEUE)
 CALENDAR_KEYS = tuple(CalendarTable.model_fields)
 
-_SECTIONS = ("defaults", "queues", "calendars", "nag")
+_NAMED_OTHERWISE = {"listed": "queues", "tables": "queues", "persons": "people"}
+_SECTIONS = ("defaults", "queues", "calendars", "people", "nag")
 
 
 def toml_layer(path: Path, *, label: str) -> Layer:
@@ -188,9 +191,11 @@ def toml_layer(path: Path, *, label: str) -> Layer:
         content = _parse(read_text(path))
     except ValueError as error:
         return Layer(problems=(f"{label}: the file {error}",))
+    persons, strays, doubts = people_section(content.get("people", {}))
     parts = (
         _top(content),
         _calendars(content.get("calendars", {})),
+        ({"persons": persons} if persons else {}, strays),
         _nag(content.get("nag", {})),
         _defaults(content.get("defaults", {})),
         _queues(content.get("queues", [])),
@@ -199,6 +204,7 @@ def toml_layer(path: Path, *, label: str) -> Layer:
         given={key: value for given, _ in parts for key, value in given.items()},
         names={key: f"{label}: {_name(key)}" for given, _ in parts for key in given},
         problems=tuple(f"{label}: {problem}" for _, problems in parts for problem in problems),
+        doubts=tuple(f"{label}: {doubt}" for doubt in doubts),
     )
 
 
@@ -216,8 +222,8 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _name(key: str) -> str:
-    if key in {"listed", "tables"}:
-        return "queues"
+    if key in _NAMED_OTHERWISE:
+        return _NAMED_OTHERWISE[key]
     if key in NAG_KEYS.values():
         return f"nag.{key.removeprefix('nag_')}"
     return f"defaults.{key}" if key in PER_QUEUE else key

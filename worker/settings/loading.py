@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from worker.core.audience import TURN, Reach, Whose
 from worker.core.ports import ConfigError
 from worker.settings.addresses import passwords, sqlite_url
 from worker.settings.calendars import NO_HOURS
@@ -95,7 +96,9 @@ def _layers(
         dotenv=dotted,
         files=secret_files(texts, needs=needs, directory=directory, mounts=mounts),
         toml=toml,
-        machine=_machine(environ, local, directory, doubtful=tuple(other_endpoint(texts)) if is_default else ()),
+        machine=_machine(
+            environ, local, directory, doubtful=(*toml.doubts, *(other_endpoint(texts) if is_default else ()))
+        ),
     )
 
 
@@ -142,9 +145,12 @@ def _unknown_calendars(settings: Settings, layers: Layers) -> Iterator[str]:
     known = [*settings.calendars, NO_HOURS]
     places = {f"{layers.toml.names.get('tables', '')}[{n}].calendar": t for n, t in enumerate(settings.tables)}
     common = next((layer.names["calendar"] for layer in layers if "calendar" in layer.names), "")
-    for place, queue in {common: settings.common, **places}.items():
-        if queue.calendar and queue.calendar not in known:
-            wrong = f"{shown(queue.calendar, ())} is no calendar{did_you_mean(queue.calendar, known)}"
+    persons = {f"{layers.toml.names.get('persons', '')}.{email!r}.calendar": t for email, t in settings.persons.items()}
+    calendars = {place: one.calendar for place, one in {common: settings.common, **places}.items()}
+    calendars |= {place: one.calendar for place, one in persons.items()}
+    for place, calendar in calendars.items():
+        if calendar and calendar not in known:
+            wrong = f"{shown(calendar, ())} is no calendar{did_you_mean(calendar, known)}"
             yield f"{place}: {wrong}; write {some(known)}, or define it as [calendars.NAME] in worker.toml"
 
 
@@ -170,6 +176,8 @@ def _place(location: tuple[int | str, ...], layers: Layers) -> tuple[str, str]:
     key = str(location[-1])
     if location[0] == "calendars":
         return f"{layers.toml.names['calendars']}.{location[1]}.{key}", ""
+    if location[0] == "persons":
+        return f"{layers.toml.names['persons']}.{str(location[1])!r}.{key}", ""
     if location[0] == "tables":
         return f"{layers.toml.names['tables']}[{location[1]}].{key}", key
     return next(layer.names[key] for layer in layers if key in layer.names), key
@@ -196,6 +204,7 @@ def _of_all(settings: Settings) -> Iterator[str]:
     if workspace is not None and queue_id(workspace) is None:
         yield "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again"
     yield from _of_calendars(settings)
+    yield from _of_people(settings)
     if settings.keep_reviews < SHORT_MEMORY:
         yield "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again"
     if settings.keep_deliveries < SHORT_MEMORY:
@@ -204,6 +213,7 @@ def _of_all(settings: Settings) -> Iterator[str]:
 
 def _of_calendars(settings: Settings) -> Iterator[str]:
     used = {queue.calendar for queue in (*settings.queues, settings.defaults)}
+    used |= {person.calendar for person in settings.persons.values()}
     for name, table in settings.calendars.items():
         if name not in used:
             yield f"calendars.{name} is used by no queue; name it as calendar under [defaults] or [[queues]]"
@@ -211,6 +221,21 @@ def _of_calendars(settings: Settings) -> Iterator[str]:
             yield f"calendars.{name} has no zone: its hours are those of UTC; set zone, such as Europe/Berlin, or UTC"
     if (settings.hours or settings.holidays) and not settings.zone:
         yield "WORKER_HOURS and WORKER_HOLIDAYS are those of UTC; set WORKER_ZONE, such as Europe/Berlin, or UTC"
+
+
+def _of_people(settings: Settings) -> Iterator[str]:
+    """A line on each setting about people that has no effect, because the runs of every queue are nobody's turn."""
+    queues = (*settings.queues, settings.defaults)
+    if any(queue.people is not Whose.NOBODY for queue in queues):
+        return
+    names = {
+        "people (the table)": bool(settings.persons),
+        "tell": any(queue.tell is not Reach.CHANNEL for queue in queues),
+        f"escalate_mention = {TURN}": any(TURN in queue.escalate_mention for queue in queues),
+    }
+    for name, is_set in names.items():
+        if is_set:
+            yield f"{name} has no effect: no queue has people; set WORKER_PEOPLE to assigned or to e-mails"
 
 
 def _of_queues(settings: Settings) -> Iterator[str]:

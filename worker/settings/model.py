@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.audience import Reach, Whose, WhoseTurn
 from worker.core.calendar import Times, Week
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
@@ -28,6 +29,7 @@ from worker.settings.addresses import (
 from worker.settings.calendars import NO_HOURS, CalendarTable, country_codes, weekly_hours, weekly_times, zone_name
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
+from worker.settings.people import PersonTable, mentions_or_turn, slack_user, whose_turn
 from worker.settings.values import (
     ALL_QUEUES,
     WrittenDuration,
@@ -39,7 +41,6 @@ from worker.settings.values import (
     header_value,
     langsmith_key,
     listed_queues,
-    mentions,
     one_line,
     one_of,
     open_time_or_never,
@@ -59,7 +60,10 @@ OpenTime = Annotated[timedelta, PlainValidator(open_time_or_none)]
 OpenTimeOrNever = Annotated[timedelta | None, PlainValidator(open_time_or_never)]
 Interval = Annotated[timedelta, PlainValidator(poll_interval)]
 _Channel = Annotated[str, PlainValidator(channel_value)]
-Mentions = Annotated[tuple[str, ...], PlainValidator(mentions)]
+Mentions = Annotated[tuple[str, ...], PlainValidator(mentions_or_turn)]
+Turn = Annotated[WhoseTurn, PlainValidator(whose_turn)]
+Owner = Annotated[str, PlainValidator(slack_user)]
+_Reach = Annotated[Reach, PlainValidator(one_of(Reach))]
 Flag = Annotated[bool, PlainValidator(boolean)]
 _Shown = Annotated[frozenset[Show], PlainValidator(set_of(Show))]
 _Place = Annotated[RemindIn, PlainValidator(one_of(RemindIn))]
@@ -71,7 +75,8 @@ class PerQueue(BaseModel):
     """The settings of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`.
 
     `queue` is the id or name of the queue, empty in the defaults. `channel` is empty only where none is set and the
-    command needs none. `calendar` is empty where none is named.
+    command needs none. `calendar` is empty where none is named, and `owner` where there is none. `tell` says where the
+    people are notified whose turn it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -88,6 +93,9 @@ class PerQueue(BaseModel):
     escalate_outside_hours: Annotated[Flag, Name("WORKER_ESCALATE_OUTSIDE_HOURS")] = False
     escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = ""
     escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
+    people: Annotated[Turn, Name("WORKER_PEOPLE")] = Whose.NOBODY
+    owner: Annotated[Owner, Name("WORKER_OWNER")] = ""
+    tell: Annotated[_Reach, Name("WORKER_TELL")] = Reach.CHANNEL
     remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False
     show: Annotated[_Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
     remind_at: Annotated[Times | None, PlainValidator(weekly_times), Name("WORKER_REMIND_AT")] = None
@@ -208,7 +216,8 @@ class Settings(BaseSettings):
     WORKER_QUEUES, `common` the defaults of queues, and `tables` those of `[[queues]]`: use `all_queues`, `queues`,
     `defaults` and `for_queue`, which put the three together. `unknown` and `shadowed` are lines on probable mistakes
     that do no harm. `network` has the proxies and certificates of the environment. `zone`, `hours` and
-    `holidays` are the calendar of queues that name none. `database_url` may contain a password.
+    `holidays` are the calendar of queues that name none. `persons` are the tables of `[people]` by e-mail.
+    `database_url` may contain a password.
     """
 
     # hide_input_in_errors: an input may be a secret, and only `load` knows which may be shown
@@ -232,6 +241,8 @@ class Settings(BaseSettings):
     hours: Annotated[Hours, Name("WORKER_HOURS")] = None
     holidays: Annotated[Countries, Name("WORKER_HOLIDAYS")] = ()
     calendars: Mapping[str, CalendarTable] = Field(default_factory=dict)
+    persons: Mapping[str, PersonTable] = Field(default_factory=dict)
+    nag_per_run: Annotated[_Budget, Name("WORKER_NAG_PER_RUN")] = 3
     nag_per_person_day: Annotated[_Budget, Name("WORKER_NAG_PER_PERSON_DAY")] = 3
     statuses: Annotated[Statuses, Name("WORKER_STATUSES")] = ("needs_my_review",)
     ops_channel: Annotated[OptionalChannel, Name("WORKER_OPS_CHANNEL")] = None

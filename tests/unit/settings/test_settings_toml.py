@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.settings_place import COMPLETE, Place
+from worker.core.audience import Reach, Whose
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.settings import ALL, LangsmithApi
@@ -77,6 +78,9 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "escalate_outside_hours": False,
             "escalate_to": "C0LEADS0000",
             "escalate_mention": ("S0ONCALL00",),
+            "people": Whose.NOBODY,
+            "owner": "",
+            "tell": Reach.CHANNEL,
             "remind_reserved": False,
             "show": frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS}),
             "remind_at": None,
@@ -105,6 +109,9 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         escalate_outside_hours = true
         escalate_to = "leads"
         escalate_mention = "U1,S2"
+        people = "ada@example.com"
+        owner = "U0LEAD00001"
+        tell = "direct"
         remind_reserved = true
         show = "cost"
         remind_at = ["Mon 09:00, 14:00"]
@@ -126,6 +133,9 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         "escalate_outside_hours": True,
         "escalate_to": "leads",
         "escalate_mention": ("U1", "S2"),
+        "people": ("ada@example.com",),
+        "owner": "U0LEAD00001",
+        "tell": Reach.DIRECT,
         "remind_reserved": True,
         "show": frozenset({Show.COST}),
         "remind_at": ((timedelta(hours=9), timedelta(hours=14)), (), (), (), (), (), ()),
@@ -332,7 +342,10 @@ def test_a_file_that_is_not_text_is_named(place: Place) -> None:
         ),
         ("opschannel = 'x'", "opschannel is not a setting here (did you mean ops_channel?)"),
         ("WORKER_OPS_CHANNEL = 'x'", "WORKER_OPS_CHANNEL is not a setting here; write ops_channel"),
-        ("config = 'x'", "config is not a setting here; known are defaults, queues, calendars, nag, allow_http, "),
+        (
+            "config = 'x'",
+            "config is not a setting here; known are defaults, queues, calendars, people, nag, allow_http, ",
+        ),
         ("listed = ['x']", "listed is not a setting here"),
         ("tables = []", "tables is not a setting here"),
         ("directory = '/'", "directory is not a setting here"),
