@@ -18,7 +18,7 @@ from tests.support.outbox import posted
 from tests.support.whole_worker import rules_by
 from tests.unit.core.hours import EVERY_DAY, LUNCH, row
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.model import Facts
+from worker.core.model import NO_ONE, Facts, Who
 from worker.core.plan import plan
 from worker.core.ports import StoreError
 from worker.loops.poll import Poll
@@ -42,6 +42,7 @@ runs = st.builds(
     effective_added_at=dates,
     reserved=st.booleans(),
     done=st.integers(0, 1),
+    who=st.sampled_from([NO_ONE, Who(assigned_to=("ada",)), Who(assigned_to=("ada",), completed_by=("ada",))]),
 )
 listings = st.lists(runs, max_size=5, unique_by=lambda run: run.queue_run_id)
 ways = st.sampled_from(

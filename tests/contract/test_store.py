@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
@@ -23,7 +23,7 @@ from tests.support.builders import (
     queue,
     review,
 )
-from worker.core.model import Facts, Fate, Kind, Memory, Polled, QueueTotals, RemindIn, Review
+from worker.core.model import Access, Facts, Fate, Kind, Memory, Polled, QueueTotals, RemindIn, Review, Reviewer, Who
 from worker.core.owed import State
 from worker.core.plan import Plan
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 QUEUE = queue()
 OTHER = queue("Other")
+ADA, BO = Reviewer("ada", "Ada", "ada@example.com"), Reviewer("bo")
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 HOSTILE = "<!channel> \0 \ud800 \u202e 🦜 '); DROP TABLE reviews; --"
@@ -145,6 +146,9 @@ class TestWhatIsWritten:
             ),
             pytest.param(review("a", facts=Facts(name=HOSTILE, tags=(HOSTILE, ""))), id="hostile text"),
             pytest.param(review("a", facts=Facts(tokens=0)), id="a count of nothing"),
+            pytest.param(review("a", who=Who(("ada", "bo"), ("bo",), ("cy",))), id="who is named in every role"),
+            pytest.param(review("a", who=Who(completed_by=("cy",))), id="who has completed it"),
+            pytest.param(review("a", who=Who((HOSTILE, ""), ("ada", "ada"))), id="hostile ids of people"),
         ],
     )
     def test_comes_back_as_it_was(self, store: Store, kept: Review) -> None:
@@ -238,6 +242,34 @@ class TestQueues:
         recall(store, of=replace(QUEUE, name=str(QUEUE.queue_id)))
         store.polled([Polled(replace(QUEUE, name=str(QUEUE.queue_id)), failing_since=NOON)])
         assert self.known(store) == [named]
+
+    @pytest.mark.parametrize(
+        "shown",
+        [
+            pytest.param({"access": Access.ANY}, id="that anybody reviews"),
+            pytest.param({"access": Access.ASSIGNED}, id="that no one is assigned to so far"),
+            pytest.param({"access": Access.ASSIGNED, "assigned": (BO, ADA)}, id="with their reviewers in their order"),
+            pytest.param({"assigned": (Reviewer(HOSTILE, HOSTILE, HOSTILE),)}, id="with a hostile reviewer"),
+        ],
+    )
+    def test_come_back_as_they_were_shown(self, store: Store, shown: dict[str, Any]) -> None:
+        of = queue("Assigned", reviewers_per_run=2, **shown)
+        recall(store, of=of)
+        assert self.known(store) == [of]
+        assert store.owe(delivery("x", of=of))
+        assert [each.queue for each in store.deliveries()] == [of]
+
+    def test_follow_a_switch_from_any_to_assigned_and_a_change_of_reviewers(self, store: Store) -> None:
+        for access, assigned in [(Access.ANY, ()), (Access.ASSIGNED, (ADA, BO)), (Access.ASSIGNED, (BO,))]:
+            of = replace(QUEUE, access=access, assigned=assigned)
+            store.polled([Polled(of, completed_at=NOON)])
+            assert self.known(store) == [of]
+
+    def test_keep_their_reviewers_while_langsmith_does_not_show_them(self, store: Store) -> None:
+        of = replace(QUEUE, access=Access.ASSIGNED, assigned=(ADA,))
+        recall(store, of=of)
+        recall(store, of=replace(QUEUE, name=str(QUEUE.queue_id)))
+        assert self.known(store) == [of]
 
     def test_are_called_by_their_id_until_their_name_is_known(self, store: Store) -> None:
         unnamed = replace(QUEUE, name=str(QUEUE.queue_id))

@@ -27,7 +27,7 @@ from tests.support.builders import (
     review,
 )
 from tests.support.memory_store import MemoryStore
-from worker.core.model import Entry, Fate, Kind, Memory, Polled, RemindIn, Window
+from worker.core.model import NO_ONE, Entry, Fate, Kind, Memory, Polled, RemindIn, Who, Window
 from worker.core.outbox import Candidate, claims_to_come
 from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, State
 from worker.core.plan import Plan
@@ -63,6 +63,7 @@ def altered(draw: st.DrawFn) -> Review:
         reserved=draw(flags),
         closed_at=draw(st.sampled_from([None, None, at])),
         fate=draw(st.sampled_from([None, Fate.REVIEWED])),
+        who=draw(st.sampled_from([NO_ONE, Who(assigned_to=("ada", "bo")), Who(reserved_by=("ada",))])),
     )
 
 

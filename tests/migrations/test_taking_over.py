@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from tests.support.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
-from worker.core.model import Polled
+from worker.core.model import NO_ONE, Access, Polled, Reviewer, Who
 from worker.core.owed import NEVER, State
 from worker.core.plan import plan
 from worker.core.ports import ConfigError
@@ -108,9 +109,9 @@ def _insert(connection: sa.Connection, table: str, **values: object) -> None:
     connection.execute(sa.insert(sa.table(table, *(sa.column(name) for name in values))).values(values))
 
 
-def decided(store: SqlStore, now: datetime) -> dict[str, list[str]]:
-    """The notices of a poll that finds everything as it was."""
-    listing = snapshot(*(queue_run(name) for name, told in RUNS.items() if told is not None), taken_at=now)
+def decided(store: SqlStore, now: datetime, who: Who = NO_ONE) -> dict[str, list[str]]:
+    """The notices of a poll that finds everything as it was, but `who` named."""
+    listing = snapshot(*(queue_run(name, who=who) for name, told in RUNS.items() if told is not None), taken_at=now)
 
     found = store.update(QUEUE, [], partial(plan, listing, policy=LADDER, now=now), now)
     names = {ident(name): name for name in RUNS}
@@ -128,6 +129,7 @@ def test_nothing_is_announced_and_the_ladder_goes_on_where_it_was(old: str) -> N
     migrate_database(old)
     with closing(open_store(old, migrate=False)) as store:
         assert decided(store, NOON + HOUR) == {}
+        assert decided(store, NOON + HOUR, Who(assigned_to=("ada",))) == {}
         assert decided(store, NOW) == {"reminder": ["announced"]}
 
 
@@ -155,6 +157,16 @@ def test_nobody_acted_on_a_queue_so_far(old: str) -> None:
     migrate_database(old)
     with closing(open_store(old, migrate=False)) as store:
         assert store.polled([Polled(QUEUE)]) == {QUEUE.queue_id: 0}
+
+
+def test_no_one_is_named_so_far_and_is_from_then_on(old: str) -> None:
+    migrate_database(old)
+    shown = replace(QUEUE, access=Access.ASSIGNED, assigned=(Reviewer("ada"),))
+    with closing(open_store(old, migrate=False)) as store:
+        assert [polled.queue for polled in store.polls()] == [QUEUE]
+        assert {store.stories(ident(name))[0].review.who for name in RUNS} == {NO_ONE}
+        store.polled([Polled(shown)])
+        assert [polled.queue for polled in store.polls()] == [shown]
 
 
 def test_the_way_back_has_the_ages_and_the_dues_again(old: str) -> None:

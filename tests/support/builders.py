@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from worker.core.model import Facts, Fate, Kind, Queue, QueueRun, RemindIn, Review, ReviewKey, Snapshot
+from worker.core.model import NO_ONE, Facts, Fate, Kind, Queue, QueueRun, RemindIn, Review, ReviewKey, Snapshot, Who
 from worker.core.owed import Delivery, Notice, Pause, Receipt, State
 from worker.core.plan import Plan
 from worker.rules import QueueRules, rules_of
@@ -38,10 +38,10 @@ def ident(name: str | int) -> UUID:
 
 
 def queue(
-    name: str = "Support QA", *, queue_id: UUID | None = None, url: str = "", reviewers_per_run: int = 1
+    name: str = "Support QA", *, queue_id: UUID | None = None, url: str = "", reviewers_per_run: int = 1, **more: Any
 ) -> Queue:
     """A queue; its id follows from its name."""
-    return Queue(queue_id or ident(name), name, url, reviewers_per_run)
+    return Queue(queue_id or ident(name), name, url, reviewers_per_run, **more)
 
 
 def queue_run(
@@ -52,6 +52,7 @@ def queue_run(
     reserved: bool = False,
     done: int = 0,
     facts: Facts | None = None,
+    who: Who = NO_ONE,
 ) -> QueueRun:
     """A run's place in a queue; both its ids follow from its name."""
     return QueueRun(
@@ -62,6 +63,7 @@ def queue_run(
         reserved=reserved,
         done=done,
         facts=facts or Facts(name=str(name), run_type="chain"),
+        who=who,
     )
 
 
@@ -87,6 +89,7 @@ def review(
     absent_at: datetime | None = None,
     closed_at: datetime | None = None,
     fate: Fate | None = None,
+    who: Who = NO_ONE,
 ) -> Review:
     """Our memory of one stay; its wait began when it was added."""
     return Review(
@@ -104,6 +107,7 @@ def review(
         absent_at=absent_at,
         closed_at=closed_at,
         fate=fate,
+        who=who,
     )
 
 

@@ -43,7 +43,9 @@ def digest(runs: Iterable[QueueRun]) -> int:
     # Facts are left out: they belong to the traced run, which has ended and does not change.
     # Not a sum of the hashes: one time in ten it stays the same when two runs swap the values that they differ in.
     return hash(
-        frozenset((run.queue_run_id, run.added_at, run.effective_added_at, run.reserved, run.done) for run in runs)
+        frozenset(
+            (run.queue_run_id, run.added_at, run.effective_added_at, run.reserved, run.done, run.who) for run in runs
+        )
     )
 
 
@@ -152,11 +154,12 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     facts = _better(run.facts, review.facts)
     told_at = _spoken_until(since, review)
     # The very same object where nothing changed: by that, diff() sees what it need not write.
-    if _is_settled(review) and (since, told_at, run.reserved, run.done, facts) == (
+    if _is_settled(review) and (since, told_at, run.reserved, run.done, run.who, facts) == (
         review.since,
         review.told_at,
         review.reserved,
         review.done,
+        review.who,
         review.facts,
     ):
         return review
@@ -166,6 +169,7 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         told_at=told_at,
         reserved=run.reserved,
         done=run.done,
+        who=run.who,
         facts=facts,
         absent_at=None,
         closed_at=None,
@@ -198,6 +202,7 @@ def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:
         back=back,
         reserved=run.reserved,
         done=run.done,
+        who=run.who,
         facts=run.facts,
     )
 

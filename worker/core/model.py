@@ -96,13 +96,35 @@ class ReviewKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Reviewer:
+    """A person, or a service, who may owe reviews: by the id that the source gives an identity. '' is not known."""
+
+    reviewer_id: str
+    name: str = ""
+    email: str = ""
+
+
+class Access(StrEnum):
+    """Who may review the runs of a queue."""
+
+    ANY = "any"
+    ASSIGNED = "assigned"
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
-    """An annotation queue as the source shows it. `name` is its id where the name is not known."""
+    """An annotation queue as the source shows it. `name` is its id where the name is not known.
+
+    `assigned` are its reviewers, in the source's order; several runs may name others.
+    """
 
     queue_id: Id
     name: str
     url: str = ""
     reviewers_per_run: int = 1
+    access: Access = Access.UNKNOWN
+    assigned: tuple[Reviewer, ...] = ()
 
 
 # Facts, queue runs and reviews are structs, because there are thousands of them: one costs a tenth of a dataclass.
@@ -124,6 +146,21 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     cost: str = ""
 
 
+class Who(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The ids of the identities that a run is assigned to, reserved by and completed by, as far as a source names them.
+
+    A source may count more in `done` than it names here.
+    """
+
+    assigned_to: tuple[str, ...] = ()
+    reserved_by: tuple[str, ...] = ()
+    completed_by: tuple[str, ...] = ()
+
+
+NO_ONE = Who()
+"""One value for all runs of which a source names no one."""
+
+
 class QueueRun(msgspec.Struct, frozen=True):
     """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it."""
 
@@ -134,6 +171,7 @@ class QueueRun(msgspec.Struct, frozen=True):
     reserved: bool = False
     done: int = 0
     facts: Facts = Facts()
+    who: Who = NO_ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +275,7 @@ class Review(msgspec.Struct, frozen=True):
     absent_at: datetime | None = None
     closed_at: datetime | None = None
     fate: Fate | None = None
+    who: Who = NO_ONE
 
     @property
     def key(self) -> ReviewKey:

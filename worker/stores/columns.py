@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
-from worker.core.model import Facts
+from worker.core.model import NO_ONE, Access, Facts, Reviewer, Who
 from worker.core.status.process import Reason
 
 if TYPE_CHECKING:
@@ -202,6 +202,60 @@ class FactsColumn(_AsItIs[Facts]):
     impl = sa.Text
     cache_ok = True
     keep, give = staticmethod(write_facts), staticmethod(read_facts)
+
+
+# A queue has thousands of runs and a handful of reviewers: most rows repeat what another says.
+@lru_cache(1024)
+def _write_who(who: Who) -> str | None:
+    """Encode the lists that are not empty; None where all are."""
+    return json.dumps(msgspec.to_builtins(who), separators=(",", ":")) if who != NO_ONE else None
+
+
+@lru_cache(1024)
+def _read_who(text: str | None) -> Who:
+    """Decode what `_write_who` wrote."""
+    # By the standard library, which alone reads half a surrogate pair.
+    return NO_ONE if text is None else Who(**{name: tuple(ids) for name, ids in json.loads(text).items()})
+
+
+class WhoColumn(_AsItIs[Who]):
+    """Whom a run is assigned to, reserved by and completed by, as JSON; NULL where no one is named."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_write_who), staticmethod(_read_who)
+
+
+class Reviewers(NamedTuple):
+    """Who may review the runs of a queue, and who is assigned to it."""
+
+    access: Access = Access.UNKNOWN
+    assigned: tuple[Reviewer, ...] = ()
+
+
+def _write_reviewers(reviewers: Reviewers) -> str | None:
+    """Encode; None where nothing is known."""
+    if reviewers == Reviewers():
+        return None
+    assigned = [[each.reviewer_id, each.name, each.email] for each in reviewers.assigned]
+    return json.dumps([reviewers.access, assigned], separators=(",", ":"))
+
+
+@lru_cache(64)
+def _read_reviewers(text: str | None) -> Reviewers:
+    """Decode what `_write_reviewers` wrote."""
+    if text is None:
+        return Reviewers()
+    access, assigned = json.loads(text)
+    return Reviewers(Access(access), tuple(Reviewer(*each) for each in assigned))
+
+
+class ReviewersColumn(_AsItIs[Reviewers]):
+    """The reviewers of a queue, as JSON; NULL where nothing is known of them."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_write_reviewers), staticmethod(_read_reviewers)
 
 
 def _write_reasons(reasons: tuple[Reason, ...]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import FIRST_SIGHT, Entry, Kind, Queue, Review, ReviewKey, Window
+from worker.core.model import FIRST_SIGHT, Entry, Kind, Review, ReviewKey, Window
 from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
 from worker.stores import reviews
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
-    from worker.core.model import Id
+    from worker.core.model import Id, Queue
 
 # Statements are built once: building one costs more than running it.
 NOW = sa.bindparam("now", type_=At())
@@ -54,7 +54,13 @@ _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
     sa.select(sa.bindparam("number", type_=sa.BigInteger), REVIEWS.c.review_id, sa.false()).where(*_WAITING),
 )
 _POLLED_AT = KNOWN_QUEUES.c.completed_at.label("polled_at")
-_QUEUE = (KNOWN_QUEUES.c.name, KNOWN_QUEUES.c.url, KNOWN_QUEUES.c.reviewers_per_run, _POLLED_AT)
+_QUEUE = (
+    KNOWN_QUEUES.c.name,
+    KNOWN_QUEUES.c.url,
+    KNOWN_QUEUES.c.reviewers_per_run,
+    KNOWN_QUEUES.c.reviewers,
+    _POLLED_AT,
+)
 _SETTLED_BY_LOOP = (
     "state", "due_at", "held_until", "mention", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
     "settled_at", "edited_at", "edits", "edit_until", "digest",
@@ -77,7 +83,7 @@ _OF_KEY = SELECT_DELIVERIES.where(DELIVERIES.c.key == sa.bindparam("key"))
 
 def delivery_of(row: Row[Any], **news: Any) -> Delivery:  # noqa: ANN401  whatever a field holds
     """Build a delivery from a row of `SELECT_DELIVERIES`, with `news` in place of what the row holds."""
-    queue = None if row.queue_id is None else Queue(row.queue_id, row.name, row.url, row.reviewers_per_run)
+    queue = None if row.queue_id is None else queue_of(row)
     receipt = None if row.receipt_ts is None else Receipt(row.receipt_channel, row.receipt_ts)
     return Delivery(**{**{name: getattr(row, name) for name in _SAME_NAME}, **news}, queue=queue, receipt=receipt)
 

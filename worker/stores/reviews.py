@@ -10,7 +10,7 @@ from msgspec import structs
 
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
-from worker.stores.columns import At
+from worker.stores.columns import At, Reviewers
 from worker.stores.database import chunks, insert, insert_many
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
@@ -38,6 +38,7 @@ REVIEW_COLUMNS = (
     REVIEWS.c.absent_at,
     REVIEWS.c.closed_at,
     REVIEWS.c.fate,
+    REVIEWS.c.who,
 )
 OLDEST_FIRST = (REVIEWS.c.since, REVIEWS.c.queue_run_id, REVIEWS.c.added_at)
 IS_CLOSED = REVIEWS.c.closed_at.is_not(None)
@@ -233,16 +234,19 @@ def every_poll(connection: Connection) -> Sequence[Polled]:
 
 def queue_of(row: Row[Any]) -> Queue:
     """Build a queue from a row that holds its columns."""
-    return Queue(row.queue_id, row.name, row.url, row.reviewers_per_run)
+    return Queue(row.queue_id, row.name, row.url, row.reviewers_per_run, *row.reviewers)
 
 
 def _new(queue: Queue) -> dict[str, Any]:
+    return {"queue_id": queue.queue_id, **_shown(queue), "error": ""}
+
+
+def _shown(queue: Queue) -> dict[str, Any]:
     return {
-        "queue_id": queue.queue_id,
         "name": queue.name,
         "url": queue.url,
         "reviewers_per_run": queue.reviewers_per_run,
-        "error": "",
+        "reviewers": Reviewers(queue.access, queue.assigned),
     }
 
 
@@ -251,8 +255,7 @@ def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
     shown = replace(queue, url=queue.url or row.url)
     if queue.name == str(queue.queue_id) or shown == queue_of(row):
         return
-    news = {"name": shown.name, "url": shown.url, "reviewers_per_run": shown.reviewers_per_run}
-    connection.execute(CHANGE_QUEUE, {"queue": queue.queue_id, **news})
+    connection.execute(CHANGE_QUEUE, {"queue": queue.queue_id, **_shown(shown)})
 
 
 def by_ids(connection: Connection, ids: Collection[Id]) -> Sequence[Id]:

@@ -12,7 +12,18 @@ import worker
 from worker.core.model import Fate, Kind, RemindIn
 from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError
-from worker.stores.columns import AddedAt, At, FactsColumn, IdColumn, Plain, ReasonsColumn, Word, Words
+from worker.stores.columns import (
+    AddedAt,
+    At,
+    FactsColumn,
+    IdColumn,
+    Plain,
+    ReasonsColumn,
+    ReviewersColumn,
+    WhoColumn,
+    Word,
+    Words,
+)
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -62,6 +73,7 @@ KNOWN_QUEUES = sa.Table(
     sa.Column("listing", Plain),
     sa.Column("announced_at", At),
     sa.Column("host", IdColumn),
+    sa.Column("reviewers", ReviewersColumn),
 )
 
 REVIEWS = sa.Table(
@@ -83,6 +95,7 @@ REVIEWS = sa.Table(
     sa.Column("absent_at", At),
     sa.Column("closed_at", At),
     sa.Column("how_left", Word(Fate), key="fate"),
+    sa.Column("who", WhoColumn),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
     _partial("ix_reviews_open", "queue_id", "since", where=IS_OPEN),
     _partial("ix_reviews_closed", "closed_at", where=sa.text("closed_at IS NOT NULL")),
@@ -205,7 +218,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -14,12 +14,13 @@ from msgspec import structs
 from tests.support.builders import DAY, NOON, SECOND, ident
 from tests.support.given import a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
-from worker.core.model import Facts, Fate
+from worker.core.model import Facts, Fate, Who
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun
 
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
+ADA = Who(assigned_to=("ada",))
 
 
 @pytest.mark.parametrize(
@@ -63,11 +64,12 @@ def test_when_a_wait_began(added_at: datetime | None, effective_added_at: dateti
 
 
 def test_a_run_never_seen_before_begins_a_stay() -> None:
-    run = a_run(reserved=True, done=1, facts=Facts(name="answer"))
+    run = a_run(reserved=True, done=1, facts=Facts(name="answer"), who=ADA)
     found = diff(a_listing(run), [], at(1))
     (begun,) = found.open
     assert begun == structs.replace(
-        a_review(told_at=None, generation=0, reserved=True, done=1, facts=Facts(name="answer")), first_seen_at=at(1)
+        a_review(told_at=None, generation=0, reserved=True, done=1, facts=Facts(name="answer"), who=ADA),
+        first_seen_at=at(1),
     )
     assert (found.changed, found.unsure) == (found.open, False)
 
@@ -93,6 +95,7 @@ def test_an_unchanged_run_changes_nothing() -> None:
     [
         pytest.param({"reserved": True}, {"reserved": True}, id="reserved"),
         pytest.param({"done": 1}, {"done": 1}, id="completed by one of its reviewers"),
+        pytest.param({"who": ADA}, {"who": ADA}, id="assigned to somebody"),
         pytest.param({"facts": Facts(name="new")}, {"facts": Facts(name="new")}, id="renamed"),
         pytest.param(
             {"added_at": at(-2)},
@@ -257,6 +260,8 @@ class TestDigest:
             pytest.param(a_run(effective_added_at=at(1)), id="another date of the reviewer's own"),
             pytest.param(a_run(reserved=True), id="reserved"),
             pytest.param(a_run(done=1), id="completed by one"),
+            pytest.param(a_run(who=ADA), id="assigned to somebody"),
+            pytest.param(a_run(who=Who(completed_by=ADA.assigned_to)), id="completed by somebody of that name"),
         ],
     )
     def test_differs_for(self, other) -> None:  # noqa: ANN001
