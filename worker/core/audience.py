@@ -13,14 +13,14 @@ TURN = "turn"
 """In a list of people to mention: those whose turn a run is."""
 
 
-class Whose(StrEnum):
-    """Whose turn the runs of a queue are, where no list of e-mails says so."""
+class Audience(StrEnum):
+    """Audience turn the runs of a queue are, where no list of e-mails says so."""
 
     ASSIGNED = "assigned"
     NOBODY = "nobody"
 
 
-WhoseTurn: TypeAlias = "Whose | tuple[str, ...]"
+WhoseTurn: TypeAlias = "Audience | tuple[str, ...]"
 """What `people` of a queue says: one of these words, or e-mails as `email_key` gives them."""
 
 

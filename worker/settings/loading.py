@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from worker.core.audience import TURN, Reach, Whose
+from worker.core.audience import TURN, Audience, Reach
 from worker.core.ports import ConfigError
 from worker.settings.addresses import passwords, sqlite_url
 from worker.settings.calendars import NO_HOURS
@@ -226,7 +226,7 @@ def _of_calendars(settings: Settings) -> Iterator[str]:
 def _of_people(settings: Settings) -> Iterator[str]:
     """A line on each setting about people that has no effect, because the runs of every queue are nobody's turn."""
     queues = (*settings.queues, settings.defaults)
-    if any(queue.people is not Whose.NOBODY for queue in queues):
+    if any(queue.people is not Audience.NOBODY for queue in queues):
         return
     names = {
         "people (the table)": bool(settings.persons),

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from worker.core.audience import Reach, Whose, WhoseTurn
+from worker.core.audience import Audience, Reach, WhoseTurn
 from worker.core.calendar import Times, Week
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
@@ -93,7 +93,7 @@ class PerQueue(BaseModel):
     escalate_outside_hours: Annotated[Flag, Name("WORKER_ESCALATE_OUTSIDE_HOURS")] = False
     escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = ""
     escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
-    people: Annotated[Turn, Name("WORKER_PEOPLE")] = Whose.NOBODY
+    people: Annotated[Turn, Name("WORKER_PEOPLE")] = Audience.NOBODY
     owner: Annotated[Owner, Name("WORKER_OWNER")] = ""
     tell: Annotated[_Reach, Name("WORKER_TELL")] = Reach.CHANNEL
     remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
-from worker.core.audience import TURN, Whose, email_key
+from worker.core.audience import TURN, Audience, email_key
 from worker.settings.names import did_you_mean
 from worker.settings.values import boolean, mentions, one_line
 
@@ -60,10 +60,10 @@ def whose_turn(value: object) -> WhoseTurn:
     """`assigned`, `nobody`, or a list of e-mails, each once."""
     found = value if isinstance(value, list) else one_line(value).replace(",", ";").split(";")
     given = [one_line(part) for part in found if not isinstance(part, str) or part.strip()]
-    if len(given) == 1 and given[0].casefold() in list(Whose):
-        return Whose(given[0].casefold())
+    if len(given) == 1 and given[0].casefold() in list(Audience):
+        return Audience(given[0].casefold())
     if not given:
-        return Whose.NOBODY
+        return Audience.NOBODY
     return tuple(dict.fromkeys(_listed(part) for part in given))
 
 
@@ -71,7 +71,7 @@ def _listed(part: str) -> str:
     try:
         return email(part)
     except ValueError:
-        meant = _unwrapped(part) or did_you_mean(part, list(Whose))
+        meant = _unwrapped(part) or did_you_mean(part, list(Audience))
         raise ValueError(
             f"has {part!r}, which is no e-mail{meant}; write assigned, nobody, or e-mails such as reviewer@example.com"
         ) from None

@@ -221,6 +221,7 @@ def test_a_channel_is_found_by_name_if_it_is_public(call: Caller, slack: Simulat
 
 
 def test_a_post_to_a_person_says_the_id_of_the_conversation(call: Caller, slack: SimulatedSlack) -> None:
+    slack.add_user("U0PERSON000")
     answer = call("chat.postMessage", channel="U0PERSON000", text="x")
     assert answer["channel"] == "D0PERSON000"
     assert call("chat.update", channel="D0PERSON000", ts=answer["ts"], text="y")["ok"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.settings_place import Place
-from worker.core.audience import Reach, Whose
+from worker.core.audience import Audience, Reach
 from worker.rules import rules_of
 from worker.settings.loading import findings
 
@@ -29,7 +29,7 @@ def toml(place: Place, text: str) -> Place:
 
 def test_nobody_is_notified_unless_a_setting_says_so(place: Place) -> None:
     defaults = place.load().defaults
-    assert (defaults.people, defaults.owner, defaults.tell) == (Whose.NOBODY, "", Reach.CHANNEL)
+    assert (defaults.people, defaults.owner, defaults.tell) == (Audience.NOBODY, "", Reach.CHANNEL)
     assert place.load().persons == {}
     assert place.load().nag_per_run == 3
 
@@ -37,8 +37,8 @@ def test_nobody_is_notified_unless_a_setting_says_so(place: Place) -> None:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("assigned", Whose.ASSIGNED),
-        (" Nobody ", Whose.NOBODY),
+        ("assigned", Audience.ASSIGNED),
+        (" Nobody ", Audience.NOBODY),
         ("Ada@Example.com", ("ada@example.com",)),
         ("ada@example.com; bob@example.com;", ("ada@example.com", "bob@example.com")),
         ("ada@example.com, ADA@example.com", ("ada@example.com",)),
@@ -51,16 +51,16 @@ def test_whose_turn_is_read_from_the_environment(place: Place, written: str, mea
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ('"assigned"', Whose.ASSIGNED),
-        ('["assigned"]', Whose.ASSIGNED),
-        ("[]", Whose.NOBODY),
+        ('"assigned"', Audience.ASSIGNED),
+        ('["assigned"]', Audience.ASSIGNED),
+        ("[]", Audience.NOBODY),
         ('["Ada@Example.com", "bob@example.com"]', ("ada@example.com", "bob@example.com")),
     ],
 )
 def test_whose_turn_is_read_from_a_queue_of_the_file(place: Place, written: str, meant: object) -> None:
     settings = toml(place, f"[[queues]]\nqueue = 'A'\nchannel = 'c'\npeople = {written}\n").load()
     assert settings.queues[0].people == meant
-    assert settings.defaults.people is Whose.NOBODY
+    assert settings.defaults.people is Audience.NOBODY
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.settings_place import COMPLETE, Place
-from worker.core.audience import Reach, Whose
+from worker.core.audience import Audience, Reach
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
 from worker.settings import ALL, LangsmithApi
@@ -78,7 +78,7 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "escalate_outside_hours": False,
             "escalate_to": "C0LEADS0000",
             "escalate_mention": ("S0ONCALL00",),
-            "people": Whose.NOBODY,
+            "people": Audience.NOBODY,
             "owner": "",
             "tell": Reach.CHANNEL,
             "remind_reserved": False,

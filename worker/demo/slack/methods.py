@@ -6,7 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from worker.demo.slack import limits
-from worker.demo.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, MethodError, checked
+from worker.demo.slack.users import USER_SCOPES, Users
+from worker.demo.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, MethodError, checked, is_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +24,12 @@ _SCOPES = {
     "chat.delete": "chat:write",
     "conversations.join": "channels:join",
     "conversations.list": "channels:read",
+    **USER_SCOPES,
 }
-_SCOPES_BY_PRIVACY = {
-    "conversations.info": ("channels:read", "groups:read"),
-    "conversations.history": ("channels:history", "groups:history"),
-    "conversations.replies": ("channels:history", "groups:history"),
+_SCOPES_BY_PLACE = {  # public and private channels, direct messages
+    "conversations.info": ("channels:read", "groups:read", "im:read"),
+    "conversations.history": ("channels:history", "groups:history", "im:history"),
+    "conversations.replies": ("channels:history", "groups:history", "im:history"),
 }
 
 
@@ -39,6 +41,8 @@ class Methods:
         self._workspace = workspace
         self._team = team
         self._url = url
+        self.users = Users(workspace)
+        self.messages_tab = True
         self._table: Mapping[str, Callable[[Arguments], _Answer]] = {
             "auth.test": self._auth_test,
             "blocks.validate": self._validate,
@@ -51,6 +55,7 @@ class Methods:
             "conversations.join": self._join,
             "conversations.list": self._list,
             "conversations.replies": self._replies,
+            **self.users.table,
         }
 
     def call(self, method: str, arguments: Arguments, scopes: frozenset[str]) -> _Answer:
@@ -60,13 +65,15 @@ class Methods:
         needed = self._needed(method, arguments)
         if needed and needed not in scopes:
             raise MethodError("missing_scope", needed=needed, provided=",".join(sorted(scopes)))
+        self.users.check_arguments(method, arguments)
         return self._table[method](arguments)
 
     def _needed(self, method: str, arguments: Arguments) -> str:
-        if method not in _SCOPES_BY_PRIVACY:
+        if method not in _SCOPES_BY_PLACE:
             return _SCOPES.get(method, "")
-        public, private = _SCOPES_BY_PRIVACY[method]
-        return private if self._workspace.channel(_required(arguments, "channel")).is_private else public
+        public, private, direct = _SCOPES_BY_PLACE[method]
+        channel = self._workspace.channel(_required(arguments, "channel"))
+        return direct if channel.user else private if channel.is_private else public
 
     def _auth_test(self, _arguments: Arguments) -> _Answer:
         return {
@@ -81,6 +88,7 @@ class Methods:
 
     def _post(self, arguments: Arguments) -> _Answer:
         blocks, metadata = arguments.get("blocks"), arguments.get("metadata")
+        self._refuse_person(_required(arguments, "channel"))
         channel = self._workspace.resolve(_required(arguments, "channel"))
         checked(arguments.get("text"), blocks, metadata)
         message = {"user": BOT_USER, "bot_id": BOT_ID, "app_id": APP_ID, "team": TEAM_ID, **_content(arguments)}
@@ -91,6 +99,18 @@ class Methods:
             broadcast=_flag(arguments, "reply_broadcast"),
         )
         return {"channel": channel.channel_id, "ts": posted["ts"], "message": _seen(posted, with_metadata=True)}
+
+    def _refuse_person(self, place: str) -> None:
+        """Raise MethodError where `place` is a person, or the direct messages with one, whom no message reaches."""
+        user = next((direct.user for direct in self._workspace.directs() if direct.channel_id == place), place)
+        if not (place.startswith("D") or is_person(place)):
+            return
+        try:
+            self.users.refuse(user)
+        except MethodError as refusal:
+            raise MethodError("channel_not_found" if refusal.code == "user_not_found" else refusal.code) from None
+        if not self.messages_tab:
+            raise MethodError("messages_tab_disabled")
 
     def _update(self, arguments: Arguments) -> _Answer:
         metadata = arguments.get("metadata")

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from worker.demo.slack.faults import COMMITTING, App, Fault, Faults, Mode, faulty
 from worker.demo.slack.methods import Methods
+from worker.demo.slack.users import Group, User
 from worker.demo.slack.workspace import BOT_ID, BOT_USER, TEAM_ID, Conversation, MethodError, Workspace
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ ALL_SCOPES = frozenset(
         "groups:read",
         "im:history",
         "im:write",
+        "usergroups:read",
         "users:read",
         "users:read.email",
     }
@@ -76,6 +78,31 @@ class SimulatedSlack:
     ) -> None:
         """Create a channel with the id `channel`; `member`: the app has been invited."""
         self._workspace.add(Conversation(channel, name, is_private=private, is_member=member, is_archived=archived))
+
+    def add_user(self, user: str, email: str = "", name: str = "", **how: Any) -> None:  # noqa: ANN401
+        """Let a person join; `how` may give the other fields of User: `guest`, `is_bot`, `is_deleted`."""
+        self._methods.users.add(User(user, email, name or user, **how))
+
+    def alter_user(self, user: str, **changes: Any) -> None:  # noqa: ANN401 - the fields of User
+        """Change a person: `is_deleted` for one who is deactivated, another `email` or `name`."""
+        self._methods.users.alter(user, **changes)
+
+    def remove_user(self, user: str) -> None:
+        """Take a person out of the workspace, as if there never was one."""
+        self._methods.users.remove(user)
+
+    def add_group(self, group: str, handle: str, *members: str, is_disabled: bool = False) -> None:
+        """Create a user group, or put another state in place of one."""
+        self._methods.users.add_group(Group(group, handle, members, is_disabled))
+
+    def switch_messages_tab(self, *, on: bool) -> None:
+        """Let people read direct messages of the app, or not."""
+        self._methods.messages_tab = on
+
+    def direct_messages(self, user: str) -> list[PostedMessage]:
+        """Copies of the direct messages of the app with a person, oldest first; none where they were never opened."""
+        opened = {channel.user: channel.channel_id for channel in self._workspace.directs()}
+        return self.messages(opened[user]) if user in opened else []
 
     def messages(self, channel: str) -> list[PostedMessage]:
         """Copies of all that stands in a channel and its threads, oldest first; MethodError for an unknown one."""

@@ -41,10 +41,14 @@ class Event:
 
 @dataclass(slots=True)
 class Conversation:
-    """One channel with its messages, oldest first; replies are among them, with their `thread_ts`."""
+    """One channel with its messages, oldest first; replies are among them, with their `thread_ts`.
+
+    `user` is the person with whom the app has direct messages there.
+    """
 
     channel_id: str
     name: str
+    user: str = ""
     is_private: bool = False
     is_member: bool = True
     is_archived: bool = False
@@ -90,6 +94,11 @@ class Workspace:
         with self._lock:
             return [replace(channel, messages=[]) for channel in self._rooms()]
 
+    def directs(self) -> list[Conversation]:
+        """Every conversation with one person, without its messages, in the order of opening."""
+        with self._lock:
+            return [replace(room, messages=[]) for room in self._channels.values() if room.user]
+
     def messages(self, channel_id: str) -> list[PostedMessage]:
         """Copies of all that stands in a channel and its threads, oldest first."""
         with self._lock:
@@ -100,13 +109,19 @@ class Workspace:
         with self._lock:
             if channel in self._channels:
                 return self._channels[channel]
-            if channel.startswith(("U", "W")) and channel.isalnum() and channel.isupper():
-                return self._channels.setdefault(
-                    f"D{channel[1:]}", Conversation(f"D{channel[1:]}", channel, is_private=True)
-                )
+            if is_person(channel):
+                return self.direct(channel)[0]
             wanted = channel.removeprefix("#")
             named = (c for c in self._rooms() if c.name == wanted and not c.is_private)
             return next(named, None) or self._found(channel)
+
+    def direct(self, user: str) -> tuple[Conversation, bool]:
+        """The direct messages with a person, and whether they were opened just now."""
+        with self._lock:
+            channel = f"D{user[1:]}"
+            is_new = channel not in self._channels
+            self._channels.setdefault(channel, Conversation(channel, user, user=user, is_private=True))
+            return self._channels[channel], is_new
 
     def post(
         self, channel: str, message: PostedMessage, *, thread_ts: str = "", broadcast: bool = False
@@ -197,6 +212,11 @@ class Workspace:
     def _unsubscribe(self, callback: Callable[[Event], None]) -> None:
         with self._lock:
             self._subscribers.remove(callback)
+
+
+def is_person(place: str) -> bool:
+    """Whether this is the id of a person."""
+    return place.startswith(("U", "W")) and place.isalnum() and place.isupper()
 
 
 def checked(text: object, blocks: object, metadata: object = None) -> None:

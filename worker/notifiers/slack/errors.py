@@ -65,7 +65,7 @@ _GROUPS: Mapping[Outcome, str] = {
     Outcome.DESTINATION: (
         "access_denied cannot_dm_bot channel_is_limited_access channel_not_found channel_type_not_supported "
         "ekm_access_denied is_archived messages_tab_disabled method_not_supported_for_channel_type no_permission "
-        "not_in_channel posting_to_channel_denied team_not_found user_not_found user_not_visible"
+        "not_in_channel posting_to_channel_denied team_not_found user_disabled user_not_found user_not_visible"
     ),
     Outcome.TOKEN: (
         "access_restricted accesslimited account_inactive deprecated_endpoint enterprise_is_restricted "
@@ -118,6 +118,7 @@ _REMEDIES: Mapping[str, str] = {
     "token_expired": "SLACK_BOT_TOKEN has expired: reinstall the app and set it again",
     "token_revoked": "SLACK_BOT_TOKEN was revoked: reinstall the app and set it again",
     "unknown_method": "check SLACK_BASE_URL",
+    "user_disabled": "the person's account is deactivated",
 }
 
 WAY = "see Slack's status page, and this machine's way to it"
