@@ -149,6 +149,15 @@ ALIKE = tuple(
 NUMBERED = tuple(replace(one, run_id=UUID(int=0x1A2B3C4D << 96 | n)) for n, one in enumerate(ALIKE))
 QUEUES = tuple(queue_line(f"Team {n:02} support", 4 + n, days=n) for n in range(1, 16))
 
+OWED = (
+    line("Refund flow", done=1, of=2, waiting_for=("Ada Lovelace",)),
+    line("Order status", waiting_for=("Ada", "<!channel> *Ben* & Co"), reserved=True, reserved_by=("Eve",)),
+    line("Missing parcel", waiting_for=("Ada", "Ben", "Eve", "Zoe", "Max"), done=1, of=6),
+    line("Change address", reserved=True, reserved_by=("Ada", "Ben")),
+)
+"""Runs of which it is known whose turn they are."""
+
+
 CASES: dict[str, Message] = {
     "baseline_many": queue_has(message(Kind.BASELINE, _lines(10), total=5_000, waiting=5_000), 5_000, 312, 8),
     "baseline_one": queue_has(message(Kind.BASELINE, _lines(1)), 1, hours=0.1),
@@ -208,6 +217,7 @@ CASES: dict[str, Message] = {
     "announcement_of_all_purposes": queue_has(
         standing(message(Kind.ANNOUNCEMENT, PURPOSES[1:]), new=2, overdue=1), 6, 2
     ),
+    "announcement_people": queue_has(message(Kind.ANNOUNCEMENT, OWED), 4, reserved=2, hours=4),
     "announcement_in_berlin": queue_has(message(Kind.ANNOUNCEMENT, SOON, zone=ZoneInfo("Europe/Berlin")), 5, hours=0.6),
     "reminder": queue_has(message(Kind.REMINDER, LATE), 7, 2, 1, hours=48),
     "reminder_one": queue_has(message(Kind.REMINDER, LATE[:1]), 1, 1, hours=48),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+    from worker.core.model import Queue, Review, Who
 
 TURN = "turn"
 """In a list of people to mention: those whose turn a run is."""
 
 
 class Audience(StrEnum):
-    """Audience turn the runs of a queue are, where no list of e-mails says so."""
+    """Whose turn the runs of a queue are, where no list of e-mails says so."""
 
     ASSIGNED = "assigned"
     NOBODY = "nobody"
@@ -85,6 +88,133 @@ def email_key(email: str) -> str:
     return email.strip().casefold()
 
 
+_LISTED = "mailto:"
+
+
 def listed_id(email: str) -> str:
     """The reviewer id that stands for an e-mail of the settings, of which no identity is known."""
-    return f"mailto:{email_key(email)}"
+    return f"{_LISTED}{email_key(email)}"
+
+
+def _is_listed(reviewer_id: str) -> bool:
+    return reviewer_id.startswith(_LISTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Persons:
+    """Every person who is known at one moment.
+
+    `given_up` are the ids of reviewers who could not be looked up for so long that they count as people whom no
+    message reaches.
+    """
+
+    everyone: tuple[Person, ...] = ()
+    given_up: frozenset[str] = frozenset()
+    _by_id: Mapping[str, Person] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find each person by every id, and by the e-mail as well."""
+        by_email = {listed_id(person.email): person for person in self.everyone if person.email}
+        by_id = {one: person for person in self.everyone for one in person.reviewer_ids}
+        # The only way to give a frozen value what follows from its fields.
+        object.__setattr__(self, "_by_id", by_email | by_id)
+
+    def person(self, reviewer_id: str, queue: Queue | None = None) -> Person:
+        """The person with an id; as much as the queue says where no one is known by it."""
+        if (found := self._by_id.get(reviewer_id)) is not None:
+            return found
+        assigned = queue.assigned if queue is not None else ()
+        one = next((each for each in assigned if reviewer_id in {each.reviewer_id, listed_id(each.email)}), None)
+        if one is None:
+            return Person((reviewer_id,), email=reviewer_id.removeprefix(_LISTED) if _is_listed(reviewer_id) else "")
+        same = self._by_id.get(listed_id(one.email)) if one.email else None
+        return same or Person((reviewer_id,), one.name, one.email)
+
+    def may_be_reached(self, person: Person) -> bool:
+        """Whether a direct message reaches a person, or may do so once the person is looked up."""
+        if person.can_be_messaged:
+            return True
+        is_awaited = person.is_notified and person.problem is Problem.NOT_ASKED
+        return is_awaited and self.given_up.isdisjoint(person.reviewer_ids)
+
+
+NO_PERSONS = Persons()
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Whose turn the runs of one queue are, by its `people` setting. `owner` hears of what no one else can be sent."""
+
+    queue: Queue
+    whose: WhoseTurn = Audience.NOBODY
+    persons: Persons = NO_PERSONS
+    owner: str = ""
+    # Most runs of a queue name the same people.
+    _found: dict[tuple[Who, bool], tuple[Person, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def of(self, review: Review) -> tuple[Person, ...]:
+        """The people whose turn a run is, each once."""
+        if self.whose is Audience.NOBODY or not review.is_open:
+            return ()
+        sought = review.who, self._is_enough(review)
+        if sought not in self._found:
+            self._found[sought] = () if sought[1] else tuple(self._owing(review.who))
+        return self._found[sought]
+
+    def is_of(self, person: Person, review: Review) -> bool:
+        """Whether a run is the turn of one person."""
+        return not {one for each in self.of(review) for one in each.reviewer_ids}.isdisjoint(person.reviewer_ids)
+
+    def has_completed(self, person: Person, review: Review) -> bool:
+        """Whether a person has completed a run, whatever its other reviewers still owe."""
+        return any(_is_one(person, each) for each in self._persons(review.who.completed_by))
+
+    def is_direct(self, review: Review) -> bool:
+        """Whether someone is notified of a run directly, so that its queue's channel need not be."""
+        persons = self.of(review)
+        return bool(persons) and (bool(self.owner) or any(self.persons.may_be_reached(each) for each in persons))
+
+    def named(self, reviewer_ids: Iterable[str]) -> tuple[str, ...]:
+        """The names of reviewers, as far as they are known, raw."""
+        return tuple(person.name for person in self._persons(reviewer_ids) if person.name)
+
+    def waiting_for(self, review: Review) -> tuple[str, ...]:
+        """The names of those whose turn a run is, where that says more than the queue does."""
+        is_plain = not review.who.assigned_to and not review.done
+        return () if is_plain else tuple(person.name for person in self.of(review) if person.name)
+
+    def reserved_by(self, review: Review) -> tuple[str, ...]:
+        """The names of those who have reserved a run."""
+        return () if self.whose is Audience.NOBODY else self.named(review.who.reserved_by)
+
+    def _is_enough(self, review: Review) -> bool:
+        """Whether a run has all the reviews that its queue asks for."""
+        return max(review.done, len(review.who.completed_by)) >= self.queue.reviewers_per_run
+
+    def _owing(self, who: Who) -> Iterable[Person]:
+        done = self._persons(who.completed_by)
+        return (one for one in self._persons(self._ids(who)) if not any(_is_one(one, each) for each in done))
+
+    def _ids(self, who: Who) -> Iterable[str]:
+        if isinstance(self.whose, tuple):
+            return (listed_id(email) for email in self.whose)
+        return who.assigned_to or (each.reviewer_id for each in self.queue.assigned)
+
+    def _persons(self, reviewer_ids: Iterable[str]) -> list[Person]:
+        """The people with these ids, each once."""
+        found: list[Person] = []
+        for reviewer_id in reviewer_ids:
+            person = self.persons.person(reviewer_id, self.queue)
+            if not any(_is_one(person, each) for each in found):
+                found.append(person)
+        return found
+
+
+def _is_one(person: Person, other: Person) -> bool:
+    """Whether both are the same: by an identity, by the user, or by the e-mail."""
+    if not set(person.reviewer_ids).isdisjoint(other.reviewer_ids):
+        return True
+    is_same_user = bool(person.user) and person.user == other.user
+    return is_same_user or (bool(person.email) and email_key(person.email) == email_key(other.email))

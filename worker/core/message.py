@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
+    from worker.core.audience import Turns
     from worker.core.model import Facts, Id, Queue, Review
     from worker.core.owed import Claim, QueueShare, Receipt
 
@@ -23,7 +24,7 @@ class Line:
     """One run in a message. `fate` is None while it waits; `done` of `of` reviewers have completed it.
 
     `due_at` is when it becomes stale (None: never, or it is `overdue` already). `purpose` is why it is in the message
-    where not all of its runs are there for the same reason.
+    where not all of its runs are there for the same reason. `waiting_for` and `reserved_by` are names, raw.
     """
 
     facts: Facts
@@ -37,6 +38,8 @@ class Line:
     due_at: datetime | None = None
     overdue: bool = False
     purpose: Kind | None = None
+    waiting_for: tuple[str, ...] = ()
+    reserved_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,12 @@ def compose_post(  # noqa: PLR0913  (what it says, each by name)
     stale_at: Callable[[Review], datetime | None] = never_stale,
     totals: QueueTotals | None = None,
     zone: tzinfo = UTC,
+    turns: Turns | None = None,
 ) -> Message:
-    """The message to post about the runs that are still owed, oldest first; `totals` are those of the queue."""
+    """The message to post about the runs that are still owed, oldest first; `totals` are those of the queue.
+
+    `turns` says whose turn its runs are, None where no one is to be named.
+    """
     delivery = claim.delivery
     purposes = [_purpose(claim, review) for review in owed]
     return Message(
@@ -111,7 +118,7 @@ def compose_post(  # noqa: PLR0913  (what it says, each by name)
         channel=delivery.channel,
         as_of=now,
         queue=None if claim.shares else delivery.queue,
-        lines=() if claim.shares else _lines(claim, owed[:LISTED], purposes, stale_at, now),
+        lines=() if claim.shares else _lines(claim, owed[:LISTED], purposes, stale_at, now, turns),
         queue_lines=claim.shares,
         total=len(owed),
         waiting=sum(review.is_open for review in owed),
@@ -126,7 +133,7 @@ def compose_post(  # noqa: PLR0913  (what it says, each by name)
     )
 
 
-def compose_edit(
+def compose_edit(  # noqa: PLR0913  (what it says, each by name)
     claim: Claim,
     show: frozenset[Show],
     now: datetime,
@@ -134,8 +141,9 @@ def compose_edit(
     stale_at: Callable[[Review], datetime | None] = never_stale,
     totals: QueueTotals | None = None,
     zone: tzinfo = UTC,
+    turns: Turns | None = None,
 ) -> Message:
-    """The message as it should look now."""
+    """The message as it should look now; the arguments are those of `compose_post`."""
     delivery = claim.delivery
     # A run that is not listed is known by its purpose alone.
     purposes = [*claim.purposes.values(), *[delivery.kind] * (claim.total - len(claim.purposes))]
@@ -146,7 +154,7 @@ def compose_edit(
         channel=delivery.channel,
         as_of=now,
         queue=None if claim.shares else delivery.queue,
-        lines=() if claim.shares else _lines(claim, claim.reviews, purposes, stale_at, now),
+        lines=() if claim.shares else _lines(claim, claim.reviews, purposes, stale_at, now, turns),
         queue_lines=claim.shares,
         total=claim.total,
         waiting=claim.waiting,
@@ -224,15 +232,20 @@ def _lines(
     purposes: Iterable[Kind],
     stale_at: Callable[[Review], datetime | None],
     now: datetime,
+    turns: Turns | None,
 ) -> tuple[Line, ...]:
     is_mixed = len({Kind.ANNOUNCEMENT if purpose in FIRST_SIGHT else purpose for purpose in purposes}) > 1
     of = claim.delivery.queue.reviewers_per_run if claim.delivery.queue else 1
     return tuple(
-        _line(review, of, stale_at(review), now, _purpose(claim, review) if is_mixed else None) for review in reviews
+        line_of(review, of, stale_at(review), now, _purpose(claim, review) if is_mixed else None, turns)
+        for review in reviews
     )
 
 
-def _line(review: Review, of: int, stale_at: datetime | None, now: datetime, purpose: Kind | None) -> Line:
+def line_of(
+    review: Review, of: int, stale_at: datetime | None, now: datetime, purpose: Kind | None, turns: Turns | None
+) -> Line:
+    """One run, of whose reviews its queue asks for `of`, as a message shows it at `now`."""
     will_be = review.is_open and stale_at is not None and now < stale_at < NEVER
     return Line(
         facts=review.facts,
@@ -246,4 +259,6 @@ def _line(review: Review, of: int, stale_at: datetime | None, now: datetime, pur
         due_at=stale_at if will_be else None,
         overdue=review.is_open and stale_at is not None and stale_at <= now,
         purpose=purpose,
+        waiting_for=turns.waiting_for(review) if turns else (),
+        reserved_by=turns.reserved_by(review) if turns else (),
     )

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _TYPE_NAME = 20
 _TAG_NAME = 24
+_PERSON_NAME = 40
+_PEOPLE = 3
+"""The number of people whom a line names; the others are counted."""
+
 _PREVIEW = 40
 """Characters of a preview that makes a name distinct."""
 
@@ -115,7 +119,7 @@ def _entry(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen
         return [_SEPARATOR.join(part for part in parts if part)]
     facts = _facts(message, line, detail, pen) if detail.facts else []
     run_type = pen.words(line.facts.run_type, _TYPE_NAME) if detail.facts and Show.TYPE in message.show else ""
-    parts = [name, label.added, run_type, *_times(message, line, pen), *facts, *_marks(line)]
+    parts = [name, label.added, run_type, *_times(message, line, pen), *facts, *_marks(line, pen)]
     previews = _previews(message, line, label, detail, pen) if detail.extra else []
     return ["• " + _SEPARATOR.join(part for part in parts if part), *previews]
 
@@ -194,14 +198,37 @@ def _tags(tags: tuple[str, ...], limit: int, pen: Pen) -> str:
     return " ".join(shown[:limit]) + (f" +{len(shown) - limit}" if len(shown) > limit else "")
 
 
-def _marks(line: Line) -> list[str]:
+def _marks(line: Line, pen: Pen) -> list[str]:
     is_news = line.purpose in FIRST_SIGHT and not line.back
     return [
-        f"{line.done:,} of {counted(line.of, 'review')} done" if line.of > 1 and line.done else "",
+        _progress(line, pen),
         "back in the queue" if line.back else "",
         "new" if is_news else "escalated" if line.purpose is Kind.ESCALATION else "",
-        "reserved" if line.reserved else "",
+        _reserved(line, pen),
     ]
+
+
+def _progress(line: Line, pen: Pen) -> str:
+    """How many reviews are done, and whose are not."""
+    done = f"{line.done:,} of {counted(line.of, 'review')} done" if line.of > 1 and line.done else ""
+    awaited = _people(line.waiting_for, pen)
+    return ", ".join(part for part in (done, f"waiting for {awaited}" if awaited else "") if part)
+
+
+def _reserved(line: Line, pen: Pen) -> str:
+    if not line.reserved:
+        return ""
+    by = _people(line.reserved_by, pen)
+    return f"reserved by {by}" if by else "reserved"
+
+
+def _people(names: Sequence[str], pen: Pen) -> str:
+    """A few names, and how many there are besides."""
+    shown = [written for name in names if (written := pen.words(name, _PERSON_NAME))]
+    listed, others = shown[:_PEOPLE], len(shown) - _PEOPLE
+    if others > 0:
+        return f"{', '.join(listed)} and {others:,} more"
+    return " and ".join(part for part in (", ".join(listed[:-1]), *listed[-1:]) if part)
 
 
 def _previews(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen) -> list[str]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from tests.support.builders import CHANNEL, HOUR, NOON, delivery, ident
+from tests.support.builders import CHANNEL, HOUR, NOON, delivery, ident, queue, review
 from tests.support.given import QUEUE, a_review, at
+from worker.core.audience import Audience, Turns
 from worker.core.message import (
     Line,
     Message,
@@ -19,7 +20,7 @@ from worker.core.message import (
     fingerprint,
     totals_of,
 )
-from worker.core.model import LISTED, Facts, Fate, Kind, QueueTotals, RemindIn, Show
+from worker.core.model import LISTED, Facts, Fate, Kind, QueueTotals, RemindIn, Reviewer, Show, Who
 from worker.core.owed import NEVER, Claim, QueueShare, Receipt
 
 if TYPE_CHECKING:
@@ -248,3 +249,16 @@ def test_a_fingerprint_does_not_change_with_what_else_waits_in_the_queue() -> No
 def test_a_fingerprint_changes_with(changes: dict[str, Any]) -> None:
     message = compose_post(mixed(), MIXED, SHOWN, NOON)
     assert fingerprint(replace(message, **changes)) != fingerprint(message)
+
+
+def test_a_line_says_whose_turn_its_run_is_where_that_is_asked_for() -> None:
+    ada, ben = Reviewer("ada", "Ada"), Reviewer("ben", "Ben")
+    of = queue(reviewers_per_run=2, assigned=(ada, ben))
+    one = review(done=1, reserved=True, who=Who(reserved_by=("ben",), completed_by=("ada",)))
+    claim = Claim(delivery(of=of), (one,), total=1, waiting=1)
+    (line,) = compose_post(claim, (one,), frozenset(), NOON, turns=Turns(of, Audience.ASSIGNED)).lines
+    assert (line.waiting_for, line.reserved_by) == (("Ben",), ("Ben",))
+    (line,) = compose_edit(claim, frozenset(), NOON, turns=Turns(of, Audience.ASSIGNED)).lines
+    assert (line.waiting_for, line.reserved_by) == (("Ben",), ("Ben",))
+    (line,) = compose_post(claim, (one,), frozenset(), NOON).lines
+    assert (line.waiting_for, line.reserved_by) == ((), ())

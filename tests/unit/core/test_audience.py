@@ -1,0 +1,149 @@
+"""Whose turn a run is, said of each kind of queue and of people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.builders import queue, review
+from worker.core.audience import Audience, Person, Persons, Problem, Turns, listed_id
+from worker.core.model import Access, Fate, Reviewer, Who
+
+if TYPE_CHECKING:
+    from worker.core.audience import WhoseTurn
+    from worker.core.model import Queue
+
+ADA, BEN, EVE = (Reviewer(name.lower(), name, f"{name.lower()}@example.com") for name in ("Ada", "Ben", "Eve"))
+ASSIGNED = queue(access=Access.ASSIGNED, assigned=(ADA, BEN, EVE))
+OPEN = queue(access=Access.ANY, assigned=(ADA, BEN, EVE))
+THEIRS, NOBODY = Audience.ASSIGNED, Audience.NOBODY
+PAIR = replace(ASSIGNED, reviewers_per_run=2)
+
+
+def person(name: str, *ids: str, **more: object) -> Person:
+    """A person who can be sent a direct message."""
+    known = {"email": f"{name.lower()}@example.com", "user": f"U0{name.upper()}", "problem": Problem.NONE}
+    return Person(ids or (name.lower(),), name, **(known | more))  # type: ignore[arg-type]
+
+
+def who(*assigned_to: str, done: tuple[str, ...] = (), reserved: tuple[str, ...] = ()) -> Who:
+    """The people that a run names."""
+    return Who(assigned_to, reserved, done)
+
+
+def names(turns: Turns, *args: object, **more: object) -> list[str]:
+    """The names of those whose turn a run is."""
+    return [one.name or one.reviewer_ids[0] for one in turns.of(review(*args, **more))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("of", "whose", "run", "expected"),
+    [
+        pytest.param(OPEN, NOBODY, who("ada"), [], id="a queue without people is nobody's turn"),
+        pytest.param(OPEN, THEIRS, who(), ["Ada", "Ben", "Eve"], id="an open queue's turn is its reviewers'"),
+        pytest.param(ASSIGNED, THEIRS, who(), ["Ada", "Ben", "Eve"], id="an assigned queue's turn is the same"),
+        pytest.param(queue(), THEIRS, who(), [], id="a queue without reviewers is nobody's turn"),
+        pytest.param(ASSIGNED, THEIRS, who("ben"), ["Ben"], id="a run that names someone is that person's"),
+        pytest.param(queue(), THEIRS, who("zoe"), ["zoe"], id="a run may name someone whom the queue does not"),
+        pytest.param(PAIR, THEIRS, who(done=("ada",)), ["Ben", "Eve"], id="who has completed a run is out"),
+        pytest.param(PAIR, THEIRS, who(done=("ada", "eve")), [], id="a run with all its reviews is nobody's"),
+        pytest.param(PAIR, THEIRS, who("ada", "ben", done=("ada",)), ["Ben"], id="of two that are named one is done"),
+        pytest.param(
+            OPEN, ("ben@example.com",), who("ada"), ["Ben"], id="e-mails of the settings win over what a run names"
+        ),
+        pytest.param(
+            PAIR, ("ben@example.com", "zoe@example.com"), who(done=("ben",)), [listed_id("zoe@example.com")],
+            id="an e-mail of the settings is known by the identity that has it",
+        ),
+    ],
+)  # fmt: skip
+def test_turn(of: Queue, whose: WhoseTurn, run: Who, expected: list[str]) -> None:
+    assert names(Turns(of, whose), who=run) == expected
+
+
+def test_some_runs_name_people_and_others_do_not() -> None:
+    turns = Turns(ASSIGNED, THEIRS)
+    assert names(turns, who=who("ben")) == ["Ben"]
+    assert names(turns) == ["Ada", "Ben", "Eve"]
+
+
+def test_a_run_that_counts_more_reviews_than_it_names_is_done_by_the_count() -> None:
+    assert names(Turns(PAIR, THEIRS), done=2) == []
+
+
+def test_a_run_that_has_left_is_nobodys_turn() -> None:
+    closed = {"closed_at": review().since, "fate": Fate.REVIEWED}
+    assert names(Turns(ASSIGNED, THEIRS), who=who("ada"), **closed) == []
+
+
+def test_two_identities_of_one_user_are_one_person() -> None:
+    both = person("Ada", "ada", "ada-2")
+    turns = Turns(PAIR, THEIRS, Persons((both,)))
+    assert names(turns, who=who("ada-2", "ada")) == ["Ada"]
+    assert names(turns, who=who("ada", done=("ada-2",))) == []
+
+
+def test_the_same_e_mail_in_another_case_is_the_same_person() -> None:
+    turns = Turns(OPEN, ("ada@example.com",), Persons((person("Ada", email="Ada@Example.COM"),)))
+    assert turns.of(review())[0].user == "U0ADA"
+    assert names(turns, who=who(done=("ada",))) == []
+
+
+def test_an_e_mail_of_the_settings_that_no_one_has_completed_is_still_owed() -> None:
+    assert names(Turns(PAIR, ("ada@example.com", "ben@example.com")), who=who(done=("eve",))) == ["Ada", "Ben"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "given_up", "reached"),
+    [
+        pytest.param(Problem.NONE, False, True, id="a user is reached"),
+        pytest.param(Problem.NOT_ASKED, False, True, id="one who is not looked up yet may be reached"),
+        pytest.param(Problem.NOT_ASKED, True, False, id="one who was sought in vain for long is not"),
+        pytest.param(Problem.NO_EMAIL, False, False, id="a service account without e-mail is not reached"),
+        pytest.param(Problem.UNKNOWN, False, False, id="an e-mail without a user is not reached"),
+        pytest.param(Problem.LEFT, False, False, id="one who has left the workspace is not reached"),
+        pytest.param(Problem.GUEST, False, False, id="a guest is not reached"),
+        pytest.param(Problem.REFUSED, False, False, id="one who refuses direct messages is not reached"),
+        pytest.param(Problem.NO_SCOPE, False, False, id="without the scopes no one is reached"),
+    ],
+)
+def test_reach(problem: Problem, *, given_up: bool, reached: bool) -> None:
+    one = person("Ada", problem=problem)
+    known = Persons((one,), frozenset({"ada"}) if given_up else frozenset())
+    turns = Turns(ASSIGNED, THEIRS, known)
+    assert turns.is_direct(review(who=who("ada"))) is reached
+
+
+def test_an_owner_hears_of_those_who_are_not_reached() -> None:
+    known = Persons((person("Ada", problem=Problem.LEFT),))
+    assert Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(who=who("ada")))
+    assert not Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(reserved=True, done=9))
+
+
+def test_one_who_wants_no_messages_is_not_reached() -> None:
+    known = Persons((person("Ada", is_notified=False),))
+    assert not Turns(ASSIGNED, THEIRS, known).is_direct(review(who=who("ada")))
+
+
+def test_who_has_completed_is_known_by_any_identity() -> None:
+    ada = person("Ada", "ada", "ada-2")
+    turns = Turns(PAIR, THEIRS, Persons((ada,)))
+    assert turns.has_completed(ada, review(who=who(done=("ada-2",))))
+    assert not turns.has_completed(ada, review(who=who(done=("ben",))))
+
+
+def test_names_are_those_that_say_more_than_the_queue() -> None:
+    turns = Turns(PAIR, THEIRS)
+    assert turns.waiting_for(review()) == ()
+    assert turns.waiting_for(review(who=who(done=("ada",)), done=1)) == ("Ben", "Eve")
+    assert turns.waiting_for(review(who=who("ben"))) == ("Ben",)
+    assert turns.reserved_by(review(who=who(reserved=("eve",)), reserved=True)) == ("Eve",)
+    assert Turns(PAIR).reserved_by(review(who=who(reserved=("eve",)), reserved=True)) == ()
+
+
+def test_the_same_people_are_equal_and_others_are_not() -> None:
+    assert Turns(PAIR, THEIRS) == Turns(PAIR, THEIRS)
+    assert Turns(PAIR, THEIRS) != Turns(replace(PAIR, assigned=(ADA,)), THEIRS)
+    assert Persons((person("Ada"),)) != Persons((person("Ada", problem=Problem.LEFT),))
