@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from worker.core.audience import Problem, email_key, listed_id
+from worker.core.directory import ASK_AGAIN, Card, introduced
 from worker.core.message import totals_of
 from worker.core.model import (
     FIRST_SIGHT,
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.leases import Assignment
-    from worker.core.model import Facts, Fate, Id, Queue
+    from worker.core.model import Facts, Fate, Id, Queue, Reviewer
     from worker.core.owed import Receipt
     from worker.core.plan import Plan
     from worker.core.status.process import Process
@@ -108,6 +110,7 @@ class MemoryStore:
         self._outbox: dict[UUID, Owed] = {}
         self._pauses: dict[str, Pause] = {}
         self._notes: dict[str, str] = {}
+        self._cards: dict[str, Card] = {}
         self._processes: dict[UUID, Process] = {}
 
     def under(self, assignment: Assignment) -> MemoryStore:  # noqa: ARG002
@@ -177,6 +180,8 @@ class MemoryStore:
             owed.change(edit_at=max(now, owed.delivery.lease_until or now))
 
     def _seen(self, queue: Queue) -> Polled:
+        forgotten = {card.reviewer_id for card in self._cards.values() if card.is_forgotten}
+        queue = replace(queue, assigned=_stripped(queue.assigned, forgotten))
         known = self._polled.setdefault(queue.queue_id, Polled(queue))
         if queue.name != str(queue.queue_id):
             known = replace(known, queue=replace(queue, url=queue.url or known.queue.url))
@@ -648,6 +653,59 @@ class MemoryStore:
                 del self._reviews[each]
             return len(old) + len(closed)
 
+    # People
+
+    def cards(self) -> Sequence[Card]:
+        with self._lock:
+            return [self._cards[reviewer_id] for reviewer_id in sorted(self._cards)]
+
+    def introduce(self, reviewers: Collection[Reviewer], now: datetime) -> int:
+        with self._lock:
+            written = introduced(self._cards, reviewers, now)
+            self._cards |= {card.reviewer_id: card for card in written}
+            return len(written)
+
+    def answer(self, card: Card) -> bool:
+        with self._lock:
+            known = self._cards.get(card.reviewer_id)
+            if known is None or known.is_forgotten or known.email != card.email:
+                return False
+            self._cards[card.reviewer_id] = replace(card, name=known.name)
+            return True
+
+    def refuse(self, user: str, problem: Problem, now: datetime) -> bool:
+        with self._lock:
+            found = [card for card in self._cards.values() if user and card.user == user and not card.is_forgotten]
+            for card in found:
+                self._cards[card.reviewer_id] = replace(card, problem=problem, asked_at=now, ask_at=now + ASK_AGAIN)
+            return bool(found)
+
+    def strangers(self) -> Collection[str]:
+        with self._lock:
+            every = [review.who for review in self._reviews.values() if review.is_open]
+            named = {one for who in every for one in (*who.assigned_to, *who.reserved_by, *who.completed_by)}
+            return named - self._cards.keys()
+
+    def forget(self, email: str, now: datetime) -> int:
+        with self._lock:
+            wanted = email_key(email)
+            ids = {card.reviewer_id for card in self._cards.values() if card.email == wanted}
+            for queue_id, polled in self._polled.items():
+                assigned = polled.queue.assigned
+                named = {each.reviewer_id for each in assigned if email_key(each.email) == wanted}
+                stripped = replace(polled.queue, assigned=_stripped(assigned, named))
+                self._polled[queue_id] = replace(polled, queue=stripped)
+                ids |= named
+            for reviewer_id in ids:
+                self._cards[reviewer_id] = Card(reviewer_id, problem=Problem.FORGOTTEN, asked_at=now)
+            self._cards.pop(listed_id(wanted), None)
+            return len(ids)
+
+    def readmit(self, ids: Collection[str]) -> None:
+        with self._lock:
+            for reviewer_id in [one for one in ids if one in self._cards and self._cards[one].is_forgotten]:
+                del self._cards[reviewer_id]
+
     def maintain(self) -> None:
         """Nothing to give back."""
 
@@ -727,3 +785,7 @@ def _within(owed: Owed, channel: str) -> bool:
 def _is_over(delivery: Delivery, before: datetime) -> bool:
     over = delivery.state not in LIVE and delivery.settled_at is not None and delivery.settled_at < before
     return over and (delivery.edit_until is None or delivery.edit_until < before)
+
+
+def _stripped(reviewers: Iterable[Reviewer], ids: Collection[str]) -> tuple[Reviewer, ...]:
+    return tuple(replace(each, name="", email="") if each.reviewer_id in ids else each for each in reviewers)

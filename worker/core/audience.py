@@ -47,6 +47,7 @@ class Problem(StrEnum):
     GUEST = "guest"  # a guest of the workspace, whom mentions reach in their channels alone
     REFUSED = "refused"  # direct messages to this person are refused
     NO_SCOPE = "no_scope"  # the app may not look people up
+    FORGOTTEN = "forgotten"  # by order: nothing of this person is kept
 
 
 _MENTIONED = frozenset({Problem.NONE, Problem.GUEST, Problem.REFUSED})

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from worker.core.audience import Problem
+    from worker.core.directory import Card
     from worker.core.leases import Assignment, Renewal
-    from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, ReviewKey
+    from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Reviewer, ReviewKey
     from worker.core.owed import Backlog, Claim, Delivery, Pause, State, Story
     from worker.core.plan import Plan
     from worker.core.status.process import Process
@@ -259,7 +261,45 @@ class Upkeep(Protocol):
         ...
 
 
-class Store(Reviews, Outbox, Channels, Polls, Deliveries, Notes, Processes, Upkeep, Protocol):
+class People(Protocol):
+    """The directory of reviewers: which user of the notifier stands for each, and what failed."""
+
+    def cards(self) -> Sequence[Card]:
+        """Every card, in the order of its ids."""
+        ...
+
+    def introduce(self, reviewers: Collection[Reviewer], now: datetime) -> int:
+        """Make cards of reviewers who have none, due at once, and take over new names and e-mails of the others.
+
+        Returns how many cards were written. Who is forgotten stays so.
+        """
+        ...
+
+    def answer(self, card: Card) -> bool:
+        """Write a card as a look-up left it; False where it was forgotten, or got another e-mail, meanwhile."""
+        ...
+
+    def refuse(self, user: str, problem: Problem, now: datetime) -> bool:
+        """Remember until the next look-up why no message reaches a user; False where no card has the user."""
+        ...
+
+    def strangers(self) -> Collection[str]:
+        """The ids of identities that open reviews name and that have no card."""
+        ...
+
+    def forget(self, email: str, now: datetime) -> int:
+        """Delete the name, e-mail and user of everybody with an e-mail; returns the number of their ids.
+
+        Of each identity its id alone stays, so that no poll brings the rest back.
+        """
+        ...
+
+    def readmit(self, ids: Collection[str]) -> None:
+        """Take back that these were forgotten: `introduce` makes their cards again."""
+        ...
+
+
+class Store(Reviews, Outbox, Channels, Polls, Deliveries, Notes, Processes, Upkeep, People, Protocol):
     """All roles at once: what the store on an SQL database is. A loop asks for the role that it uses."""
 
 

@@ -12,6 +12,7 @@ from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
 from worker.stores.columns import At, Reviewers
 from worker.stores.database import chunks, insert, insert_many
+from worker.stores.people import without_forgotten
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ def lock_queue(connection: Connection, queue: Queue) -> Row[Any]:
     row = hold_queue(connection, queue.queue_id)
     if row is None:
         # Another may make it at the same moment; then its row is the one to hold.
-        connection.execute(insert(connection, KNOWN_QUEUES).values(_new(queue)).on_conflict_do_nothing())
+        values = _new(without_forgotten(connection, queue))
+        connection.execute(insert(connection, KNOWN_QUEUES).values(values).on_conflict_do_nothing())
         row = hold_queue(connection, queue.queue_id)
     if row is None:
         raise AssertionError  # it was just made, and queues are never forgotten
@@ -254,6 +256,9 @@ def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
     """Follow what the source shows now; a queue that is known by its id alone shows nothing."""
     shown = replace(queue, url=queue.url or row.url)
     if queue.name == str(queue.queue_id) or shown == queue_of(row):
+        return
+    shown = without_forgotten(connection, shown)
+    if shown == queue_of(row):
         return
     connection.execute(CHANGE_QUEUE, {"queue": queue.queue_id, **_shown(shown)})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 import worker
+from worker.core.audience import Problem
 from worker.core.model import Fate, Kind, RemindIn
 from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError
@@ -190,6 +191,20 @@ PROCESSES = sa.Table(
     sa.Column("reasons", ReasonsColumn, nullable=False),
 )
 
+# An id is that of an identity of the source, or made of an e-mail of the settings. One that is forgotten keeps its id
+# alone: so the source does not bring the rest back.
+PEOPLE = sa.Table(
+    "people",
+    metadata,
+    sa.Column("reviewer_id", Plain, primary_key=True),
+    sa.Column("name", Plain, nullable=False),
+    sa.Column("email", Plain, nullable=False),
+    sa.Column("user_id", Plain, nullable=False, key="user"),
+    sa.Column("problem", Word(Problem), nullable=False),
+    sa.Column("asked_at", At),
+    sa.Column("ask_at", At),
+)
+
 # The rest is empty where one process is alone. Times are the database's; a worker's lease lasts `until` then, and with
 # it everything that it has taken. An assignment names its worker also where its row in `workers` is gone already.
 WORKERS = sa.Table(
@@ -218,7 +233,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0008"
+HEAD = "0009"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

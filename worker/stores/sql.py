@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
+from worker.core.directory import introduced
 from worker.core.model import Memory
 from worker.core.owed import State
-from worker.stores import assignments, claims, edits, outbox, reviews, upkeep
+from worker.stores import assignments, claims, edits, outbox, people, reviews, upkeep
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from worker.core.audience import Problem
+    from worker.core.directory import Card
     from worker.core.leases import Assignment
-    from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, ReviewKey
+    from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Reviewer, ReviewKey
     from worker.core.owed import Backlog, Claim, Delivery, Pause, Story
     from worker.core.plan import Plan
     from worker.core.ports import Clock
@@ -309,6 +312,37 @@ class SqlStore:
         return self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before)) + self._in_steps(
             lambda connection: upkeep.prune_reviews(connection, closed_before)
         )
+
+    def cards(self) -> Sequence[Card]:
+        """See `Store.cards`."""
+        return self._database.read(people.every_card)
+
+    def introduce(self, reviewers: Collection[Reviewer], now: datetime) -> int:
+        """See `Store.introduce`. Asked every minute, so the writers are left alone where nothing is new."""
+        known = {card.reviewer_id: card for card in self.cards()}
+        if not introduced(known, reviewers, now):
+            return 0
+        return self._database.write(lambda connection: people.introduce_reviewers(connection, reviewers, now))
+
+    def answer(self, card: Card) -> bool:
+        """See `Store.answer`."""
+        return self._database.write(lambda connection: people.note_answer(connection, card))
+
+    def refuse(self, user: str, problem: Problem, now: datetime) -> bool:
+        """See `Store.refuse`."""
+        return self._database.write(lambda connection: people.note_refusal(connection, user, problem, now))
+
+    def strangers(self) -> Collection[str]:
+        """See `Store.strangers`."""
+        return self._database.read(people.named_strangers)
+
+    def forget(self, email: str, now: datetime) -> int:
+        """See `Store.forget`."""
+        return self._database.write(lambda connection: people.forget_person(connection, email, now))
+
+    def readmit(self, ids: Collection[str]) -> None:
+        """See `Store.readmit`."""
+        self._database.write(lambda connection: people.readmit_people(connection, ids))
 
     def _in_steps(self, step: Callable[[Connection], int]) -> int:
         # Each step is a transaction of its own, so that nobody waits long.

@@ -1,0 +1,100 @@
+"""The directory: whom look-ups and settings make one person of, and who is looked up next."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.builders import DAY, HOUR, NOON
+from worker.core.audience import Person, Problem, listed_id
+from worker.core.directory import Account, Card, Correction, answered, due, introduced, listed, people_of
+from worker.core.model import Reviewer
+
+ADA = Card("ada", "Ada", "ada@example.com", "U0ADA", Problem.NONE, NOON, NOON + DAY)
+NEW = Card("new", "New", "new@example.com", ask_at=NOON)
+
+
+def person(*cards: Card, **corrections: Correction) -> Person:
+    """The one person behind some cards; corrections are by the first part of an e-mail."""
+    (found,) = people_of(cards, {f"{name}@example.com": each for name, each in corrections.items()})
+    return found
+
+
+def test_a_person_is_found_by_identity_and_by_e_mail() -> None:
+    found = person(ADA)
+    assert found.reviewer_ids == ("ada", listed_id("ada@example.com"))
+    assert (found.name, found.email, found.user, found.problem) == ("Ada", "ada@example.com", "U0ADA", Problem.NONE)
+    assert found.can_be_messaged
+    assert found.can_be_mentioned
+
+
+def test_two_identities_with_one_user_are_one_person() -> None:
+    other = Card("ada-at-home", "Ada L.", "ada@home.example", "U0ADA", Problem.NONE, NOON + HOUR, NOON + DAY)
+    found = person(ADA, other)
+    assert {"ada", "ada-at-home"} < set(found.reviewer_ids)
+    assert {listed_id("ada@home.example"), listed_id("ada@example.com")} < set(found.reviewer_ids)
+    assert (found.name, found.email) == ("Ada L.", "ada@home.example")
+
+
+def test_an_e_mail_of_the_settings_joins_the_identity_that_has_it() -> None:
+    (of_settings,) = introduced({}, listed(["ADA@Example.com"]), NOON)
+    assert person(of_settings, ADA).user == "U0ADA"
+    assert person(of_settings, ADA).name == "Ada"
+    unasked = Card("ada", "Ada", "ada@example.com", ask_at=NOON)
+    assert len(people_of([of_settings, unasked], {})) == 1
+
+
+def test_people_without_an_e_mail_stay_apart() -> None:
+    robots = [Card(name, problem=Problem.NO_EMAIL, asked_at=NOON) for name in ("one", "two")]
+    found = people_of(robots, {})
+    assert [each.reviewer_ids for each in found] == [("one",), ("two",)]
+    assert not any(each.can_be_messaged or each.can_be_mentioned for each in found)
+
+
+def test_a_correction_wins_over_the_look_up() -> None:
+    found = person(ADA, ada=Correction("U0OTHER", "berlin"))
+    assert (found.user, found.calendar, found.problem) == ("U0OTHER", "berlin", Problem.NONE)
+    lost = Card("lost", "Lost", "lost@example.com", "", Problem.UNKNOWN, NOON, NOON + DAY)
+    assert person(lost, lost=Correction("U0LOST")).can_be_messaged
+    checked = Card("lost", "Lost", "lost@example.com", "U0LOST", Problem.LEFT, NOON, NOON + DAY)
+    assert person(checked, lost=Correction("U0LOST")).problem is Problem.LEFT, "once it was looked up"
+
+
+def test_a_person_may_want_no_notice() -> None:
+    found = person(ADA, ada=Correction(is_notified=False))
+    assert not found.can_be_messaged
+    assert not found.can_be_mentioned
+
+
+@pytest.mark.parametrize(
+    ("problem", "messaged", "mentioned"),
+    [
+        (Problem.GUEST, False, True),
+        (Problem.REFUSED, False, True),
+        (Problem.LEFT, False, False),
+        (Problem.BOT, False, False),
+    ],
+)
+def test_a_problem_keeps_messages_away_and_some_mentions(
+    problem: Problem,
+    messaged: bool,  # noqa: FBT001 - a table's column
+    mentioned: bool,  # noqa: FBT001
+) -> None:
+    found = person(answered(ADA, Account("U0ADA", problem=problem), NOON))
+    assert (found.can_be_messaged, found.can_be_mentioned) == (messaged, mentioned)
+
+
+def test_those_never_looked_up_come_first() -> None:
+    asked = Card("asked", email="asked@example.com", asked_at=NOON, ask_at=NOON)
+    assert due([asked, NEW, ADA], {}, NOON + HOUR) == [NEW, asked]
+
+
+def test_a_new_correction_is_looked_up_at_once() -> None:
+    corrections = {"ada@example.com": Correction("U0OTHER")}
+    assert due([ADA], corrections, NOON) == [ADA]
+    assert due([answered(ADA, None, NOON)], {}, NOON) == []
+    assert due([answered(ADA, Account("U0OTHER"), NOON)], corrections, NOON) == []
+
+
+def test_the_same_reviewer_of_two_queues_has_one_card() -> None:
+    first, second = Reviewer("ada", "Ada", "ada@example.com"), Reviewer("ada", "Ada", "ADA@example.com")
+    assert len(introduced({}, [first, second], NOON)) == 1
