@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from pathlib import Path
@@ -15,12 +16,34 @@ if TYPE_CHECKING:
     import httpx
 
 HERE = Path(__file__).parent.parent / "data" / "openapi"
+NAMED = {
+    "AnnotationQueueItem": ["annotationqueues.AnnotationQueueListItem"],
+    # The specification has these fields of a queue already, and says more: a reviewer may have no address.
+    "AnnotationQueue": [],
+}
+"""What the schemas of the overlay are called in the specification."""
 
 
 @functools.cache
 def document() -> dict[str, Any]:
     """The endpoints of the public specification."""
     found: dict[str, Any] = json.loads((HERE / "langsmith-2026-08-22.json").read_text())
+    return found
+
+
+@functools.cache
+def november() -> dict[str, Any]:
+    """The same with what the SDK packages of November 2026 know beyond it."""
+    found, overlay = copy.deepcopy(document()), yaml.safe_load((HERE / "items-2026-11.yaml").read_text())
+    for path, methods in overlay["paths"].items():
+        there, more = found["paths"][path]["get"], methods["get"]
+        named = {each["name"] for each in more["parameters"]}
+        there["parameters"] = [each for each in there["parameters"] if each["name"] not in named] + more["parameters"]
+        there["responses"] |= more.get("responses", {})
+    schemas = found["components"]["schemas"]
+    for name, schema in overlay["components"]["schemas"].items():
+        for here in NAMED[name]:
+            schemas[here]["properties"] |= schema["properties"]
     return found
 
 
@@ -34,7 +57,9 @@ def seed() -> dict[str, Any]:
 @functools.cache
 def _specification(name: str) -> OpenAPI:
     # Both documents name a security scheme with a blank in it, which OpenAPI itself does not allow.
-    return OpenAPI.from_dict({"seed": seed, "document": document}[name](), config=Config(spec_validator_cls=None))
+    return OpenAPI.from_dict(
+        {"seed": seed, "document": document, "november": november}[name](), config=Config(spec_validator_cls=None)
+    )
 
 
 def hold_to_the_specification(answer: httpx.Response, *, by: str = "document") -> Any:

@@ -17,7 +17,7 @@ from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.support.langsmith_stage import Stage
-    from worker.demo.langsmith.server import ReceivedRequest
+    from worker.demo.langsmith.application import ReceivedRequest
 
 
 def pages(stage: Stage) -> Any:

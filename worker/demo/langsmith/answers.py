@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from worker.demo.langsmith.state import AnnotationQueue, Key, Place
+    from worker.demo.langsmith.state import AnnotationQueue, Key, Person, Place
 
 Json = dict[str, Any]
 
@@ -66,8 +66,8 @@ def run_answer(place: Place, key: Key) -> Json:
     return {name: value for name, value in row.items() if name not in place.lost}
 
 
-def item(place: Place, key: Key) -> Json:
-    """One row of `items`: membership only."""
+def item(place: Place, key: Key, *, compares: bool = False) -> Json:
+    """One row of `items`: membership only, and whether reviewers agree where the workspace `compares` that."""
     row = {
         "id": str(place.queue_run_id),
         "queue_id": str(place.queue_id),
@@ -79,10 +79,19 @@ def item(place: Place, key: Key) -> Json:
         "added_at": zulu(place.added_at),
         "effective_added_at": zulu(place.seen_added_at(key.reviewer)),
         "last_reviewed_time": zulu(place.last_reviewed_at),
+        "assigned_to": [str(reviewer) for reviewer in place.assigned_to],
         "reserved_by": [str(reviewer) for reviewer in place.reserved_by],
         "completed_by": [str(reviewer) for reviewer in place.completed_by],
+        **(_agreement(place) if compares else {}),
     }
     return {name: value for name, value in row.items() if value is not None and name not in place.lost}
+
+
+def _agreement(place: Place) -> Json:
+    """Whether those who completed a run agree on it."""
+    state = "disagreed" if place.disagreed else "agreed" if place.completed_by else "none"
+    key = {"correctness": {"state": state, "has_final": not place.disagreed, "answer": None}}
+    return {"agreement_state": state, "has_unresolved_keys": place.disagreed, "key_agreements": key}
 
 
 def queried(place: Place, selects: Collection[str]) -> Json:
@@ -116,8 +125,9 @@ def _uuid(thread_id: str | None) -> str | None:
         return None
 
 
-def queue_answer(found: AnnotationQueue) -> Json:
+def queue_answer(found: AnnotationQueue, people: Mapping[UUID, Person]) -> Json:
     """One queue, as its own endpoint shows it."""
+    assigned = [people[reviewer] for reviewer in found.assigned]
     return {
         "id": str(found.queue_id),
         "name": found.name,
@@ -129,29 +139,31 @@ def queue_answer(found: AnnotationQueue) -> Json:
         "num_reviewers_per_item": found.reviewers_per_run,
         "enable_reservations": True,
         "reservation_minutes": 1,
-        "reviewer_access_mode": "any",
-        "assigned_reviewers": [],
+        "reviewer_access_mode": found.access,
+        "assigned_reviewers": [
+            {"id": str(each.reviewer_id), "name": each.name or None, "email": each.email or None} for each in assigned
+        ],
     }
 
 
-def listed_queue(found: AnnotationQueue, key: Key) -> Json:
+def listed_queue(found: AnnotationQueue, people: Mapping[UUID, Person], key: Key) -> Json:
     """One queue, as the list shows it."""
     open_ones = len(found.section(None, key))
-    return queue_answer(found) | {"total_runs": open_ones + len(found.section(DONE, key))}
+    return queue_answer(found, people) | {"total_runs": open_ones + len(found.section(DONE, key))}
 
 
-def member(reviewer: UUID, email: str, since: datetime) -> Json:
+def member(found: Person, since: datetime) -> Json:
     """One member of the workspace."""
     return {
-        "id": str(reviewer),
+        "id": str(found.reviewer_id),
         "organization_id": str(ORGANISATION_ID),
         "tenant_id": str(TENANT_ID),
         "created_at": zulu(since),
-        "user_id": str(reviewer),
-        "ls_user_id": str(reviewer),
+        "user_id": str(found.user_id),
+        "ls_user_id": str(found.ls_user_id),
         "read_only": False,
-        "email": email,
-        "full_name": email.partition("@")[0].title(),
+        "email": found.email,
+        "full_name": found.name,
         "access_scope": "workspace",
         "linked_login_methods": [],
     }
@@ -215,6 +227,21 @@ def whole(request: Request, name: str, default: int, *, least: int, most: int | 
     if value < least or (most is not None and value > most):
         raise invalid("query", name, f"Input should be between {least} and {most}")
     return value
+
+
+def only(names: Collection[str], known: Collection[str], where: str = "query") -> None:
+    """Refuse names that are not known, so that a filter which would be ignored is noticed."""
+    for name in names:
+        if name not in known:
+            raise invalid(where, name, "unknown to this simulation")
+
+
+def flag(request: Request, name: str) -> bool | None:
+    """Yes or no in the query."""
+    given = request.query_params.get(name)
+    if given not in {None, "true", "false"}:
+        raise AnswerError(400, problem(400, f"{name} must be true or false"))
+    return None if given is None else given == "true"
 
 
 def choice(request: Request, name: str, choices: Collection[str]) -> str | None:

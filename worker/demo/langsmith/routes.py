@@ -13,7 +13,7 @@ from worker.demo.langsmith.answers import AnswerError, choice, invalid, path_id,
 from worker.demo.langsmith.state import DONE, MINE, OTHERS, PROJECT_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -25,6 +25,20 @@ _DAY = timedelta(days=1)
 _SECTIONS = {MINE: MINE, OTHERS: OTHERS, answers.ARCHIVED: DONE}
 
 
+_QUEUE = "/api/v1/annotation-queues/{queue_id}"
+_ITEMS = "/api/v1/platform/annotation-queues/{queue_id}/items"
+_MEMBERS = "/api/v1/workspaces/current/members/active"
+_QUERIED = {"ids", "project_ids", "min_start_time", "selects", "page_size", "cursor"}
+_ASKABLE: Mapping[str, Collection[str]] = {
+    "/api/v1/annotation-queues": {"ids", "name", "name_contains", "offset", "limit", "queue_type"},
+    f"{_QUEUE}/runs": {"status", "limit", "offset"},
+    f"{_QUEUE}/size": {"status"},
+    _ITEMS: {"status", "page_size", "cursor", "item_type", "direction", "agreement", "has_unresolved_keys"},
+    f"{_ITEMS}/count": {"status", "has_unresolved_keys"},
+    _MEMBERS: {"limit", "offset", "emails", "ls_user_ids"},
+}
+
+
 class Endpoints:
     """Answers each question for one key. Every method gives JSON or raises AnswerError."""
 
@@ -34,20 +48,23 @@ class Endpoints:
 
     def routes(self) -> Mapping[tuple[str, str], Callable[[Request, Key], _Answer]]:
         """Method and path of every endpoint."""
-        queue = "/api/v1/annotation-queues/{queue_id}"
-        items = "/api/v1/platform/annotation-queues/{queue_id}/items"
         return {
             ("GET", "/api/v1/annotation-queues"): self.list_queues,
-            ("GET", queue): self.one_queue,
-            ("GET", f"{queue}/runs"): self.runs,
-            ("GET", f"{queue}/size"): self.size,
-            ("GET", items): self.items,
-            ("GET", f"{items}/count"): self.count,
-            ("GET", f"{items}/{{item_id}}/placement"): self.placement,
+            ("GET", _QUEUE): self.one_queue,
+            ("GET", f"{_QUEUE}/runs"): self.runs,
+            ("GET", f"{_QUEUE}/size"): self.size,
+            ("GET", _ITEMS): self.items,
+            ("GET", f"{_ITEMS}/count"): self.count,
+            ("GET", f"{_ITEMS}/{{item_id}}/placement"): self.placement,
             ("POST", "/api/v2/runs/query"): self.query,
             ("GET", "/api/v1/workspaces"): self.workspaces,
-            ("GET", "/api/v1/workspaces/current/members/active"): self.members,
+            ("GET", _MEMBERS): self.members,
         }
+
+    @staticmethod
+    def admit(path: str, request: Request) -> None:
+        """Refuse a query with names that an endpoint does not know."""
+        answers.only(request.query_params, _ASKABLE.get(path, ()))
 
     def list_queues(self, request: Request, key: Key) -> _Answer:
         """The queues that the key can see."""
@@ -55,11 +72,12 @@ class Endpoints:
         limit = whole(request, "limit", 100, least=1, most=100)
         choice(request, "queue_type", ("single", "pairwise"))
         wanted = [queue for queue in self._annotations.queues() if _is_asked_for(request, queue)]
-        return [answers.listed_queue(queue, key) for queue in wanted[offset : offset + limit]]
+        people = self._annotations.reviewers
+        return [answers.listed_queue(queue, people, key) for queue in wanted[offset : offset + limit]]
 
     def one_queue(self, request: Request, _key: Key) -> _Answer:
         """One queue."""
-        return answers.queue_answer(self._queue(request))
+        return answers.queue_answer(self._queue(request), self._annotations.reviewers)
 
     def runs(self, request: Request, key: Key) -> _Answer:
         """The runs of one section of a queue, whole."""
@@ -81,9 +99,9 @@ class Endpoints:
             raise AnswerError(400, answers.problem(400, "status is required"))
         kind = _platform(choice, request, "item_type", ("RUN", "THREAD"))
         size = min(whole(request, "page_size", 20, least=1), 100)
-        places = self._section(request, _SECTIONS[status], key)
+        places = self._compared(request, status, self._section(request, _SECTIONS[status], key))
         wanted = [p for p in places if kind is None or p.conversation is (kind == "THREAD")]
-        return _cursor_page(wanted, request, size, key)
+        return _cursor_page(wanted, request, size, key, compares=self._annotations.compares)
 
     def count(self, request: Request, key: Key) -> _Answer:
         """The number of items in one section of a queue."""
@@ -91,8 +109,8 @@ class Endpoints:
         if status not in {*_SECTIONS, "all"}:
             raise AnswerError(400, {"error": "status is missing or unknown"})
         if status == "all":
-            return {"count": len(self._queue(request).places)}
-        return {"count": len(self._section(request, _SECTIONS[status], key))}
+            return {"count": len(self._compared(request, status, tuple(self._queue(request).places.values())))}
+        return {"count": len(self._compared(request, status, self._section(request, _SECTIONS[status], key)))}
 
     def placement(self, request: Request, key: Key) -> _Answer:
         """In which section an item is now."""
@@ -109,6 +127,7 @@ class Endpoints:
     def query(self, request: Request, _key: Key) -> _Answer:
         """Runs by id, with the selected fields."""
         asked = _body(request)
+        answers.only(asked, _QUERIED, "body")
         if not asked.get("project_ids"):
             raise AnswerError(400, answers.problem(400, "project_ids or reference_dataset_id is required"))
         size = asked.get("page_size", 100)
@@ -128,9 +147,36 @@ class Endpoints:
         """The members of the workspace."""
         limit = whole(request, "limit", 50, least=1, most=500)
         offset = whole(request, "offset", 0, least=0)
-        everybody = sorted(self._annotations.reviewers.items(), key=lambda entry: entry[1])
-        since = self._annotations.now()
-        return [answers.member(reviewer, email, since) for reviewer, email in everybody[offset : offset + limit]]
+        emails, ids = (request.query_params.getlist(name) for name in ("emails", "ls_user_ids"))
+        for given in ids:
+            _uuid(given)
+        # Letter by letter: whether the service folds the case of addresses is not known.
+        found = [
+            each
+            for each in self._annotations.reviewers.values()
+            if each.is_active and each.email
+            if (not emails or each.email in emails) and (not ids or str(each.ls_user_id) in ids)
+        ]
+        everybody = sorted(found, key=lambda each: each.email)
+        return [answers.member(each, self._annotations.now()) for each in everybody[offset : offset + limit]]
+
+    def _compared(self, request: Request, status: str, places: Sequence[Place]) -> Sequence[Place]:
+        """Those of the places on which reviewers disagree, or agree, where that is asked for."""
+        unresolved, agreement = answers.flag(request, "has_unresolved_keys"), request.query_params.get("agreement")
+        if unresolved is None and agreement is None:
+            return places
+        if status != answers.ARCHIVED or agreement not in {None, "disagreed"}:
+            text = "agreement is disagreed, and it and has_unresolved_keys need status=archived"
+            raise AnswerError(
+                400, {"error": text} if request.url.path.endswith("/count") else answers.problem(400, text)
+            )
+        if not self._annotations.compares:
+            raise AnswerError(501, answers.problem(501, "multi-reviewer queues are not enabled"))
+        return [
+            place
+            for place in places
+            if (agreement is None or place.disagreed) and (unresolved is None or place.disagreed is unresolved)
+        ]
 
     def _queue(self, request: Request) -> AnnotationQueue:
         queue_id = path_id(request, "queue_id")
@@ -191,7 +237,7 @@ def _position(cursor: str) -> tuple[float, int]:
         raise AnswerError(400, answers.problem(400, "cursor is unknown")) from None
 
 
-def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key) -> _Answer:
+def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key, *, compares: bool) -> _Answer:
     """The items after (or before) the cursor. A cursor is a position in the order, so moving rows skip none."""
     cursor = request.query_params.get("cursor")
     backward = request.query_params.get("direction") == "backward"
@@ -202,7 +248,7 @@ def _cursor_page(places: Sequence[Place], request: Request, size: int, key: Key)
         positions = [(place, _position(_cursor(place, key))) for place in places]
         places = [place for place, position in positions if (position < at if backward else position > at)]
     page = places[-size:] if backward else places[:size]
-    answer: answers.Json = {"items": [answers.item(place, key) for place in page]}
+    answer: answers.Json = {"items": [answers.item(place, key, compares=compares) for place in page]}
     if page and len(places) > len(page) and not backward:
         answer["next_cursor"] = _cursor(page[-1], key)
     if page and cursor:
@@ -220,6 +266,13 @@ def _body(request: Request) -> Mapping[str, Any]:
         except ValueError:
             raise AnswerError(422, answers.problem(422, "ids: invalid UUID")) from None
     return body
+
+
+def _uuid(value: str) -> None:
+    try:
+        UUID(value)
+    except ValueError:
+        raise invalid("query", "ls_user_ids", "Input should be a valid UUID") from None
 
 
 def _date(value: object) -> datetime | None:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from worker.demo.langsmith.answers import AnswerError
-from worker.demo.langsmith.faults import How, QueryLimit, SourceFault, SourceFaults
-from worker.demo.langsmith.routes import Endpoints
-from worker.demo.langsmith.state import TENANT_ID, Annotations, Key, Place
+from worker.demo.langsmith.application import Application
+from worker.demo.langsmith.faults import How, SourceFault, SourceFaults
+from worker.demo.langsmith.state import ASSIGNED, TENANT_ID, Annotations, Key, Person, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.applications import Starlette
 
     from worker.core.ports import Clock
+    from worker.demo.langsmith.application import ReceivedRequest
     from worker.demo.langsmith.state import AnnotationQueue
 
 SERVICE_KEY = "lsv2_sk_simulated"
@@ -103,18 +93,52 @@ class SimulatedLangSmith:
         """Let so many queries of runs pass in so many seconds."""
         self._application.queries.most, self._application.queries.seconds = most, seconds
 
-    def add_reviewer(self, email: str) -> UUID:
+    def add_reviewer(self, email: str, *, name: str = "") -> UUID:
         """The id of a person, who is made known where need be."""
         for reviewer, known in self._annotations.reviewers.items():
-            if known == email:
+            if known.email == email:
                 return reviewer
+        return self._add_person(email, name or email.partition("@")[0].title())
+
+    def add_service(self, name: str) -> UUID:
+        """Make a service account known, which has no e-mail address and is no member; its id."""
+        return self._add_person("", name)
+
+    def _add_person(self, email: str, name: str) -> UUID:
         reviewer = self._annotations.new_id("reviewer")
-        self._annotations.reviewers[reviewer] = email
+        self._annotations.reviewers[reviewer] = Person(reviewer, email, name)
         return reviewer
+
+    def remove_reviewer(self, email: str) -> None:
+        """Let a person leave the workspace; what names them still does."""
+        self._annotations.reviewers[self.add_reviewer(email)].is_active = False
 
     def add_queue(self, name: str, *, reviewers_per_run: int = 1, queue_id: UUID | None = None) -> UUID:
         """Open a queue; its id."""
         return self._annotations.add_queue(name, reviewers_per_run=reviewers_per_run, queue_id=queue_id)
+
+    def assign_queue(self, queue_id: UUID, *reviewers: str | UUID, access: str = ASSIGNED) -> None:
+        """Let these, by e-mail address or id, be all reviewers of a queue from now on, and `access` who may review."""
+        with self._annotations.held() as queues:
+            queues[queue_id].assigned = self._ids(reviewers)
+            queues[queue_id].access = access
+
+    def assign(self, queue_run_id: UUID, *reviewers: str | UUID) -> None:
+        """Let these, by e-mail address or id, be all that a run is assigned to."""
+        with self._annotations.held():
+            self._annotations.place(queue_run_id).assigned_to = self._ids(reviewers)
+
+    def _ids(self, reviewers: Sequence[str | UUID]) -> list[UUID]:
+        return [self.add_reviewer(each) if isinstance(each, str) else each for each in reviewers]
+
+    def disagree(self, queue_run_id: UUID, *, settled: bool = False) -> None:
+        """Let those who completed a run disagree on it; `settled`: let there be a final answer."""
+        with self._annotations.held():
+            self._annotations.place(queue_run_id).disagreed = not settled
+
+    def compare_reviews(self, *, on: bool) -> None:
+        """Switch the workspace's multi-reviewer queues on or off."""
+        self._annotations.compares = on
 
     def rename_queue(self, queue_id: UUID, name: str) -> None:
         """Call a queue something else."""
@@ -235,145 +259,3 @@ class SimulatedLangSmith:
     def heal(self) -> None:
         """End every fault, and what hangs because of one."""
         self._faults.heal()
-
-
-PACK_FROM = 500
-INFO = "/api/v1/info"
-NOT_FOUND = {"detail": "Not Found"}
-_NEWEST = "/api/v2/"
-"""Below this a request names its workspace, whatever its key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedRequest:
-    """One request that was received; `query` without repeated names, `at` by the monotonic clock."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    at: float
-
-
-class Application:
-    """Serves `annotations`. What may be switched is an attribute; the list of requests is thread-safe."""
-
-    def __init__(self, annotations: Annotations, faults: SourceFaults, clock: Clock) -> None:
-        """Serve everything, packed, and nothing is deprecated."""
-        self._annotations = annotations
-        self._faults = faults
-        self._clock = clock
-        self._endpoints = Endpoints(annotations)
-        self._lock = threading.Lock()
-        self._asked: list[ReceivedRequest] = []
-        self.missing: set[str] = set()
-        self.deprecated: dict[str, str] = {}
-        self.packs = True
-        self.queries = QueryLimit(clock)
-        self.before: Callable[[ReceivedRequest], None] | None = None
-        self.paths = {INFO, *(path for _, path in self._endpoints.routes())}
-        self.asgi = self._build()
-
-    def asked(self) -> Sequence[ReceivedRequest]:
-        """Every request so far, the oldest first."""
-        with self._lock:
-            return tuple(self._asked)
-
-    def forget(self) -> None:
-        """Empty the list of requests."""
-        with self._lock:
-            self._asked.clear()
-
-    def note(self, request: Request) -> ReceivedRequest:
-        """Remember a request, and let happen what shall happen before it is answered."""
-        asked = ReceivedRequest(request.method, request.url.path, dict(request.query_params), self._clock.monotonic())
-        with self._lock:
-            self._asked.append(asked)
-        if self.before is not None:
-            self.before(asked)
-        return asked
-
-    def _build(self) -> Starlette:
-        routes = [Route(INFO, self._info)]
-        for (method, path), ask in self._endpoints.routes().items():
-            routes.append(Route(path, self._endpoint(path, ask), methods=[method]))
-        return Starlette(
-            routes=routes,
-            middleware=[Middleware(Noting, application=self, faults=self._faults)],
-            exception_handlers={404: _not_found, 405: _not_found},
-        )
-
-    def _endpoint(
-        self, path: str, ask: Callable[[Request, Key], object]
-    ) -> Callable[[Request], Coroutine[None, None, Response]]:
-        async def endpoint(request: Request) -> Response:
-            request.state.body = _parsed(await request.body())
-            try:
-                self._admit(path)
-                key = self._key(request)
-                self.queries.admit(path)
-                return self._pack(request, ask(request, key), self._headers(path))
-            except AnswerError as refused:
-                return JSONResponse(refused.body, status_code=refused.status, headers=refused.headers)
-
-        return endpoint
-
-    def _admit(self, path: str) -> None:
-        if path in self.missing:
-            raise AnswerError(404, NOT_FOUND)
-
-    def _key(self, request: Request) -> Key:
-        key = self._annotations.keys.get(request.headers.get("x-api-key", ""))
-        tenant = request.headers.get("x-tenant-id")
-        if key is None:
-            raise AnswerError(401, {"detail": "Invalid token"})
-        if tenant is None and request.url.path.startswith(_NEWEST):
-            raise AnswerError(403, {"error": "Forbidden"})
-        if key.organisation and tenant is None:
-            raise AnswerError(403, {"error": "org_scoped_key_requires_workspace"})
-        if tenant not in {None, str(TENANT_ID)}:
-            raise AnswerError(403, {"detail": "Forbidden"})
-        return key
-
-    def _headers(self, path: str) -> dict[str, str]:
-        return dict(self.deprecated) if path.endswith(("/runs", "/size")) else {}
-
-    def _pack(self, request: Request, body: object, headers: dict[str, str]) -> Response:
-        written = json.dumps(body).encode()
-        if self.packs and len(written) >= PACK_FROM and "gzip" in request.headers.get("accept-encoding", ""):
-            written = gzip.compress(written, compresslevel=1)
-            headers |= {"content-encoding": "gzip"}
-        return Response(written, media_type="application/json", headers=headers)
-
-    async def _info(self, _request: Request) -> Response:
-        if INFO in self.missing:
-            return JSONResponse(NOT_FOUND, status_code=404)
-        return JSONResponse({"version": "0.16.20", "instance_flags": {"simulated": True}})
-
-
-class Noting:
-    """Notes every request and lets it meet its fault, before anything else looks at it."""
-
-    def __init__(self, app: ASGIApp, application: Application, faults: SourceFaults) -> None:
-        """Stand before `app`."""
-        self._app = app
-        self._application = application
-        self._faults = faults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        fault = self._faults.take(self._application.note(Request(scope)).path) if scope["type"] == "http" else None
-        if fault is None:
-            await self._app(scope, receive, send)
-        else:
-            await self._faults.commit(fault, receive, send)
-
-
-async def _not_found(_request: Request, _error: Exception) -> Response:
-    return JSONResponse(NOT_FOUND, status_code=404)
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body) if body else None
-    except ValueError:
-        return None

@@ -20,6 +20,7 @@ PROJECT_ID = uuid5(IDS, "project")
 ORGANISATION_ID = uuid5(IDS, "organisation")
 
 MINE, OTHERS, DONE = "needs_my_review", "needs_others_review", "completed"
+ANYBODY, ASSIGNED = "any", "assigned"
 
 
 @dataclass(slots=True)
@@ -34,6 +35,26 @@ class Key:
     organisation: bool = False
     blind_to: set[UUID] = field(default_factory=set)
     never_asked_in: set[UUID] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Person:
+    """An identity: a member of the workspace, or a service, which has no e-mail address. Each has three ids."""
+
+    reviewer_id: UUID
+    email: str
+    name: str
+    is_active: bool = True
+
+    @property
+    def user_id(self) -> UUID:
+        """Its older id."""
+        return uuid5(IDS, f"user of {self.reviewer_id}")
+
+    @property
+    def ls_user_id(self) -> UUID:
+        """The id that members are looked up by."""
+        return uuid5(IDS, f"LangSmith user of {self.reviewer_id}")
 
 
 @dataclass(slots=True)
@@ -56,9 +77,11 @@ class Place:
     tokens: int = 0
     cost: str | None = None
     own_added_at: dict[UUID, datetime] = field(default_factory=dict)
+    assigned_to: list[UUID] = field(default_factory=list)
     reserved_by: list[UUID] = field(default_factory=list)
     completed_by: list[UUID] = field(default_factory=list)
     archived: bool = False
+    disagreed: bool = False
     last_reviewed_at: datetime | None = None
     lost: frozenset[str] = frozenset()
 
@@ -75,6 +98,8 @@ class AnnotationQueue:
     name: str
     created_at: datetime
     reviewers_per_run: int = 1
+    access: str = ANYBODY
+    assigned: list[UUID] = field(default_factory=list)
     places: dict[UUID, Place] = field(default_factory=dict)
 
     def status(self, place: Place, key: Key) -> str:
@@ -97,7 +122,7 @@ def _order(place: Place, key: Key) -> tuple[float, int]:
 
 
 class Annotations:
-    """Everything that LangSmith would remember."""
+    """Everything that LangSmith would remember. `compares` says whether it has multi-reviewer queues switched on."""
 
     def __init__(self, clock: Clock) -> None:
         """Start empty; `clock` dates what happens."""
@@ -105,7 +130,8 @@ class Annotations:
         self._lock = threading.RLock()
         self._numbers = 0
         self.keys: dict[str, Key] = {}
-        self.reviewers: dict[UUID, str] = {}
+        self.reviewers: dict[UUID, Person] = {}
+        self.compares = False
         self._queues: dict[UUID, AnnotationQueue] = {}
 
     @contextmanager
