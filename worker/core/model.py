@@ -116,7 +116,7 @@ class Access(StrEnum):
 class Queue:
     """An annotation queue as the source shows it. `name` is its id where the name is not known.
 
-    `assigned` are its reviewers, in the source's order; several runs may name others.
+    `assigned` are its reviewers, by name; a run may name others, see `Who`.
     """
 
     queue_id: Id

@@ -15,7 +15,7 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.published import document, seed
+from tests.support.published import document, november, seed
 from tests.support.schemas import mutated, narrowed
 from worker.core.model import QueueRun, Show
 from worker.sources.langsmith import rows as kept
@@ -34,7 +34,7 @@ from worker.sources.langsmith.wire import (
 )
 
 RUN = narrowed(seed(), "RunSchemaWithAnnotationQueueInfo", {*Row.__struct_fields__, "inputs", "trace_tier", "events"})
-ITEM = narrowed(document(), "annotationqueues.AnnotationQueueListItem", {*ItemRow.__struct_fields__, "queue_id"})
+ITEM = narrowed(november(), "annotationqueues.AnnotationQueueListItem", {*ItemRow.__struct_fields__, "queue_id"})
 QUERIED = narrowed(document(), "query.RunResponse", {*QueriedRow.__struct_fields__, "inputs"})
 QUEUE = narrowed(document(), "AnnotationQueueSchemaWithSize", {*QueueRow.__struct_fields__, "assigned_reviewers"})
 WANTED = Wanted(UUID(int=1), "needs_my_review", frozenset(Show), "https://smith.example", UUID(int=2))
@@ -59,6 +59,7 @@ def is_sound(run: QueueRun) -> bool:
     """Whether a run can be kept by any database and shown by any notifier."""
     texts = [run.facts.name, run.facts.run_type, run.facts.url, run.facts.error, run.facts.thread, run.facts.cost]
     texts += [run.facts.inputs_preview, run.facts.outputs_preview, *run.facts.tags]
+    texts += [*run.who.assigned_to, *run.who.reserved_by, *run.who.completed_by]
     dates = [run.added_at, run.effective_added_at]
     return (
         isinstance(run.queue_run_id, UUID)

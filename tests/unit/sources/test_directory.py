@@ -11,13 +11,13 @@ import pytest
 import structlog
 
 from tests.support.langsmith_stage import QUEUE, QUEUES, WEB
-from worker.core.model import Queue
+from worker.core.model import Access, Queue
 from worker.core.ports import SourceError, Trouble
 from worker.demo.langsmith.server import How
 
 if TYPE_CHECKING:
     from tests.support.langsmith_stage import Stage
-    from worker.demo.langsmith.server import ReceivedRequest
+    from worker.demo.langsmith.application import ReceivedRequest
 
 
 def lookups(stage: Stage, queue: UUID) -> Any:
@@ -29,8 +29,8 @@ def lookups(stage: Stage, queue: UUID) -> Any:
 def test_a_queue_is_told_with_its_name_link_and_reviewers(stage: Stage) -> None:
     queue = stage.langsmith.add_queue("Support QA", reviewers_per_run=3)
     link = f"{WEB}/o/{stage.langsmith.tenant_id}/annotation-queues/{queue}"
-    assert stage.snapshot(queue).queue == Queue(queue, "Support QA", link, 3)
-    assert list(stage.source.queues()) == [Queue(queue, "Support QA", link, 3)]
+    assert stage.snapshot(queue).queue == Queue(queue, "Support QA", link, 3, Access.ANY)
+    assert list(stage.source.queues()) == [Queue(queue, "Support QA", link, 3, Access.ANY)]
 
 
 def test_a_name_is_looked_up_seldom(stage: Stage, queue: UUID) -> None:

@@ -23,6 +23,7 @@ ROWS = st.builds(
     queue_run_id=st.sampled_from([str(UUID(int=1)), str(UUID(int=2))]),
     added_at=DATES,
     effective_added_at=DATES,
+    assigned_to=st.sampled_from([None, [], ["a"], ["b", "a"]]),
     reserved_by=st.sampled_from([None, [], ["a"], ["a", "b"]]),
     completed_by=st.sampled_from([None, [], ["a"], ["a", "b"]]),
     name=st.text(max_size=3),

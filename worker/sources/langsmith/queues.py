@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from worker.core.cooldown import Cooldown
-from worker.core.model import Queue
+from worker.core.model import Access, Queue, Reviewer
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import unlawful
-from worker.sources.langsmith.rows import count, identity, queue_url, text
-from worker.sources.langsmith.wire import Counted, QueueRow, UnlawfulError, one, page
+from worker.sources.langsmith.rows import count, identity, person, queue_url, text
+from worker.sources.langsmith.wire import DEEPEST, Counted, QueueRow, ReviewerRow, UnlawfulError, one, page, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +29,17 @@ log = structlog.get_logger(__name__)
 _PATH = "/api/v1/annotation-queues"
 PAGE = 100
 MOST_QUEUES = 100_000
-FRESH = timedelta(minutes=30)
+FRESH = timedelta(minutes=10)
+"""How long it may take until a change of a queue's reviewers is seen: one request a queue in that time."""
+
 RETRY = timedelta(minutes=5)
 _PATIENCE_SECONDS = 5.0
 """A name may cost a poll this much at most."""
 
 MOST_REVIEWERS = 1000
+EMAIL_CHARACTERS = 320
+REVIEWERS_LEVEL = DEEPEST + 1
+"""Where the objects stand that a queue has for its reviewers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Directory:
         if entry.queue.url:
             return entry.queue
         url = queue_url(self._web, tenant_id or entry.tenant_id or self._workspace_id, queue_id)
-        return Queue(queue_id, entry.queue.name, url, entry.queue.reviewers_per_run)
+        return replace(entry.queue, url=url)
 
     def queues(self) -> Sequence[Queue]:
         """Every queue that the key can see.
@@ -111,7 +116,7 @@ class Directory:
         what = "listing the queues"
         with self._http.get(_PATH, {"limit": PAGE, "offset": offset}, what=what) as answer:
             try:
-                return page(answer.body, QueueRow).rows
+                return page(answer.body, QueueRow, REVIEWERS_LEVEL).rows
             except UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
 
@@ -130,7 +135,7 @@ class Directory:
         what = f"looking up queue {queue_id}"
         with self._http.get(f"{_PATH}/{queue_id}", what=what, seconds=seconds) as answer:
             try:
-                row = one(answer.body, QueueRow)
+                row = one(answer.body, QueueRow, REVIEWERS_LEVEL)
             except UnlawfulError as error:
                 raise unlawful(what, str(error)) from None
         return self._keep(queue_id, row)
@@ -146,6 +151,8 @@ class Directory:
             name=text(row.name).strip() or str(queue_id),
             url=queue_url(self._web, tenant_id, queue_id),
             reviewers_per_run=_reviewers(row.num_reviewers_per_item),
+            access=_access(row.reviewer_access_mode),
+            assigned=_assigned(row.assigned_reviewers),
         )
         entry = _Entry(queue, tenant_id, Cooldown.of(FRESH, self._clock.monotonic()))
         with self._lock:
@@ -162,6 +169,21 @@ class Directory:
 
 def _reviewers(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REVIEWERS else 1
+
+
+def _access(value: object) -> Access:
+    return Access(value) if isinstance(value, str) and value in set(Access) else Access.UNKNOWN
+
+
+def _assigned(value: object) -> tuple[Reviewer, ...]:
+    """The assigned reviewers: each identity once, by name; those without an id are no one that a run could name."""
+    found: dict[str, Reviewer] = {}
+    for row in parts(value, ReviewerRow, MOST_REVIEWERS):
+        if reviewer_id := person(row.id):
+            known = Reviewer(reviewer_id, text(row.name).strip(), text(row.email, EMAIL_CHARACTERS).strip())
+            found.setdefault(reviewer_id, known)
+    # An order of our own, lest one that the server shuffles is news at each look.
+    return tuple(sorted(found.values(), key=lambda each: (each.name.casefold(), each.email, each.reviewer_id)))
 
 
 MINE, OTHERS, DONE, ALL = "needs_my_review", "needs_others_review", "completed", "all"

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import ValidationError, convert
 
-from worker.core.model import Facts, QueueRun, Show
+from worker.core.model import NO_ONE, Facts, QueueRun, Show, Who
 from worker.sources.langsmith.wire import BriefRow, Row
 
 if TYPE_CHECKING:
@@ -65,13 +65,14 @@ def item_mark(row: ItemRow) -> int:
     return hash(_place(row.id, row))
 
 
-def _place(queue_run_id: object, row: BriefRow | ItemRow) -> tuple[str, str, str, bool, int]:
+def _place(queue_run_id: object, row: BriefRow | ItemRow) -> tuple[str, str, str, bool, int, Who]:
     return (
         _text(queue_run_id),
         _text(row.added_at),
         _text(row.effective_added_at),
         length(row.reserved_by) > 0,
         length(row.completed_by),
+        _who(row),
     )
 
 
@@ -90,6 +91,7 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
+        who=_who(row),
         facts=facts(row, wanted.show, run_url(wanted.web, row.app_path, **ids)),
     )
 
@@ -104,8 +106,43 @@ def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, at: Trace | None, u
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
+        who=_who(row),
         facts=_conversation(row, wanted.show, url) if is_conversation else Facts(url=url),
     )
+
+
+def _who(row: BriefRow | ItemRow) -> Who:
+    """Whom a row names, by role."""
+    # Most rows name no one, and most others those that their neighbours name: one value serves them all.
+    if not (row.assigned_to or row.reserved_by or row.completed_by):
+        return NO_ONE
+    return _named(_identities(row.assigned_to), _identities(row.reserved_by), _identities(row.completed_by))
+
+
+@lru_cache(1024)
+def _named(assigned_to: tuple[str, ...], reserved_by: tuple[str, ...], completed_by: tuple[str, ...]) -> Who:
+    return Who(assigned_to, reserved_by, completed_by)
+
+
+def _identities(value: object) -> tuple[str, ...]:
+    """The ids in a list of people: each once, and in an order of our own, lest one that the server shuffles is news."""
+    if not value or not isinstance(value, list):
+        return ()
+    return tuple(sorted({found for given in value[:MOST_NAMED] if (found := person(given))}))
+
+
+def person(value: object) -> str:
+    """The id of an identity: a UUID as `str()` writes one, else its text; '' for what is none."""
+    return _person(value) if isinstance(value, str) and len(value) <= PERSON_CHARACTERS else ""
+
+
+@lru_cache(1024)
+def _person(value: str) -> str:
+    found = identity(value)
+    if found is not None:
+        return str(found)
+    # All zeros is "none", as with any other id.
+    return text(value).strip() if value.strip("0-") else ""
 
 
 def trace(row: ItemRow) -> Trace | None:
@@ -157,6 +194,10 @@ def _conversation(row: ItemRow, show: frozenset[Show], url: str) -> Facts:
     )
 
 
+MOST_NAMED = 100
+"""People in one role of a run; no team has more that review the same one."""
+
+PERSON_CHARACTERS = 100
 NAME_CHARACTERS = 300
 PREVIEW_CHARACTERS = 500
 TAG_CHARACTERS = 60

@@ -24,6 +24,9 @@ MOST_VALUES = 2_000_000
 SMALL_BYTES = 4 * 1024 * 1024
 """Too few for that many values."""
 
+DEEPEST = 3
+"""Levels that are kept, the array itself counted: its elements, and their own lists and objects."""
+
 BOM = b"\xef\xbb\xbf"
 ENVELOPE = {"items", "next_cursor", "previous_cursor"}
 
@@ -42,6 +45,7 @@ class BriefRow(msgspec.Struct, frozen=True, gc=False):
     run_type: Any = None
     added_at: Any = None
     effective_added_at: Any = None
+    assigned_to: Any = None
     reserved_by: Any = None
     completed_by: Any = None
     app_path: Any = None
@@ -70,6 +74,7 @@ class ItemRow(msgspec.Struct, frozen=True, gc=False):
     start_time: Any = None
     added_at: Any = None
     effective_added_at: Any = None
+    assigned_to: Any = None
     reserved_by: Any = None
     completed_by: Any = None
 
@@ -109,7 +114,17 @@ class QueueRow(msgspec.Struct, frozen=True, gc=False):
     name: Any = None
     tenant_id: Any = None
     num_reviewers_per_item: Any = None
+    reviewer_access_mode: Any = None
+    assigned_reviewers: Any = None
     total_runs: Any = None
+
+
+class ReviewerRow(msgspec.Struct, frozen=True, gc=False):
+    """One assigned reviewer of a queue."""
+
+    id: Any = None
+    name: Any = None
+    email: Any = None
 
 
 T = TypeVar("T")
@@ -142,15 +157,15 @@ class Page(msgspec.Struct, Generic[RowT], frozen=True):
         return len(self.rows) + self.unusable
 
 
-def page(body: bytes | bytearray, row: type[RowT]) -> Page[RowT]:
-    """Decode a JSON array of rows.
+def page(body: bytes | bytearray, row: type[RowT], deepest: int = DEEPEST) -> Page[RowT]:
+    """Decode a JSON array of rows; of a body that is taken apart, what is nested deeper than `deepest` is lost.
 
     Raises UnlawfulError where the body is not one array.
     """
     try:
         return Page(_decoded(body, list[row]))  # type: ignore[valid-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _row_by_row(_array(body), row)
+        return _row_by_row(_array(body), row, deepest)
 
 
 def envelope(body: bytes | bytearray, row: type[RowT]) -> tuple[Page[RowT], str]:
@@ -195,15 +210,15 @@ def _item(row: bytes) -> ItemRow | None:
         return None
 
 
-def one(body: bytes | bytearray, row: type[RowT]) -> RowT:
-    """Decode a JSON object.
+def one(body: bytes | bytearray, row: type[RowT], deepest: int = DEEPEST) -> RowT:
+    """Decode a JSON object, which stands on the second level.
 
     Raises UnlawfulError where the body is not one object.
     """
     try:
         return _decoded(body, row)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        page = _row_by_row(b"[%b]" % _object(body), row)
+        page = _row_by_row(b"[%b]" % _object(body), row, deepest)
     if page.unusable:
         raise UnlawfulError("the answer is broken JSON")
     return page.rows[0]
@@ -218,6 +233,13 @@ def _decoded(body: bytes | bytearray, wanted: type[T]) -> T:
     if len(body) > SMALL_BYTES and sum(body.count(sign) for sign in b",[{") > MOST_VALUES:
         raise msgspec.DecodeError("too many values")
     return msgspec.json.decode(body, type=wanted)
+
+
+def parts(value: object, row: type[RowT], most: int) -> Iterator[RowT]:
+    """The first `most` objects of a list within a row, with the needed fields; none where it is no list."""
+    for found in value[:most] if isinstance(value, list) else ():
+        if isinstance(found, dict):
+            yield _row(found, row)
 
 
 def _array(body: bytes | bytearray) -> bytes:
@@ -239,9 +261,9 @@ def _beginning(body: bytes | bytearray, opening: bytes, wanted: str) -> bytes:
     return stripped
 
 
-def _row_by_row(body: bytes, row: type[RowT]) -> Page[RowT]:
+def _row_by_row(body: bytes, row: type[RowT], deepest: int) -> Page[RowT]:
     try:
-        return _rows(elements(body), row)
+        return _rows(elements(body, deepest), row)
     except BrokenError as error:
         raise UnlawfulError("the answer is broken JSON") from error
 
@@ -306,9 +328,6 @@ def _whole(digits: str) -> int | None:
 def _nothing(_: str) -> None:
     """NaN and the infinities are no values."""
 
-
-DEEPEST = 3
-"""Levels that are kept, the array itself counted: its elements, and their own lists and objects."""
 
 MOST_VALUES_ONE_BY_ONE = 200_000
 """Values of an array that are kept at most: a page of a hundred rows of a hundred fields has 10,000."""
