@@ -10,17 +10,39 @@ import gc
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from worker import outlet, signals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TextIO
 
 _PATIENCE = {"run": 2.0, "poll": 10.0}
 """The commands that must not wait for the reader of their log, and the seconds that their end waits for one who does
 not read at all: a service has to stop, while a pass may well be followed in a pager.
 """
+
+
+_MISSING = ("anyio", "click", "greenlet", "rich")
+"""Modules without which the libraries of the work do the same: structlog draws tracebacks by rich, and so on."""
+
+_LATER: Mapping[str, Mapping[str, object]] = {
+    "asyncio": {
+        "CancelledError": type("CancelledError", (BaseException,), {}),
+        "TimeoutError": TimeoutError,
+        "iscoroutine": lambda _thing: False,
+        "iscoroutinefunction": lambda _thing: False,
+    },
+    "certifi": {},
+    "concurrent.futures.process": {"BrokenProcessPool": type("BrokenProcessPool", (RuntimeError,), {})},
+    "idna": {},
+    "multiprocessing": {"current_process": None},  # logging is content not to call it
+    "sqlalchemy.dialects.sqlite.aiosqlite": {},
+}
+"""Modules that the libraries of the work import and hardly ever use, with the names for which that need not be done."""
 
 
 def main() -> None:
@@ -34,27 +56,61 @@ def main() -> None:
         gc.disable()
         if command in _PATIENCE:
             _import_lean()
-        from worker.cli import app  # noqa: PLC0415 - see the module's docstring
-
         try:
-            app()
+            # Where there is nothing to parse, the parser is not imported: it would be another twentieth.
+            if command in _PATIENCE and sys.argv[1:] == [command]:
+                _work(command)
+            else:
+                from worker.cli import app  # noqa: PLC0415 - see the module's docstring
+
+                app()
         finally:
             _flush()
 
 
+def _work(command: str) -> None:
+    """Do as the command line would for a command without options."""
+    from worker.commands import exits, work  # noqa: PLC0415 - see the module's docstring
+
+    with exits.reported():
+        if command == "run":
+            work.run()
+        elif not work.poll():
+            sys.exit(exits.Exit.FAILED)
+
+
 def _import_lean() -> None:
-    """Import what the work rests on without what it would take along where it is installed."""
-    # structlog draws tracebacks by rich, httpx has a command line by click, and all could do with asyncio: a hundred
-    # modules and 8 MB for nothing.
-    hidden = dict.fromkeys(("anyio", "click", "greenlet", "rich"))
-    sys.modules.update(hidden)  # type: ignore[arg-type]  # None there makes an import fail
+    """Import the work without what its libraries would take along: some 150 modules and 10 MB for nothing."""
+    metadata = import_module("importlib.metadata")
+    entry_points = metadata.entry_points
+    hidden: dict[str, Any] = {**dict.fromkeys(_MISSING), **{name: _Later(name, has) for name, has in _LATER.items()}}
+    hidden = {name: module for name, module in hidden.items() if name not in sys.modules}
+    # Plugins are looked for in the metadata of every installed package; none has any business here.
+    metadata.entry_points = lambda **_: ()  # type: ignore[attr-defined]
+    sys.modules.update(hidden)  # None there makes an import fail
     try:
-        from worker import logs  # noqa: F401, PLC0415 - see the module's docstring
-        from worker.net import client  # noqa: F401, PLC0415
-        from worker.stores import database  # noqa: F401, PLC0415
+        # A library that comes to look for more gets it: it is imported again without any of this.
+        with contextlib.suppress(ImportError, AttributeError):
+            import_module("worker.commands.work")
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        metadata.entry_points = entry_points  # type: ignore[attr-defined]
+        for name, module in hidden.items():
+            if sys.modules.get(name, module) is module:
+                sys.modules.pop(name, None)
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is asked for that it does not have."""
+
+    def __init__(self, name: str, has: Mapping[str, object]) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # asked for by `from … import …`
+        vars(self).update(has)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a module holds
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
 
 
 def _complete_streams() -> None:

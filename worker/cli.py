@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
-from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from worker.commands.exits import Exit, fail, reported
 from worker.core.owed import State
-from worker.core.ports import ConfigError, RefusedError, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 app = typer.Typer(
     name="review-notifier",
@@ -25,81 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_LONGEST_PATH = 200
-
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-class Exit(IntEnum):
-    """Exit statuses, the same everywhere; 2 (wrong usage) comes from the parser of arguments."""
-
-    DONE = 0
-    FAILED = 1
-    BUSY = 75
-    UNUSABLE = 78
-
-
-@contextlib.contextmanager
-def reported() -> Iterator[None]:
-    """Turn an error that ends a command into one clear message and its exit status."""
-    from worker.stores.lock import Busy
-
-    gc.freeze()  # modules stay for as long as the process, so the garbage collector need not search them
-    gc.enable()
-    try:
-        yield
-    except (ConfigError, RefusedError) as error:
-        from worker.settings.advice import named
-
-        _fail(named(str(error)), Exit.UNUSABLE)
-    except Busy as error:
-        _fail(str(error), Exit.BUSY)
-    except StoreError as error:
-        _fail(str(error), Exit.FAILED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(Exit.DONE) from None
-    except (OSError, MemoryError) as error:
-        if _is_output_lost():
-            raise SystemExit(Exit.FAILED) from None  # the message is printed at the end of the program
-        _fail(_of_machine(error), Exit.FAILED)
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
-            raise
-        _fail(_TOO_LITTLE, Exit.FAILED)
-
-
-_TOO_LITTLE = (
-    "the machine gives this process no more memory or threads: raise the limit "
-    "(`ulimit -a`; MemoryMax and TasksMax in systemd, mem_limit and pids_limit in compose)"
-)
-
-
-def _is_output_lost() -> bool:
-    """Whether the rest of the result cannot be written."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
-
-
-def _of_machine(error: OSError | MemoryError) -> str:
-    """The message about something that the machine refuses, for errors that no other code has explained."""
-    if not isinstance(error, OSError):
-        return _TOO_LITTLE
-    if error.filename is None:
-        return f"the result cannot be written: {error.strerror or error}"
-    return f"{str(error.filename)[:_LONGEST_PATH]}: {error.strerror}; correct the path, or the rights to it"
-
-
-def _fail(text: str, status: Exit) -> None:
-    from worker.core.text import plain_lines
-
-    with contextlib.suppress(OSError):  # the status says it, too
-        sys.stderr.write(f"review-notifier: {plain_lines(text)}\n")
-        sys.stderr.flush()
-    raise SystemExit(status)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -203,7 +123,7 @@ def _retry(
         try:
             command.retry(key)
         except command.RetryError as error:
-            _fail(str(error), Exit.FAILED)
+            fail(str(error), Exit.FAILED)
 
 
 @app.command("runs")
@@ -235,9 +155,7 @@ def _why(
 
     with reported():
         if not command.why(what, as_json=as_json):
-            _fail(
-                f"no run was ever seen that {what!r} could mean; `review-notifier runs` lists what waits", Exit.FAILED
-            )
+            fail(f"no run was ever seen that {what!r} could mean; `review-notifier runs` lists what waits", Exit.FAILED)
 
 
 @app.command("hours")

@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.metered import samples
 from tests.support.overviews import overview
-from worker.cli import Exit
+from worker.commands.exits import Exit
 from worker.core.owed import State
 from worker.core.ports import Trouble
 from worker.core.status.readiness import readiness

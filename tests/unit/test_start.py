@@ -5,30 +5,57 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from pathlib import Path
 
-from worker.cli import reported
+import pytest
+
+import worker
+from worker.commands.exits import reported
 
 PROGRAM = """
 import sys
 from worker.__main__ import _import_lean
 _import_lean()
-import worker.cli, worker.commands.work
+import worker.commands.exits
 print(*{name.partition('.')[0] for name in sys.modules}, *sys.modules)
-import rich.console, greenlet
+import asyncio.taskgroups, multiprocessing.pool, rich.console, greenlet
+from concurrent.futures.process import ProcessPoolExecutor
+from worker.net import route
+assert route.certifi.where()  # of the real one, though what stood for it was imported
+"""
+DIRECT = """
+import sys
+from worker.__main__ import main
+try:
+    main()
+finally:
+    assert "typer" not in sys.modules
+"""
+PARSED = """
+from worker.cli import app
+app()
 """
 NEEDLESS = {
     *(
         "alembic",
         "anyio",
+        "asyncio",
+        "certifi",
         "click",
         "greenlet",
         "holidays",
+        "idna",
+        "multiprocessing",
         "prometheus_client",
         "psycopg",
         "pygments",
         "rich",
+        "slack_sdk",
+        "starlette",
+        "typer",
+        "uvicorn",
     ),
-    *("asyncpg", "sqlalchemy.dialects.postgresql"),
+    *("asyncpg", "http.server", "sqlalchemy.dialects.postgresql", "worker.cli", "worker.loops.preview"),
 }
 
 
@@ -45,3 +72,42 @@ def test_garbage_is_collected_again_once_a_command_begins() -> None:
 def test_the_service_is_imported_without_what_it_does_not_use_and_others_can_import_that_later() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert NEEDLESS & {*done.stdout.split()} == set()
+
+
+@pytest.mark.parametrize("command", ["run", "poll"])
+def test_the_work_ends_as_the_command_line_would_end_it(command: str, tmp_path: Path) -> None:
+    """Without options the arguments are not parsed."""
+    place = {"cwd": tmp_path, "env": {"PYTHONPATH": str(Path(worker.__file__).parents[1])}}
+    direct, parsed = (
+        subprocess.run([sys.executable, "-c", given, command], **place, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
+        for given in (DIRECT, PARSED)
+    )
+    assert direct.returncode == parsed.returncode == 78
+    assert direct.stderr == parsed.stderr
+    assert "LANGSMITH_API_KEY" in direct.stderr
+
+
+def test_an_interrupted_command_has_the_status_of_the_shell() -> None:
+    with pytest.raises(SystemExit) as ended, reported():
+        raise KeyboardInterrupt
+    gc.unfreeze()
+    assert ended.value.code == 130
+
+
+@pytest.mark.parametrize(
+    "wanted", ["import asyncio.events", "from asyncio import Lock", "import click", "import rich.console"]
+)
+def test_a_library_that_comes_to_need_what_is_left_out_gets_it(wanted: str) -> None:
+    program = f"""
+import worker.__main__ as program, sys
+work = program.import_module
+def changed(name):
+    if name == "worker.commands.work":
+        exec({wanted!r})
+    return work(name)
+program.import_module = changed
+program._import_lean()
+import worker.commands.work
+{wanted}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -24,7 +24,6 @@ from worker.commands.setup import (
 )
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
-from worker.loops.preview import Preview
 from worker.loops.report import Board
 from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_for
@@ -32,9 +31,9 @@ from worker.service import Service
 from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
-from worker.web.health import refuse_unusable_address
 from worker.web.heartbeat import Heartbeat
 from worker.web.monitor import Monitor
+from worker.web.sockets import refuse_unusable_address
 from worker.web.systemd import from_environ
 
 if TYPE_CHECKING:
@@ -106,6 +105,7 @@ def poll() -> bool:
 def dry_run() -> bool:
     """Print the messages that `poll` would post; returns whether every queue could be read."""
     from worker.commands import tables  # noqa: PLC0415  what draws for people is no part of a service
+    from worker.loops.preview import Preview  # noqa: PLC0415
     from worker.notifiers.console import Console  # noqa: PLC0415
 
     settings = start(PREVIEW)

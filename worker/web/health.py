@@ -20,12 +20,6 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_HOST = 100
 
 
-def refuse_unusable_address(address: tuple[str, int]) -> None:
-    """Raise ConfigError for an address at which the pages cannot be served now."""
-    for listener in listen(address):
-        listener.close()
-
-
 class Health:
     """The pages, and their server."""
 

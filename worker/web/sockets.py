@@ -119,3 +119,9 @@ def _is_private(name: str) -> bool:
 
 def _is_among(name: str, names: Collection[str]) -> bool:
     return any(name == known or (known.startswith("*.") and name.endswith(known[1:])) for known in names)
+
+
+def refuse_unusable_address(address: tuple[str, int]) -> None:
+    """Raise ConfigError for an address at which the pages cannot be served now."""
+    for listener in listen(address):
+        listener.close()

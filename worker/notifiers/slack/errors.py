@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from slack_sdk.errors import SlackApiError
     from slack_sdk.web.slack_response import SlackResponse
 
-    from worker.notifiers.slack.transport import NoAnswer
+
+class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
+    """No HTTP answer came. `may_be_done` says whether the request may have reached Slack all the same."""
+
+    def __init__(self, kind: FailureKind, text: str, *, may_be_done: bool) -> None:
+        """Keep the kind of failure, and a text in our own words."""
+        super().__init__(text)
+        self.kind = kind
+        self.may_be_done = may_be_done
 
 
 class Doing(StrEnum):

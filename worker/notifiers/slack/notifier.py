@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-from slack_sdk.errors import SlackApiError
+from urllib.parse import urlsplit
 
 from worker.clock import SystemClock
 from worker.core.message import fingerprint
 from worker.core.owed import Receipt
-from worker.core.ports import DeliveryError, Limits, Outcome, always
+from worker.core.ports import ConfigError, DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
 from worker.notifiers.slack import blocks, errors
-from worker.notifiers.slack.errors import THREAD_GONE, BotIdentity, Channel, Doing, class_error, unanswered
-from worker.notifiers.slack.transport import BASE_URL, CALL_SECONDS, NoAnswer, Transport
+from worker.notifiers.slack.errors import THREAD_GONE, BotIdentity, Channel, Doing, NoAnswer, class_error, unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +24,13 @@ if TYPE_CHECKING:
     from worker.core.message import Message
     from worker.core.ports import Clock
     from worker.net.route import Route
+    from worker.notifiers.slack.transport import Transport
 
 __all__ = ["BotIdentity", "Channel", "Slack"]
+
+BASE_URL = "https://slack.com/api/"
+CALL_SECONDS = 25.0
+"""The deadline of one call, whatever it waits for."""
 
 PACE = timedelta(seconds=1)
 """The time between two messages to one channel, as Slack documents it."""
@@ -67,12 +71,29 @@ class Slack:
 
         `hide` takes secrets out of answers.
         """
-        self._clock = clock or SystemClock()
-        self._client = Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=self._clock, route=route)
+        self._clock = clock = clock or SystemClock()
+        token, base_url = _checked_token(token), _checked_root(base_url)
+
+        def make() -> Transport:
+            from worker.notifiers.slack.transport import Transport  # noqa: PLC0415 - see `_client`
+
+            return Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=clock, route=route)
+
+        self._make = make
+        self._made: Transport | None = None
+        self._making = threading.Lock()
         self._identity: BotIdentity | None = None
         self._ids: dict[str, str] = {}
         self._listed_to: dict[str, str] = {}
         """The cursors of searches for a channel's name that Slack broke off, by that name."""
+
+    @property
+    def _client(self) -> Transport:
+        """The Web API."""
+        # Made at the first call: slack-sdk is slow to import, and a start must not wait for it.
+        with self._making:
+            self._made = self._made or self._make()
+            return self._made
 
     @property
     def limits(self) -> Limits:
@@ -149,7 +170,8 @@ class Slack:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._made:
+            self._made.close()
 
     def _post(self, message: Message, in_time: Callable[[], bool], *, in_thread: bool) -> Receipt:
         rendered = self.render(message)
@@ -265,6 +287,8 @@ class Slack:
             return ""
 
     def _call(self, doing: Doing, call: Callable[[], SlackResponse], *, channel: str = "") -> SlackResponse:
+        from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - see `_client`
+
         failure: DeliveryError
         try:
             return call()
@@ -274,3 +298,21 @@ class Slack:
             failure = unanswered(doing, exc)
         # Raised outside the except clauses, so that its traceback does not hold the body of the answer.
         raise failure
+
+
+def _checked_token(token: str) -> str:
+    stripped = token.strip()
+    if not (stripped.isascii() and stripped.isprintable()) or " " in stripped:
+        raise ConfigError("SLACK_BOT_TOKEN holds characters that no token has: copy it again from the app's settings.")
+    return stripped
+
+
+def _checked_root(base_url: str) -> str:
+    try:
+        root = urlsplit(base_url)
+        is_address = root.scheme in {"http", "https"} and bool(root.hostname) and root.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigError(f"SLACK_BASE_URL is no http(s) address; the usual one is {BASE_URL}")
+    return base_url

@@ -6,17 +6,18 @@ import json as jsonlib
 import logging
 from copy import copy
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.client import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
 from worker.clock import SystemClock
-from worker.core.ports import ConfigError, always
+from worker.core.ports import always
 from worker.net.client import Client, Request
-from worker.net.failures import FailureKind, NetError
+from worker.net.failures import NetError
 from worker.net.route import DIRECT
+from worker.notifiers.slack.errors import NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,23 +26,8 @@ if TYPE_CHECKING:
     from worker.net.response import Response
     from worker.net.route import Route
 
-BASE_URL = "https://slack.com/api/"
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes of a decoded answer; a page of history stays far below."""
-
-
-CALL_SECONDS = 25.0
-"""The deadline of one call, whatever it waits for."""
-
-
-class NoAnswer(Exception):  # noqa: N818 - it is named for what is known
-    """No HTTP answer came. `may_be_done` says whether the request may have reached Slack all the same."""
-
-    def __init__(self, kind: FailureKind, text: str, *, may_be_done: bool) -> None:
-        """Keep the kind of failure, and a text in our own words."""
-        super().__init__(text)
-        self.kind = kind
-        self.may_be_done = may_be_done
 
 
 class Transport(WebClient):
@@ -55,19 +41,16 @@ class Transport(WebClient):
         self,
         token: str,
         *,
-        base_url: str = BASE_URL,
-        seconds: float = CALL_SECONDS,
+        base_url: str,
+        seconds: float,
         hide: Callable[[str], str] = str,
         clock: Clock | None = None,
         route: Route = DIRECT,
     ) -> None:
-        """Raise ConfigError for a token that no HTTP header can carry and a root that is no address.
-
-        `hide` takes secrets out of answers, which are kept and shown: a proxy may repeat what it was sent.
-        """
+        """`hide` takes secrets out of answers, which are kept and shown: a proxy may repeat what it was sent."""
         # A logger that no handler sees: the SDK logs the address of a proxy, which may hold a password.
         silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
-        super().__init__(_checked_token(token), _checked_root(base_url), retry_handlers=[], logger=silent)
+        super().__init__(token, base_url, retry_handlers=[], logger=silent)
         self._seconds = seconds
         self._hide = hide
         self._in_time: Callable[[], bool] = always
@@ -131,24 +114,6 @@ class Transport(WebClient):
 
 
 _IDENTITY = {"Accept-Encoding": "identity"}  # answers are small, and what is not packed cannot be a bomb
-
-
-def _checked_token(token: str) -> str:
-    stripped = token.strip()
-    if not (stripped.isascii() and stripped.isprintable()) or " " in stripped:
-        raise ConfigError("SLACK_BOT_TOKEN holds characters that no token has: copy it again from the app's settings.")
-    return stripped
-
-
-def _checked_root(base_url: str) -> str:
-    try:
-        root = urlsplit(base_url)
-        is_address = root.scheme in {"http", "https"} and bool(root.hostname) and root.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise ConfigError(f"SLACK_BASE_URL is no http(s) address; the usual one is {BASE_URL}")
-    return base_url
 
 
 def _auth(token: str | None) -> dict[str, str]:

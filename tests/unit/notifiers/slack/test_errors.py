@@ -14,8 +14,7 @@ from slack_sdk.web.slack_response import SlackResponse
 from tests.support.builders import NOON
 from worker.core.ports import DeliveryError, Outcome
 from worker.net.failures import FailureKind
-from worker.notifiers.slack.errors import Doing, class_error, unanswered
-from worker.notifiers.slack.transport import NoAnswer
+from worker.notifiers.slack.errors import Doing, NoAnswer, class_error, unanswered
 
 ALL = list(Doing)
 

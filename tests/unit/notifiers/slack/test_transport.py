@@ -15,7 +15,8 @@ import pytest
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
 from worker.notifiers.slack import transport as slack_transport
-from worker.notifiers.slack.transport import NoAnswer, Transport
+from worker.notifiers.slack.errors import NoAnswer
+from worker.notifiers.slack.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ def test_no_connection_is_kept_for_slack_to_close_unseen() -> None:
 def test_no_answer_tells_what_must_be_hidden() -> None:
     body = rb'{"ok":true,"ts":"1.2","error":"x\u006fxb-marked-secret","x":[{"deep":["a xoxb-marked-secret b",1,null]}]}'
     hiding = partial(Transport, TOKEN, hide=lambda text: text.replace(TOKEN, "[redacted]"))
-    with listening(http(body)) as server, contextlib.closing(hiding(base_url=server.root)) as slack:
+    with listening(http(body)) as server, contextlib.closing(hiding(base_url=server.root, seconds=PATIENCE)) as slack:
         answer = slack.auth_test().data
     hidden = {"error": "[redacted]", "x": [{"deep": ["a [redacted] b", 1, None]}]}
     assert answer == {"ok": True, "ts": "1.2", **hidden}
