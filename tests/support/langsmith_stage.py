@@ -30,6 +30,7 @@ ITEMS = "/api/v1/platform/annotation-queues/{queue_id}/items"
 COUNT = f"{ITEMS}/count"
 PLACEMENT = f"{ITEMS}/{{item_id}}/placement"
 QUERY = "/api/v2/runs/query"
+MEMBERS = "/api/v1/workspaces/current/members/active"
 
 
 @dataclass

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
-    from worker.core.model import Difference, Facts, Fate, Id, Queue, Show, Snapshot, Unchanged
+    from worker.core.model import Difference, Facts, Fate, Id, Queue, Reviewer, Show, Snapshot, Unchanged
     from worker.core.owed import Receipt
     from worker.core.status.process import Area
     from worker.core.status.seen import Unseen
@@ -175,6 +175,18 @@ class Blindness(Protocol):
 
     def blindness(self, queue_id: Id) -> Unseen | None:
         """The reason why a queue with an empty listing has open runs all the same; None where it has none."""
+        ...
+
+
+class Members(Protocol):
+    """The people whose identities runs name; for sources that know them. Thread-safe. Raises SourceError."""
+
+    def members(self, sought: Collection[str]) -> Mapping[str, Reviewer] | None:
+        """The active members whose ids or e-mails are sought (in any case), by what was sought; missing: no member.
+
+        None where they cannot be asked for at present, for want of a right or of a server that knows them: that is no
+        failure, and is found out again once a day.
+        """
         ...
 
 

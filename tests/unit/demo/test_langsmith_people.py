@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.langsmith_stage import QUERY
+from tests.support.langsmith_stage import MEMBERS, QUERY
 from worker.demo.langsmith.server import SERVICE_KEY
 from worker.demo.langsmith.state import ANYBODY
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 ITEMS = "/api/v1/platform/annotation-queues/{}/items"
 QUEUE = "/api/v1/annotation-queues/{}"
-MEMBERS = "/api/v1/workspaces/current/members/active"
 ADA, BO, CY = "ada@example.com", "bo@example.com", "cy@example.com"
 
 

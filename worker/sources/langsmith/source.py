@@ -19,6 +19,7 @@ from worker.sources.langsmith.errors import Standing, unlawful
 from worker.sources.langsmith.fates import Placement, Sections
 from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.langsmith.listing import Former, Items
+from worker.sources.langsmith.members import Membership
 from worker.sources.langsmith.names import PER_SECOND, Names, explained
 from worker.sources.langsmith.queues import Counts, Directory
 from worker.sources.langsmith.rows import Wanted, identity, queue_url, tenant_in
@@ -28,7 +29,7 @@ from worker.sources.langsmith.sight import SENTENCES, Live, View, whose
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from worker.core.model import Facts, Id, Queue, QueueRun, Show
+    from worker.core.model import Facts, Id, Queue, QueueRun, Reviewer, Show
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
@@ -116,6 +117,7 @@ class LangSmith:
         )
         self._standing = Standing(clock)
         self._counts = Counts(self._http)
+        self._members = Membership(self._http, clock=clock)
         self._placement = Placement(self._http, clock=clock, statuses=statuses)
         self._sections = Sections(self._http, statuses=statuses)
         self._waiting: dict[Id, Id | None] = {}
@@ -193,6 +195,10 @@ class LangSmith:
         seen = self._sections.how_left(queue_id, queue_run_ids)
         # Where placements are not known there is nobody else to ask.
         return {**dict.fromkeys(queue_run_ids, Fate.UNKNOWN), **seen} if self._placement.is_missing else seen
+
+    def members(self, sought: Collection[str]) -> Mapping[str, Reviewer] | None:
+        """The members whose ids or e-mails are sought; see `Members.members`."""
+        return self._members.find(sought)
 
     def _any_waiting(self, queue_id: Id) -> tuple[Id, Id] | None:
         """A queue, this one rather than another, and a run that waits in it."""

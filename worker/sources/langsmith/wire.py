@@ -127,6 +127,18 @@ class ReviewerRow(msgspec.Struct, frozen=True, gc=False):
     email: Any = None
 
 
+class MemberRow(msgspec.Struct, frozen=True, gc=False):
+    """One member of the workspace."""
+
+    id: Any = None
+    ls_user_id: Any = None
+    user_id: Any = None
+    email: Any = None
+    display_name: Any = None
+    full_name: Any = None
+    is_disabled: Any = None
+
+
 T = TypeVar("T")
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
