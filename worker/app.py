@@ -17,6 +17,7 @@ import structlog
 
 from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
+from worker.core.leases import Task
 from worker.core.meter import UNMETERED
 from worker.core.model import Polled, Queue, id_of
 from worker.core.ports import StoreError
@@ -25,10 +26,11 @@ from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep, Presence
 from worker.loops.observe import Look, Observer
+from worker.loops.people import KnownPersons, LookUps
 from worker.loops.poll import Poll
 from worker.loops.report import Board, Complaint, Ops
 from worker.loops.roster import BlindCheck, Roster
-from worker.rules import rules_for
+from worker.rules import corrections, rules_for, wants_people
 from worker.settings.advice import ADVICE
 from worker.stores.assignments import Member
 from worker.version import release
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from worker.core.meter import Meter
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Assignments, Blindness, Clock, Descriptions, Notifier, Source
+    from worker.core.ports import Accounts, Assignments, Blindness, Clock, Descriptions, Members, Notifier, Source
     from worker.core.roles import Channels, Outbox, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
@@ -78,6 +80,7 @@ class Parts:
     look: Look
     watch: Observer
     sight: BlindCheck
+    people: LookUps
     housekeep: Housekeep
     complaint: Complaint
     assignments: Assignments
@@ -94,6 +97,8 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     notifier: Notifier,
     descriptions: Descriptions | None = None,
     blindness: Blindness | None = None,
+    accounts: Accounts | None = None,
+    members: Members | None = None,
     meter: Meter = UNMETERED,
     api: Callable[[], ApiInUse | None] = lambda: None,
     assignments: Assignments | None = None,
@@ -102,15 +107,16 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
 ) -> Parts:
     """Put the parts together as the settings say.
 
-    `descriptions` and `blindness` are further abilities of the source; None where it lacks them. `meter` counts the
-    work; `api` gives LangSmith's listing in use. `assignments` are those of this worker (None: it is alone, and does
-    everything). Parts announce incidents to `board`. The baselines of a channel wait for queues that cannot be polled
-    until these have been tried `looks` times.
+    `descriptions`, `blindness` and `members` are further abilities of the source, `accounts` one of the notifier; None
+    where it lacks them. `meter` counts the work; `api` gives LangSmith's listing in use. `assignments` are those of
+    this worker (None: it is alone, and does everything). Parts announce incidents to `board`. The baselines of a
+    channel wait for queues that cannot be polled until these have been tried `looks` times.
     """
     assignments = assignments or Alone()
     board = board or Board(clock)
     ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
     rules = rules_for(settings, clock)
+    persons = KnownPersons(store, clock, corrections(settings))
     complaint = Complaint(board)
     deliver = Deliver(
         store=store,
@@ -168,6 +174,17 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         look=look,
         watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
         sight=BlindCheck(source=blindness, clock=clock, poll=poll.known, incidents=board),
+        people=LookUps(
+            people=store,
+            polls=store,
+            clock=clock,
+            rules=rules,
+            queues=lambda: {*roster.queues},
+            accounts=accounts if wants_people(settings) else None,
+            members=members,
+            corrections=corrections(settings),
+            found=persons.look,
+        ),
         housekeep=Housekeep(
             store=store,
             clock=clock,
@@ -298,6 +315,10 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
         progress(queue)
         well = parts.poll(queue) and well
     parts.store.polled(parts.poll.known.polled())
+    if parts.assignments.has(Task.PEOPLE):
+        # Before anything is posted, so that it reaches and names the right people.
+        parts.people.wake()
+        parts.people()
     well = _deliver_all(parts) and well
     parts.presence.passed(parts.look(), parts.clock.now())
     return well and not parts.board.standing

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
+from worker.core.audience import Audience
 from worker.core.calendar import ALWAYS_OPEN, Calendar
+from worker.core.directory import Correction
 from worker.core.policy import EscalationPolicy, ladder
 from worker.settings.calendars import calendar_of
 from worker.settings.values import WrittenDuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from worker.core.model import Id, Queue
@@ -67,3 +69,13 @@ def rules_for(settings: Settings, clock: Clock) -> RulesOf:
         return rules(None if queue is None else (queue.queue_id, queue.name), clock.now().year)
 
     return of
+
+
+def corrections(settings: Settings) -> Mapping[str, Correction]:
+    """The word of the settings on single people, by e-mail."""
+    return {email: Correction(table.slack, table.calendar, table.tell) for email, table in settings.persons.items()}
+
+
+def wants_people(settings: Settings) -> bool:
+    """Whether the runs of any queue are somebody's turn."""
+    return any(queue.people is not Audience.NOBODY for queue in (*settings.queues, settings.defaults))

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-POOLS = {"polls": 8, "posts": 1, "edits": 1, "house": 1, "watch": 1, "sight": 1, "keep": 1, "assignments": 1}
+POOLS = {
+    "polls": 8,
+    "posts": 1,
+    "edits": 1,
+    "house": 1,
+    "watch": 1,
+    "sight": 1,
+    "people": 1,
+    "keep": 1,
+    "assignments": 1,
+}
 """The number of threads for each kind of work, so that no work waits behind slow work of another kind."""
 
 SPREAD = timedelta(milliseconds=250)
@@ -64,6 +74,7 @@ class Service:
         self._scheduling = threading.Lock()
         self._scheduled: set[Id] = set()
         self._remembered: set[Id] | None = None
+        self._people_known = False
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set; returns when no post is in flight any more."""
@@ -84,6 +95,7 @@ class Service:
         self._loop("note", self._shortest_interval(), self._note, pool="house", after=TICK / 2)
         self._loop("watch", _LOOK_EVERY, self._watch, pool="watch")
         self._loop("sight", TICK, self._parts.sight, pool="sight")
+        self._loop("people", TICK, self._look_people_up, pool="people")
         self._loop("polls", _LOOK_EVERY, lambda: None, pool="polls")
         self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()
@@ -182,10 +194,23 @@ class Service:
         polled = self._parts.poll.known.polled()
         queues = self._parts.roster.queues
         waiting = not queues or len(polled) < len(self._parts.assignments.among(queues))
-        if not waiting and all(each.completed_at or each.failing_since for each in polled):
-            self._warm_up = Cooldown()
-            return False
-        return True
+        if waiting or not all(each.completed_at or each.failing_since for each in polled):
+            return True
+        if self._parts.assignments.has(Task.PEOPLE) and not self._has_looked_people_up():
+            return True
+        self._warm_up = Cooldown()
+        return False
+
+    def _has_looked_people_up(self) -> bool:
+        """Whether everybody whom the first polls have shown was looked up, as far as that is possible."""
+        if not self._people_known:
+            self._people_known = True
+            self._parts.people.wake()
+        return self._parts.people.is_settled
+
+    def _look_people_up(self) -> None:
+        if self._parts.assignments.has(Task.PEOPLE):
+            self._parts.people()
 
     def _edit(self) -> None:
         while self._parts.assignments.has(Task.EDITS) and not self._is_stopping("edit") and self._parts.edit.step():

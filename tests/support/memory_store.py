@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from worker.core.audience import Problem, email_key, listed_id
-from worker.core.directory import ASK_AGAIN, Card, introduced
+from worker.core.directory import LOOKED_UP_FOR, Card, introduced
 from worker.core.message import totals_of
 from worker.core.model import (
     FIRST_SIGHT,
@@ -677,7 +677,7 @@ class MemoryStore:
         with self._lock:
             found = [card for card in self._cards.values() if user and card.user == user and not card.is_forgotten]
             for card in found:
-                self._cards[card.reviewer_id] = replace(card, problem=problem, asked_at=now, ask_at=now + ASK_AGAIN)
+                self._cards[card.reviewer_id] = replace(card, problem=problem, asked_at=now, ask_at=now + LOOKED_UP_FOR)
             return bool(found)
 
     def strangers(self) -> Collection[str]:

@@ -26,6 +26,7 @@ from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.report import Board
 from worker.notifiers.slack.notifier import LIMITS
+from worker.notifiers.slack.people import SlackPeople
 from worker.rules import rules_for
 from worker.service import Service
 from worker.settings.loading import surroundings
@@ -63,6 +64,8 @@ def run() -> None:
                 notifier=notifier,
                 descriptions=source,
                 blindness=source,
+                accounts=SlackPeople(notifier),
+                members=source,
                 meter=monitor.meter,
                 api=lambda: source.outlook.in_use,
                 assignments=assignments,
@@ -89,6 +92,8 @@ def poll() -> bool:
             source=source,
             notifier=notifier,
             descriptions=source,
+            accounts=SlackPeople(notifier),
+            members=source,
             assignments=assignments,
             looks=1,
         )

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from worker.core.audience import Person, Problem, email_key, listed_id
+from worker.core.audience import Person, Persons, Problem, email_key, listed_id
 from worker.core.model import Reviewer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-ASK_AGAIN = timedelta(days=1)
+LOOKED_UP_FOR = timedelta(days=1)
 """The time after which a reviewer is looked up again, whatever the last look-up gave."""
+
+GIVE_UP = timedelta(minutes=15)
+"""The time after which a reviewer who could not be looked up yet counts as one whom no message reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,25 @@ def _is_due(card: Card, corrections: Mapping[str, Correction], now: datetime) ->
     return is_new or card.ask_at is None or card.ask_at <= now
 
 
-def answered(card: Card, account: Account | None, now: datetime, *, without: Problem = Problem.UNKNOWN) -> Card:
+def answered(
+    card: Card,
+    account: Account | None,
+    now: datetime,
+    *,
+    without: Problem = Problem.UNKNOWN,
+    again: timedelta = LOOKED_UP_FOR,
+) -> Card:
     """The card after a look-up; `without` is the problem where no account was found."""
     user = account.user if account else ""
     problem = account.problem if account else without
-    return replace(card, user=user, problem=problem, asked_at=now, ask_at=now + ASK_AGAIN)
+    return replace(card, user=user, problem=problem, asked_at=now, ask_at=now + again)
+
+
+def unmet(cards: Iterable[Card], emails: Collection[str]) -> set[str]:
+    """The identities of which no e-mail is known, and those of the e-mails that no identity has."""
+    known = [card for card in cards if not card.is_forgotten]
+    met = {card.email for card in known if card.reviewer_id != listed_id(card.email)}
+    return {card.reviewer_id for card in known if not card.email} | {email for email in emails if email not in met}
 
 
 def people_of(cards: Iterable[Card], corrections: Mapping[str, Correction]) -> tuple[Person, ...]:
@@ -115,6 +132,16 @@ def people_of(cards: Iterable[Card], corrections: Mapping[str, Correction]) -> t
         groups[user or card.email or card.reviewer_id].append(card)
     people = [_person(group, corrections) for group in groups.values()]
     return tuple(sorted(people, key=lambda person: (person.email, person.reviewer_ids)))
+
+
+def persons_of(cards: Collection[Card], corrections: Mapping[str, Correction], now: datetime) -> Persons:
+    """Everyone who is known now; who has been due for long without a look-up is given up."""
+    given_up = (card.reviewer_id for card in cards if card.asked_at is None and _has_waited(card, now))
+    return Persons(people_of(cards, corrections), frozenset(given_up))
+
+
+def _has_waited(card: Card, now: datetime) -> bool:
+    return card.ask_at is not None and card.ask_at <= now - GIVE_UP
 
 
 def _person(cards: Sequence[Card], corrections: Mapping[str, Correction]) -> Person:

@@ -38,6 +38,7 @@ class Task(StrEnum):
     REPORTS = "reports"
     EDITS = "edits"
     HOUSE = "house"
+    PEOPLE = "people"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.directory import Account
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
     from worker.core.model import Difference, Facts, Fate, Id, Queue, Reviewer, Show, Snapshot, Unchanged
@@ -187,6 +188,18 @@ class Members(Protocol):
         None where they cannot be asked for at present, for want of a right or of a server that knows them: that is no
         failure, and is found out again once a day.
         """
+        ...
+
+
+class Accounts(Protocol):
+    """Finds people among the users of a notifier. Thread-safe. Raises DeliveryError, whose text names no e-mail."""
+
+    def by_email(self, email: str) -> Account | None:
+        """The user with an e-mail; None where there is none, or none any more."""
+        ...
+
+    def by_id(self, user: str) -> Account | None:
+        """The user with an id, also one who has left; None where there is none."""
         ...
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.audience import Problem, email_key, listed_id
-from worker.core.directory import ASK_AGAIN, Card, introduced
+from worker.core.directory import LOOKED_UP_FOR, Card, introduced
 from worker.stores.columns import Reviewers
 from worker.stores.database import chunks, insert
 from worker.stores.schema import IS_OPEN, KNOWN_QUEUES, PEOPLE, REVIEWS
@@ -72,7 +72,7 @@ def note_answer(connection: Connection, card: Card) -> bool:
 
 def note_refusal(connection: Connection, user: str, problem: Problem, now: datetime) -> bool:
     """Write why no message reaches a user, until the next look-up; False where no card has the user."""
-    news = {"problem": problem, "asked_at": now, "ask_at": now + ASK_AGAIN}
+    news = {"problem": problem, "asked_at": now, "ask_at": now + LOOKED_UP_FOR}
     found = (PEOPLE.c.user == user, PEOPLE.c.user != "", _IS_KNOWN)
     return connection.execute(sa.update(PEOPLE).where(*found).values(news)).rowcount > 0
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from worker.demo.slack.faults import COMMITTING, App, Fault, Faults, Mode, faulty
 from worker.demo.slack.methods import Methods
-from worker.demo.slack.users import Group, User
+from worker.demo.slack.users import User, UserGroup
 from worker.demo.slack.workspace import BOT_ID, BOT_USER, TEAM_ID, Conversation, MethodError, Workspace
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class SimulatedSlack:
 
     def add_group(self, group: str, handle: str, *members: str, is_disabled: bool = False) -> None:
         """Create a user group, or put another state in place of one."""
-        self._methods.users.add_group(Group(group, handle, members, is_disabled))
+        self._methods.users.add_group(UserGroup(group, handle, members, is_disabled))
 
     def switch_messages_tab(self, *, on: bool) -> None:
         """Let people read direct messages of the app, or not."""

@@ -43,7 +43,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class UserGroup:
     """One user group."""
 
     group_id: str
@@ -60,7 +60,7 @@ class Users:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._users = {BOT_USER: User(BOT_USER, name="review-notifier", is_bot=True)}
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, UserGroup] = {}
         self.table: Mapping[str, Callable[[_Arguments], dict[str, Any]]] = {
             "conversations.open": self._open,
             "usergroups.list": self._list_groups,
@@ -83,7 +83,7 @@ class Users:
         with self._lock:
             del self._users[user_id]
 
-    def add_group(self, group: Group) -> None:
+    def add_group(self, group: UserGroup) -> None:
         """Add a user group, or put another state in place of one."""
         with self._lock:
             self._groups[group.group_id] = group
@@ -158,7 +158,7 @@ def _profile(user: User) -> dict[str, Any]:
     }
 
 
-def _listed(group: Group) -> dict[str, Any]:
+def _listed(group: UserGroup) -> dict[str, Any]:
     return {
         "id": group.group_id,
         "team_id": TEAM_ID,

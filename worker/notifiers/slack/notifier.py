@@ -168,6 +168,10 @@ class Slack:
         response = self._call(Doing.ASK, lambda: self._client.conversations_info(channel=channel), channel=channel)
         return errors.channel_of(response["channel"])
 
+    def ask(self, method: str, **fields: str) -> SlackResponse:
+        """Ask what changes nothing. Raises DeliveryError, which does not repeat the fields."""
+        return self._call(Doing.ASK, lambda: self._client.api_call(method, data=dict(fields)))
+
     def close(self) -> None:
         """Close the connections."""
         if self._made:
