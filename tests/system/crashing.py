@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,47 @@ import sqlalchemy as sa
 from worker.core.owed import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tests.system.stage import Place, Stage
-    from worker.demo.slack.server import Mode
+    from worker.demo.slack.server import Mode, SimulatedSlack
     from worker.demo.slack.workspace import Event
 
 ANSWER_TRAVELS = 0.5
 """Seconds in which an answer on loopback surely arrives."""
+
+
+class Witness:
+    """Everything that people have ever seen in Slack, also where an edit has taken it away since."""
+
+    def __init__(self, slack: SimulatedSlack) -> None:
+        self.posts: Counter[str] = Counter()
+        """How often each delivery was posted."""
+        self._texts: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        slack.subscribe(self._see)
+
+    def _see(self, event: Event) -> None:
+        message = event.message
+        self._texts[event.channel, message["ts"]].append(message["text"])
+        if event.kind == "post":
+            self.posts[message["metadata"]["event_payload"]["delivery_key"]] += 1
+
+    def called(self, name: str) -> int:
+        """How many messages were posted with a run in them: each of them has called people to it."""
+        return sum(name in first for first, *_ in list(self._texts.values()))
+
+    def entered(self, name: str) -> int:
+        """How many messages a run has entered by an edit."""
+        return sum(name not in texts[0] and name in "".join(texts) for texts in list(self._texts.values()))
+
+    def seen(self, names: Iterable[str]) -> set[str]:
+        """Those of some runs that any message has ever shown."""
+        every = "\n".join(text for texts in list(self._texts.values()) for text in texts)
+        return {name for name in names if name in every}
+
+    def repeated(self) -> int:
+        """How many deliveries were posted more than once."""
+        return sum(count > 1 for count in list(self.posts.values()))
 
 
 @contextmanager

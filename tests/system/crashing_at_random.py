@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.system.crashing import Witness
 from tests.system.process import wait_for
 from worker.core.delivery import LEASE
 from worker.core.owed import State
@@ -15,6 +16,7 @@ from worker.demo.serve import serving
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterable
     from uuid import UUID
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,15 +33,26 @@ LONGEST_LIFE = 2.5
 MOST_UNSEEN = 6
 """Runs of one queue that nobody has seen yet: a message lists ten."""
 
+MOST_WAITING = 9
+"""Runs of one queue that wait: each of them has its line even in a message that all of them have entered."""
+
+ANNOUNCED_EVERY = ("0s", "3s", "1h")
+"""For each queue: in the first no run enters a message by an edit, in the last no window is ever over."""
+
 OWED = {State.PENDING, State.SENDING, State.UNKNOWN, State.HELD}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What people saw of `told` runs after so many crashes, and how many of these hit a call to Slack."""
+    """What people saw of `shown` runs after so many crashes, and how many of these hit a call to Slack.
+
+    `entered` runs have entered a message by an edit. `twice` counts runs that were called for, or have entered a
+    message, more than once, and deliveries that were posted more than once.
+    """
 
     crashes: int
-    told: int
+    shown: int
+    entered: int
     lost: int
     twice: int
     within_a_post: int
@@ -79,7 +92,8 @@ class Crashes:
     def __init__(self, stage: Stage, chance: random.Random) -> None:
         self._stage = stage
         self._chance = chance
-        self._places = [stage.add(f"queue {number}") for number in range(3)]
+        self._places = [stage.add(f"queue of {every}", announce_every=every) for every in ANNOUNCED_EVERY]
+        self._witness = Witness(stage.slack)
         self._slack = SlowSlack(stage.slack.app, chance)
         self._runs: dict[str, tuple[Place, UUID]] = {}
         self._reviewed: set[str] = set()
@@ -102,14 +116,21 @@ class Crashes:
 
     def _feed(self) -> None:
         """One or two new runs, and perhaps a review."""
-        seen = self._seen()
+        seen = self._witness.seen(self._runs)
         unseen = Counter(place for name, (place, _) in self._runs.items() if name not in seen)
+        waiting = Counter(place for name, (place, _) in self._runs.items() if name not in self._reviewed)
         for place in self._chance.sample(self._places, self._chance.randint(1, 2)):
-            if unseen[place] < MOST_UNSEEN:
+            if waiting[place] >= MOST_WAITING:
+                self._review(name for name in seen if self._runs[name][0] == place)
+            elif unseen[place] < MOST_UNSEEN:
                 name = f"run-{len(self._runs):05}"
                 self._runs[name] = place, self._stage.run(place, name)
-        waiting = sorted(seen.keys() - self._reviewed)
-        if waiting and self._chance.random() < 0.7:
+        if self._chance.random() < 0.7:
+            self._review(seen)
+
+    def _review(self, seen: Iterable[str]) -> None:
+        """One of the runs that people have seen."""
+        if waiting := sorted(set(seen) - self._reviewed):
             name = self._chance.choice(waiting)
             self._reviewed.add(name)
             self._stage.langsmith.complete(self._runs[name][1])
@@ -127,23 +148,20 @@ class Crashes:
         else:
             time.sleep(self._chance.uniform(0, LONGEST_LIFE))
 
-    def _seen(self) -> Counter[str]:
-        """In how many messages each run stands."""
-        texts = [text for place in self._places for text in self._stage.shown(place)]
-        return Counter(name for name in self._runs for text in texts if name in text)
-
     def _is_done(self) -> bool:
         return not any(each.state in OWED for each in self._stage.store.deliveries(limit=100_000)) and (
-            self._seen().keys() == self._runs.keys()
+            self._witness.seen(self._runs) == self._runs.keys()
         )
 
     def _count(self, crashes: int) -> Figures:
-        seen = self._seen()
+        called = {name: self._witness.called(name) for name in self._runs}
+        entered = {name: self._witness.entered(name) for name in self._runs}
         return Figures(
             crashes=crashes,
-            told=len(self._runs),
-            lost=len(self._runs.keys() - seen.keys()),
-            twice=sum(count > 1 for count in seen.values()),
+            shown=len(self._runs),
+            entered=sum(count > 0 for count in entered.values()),
+            lost=len(self._runs.keys() - self._witness.seen(self._runs)),
+            twice=sum(count > 1 for count in (*called.values(), *entered.values())) + self._witness.repeated(),
             within_a_post=self._within["/api/chat.postMessage"],
             within_an_edit=self._within["/api/chat.update"],
             within_a_look=self._within["/api/conversations.history"],

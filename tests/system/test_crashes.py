@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.crashing import ANSWER_TRAVELS, database_locked_from, deaf_slack, is_claimed, is_sent, meet
+from tests.system.crashing import (
+    ANSWER_TRAVELS,
+    Witness,
+    database_locked_from,
+    deaf_slack,
+    is_claimed,
+    is_sent,
+    meet,
+)
 from tests.system.crashing_at_random import Crashes
 from tests.system.process import stays, wait_for
 from worker.core.delivery import LEASE
@@ -32,6 +40,13 @@ def remembering(stage: Stage, request: pytest.FixtureRequest) -> Stage:
     return stage
 
 
+def kill(stage: Stage, process: Process) -> None:
+    """On PostgreSQL nobody can know that the process is gone before its leases have lapsed."""
+    process.kill()
+    if stage.url.startswith("postgresql"):
+        stage.let_time_pass(LEASE)
+
+
 class Lives:
     """One process after another. Each is killed at a step of a post in one place and of an edit in another."""
 
@@ -52,12 +67,6 @@ class Lives:
     def owe_edit(self, step: str) -> None:
         self.stage.langsmith.complete(self.runs[step])
 
-    def kill(self, process: Process) -> None:
-        """On PostgreSQL nobody can know that the process is gone before its leases have lapsed."""
-        process.kill()
-        if self.stage.url.startswith("postgresql"):
-            self.stage.let_time_pass(LEASE)
-
     # One life each
 
     def recorded(self) -> None:
@@ -67,14 +76,14 @@ class Lives:
             wait_for(lambda: "Reviewed" in self.stage.only(self.edits["recorded"])["text"], "the edit")
             self.owe_post("recorded")
             wait_for(lambda: is_sent(self.stage, self.posts["recorded"], "posted when"), "the post is written down")
-            self.kill(process)
+            kill(self.stage, process)
 
     def claimed(self) -> None:
         with deaf_slack() as nowhere, self.stage.service(SLACK_BASE_URL=nowhere) as process:
             self.owe("claimed")
             wait_for(lambda: is_claimed(self.stage, self.posts["claimed"]), "the post is claimed")
             wait_for(lambda: is_claimed(self.stage, self.edits["claimed"]), "the edit is claimed")
-            self.kill(process)
+            kill(self.stage, process)
 
     def under_way(self, step: str, mode: Mode) -> None:
         post_arrived = meet(self.stage, "chat.postMessage", self.posts[step], mode)
@@ -83,7 +92,7 @@ class Lives:
             self.owe(step)
             wait_for(post_arrived, f"the post that is {step}")
             wait_for(edit_arrived, f"the edit that is {step}")
-            self.kill(process)
+            kill(self.stage, process)
 
     def post_answered(self) -> None:
         place = self.posts["answered"]
@@ -123,6 +132,102 @@ def test_killed_at_every_step_it_loses_nothing_and_nobody_sees_anything_twice(re
         assert [step in text for text in remembering.shown(lives.posts[step])] == [True], step
         assert "Reviewed in" in remembering.only(lives.edits[step])["text"], step
         assert "metadata" in remembering.only(lives.edits[step]), step
+
+
+ENTRIES = ("owed", "claimed", "arrived", "committed", "answered", "unsure")
+
+
+class Entries:
+    """One process after another. Each is killed while a run enters, by an edit, the message that opened a window."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.places = {step: stage.add(f"enter {step}") for step in ENTRIES}
+        stage.bench.environment["WORKER_ANNOUNCE_EVERY"] = "1h"
+
+    def owe(self, step: str) -> None:
+        self.stage.run(self.places[step], f"later when {step}")
+
+    def is_owed(self, step: str) -> bool:
+        return any(each.edit_at for each in self.stage.outbox(self.places[step]))
+
+    def is_known(self, step: str) -> bool:
+        return self.stage.store.standing(self.places[step].queue, None).waiting == 2
+
+    # One life each
+
+    def windows_open(self) -> None:
+        hosts = [step for step in ENTRIES if step != "unsure"]
+        for step in hosts:
+            self.stage.run(self.places[step], f"first when {step}")
+        with self.stage.service() as process:
+            wait_for(lambda: all(self.stage.shown(self.places[step]) for step in hosts), "every first message")
+            wait_for(self.stage.is_settled, "they are written down")
+            kill(self.stage, process)
+
+    def claimed(self) -> None:
+        with deaf_slack() as nowhere, self.stage.service(SLACK_BASE_URL=nowhere) as process:
+            self.owe("claimed")
+            wait_for(lambda: is_claimed(self.stage, self.places["claimed"]), "the edit is claimed")
+            kill(self.stage, process)
+
+    def arrived_and_owed(self) -> None:
+        has_arrived = meet(self.stage, "chat.update", self.places["arrived"], Mode.HANG)
+        with self.stage.service() as process:
+            self.owe("arrived")
+            wait_for(has_arrived, "the edit has arrived")
+            self.owe("owed")
+            wait_for(lambda: self.is_owed("owed"), "an edit waits behind the one that hangs")
+            assert not is_claimed(self.stage, self.places["owed"])
+            kill(self.stage, process)
+
+    def committed_and_unsure(self) -> None:
+        """The message that a run would enter may be posted or not, too."""
+        is_edited = meet(self.stage, "chat.update", self.places["committed"], Mode.COMMIT_THEN_HANG)
+        is_posted = meet(self.stage, "chat.postMessage", self.places["unsure"], Mode.COMMIT_THEN_HANG)
+        with self.stage.service() as process:
+            self.stage.run(self.places["unsure"], "first when unsure")
+            self.owe("committed")
+            wait_for(is_posted, "the first message is posted")
+            self.owe("unsure")
+            wait_for(lambda: is_edited() and self.is_known("unsure"), "the edit is made, the later run is known")
+            kill(self.stage, process)
+
+    def answered(self) -> None:
+        place = self.places["answered"]
+        with database_locked_from(self.stage, "edit", place) as is_locked, self.stage.service() as process:
+            self.owe("answered")
+            wait_for(is_locked, "Slack has edited it")
+            time.sleep(ANSWER_TRAVELS)
+            process.kill()
+        kill(self.stage, process)
+
+    def recovered(self) -> None:
+        with self.stage.service() as process:
+            for step, place in self.places.items():
+                self.stage.wait_for_texts(place, f"later when {step}", patience=40)
+            kill(self.stage, process)
+
+    def windows_over(self) -> None:
+        with self.stage.service(WORKER_ANNOUNCE_EVERY="1s"):
+            for step, place in self.places.items():
+                self.stage.wait_for_texts(place, f"first when {step}", f"later when {step}")
+
+
+@pytest.mark.long(25)
+def test_killed_at_every_step_of_an_entry_by_edit_every_run_is_shown_and_called_for_once(remembering: Stage) -> None:
+    witness, entries = Witness(remembering.slack), Entries(remembering)
+    entries.windows_open()
+    entries.claimed()
+    entries.arrived_and_owed()
+    entries.committed_and_unsure()
+    entries.answered()
+    entries.recovered()
+    entries.windows_over()
+    assert not witness.repeated()
+    for step in ENTRIES:
+        assert (witness.called(f"first when {step}"), witness.entered(f"first when {step}")) == (1, 0), step
+        assert (witness.called(f"later when {step}"), witness.entered(f"later when {step}")) == (1, 1), step
 
 
 @pytest.mark.long(17)
