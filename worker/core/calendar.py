@@ -147,6 +147,13 @@ class Calendar:
         """Since when, at the latest, something has waited that is so old at an instant, or older."""
         return self._open.when(self._open.up_to(at) - age)
 
+    def cut_offs(self, at: datetime, age: timedelta) -> tuple[datetime, datetime]:
+        """From when to when something began to wait that is exactly so old at an instant: it may be a whole night."""
+        until = self.cut_off(at, age)
+        place = self._open.place(until)
+        begins_here = place > 0 and until == self._open.begins[place]
+        return self._open.ends[place - 1] if begins_here else until, until
+
     def opens(self, at: datetime) -> datetime:
         """The instant itself where something may be posted then, else the next one at which it may."""
         place = self._posting.place(at)

@@ -88,20 +88,22 @@ def diff(seen: Snapshot | Difference, reviews: Sequence[Review], now: datetime, 
     # Waits are measured by the clock that dated the runs; `closed_at` is by ours, as the times of deliveries are.
     there = now - seen.ahead
     twins = _twins(seen.runs, reviews) if is_switched else {}
-    stays = _newest_stays(reviews) | twins
+    stays = _newest_stays(reviews)
+    stays.update(twins)
     listed = [_see(run, stays.get(run.queue_run_id), there) for run in seen.runs]
-    # At a first sight nothing is remembered that could be missed.
-    current = {review.queue_run_id: review for review in listed} if reviews else {}
-    missed = [review for review in reviews if review.is_open and _is_missed(review, current)]
+    # By identity first: most reviews of a large queue are unchanged, and an id takes long to find, as do all fields.
+    same = {id(review) for review in listed}
+    others = [review for review in reviews if review.closed_at is None and id(review) not in same]
+    current = {review.queue_run_id: review for review in listed} if others else {}
+    missed = [review for review in others if _is_missed(review, current)]
     renamed = {twin.run_id for twin in twins.values()}
     accounted = [review.queue_run_id in current or review.run_id in renamed for review in missed]
     after = [_miss(review, now, seen, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
-    # By identity first: most reviews of a large queue are unchanged, and comparing all fields of them costs most.
     untouched = {id(review) for review in reviews}
     altered = [review for review in (*listed, *after) if id(review) not in untouched]
     changed = tuple(_other(altered, reviews)) if reviews else tuple(altered)
-    waiting = tuple(review for review in (*listed, *after) if review.is_open)
     unlisted = [review for review in after if review.is_open]
+    waiting = (*listed, *unlisted)
     unsure = any(review.run_id not in seen.strays for review in unlisted)
     return Diff(waiting, changed, unsure, tuple(review.queue_run_id for review in unlisted))
 
@@ -135,8 +137,8 @@ def _newest_stays(reviews: Iterable[Review]) -> dict[Id, Review]:
     """The last stay of each queue run, which is the only one that a listing can mean."""
     newest: dict[Id, Review] = {}
     for review in reviews:
-        other = newest.get(review.queue_run_id)
-        if other is None or _entered(review) > _entered(other):
+        other = newest.setdefault(review.queue_run_id, review)
+        if other is not review and _entered(review) > _entered(other):
             newest[review.queue_run_id] = review
     return newest
 
@@ -148,21 +150,16 @@ def _entered(review: Review) -> datetime:
 
 def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     """The review that this listed run belongs to, as it is now."""
-    if review is None or is_newer(run, review):
-        return _begin(run, now, back=review is not None)
+    if review is None:
+        return _begin(run, now, back=False)
+    # The very same object where nothing changed: by that, diff() sees what it need not write.
+    if _is_settled(review) and _shows(run, review, now):
+        return review
+    if is_newer(run, review):
+        return _begin(run, now, back=True)
     since = wait_began(run, review.since, now)
     facts = _better(run.facts, review.facts)
     told_at = _spoken_until(since, review)
-    # The very same object where nothing changed: by that, diff() sees what it need not write.
-    if _is_settled(review) and (since, told_at, run.reserved, run.done, run.who, facts) == (
-        review.since,
-        review.told_at,
-        review.reserved,
-        review.done,
-        review.who,
-        review.facts,
-    ):
-        return review
     return structs.replace(
         review,
         since=since,
@@ -180,6 +177,17 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
 def _is_settled(review: Review) -> bool:
     """Whether being seen again leaves the review as it is."""
     return review.is_open and review.absent_at is None and review.fate is None
+
+
+def _shows(run: QueueRun, review: Review, now: datetime) -> bool:
+    """Whether a listed run is in every respect as it is remembered."""
+    if run.added_at != review.added_at or run.reserved != review.reserved or run.done != review.done:
+        return False
+    return (
+        run.who == review.who
+        and wait_began(run, review.since, now) == review.since
+        and (run.facts == review.facts or _better(run.facts, review.facts) == review.facts)
+    )
 
 
 def _spoken_until(since: datetime, review: Review) -> datetime | None:

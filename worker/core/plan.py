@@ -6,7 +6,6 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
@@ -14,11 +13,12 @@ from msgspec import structs
 
 from worker.core.diff import diff, is_bare, is_early
 from worker.core.model import LISTED, Entry, Kind, Window
+from worker.core.moment import Moment, instant_of
 from worker.core.owed import NEVER, Notice
-from worker.core.policy import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from worker.core.diff import Diff
     from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, ReviewKey, Snapshot
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
 """Makes delivery keys ours alone; changing it would send every notice in flight twice."""
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +79,16 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     revealed = snapshot.revealed if is_switched else frozenset()
     first, later = _apart(found.open, revealed, baselined=memory.baselined)
     is_held = bool(first) and not policy.calendar.may_post(there)
-    due = _due(later, policy, memory.window, there)
+    moment = Moment.of(policy, there)
+    due = _due(later, moment, memory.window)
     if first and not is_held:
         due.parts.extend(_first_sight(first, policy, there))
-    decided = _decided(snapshot, memory, found, due, policy, (), there)
+    decided = _decided(snapshot, memory, found, due, moment, ())
     # A listing that shows more than the other one is not concluded before that first sight is spoken of.
-    listing = memory.listing if is_held and memory.baselined else snapshot.listing
-    return replace(decided, listing=listing, is_baselined=memory.baselined or not is_held)
+    if is_held:
+        listing = memory.listing if memory.baselined else snapshot.listing
+        return replace(decided, listing=listing, is_baselined=memory.baselined)
+    return decided
 
 
 def widened(difference: Difference, remainder: Remainder) -> Difference:
@@ -111,32 +110,32 @@ def plan_difference(
     if not memory.baselined or memory.listing != difference.listing:
         return None
     found = diff(difference, memory.reviews, now)
-    there = now - difference.ahead
-    due = _due(found.open, policy, memory.window, there)
-    before = _dues([review for review in memory.reviews if review.is_open], policy)
+    moment = Moment.of(policy, now - difference.ahead)
+    due = _due(found.open, moment, memory.window)
+    before = moment.dues(review for review in memory.reviews if review.is_open)
     dues = tuple(_without(some, gone) for some, gone in zip(remainder.dues, before, strict=True))
     if None in dues or any(part.step is not policy.steps[0] for part in due.parts):
         return None
-    return _decided(difference, memory, found, due, policy, dues, there)
+    return _decided(difference, memory, found, due, moment, dues)
 
 
-def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
+def _decided(
     seen: Snapshot | Difference,
     memory: Memory,
     found: Diff,
     due: _Due,
-    policy: EscalationPolicy,
+    moment: Moment,
     others: Sequence[Sequence[int] | None],
-    there: datetime,
 ) -> Plan:
     """The plan, once it is known what is due. `others` are the dues of what is not in `found`."""
+    policy, there = moment.policy, moment.now
     # By identity: a key takes longer to make and to compare than the decision itself.
     spoken = {id(part.review): _spoken(part.review, part.told_at) for part in due.parts}
     notices = _notices(seen.queue.queue_id, due.parts, spoken)
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
-    dues = _together(_dues(after, policy), others)
+    dues = _together(moment.dues(after), others)
     unspoken = {review.queue_run_id for review in after if review.told_at is None}
     due_at = _next_due_at(dues, policy, opened or memory.window, there)
     again = tuple(run for run in seen.runs if is_early(run, there) or (unspoken and run.queue_run_id in unspoken))
@@ -224,13 +223,13 @@ def _first_sight(waiting: Iterable[Review], policy: EscalationPolicy, now: datet
     return (_Part(step, review, policy.spoken_at_baseline(review, now)) for review in waiting)
 
 
-def _due(waiting: Sequence[Review], policy: EscalationPolicy, window: Window | None, now: datetime) -> _Due:
+def _due(waiting: Sequence[Review], moment: Moment, window: Window | None) -> _Due:
     """Which step is due for which reviews.
 
     What is near joins a notice that goes out anyway. New runs wait for the end of the window, and enter the message
     that opened it meanwhile.
     """
-    moment = Moment.of(policy, now)
+    policy, now = moment.policy, moment.now
     announcement = policy.steps[0]
     due: list[_Part] = []
     new: list[Review] = []
@@ -318,17 +317,6 @@ def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, now: dateti
     return until if is_held else None
 
 
-def _dues(waiting: Iterable[Review], policy: EscalationPolicy) -> list[list[int]]:
-    """Since when those that wait do so for each step of the ladder, and for it to come again."""
-    found: list[list[int]] = [[] for _ in range(2 * len(policy.steps))]
-    for review in waiting:
-        for number, step in enumerate(policy.steps_for(review)):
-            if (counting := step.counts_from(review)) is not None:
-                again, since = counting
-                found[2 * number + again].append((since - _EPOCH) // _MICROSECOND)
-    return found
-
-
 def _together(dues: list[list[int]], others: Sequence[Sequence[int] | None]) -> tuple[Sequence[int], ...]:
     if others:
         dues = [[*some, *(more or ())] for some, more in zip(dues, others, strict=True)]
@@ -353,11 +341,7 @@ def _next_due_at(
     new, _, *later = dues
     waits = zip([(step, again) for step in policy.steps[1:] for again in (False, True)], later, strict=True)
     # Going out rises with being due, and that with the begin of the wait: the first decides for all.
-    goes_at = [
-        step.goes_at(step.comes_at(_EPOCH + some[0] * _MICROSECOND, again=again))
-        for (step, again), some in waits
-        if some
-    ]
+    goes_at = [step.goes_at(step.comes_at(instant_of(some[0]), again=again)) for (step, again), some in waits if some]
     if new:
         goes_at.append(_announces_at(policy, window, now))
     return min((at for at in goes_at if at < NEVER), default=None)

@@ -121,10 +121,6 @@ class EscalationPolicy:
             return ()
         return self.steps[:1] if review.reserved and self.spare_reserved else self.steps
 
-    def due(self, review: Review, now: datetime) -> Step | None:
-        """The highest step that is due: after an outage one notice, not three."""
-        return Moment.of(self, now).due(review)
-
     def spoken_at_baseline(self, review: Review, now: datetime) -> datetime:
         """Up to when a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
         escalates = any(step.kind is Kind.ESCALATION and step.first_at(review) <= now for step in self.steps)
@@ -144,93 +140,6 @@ class EscalationPolicy:
         """When the next step comes, should nothing change; None: never."""
         coming = self.next_step(review)
         return None if coming is None else coming[1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rung:
-    """A step at one instant.
-
-    It has come for what has waited since `first` or longer, and again for what was spoken of up to `again`; it takes
-    along the same with `first_joining` and `again_joining`. Cut-offs, since they are made once for a whole queue.
-    """
-
-    step: Step
-    number: int
-    ready: datetime
-    first: datetime
-    first_joining: datetime
-    again: datetime | None
-    again_joining: datetime | None
-
-    @classmethod
-    def of(cls, step: Step, number: int, ready: datetime, now: datetime) -> _Rung:
-        cut_off, every = step.calendar.cut_off, step.every
-        return cls(
-            step=step,
-            number=number,
-            ready=ready,
-            first=cut_off(ready, step.after),
-            first_joining=cut_off(now, step.after * (1 - JOINING)),
-            again=None if step.repeat is None else cut_off(ready, step.repeat),
-            again_joining=None if every is None else cut_off(ready, every * (1 - JOINING)),
-        )
-
-    def has_come(self, review: Review) -> bool:
-        return self._reached(review, self.first, self.again)
-
-    def joins(self, review: Review) -> bool:
-        if self.step.kind is Kind.ANNOUNCEMENT:
-            return False
-        return self._reached(review, self.first_joining, self.again_joining)
-
-    def _reached(self, review: Review, first: datetime, again: datetime | None) -> bool:
-        told_at = review.told_at
-        if self.step.kind is Kind.ANNOUNCEMENT:
-            return told_at is None
-        if review.since > first:
-            return False
-        step = self.step
-        if told_at is None or told_at - review.since < step.after or told_at < step.first_at(review):
-            return True
-        return again is not None and told_at <= again
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A ladder at one instant: what is due then, for as many runs as there are."""
-
-    policy: EscalationPolicy
-    rungs: tuple[_Rung, ...]
-
-    @classmethod
-    def of(cls, policy: EscalationPolicy, now: datetime) -> Moment:
-        """The ladder at `now`, by the clock that runs have their dates from."""
-        ready = [step.ready_until(now) for step in policy.steps]
-        steps = enumerate(zip(policy.steps, ready, strict=True))
-        return cls(policy, tuple(_Rung.of(step, number, at, now) for number, (step, at) in steps if at is not None))
-
-    def due(self, review: Review) -> Step | None:
-        """The highest step that is due for a review, and may go out."""
-        # Those that concern a review are the lowest ones: their number is enough to know them.
-        most = len(self.policy.steps_for(review))
-        for rung in reversed(self.rungs):
-            if rung.number < most and rung.has_come(review):
-                return rung.step
-        return None
-
-    def joins(self, step: Step, review: Review) -> bool:
-        """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
-        most = len(self.policy.steps_for(review))
-        return any(rung.joins(review) for rung in self.rungs if rung.step is step and rung.number < most)
-
-    def told_at(self, step: Step, review: Review) -> datetime:
-        """Up to when a notice of this moment speaks of a review: that its time has come before is not forgotten.
-
-        One that is taken along is spoken of up to the instant at which it would have been due.
-        """
-        ready = next(rung.ready for rung in self.rungs if rung.step is step)
-        first_at = review.since if step.kind is Kind.ANNOUNCEMENT else step.first_at(review)
-        return max(ready, first_at, review.since)
 
 
 class Rungs(Protocol):

@@ -114,6 +114,17 @@ def test_what_waits_since_the_cut_off_or_before_is_so_old_and_nothing_else_is(
         assert of.calendar.age(cut_off + MICROSECOND, at) < age
 
 
+@given(st.data(), ages().filter(bool))
+def test_between_the_cut_offs_all_is_exactly_so_old(data: st.DataObject, age: timedelta) -> None:
+    of = data.draw(every_calendar)
+    at, since = data.draw(instants(of)), data.draw(instants(of))
+    first, last = of.calendar.cut_offs(at, age)
+    assert last == of.calendar.cut_off(at, age)
+    assert of.calendar.age(first, at) == of.calendar.age(last, at) == age
+    assert of.calendar.age(first - MICROSECOND, at) > age
+    assert (first <= since <= last) == (of.calendar.age(since, at) == age)
+
+
 @given(st.data(), ages())
 def test_time_runs_one_way(data: st.DataObject, age: timedelta) -> None:
     of = data.draw(every_calendar)

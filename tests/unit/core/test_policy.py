@@ -10,7 +10,8 @@ import pytest
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND
 from tests.support.given import a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
-from worker.core.policy import EscalationPolicy, Moment, Step, age_of
+from worker.core.moment import Moment
+from worker.core.policy import EscalationPolicy, Step, age_of
 
 if TYPE_CHECKING:
     from worker.core.model import Review
@@ -46,7 +47,7 @@ def spoken_of(told: timedelta | None) -> Review:
     ],
 )
 def test_what_a_run_deserves(told: timedelta | None, age: timedelta, deserves: Kind | None) -> None:
-    step = escalating().due(spoken_of(told), NOON + age)
+    step = Moment.of(escalating(), NOON + age).due(spoken_of(told))
     assert (step and step.kind) == deserves
 
 
@@ -62,7 +63,7 @@ def test_what_a_run_deserves(told: timedelta | None, age: timedelta, deserves: K
     ],
 )
 def test_who_is_spared(given: dict[str, Any], more: dict[str, Any], deserves: Kind | None) -> None:
-    step = escalating(**more).due(a_review(**given), NOON + 3 * DAY)
+    step = Moment.of(escalating(**more), NOON + 3 * DAY).due(a_review(**given))
     assert (step and step.kind) == deserves
 
 
@@ -111,7 +112,7 @@ class TestTheLadderIsEditedWhileRunsWait:
         ],
     )
     def test_and(self, told: timedelta, more: dict[str, Any], age: timedelta, deserves: Kind | None) -> None:
-        step = a_policy(**more).due(spoken_of(told), NOON + age)
+        step = Moment.of(a_policy(**more), NOON + age).due(spoken_of(told))
         assert (step and step.kind) == deserves
 
 
@@ -163,8 +164,8 @@ class TestLadder:
 
     def test_an_escalation_before_the_reminder_is_told_first_and_the_reminder_after_it(self) -> None:
         policy = a_policy(escalate_after=HOUR)
-        first = policy.due(a_review(), at(1))
-        second = policy.due(a_review(told_at=at(1)), at(4))
+        first = Moment.of(policy, at(1)).due(a_review())
+        second = Moment.of(policy, at(4)).due(a_review(told_at=at(1)))
         assert [first and first.kind, second and second.kind] == [Kind.ESCALATION, Kind.REMINDER]
 
 
@@ -183,4 +184,4 @@ def test_a_baseline_leaves_what_has_just_reached_the_age_of_an_escalation_to_the
 
 
 def test_a_run_announced_by_a_clock_that_was_set_back_is_not_announced_again() -> None:
-    assert a_policy().due(a_review(told_at=at(-1)), NOON) is None
+    assert Moment.of(a_policy(), NOON).due(a_review(told_at=at(-1))) is None

@@ -12,10 +12,10 @@ from tests.support.office import FRIDAY, MONDAY, office
 from tests.support.whole_worker import rules_by
 from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, held
 from worker.core.model import Difference, Entry, Memory, Window
+from worker.core.moment import Moment
 from worker.core.outbox import entry_of, held_until, within_budget
 from worker.core.owed import Claim, State
 from worker.core.plan import plan, plan_difference, widened
-from worker.core.policy import Moment
 
 
 @pytest.mark.parametrize(

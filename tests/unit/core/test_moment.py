@@ -1,0 +1,93 @@
+"""A ladder at one instant says of all runs together what it says of each, and asks the calendar once for all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.builders import DAY, HOUR, MINUTE
+from tests.support.given import a_review
+from tests.support.office import FRIDAY, MONDAY, office
+from tests.support.whole_worker import rules_by
+from worker.core.calendar import ALWAYS_OPEN
+from worker.core.model import Kind
+from worker.core.moment import Moment, in_microseconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.calendar import Calendar
+    from worker.core.model import Review
+    from worker.core.policy import EscalationPolicy, Step
+
+CLOSES = FRIDAY + 4.5 * HOUR
+EDGES = [FRIDAY, FRIDAY - 4 * HOUR, CLOSES, MONDAY, CLOSES - DAY, CLOSES - 4 * HOUR, MONDAY + 4 * HOUR, MONDAY - HOUR]
+instants = st.one_of(
+    st.sampled_from(EDGES),
+    st.builds(lambda edge, minutes: edge + minutes * MINUTE, st.sampled_from(EDGES), st.integers(-600, 600)),
+)
+calendars = st.sampled_from([office(), ALWAYS_OPEN])
+waits = st.sampled_from([timedelta(0), HOUR, 4 * HOUR, 8.5 * HOUR, 17 * HOUR])
+
+
+def a_ladder(calendar: Calendar, stale: timedelta, every: timedelta, escalate: timedelta) -> EscalationPolicy:
+    return rules_by(calendar, stale_after=stale, remind_every=every or None, escalate_after=stale + escalate).policy
+
+
+@st.composite
+def reviews(draw: st.DrawFn) -> list[Review]:
+    """Reviews, several of which the same notice has spoken of."""
+    told = draw(st.lists(instants, min_size=1, max_size=3))
+    found = []
+    for number in range(draw(st.integers(1, 6))):
+        told_at, since = draw(st.sampled_from([None, *told])), draw(instants)
+        told_at = None if told_at is None else max(told_at, since)
+        found.append(a_review(number, since, told_at=told_at, reserved=draw(st.booleans())))
+    return found
+
+
+ladders = st.builds(a_ladder, calendars, waits, waits, waits)
+
+
+def is_due(step: Step, review: Review, now: datetime) -> bool:
+    """Whether a step is due for one review, by the calendar alone."""
+    due_at, ready = step.due_at(review), step.ready_until(now)
+    return due_at is not None and ready is not None and due_at <= ready
+
+
+@given(ladders, reviews(), instants)
+def test_what_is_due_is_the_highest_step_that_is_due_for_the_run(
+    policy: EscalationPolicy, waiting: list[Review], now: datetime
+) -> None:
+    moment = Moment.of(policy, now)
+    for review in waiting:
+        due = [step for step in policy.steps_for(review) if is_due(step, review, now)]
+        if review.told_at is None and policy.steps[0].ready_until(now) is not None and policy.steps[0] not in due:
+            # A date that is still to come makes nobody wait for the announcement.
+            due.insert(0, policy.steps[0])
+        assert moment.due(review) is (due[-1] if due else None)
+
+
+@given(ladders, reviews(), instants)
+def test_since_when_each_run_waits_for_each_step_is_what_the_step_says_of_it(
+    policy: EscalationPolicy, waiting: list[Review], now: datetime
+) -> None:
+    found: list[list[int]] = [[] for _ in range(2 * len(policy.steps))]
+    for review in waiting:
+        for number, step in enumerate(policy.steps_for(review)):
+            if (counting := step.counts_from(review)) is not None:
+                again, since = counting
+                found[2 * number + again].append(in_microseconds(since))
+    assert Moment.of(policy, now).dues(waiting) == found
+
+
+def test_the_calendar_is_asked_once_for_all_that_one_notice_has_spoken_of() -> None:
+    policy = rules_by(office(), stale_after=HOUR, remind_every=4 * HOUR).policy
+    waiting = [a_review(number, FRIDAY - 3 * HOUR + number * MINUTE, told_at=FRIDAY) for number in range(100)]
+    moment = Moment.of(policy, FRIDAY + MINUTE)
+    moment.dues(waiting)
+    (past,) = [each for each in moment.past if each.step.kind is Kind.REMINDER]
+    assert list(past.cut_offs) == [FRIDAY]

@@ -1,0 +1,175 @@
+"""A ladder at one instant, for all runs of a queue: what is due, what joins, since when each wait counts. Pure.
+
+What the calendar says is asked for the queue, as cut-offs, rather than for each of its runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from worker.core.model import Kind
+from worker.core.policy import JOINING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from worker.core.model import Review
+    from worker.core.policy import EscalationPolicy, Step
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def in_microseconds(at: datetime) -> int:
+    """An instant as the microseconds since 1970; thousands of them take little memory so."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant_of(microseconds: int) -> datetime:
+    """The instant so many microseconds after the beginning of 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Whether a step had come for runs when they were last spoken of.
+
+    One notice has spoken of many: the calendar is asked once for each such instant.
+    """
+
+    step: Step
+    cut_offs: dict[datetime, tuple[datetime, datetime]] = field(default_factory=dict)
+
+    def had_come(self, review: Review, told_at: datetime) -> bool:
+        step, since = self.step, review.since
+        # Open time is never longer than time: where that was too short, the calendar need not be asked.
+        if told_at - since < step.after:
+            return False
+        if step.calendar.is_always:
+            return True
+        if (cut_offs := self.cut_offs.get(told_at)) is None:
+            cut_offs = self.cut_offs[told_at] = step.calendar.cut_offs(told_at, step.after)
+        older, as_old = cut_offs
+        # Exactly so old at a closing, it has come at the opening.
+        return since < older or (since <= as_old and step.first_at(review) <= told_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    """A step that may go out at one instant.
+
+    It has come for what has waited since `first` or longer, and again for what was spoken of up to `again`; it takes
+    along the same with `first_joining` and `again_joining`.
+    """
+
+    step: Step
+    number: int
+    past: _Past
+    ready: datetime
+    first: datetime
+    first_joining: datetime
+    again: datetime | None
+    again_joining: datetime | None
+
+    @classmethod
+    def of(cls, past: _Past, number: int, ready: datetime, now: datetime) -> _Rung:
+        step = past.step
+        cut_off, every = step.calendar.cut_off, step.every
+        return cls(
+            step=step,
+            number=number,
+            past=past,
+            ready=ready,
+            first=cut_off(ready, step.after),
+            first_joining=cut_off(now, step.after * (1 - JOINING)),
+            again=None if step.repeat is None else cut_off(ready, step.repeat),
+            again_joining=None if every is None else cut_off(ready, every * (1 - JOINING)),
+        )
+
+    def has_come(self, review: Review) -> bool:
+        return self._reached(review, self.first, self.again)
+
+    def joins(self, review: Review) -> bool:
+        if self.step.kind is Kind.ANNOUNCEMENT:
+            return False
+        return self._reached(review, self.first_joining, self.again_joining)
+
+    def _reached(self, review: Review, first: datetime, again: datetime | None) -> bool:
+        told_at = review.told_at
+        if self.step.kind is Kind.ANNOUNCEMENT:
+            return told_at is None
+        if review.since > first:
+            return False
+        if told_at is None or (again is not None and told_at <= again):
+            return True
+        return not self.past.had_come(review, told_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A ladder at one instant: what is due then, for as many runs as there are.
+
+    `rungs` are the steps that may go out then, lowest first; `first` is since when, at the latest, something has waited
+    for which any of them but the announcement has come (None: there is no such step).
+    """
+
+    policy: EscalationPolicy
+    now: datetime
+    past: tuple[_Past, ...]
+    rungs: tuple[_Rung, ...]
+    first: datetime | None
+
+    @classmethod
+    def of(cls, policy: EscalationPolicy, now: datetime) -> Moment:
+        """The ladder at `now`, by the clock that runs have their dates from."""
+        past = tuple(_Past(step) for step in policy.steps)
+        ready = [(each, number, each.step.ready_until(now)) for number, each in enumerate(past)]
+        rungs = tuple(_Rung.of(each, number, at, now) for each, number, at in ready if at is not None)
+        first = max((rung.first for rung in rungs if rung.step.kind is not Kind.ANNOUNCEMENT), default=None)
+        return cls(policy, now, past, rungs, first)
+
+    def due(self, review: Review) -> Step | None:
+        """The highest step that is due for a review, and may go out: after an outage one notice, not three."""
+        # Most runs of a large queue were spoken of, and are not old enough for anything else.
+        if review.told_at is not None and (self.first is None or review.since > self.first):
+            return None
+        # Those that concern a review are the lowest ones: their number is enough to know them.
+        most = len(self.policy.steps_for(review))
+        for rung in reversed(self.rungs):
+            if rung.number < most and rung.has_come(review):
+                return rung.step
+        return None
+
+    def joins(self, step: Step, review: Review) -> bool:
+        """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
+        most = len(self.policy.steps_for(review))
+        return any(rung.joins(review) for rung in self.rungs if rung.step is step and rung.number < most)
+
+    def told_at(self, step: Step, review: Review) -> datetime:
+        """Up to when a notice of this moment speaks of a review: that its time has come before is not forgotten.
+
+        One that is taken along is spoken of up to the instant at which it would have been due.
+        """
+        ready = next(rung.ready for rung in self.rungs if rung.step is step)
+        first_at = review.since if step.kind is Kind.ANNOUNCEMENT else step.first_at(review)
+        return max(ready, first_at, review.since)
+
+    def dues(self, waiting: Iterable[Review]) -> list[list[int]]:
+        """Since when those that wait do so for each step of the ladder, and for it to come again.
+
+        In microseconds since 1970, and in the order of the reviews; each step has two lists.
+        """
+        found: list[list[int]] = [[] for _ in range(2 * len(self.past))]
+        for review in waiting:
+            concerned, told_at = len(self.policy.steps_for(review)), review.told_at
+            since = in_microseconds(review.since)
+            # A run that was spoken of waits for no announcement.
+            for number in range(0 if told_at is None else 1, concerned):
+                past = self.past[number]
+                if told_at is None or not past.had_come(review, told_at):
+                    found[2 * number].append(since)
+                elif past.step.repeat is not None:
+                    found[2 * number + 1].append(in_microseconds(told_at))
+        return found
