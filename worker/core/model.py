@@ -293,8 +293,8 @@ class Entry(StrEnum):
 
     MERGE = "merge"  # it is not posted yet: a notice beside it goes out with it
     BY_EDIT = "by edit"
-    UNSURE = "unsure"  # it may be just being posted
-    NEVER = "never"  # it is up, but cannot be edited any more
+    UNSURE = "unsure"  # it is being posted, or will be: a later poll knows
+    NEVER = "never"  # it cannot be edited any more, or a person decides whether it is up
     VOID = "void"  # it never came to a post, so it called no one
 
 

@@ -131,7 +131,8 @@ def entry_of(host: Delivery, now: datetime) -> Entry:
     """How a new run gets into a message: beside it while it is surely unposted, by an edit once it is up."""
     if is_surely_unposted(host):
         return Entry.MERGE
-    if host.state in IN_DOUBT:
+    # One that was refused, or may be posted already, takes nothing in; it goes on by itself, and comes up soon.
+    if host.state in IN_DOUBT or waits_for_time(host):
         return Entry.UNSURE
     if host.state in {State.WITHDRAWN, State.DEAD}:
         return Entry.VOID

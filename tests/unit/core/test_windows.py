@@ -14,7 +14,7 @@ from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, held
 from worker.core.model import Difference, Entry, Memory, Window
 from worker.core.moment import Moment
 from worker.core.outbox import entry_of, held_until, within_budget
-from worker.core.owed import Claim, State
+from worker.core.owed import NEVER, Claim, State
 from worker.core.plan import plan, plan_difference, widened
 
 
@@ -22,7 +22,10 @@ from worker.core.plan import plan, plan_difference, widened
     ("host", "entry"),
     [
         pytest.param({}, Entry.MERGE, id="it waits"),
-        pytest.param({"attempted_at": NOON}, Entry.NEVER, id="it waits, and may be posted already"),
+        pytest.param({"attempted_at": NOON}, Entry.UNSURE, id="it waits, and may be posted already"),
+        pytest.param({"plain": True}, Entry.UNSURE, id="it was refused, and waits to go as text alone"),
+        pytest.param({"state": State.HELD, "plain": True}, Entry.UNSURE, id="a pause holds it after it was refused"),
+        pytest.param({"state": State.HELD, "due_at": NEVER}, Entry.NEVER, id="a person decides about it"),
         pytest.param({"state": State.SENDING}, Entry.UNSURE, id="it is being posted"),
         pytest.param({"state": State.UNKNOWN}, Entry.UNSURE, id="it may be posted"),
         pytest.param({"state": State.WITHDRAWN}, Entry.VOID, id="it was withdrawn"),

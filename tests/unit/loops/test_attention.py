@@ -112,6 +112,19 @@ class TestNewRunsOutsideHours:
         assert worker.posted() == [(MONDAY + 7 * DAY, "announcement", 1)]
 
 
+def test_a_run_that_came_between_two_attempts_to_post_its_host_enters_it_as_soon_as_it_is_posted() -> None:
+    worker = a_worker(announce_every=4 * HOUR)
+    worker.notifier.fail("send", Outcome.UNKNOWN, times=4)
+    worker.show(1)
+    worker.tick()
+    while worker.only().state is not State.PENDING:
+        worker.wait(SECOND, SECOND)
+    worker.show(1, 2)
+    worker.poll(queue(SUPPORT))
+    worker.wait(5 * MINUTE)
+    assert [message.total for message in worker.notifier.board] == [2]
+
+
 class TestTheLadder:
     def test_a_holiday_begins_while_a_run_is_stale_its_age_stands_still(self) -> None:
         worker = a_worker(
