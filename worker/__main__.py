@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from worker import outlet, signals
+from worker import process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,9 +49,9 @@ def main() -> None:
     """Run the command that the arguments name."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "run":
-        signals.install(service=True)
+        process.catch_signals(service=True)
     _complete_streams()
-    with outlet.installed(_PATIENCE[command]) if command in _PATIENCE else contextlib.nullcontext():
+    with process.unwaiting(_PATIENCE[command]) if command in _PATIENCE else contextlib.nullcontext():
         # Until the command begins: a search for garbage among fresh imports slows the start by a sixth.
         gc.disable()
         if command in _PATIENCE:

@@ -18,9 +18,8 @@ import structlog
 from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.leases import Task
-from worker.core.meter import UNMETERED
 from worker.core.model import Polled, Queue, id_of
-from worker.core.ports import StoreError
+from worker.core.ports import UNMETERED, StoreError
 from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
@@ -31,7 +30,7 @@ from worker.loops.poll import Poll
 from worker.loops.report import Board, Complaint, Ops
 from worker.loops.roster import BlindCheck, Roster
 from worker.rules import corrections, rules_for, wants_people
-from worker.settings.advice import ADVICE
+from worker.settings.names import ADVICE
 from worker.stores.assignments import Member
 from worker.version import release
 
@@ -39,9 +38,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.core.meter import Meter
     from worker.core.overview import ApiInUse
-    from worker.core.ports import Accounts, Assignments, Blindness, Clock, Descriptions, Members, Notifier, Source
+    from worker.core.ports import (
+        Accounts,
+        Assignments,
+        Blindness,
+        Clock,
+        Descriptions,
+        Members,
+        Meter,
+        Notifier,
+        Source,
+    )
     from worker.core.roles import Channels, Outbox, Store
     from worker.rules import RulesOf
     from worker.settings import Settings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from worker.core.text import json_safe, visible
-from worker.outlet import Outlet
+from worker.process import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.app import Parts
     from worker.core.model import Id, Queue
     from worker.core.ports import Clock
-    from worker.signals import Stop
+    from worker.process import Stop
     from worker.web.monitor import Monitor
 
 log = structlog.get_logger(__name__)

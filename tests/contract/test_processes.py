@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tests.support.builders import MINUTE, NOON
-from worker.core.status.process import Area, Process, Reason
+from worker.core.overview import Area, Process, Reason
 
 if TYPE_CHECKING:
     from worker.core.roles import Store

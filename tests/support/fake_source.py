@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Facts, Fate, Queue, QueueRun, Show
-    from worker.core.status.seen import Unseen
+    from worker.core.ports import Unseen
 
 
 @dataclass(frozen=True)

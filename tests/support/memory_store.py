@@ -63,9 +63,9 @@ if TYPE_CHECKING:
 
     from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Queue, Reviewer
+    from worker.core.overview import Process
     from worker.core.owed import Receipt
     from worker.core.plan import Plan
-    from worker.core.status.process import Process
 
 
 @dataclass(slots=True)

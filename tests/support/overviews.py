@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.builders import DAY, MINUTE, NOON, queue
 from worker.core.model import Polled
 from worker.core.overview import Asked, Overview, QueueView
-from worker.settings.advice import ADVICE
+from worker.settings.names import ADVICE
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

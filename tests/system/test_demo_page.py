@@ -22,7 +22,7 @@ from worker.demo.story.cast import TracedRun
 from worker.demo.story.play import YOUR_TURN, Performance
 from worker.demo.story.stage import LANGSMITH, SLACK
 from worker.demo.story.terminal import Terminal
-from worker.signals import STOP
+from worker.process import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

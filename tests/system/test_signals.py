@@ -27,11 +27,11 @@ if "terminal" in sys.argv:
     import fcntl, termios
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from worker import signals
-signals.install(service=True)
+from worker import process
+process.catch_signals(service=True)
 print("ready", flush=True)
-stopped = signals.STOP.wait(60)
-os.write(2, " ".join(["stopped" if stopped else "waited", *signals.STOP.noted()]).encode())
+stopped = process.STOP.wait(60)
+os.write(2, " ".join(["stopped" if stopped else "waited", *process.STOP.noted()]).encode())
 """
 """A program that does nothing but wait for its end, with the worker's handlers."""
 

@@ -6,10 +6,9 @@ import dataclasses
 
 import pytest
 
-from worker.core.advice import PLAIN
+from worker.core.overview import PLAIN, Area
 from worker.core.ports import ConfigError, Trouble
-from worker.core.status.process import Area
-from worker.settings.advice import ADVICE, named
+from worker.settings.names import ADVICE, named
 from worker.stores import opening
 
 

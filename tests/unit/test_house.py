@@ -10,8 +10,8 @@ from tests.house import ROOT, House
 
 ADVICE = (
     "name no vendor and no setting in {folder}/. Say `the source`, `the notifier`, `the settings`; a sentence that is "
-    "shown to people gets the name from `core/advice.py`, whose words stand in `settings/advice.py`, or from "
-    "`Notifier.limits.name`"
+    "shown to people gets the name from `Advice` in `core/overview.py`, whose words stand in `settings/names.py`, or "
+    "from `Notifier.limits.name`"
 )
 
 

@@ -16,8 +16,7 @@ from tests.support.overviews import overview
 from worker.commands.exits import Exit
 from worker.core.owed import State
 from worker.core.ports import Trouble
-from worker.core.status.readiness import readiness
-from worker.core.status.reasons import KINDS
+from worker.core.status.reasons import KINDS, readiness
 from worker.notifiers.slack import errors
 from worker.settings.model import EVERY
 from worker.stores.sqlite import NETWORK

@@ -14,7 +14,7 @@ import structlog
 
 from tests.support.pipes import full_pipe
 from worker import logs
-from worker.outlet import Outlet
+from worker.process import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

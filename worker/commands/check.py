@@ -13,15 +13,15 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.hours import calendar_name, state_of
 from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, rehearsal, slack, start
+from worker.core.overview import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
-from worker.core.status.finding import Finding
-from worker.core.status.seen import rows_text
+from worker.core.status.reasons import rows_text
 from worker.loops.preview import Preview
 from worker.notifiers.slack import check as slack_check
 from worker.rules import rules_for
 from worker.settings import loading
-from worker.settings.advice import ADVICE, named
 from worker.settings.calendars import calendar_of
+from worker.settings.names import ADVICE, named
 from worker.sources.langsmith.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
 from worker.stores.sqlite import check_directory, check_writable

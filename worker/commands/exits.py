@@ -37,7 +37,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except (ConfigError, RefusedError) as error:
-        from worker.settings.advice import named  # noqa: PLC0415 - `--help` needs no settings
+        from worker.settings.names import named  # noqa: PLC0415 - `--help` needs no settings
 
         fail(named(str(error)), Exit.UNUSABLE)
     except Busy as error:

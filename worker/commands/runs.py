@@ -22,7 +22,7 @@ from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.core.text import plain
 from worker.rules import rules_for
-from worker.settings.advice import ADVICE
+from worker.settings.names import ADVICE
 from worker.stores import reviews
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from worker.core.ports import ConfigError
 from worker.logs import redactor
 from worker.notifiers.slack.notifier import Slack
 from worker.settings import Need, Settings, load, secrets
-from worker.settings.advice import DATABASE_SETTING
 from worker.settings.calendars import never_open
+from worker.settings.names import DATABASE_SETTING
 from worker.sources.langsmith.source import LangSmith
 from worker.stores import opening
 from worker.stores.lock import hold_lock

@@ -15,14 +15,12 @@ from worker.commands.held import held_of
 from worker.commands.setup import DATABASE, opened, start
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
-from worker.core.overview import LISTING_IN_USE, Overview, QueueView
+from worker.core.overview import LISTING_IN_USE, Area, Overview, QueueView
 from worker.core.owed import State
-from worker.core.status.process import Area
 from worker.core.status.reasons import reasons
 from worker.core.text import day_time_in, plain
 from worker.rules import rules_for
-from worker.settings.advice import ADVICE
-from worker.settings.names import some
+from worker.settings.names import ADVICE, some
 from worker.stores import lock, opening
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Calendar
     from worker.core.model import QueueTotals
-    from worker.core.status.process import Process, Reason
+    from worker.core.overview import Process, Reason
     from worker.core.status.upcoming import Held
     from worker.settings import Settings
     from worker.stores.sql import SqlStore

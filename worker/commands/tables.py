@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from worker.core.message import Message
+    from worker.core.overview import Finding
     from worker.core.owed import Delivery
-    from worker.core.status.finding import Finding
     from worker.loops.preview import Preview
 
 BEGINNINGS = frozenset({"Key", "Queue run"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker import signals
+from worker import process
 from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
 from worker.clock import SystemClock
 from worker.commands.setup import (
@@ -72,7 +72,7 @@ def run() -> None:
                 board=board,
             )
             log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
-            Service(parts, monitor, machine).run(signals.STOP)
+            Service(parts, monitor, machine).run(process.STOP)
             log.info("stopped")
 
 

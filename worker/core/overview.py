@@ -1,20 +1,116 @@
-"""The overview: the state of the worker itself, as one value. Pure."""
+"""The overview: the state of the worker itself as one value, with the reasons, findings and advice about it. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.core.advice import PLAIN, Advice
+import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
 
     from worker.core.model import Polled, QueueTotals
     from worker.core.owed import Backlog, Pause
-    from worker.core.status.process import Reason
+
+
+class Area(StrEnum):
+    """The area that a reason belongs to: one condition of `/readyz`."""
+
+    LOOPS = "loops"
+    DATABASE = "database"
+    QUEUES = "queues"
+    NOTIFIER = "notifier"
+    DELIVERIES = "deliveries"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Area:  # noqa: ARG003
+        """The notifier's area, for every unknown name."""
+        # Earlier versions stored it under the name of the notifier's service.
+        return cls.NOTIFIER
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One reason why the worker is not well: for exit status 1 of `status`, and for a `/readyz` that is not ready.
+
+    `kind` is a word that metrics count by; with the `subject` (a queue's id, a channel) it identifies the reason.
+    `text` says what is wrong and `fix` what to do; both are sentences of ours, in which names and errors are raw and
+    hostile.
+    """
+
+    kind: str
+    area: Area
+    text: str
+    fix: str
+    subject: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process that works, or has worked, on this database.
+
+    `command` is `run` or `poll`. `ended_at` stays None where it was killed. `reasons` are only those that the database
+    does not show anyway.
+    """
+
+    process_id: UUID
+    command: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `check`. `remedy` is empty where all is well."""
+
+    name: str
+    ok: bool
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The names of the services and settings in use, and the remedies that need such a name.
+
+    `source` and `notifier` are the services as people write them; `notifier_area` is the area of the notifier as
+    programs read it. The remedies: `troubles` for each trouble of polling, `key` for a refused key, `token` for a
+    refused token, `names` for a name that no queue has, `ending` for a listing that ends. `stale_after`,
+    `remind_every` and `escalate_after` name the settings of the ladder.
+    """
+
+    source: str = "the source"
+    notifier: str = "the notifier"
+    notifier_area: str = Area.NOTIFIER.value
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    key: str = "give the worker a valid key, and restart"
+    token: str = "give the worker a good token"  # noqa: S105  a remedy, no secret
+    names: str = "correct the name"
+    ending: str = "Choose another listing."
+    stale_after: str = "the age of a stale run"
+    remind_every: str = "the time between two reminders"
+    escalate_after: str = "the age of an escalation"
+
+    def area(self, area: Area) -> str:
+        """An area as programs read it."""
+        return self.notifier_area if area is Area.NOTIFIER else area.value
+
+    @property
+    def unanswered(self) -> str:
+        """The kind of the reason that the notifier does not answer."""
+        return f"{self.notifier_area}_unanswered"
+
+
+PLAIN = Advice()
+"""Words that name no service and no setting."""
 
 LATE_AFTER = 3
 """A last complete poll older than so many intervals is late."""

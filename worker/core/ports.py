@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, overload
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from worker.core.directory import Account
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
-    from worker.core.model import Difference, Facts, Fate, Id, Queue, Reviewer, Show, Snapshot, Unchanged
+    from worker.core.model import Difference, Facts, Fate, Id, Kind, Queue, Reviewer, Show, Snapshot, Unchanged
+    from worker.core.overview import Area
     from worker.core.owed import Receipt
-    from worker.core.status.process import Area
-    from worker.core.status.seen import Unseen
 
 
 class Trouble(StrEnum):
@@ -171,6 +170,13 @@ class Descriptions(Protocol):
         ...
 
 
+class Unseen(NamedTuple):
+    """The reason why nothing is seen of a queue's open runs, and the remedy."""
+
+    text: str
+    fix: str
+
+
 class Blindness(Protocol):
     """Finds out whether the key sees all runs; for sources that can count those they hide. Raises SourceError."""
 
@@ -291,3 +297,46 @@ class Assignments(Protocol):
     def leave(self) -> None:
         """Give everything back, so that others go on at once. Raises StoreError."""
         ...
+
+
+STORE = "store"
+"""The trouble of a poll that failed in the database; the others are those of `Trouble`."""
+
+
+class Meter(Protocol):
+    """Counts work. Thread-safe; never raises, so that counting is never in the way of the work."""
+
+    def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
+        """A poll ended after `seconds`; `trouble` is empty where it was complete."""
+        ...
+
+    def delivered(self, kind: Kind, outcome: str) -> None:
+        """A delivery was treated; `outcome` is the state that it has now (`pending`: to be tried again)."""
+        ...
+
+    def edited(self, outcome: str) -> None:
+        """An owed edit was treated: `made`, `unneeded`, `failed` (to be tried again) or `given_up`."""
+        ...
+
+    def throttled(self) -> None:
+        """The notifier asked for a pause."""
+        ...
+
+
+class NullMeter:
+    """Counts nothing: for a single pass, and for tests of other things."""
+
+    def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
+        """Do not count a poll."""
+
+    def delivered(self, kind: Kind, outcome: str) -> None:
+        """Do not count a delivery."""
+
+    def edited(self, outcome: str) -> None:
+        """Do not count an edit."""
+
+    def throttled(self) -> None:
+        """Do not count a pause."""
+
+
+UNMETERED = NullMeter()

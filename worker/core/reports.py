@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from worker.core.advice import Advice
     from worker.core.incidents import Incident
+    from worker.core.overview import Advice
 
 
 def begun(group: Sequence[Incident], advice: Advice) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from worker.core.directory import Card
     from worker.core.leases import Assignment, Renewal
     from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Reviewer, ReviewKey
+    from worker.core.overview import Process
     from worker.core.owed import Backlog, Claim, Delivery, Pause, State, Story
     from worker.core.plan import Plan
-    from worker.core.status.process import Process
 
 
 class Reviews(Protocol):

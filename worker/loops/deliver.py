@@ -12,12 +12,11 @@ from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
 from worker.core.message import compose_post
-from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind
 from worker.core.outbox import held_until, within_budget
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import UNMETERED, DeliveryError, Outcome
 from worker.loops.pauses import Patience
 
 if TYPE_CHECKING:
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.message import Message
-    from worker.core.meter import Meter
     from worker.core.model import Id, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.owed import Claim, Delivery, Receipt
-    from worker.core.ports import Clock, Incidents, Notifier
+    from worker.core.ports import Clock, Incidents, Meter, Notifier
     from worker.core.roles import Channels, Deliveries, Outbox, Polls
     from worker.loops.report import Ops
     from worker.rules import RulesOf

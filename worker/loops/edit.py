@@ -10,17 +10,15 @@ import structlog
 from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
-from worker.core.meter import UNMETERED
-from worker.core.ports import DeliveryError, Outcome
+from worker.core.ports import UNMETERED, DeliveryError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from worker.core.message import Message
-    from worker.core.meter import Meter
     from worker.core.owed import Claim, Delivery
-    from worker.core.ports import Clock, Notifier
+    from worker.core.ports import Clock, Meter, Notifier
     from worker.core.roles import Outbox, Polls
     from worker.rules import RulesOf
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from worker.core.status.process import Process
+from worker.core.overview import Process
 from worker.core.status.reasons import only_here
 
 if TYPE_CHECKING:
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from worker.core.overview import Overview
+    from worker.core.overview import Overview, Reason
     from worker.core.ports import Clock
     from worker.core.roles import Processes, Upkeep
-    from worker.core.status.process import Reason
 
 log = structlog.get_logger(__name__)
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core import outage, reports
-from worker.core.advice import PLAIN
+from worker.core import incidents, reports
 from worker.core.cooldown import Cooldown
 from worker.core.incidents import Group, Incident, report
 from worker.core.leases import Task
 from worker.core.model import Polled
-from worker.core.overview import Asked, Overview, QueueView
+from worker.core.overview import PLAIN, Asked, Overview, QueueView
 from worker.core.ports import StoreError
 from worker.core.status.reasons import reasons
 from worker.loops.assignments import ALONE
@@ -24,9 +23,8 @@ from worker.loops.report import Board
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from worker.core.advice import Advice
     from worker.core.model import Id, Queue, QueueTotals
-    from worker.core.overview import ApiInUse
+    from worker.core.overview import Advice, ApiInUse
     from worker.core.owed import Backlog, Pause
     from worker.core.ports import Assignments, Clock
     from worker.core.roles import Channels, Notes, Polls
@@ -246,7 +244,7 @@ class Observer:
         self._notes = notes
         self._ops = ops
         self._reported: tuple[Incident, ...] | None = None
-        self._sight = outage.LastSeen()
+        self._sight = incidents.LastSeen()
         self._sunset: tuple[str, int] | None = None
         self._failing_since: datetime | None = None
         self._database_announced = False
@@ -256,7 +254,7 @@ class Observer:
     def __call__(self) -> Overview:
         """Look once, and report what has changed. Raises StoreError; the next call tries again."""
         overview = self.overview = self._look()
-        self._sight = outage.moved_by(self._sight, overview.clock_set)
+        self._sight = incidents.moved_by(self._sight, overview.clock_set)
         self._announce_database(overview)
         if overview.store_error:
             return overview
@@ -266,7 +264,7 @@ class Observer:
             return overview
         if self._reported is None:
             self._reported = _loads(self._notes.recall(_REPORTED))
-            self._sight = outage.LastSeen(self._last_seen_at())
+            self._sight = incidents.LastSeen(self._last_seen_at())
         before = self._reported
         self._reported = self._report_incidents(overview, before)
         # With those that ended just now: they explain a gap as well.
@@ -313,8 +311,8 @@ class Observer:
         return known
 
     def _report_outage(self, overview: Overview, known: Iterable[Incident]) -> None:
-        self._sight = outage.seen_now(self._sight, overview, known)
-        found = outage.outage_to_report(self._sight, overview)
+        self._sight = incidents.seen_now(self._sight, overview, known)
+        found = incidents.outage_to_report(self._sight, overview)
         if found is None:
             return
         log.warning("was_blind", since=found.since, until=found.until, new=found.new, gone=found.gone)
@@ -342,7 +340,7 @@ def _found(group: Sequence[Incident], overview: Overview) -> tuple[int, int]:
     """The numbers of runs that were announced, and that left, since the group was reported."""
     views = {str(queue.polled.queue.queue_id): queue for queue in overview.queues}
     if group[0].group is Group.KEY:
-        new, gone = outage.counters(overview)
+        new, gone = incidents.counters(overview)
     else:
         seen = [views[incident.subject] for incident in group if incident.subject in views]
         new, gone = sum(view.new for view in seen), sum(view.gone for view in seen)

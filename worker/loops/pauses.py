@@ -10,18 +10,16 @@ import structlog
 
 from worker.core.cooldown import Cooldown
 from worker.core.delivery import LONGEST_QUIET, paused
-from worker.core.overview import Asked
+from worker.core.overview import Area, Asked
 from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import DeliveryError, Outcome
-from worker.core.status.process import Area
 from worker.loops.report import Board
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.meter import Meter
     from worker.core.owed import Pause
-    from worker.core.ports import Clock, Incidents, Notifier
+    from worker.core.ports import Clock, Incidents, Meter, Notifier
     from worker.core.roles import Channels
     from worker.loops.report import Ops
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.cooldown import Cooldown
-from worker.core.meter import STORE, UNMETERED
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
+from worker.core.overview import Area
 from worker.core.plan import Plan, undescribed, widened
-from worker.core.ports import Fenced, SourceError, StoreError, Trouble
-from worker.core.status.process import Area
-from worker.core.status.seen import rows_text
+from worker.core.ports import STORE, UNMETERED, Fenced, SourceError, StoreError, Trouble
+from worker.core.status.reasons import rows_text
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import Conclude, Concluded, WholeNeededError
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.leases import Assignment
-    from worker.core.meter import Meter
     from worker.core.model import Id
-    from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
+    from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Meter, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
 

@@ -13,10 +13,10 @@ import structlog
 
 from worker.core.message import Message
 from worker.core.model import Kind
+from worker.core.overview import Area, Reason
 from worker.core.owed import EVERYWHERE, Delivery
 from worker.core.plan import NAMESPACE
 from worker.core.ports import DeliveryError, Limits, Outcome, RefusedError
-from worker.core.status.process import Area, Reason
 
 if TYPE_CHECKING:
     from worker.core.owed import Pause

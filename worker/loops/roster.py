@@ -11,8 +11,8 @@ import structlog
 from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
 from worker.core.model import Queue
+from worker.core.overview import Area
 from worker.core.ports import SourceError, Trouble
-from worker.core.status.process import Area
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

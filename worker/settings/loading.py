@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from worker.core.audience import TURN, Audience, Reach
 from worker.core.ports import ConfigError
 from worker.settings.addresses import passwords, sqlite_url
-from worker.settings.calendars import NO_HOURS
+from worker.settings.calendars import NO_HOURS, outside_hours
 from worker.settings.layers import (
     Layer,
     Layers,
@@ -31,7 +31,6 @@ from worker.settings.layers import (
 from worker.settings.model import EVERY, Settings
 from worker.settings.names import ALL, Need, did_you_mean, service_links, similar, some
 from worker.settings.network import Network, network
-from worker.settings.outside import outside_hours
 from worker.settings.values import ALL_QUEUES, listed_queues, queue_id, queue_identity
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
 from worker.core.model import NO_ONE, Access, Facts, Reviewer, Who
-from worker.core.status.process import Reason
+from worker.core.overview import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

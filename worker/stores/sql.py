@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from worker.core.directory import Card
     from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Reviewer, ReviewKey
+    from worker.core.overview import Process
     from worker.core.owed import Backlog, Claim, Delivery, Pause, Story
     from worker.core.plan import Plan
     from worker.core.ports import Clock
-    from worker.core.status.process import Process
     from worker.stores.database import Database
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from worker.core.overview import Process
 from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError, StoreError
-from worker.core.status.process import Process
 from worker.stores.database import CHUNK, chunks, insert
 from worker.stores.outbox import in_state
 from worker.stores.schema import (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from worker.core.ports import Clock
-    from worker.core.status.readiness import Check
+    from worker.core.status.reasons import Check
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_HOST = 100

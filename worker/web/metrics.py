@@ -10,12 +10,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import generate_latest
 
-from worker.core.meter import STORE
 from worker.core.model import Kind
 from worker.core.owed import State
-from worker.core.ports import Trouble
-from worker.core.status.readiness import readiness
-from worker.core.status.reasons import KINDS, reasons
+from worker.core.ports import STORE, Trouble
+from worker.core.status.reasons import KINDS, readiness, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

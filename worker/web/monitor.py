@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker import logs, version
-from worker.core.meter import UNMETERED
-from worker.core.status.process import Area, Reason
-from worker.core.status.readiness import Check, readiness
+from worker.core.overview import Area, Reason
+from worker.core.ports import UNMETERED
+from worker.core.status.reasons import Check, readiness
 from worker.loops.housekeep import Pulse
 from worker.web.heartbeat import Cycle, Heartbeat
 from worker.web.systemd import Notify
 
 if TYPE_CHECKING:
-    from worker.core.meter import Meter
     from worker.core.model import Id
     from worker.core.overview import Overview
-    from worker.core.ports import Clock
+    from worker.core.ports import Clock, Meter
     from worker.loops.observe import Look, Observer
     from worker.settings import Settings
     from worker.web.health import Health

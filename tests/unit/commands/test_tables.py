@@ -14,8 +14,8 @@ from tests.support.builders import HOUR, MINUTE, NOON, delivery, queue, review
 from worker.commands import tables
 from worker.commands.runs import story_lines
 from worker.core.model import Facts, Fate
+from worker.core.overview import Finding
 from worker.core.owed import NEVER, Receipt, State, Story, StoryNotice
-from worker.core.status.finding import Finding
 from worker.core.status.upcoming import Upcoming
 from worker.core.text import plain_lines
 

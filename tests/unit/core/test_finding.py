@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.core.status.finding import Finding
+from worker.core.overview import Finding
 
 
 def test_a_line_that_finds_all_well_has_no_remedy() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.builders import HOUR, MINUTE, NOON, SECOND
 from tests.support.overviews import overview, view
 from worker.core.incidents import Group, Incident, Reported, current, report
-from worker.core.status.process import Area, Reason
+from worker.core.overview import Area, Reason
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -6,8 +6,7 @@ import pytest
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND
 from tests.support.overviews import overview, view
-from worker.core.incidents import Group, Incident
-from worker.core.outage import LastSeen, Outage, moved_by, outage_to_report, seen_now
+from worker.core.incidents import Group, Incident, LastSeen, Outage, moved_by, outage_to_report, seen_now
 
 if TYPE_CHECKING:
     from datetime import datetime

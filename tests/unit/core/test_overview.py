@@ -5,7 +5,7 @@ import pytest
 from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause
 from tests.support.overviews import overview, view
 from worker.core.overview import NAMED, Asked
-from worker.core.status.readiness import Check, readiness
+from worker.core.status.reasons import Check, readiness
 
 
 def failing(*checks: Check) -> dict[str, str]:

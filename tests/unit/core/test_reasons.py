@@ -10,13 +10,11 @@ import pytest
 from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
 from tests.support.overviews import overview, view
 from worker.core.model import QueueTotals
-from worker.core.overview import Asked
+from worker.core.overview import Area, Asked, Reason
 from worker.core.owed import Backlog, State
 from worker.core.ports import Trouble
-from worker.core.status.process import Area, Reason
-from worker.core.status.reasons import KINDS, START_GRACE, only_here, reasons
-from worker.core.status.seen import rows_text
-from worker.settings.advice import ADVICE
+from worker.core.status.reasons import KINDS, START_GRACE, only_here, reasons, rows_text
+from worker.settings.names import ADVICE
 
 if TYPE_CHECKING:
     from worker.core.overview import Overview, QueueView

@@ -10,7 +10,7 @@ from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND
 from worker.core import reports
 from worker.core.incidents import Group, Incident
 from worker.core.overview import NAMED
-from worker.settings.advice import ADVICE
+from worker.settings.names import ADVICE
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -15,7 +15,7 @@ from worker.core.model import Entry, Kind, Window
 from worker.core.owed import State
 from worker.core.policy import ladder
 from worker.core.status.upcoming import Circumstances, Held, Upcoming, count_held, upcoming
-from worker.settings.advice import ADVICE
+from worker.settings.names import ADVICE
 
 if TYPE_CHECKING:
     from worker.core.policy import EscalationPolicy

@@ -22,8 +22,8 @@ from worker.demo.story.play import EndedError, Performance
 from worker.demo.story.scenario import EXPECTED, Scenario, Scene
 from worker.demo.story.stage import Chapter, ImpossibleError, Stage
 from worker.demo.story.terminal import CHANNEL_NAMES, Terminal, without_markup
+from worker.process import Stop
 from worker.settings.calendars import CalendarTable, calendar_of
-from worker.signals import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
 from tests.support.overviews import overview, view
 from worker.core.model import Kind
-from worker.core.status.process import Area
+from worker.core.overview import Area
 from worker.loops.observe import Observer
 from worker.loops.report import Board, Ops
 

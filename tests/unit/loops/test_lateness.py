@@ -11,14 +11,14 @@ from tests.support.builders import SECOND
 from tests.support.clock import FakeClock
 from tests.unit.loops.stage import Stage
 from worker.core.delivery import withdrawn
+from worker.core.overview import Area
 from worker.core.ports import DeliveryError, Outcome
-from worker.core.status.process import Area
 from worker.loops.deliver import Deliver
 from worker.loops.pauses import LATE_FOR, Lateness
 from worker.loops.report import Board, Ops
 
 if TYPE_CHECKING:
-    from worker.core.status.process import Reason
+    from worker.core.overview import Reason
 
 LATE = DeliveryError("Slack was not asked: looking up the name took 11 s", Outcome.RETRY, code="too_late")
 GONE = DeliveryError("Slack did not answer: cannot connect", Outcome.RETRY, code="connect")

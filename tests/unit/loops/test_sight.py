@@ -12,7 +12,7 @@ from tests.support.clock import FakeClock
 from tests.support.fake_source import FakeSource
 from tests.support.memory_store import MemoryStore
 from worker.core.model import Show
-from worker.core.status.seen import Unseen
+from worker.core.ports import Unseen
 from worker.loops.poll import Poll
 from worker.loops.report import Board
 from worker.loops.roster import BlindCheck

@@ -9,7 +9,7 @@ import pytest
 
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError
-from worker.core.status.readiness import Check
+from worker.core.status.reasons import Check
 from worker.web.health import Health
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Every reason why the worker is not well, for `status`, `/readyz`, the metrics and systemd alike. Pure.
+"""Every reason why the worker is not well, for `status`, the metrics and systemd, and readiness by area. Pure.
 
 They are found in an overview. A part that notices anything else by itself announces it by `Incidents.begin`, so that it
 comes here in `Overview.announced`.
@@ -6,20 +6,21 @@ comes here in `Overview.announced`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from worker.core.meter import STORE
-from worker.core.overview import LATE_AFTER
+from worker.core.overview import LATE_AFTER, NAMED, Area, Reason
 from worker.core.owed import EVERYWHERE, State
-from worker.core.status.process import Area, Reason
+from worker.core.ports import STORE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from worker.core.advice import Advice
-    from worker.core.overview import Overview, QueueView
+    from worker.core.model import Difference, Snapshot
+    from worker.core.overview import Advice, Overview, QueueView
     from worker.core.owed import Backlog, Pause
+
 
 UNLISTED_FOR = timedelta(minutes=15)
 """The time for which the list of queues may be unreadable: known queues are polled meanwhile."""
@@ -149,3 +150,70 @@ def _unsettled(backlog: Backlog) -> Reason:
     state = backlog.state.value
     fix = f"`review-notifier deliveries --state {state}` lists them; remove the cause, then `review-notifier retry KEY`"
     return Reason(f"delivery_{state}", Area.DELIVERIES, f"{count} {state}{because}", fix, since=backlog.oldest_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of being ready; `text` says what is wrong, or that nothing is."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+def readiness(overview: Overview) -> tuple[Check, ...]:
+    """The conditions: no reason against it, and the first polls and the notifier's first answer have come."""
+    found = reasons(overview)
+    wrong = {area: [reason.text for reason in found if reason.area is area] for area in _GOOD}
+    wrong[Area.QUEUES] += _awaited_polls(overview, found)
+    if not any(reason.kind == "token_refused" for reason in found):
+        wrong[Area.NOTIFIER] += _awaited_answer(overview)
+    name = overview.advice.area
+    return tuple(Check(name(area), not texts, _joined(texts) or _GOOD[area](overview)) for area, texts in wrong.items())
+
+
+def _awaited_polls(overview: Overview, found: Sequence[Reason]) -> Sequence[str]:
+    """The polls that are still awaited: no reason yet, but not ready either."""
+    known = {reason.subject for reason in found if reason.kind == "queue_late"}
+    late = [queue for queue in overview.queues if queue.is_late(overview.taken_at)]
+    awaited = [last_poll(queue) for queue in late if str(queue.polled.queue.queue_id) not in known]
+    if overview.queues or any(reason.area is Area.QUEUES for reason in found):
+        return awaited
+    return [f"no queue is polled yet ({overview.unlisted})" if overview.unlisted else "no queue is polled yet"]
+
+
+def _awaited_answer(overview: Overview) -> Sequence[str]:
+    asked = overview.asked
+    if asked.taken_at is not None:
+        return ()
+    return [f"has not answered yet ({asked.error})" if asked.error else "not asked yet"]
+
+
+def _taken(overview: Overview) -> str:
+    at = overview.asked.taken_at
+    return f"took the token at {at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
+
+
+_GOOD: Mapping[Area, Callable[[Overview], str]] = {
+    Area.DATABASE: lambda _: "answers",
+    Area.QUEUES: lambda overview: f"{len(overview.queues)} polled within {LATE_AFTER} intervals",
+    Area.NOTIFIER: _taken,
+    Area.DELIVERIES: lambda _: "none is dead or held",
+}
+
+
+def _joined(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return "; ".join(texts[:NAMED]) + more
+
+
+def rows_text(seen: Snapshot | Difference) -> str:
+    """The problem with the rows, and its effect."""
+    # Without numbers, so that the words stay the same while it lasts: each change is written to the database.
+    if seen.obscured:
+        effect = (
+            "what they are about is not known, so no run is taken for reviewed meanwhile, and new ones may be missing"
+        )
+    else:
+        effect = "runs that are known already count as waiting, new ones are missing"
+    return f"rows of its listing cannot be used: they have no queue_run_id, or are too large; {effect}"

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from worker.core.advice import Advice
     from worker.core.calendar import Calendar
     from worker.core.model import Review, Window
+    from worker.core.overview import Advice
     from worker.core.owed import Delivery
     from worker.core.policy import EscalationPolicy, Step
 

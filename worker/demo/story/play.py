@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from worker import signals
+from worker import process
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError
 from worker.demo.langsmith.server import SERVICE_KEY
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from worker.demo.process import LogLine, Running
     from worker.demo.slack.workspace import Event
     from worker.demo.story.scenario import Scene
-    from worker.signals import Stop
+    from worker.process import Stop
 
 DONE, FAILED = 0, 1
 YOUR_TURN = Chapter(
@@ -64,7 +64,7 @@ def play(*, fast: bool, port: int, open_browser: bool) -> int:
         worker = stack.enter_context(worker_before(stage, happenings, web=address))
         if address and open_browser:
             webbrowser.open(address)
-        performance = Performance(stage, terminal, stage.clock, signals.STOP, worker.ended, happenings)
+        performance = Performance(stage, terminal, stage.clock, process.STOP, worker.ended, happenings)
         return _perform(performance, story, worker, stay=not fast)
 
 
@@ -146,7 +146,7 @@ def _hear(stage: Stage, happenings: queue.SimpleQueue[Event | Said]) -> Callable
 
 def _mind_signals() -> None:
     """Let Ctrl-C, SIGTERM and a closed terminal end everything in good order."""
-    signals.install()
+    process.catch_signals()
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from worker.core.overview import Finding
 from worker.core.ports import DeliveryError, Outcome
-from worker.core.status.finding import Finding
 from worker.notifiers.slack.errors import WAYS
 
 if TYPE_CHECKING:

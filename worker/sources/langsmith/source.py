@@ -11,8 +11,7 @@ import structlog
 
 from worker.core.model import Difference, Fate, Snapshot, Unchanged
 from worker.core.overview import LISTING_IN_USE
-from worker.core.ports import SourceError
-from worker.core.status.seen import Unseen
+from worker.core.ports import SourceError, Unseen
 from worker.net.route import DIRECT
 from worker.sources.langsmith.choice import Api, Choice, Outlook, meaning
 from worker.sources.langsmith.errors import Standing, unlawful

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.signals import Stop
+from worker.process import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
