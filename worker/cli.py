@@ -181,6 +181,30 @@ def _hours(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
+_people = typer.Typer(help="Show every reviewer, and how each is reached.", invoke_without_command=True)
+app.add_typer(_people, name="people")
+
+
+@_people.callback()
+def _list_people(context: typer.Context, *, as_json: _Json = False) -> None:
+    """Show every reviewer: e-mail, Slack id, whose turn it is, what today's budget has left, why one is not reached."""
+    if context.invoked_subcommand is not None:
+        return
+    from worker.commands import people
+
+    with reported():
+        people.people(as_json=as_json)
+
+
+@_people.command("forget")
+def _forget(email: Annotated[str, typer.Argument(help="The e-mail, in any case.")]) -> None:
+    """Delete the name, e-mail and Slack id of a person from the database, for good."""
+    from worker.commands import people
+
+    with reported():
+        raise SystemExit(Exit.DONE if people.forget(email) else Exit.FAILED)
+
+
 @app.command("migrate")
 def _migrate(
     *,

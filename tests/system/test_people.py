@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from tests.system.process import Bench, wait_for
+from worker.demo.slack.server import ALL_SCOPES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -68,3 +70,88 @@ def test_messages_go_out_while_nobody_can_be_looked_up(
         wait_for(lambda: len(slack.posts) == 2, "a message all the same")
         assert service.stop() == 0
     assert asked(slack).count(LOOK_UP) == 2
+
+
+def people(bench: Bench, **more: str) -> dict[str, dict[str, Any]]:
+    """What the command says of every reviewer, by e-mail, or by id where there is none."""
+    said = bench.run("people", "--json", WORKER_PEOPLE="assigned", **more)
+    assert said.returncode == 0, said.stderr
+    return {each["email"] or each["reviewer_ids"][0]: each for each in json.loads(said.stdout)}
+
+
+def test_every_reviewer_is_shown_with_the_turn_and_the_reason(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    slack.add_user("U0ADA00001", ADA, "Ada")
+    slack.add_user("U0LEFT0001", "left@example.com", "Left", is_deleted=True)
+    service = langsmith.add_service("Nightly job")
+    langsmith.assign_queue(queue, ADA, "left@example.com", "unknown@example.com", service)
+    for name in ("one", "two"):
+        langsmith.add_run(queue, name=name)
+    assert bench.run("poll", WORKER_PEOPLE="assigned").returncode == 0
+    found = people(bench)
+    ada = found[ADA]
+    assert (ada["slack"], ada["whose_turn"], ada["told_today"], ada["budget_left"]) == ("U0ADA00001", 2, 0, 3)
+    assert ada["why_unresolved"] is None
+    assert "no Slack user is found" in found["left@example.com"]["why_unresolved"]
+    assert "write the Slack id as slack" in found["unknown@example.com"]["why_unresolved"]
+    assert "service account" in found[str(service)]["why_unresolved"]
+    shown = bench.run("people", WORKER_PEOPLE="assigned").stdout
+    assert [word for word in (ADA, "U0ADA00001", "unknown@example.com") if word not in shown] == []
+    assert "set WORKER_PEOPLE" in bench.run("people").stdout
+
+
+def test_who_is_forgotten_is_gone_and_does_not_come_back(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    slack.add_user("U0ADA00001", ADA, "Marked Lovelace")
+    langsmith.assign_queue(queue, langsmith.add_reviewer(ADA, name="Marked Lovelace"))
+    langsmith.add_run(queue, name="waiting")
+    assert bench.run("poll", WORKER_PEOPLE="assigned").returncode == 0
+    assert ADA in kept(bench)
+    forgotten = bench.run("people", "forget", ADA.upper())
+    assert (forgotten.returncode, forgotten.stdout[:25]) == (0, f"Forgotten: {ADA}"[:25]), forgotten.stderr
+    assert not [word for word in (ADA, "Lovelace", "U0ADA00001") if word in kept(bench)]
+    langsmith.add_run(queue, name="second")
+    assert bench.run("poll", WORKER_PEOPLE="assigned").returncode == 0
+    assert not [word for word in (ADA, "Lovelace", "U0ADA00001") if word in kept(bench)]
+    assert asked(slack).count(LOOK_UP) == 1
+    unknown = bench.run("people", "forget", ADA)
+    assert (unknown.returncode, "nobody with the e-mail" in unknown.stderr) == (1, True)
+
+
+def kept(bench: Bench) -> str:
+    """All bytes of the database."""
+    return "".join(file.read_bytes().decode(errors="replace") for file in bench.directory.glob("worker.db*"))
+
+
+def test_check_proves_each_reviewer_the_owner_and_the_mentions(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    slack.add_user("U0ADA00001", ADA, "Ada")
+    langsmith.assign_queue(queue, ADA, "unknown@example.com")
+    stranger = langsmith.add_reviewer("stranger@example.com")
+    langsmith.assign(langsmith.add_run(queue, name="waiting"), stranger)
+    (bench.directory / "worker.toml").write_text("[people]\n'ada at home' = { slack = 'U0ADA00001' }\n")
+    more = {"WORKER_PEOPLE": "assigned", "WORKER_TELL": "direct", "WORKER_OWNER": "U0LEAD00001"}
+    more |= {
+        "WORKER_ESCALATE_AFTER": "1d",
+        "WORKER_ESCALATE_MENTION": "turn,S0ONCALL00",
+        "WORKER_LANGSMITH_API": "items",
+    }
+    slack.scopes = ALL_SCOPES - {"im:write"}
+    said = bench.run("check", "--json", **more)
+    found = {each["check"]: each for each in json.loads(said.stdout)}
+    assert said.returncode == 1
+    assert found[f"reviewer {ADA}"]["ok"]
+    failing = {name for name, each in found.items() if not each["ok"]}
+    assert failing == {
+        "settings",
+        "slack scope im:write",
+        "reviewer unknown@example.com",
+        "reviewer stranger@example.com",
+        "owner U0LEAD00001",
+        "mention S0ONCALL00",
+    }
+    assert "ada at home" in found["settings"]["text"]
+    assert all(found[name]["remedy"] for name in failing)

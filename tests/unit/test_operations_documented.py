@@ -172,13 +172,48 @@ SCOPES = {
 }
 """What Slack asks for each method, of public and private channels."""
 
+SCOPES_OF_PEOPLE = {
+    "conversations.history": {"im:history"},
+    "conversations.open": {"im:write"},
+    "usergroups.list": {"usergroups:read"},
+    "users.info": {"users:read"},
+    "users.lookupByEmail": {"users:read.email"},
+}
+"""What it asks for more where people are meant, of direct messages too."""
+
+SLACK = ROOT / "worker" / "notifiers" / "slack"
+MANIFESTS = ROOT / "deploy" / "slack"
+
+
+def bot_scopes(manifest: str) -> list[str]:
+    """The scopes that a manifest asks for, in its order."""
+    return list(yaml.safe_load((MANIFESTS / manifest).read_text())["oauth_config"]["scopes"]["bot"])
+
 
 def test_the_slack_app_asks_for_exactly_the_scopes_that_are_used() -> None:
-    code = "".join(file.read_text() for file in (ROOT / "worker" / "notifiers" / "slack").glob("*.py"))
-    called = set(re.findall(r"\b_client(?:\.asking\(in_time\))?\.(\w+)", code))
-    manifest = yaml.safe_load((ROOT / "deploy" / "slack" / "manifest.yaml").read_text())
-    assert set(manifest["oauth_config"]["scopes"]["bot"]) == set().union(*(SCOPES[method] for method in called))
-    assert manifest["settings"]["token_rotation_enabled"] is False
+    code = "".join(file.read_text() for file in SLACK.glob("*.py"))
+    called = set(re.findall(r"\b_client(?:\.asking\(in_time\))?\.(\w+)", code)) - {"api_call", "conversations_open"}
+    assert set(bot_scopes("manifest.yaml")) == set().union(*(SCOPES[method] for method in called))
+
+
+def test_the_slack_app_for_people_asks_for_exactly_what_people_need_more() -> None:
+    asked = set(re.findall(r'_look_up\("([\w.]+)"|\.ask\("([\w.]+)"', (SLACK / "people.py").read_text()))
+    called = {one or other for one, other in asked}
+    assert called == SCOPES_OF_PEOPLE.keys() - {"conversations.history", "conversations.open"}
+    more = set().union(*SCOPES_OF_PEOPLE.values())
+    assert sorted(bot_scopes("manifest-people.yaml")) == sorted({*bot_scopes("manifest.yaml"), *more})
+
+
+@pytest.mark.parametrize("manifest", ["manifest.yaml", "manifest-people.yaml"])
+def test_each_scope_has_its_reason(manifest: str) -> None:
+    text = (MANIFESTS / manifest).read_text()
+    assert re.findall(r"- ([\w:.]+) +# \S", text) == bot_scopes(manifest)
+    assert yaml.safe_load(text)["settings"]["token_rotation_enabled"] is False
+
+
+def test_only_the_slack_app_for_people_has_a_place_for_direct_messages() -> None:
+    homes = [yaml.safe_load(file.read_text())["features"]["app_home"] for file in sorted(MANIFESTS.glob("*.yaml"))]
+    assert [home["messages_tab_enabled"] for home in homes] == [True, False]
 
 
 def test_network_file_systems_are_warned_of() -> None:

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from worker import service
-from worker.core import delivery, leases, owed
-from worker.loops import deliver, details, pauses, poll, report, roster
+from worker.core import delivery, directory, leases, owed
+from worker.loops import deliver, details, pauses, people, poll, report, roster
 from worker.notifiers.slack import notifier
 from worker.settings.model import PerQueue
 
 MODULES: dict[str, Any] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (delivery, deliver, owed, report, details, pauses, poll, roster, service, leases, notifier)
+    for module in (
+        *(delivery, deliver, directory, owed, report, details, pauses, people, poll, roster, service, leases, notifier),
+    )
 }
 DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
@@ -48,10 +50,15 @@ def test_the_figure_is_that_of_the_code(wait: str, where: str) -> None:
     assert OWN_FIGURES.get(where, getattr(MODULES[module], name)) in figures(wait)
 
 
-@pytest.mark.parametrize("module", [delivery, owed, pauses, poll, roster, leases, notifier], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [delivery, directory, owed, pauses, people, poll, roster, leases, notifier], ids=lambda m: m.__name__
+)
 def test_every_wait_of_the_code_stands_there(module: Any) -> None:
     inner = {
         "delivery.SHORTEST_WISH",
+        "people.MEMBERS_SOON",
+        "people.READ_EVERY",
+        "people._MINUTE",
         "pauses.PROVE_EVERY",
         "pauses.ASK_AGAIN",
         "pauses.LATE_FOR",

@@ -13,11 +13,15 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.hours import calendar_name, state_of
 from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, rehearsal, slack, start
+from worker.core.audience import TURN, Audience, Reach, email_key
+from worker.core.directory import listed as listed_reviewers
+from worker.core.model import Reviewer
 from worker.core.overview import Finding
 from worker.core.ports import ConfigError, SourceError, StoreError, Trouble
 from worker.core.status.reasons import rows_text
 from worker.loops.preview import Preview
 from worker.notifiers.slack import check as slack_check
+from worker.notifiers.slack.reach import Whom, examine_people
 from worker.rules import rules_for
 from worker.settings import loading
 from worker.settings.calendars import calendar_of
@@ -27,7 +31,7 @@ from worker.stores.opening import database_path, open_store
 from worker.stores.sqlite import check_directory, check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from worker.core.model import Queue, Snapshot
@@ -201,6 +205,42 @@ def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> 
             return
 
 
+def whom(settings: Settings, source: LangSmith, roster: Roster, rules: RulesOf, listed: Iterable[Snapshot]) -> Whom:
+    """The people whom the settings mean, with the reviewers whom these listings name."""
+    wanted = [each for each in listed if rules(each.queue).settings.people is not Audience.NOBODY]
+    of_queues = [rules(queue).settings for queue in roster.queues.values()]
+    reviewers = [one for each in wanted if _is_assigned(each.queue, rules) for one in _reviewers(each, source)]
+    emails = {email for each in of_queues if isinstance(each.people, tuple) for email in each.people}
+    if any(each.people is not Audience.NOBODY for each in of_queues):
+        emails |= settings.persons.keys()
+    by_email = {email_key(one.email) or one.reviewer_id: one for one in [*listed_reviewers(emails), *reviewers]}
+    mentions = (one for each in of_queues if each.escalate_after for one in each.escalate_mention if one != TURN)
+    return Whom(
+        reviewers=tuple(sorted(by_email.values(), key=lambda one: (one.email.casefold(), one.name))),
+        corrected={email: table.slack for email, table in settings.persons.items() if table.slack},
+        unnotified=frozenset(email for email, table in settings.persons.items() if not table.tell),
+        owners=tuple(sorted({each.owner for each in of_queues if each.owner})),
+        mentions=tuple(dict.fromkeys(mentions)),
+        is_direct=any(each.tell is not Reach.CHANNEL and each.people is not Audience.NOBODY for each in of_queues),
+    )
+
+
+def _is_assigned(queue: Queue, rules: RulesOf) -> bool:
+    return rules(queue).settings.people is Audience.ASSIGNED
+
+
+def _reviewers(snapshot: Snapshot, source: LangSmith) -> Iterator[Reviewer]:
+    """The reviewers of a queue, and those whom its runs alone name."""
+    yield from snapshot.queue.assigned
+    known = {one.reviewer_id for one in snapshot.queue.assigned}
+    strangers = {one for run in snapshot.runs for one in run.who.assigned_to} - known
+    named: Mapping[str, Reviewer] = {}
+    if strangers:
+        with contextlib.suppress(SourceError):
+            named = source.members(strangers) or {}
+    yield from (named.get(one) or Reviewer(one) for one in sorted(strangers))
+
+
 def ask_live(source: LangSmith, roster: Roster) -> Iterator[Finding]:
     """Report facts that only the live service shows, to be pasted into an issue. None of them is a fault."""
     for queue in roster.queues.values():
@@ -247,13 +287,20 @@ def check(*, as_json: bool, live: bool) -> bool:
     ):
         roster, rules = roster_for(settings, clock=clock, source=source), rules_for(settings, clock)
         first_poll = _FirstPoll(stack, source, settings, rules)
+        listed: list[Snapshot] = []
+
+        def see(snapshot: Snapshot) -> None:
+            listed.append(snapshot)
+            first_poll.see(snapshot)
+
         found = [
             *check_settings(settings),
             *check_calendars(settings, clock.now()),
             *check_database(settings),
-            *check_langsmith(source, roster, settings, rules, first_poll.see),
+            *check_langsmith(source, roster, settings, rules, see),
             *first_poll.findings(),
             *slack_check.examine(notifier, sorted(channels_of(settings, roster, rules))),
+            *examine_people(notifier, whom(settings, source, roster, rules, listed)),
             *(ask_live(source, roster) if live else ()),
         ]
     if as_json:

@@ -41,7 +41,7 @@ def _posting(identity: BotIdentity) -> Iterator[Finding]:
     if identity.scopes is not None:
         listed = ", ".join(sorted(identity.scopes)) or "none"
         ok = POSTING in identity.scopes
-        yield Finding("slack scopes", ok=ok, text=listed, remedy="" if ok else _add(POSTING))
+        yield Finding("slack scopes", ok=ok, text=listed, remedy="" if ok else add_scope(POSTING))
 
 
 def _channel(slack: Slack, name: str, scopes: frozenset[str] | None) -> Finding:
@@ -63,17 +63,18 @@ def _trouble(channel: Channel, scopes: frozenset[str] | None) -> tuple[str, str]
     reading = "groups:history" if channel.is_private else "channels:history"
     if scopes is not None and reading not in scopes:
         lost = f": without {reading} the worker cannot look up after a lost answer whether a message was posted"
-        return f"{lost}, and WORKER_ON_UNKNOWN decides", _add(reading)
+        return f"{lost}, and WORKER_ON_UNKNOWN decides", add_scope(reading)
     return "", ""
 
 
-def _add(scope: str) -> str:
+def add_scope(scope: str) -> str:
+    """The fix for a missing scope."""
     return f"add {scope} to the app's bot token scopes and reinstall it"
 
 
 def _channel_remedy(error: DeliveryError) -> str:
     if error.code == "missing_scope":
-        return _add("channels:read and groups:read")
+        return add_scope("channels:read and groups:read")
     if error.outcome in {Outcome.DESTINATION, Outcome.BLIND}:
         return "set the channel by its id, which stands at the end of its details, and invite the app if it is private"
     return "try again later"

@@ -1,0 +1,149 @@
+"""The commands about people: `people` lists every reviewer, `people forget` deletes what is kept of one."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from worker.app import last_polls
+from worker.clock import SystemClock
+from worker.commands import tables
+from worker.commands.setup import DATABASE, opened, start
+from worker.core.audience import Audience, Problem, Turns, email_key
+from worker.core.directory import persons_of
+from worker.core.text import plain
+from worker.notifiers.slack.reach import REASONS
+from worker.rules import corrections, rules_for, wants_people
+from worker.settings.calendars import zone_named
+from worker.stores import reviews
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker.core.audience import Person, Persons
+    from worker.settings import Settings
+    from worker.stores.sql import SqlStore
+
+NOBODY = "No queue has people: set WORKER_PEOPLE to assigned, or to e-mails"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """One person as the command shows it: with open turns, and how often messages have called this one today."""
+
+    person: Person
+    turns: int
+    called: int
+    budget: int
+
+    @property
+    def left(self) -> int:
+        """How many more messages of today may call this person."""
+        return max(self.budget - self.called, 0)
+
+    @property
+    def why(self) -> str:
+        """The reason why this person is not reached, with the fix; empty where there is none."""
+        if not self.person.is_notified:
+            return "tell = false under [people]"
+        if self.person.problem is Problem.NONE:
+            return ""
+        text, fix = REASONS[self.person.problem]
+        return f"{text}: {fix}"
+
+
+def people(*, as_json: bool) -> None:
+    """List every reviewer."""
+    settings = start(DATABASE)
+    clock = SystemClock()
+    with opened(settings) as store:
+        now = store.now(clock)
+        persons = persons_of(store.cards(), corrections(settings), now)
+        turns = _turns(store, settings, persons)
+        called = {person: _called(store, settings, person, now) for person in persons.everyone}
+    budget = settings.nag_per_person_day
+    found = [Reached(person, turns[person], called[person], budget) for person in persons.everyone]
+    if as_json:
+        tables.print_json([person_json(each) for each in found])
+        return
+    columns = ("E-mail", "Slack", "Name", "Turn", "Called today", "Budget left", "Why not reached")
+    tables.print_table(columns, [_row(each) for each in found], empty="No reviewer is known yet.")
+    if not wants_people(settings):
+        tables.say(NOBODY)
+
+
+def forget(email: str) -> bool:
+    """Delete what is kept of a person; False where nothing is."""
+    settings = start(DATABASE)
+    with opened(settings) as store:
+        forgotten = store.forget(email, store.now(SystemClock()))
+        # The bytes as well: a write-ahead log keeps them until it is worked off.
+        store.maintain()
+    if not forgotten:
+        sys.stderr.write(f"review-notifier: nobody with the e-mail {plain(email)!r} is known; `people` lists all\n")
+        return False
+    tables.say(f"Forgotten: {email_key(email)}. What is posted stays in Slack, backups keep what they have.")
+    if _is_set(settings, email):
+        tables.say(
+            "The settings still name this e-mail: take it out of people and [people], or it becomes known again."
+        )
+    return True
+
+
+def _is_set(settings: Settings, email: str) -> bool:
+    listed = {
+        one
+        for queue in (*settings.queues, settings.defaults)
+        if isinstance(queue.people, tuple)
+        for one in queue.people
+    }
+    return email_key(email) in listed | settings.persons.keys()
+
+
+def _turns(store: SqlStore, settings: Settings, persons: Persons) -> Mapping[Person, int]:
+    """How many open runs are each person's turn, over all queues."""
+    rules = rules_for(settings, SystemClock())
+    found: Counter[Person] = Counter()
+    for polled in last_polls(store):
+        given = rules(polled.queue).settings
+        if given.people is Audience.NOBODY:
+            continue
+        turns = Turns(polled.queue, given.people, persons, given.owner)
+        for review in store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id)):
+            found.update(turns.of(review))
+    return found
+
+
+def _called(store: SqlStore, settings: Settings, person: Person, now: datetime) -> int:
+    """How many messages of today, in the person's zone, have called this person."""
+    zone = zone_named(settings.calendar_table(person.calendar).zone) if person.calendar else UTC
+    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone).astimezone(UTC)
+    return store.mentioned(midnight, UUID(int=0)).get(person.user, 0) if person.user else 0
+
+
+def person_json(reached: Reached) -> dict[str, Any]:
+    """One reviewer for programs."""
+    person = reached.person
+    return {
+        "email": person.email or None,
+        "slack": person.user or None,
+        "name": person.name or None,
+        "reviewer_ids": [one for one in person.reviewer_ids if not one.startswith("mailto:")],
+        "whose_turn": reached.turns,
+        "told_today": reached.called,
+        "budget_left": reached.left,
+        "problem": person.problem.value or None,
+        "why_unresolved": reached.why or None,
+        "asked_at": tables.stamp(person.asked_at),
+    }
+
+
+def _row(reached: Reached) -> Sequence[str]:
+    person = reached.person
+    email = person.email or ", ".join(person.reviewer_ids)
+    return [email, person.user, person.name, str(reached.turns), str(reached.called), str(reached.left), reached.why]
