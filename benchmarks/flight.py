@@ -82,7 +82,7 @@ class Board:
         self._spoken.pop(message.key, None)
         mentions = tuple(MENTION.findall(blocks.render(message)["text"]))
         self.posts.append(Post(self._clock.now(), message.kind, mentions, self._show(message)))
-        receipt = self._receipts[message.key] = Receipt(message.channel, f"{len(self.posts)}.000000")
+        receipt = self._receipts[message.key] = Receipt(message.destination.place, f"{len(self.posts)}.000000")
         if loses:
             raise DeliveryError("the answer is lost", Outcome.UNKNOWN)
         return receipt

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.clock import SystemClock
+from worker.core.owed import Destination
 from worker.loops.poll import Poll
 from worker.rules import rules_of
 from worker.settings import PerQueue
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from worker.core.roles import Store
 
 RULES = rules_of(
-    PerQueue().model_copy(update={"channel": "C0BENCH0000", "stale_after": timedelta(days=3650), "remind_every": None})
+    PerQueue().model_copy(
+        update={
+            "channel": Destination("slack", "C0BENCH0000"),
+            "stale_after": timedelta(days=3650),
+            "remind_every": None,
+        }
+    )
 )
 
 

@@ -8,7 +8,7 @@ from benchmarks.ours import quiet
 from benchmarks.pages import queue_id
 from worker.clock import SystemClock
 from worker.core.model import Facts, Kind, Queue, Review
-from worker.core.owed import Notice
+from worker.core.owed import Destination, Notice
 from worker.core.plan import Plan, notice_key
 from worker.loops.deliver import Deliver
 from worker.loops.report import Ops
@@ -54,6 +54,6 @@ def _plan(queue: UUID, number: int, now: datetime) -> Plan:
     numbers = range(number * RUNS, (number + 1) * RUNS)
     facts = Facts(name="answer a customer", run_type="chain", tags=("prod", "refund"))
     reviews = tuple(Review(queue_id(run), None, queue_id(run), now, now, facts=facts) for run in numbers)
-    channel = f"C{number:010}"
-    key = notice_key(queue, Kind.ANNOUNCEMENT, channel, reviews)
-    return Plan(reviews, (Notice(key, Kind.ANNOUNCEMENT, channel, tuple(review.key for review in reviews)),))
+    destination = Destination("slack", f"C{number:010}")
+    key = notice_key(queue, Kind.ANNOUNCEMENT, destination, reviews)
+    return Plan(reviews, (Notice(key, Kind.ANNOUNCEMENT, destination, tuple(review.key for review in reviews)),))

@@ -24,7 +24,7 @@ from worker.clock import SystemClock
 from worker.core.diff import digest
 from worker.core.message import fingerprint
 from worker.core.model import Facts, Queue, QueueRun, Show, Snapshot, Unchanged
-from worker.core.owed import Receipt
+from worker.core.owed import Destination, Receipt
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
@@ -52,7 +52,7 @@ QUEUE = Queue(UUID(int=1), "Soak")
 RULES = rules_of(
     PerQueue().model_copy(
         update={
-            "channel": "C0SOAK",
+            "channel": Destination("slack", "C0SOAK"),
             "stale_after": timedelta(hours=1),
             "remind_every": timedelta(hours=1),
             "edit_for": timedelta(hours=2),
@@ -154,7 +154,7 @@ class Sink:
         """Count a post."""
         del in_time
         self.posts += 1
-        return Receipt(message.channel, f"{self.posts}.000000")
+        return Receipt(message.destination.place, f"{self.posts}.000000")
 
     def find(self, message: Message, since: datetime) -> Receipt | None:
         """Find nothing."""
@@ -201,7 +201,7 @@ class Soak:
         self.sink = Sink()
         source = Churn(self.clock, pace.comes_every)
         metrics = Metrics(version="0", commit="soak", overview=lambda: self._watch.overview)
-        ops = Ops(store=store, notes=store, clock=self.clock, channel="C0OPS")
+        ops = Ops(store=store, notes=store, clock=self.clock, channel=Destination("slack", "C0OPS"))
         world: dict[str, Any] = {"store": store, "clock": self.clock}
         posting: dict[str, Any] = {**world, "polls": store, "notifier": self.sink, "rules": lambda _: RULES}
         posting["meter"] = metrics

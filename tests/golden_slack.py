@@ -14,7 +14,7 @@ from msgspec import structs
 
 from worker.core.message import Line, Message, Shares
 from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
-from worker.core.owed import QueueShare, Receipt
+from worker.core.owed import Destination, QueueShare, Receipt
 from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"
@@ -57,7 +57,7 @@ def message(kind: Kind = Kind.ANNOUNCEMENT, lines: tuple[Line, ...] = (), **chan
     made = Message(
         key=KEY,
         kind=kind,
-        channel="C0SUPPORT00",
+        destination=Destination("slack", "C0SUPPORT00"),
         as_of=AS_OF,
         queue=queue(),
         lines=lines,

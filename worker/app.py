@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.overview import ApiInUse
+    from worker.core.owed import Destination
     from worker.core.ports import (
         Accounts,
         Assignments,
@@ -243,13 +244,13 @@ def last_polls(store: Store) -> Sequence[Polled]:
     return [*polls, *(Polled(Queue(id_of(queue_id), queue_id)) for queue_id in sorted(never))]
 
 
-def _unseen(parts: tuple[Roster, Poll, RulesOf, Assignments], now: datetime, looks: int) -> set[str]:
-    """The channels to which a queue goes that has not been looked at since it was opened."""
+def _unseen(parts: tuple[Roster, Poll, RulesOf, Assignments], now: datetime, looks: int) -> set[Destination]:
+    """The destinations to which a queue goes that has not been looked at since it was opened."""
     roster, poll, rules, assignments = parts
     ours = assignments.among(roster.queues)
     policies = {queue_id: rules(queue).policy for queue_id, queue in roster.queues.items() if queue_id in ours}
     return {
-        policy.channel
+        policy.destination
         for queue_id, policy in policies.items()
         if not poll.known.has_looked(queue_id, policy.calendar.posting_since(now), looks)
     }

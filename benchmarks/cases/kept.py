@@ -16,7 +16,7 @@ from msgspec import structs
 from benchmarks.figures import Figure
 from benchmarks.ours import quiet
 from worker.core.model import Facts, Kind, Queue, RemindIn, Review
-from worker.core.owed import Notice, Receipt, State
+from worker.core.owed import Destination, Notice, Receipt, State
 from worker.core.plan import Plan
 from worker.stores.opening import open_store
 
@@ -33,7 +33,7 @@ KEPT_TRUE = timedelta(days=7)
 NAMED = 10
 BEGAN_AT = datetime(2026, 3, 1, tzinfo=UTC)
 QUEUE = Queue(UUID(int=1), "Support QA")
-CHANNEL = "C0000000001"
+CHANNEL = Destination("slack", "C0000000001")
 MICROSECOND = timedelta(microseconds=1)
 _T = TypeVar("_T")
 SCATTER = 0x9E3779B97F4A7C15
@@ -93,7 +93,7 @@ class _Life:
 
     def _settle(self, claim: Claim) -> bool:
         now = self._now
-        receipt = Receipt(CHANNEL, f"{now.timestamp():.6f}")
+        receipt = Receipt(CHANNEL.place, f"{now.timestamp():.6f}")
         after = replace(claim.delivery, state=State.SENT, receipt=receipt, settled_at=now, edit_until=now + KEPT_TRUE)
         return self._store.settle(after, claim.delivery, shown=[run.key for run in claim.reviews])
 
@@ -115,7 +115,8 @@ def _fill(database: Path, size: int) -> None:
             "queue": QUEUE.queue_id.bytes,
             "until": at + number + (number % 2) * (40 * KEPT_TRUE // MICROSECOND),
             "left": "reviewed" if number % 10 else None,
-            "channel": CHANNEL,
+            "channel": str(CHANNEL),
+            "place": CHANNEL.place,
         }
         for number in range(size)
     ]
@@ -134,7 +135,7 @@ DELIVERY = """
                             created_at, due_at, attempts, looks, plain, last_error, receipt_channel, receipt_ts,
                             settled_at, edits, edit_until, digest)
     VALUES (:number, :key, 'reminder', :channel, :queue, '[]', 'thread', '', 'sent',
-            :at, :at, 1, 0, 0, '', :channel, '1.1', :at, 0, :until, 'shown')
+            :at, :at, 1, 0, 0, '', :place, '1.1', :at, 0, :until, 'shown')
 """
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.leases import Assignment, Renewal
-    from worker.core.owed import Claim
+    from worker.core.owed import Claim, Destination
     from worker.core.roles import Store
     from worker.stores.sql import SqlStore
 
@@ -291,7 +291,7 @@ class TestTheFence:
         assert "late" not in {polled.error for polled in crew.store.polls()}
 
 
-def owe(store: Store, *names: str, channel: str = CHANNEL) -> None:
+def owe(store: Store, *names: str, channel: Destination = CHANNEL) -> None:
     for name in names:
         store.owe(delivery(name, kind=Kind.OPS, channel=channel))
 
@@ -303,7 +303,7 @@ class TestDeliveries:
         owe(crew.store, "a", "b")
         owe(crew.store, "c", channel=LEADS)
         claims = [worker.store.claim(NOON, REAL_LEASE) for worker in (first, second, first)]
-        assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS, None]
+        assert [claim and claim.delivery.destination for claim in claims] == [CHANNEL, LEADS, None]
         crew.now = NOON + 3 * SECOND
         assert second.store.claim(crew.now, REAL_LEASE) is None
         assert claims[0]
@@ -351,7 +351,7 @@ class TestDeliveries:
                 meanwhile.append(second.store.claim(NOON, LEASE))
 
         claims = [first.store.claim(NOON, LEASE), meanwhile[-1]]
-        assert [claim and claim.delivery.channel for claim in claims] == [CHANNEL, LEADS]
+        assert [claim and claim.delivery.destination for claim in claims] == [CHANNEL, LEADS]
 
     def test_wait_for_all_where_slack_has_asked_one_for_a_rest(self, crew: Crew) -> None:
         first, second = crew.hire(), crew.hire()
@@ -361,7 +361,7 @@ class TestDeliveries:
         first.store.rest(NOON, NOON + 5 * SECOND)
         first.store.rest(NOON, NOON + SECOND)
         claims = [worker.store.claim(NOON + 4 * SECOND, LEASE) for worker in (second, first)]
-        assert [claim and claim.delivery.channel for claim in claims] == [LEADS, None]
+        assert [claim and claim.delivery.destination for claim in claims] == [LEADS, None]
         assert second.store.claim(NOON + 5 * SECOND, LEASE)
 
     def test_are_looked_up_without_a_pace(self, crew: Crew) -> None:

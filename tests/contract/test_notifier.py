@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.golden_slack import AS_OF, line, message
+from tests.support.builders import to
 from tests.support.fake_notifier import FakeNotifier
 from tests.support.slack_stage import CHANNEL, TOKEN, stage
 from worker.core.model import Fate
@@ -93,7 +94,7 @@ def bench(request: pytest.FixtureRequest, server: Stage) -> Iterator[Bench]:
 
 
 def notice(**changes: object) -> Message:
-    return replace(message(lines=(line(), line("Order status"))), key=uuid4(), channel=CHANNEL, **changes)
+    return replace(message(lines=(line(), line("Order status"))), key=uuid4(), destination=to(CHANNEL), **changes)
 
 
 def outcome_of(call: Callable[..., object], *arguments: object) -> Outcome:

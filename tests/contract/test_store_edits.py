@@ -345,7 +345,7 @@ class TestSuccessors:
         self.reminder(store, "a", "b", "c", at=LATER, ts="2.2")
         former = row(store, f"reminder at {NOON}")
         assert (former.successor, former.edit_at) == (ident(f"reminder at {LATER}"), LATER)
-        assert take_edit(store, LATER).successor == Receipt(former.channel, "2.2")
+        assert take_edit(store, LATER).successor == Receipt(former.destination.place, "2.2")
 
     def test_not_where_something_that_waits_is_not_told_again(self, store: Store) -> None:
         self.reminder(store, "a", "b", at=NOON)

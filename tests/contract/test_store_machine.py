@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.model import Id, Queue, Review, ReviewKey
-    from worker.core.owed import Claim, Delivery
+    from worker.core.owed import Claim, Delivery, Destination
     from worker.core.roles import Store
 
 QUEUES = [queue("Support QA"), queue("RAG bot")]
@@ -124,7 +124,7 @@ class SideBySide(RuleBasedStateMachine):
         of: Queue,
         reviews: Sequence[Review],
         kinds: Sequence[Kind],
-        channel: str,
+        channel: Destination,
         remind_in: RemindIn,
         purposes: Sequence[Kind],
         *,
@@ -238,7 +238,7 @@ class SideBySide(RuleBasedStateMachine):
             self.number += 1
             return replace(
                 after,
-                receipt=receipt(f"{self.number}.0", channel=claimed.channel),
+                receipt=receipt(f"{self.number}.0", channel=claimed.destination),
                 settled_at=self.now,
                 edit_until=None if edit_for is None else self.now + edit_for,
             )
@@ -263,7 +263,7 @@ class SideBySide(RuleBasedStateMachine):
         """What the core says of the claims to come is what they come to."""
         pauses = self.both(lambda store: store.pauses())
         expected = [_told(taken) for taken in claims_to_come(_candidates(self.subject), self.now, pauses)]
-        paused = {each.channel for each in pauses if each.until > self.now}
+        paused = {each.destination for each in pauses if each.until > self.now}
         skip = set(CHANNELS) if EVERYWHERE in paused else paused
         claims = []
         while (claim := self.both(lambda store: store.claim(self.now, LEASE, skip))) is not None:
@@ -276,12 +276,12 @@ class SideBySide(RuleBasedStateMachine):
     def retry(self, number: int) -> None:
         self.both(lambda store: store.retry(ident(f"{number}"), self.now))
 
-    @rule(channel=st.sampled_from([*CHANNELS, "*"]), length=steps)
-    def pause(self, channel: str, length: timedelta) -> None:
+    @rule(channel=st.sampled_from([*CHANNELS, EVERYWHERE]), length=steps)
+    def pause(self, channel: Destination, length: timedelta) -> None:
         self.both(lambda store: store.pause(pause(channel, since=self.now, until=self.now + length)))
 
-    @rule(channel=st.sampled_from([*CHANNELS, "*"]))
-    def resume(self, channel: str) -> None:
+    @rule(channel=st.sampled_from([*CHANNELS, EVERYWHERE]))
+    def resume(self, channel: Destination) -> None:
         self.both(lambda store: store.resume(channel))
 
     @rule(again=flags)

@@ -23,17 +23,18 @@ from tests.support.builders import (
     queue,
     receipt,
     review,
+    to,
 )
 from tests.support.outbox import QUEUE, owe, post, posted, put_back, row, take, write
 from worker.core.model import Kind, RemindIn
 from worker.core.outbox import ready_at
-from worker.core.owed import NEVER, Backlog, Receipt, State
+from worker.core.owed import EVERYWHERE, NEVER, Backlog, Receipt, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from worker.core.owed import Delivery
+    from worker.core.owed import Delivery, Destination
     from worker.core.roles import Store
 
 SETTLED = (State.SENT, State.WITHDRAWN, State.DEAD)
@@ -104,11 +105,11 @@ class TestClaiming:
     def test_leaves_channels_that_are_skipped(self, store: Store) -> None:
         store.owe(delivery("a", kind=Kind.OPS, channel="C1"))
         store.owe(delivery("b", kind=Kind.OPS, channel="C2"))
-        assert take(store, skip={"C1", "C9"}).delivery.key == ident("b")
-        assert store.claim(NOON, LEASE, {"C1"}) is None
+        assert take(store, skip={to("C1"), to("C9")}).delivery.key == ident("b")
+        assert store.claim(NOON, LEASE, {to("C1")}) is None
 
-    @pytest.mark.parametrize("channel", ["C1", "*"])
-    def test_looks_up_alone_where_nothing_is_posted(self, store: Store, channel: str) -> None:
+    @pytest.mark.parametrize("channel", [to("C1"), EVERYWHERE])
+    def test_looks_up_alone_where_nothing_is_posted(self, store: Store, channel: Destination) -> None:
         store.owe(delivery("a", kind=Kind.OPS, channel="C1"))
         store.owe(delivery("b", kind=Kind.OPS, channel="C1", state=State.UNKNOWN, attempted_at=NOON))
         looked = store.claim(NOON, LEASE, (), {channel})
@@ -435,7 +436,7 @@ class TestRoots:
         for number, name in enumerate(("x", "a", "b")):
             owe(store, review(name), name=name)
             post(store, ts=f"{number}.0")
-        assert self.remind(store, "b", "a", remind_in=remind_in) == Receipt(CHANNEL, "1.0")
+        assert self.remind(store, "b", "a", remind_in=remind_in) == Receipt(CHANNEL.place, "1.0")
 
     def test_is_not_asked_for_where_the_reminder_goes_to_the_channel(self, store: Store) -> None:
         owe(store, review("a"))
@@ -466,7 +467,7 @@ class TestRoots:
         owe(store, review("a"), name="former", kind=Kind.REMINDER, remind_in=RemindIn.THREAD)
         put_back(store, take(store), NOON, remind_in=RemindIn.CHANNEL)
         post(store, ts="7.7")
-        assert self.remind(store, "a") == Receipt(CHANNEL, "7.7")
+        assert self.remind(store, "a") == Receipt(CHANNEL.place, "7.7")
 
 
 class TestSettling:
@@ -557,11 +558,11 @@ class TestPauses:
         assert store.pauses() == []
 
     def test_are_remembered_one_a_channel(self, store: Store) -> None:
-        store.pause(pause("*", since=NOON - HOUR))
+        store.pause(pause(EVERYWHERE, since=NOON - HOUR))
         store.pause(pause("C1"))
         store.pause(pause("C1", until=NOON + DAY, reason="is_archived", failures=2))
         assert store.pauses() == [
-            pause("*", since=NOON - HOUR),
+            pause(EVERYWHERE, since=NOON - HOUR),
             pause("C1", until=NOON + DAY, reason="is_archived", failures=2),
         ]
 
@@ -574,7 +575,7 @@ class TestPauses:
     def test_hold_everything_where_they_concern_every_channel(self, store: Store) -> None:
         store.owe(delivery("here"))
         store.owe(delivery("elsewhere", channel=LEADS))
-        store.pause(pause("*", until=NOON + HOUR))
+        store.pause(pause(EVERYWHERE, until=NOON + HOUR))
         assert self.states(store, "here", "elsewhere") == [(State.HELD, NOON + HOUR)] * 2
 
     def test_hold_what_is_owed_there_later(self, store: Store) -> None:
@@ -589,7 +590,7 @@ class TestPauses:
         ]
 
     def test_of_every_channel_hold_what_is_owed_later(self, store: Store) -> None:
-        store.pause(pause("*", until=NOON + HOUR))
+        store.pause(pause(EVERYWHERE, until=NOON + HOUR))
         owe(store, review("a"), at=NOON + MINUTE)
         assert self.states(store, "notice") == [(State.HELD, NOON + HOUR)]
 
@@ -657,19 +658,19 @@ class TestPauses:
         store.resume(CHANNEL)
         assert self.states(store, "here", "elsewhere") == [(State.PENDING, NOON), (State.HELD, NOON + HOUR)]
 
-    @pytest.mark.parametrize("ended", ["*", CHANNEL])
+    @pytest.mark.parametrize("ended", [EVERYWHERE, CHANNEL])
     def test_hold_what_another_pause_concerns_as_well(self, store: Store, ended: str) -> None:
         store.owe(delivery())
-        store.pause(pause("*", until=NOON + 2 * HOUR))
+        store.pause(pause(EVERYWHERE, until=NOON + 2 * HOUR))
         store.pause(pause(CHANNEL, until=NOON + HOUR))
         assert self.states(store, "notice") == [(State.HELD, NOON + 2 * HOUR)]
         store.resume(ended)
-        until = NOON + (HOUR if ended == "*" else 2 * HOUR)
+        until = NOON + (HOUR if ended == EVERYWHERE else 2 * HOUR)
         assert self.states(store, "notice") == [(State.HELD, until)]
 
     def test_that_never_began_end_without_harm(self, store: Store) -> None:
         store.owe(delivery())
-        store.resume("*")
+        store.resume(EVERYWHERE)
         assert self.states(store, "notice") == [(State.PENDING, NOON)]
 
     def test_over_what_they_held_is_due(self, store: Store) -> None:

@@ -16,7 +16,7 @@ from tests.support.clock import FakeClock
 from tests.support.fake_source import FakeSource
 from worker.app import build, last_polls, one_pass
 from worker.core.model import Facts
-from worker.core.owed import State
+from worker.core.owed import Destination, State
 from worker.settings import load
 from worker.stores import reviews
 from worker.stores.opening import open_store
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from worker.core.owed import Delivery
     from worker.core.ports import Source
+    from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
 QUEUE = queue("Toys")
@@ -42,6 +43,14 @@ SETTINGS = {
 }
 
 
+def on_file(settings: Settings) -> Settings:
+    """The settings with the toy's destinations: those that people can write are Slack's."""
+    common, places = settings.common, ("channel", "escalate_to")
+    shelves = {key: Destination("file", getattr(common, key).place) for key in places}
+    cellar = settings.ops_channel and Destination("file", settings.ops_channel.place)
+    return settings.model_copy(update={"common": common.model_copy(update=shelves), "ops_channel": cellar})
+
+
 class Shop:
     """The whole worker over a source and the toy; time stands still but for `wait`."""
 
@@ -52,7 +61,7 @@ class Shop:
         self.store = store
         self.toy = Toy(directory / "messages.txt")
         self.parts = build(
-            load(frozenset(), environ=SETTINGS | settings, directory=directory),
+            on_file(load(frozenset(), environ=SETTINGS | settings, directory=directory)),
             clock=self.clock,
             store=store,
             source=source,

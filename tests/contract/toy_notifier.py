@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Toy:
     """Writes to `file`; the next answers are lost where `lose` says how many."""
 
-    limits = Limits(name="the file", can_find=False, can_edit=False, can_thread=False)
+    limits = Limits(name="the file", scheme="file", can_find=False, can_edit=False, can_thread=False)
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -35,11 +35,11 @@ class Toy:
         shares = (f"{share.waiting} in {share.queue.name}" for share in message.queue_lines)
         names = ", ".join((*(line.facts.name for line in message.lines), *shares))
         with self._file.open("a") as file:
-            file.write(f"{message.kind} to {message.channel}: {message.text or names}\n")
+            file.write(f"{message.kind} to {message.destination.place}: {message.text or names}\n")
         if self.lose:
             self.lose -= 1
             raise DeliveryError("nobody knows what became of the line", Outcome.UNKNOWN)
-        return Receipt(message.channel, f"line {len(self.lines)}")
+        return Receipt(message.destination.place, f"line {len(self.lines)}")
 
     def find(self, message: Message, since: datetime) -> Receipt | None:
         raise NotImplementedError

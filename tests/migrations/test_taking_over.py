@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from tests.support.builders import CHANNEL, DAY, HOUR, NOON, ident, queue, queue_run, rules_with, snapshot
+from tests.support.old_database import former, insert, micro
 from worker.core.model import NO_ONE, Access, Polled, Reviewer, Who
 from worker.core.owed import NEVER, State
 from worker.core.plan import plan
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from worker.stores.sql import SqlStore
 
 QUEUE = queue()
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LADDER = rules_with(stale_after=4 * HOUR, remind_every=24 * HOUR, escalate_after=48 * HOUR).policy
 NOW = NOON + 5 * HOUR
 RUNS = {"announced": timedelta(0), "reminded": 4 * HOUR, "absent": None}
@@ -39,10 +38,6 @@ OUTBOX = {
     "for an operator": ("held", NEVER),
 }
 """Deliveries as they were kept: in which state, and due when; a pause of their channel lasts for an hour."""
-
-
-def micro(at: datetime | timedelta) -> int:
-    return (at - EPOCH if isinstance(at, datetime) else at) // timedelta(microseconds=1)
 
 
 @pytest.fixture(params=["0001", "0002", "0003"])
@@ -68,25 +63,15 @@ def old(url: str, revision: str, tmp_path: Path) -> str:
     return url
 
 
-def former(tmp_path: Path, revision: str) -> Path:
-    """The migrations as they were when a revision was the newest."""
-    scripts = tmp_path / "former"
-    shutil.copytree(schema.migrations(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    for script in (scripts / "versions").iterdir():
-        if script.stem[:4] > revision:
-            script.unlink()
-    return scripts
-
-
 def _fill(connection: sa.Connection) -> None:
     """Write as the program of then did, without any word of today's."""
     queue_id = QUEUE.queue_id.bytes
-    _insert(
+    insert(
         connection, "queues", queue_id=queue_id, name=QUEUE.name, url="", reviewers_per_run=1,
         baselined_at=micro(NOON), completed_at=micro(NOON), error="",
     )  # fmt: skip
     for name, told in RUNS.items():
-        _insert(
+        insert(
             connection, "reviews", queue_id=queue_id, queue_run_id=ident(name).bytes, added_at=micro(NOON),
             run_id=ident(f"run of {name}").bytes, since=micro(NOON), first_seen_at=micro(NOON),
             told=None if told is None else micro(told), generation=1, back=False, reserved=False, done=0,
@@ -94,19 +79,15 @@ def _fill(connection: sa.Connection) -> None:
         )  # fmt: skip
 
     for name, (state, due_at) in OUTBOX.items():
-        _insert(
-            connection, "deliveries", delivery_key=ident(name).bytes, kind="ops", channel=CHANNEL, queue_id=None,
+        insert(
+            connection, "deliveries", delivery_key=ident(name).bytes, kind="ops", channel=CHANNEL.place, queue_id=None,
             mention="[]", remind_in="channel", story="", state=state, created_at=micro(NOON), due_at=micro(due_at),
             attempts=1, looks=0, plain=False, last_error="", edits=0, digest="",
         )  # fmt: skip
-    _insert(
-        connection, "pauses", channel=CHANNEL, since=micro(NOON), until=micro(NOON + HOUR), reason="is_archived",
+    insert(
+        connection, "pauses", channel=CHANNEL.place, since=micro(NOON), until=micro(NOON + HOUR), reason="is_archived",
         failures=1,
     )  # fmt: skip
-
-
-def _insert(connection: sa.Connection, table: str, **values: object) -> None:
-    connection.execute(sa.insert(sa.table(table, *(sa.column(name) for name in values))).values(values))
 
 
 def decided(store: SqlStore, now: datetime, who: Who = NO_ONE) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from worker.core.model import NO_ONE, Facts, Fate, Kind, Queue, QueueRun, RemindIn, Review, ReviewKey, Snapshot, Who
-from worker.core.owed import Delivery, Notice, Pause, Receipt, State
+from worker.core.owed import Delivery, Destination, Notice, Pause, Receipt, State
 from worker.core.plan import Plan
 from worker.rules import QueueRules, rules_of
 from worker.settings import PerQueue
@@ -23,13 +23,21 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 LEASE = timedelta(seconds=60)
-CHANNEL = "C0SUPPORT"
-LEADS = "C0LEADS"
+
+
+def to(place: Destination | str) -> Destination:
+    """The destination of a place in Slack."""
+    return place if isinstance(place, Destination) else Destination("slack", place)
+
+
+CHANNEL, LEADS = to("C0SUPPORT"), to("C0LEADS")
 
 
 def rules_with(**settings: Any) -> QueueRules:
     """The rules of a queue of which the settings say this; the rest has its default, but each poll announces."""
-    return rules_of(PerQueue().model_copy(update={"channel": CHANNEL, "announce_every": timedelta(0), **settings}))
+    usual = {"channel": CHANNEL, "announce_every": timedelta(0)}
+    places = {key: to(settings[key]) for key in ("channel", "escalate_to") if key in settings}
+    return rules_of(PerQueue().model_copy(update=usual | settings | places))
 
 
 def ident(name: str | int) -> UUID:
@@ -115,13 +123,13 @@ def notice(
     *reviews: Review | ReviewKey,
     name: str = "notice",
     kind: Kind = Kind.ANNOUNCEMENT,
-    channel: str = CHANNEL,
+    channel: Destination | str = CHANNEL,
     mention: Iterable[str] = (),
     remind_in: RemindIn = RemindIn.CHANNEL,
 ) -> Notice:
     """A decision to tell of reviews; its key follows from its name."""
     keys = tuple(each.key if isinstance(each, Review) else each for each in reviews)
-    return Notice(ident(name), kind, channel, keys, tuple(mention), remind_in)
+    return Notice(ident(name), kind, to(channel), keys, tuple(mention), remind_in)
 
 
 def plan(*reviews: Review, notices: Iterable[Notice] = (), next_due_at: datetime | None = None) -> Plan:
@@ -138,7 +146,7 @@ def delivery(
     name: str = "notice",
     *,
     kind: Kind = Kind.ANNOUNCEMENT,
-    channel: str = CHANNEL,
+    channel: Destination | str = CHANNEL,
     of: Queue | None = None,
     created_at: datetime = NOON,
     due_at: datetime | None = None,
@@ -166,7 +174,7 @@ def delivery(
     return Delivery(
         key=ident(name),
         kind=kind,
-        channel=channel,
+        destination=to(channel),
         created_at=created_at,
         due_at=due_at or created_at,
         held_until=held_until,
@@ -192,13 +200,13 @@ def delivery(
     )
 
 
-def receipt(ts: str = "1.000001", *, channel: str = CHANNEL) -> Receipt:
+def receipt(ts: str = "1.000001", *, channel: Destination | str = CHANNEL) -> Receipt:
     """What a notifier gave back."""
-    return Receipt(channel, ts)
+    return Receipt(to(channel).place, ts)
 
 
 def pause(
-    channel: str = CHANNEL,
+    channel: Destination | str = CHANNEL,
     *,
     since: datetime = NOON,
     until: datetime = NOON + HOUR,
@@ -207,4 +215,4 @@ def pause(
     error: str = "Slack answered not_in_channel: invite the app to the channel",
 ) -> Pause:
     """A destination that is not posted to for a while."""
-    return Pause(channel, since, until, reason, failures, error)
+    return Pause(to(channel), since, until, reason, failures, error)

@@ -129,7 +129,7 @@ class FakeNotifier:
 
     def _post(self, message: Message, hidden_for: int = 0) -> Post:
         self._number += 1
-        post = Post(Receipt(message.channel, f"{self._number}.000000"), message, hidden_for)
+        post = Post(Receipt(message.destination.place, f"{self._number}.000000"), message, hidden_for)
         self._posts.append(post)
         return post
 

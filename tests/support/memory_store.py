@@ -49,6 +49,7 @@ from worker.core.owed import (
     Backlog,
     Claim,
     Delivery,
+    Destination,
     Pause,
     QueueShare,
     State,
@@ -108,7 +109,7 @@ class MemoryStore:
         self._windows: dict[Id, Window] = {}
         self._reviews: dict[tuple[Id, ReviewKey], Review] = {}
         self._outbox: dict[UUID, Owed] = {}
-        self._pauses: dict[str, Pause] = {}
+        self._pauses: dict[Destination, Pause] = {}
         self._notes: dict[str, str] = {}
         self._cards: dict[str, Card] = {}
         self._processes: dict[UUID, Process] = {}
@@ -146,7 +147,7 @@ class MemoryStore:
                 delivery = Delivery(
                     notice.key,
                     notice.kind,
-                    notice.channel,
+                    notice.destination,
                     created_at=now,
                     due_at=now,
                     queue=queue,
@@ -290,9 +291,9 @@ class MemoryStore:
         self,
         now: datetime,
         lease: timedelta,
-        skip: Collection[str] = (),
-        unposted: Collection[str] = (),
-        unseen: Collection[str] = (),
+        skip: Collection[Destination] = (),
+        unposted: Collection[Destination] = (),
+        unseen: Collection[Destination] = (),
     ) -> Claim | None:
         with self._lock:
             while (due := due_longest(self._waiting(skip, unposted, unseen), now)) is not None:
@@ -310,19 +311,20 @@ class MemoryStore:
             return [Claim(self._as_read(owed), self._oldest_first(owed)) for owed in live]
 
     def _waiting(
-        self, skip: Collection[str], unposted: Collection[str], unseen: Collection[str]
+        self, skip: Collection[Destination], unposted: Collection[Destination], unseen: Collection[Destination]
     ) -> Iterator[Candidate[ReviewKey]]:
         """What may be claimed, without what it speaks of: the loops ask for it many thousand times."""
         for place, owed in enumerate(self._outbox.values()):
-            channel = owed.delivery.channel
-            if owed.delivery.kind is Kind.BASELINE and channel in unseen:
+            destination = owed.delivery.destination
+            if owed.delivery.kind is Kind.BASELINE and destination in unseen:
                 continue
-            if channel not in skip and not (unposted and _is_unposted(owed) and {EVERYWHERE, channel} & set(unposted)):
+            spared = unposted and _is_unposted(owed) and {EVERYWHERE, destination} & set(unposted)
+            if destination not in skip and not spared:
                 yield Candidate(owed.delivery, place)
 
-    def _candidates(self, skip: Collection[str]) -> Iterator[Candidate[ReviewKey]]:
+    def _candidates(self, skip: Collection[Destination]) -> Iterator[Candidate[ReviewKey]]:
         for place, owed in enumerate(self._outbox.values()):
-            if owed.delivery.channel not in skip:
+            if owed.delivery.destination not in skip:
                 yield self._candidate(place, owed)
 
     def _candidate(self, place: int, owed: Owed) -> Candidate[ReviewKey]:
@@ -487,13 +489,10 @@ class MemoryStore:
                     owed.change(state=State.UNKNOWN, due_at=look_at)
             return len(leased)
 
-    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[Destination] = ()) -> Claim | None:
         with self._lock:
-            due = [
-                owed
-                for owed in self._outbox.values()
-                if (at := _edit_due_at(owed.delivery)) is not None and at <= now and owed.delivery.channel not in skip
-            ]
+            kept = [owed for owed in self._outbox.values() if owed.delivery.destination not in skip]
+            due = [owed for owed in kept if (at := _edit_due_at(owed.delivery)) is not None and at <= now]
             owed = min(due, key=lambda owed: owed.delivery.edit_at or NEVER, default=None)
             return None if owed is None else self._take_edit(owed, now + lease)
 
@@ -534,30 +533,30 @@ class MemoryStore:
 
     def pauses(self) -> Sequence[Pause]:
         with self._lock:
-            return sorted(self._pauses.values(), key=lambda pause: (pause.since, pause.channel))
+            return sorted(self._pauses.values(), key=lambda pause: (pause.since, pause.destination))
 
     def pause(self, pause: Pause) -> Pause:
         with self._lock:
-            former = self._pauses.get(pause.channel, pause)
-            self._pauses[pause.channel] = replace(pause, since=former.since)
-            self._hold(pause.channel)
-            return self._pauses[pause.channel]
+            former = self._pauses.get(pause.destination, pause)
+            self._pauses[pause.destination] = replace(pause, since=former.since)
+            self._hold(pause.destination)
+            return self._pauses[pause.destination]
 
     def rest(self, now: datetime, until: datetime) -> None:
         """Whoever is alone keeps that in mind by itself."""
 
-    def resume(self, channel: str) -> None:
+    def resume(self, destination: Destination) -> None:
         with self._lock:
-            self._pauses.pop(channel, None)
+            self._pauses.pop(destination, None)
             for owed in self._outbox.values():
-                if _within(owed, channel):
+                if _within(owed, destination):
                     owed.delivery = let_go(owed.delivery)
-            self._hold(channel)
+            self._hold(destination)
 
-    def _hold(self, channel: str) -> None:
+    def _hold(self, destination: Destination) -> None:
         for owed in self._outbox.values():
-            until = [p.until for p in self._pauses.values() if _within(owed, p.channel)]
-            if until and waits_for_time(owed.delivery) and _within(owed, channel):
+            until = [p.until for p in self._pauses.values() if _within(owed, p.destination)]
+            if until and waits_for_time(owed.delivery) and _within(owed, destination):
                 owed.change(state=State.HELD, held_until=max(until))
 
     # Looking
@@ -761,7 +760,7 @@ def _owed_after(now_owed: Delivery, after: Delivery, claimed: Delivery) -> datet
 
 
 def _is_same_place(one: Owed, other: Owed) -> bool:
-    return (one.queue_id, one.delivery.channel) == (other.queue_id, other.delivery.channel)
+    return (one.queue_id, one.delivery.destination) == (other.queue_id, other.delivery.destination)
 
 
 def _is_root_of(other: Owed, owed: Owed) -> bool:
@@ -778,8 +777,8 @@ def _is_unposted(owed: Owed) -> bool:
     return owed.delivery.state in {State.PENDING, State.HELD}
 
 
-def _within(owed: Owed, channel: str) -> bool:
-    return channel in {EVERYWHERE, owed.delivery.channel}
+def _within(owed: Owed, destination: Destination) -> bool:
+    return destination in {EVERYWHERE, owed.delivery.destination}
 
 
 def _is_over(delivery: Delivery, before: datetime) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from worker.core.model import Queue, Review, ReviewKey
-    from worker.core.owed import Claim, Delivery
+    from worker.core.owed import Claim, Delivery, Destination
     from worker.core.roles import Store
 
 QUEUE = queue()
@@ -25,7 +25,7 @@ def owe(
     *reviews: Review,
     name: str = "notice",
     kind: Kind = Kind.ANNOUNCEMENT,
-    channel: str = CHANNEL,
+    channel: Destination | str = CHANNEL,
     mention: Sequence[str] = (),
     remind_in: RemindIn = RemindIn.CHANNEL,
     of: Queue = QUEUE,
@@ -41,7 +41,7 @@ def write(store: Store, *reviews: Review, at: datetime = NOON, of: Queue = QUEUE
     store.update(of, [], deciding(*reviews), at)
 
 
-def take(store: Store, at: datetime = NOON, *, lease: timedelta = LEASE, skip: Collection[str] = ()) -> Claim:
+def take(store: Store, at: datetime = NOON, *, lease: timedelta = LEASE, skip: Collection[Destination] = ()) -> Claim:
     """Claim what must be there."""
     claim = store.claim(at, lease, skip)
     assert claim is not None
@@ -63,7 +63,7 @@ def posted(
         delivery,
         state=State.SENT,
         attempts=delivery.attempts + 1,
-        receipt=receipt(ts, channel=delivery.channel),
+        receipt=receipt(ts, channel=delivery.destination),
         settled_at=at,
         edit_until=None if edit_for is None else at + edit_for,
     )

@@ -98,7 +98,7 @@ class Worker:
         now = self.clock.now()
         policies = {queue(name).queue_id: rules.policy for name, rules in self.rules.items()}
         return {
-            policy.channel
+            policy.destination
             for queue_id, policy in policies.items()
             if not self.poll.known.has_looked(queue_id, policy.calendar.posting_since(now), 2)
         }

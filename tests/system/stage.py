@@ -124,7 +124,7 @@ class Stage:
 
     def outbox(self, place: Place) -> Sequence[Delivery]:
         """What is owed, or was, to a channel, newest first."""
-        return [each for each in self.store.deliveries(limit=1000) if each.channel == place.channel]
+        return [each for each in self.store.deliveries(limit=1000) if each.destination.place == place.channel]
 
     def is_settled(self) -> bool:
         """Whether nothing is owed any more, neither a post nor an edit."""

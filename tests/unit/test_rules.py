@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import PlainValidator
 
-from tests.support.builders import HOUR, MINUTE, NOON, queue
+from tests.support.builders import HOUR, MINUTE, NOON, queue, to
 from tests.support.clock import FakeClock
 from tests.support.settings_place import COMPLETE, Place
 from worker import app, rules, service
@@ -67,9 +67,9 @@ def test_the_rules_of_a_queue_are_what_its_table_and_the_defaults_say(tmp_path: 
     settings = place.load({**COMPLETE, "WORKER_CHANNEL": "C0COMMON", "WORKER_STALE_AFTER": "never"})
     of = rules_for(settings, FakeClock())
     assert of(TABLED).settings.poll_interval == MINUTE / 2
-    assert [(step.kind, step.after, step.channel) for step in of(TABLED).policy.steps] == [
-        (Kind.ANNOUNCEMENT, timedelta(0), "C0COMMON"),
-        (Kind.ESCALATION, HOUR, "C0COMMON"),
+    assert [(step.kind, step.after, step.destination) for step in of(TABLED).policy.steps] == [
+        (Kind.ANNOUNCEMENT, timedelta(0), to("C0COMMON")),
+        (Kind.ESCALATION, HOUR, to("C0COMMON")),
     ]
     assert of(OTHER).settings == of(None).settings == settings.defaults
     assert [step.kind for step in of(OTHER).policy.steps] == [Kind.ANNOUNCEMENT]

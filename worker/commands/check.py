@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.model import Queue, Snapshot
+    from worker.core.owed import Destination
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
     from worker.settings import Settings
@@ -248,11 +249,11 @@ def ask_live(source: LangSmith, roster: Roster) -> Iterator[Finding]:
             yield Finding(f"live {queue.queue_id}", ok=True, text=line)
 
 
-def channels_of(settings: Settings, roster: Roster, rules: RulesOf) -> set[str]:
+def channels_of(settings: Settings, roster: Roster, rules: RulesOf) -> set[Destination]:
     """Every channel that messages may be posted to."""
-    channels = {step.channel for queue in roster.queues.values() for step in rules(queue).policy.steps}
+    channels = {step.destination for queue in roster.queues.values() for step in rules(queue).policy.steps}
     channels |= {settings.ops_channel} if settings.ops_channel else set()
-    return {channel for channel in channels if channel}
+    return {channel for channel in channels if channel.place}
 
 
 log = structlog.get_logger(__name__)

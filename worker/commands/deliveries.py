@@ -54,7 +54,7 @@ def retry(beginning: str) -> None:
     if delivery.queue is not None:
         calendar = rules_for(settings, SystemClock())(delivery.queue).policy.calendar_of(delivery.kind)
     what_next = _next(delivery, calendar, now, runs=runs)
-    tables.say(f"{delivery.kind} {delivery.key} for {delivery.channel} is pending again.", what_next)
+    tables.say(f"{delivery.kind} {delivery.key} for {delivery.destination.place} is pending again.", what_next)
 
 
 class RetryError(Exception):

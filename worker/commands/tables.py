@@ -128,7 +128,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
         "kind": delivery.kind.value,
         "queue_id": str(delivery.queue.queue_id) if delivery.queue else None,
         "queue": delivery.queue.name if delivery.queue else None,
-        "channel": delivery.channel,
+        "channel": delivery.destination.place,
         "created_at": stamp(delivery.created_at),
         "attempts": delivery.attempts,
         "last_error": delivery.last_error or None,
@@ -158,7 +158,7 @@ def _delivery_row(delivery: Delivery, now: datetime) -> list[str]:
         delivery.state.value,
         delivery.kind.value,
         delivery.queue.name if delivery.queue else "",
-        delivery.channel,
+        delivery.destination.place,
         ago_text(delivery.created_at, now),
         str(delivery.attempts),
         "" if upcoming is None else "now" if upcoming <= now else f"in {age_text(upcoming - now)}",
@@ -192,7 +192,7 @@ def preview_text(queues: int, preview: Preview) -> str:
 
 def _places(messages: Iterable[Message]) -> str:
     """`1 baseline to C0SUPPORT00, 2 escalations to C0LEADS0000`."""
-    found = Counter((_KINDS.get(message.kind, message.kind.value), message.channel) for message in messages)
+    found = Counter((_KINDS.get(message.kind, message.kind.value), message.destination.place) for message in messages)
     return ", ".join(f"{counted(many, kind)} to {channel}" for (kind, channel), many in found.items())
 
 

@@ -14,7 +14,7 @@ from worker.core.ports import Outcome
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.owed import Delivery, Receipt
+    from worker.core.owed import Delivery, Destination, Receipt
     from worker.core.ports import DeliveryError
 
 LEASE = timedelta(seconds=90)
@@ -187,12 +187,12 @@ def unedited(delivery: Delivery, error: DeliveryError, now: datetime) -> Deliver
     return replace(delivery, edit_at=None, edit_until=None, last_error=str(error))
 
 
-def paused(channel: str, error: DeliveryError, now: datetime, former: Pause | None) -> Pause:
+def paused(destination: Destination, error: DeliveryError, now: datetime, former: Pause | None) -> Pause:
     """The pause of a destination that refuses: longer with every attempt in a row."""
     failures = 1 if former is None else former.failures + 1
     wait = clamp_wish(error.retry_after) or backoff(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     since = now if former is None else former.since
-    return Pause(channel, since, until=now + wait, reason=error.code, failures=failures, error=str(error))
+    return Pause(destination, since, until=now + wait, reason=error.code, failures=failures, error=str(error))
 
 
 def _undoubted(delivery: Delivery, began_at: datetime) -> Delivery:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Turns
     from worker.core.model import Facts, Id, Queue, Review
-    from worker.core.owed import Claim, QueueShare, Receipt
+    from worker.core.owed import Claim, Destination, QueueShare, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Message:
 
     key: UUID
     kind: Kind
-    channel: str
+    destination: Destination
     as_of: datetime
     queue: Queue | None = None
     lines: tuple[Line, ...] = ()
@@ -115,7 +115,7 @@ def compose_post(  # noqa: PLR0913  (what it says, each by name)
     return Message(
         key=delivery.key,
         kind=delivery.kind,
-        channel=delivery.channel,
+        destination=delivery.destination,
         as_of=now,
         queue=None if claim.shares else delivery.queue,
         lines=() if claim.shares else _lines(claim, owed[:LISTED], purposes, stale_at, now, turns),
@@ -151,7 +151,7 @@ def compose_edit(  # noqa: PLR0913  (what it says, each by name)
     return Message(
         key=delivery.key,
         kind=delivery.kind,
-        channel=delivery.channel,
+        destination=delivery.destination,
         as_of=now,
         queue=None if claim.shares else delivery.queue,
         lines=() if claim.shares else _lines(claim, claim.reviews, purposes, stale_at, now, turns),

@@ -67,11 +67,11 @@ class _Choice(Generic[R]):
 
 
 def choose(candidates: Collection[Candidate[R]], now: datetime) -> _Choice[R]:
-    """Decide which of the deliveries of one queue to one channel a claim at `now` takes: the one due longest.
+    """Decide which of the deliveries of one queue to one destination a claim at `now` takes: the one due longest.
 
-    A delivery that is surely unposted takes over those of the same queue, kind and channel that wait beside it, and a
-    baseline those of other queues, too. A baseline or an announcement leaves out the runs of which a later reminder or
-    escalation speaks that waits beside it, a reminder those of any such escalation.
+    A delivery that is surely unposted takes over those of the same queue, kind and destination that wait beside it, and
+    a baseline those of other queues, too. A baseline or an announcement leaves out the runs of which a later reminder
+    or escalation speaks that waits beside it, a reminder those of any such escalation.
     """
     withdrawn: list[Taking[R]] = []
     waiting = list(candidates)
@@ -89,8 +89,8 @@ def claims_to_come(
     candidates: Iterable[Candidate[R]], now: datetime, pauses: Collection[Pause] = ()
 ) -> Iterator[Candidate[R]]:
     """All claims that can be made at `now`, in order, as if each delivery were posted at once."""
-    spared = {pause.channel for pause in pauses if pause.until > now}
-    waiting = [each for each in candidates if not {each.delivery.channel, EVERYWHERE} & spared]
+    spared = {pause.destination for pause in pauses if pause.until > now}
+    waiting = [each for each in candidates if not {each.delivery.destination, EVERYWHERE} & spared]
     while (first := due_longest(waiting, now)) is not None:
         choice = choose([first, *concerned(first.delivery, waiting)], now)
         taking = () if choice.taking is None else (choice.taking,)
@@ -159,8 +159,10 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
 
 
 def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:
-    """A delivery as it enters the outbox: held until the last pause ends that concerns its channel."""
-    until = max((pause.until for pause in pauses if pause.channel in {EVERYWHERE, delivery.channel}), default=None)
+    """A delivery as it enters the outbox: held until the last pause ends that concerns its destination."""
+    until = max(
+        (pause.until for pause in pauses if pause.destination in {EVERYWHERE, delivery.destination}), default=None
+    )
     if until is None or delivery.state is not State.PENDING:
         return delivery
     return replace(delivery, state=State.HELD, held_until=until)
@@ -221,8 +223,8 @@ def _take(first: Candidate[R], candidates: Sequence[Candidate[R]], now: datetime
 
 
 def _is_beside(other: Delivery, delivery: Delivery) -> bool:
-    """Whether another delivery goes to the same channel about the same queue; the queue of a baseline may be any."""
-    if other.key == delivery.key or other.channel != delivery.channel:
+    """Whether another delivery goes to the same place about the same queue; the queue of a baseline may be any."""
+    if other.key == delivery.key or other.destination != delivery.destination:
         return False
     if other.kind is delivery.kind is Kind.BASELINE:
         return True

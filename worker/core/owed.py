@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from worker.core.model import RemindIn
@@ -23,6 +24,38 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The `due_at` of a held delivery that waits for an operator."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Destination:
+    """Where messages go: a channel or a person, by the `place` that the notifier of the `scheme` knows it by.
+
+    Its text, by which it is kept, is both with a colon between: `file:shelf`. People are shown the place alone.
+    """
+
+    scheme: str
+    place: str
+
+    def __post_init__(self) -> None:
+        """Refuse a scheme by which the text could be read in two ways."""
+        if not self.scheme or ":" in self.scheme:
+            raise ValueError(f"no scheme of a destination: {self.scheme!r}")
+
+    def __str__(self) -> str:
+        """The text that `destination_of` reads."""
+        return f"{self.scheme}:{self.place}"
+
+
+# Cached, since the rows of an outbox name the same few again and again.
+@lru_cache(256)
+def destination_of(text: str) -> Destination:
+    """Read the text of a destination. Raises ValueError where it names no scheme."""
+    scheme, colon, place = text.partition(":")
+    return Destination(scheme if colon else "", place)
+
+
+EVERYWHERE = Destination("*", "*")
+"""Stands for every destination: a pause there holds for all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A decision to notify: one for each queue, place and poll.
@@ -32,7 +65,7 @@ class Notice:
 
     key: UUID
     kind: Kind
-    channel: str
+    destination: Destination
     reviews: tuple[ReviewKey, ...]
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
@@ -79,7 +112,7 @@ class Delivery:
 
     key: UUID
     kind: Kind
-    channel: str
+    destination: Destination
     created_at: datetime
     due_at: datetime
     # Apart from `due_at`, so that the end of a hold does not end a back-off as well.
@@ -121,7 +154,7 @@ class Claim:
 
     For a post, `reviews` are all that it speaks of, oldest first. For an edit they are only those that the message
     lists, in its order, while `total` and `waiting` count all. `root` is the oldest message about the same runs that
-    still stands in the same channel; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
+    still stands in the same place; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
     the newer reminder. `purposes` says what those of its runs, listed or not, are in the message for that have another
     purpose than the delivery's kind. `polled_at` is when the queue was last polled completely. `shares` are those of
     the queues in a baseline that speaks of several, by name; it lists no runs.
@@ -138,10 +171,6 @@ class Claim:
     shares: tuple[QueueShare, ...] = ()
 
 
-EVERYWHERE = "*"
-"""The channel of a pause that holds for every destination."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pause:
     """A destination that is not posted to before `until`; EVERYWHERE stands for all of them.
@@ -150,7 +179,7 @@ class Pause:
     that were refused.
     """
 
-    channel: str
+    destination: Destination
     since: datetime
     until: datetime
     reason: str

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from worker.core.diff import Diff
     from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, ReviewKey, Snapshot
+    from worker.core.owed import Destination
     from worker.core.policy import EscalationPolicy, Step
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
@@ -174,10 +175,11 @@ def still_owed(
     return tuple(owed), tuple(gone)
 
 
-def notice_key(queue_id: Id, kind: Kind, channel: str, reviews: Iterable[Review]) -> UUID:
+def notice_key(queue_id: Id, kind: Kind, destination: Destination, reviews: Iterable[Review]) -> UUID:
     """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
+    # By the place alone: version 0.1 knew no schemes, and its keys are in databases and in messages.
     spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
-    return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, channel, *spoken)))
+    return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, destination.place, *spoken)))
 
 
 def _had_left(review: Review, as_of: datetime | None) -> bool:
@@ -249,7 +251,8 @@ def _due(waiting: Sequence[Review], moment: Moment, window: Window | None) -> _D
             due.append(_Part(step, review, moment.told_at(step, review)))
     joined = {id(part.review) for part in due}
     new = [review for review in new if id(review) not in joined]
-    beside = any((step.channel, step.remind_in) == (announcement.channel, announcement.remind_in) for step in steps)
+    own = announcement.destination, announcement.remind_in
+    beside = any((step.destination, step.remind_in) == own for step in steps)
     if new and (beside or _may_announce(new, policy, window, now)):
         due += (_Part(announcement, review, moment.told_at(announcement, review)) for review in new)
         new = []
@@ -273,10 +276,10 @@ def _spoken(review: Review, told_at: datetime) -> Review:
 
 def _notices(queue_id: Id, parts: Iterable[_Part], spoken: Mapping[int, Review]) -> list[Notice]:
     """One notice a place: what is new, stale and escalated there at one poll goes together."""
-    places: defaultdict[tuple[str, RemindIn, bool], list[_Part]] = defaultdict(list)
+    places: defaultdict[tuple[Destination, RemindIn, bool], list[_Part]] = defaultdict(list)
     for part in parts:
         step = part.step
-        places[step.channel, step.remind_in, step.kind is Kind.BASELINE].append(part)
+        places[step.destination, step.remind_in, step.kind is Kind.BASELINE].append(part)
     return [_notice(queue_id, together, spoken) for together in places.values()]
 
 
@@ -286,9 +289,9 @@ def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) 
     oldest_first = sorted(parts, key=lambda part: (part.review.since, str(part.review.queue_run_id)))
     reviews = [spoken[id(part.review)] for part in oldest_first]
     return Notice(
-        key=notice_key(queue_id, step.kind, step.channel, reviews),
+        key=notice_key(queue_id, step.kind, step.destination, reviews),
         kind=step.kind,
-        channel=step.channel,
+        destination=step.destination,
         reviews=tuple(review.key for review in reviews),
         mention=step.mention,
         remind_in=step.remind_in,

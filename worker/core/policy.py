@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Calendar, Times
     from worker.core.model import Review, Window
+    from worker.core.owed import Destination
 
 ZERO = timedelta(0)
 JOINING = 1 / 4
@@ -36,7 +37,7 @@ class Step:
 
     kind: Kind
     after: timedelta
-    channel: str
+    destination: Destination
     every: timedelta | None = None
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
@@ -103,9 +104,9 @@ class EscalationPolicy:
     calendar: Calendar = ALWAYS_OPEN
 
     @property
-    def channel(self) -> str:
-        """The queue's own channel: where it is announced."""
-        return self.steps[0].channel
+    def destination(self) -> Destination:
+        """The queue's own destination: where it is announced."""
+        return self.steps[0].destination
 
     def calendar_of(self, kind: Kind) -> Calendar:
         """The calendar by which notices of a kind are posted."""
@@ -145,7 +146,7 @@ class EscalationPolicy:
 class Rungs(Protocol):
     """The settings of a queue that its ladder is made of; None leaves a rung out."""
 
-    channel: str
+    channel: Destination
     announce_every: timedelta
     stale_after: timedelta | None
     remind_every: timedelta | None
@@ -154,7 +155,7 @@ class Rungs(Protocol):
     remind_reserved: bool
     escalate_after: timedelta | None
     escalate_every: timedelta | None
-    escalate_to: str
+    escalate_to: Destination
     escalate_mention: tuple[str, ...]
     escalate_outside_hours: bool
 
@@ -167,7 +168,7 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
             Step(
                 kind=Kind.REMINDER,
                 after=after,
-                channel=rungs.channel,
+                destination=rungs.channel,
                 every=rungs.remind_every,
                 remind_in=rungs.remind_in,
                 calendar=calendar,
@@ -180,7 +181,7 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
             Step(
                 kind=Kind.ESCALATION,
                 after=after,
-                channel=rungs.escalate_to,
+                destination=rungs.escalate_to,
                 every=rungs.escalate_every,
                 mention=tuple(one for one in rungs.escalate_mention if one != TURN),
                 calendar=ALWAYS_OPEN if is_urgent else calendar,

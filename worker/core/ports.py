@@ -216,15 +216,16 @@ def always() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The name of a notifier, its pace and its abilities.
+    """The name of a notifier, the destinations that are its own, its pace and its abilities.
 
-    `name` is the service as people write it. `pace` is the shortest time between two messages to one destination, from
-    the end of one post to the start of the next; `edit_pace` is the shortest time between any two edits. Without
-    `can_find` a lost answer cannot be looked up, and `on_unknown` decides; without `can_edit` no message is kept true;
-    without `can_thread` every message stands in the channel itself.
+    `name` is the service as people write it; its destinations have the `scheme`. `pace` is the shortest time between
+    two messages to one destination, from the end of one post to the start of the next; `edit_pace` is the shortest time
+    between any two edits. Without `can_find` a lost answer cannot be looked up, and `on_unknown` decides; without
+    `can_edit` no message is kept true; without `can_thread` every message stands in the channel itself.
     """
 
     name: str = "the notifier"
+    scheme: str = ""
     pace: timedelta = timedelta(0)
     edit_pace: timedelta = timedelta(0)
     can_find: bool = True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.core.leases import Assignment, Renewal
     from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Reviewer, ReviewKey
     from worker.core.overview import Process
-    from worker.core.owed import Backlog, Claim, Delivery, Pause, State, Story
+    from worker.core.owed import Backlog, Claim, Delivery, Destination, Pause, State, Story
     from worker.core.plan import Plan
 
 
@@ -79,14 +79,14 @@ class Outbox(Protocol):
         self,
         now: datetime,
         lease: timedelta,
-        skip: Collection[str] = (),
-        unposted: Collection[str] = (),
-        unseen: Collection[str] = (),
+        skip: Collection[Destination] = (),
+        unposted: Collection[Destination] = (),
+        unseen: Collection[Destination] = (),
     ) -> Claim | None:
-        """Take the delivery that has been due longest, outside the channels of `skip`; None where there is none.
+        """Take the delivery that has been due longest, outside the destinations of `skip`; None where there is none.
 
-        In the channels of `unposted` ("*": in all channels) only those that have to be looked up are taken, in those of
-        `unseen` no baselines: another queue that goes there was not seen yet.
+        For the destinations of `unposted` (EVERYWHERE: for all) only those that have to be looked up are taken, for
+        those of `unseen` no baselines: another queue that goes there was not seen yet.
 
         Pending, unknown and held deliveries are due when their `due_at` and `held_until` have come. Sending ones are
         due when their lease has lapsed: they may or may not be posted, so they come back as unknown. The row becomes
@@ -108,12 +108,12 @@ class Outbox(Protocol):
 
         `shown` are the reviews that the message lists, in its order; `left_out` those that it no longer speaks of.
         `edit_at` stays as `update` may have set it meanwhile. A reminder that is sent becomes the `successor` of those
-        earlier sent reminders of the same queue and channel that have runs which still wait, if it speaks of all these
-        runs; the earlier ones are owed an edit.
+        earlier sent reminders of the same queue and destination that have runs which still wait, if it speaks of all
+        these runs; the earlier ones are owed an edit.
         """
         ...
 
-    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[Destination] = ()) -> Claim | None:
         """Take the sent delivery whose edit has been owed longest and whose lease, if any, has lapsed.
 
         A message that is not kept true any more (`edit_until` None) is owed no edit. The claim's delivery keeps its
@@ -165,7 +165,7 @@ class Channels(Protocol):
         """
         ...
 
-    def resume(self, channel: str) -> None:
+    def resume(self, destination: Destination) -> None:
         """End a pause: the deliveries that it held are pending again, and due when they were due before."""
         ...
 

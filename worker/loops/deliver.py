@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from worker.core.message import Message
     from worker.core.model import Id, Review, ReviewKey
     from worker.core.overview import Asked
-    from worker.core.owed import Claim, Delivery, Receipt
+    from worker.core.owed import Claim, Delivery, Destination, Receipt
     from worker.core.ports import Clock, Incidents, Meter, Notifier
     from worker.core.roles import Channels, Deliveries, Outbox, Polls
     from worker.loops.report import Ops
@@ -65,11 +65,11 @@ class Deliver:
         ops: Ops,
         meter: Meter = UNMETERED,
         incidents: Incidents | None = None,
-        unseen: Callable[[], Collection[str]] = frozenset,
+        unseen: Callable[[], Collection[Destination]] = frozenset,
         mentions_a_day: int = 3,
         nameless: Callable[[Id], None] = lambda _queue_id: None,
     ) -> None:
-        """`unseen` gives the channels to which a queue goes whose first look is not over: their baselines wait for it.
+        """`unseen` gives the destinations of queues whose first look is not over: the baselines there wait for it.
 
         `nameless` is called with a queue's id where a message about it lists a run without a name.
         `rules` gives the rules of a queue, and for None those of the worker's own messages.
@@ -176,14 +176,15 @@ class Deliver:
             self._nameless(delivery.queue.queue_id)
         attempt = step.begin(delivery, now)
         try:
-            self._patience.posting(delivery.channel)
+            self._patience.posting(delivery.destination)
+            self._require_own(delivery.destination)
             receipt = self._notifier.send(message, in_time)
         except DeliveryError as error:
             self._settle(step.refused(attempt, error, self._clock.now(), began_at=now), claim)
-            self._patience.refused(error, delivery.channel)
+            self._patience.refused(error, delivery.destination)
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
-        self._patience.posted(delivery.channel)
+        self._patience.posted(delivery.destination)
 
     def _mention(self, delivery: Delivery, now: datetime) -> tuple[str, ...]:
         """The people whom the message may still mention today."""
@@ -231,14 +232,23 @@ class Deliver:
             self._settle(self._not_looked_up(delivery, error), claim)
             self._patience.not_looked_up(error)
             return
-        self._patience.looked_up(delivery.channel, found=receipt is not None)
+        self._patience.looked_up(delivery.destination, found=receipt is not None)
         if receipt is None:
             self._settle(step.not_found(delivery, now), claim)
             return
         # The post may be of an earlier version, so it is not known what it shows: without a digest, it is edited once.
         self._sent(claim, delivery, receipt, owed=owed, gone=gone, digest="")
 
+    def _require_own(self, destination: Destination) -> None:
+        """Raise DeliveryError for a destination of another notifier: an earlier configuration may have owed it."""
+        limits = self._notifier.limits
+        if destination.scheme != limits.scheme:
+            raise DeliveryError(
+                f"{destination} is no destination of {limits.name}", Outcome.DESTINATION, code="other_notifier"
+            )
+
     def _find(self, message: Message, since: datetime) -> Receipt | None:
+        self._require_own(message.destination)
         limits = self._notifier.limits
         if not limits.can_find:
             raise DeliveryError(f"{limits.name} cannot be searched for a message", Outcome.BLIND)
@@ -293,7 +303,7 @@ class Deliver:
         line = log.bind(
             key=str(after.key),
             kind=after.kind.value,
-            channel=after.channel,
+            channel=after.destination.place,
             queue=after.queue.name if after.queue else None,
             runs=len(settled.claim.reviews) - len(settled.left_out),
             attempts=after.attempts,

@@ -110,7 +110,7 @@ class Edit:
             return
         self._settle(step.edited(delivery, digest, self._clock.now()), delivery)
         self._meter.edited("made")
-        log.info("message_edited", key=str(delivery.key), channel=delivery.channel, waiting=claim.waiting)
+        log.info("message_edited", key=str(delivery.key), channel=delivery.destination.place, waiting=claim.waiting)
 
     def _failed(self, claim: Claim, error: DeliveryError) -> None:
         after = step.unedited(claim.delivery, error, self._clock.now())

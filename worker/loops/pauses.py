@@ -18,7 +18,7 @@ from worker.loops.report import Board
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.owed import Pause
+    from worker.core.owed import Destination, Pause
     from worker.core.ports import Clock, Incidents, Meter, Notifier
     from worker.core.roles import Channels
     from worker.loops.report import Ops
@@ -29,7 +29,7 @@ LONGEST_BLINDNESS = timedelta(minutes=1)
 """The longest wait after look-ups that failed."""
 
 LOST_EVERYWHERE = 3
-"""When answers are lost in this many channels and no message is taken, the whole service is in trouble."""
+"""When answers are lost at this many destinations and no message is taken, the whole service is in trouble."""
 
 PROVE_EVERY = timedelta(hours=1)
 """The time for which a token counts as good without a post."""
@@ -49,8 +49,8 @@ class Patience:
 
     A destination's pause is kept in the store, because it may last for hours; a service's trouble is kept in memory
     only, because the first attempt after a restart finds it again. A rest that the notifier asks for holds for the
-    other workers as well. A lost answer holds back its own channel alone, while look-ups go on: what they find ends the
-    wait.
+    other workers as well. A lost answer holds back its own destination alone, while look-ups go on: what they find ends
+    the wait.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Patience:
         self._ops = ops
         self._meter = meter
         self._lateness = Lateness(incidents or Board(clock), clock, notifier.limits.name)
-        self._pauses: dict[str, Pause] = {}
-        self._reported: set[str] = set()
-        self._paces: dict[str, Cooldown] = {}
+        self._pauses: dict[Destination, Pause] = {}
+        self._reported: set[Destination] = set()
+        self._paces: dict[Destination, Cooldown] = {}
         self._service = Cooldown()
         self._throttled = Cooldown()
-        self._losing: dict[str, Cooldown] = {}
+        self._losing: dict[Destination, Cooldown] = {}
         self._looks = Cooldown()
         self._doubted = False
         self._proof = Cooldown()
@@ -84,9 +84,9 @@ class Patience:
 
     @property
     def paced_for(self) -> timedelta:
-        """The wait until the first channel that was just posted to is free again; zero where there is none."""
+        """The wait until the first destination that was just posted to is free again; zero where there is none."""
         at, paced = self._at, self._paced()
-        return min((self._paces[channel].left(at) for channel in paced), default=timedelta(0))
+        return min((self._paces[destination].left(at) for destination in paced), default=timedelta(0))
 
     @property
     def looks_wait(self) -> timedelta:
@@ -99,45 +99,46 @@ class Patience:
 
         Raises StoreError.
         """
-        self._pauses = {pause.channel: pause for pause in self._channels.pauses()}
+        self._pauses = {pause.destination: pause for pause in self._channels.pauses()}
         token = self._pauses.get(EVERYWHERE)
         return token is None or (token.until <= now and self._service.is_over(self._at) and self._probe())
 
-    def held(self, now: datetime) -> set[str]:
-        """The channels that are paused at present."""
-        return {channel for channel, pause in self._pauses.items() if pause.until > now}
+    def held(self, now: datetime) -> set[Destination]:
+        """The destinations that are paused at present."""
+        return {destination for destination, pause in self._pauses.items() if pause.until > now}
 
-    def unposted(self) -> set[str]:
-        """The channels where nothing is posted at present while look-ups go on; EVERYWHERE: all of them.
+    def unposted(self) -> set[Destination]:
+        """The destinations where nothing is posted at present while look-ups go on; EVERYWHERE: all of them.
 
         Raises StoreError.
         """
         # After trouble with the service a probe comes first: a post into an outage would only be in doubt as well.
         if not max(self._service, self._throttled).is_over(self._at) or (self._doubted and not self._probe()):
             return {EVERYWHERE}
-        return self._paced() | {channel for channel, losing in self._losing.items() if not losing.is_over(self._at)}
+        losing = {destination for destination, wait in self._losing.items() if not wait.is_over(self._at)}
+        return self._paced() | losing
 
-    def posting(self, channel: str) -> None:
-        """Take note that a message goes out to a channel."""
-        self._paces[channel] = Cooldown.of(self._notifier.limits.pace, self._at)
+    def posting(self, destination: Destination) -> None:
+        """Take note that a message goes out to a destination."""
+        self._paces[destination] = Cooldown.of(self._notifier.limits.pace, self._at)
 
-    def posted(self, channel: str) -> None:
-        """Take note that the message was taken: everything that held its channel back is over. Raises StoreError."""
+    def posted(self, destination: Destination) -> None:
+        """Take note that the message was taken: all that held its destination back is over. Raises StoreError."""
         # Again, because the pace counts from the end of the request.
-        self.posting(channel)
+        self.posting(destination)
         self._throttled = Cooldown()
-        self._arrived(channel)
+        self._arrived(destination)
         self._works_again(self._pauses.get(EVERYWHERE))
-        self._works_again(self._pauses.get(channel))
+        self._works_again(self._pauses.get(destination))
 
-    def looked_up(self, channel: str, *, found: bool) -> None:
+    def looked_up(self, destination: Destination, *, found: bool) -> None:
         """Take note that a look-up was answered; if it `found` the message, the post was taken."""
         self._looks = Cooldown()
         if found:
-            self._arrived(channel)
+            self._arrived(destination)
 
-    def _arrived(self, channel: str) -> None:
-        self._losing.pop(channel, None)
+    def _arrived(self, destination: Destination) -> None:
+        self._losing.pop(destination, None)
         self._service = Cooldown()
         self._lateness.over()
         self._proven()
@@ -151,18 +152,18 @@ class Patience:
         if self._proof.is_over(self._at):
             self._prove()
 
-    def refused(self, error: DeliveryError, channel: str) -> None:
-        """Take note that a post to a channel failed. Raises StoreError."""
-        self.posting(channel)
+    def refused(self, error: DeliveryError, destination: Destination) -> None:
+        """Take note that a post to a destination failed. Raises StoreError."""
+        self.posting(destination)
         if error.outcome in SERVICE_TROUBLE:
-            self._keep_quiet(error, channel)
+            self._keep_quiet(error, destination)
             return
         self._service = Cooldown()
         self._lateness.over()
         if error.outcome is Outcome.TOKEN:
             self._pause(EVERYWHERE, error)
         elif error.outcome is Outcome.DESTINATION:
-            self._pause(channel, error)
+            self._pause(destination, error)
 
     def not_looked_up(self, error: DeliveryError) -> None:
         """Take note that a look-up failed: the next post is preceded by a probe, not held back. Raises StoreError."""
@@ -220,8 +221,8 @@ class Patience:
         else:
             self._keep_quiet(error)
 
-    def _keep_quiet(self, error: DeliveryError, channel: str | None = None) -> None:
-        """Hold back what would fail as well; `channel` is that of the failed post, None after a failed probe."""
+    def _keep_quiet(self, error: DeliveryError, destination: Destination | None = None) -> None:
+        """Hold back what would fail as well; `destination` is that of the failed post, None after a failed probe."""
         self._unanswered(error)
         self._lateness.failed(error)
         if error.outcome is Outcome.THROTTLED:
@@ -231,35 +232,35 @@ class Patience:
             self._channels.rest(now, now + self._throttled.left(self._at))
             return
         self._doubted = True
-        if error.outcome is Outcome.UNKNOWN and channel is not None:
-            losing = self._losing.get(channel, Cooldown())
-            self._losing[channel] = losing.backed_off(self._at, longest=LONGEST_QUIET)
-            # A few lost answers may come from one channel's messages: the others still get theirs.
+        if error.outcome is Outcome.UNKNOWN and destination is not None:
+            losing = self._losing.get(destination, Cooldown())
+            self._losing[destination] = losing.backed_off(self._at, longest=LONGEST_QUIET)
+            # A few lost answers may come from one destination's messages: the others still get theirs.
             if error.retry_after is None and len(self._losing) < LOST_EVERYWHERE:
                 return
         self._service = self._service.backed_off(self._at, longest=LONGEST_QUIET, wish=error.retry_after)
 
-    def _pause(self, channel: str, error: DeliveryError) -> None:
-        former = self._pauses.get(channel)
-        pause = paused(channel, error, self._clock.now(), former)
-        self._pauses[channel] = pause = self._channels.pause(pause)
+    def _pause(self, destination: Destination, error: DeliveryError) -> None:
+        former = self._pauses.get(destination)
+        pause = paused(destination, error, self._clock.now(), former)
+        self._pauses[destination] = pause = self._channels.pause(pause)
         if former is None:
-            log.error("destination_held", channel=channel, error=str(error), until=pause.until)
+            log.error("destination_held", channel=destination.place, error=str(error), until=pause.until)
         # Again with each refusal until it is accepted: on a day with too many reports it is left out at first.
-        if channel not in self._reported and self._ops.held(pause, str(error)):
-            self._reported.add(channel)
+        if destination not in self._reported and self._ops.held(pause, str(error)):
+            self._reported.add(destination)
 
     def _works_again(self, pause: Pause | None) -> None:
         if pause is None:
             return
-        self._channels.resume(pause.channel)
-        self._reported.discard(pause.channel)
-        log.info("destination_works_again", channel=pause.channel, held_since=pause.since)
+        self._channels.resume(pause.destination)
+        self._reported.discard(pause.destination)
+        log.info("destination_works_again", channel=pause.destination.place, held_since=pause.since)
         self._ops.works_again(pause)
 
-    def _paced(self) -> set[str]:
+    def _paced(self) -> set[Destination]:
         at = self._at
-        self._paces = {channel: pace for channel, pace in self._paces.items() if not pace.is_over(at)}
+        self._paces = {destination: pace for destination, pace in self._paces.items() if not pace.is_over(at)}
         return set(self._paces)
 
     @property

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.core.calendar import Calendar
     from worker.core.message import Message
     from worker.core.model import Id, Memory, Queue, Review, ReviewKey, Snapshot
-    from worker.core.owed import Notice, Pause
+    from worker.core.owed import Destination, Notice, Pause
     from worker.core.plan import Plan
     from worker.core.ports import Clock, Descriptions, Source
     from worker.rules import QueueRules, RulesOf
@@ -90,7 +90,7 @@ class Preview:
         self._reviews: dict[About, Review] = {}
         self._queues: dict[Id, Queue] = {}
         self._candidates: list[Candidate[About]] = []
-        self._purposes: dict[tuple[str, About], Kind] = {}
+        self._purposes: dict[tuple[Destination, About], Kind] = {}
         for claim in deliveries.outbox():
             if claim.delivery.queue is not None:
                 self._queues.setdefault(claim.delivery.queue.queue_id, claim.delivery.queue)
@@ -174,7 +174,7 @@ class Preview:
         queue = delivery.queue
         if queue is None:
             return compose_post(Claim(delivery), owed, frozenset(), now)
-        purposes = {each[1]: self._purposes[delivery.channel, each] for each in waiting}
+        purposes = {each[1]: self._purposes[delivery.destination, each] for each in waiting}
         claim = Claim(delivery, purposes=purposes, shares=self._shares(about))
         rules = self._rules(queue)
         totals = totals_of(
@@ -215,7 +215,7 @@ class Preview:
             return
         queue_id = _queue_id(delivery)
         about = frozenset((queue_id, key) for key in reviews)
-        self._purposes |= {(delivery.channel, (queue_id, key)): purposes.get(key, delivery.kind) for key in reviews}
+        self._purposes |= {(delivery.destination, (queue_id, key)): purposes.get(key, delivery.kind) for key in reviews}
         self._candidates.append(Candidate(delivery, len(self._candidates), about))
 
 
@@ -239,7 +239,7 @@ def _owed(notice: Notice, queue: Queue, now: datetime, pauses: Sequence[Pause]) 
     delivery = Delivery(
         key=notice.key,
         kind=notice.kind,
-        channel=notice.channel,
+        destination=notice.destination,
         created_at=now,
         due_at=now,
         queue=queue,

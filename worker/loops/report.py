@@ -19,7 +19,7 @@ from worker.core.plan import NAMESPACE
 from worker.core.ports import DeliveryError, Limits, Outcome, RefusedError
 
 if TYPE_CHECKING:
-    from worker.core.owed import Pause
+    from worker.core.owed import Destination, Pause
     from worker.core.ports import Clock, Incidents, Notifier, StoreError
     from worker.core.roles import Notes, Outbox
 
@@ -43,7 +43,13 @@ class Ops:
     """Owes messages to the operators' channel; does nothing where there is none."""
 
     def __init__(
-        self, *, store: Outbox, notes: Notes, clock: Clock, channel: str | None, notifier: Notifier | None = None
+        self,
+        *,
+        store: Outbox,
+        notes: Notes,
+        clock: Clock,
+        channel: Destination | None,
+        notifier: Notifier | None = None,
     ) -> None:
         """`channel` is None where the operators want no messages; `notifier` posts when the outbox cannot be used."""
         self._notifier = notifier
@@ -59,19 +65,21 @@ class Ops:
         """Report that a destination cannot be posted to; returns and raises as `report` does."""
         where = self._where(pause)
         remedy = "Nothing is lost: what is owed there is kept and sent when it works again."
-        return self.report(f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.channel}/{pause.since}")
+        return self.report(
+            f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.destination.place}/{pause.since}"
+        )
 
     def works_again(self, pause: Pause) -> None:
         """Report that a destination can be posted to again."""
         where = self._where(pause)
         text = f"Posting to {where} works again. It failed since {pause.since:%Y-%m-%d %H:%M} UTC ({pause.reason})."
-        self.report(text, name=f"works/{pause.channel}/{pause.since}", ending=True)
+        self.report(text, name=f"works/{pause.destination.place}/{pause.since}", ending=True)
 
     def dead(self, delivery: Delivery) -> None:
         """Report that a delivery was given up."""
         text = (
-            f"A notice ({delivery.kind}) for {delivery.channel} could not be delivered: {delivery.last_error}. "
-            f"When the cause is fixed, run `review-notifier retry {delivery.key}`."
+            f"A notice ({delivery.kind}) for {delivery.destination.place} could not be delivered: "
+            f"{delivery.last_error}. When the cause is fixed, run `review-notifier retry {delivery.key}`."
         )
         # A report about a report that cannot be delivered could not be delivered either.
         if delivery.kind is not Kind.OPS:
@@ -103,7 +111,7 @@ class Ops:
         if self._channel is None or self._notifier is None:
             return True
         key = uuid5(NAMESPACE, f"ops/{name}")
-        message = Message(key=key, kind=Kind.OPS, channel=self._channel, as_of=self._clock.now(), text=text)
+        message = Message(key=key, kind=Kind.OPS, destination=self._channel, as_of=self._clock.now(), text=text)
         try:
             self._notifier.send(message)
         except DeliveryError as error:
@@ -113,7 +121,7 @@ class Ops:
         return True
 
     def _where(self, pause: Pause) -> str:
-        return self._everywhere if pause.channel == EVERYWHERE else pause.channel
+        return self._everywhere if pause.destination == EVERYWHERE else pause.destination.place
 
     def _leave_out(self, text: str, name: str, reported: int) -> None:
         # Only one line for each, however often it is tried.
@@ -121,9 +129,10 @@ class Ops:
             log.warning("ops_report_left_out", text=text, reported=reported)
         self._left_out.add(name)
 
-    def _owe(self, channel: str, text: str, name: str, now: datetime) -> bool:
+    def _owe(self, destination: Destination, text: str, name: str, now: datetime) -> bool:
         key = uuid5(NAMESPACE, f"ops/{name}")
-        return self._store.owe(Delivery(key=key, kind=Kind.OPS, channel=channel, created_at=now, due_at=now, text=text))
+        owed = Delivery(key=key, kind=Kind.OPS, destination=destination, created_at=now, due_at=now, text=text)
+        return self._store.owe(owed)
 
     def _reported(self, kept: str, now: datetime) -> list[datetime]:
         """The times of the reports of the last day."""

@@ -42,14 +42,14 @@ class Console:
     @property
     def limits(self) -> Limits:
         """See `Notifier.limits`."""
-        return Limits(name="the terminal")
+        return Limits(name="the terminal", scheme="console")
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:  # noqa: ARG002 - the port's signature
         """Print the message instead of posting it."""
         for row in _rows(message):
             # Unbroken lines: a terminal wraps by itself, and a pipe must not lose or split a word.
             self._screen.print(Text.from_markup(row, emoji=False), soft_wrap=True)
-        return Receipt(channel=message.channel, ts="0")
+        return Receipt(channel=message.destination.place, ts="0")
 
     def find(self, message: Message, since: datetime) -> Receipt | None:  # noqa: ARG002 - the port's signature
         """Find nothing, because printed messages are not kept."""
@@ -74,7 +74,7 @@ class Console:
 
 def _rows(message: Message) -> Iterator[str]:
     called = f", calls {escape(', '.join(message.mention))}" if message.mention else ""
-    yield f"[dim]{escape(message.kind)} to {escape(flat(message.channel, 80))}{called}[/dim]"
+    yield f"[dim]{escape(message.kind)} to {escape(flat(message.destination.place, 80))}{called}[/dim]"
     yield f"[bold]{escape(headline(message))}[/bold]"
     standing = context(message, PEN)
     if standing:

@@ -15,6 +15,7 @@ from worker.core.audience import Audience, Reach, WhoseTurn
 from worker.core.calendar import Times, Week
 from worker.core.delivery import OnUnknown
 from worker.core.model import RemindIn, Show
+from worker.core.owed import Destination
 from worker.net.route import Route
 from worker.settings.addresses import (
     database_url,
@@ -32,6 +33,7 @@ from worker.settings.network import Network
 from worker.settings.people import PersonTable, mentions_or_turn, slack_user, whose_turn
 from worker.settings.values import (
     ALL_QUEUES,
+    NO_CHANNEL,
     WrittenDuration,
     boolean,
     budget,
@@ -59,7 +61,7 @@ DurationOrNever = Annotated[timedelta | None, PlainValidator(duration_or_never)]
 OpenTime = Annotated[timedelta, PlainValidator(open_time_or_none)]
 OpenTimeOrNever = Annotated[timedelta | None, PlainValidator(open_time_or_never)]
 Interval = Annotated[timedelta, PlainValidator(poll_interval)]
-_Channel = Annotated[str, PlainValidator(channel_value)]
+_Channel = Annotated[Destination, PlainValidator(channel_value)]
 Mentions = Annotated[tuple[str, ...], PlainValidator(mentions_or_turn)]
 Turn = Annotated[WhoseTurn, PlainValidator(whose_turn)]
 Owner = Annotated[str, PlainValidator(slack_user)]
@@ -74,15 +76,15 @@ CalendarName = Annotated[str, PlainValidator(one_line)]
 class PerQueue(BaseModel):
     """The settings of one queue, or of all: the fields are the keys of `[[queues]]` and `[defaults]`.
 
-    `queue` is the id or name of the queue, empty in the defaults. `channel` is empty only where none is set and the
-    command needs none. `calendar` is empty where none is named, and `owner` where there is none. `tell` says where the
-    people are notified whose turn it is.
+    `queue` is the id or name of the queue, empty in the defaults. `channel` is NO_CHANNEL only where none is set and
+    the command needs none. `calendar` is empty where none is named, and `owner` where there is none. `tell` says where
+    the people are notified whose turn it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     queue: Annotated[str, PlainValidator(table_queue)] = ""
-    channel: Annotated[_Channel, Name("WORKER_CHANNEL")] = ""
+    channel: Annotated[_Channel, Name("WORKER_CHANNEL")] = NO_CHANNEL
     poll_interval: Annotated[Interval, Name("WORKER_POLL_INTERVAL")] = timedelta(seconds=60)
     calendar: Annotated[CalendarName, Name("WORKER_CALENDAR")] = ""
     announce_every: Annotated[OpenTime, Name("WORKER_ANNOUNCE_EVERY")] = timedelta(hours=1)
@@ -91,7 +93,7 @@ class PerQueue(BaseModel):
     escalate_after: Annotated[OpenTimeOrNever, Name("WORKER_ESCALATE_AFTER")] = None
     escalate_every: Annotated[OpenTimeOrNever, Name("WORKER_ESCALATE_EVERY")] = None
     escalate_outside_hours: Annotated[Flag, Name("WORKER_ESCALATE_OUTSIDE_HOURS")] = False
-    escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = ""
+    escalate_to: Annotated[_Channel, Name("WORKER_ESCALATE_TO")] = NO_CHANNEL
     escalate_mention: Annotated[Mentions, Name("WORKER_ESCALATE_MENTION")] = ()
     people: Annotated[Turn, Name("WORKER_PEOPLE")] = Audience.NOBODY
     owner: Annotated[Owner, Name("WORKER_OWNER")] = ""
@@ -110,7 +112,7 @@ class PerQueue(BaseModel):
     def filled_in(self) -> Self:
         """These settings with derived ones."""
         # Escalations go to the queue's channel unless another one is set.
-        return self if self.escalate_to else self.model_copy(update={"escalate_to": self.channel})
+        return self if self.escalate_to.place else self.model_copy(update={"escalate_to": self.channel})
 
     @property
     def queue_id(self) -> UUID | None:
@@ -192,7 +194,7 @@ WorkspaceId = Annotated[str | None, PlainValidator(header_value)]
 WebUrl = Annotated[str | None, _web(web_url)]
 SlackRoot = Annotated[str, _web(slack_root)]
 Listed = Annotated[tuple[str, ...], PlainValidator(listed_queues)]
-OptionalChannel = Annotated[str | None, PlainValidator(channel_value)]
+OptionalChannel = Annotated[Destination | None, PlainValidator(channel_value)]
 Statuses = Annotated[tuple[str, ...], PlainValidator(statuses)]
 _Api = Annotated[LangsmithApi, PlainValidator(one_of(LangsmithApi))]
 _Budget = Annotated[int, PlainValidator(budget)]

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from worker.core.owed import Destination
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from enum import StrEnum
@@ -201,6 +203,12 @@ def statuses(value: object) -> tuple[str, ...]:
 ALL_QUEUES = "all"
 
 _ALMOST_UUID = re.compile(r"[0-9a-fA-F-]{30,40}", re.ASCII)
+SLACK = "slack"
+"""The scheme of destinations in Slack."""
+
+NO_CHANNEL = Destination(SLACK, "")
+"""Stands where no channel is set."""
+
 _CHANNEL_ID = re.compile(r"[CG][A-Z0-9]+", re.ASCII)
 _PERSON = re.compile(r"[DUW][A-Z0-9]{8,}", re.ASCII)
 _CHANNEL_NAME = re.compile(r"[^\sA-Z,;:.<>@/#]{1,80}")
@@ -268,11 +276,11 @@ def table_queue(value: object) -> str:
     return given
 
 
-def channel_value(value: object) -> str:
-    """A Slack channel's id, or its name without the `#`."""
+def channel_value(value: object) -> Destination:
+    """A channel by its id in Slack, or by its name without the `#`."""
     given = one_line(value).removeprefix("#")
     if _CHANNEL_ID.fullmatch(given) or _CHANNEL_NAME.fullmatch(given):
-        return given
+        return Destination(SLACK, given)
     if _PERSON.fullmatch(given):
         raise ValueError("is a person's id; name a channel, to which others can be invited, and mention people there")
     raise ValueError(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from worker.core.model import Id
+    from worker.core.owed import Destination
     from worker.stores.database import Database
 
 _LOOK_EVERY = 20
@@ -54,10 +55,10 @@ class Member:
         """Until when a channel is this worker's to post to, by the lease of its claim: its request begins before."""
         return lease_until - LEASE + START + self.pace
 
-    def has_posted(self, connection: Connection, channel: str, lease_until: datetime) -> None:
+    def has_posted(self, connection: Connection, destination: Destination, lease_until: datetime) -> None:
         """The channel's rest counts from now."""
         now = connection.execute(sa.select(self.instant())).scalar_one()
-        free_channel(connection, channel, self.posts_until(lease_until), now + self.pace)
+        free_channel(connection, destination, self.posts_until(lease_until), now + self.pace)
 
     def is_alive(self, connection: Connection) -> bool:
         """Whether its lease lasts."""
@@ -246,46 +247,48 @@ def assignment_holders(connection: Connection, instant: Callable[[], Instant] = 
 class UnknownChannelError(Exception):
     """A channel that no worker has posted to yet: `know_channel` first, in a transaction of its own."""
 
-    def __init__(self, channel: str) -> None:
-        super().__init__(channel)
-        self.channel = channel
+    def __init__(self, destination: Destination) -> None:
+        super().__init__(str(destination))
+        self.destination = destination
 
 
-def take_channel(connection: Connection, channel: str, now: datetime, free_at: datetime) -> bool:
+def take_channel(connection: Connection, destination: Destination, now: datetime, free_at: datetime) -> bool:
     """Let nobody else post to a channel before `free_at`; False where another does at present. Never waits for one."""
-    mine = CHANNEL_PACES.c.channel == channel
+    mine = CHANNEL_PACES.c.destination == destination
     held = sa.select(CHANNEL_PACES.c.free_at).where(mine).with_for_update(skip_locked=True)
     taken_until = connection.execute(held).scalar_one_or_none()
     # A row that another holds and no row at all look the same above; only where there is none, one has to be made.
-    if taken_until is None and connection.execute(sa.select(CHANNEL_PACES.c.channel).where(mine)).first() is None:
-        raise UnknownChannelError(channel)
+    if taken_until is None and connection.execute(sa.select(CHANNEL_PACES.c.destination).where(mine)).first() is None:
+        raise UnknownChannelError(destination)
     if taken_until is None or taken_until > now:
         return False
     connection.execute(sa.update(CHANNEL_PACES).where(mine).values(free_at=free_at))
     return True
 
 
-def free_channel(connection: Connection, channel: str, taken_until: datetime, free_at: datetime) -> None:
+def free_channel(connection: Connection, destination: Destination, taken_until: datetime, free_at: datetime) -> None:
     """End what `take_channel` has begun: the post is over. What another has taken since stays as it is."""
-    mine = sa.update(CHANNEL_PACES).where(CHANNEL_PACES.c.channel == channel, CHANNEL_PACES.c.free_at == taken_until)
+    mine = sa.update(CHANNEL_PACES).where(
+        CHANNEL_PACES.c.destination == destination, CHANNEL_PACES.c.free_at == taken_until
+    )
     connection.execute(mine.values(free_at=free_at))
 
 
-def know_channel(connection: Connection, channel: str, now: datetime) -> None:
+def know_channel(connection: Connection, destination: Destination, now: datetime) -> None:
     """Make a channel's row, where nobody else has, in a transaction of its own."""
     # Committed at once, since two who insert the same key wait for each other.
-    known = insert(connection, CHANNEL_PACES).values(channel=channel, free_at=now)
+    known = insert(connection, CHANNEL_PACES).values(destination=destination, free_at=now)
     connection.execute(known.on_conflict_do_nothing())
 
 
 def rest_everywhere(connection: Connection, now: datetime, until: datetime) -> None:
     """Let nobody post anywhere before `until`."""
     know_channel(connection, EVERYWHERE, now)
-    longer = sa.update(CHANNEL_PACES).where(CHANNEL_PACES.c.channel == EVERYWHERE, CHANNEL_PACES.c.free_at < until)
+    longer = sa.update(CHANNEL_PACES).where(CHANNEL_PACES.c.destination == EVERYWHERE, CHANNEL_PACES.c.free_at < until)
     connection.execute(longer.values(free_at=until))
 
 
 def is_resting(connection: Connection, now: datetime) -> bool:
     """Whether nobody may post anywhere."""
-    resting = sa.select(sa.literal(1)).where(CHANNEL_PACES.c.channel == EVERYWHERE, CHANNEL_PACES.c.free_at > now)
+    resting = sa.select(sa.literal(1)).where(CHANNEL_PACES.c.destination == EVERYWHERE, CHANNEL_PACES.c.free_at > now)
     return connection.execute(resting).first() is not None

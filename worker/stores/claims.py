@@ -12,6 +12,7 @@ from worker.core.outbox import IN_DOUBT, STANDS_FOR_ALL, Candidate, Taking, choo
 from worker.core.owed import EVERYWHERE, Claim, QueueShare, Receipt, State
 from worker.stores import outbox
 from worker.stores.assignments import is_resting, take_channel
+from worker.stores.columns import DestinationColumn
 from worker.stores.database import chunks, insert
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
 from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS, SELECT_QUEUE, queue_of
@@ -23,18 +24,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
-    from worker.core.owed import Delivery
+    from worker.core.owed import Delivery, Destination
     from worker.stores.assignments import Member
 
 UNPOSTED = (State.PENDING, State.HELD)
 
 
 # Statements are built once: building one costs more than running it.
-def _outside(channels: str) -> sa.ColumnElement[bool]:
-    return DELIVERIES.c.channel.not_in(sa.bindparam(channels, expanding=True))
+def _outside(destinations: str) -> sa.ColumnElement[bool]:
+    return DELIVERIES.c.destination.not_in(sa.bindparam(destinations, expanding=True))
 
 
-_MAY_POST = sa.and_(_outside("unposted"), sa.literal(EVERYWHERE).not_in(sa.bindparam("unposted", expanding=True)))
+_MAY_POST = sa.and_(
+    _outside("unposted"), sa.literal(EVERYWHERE, DestinationColumn()).not_in(sa.bindparam("unposted", expanding=True))
+)
 _MOST_DUE = (
     SELECT_DELIVERIES.where(IS_LIVE, DELIVERIES.c.due_at <= NOW, _outside("skip"))
     .where(sa.or_(DELIVERIES.c.held_until.is_(None), DELIVERIES.c.held_until <= NOW))
@@ -52,7 +55,7 @@ _HOLD_QUEUE = SELECT_QUEUE.with_for_update(read=True, skip_locked=True)
 _BESIDE = (
     # In SQL what `core.outbox.is_surely_unposted` says of a delivery, so that only such rows are locked and read.
     SELECT_DELIVERIES.where(IS_LIVE, outbox.WAITS_FOR_TIME, DELIVERIES.c.attempted_at.is_(None))
-    .where(DELIVERIES.c.plain.is_(sa.false()), DELIVERIES.c.channel == sa.bindparam("channel"))
+    .where(DELIVERIES.c.plain.is_(sa.false()), DELIVERIES.c.destination == sa.bindparam("destination"))
     .where(DELIVERIES.c.delivery_id != sa.bindparam("number"))
     .order_by(DELIVERIES.c.delivery_id)
     .with_for_update(of=DELIVERIES, skip_locked=True)
@@ -66,9 +69,9 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
     connection: Connection,
     now: datetime,
     lease: timedelta,
-    skip: Collection[str],
-    unposted: Collection[str] = (),
-    unseen: Collection[str] = (),
+    skip: Collection[Destination],
+    unposted: Collection[Destination] = (),
+    unseen: Collection[Destination] = (),
     member: Member | None = None,
 ) -> Claim | None:
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
@@ -89,10 +92,10 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
         elif (
             member
             and row.state in UNPOSTED
-            and not take_channel(connection, row.channel, now, member.posts_until(now + lease))
+            and not take_channel(connection, row.destination, now, member.posts_until(now + lease))
         ):
             # Another worker posts there at present: what else waits for this channel need not be tried.
-            spared.add(row.channel)
+            spared.add(row.destination)
         elif (taken := _take(connection, row, now, lease, member)) is not None:
             return taken
         else:
@@ -103,9 +106,9 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
 def _most_due(
     connection: Connection,
     now: datetime,
-    skip: Collection[str],
-    unposted: Collection[str],
-    unseen: Collection[str],
+    skip: Collection[Destination],
+    unposted: Collection[Destination],
+    unseen: Collection[Destination],
     passed: Sequence[int],
 ) -> Row[Any] | None:
     spared = {"skip": list(skip), "unposted": list(unposted), "unseen": list(unseen), "passed": passed}
@@ -164,7 +167,7 @@ def _candidates(connection: Connection, row: Row[Any]) -> list[Candidate[int]]:
 
 def _beside(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
     beside = _BESIDE_BASELINE if row.kind is Kind.BASELINE else _BESIDE_IN_QUEUE
-    asked = {"queue": row.queue_id, "channel": row.channel, "number": row.delivery_id}
+    asked = {"queue": row.queue_id, "destination": row.destination, "number": row.delivery_id}
     found = connection.execute(beside, asked).all()
     return [each for each in found if each.queue_id == row.queue_id or _is_free(connection, each)]
 
@@ -262,7 +265,7 @@ _FIRST_ABOUT_RUN = (
     sa.select(_ITS.c.delivery_id)
     .join(DELIVERIES, DELIVERIES.c.delivery_id == _ITS.c.delivery_id)
     .where(_ITS.c.review_id == _MINE.c.review_id, _ITS.c.left_out.is_(sa.false()), _OF_QUEUE, IS_SENT)
-    .where(DELIVERIES.c.channel == sa.bindparam("channel"), DELIVERIES.c.remind_in == RemindIn.CHANNEL)
+    .where(DELIVERIES.c.destination == sa.bindparam("destination"), DELIVERIES.c.remind_in == RemindIn.CHANNEL)
     .where(DELIVERIES.c.receipt_ts.is_not(None))
     .order_by(_ITS.c.delivery_id)
     .limit(1)
@@ -281,7 +284,7 @@ def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | 
     """The oldest message in the channel itself, not in a thread, that concerns a run of this delivery."""
     if delivery.remind_in is RemindIn.CHANNEL or delivery.queue is None:
         return None
-    where = {"queue": delivery.queue.queue_id, "channel": delivery.channel}
+    where = {"queue": delivery.queue.queue_id, "destination": delivery.destination}
     receipt = connection.execute(_ROOT, {"number": number, **where}).one_or_none()
     return receipt and Receipt(*receipt)
 

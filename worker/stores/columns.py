@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeDecorator
 
 from worker.core.model import NO_ONE, Access, Facts, Reviewer, Who
 from worker.core.overview import Reason
+from worker.core.owed import Destination, destination_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,9 +170,23 @@ class Plain(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """To text that every database takes."""
-        if value is None:
-            return None
-        return _whole(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+        return None if value is None else _storable(value)
+
+
+def _storable(text: str) -> str:
+    return _whole(text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+
+def _destination_text(destination: Destination) -> str:
+    return _storable(str(destination))
+
+
+class DestinationColumn(_AsItIs[Destination]):
+    """A destination as its text."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_destination_text), staticmethod(destination_of)
 
 
 BEGINS_WITH_NAME = '{"name":'

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
     from worker.core.model import Facts, Id
+    from worker.core.owed import Destination
 
 _OF_MESSAGE = DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number")
 _OF_QUEUE = DELIVERIES.c.queue_id == sa.bindparam("queue")
@@ -140,7 +141,7 @@ def supersede(connection: Connection, number: int, after: Delivery) -> None:
     """Let the earlier reminders point to this one of which the core says so."""
     if after.kind is not Kind.REMINDER or after.queue is None:
         return
-    asked = {"queue": after.queue.queue_id, "channel": after.channel, "number": number}
+    asked = {"queue": after.queue.queue_id, "destination": after.destination, "number": number}
     rows = connection.execute(_EARLIER, asked).all()
     waiting = _waiting(connection, [row.delivery_id for row in rows])
     earlier = [Candidate(delivery_of(row), row.delivery_id, frozenset(waiting[row.delivery_id])) for row in rows]
@@ -161,7 +162,7 @@ _EARLIER = SELECT_DELIVERIES.where(
         .where(_MINE.c.delivery_id == sa.bindparam("number"), IS_OPEN, _ITS.c.left_out.is_(sa.false()))
     ),
     _OF_QUEUE,
-    DELIVERIES.c.channel == sa.bindparam("channel"),
+    DELIVERIES.c.destination == sa.bindparam("destination"),
     DELIVERIES.c.kind == Kind.REMINDER,
     IS_SENT,
     # Older by its number: an answer that came late must not make the newer point to the older.
@@ -189,7 +190,7 @@ _DUE = (
     SELECT_DELIVERIES.where(*outbox.EDIT_OWED, DELIVERIES.c.edit_at <= NOW)
     # An edit whose worker crashed is free again once its lease has ended.
     .where(sa.or_(DELIVERIES.c.lease_until.is_(None), DELIVERIES.c.lease_until <= NOW))
-    .where(DELIVERIES.c.channel.not_in(sa.bindparam("skip", expanding=True)))
+    .where(DELIVERIES.c.destination.not_in(sa.bindparam("skip", expanding=True)))
     .order_by(DELIVERIES.c.edit_at, DELIVERIES.c.delivery_id)
     .limit(1)
     .with_for_update(of=DELIVERIES, skip_locked=True)
@@ -201,7 +202,7 @@ def is_due(connection: Connection, now: datetime) -> bool:
     return connection.execute(_IS_DUE, {"now": now}).first() is not None
 
 
-def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Collection[str]) -> Claim | None:
+def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Collection[Destination]) -> Claim | None:
     """Take the message whose edit is owed longest; the rules are those of `Store.claim_edit`."""
     row = connection.execute(_DUE, {"now": now, "skip": list(skip)}).one_or_none()
     return None if row is None else _take(connection, row, now + lease)

@@ -9,7 +9,19 @@ import sqlalchemy as sa
 
 from worker.core.model import FIRST_SIGHT, Entry, Kind, Review, ReviewKey, Window
 from worker.core.outbox import IN_DOUBT, as_owed, entry_of
-from worker.core.owed import EVERYWHERE, NEVER, Backlog, Delivery, Notice, Pause, Receipt, State, Story, StoryNotice
+from worker.core.owed import (
+    EVERYWHERE,
+    NEVER,
+    Backlog,
+    Delivery,
+    Destination,
+    Notice,
+    Pause,
+    Receipt,
+    State,
+    Story,
+    StoryNotice,
+)
 from worker.stores import reviews
 from worker.stores.columns import At, microseconds
 from worker.stores.database import chunks, insert, insert_many, latest
@@ -66,9 +78,9 @@ _SETTLED_BY_LOOP = (
     "settled_at", "edited_at", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (
-    "key", "kind", "channel", "created_at", "due_at", "held_until", "mention", "remind_in", "text", "state", "attempts",
-    "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at", "edited_at", "edits",
-    "edit_until", "digest", "successor",
+    "key", "kind", "destination", "created_at", "due_at", "held_until", "mention", "remind_in", "text", "state",
+    "attempts", "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at", "edited_at",
+    "edits", "edit_until", "digest", "successor",
 )  # fmt: skip
 
 
@@ -107,7 +119,7 @@ def owe_notice(connection: Connection, queue: Queue, notice: Notice, now: dateti
     delivery = Delivery(
         key=notice.key,
         kind=notice.kind,
-        channel=notice.channel,
+        destination=notice.destination,
         created_at=now,
         due_at=now,
         queue=queue,
@@ -336,7 +348,7 @@ def _deliveries_about(connection: Connection, review_id: int) -> Iterable[StoryN
     return (StoryNotice(delivery_of(row), left_out=row.left_out, purpose=row.purpose) for row in rows)
 
 
-_PAUSES = sa.select(CHANNEL_PAUSES).order_by(CHANNEL_PAUSES.c.since, CHANNEL_PAUSES.c.channel)
+_PAUSES = sa.select(CHANNEL_PAUSES).order_by(CHANNEL_PAUSES.c.since, CHANNEL_PAUSES.c.destination)
 
 # What waits for an operator is due never, and no pause concerns it.
 WAITS_FOR_TIME = sa.or_(
@@ -353,37 +365,39 @@ def every_pause(connection: Connection) -> Sequence[Pause]:
 def pause_channel(connection: Connection, paused: Pause) -> Pause:
     """Remember a pause and hold what it concerns; the pause as it stands: one that there was began then."""
     news = {"until": paused.until, "reason": paused.reason, "failures": paused.failures, "error": paused.error}
-    statement = insert(connection, CHANNEL_PAUSES).values(channel=paused.channel, since=paused.since, **news)
-    connection.execute(statement.on_conflict_do_update(index_elements=[CHANNEL_PAUSES.c.channel], set_=news))
-    _hold(connection, paused.channel)
+    statement = insert(connection, CHANNEL_PAUSES).values(destination=paused.destination, since=paused.since, **news)
+    connection.execute(statement.on_conflict_do_update(index_elements=[CHANNEL_PAUSES.c.destination], set_=news))
+    _hold(connection, paused.destination)
     return _pause_of(
-        connection.execute(sa.select(CHANNEL_PAUSES).where(CHANNEL_PAUSES.c.channel == paused.channel)).one()
+        connection.execute(sa.select(CHANNEL_PAUSES).where(CHANNEL_PAUSES.c.destination == paused.destination)).one()
     )
 
 
 def _pause_of(row: Row[Any]) -> Pause:
-    return Pause(row.channel, row.since, row.until, row.reason, row.failures, row.error or "")
+    return Pause(row.destination, row.since, row.until, row.reason, row.failures, row.error or "")
 
 
-def resume_channel(connection: Connection, channel: str) -> None:
+def resume_channel(connection: Connection, destination: Destination) -> None:
     """Forget a pause and let go what no other pause holds."""
-    connection.execute(sa.delete(CHANNEL_PAUSES).where(CHANNEL_PAUSES.c.channel == channel))
-    held = sa.update(DELIVERIES).where(DELIVERIES.c.state == State.HELD, WAITS_FOR_TIME, _within(channel))
+    connection.execute(sa.delete(CHANNEL_PAUSES).where(CHANNEL_PAUSES.c.destination == destination))
+    held = sa.update(DELIVERIES).where(DELIVERIES.c.state == State.HELD, WAITS_FOR_TIME, _within(destination))
     connection.execute(held.values(state=State.PENDING, held_until=None))
-    _hold(connection, channel)
+    _hold(connection, destination)
 
 
-def _hold(connection: Connection, channel: str) -> None:
-    """Hold what waits in a channel until the last of the pauses that concern it."""
+def _hold(connection: Connection, destination: Destination) -> None:
+    """Hold what waits for a destination until the last of the pauses that concern it."""
     concern = [
-        other for other in every_pause(connection) if EVERYWHERE in {channel, other.channel} or other.channel == channel
+        other
+        for other in every_pause(connection)
+        if EVERYWHERE in {destination, other.destination} or other.destination == destination
     ]
     # The longest last, since the last one written is the one that holds.
     for other in sorted(concern, key=lambda other: other.until):
-        narrower = other.channel if channel == EVERYWHERE else channel
+        narrower = other.destination if destination == EVERYWHERE else destination
         waiting = sa.update(DELIVERIES).where(WAITS_FOR_TIME, _within(narrower))
         connection.execute(waiting.values(state=State.HELD, held_until=other.until))
 
 
-def _within(channel: str) -> sa.ColumnElement[bool]:
-    return sa.true() if channel == EVERYWHERE else DELIVERIES.c.channel == channel
+def _within(destination: Destination) -> sa.ColumnElement[bool]:
+    return sa.true() if destination == EVERYWHERE else DELIVERIES.c.destination == destination

@@ -16,6 +16,7 @@ from worker.core.ports import DATABASE_URL, ConfigError
 from worker.stores.columns import (
     AddedAt,
     At,
+    DestinationColumn,
     FactsColumn,
     IdColumn,
     Plain,
@@ -109,7 +110,7 @@ DELIVERIES = sa.Table(
     sa.Column("delivery_id", SURROGATE, primary_key=True),
     sa.Column("delivery_key", IdColumn, nullable=False, unique=True, key="key"),
     sa.Column("kind", Word(Kind), nullable=False),
-    sa.Column("channel", Plain, nullable=False),
+    sa.Column("channel", DestinationColumn, nullable=False, key="destination"),
     sa.Column("queue_id", IdColumn, sa.ForeignKey("queues.queue_id")),
     sa.Column("mention", Words, nullable=False),
     sa.Column("remind_in", Word(RemindIn), nullable=False),
@@ -161,7 +162,7 @@ DELIVERY_REVIEWS = sa.Table(
 CHANNEL_PAUSES = sa.Table(
     "pauses",
     metadata,
-    sa.Column("channel", Plain, primary_key=True),
+    sa.Column("channel", DestinationColumn, primary_key=True, key="destination"),
     sa.Column("since", At, nullable=False),
     sa.Column("until", At, nullable=False),
     sa.Column("reason", Plain, nullable=False),
@@ -228,12 +229,12 @@ ASSIGNMENTS = sa.Table(
 CHANNEL_PACES = sa.Table(
     "paces",
     metadata,
-    sa.Column("channel", Plain, primary_key=True),
+    sa.Column("channel", DestinationColumn, primary_key=True, key="destination"),
     sa.Column("free_at", At, nullable=False),
 )
 
 
-HEAD = "0009"
+HEAD = "0010"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

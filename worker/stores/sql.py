@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Reviewer, ReviewKey
     from worker.core.overview import Process
-    from worker.core.owed import Backlog, Claim, Delivery, Pause, Story
+    from worker.core.owed import Backlog, Claim, Delivery, Destination, Pause, Story
     from worker.core.plan import Plan
     from worker.core.ports import Clock
     from worker.stores.database import Database
@@ -147,9 +147,9 @@ class SqlStore:
         self,
         now: datetime,
         lease: timedelta,
-        skip: Collection[str] = (),
-        unposted: Collection[str] = (),
-        unseen: Collection[str] = (),
+        skip: Collection[Destination] = (),
+        unposted: Collection[Destination] = (),
+        unseen: Collection[Destination] = (),
     ) -> Claim | None:
         """See `Store.claim`."""
         take = partial(
@@ -166,7 +166,7 @@ class SqlStore:
                 return self._database.write(take)
             # Its row is made in a transaction of its own, and committed before anybody else can wait for it.
             except assignments.UnknownChannelError as error:
-                self._database.write(partial(assignments.know_channel, channel=error.channel, now=now))
+                self._database.write(partial(assignments.know_channel, destination=error.destination, now=now))
 
     def outbox(self) -> Sequence[Claim]:
         """See `Store.outbox`."""
@@ -197,14 +197,14 @@ class SqlStore:
             outbox.mark_reviews(connection, number, shown=shown, left_out=left_out)
             # Only looking for a post took nothing of the channel's pace, so it has nothing to give back.
             if self._member and claimed.state is not State.UNKNOWN and claimed.lease_until:
-                self._member.has_posted(connection, claimed.channel, claimed.lease_until)
+                self._member.has_posted(connection, claimed.destination, claimed.lease_until)
             if after.state is State.SENT:
                 edits.supersede(connection, number, after)
             return True
 
         return self._database.write(work)
 
-    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[str] = ()) -> Claim | None:
+    def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[Destination] = ()) -> Claim | None:
         """See `Store.claim_edit`. Asked every second, so the writers are left alone where nothing is owed."""
         if not self._database.read(lambda connection: edits.is_due(connection, now)):
             return None
@@ -230,9 +230,9 @@ class SqlStore:
         """See `Store.pause`."""
         return self._database.write(lambda connection: outbox.pause_channel(connection, pause))
 
-    def resume(self, channel: str) -> None:
+    def resume(self, destination: Destination) -> None:
         """See `Store.resume`."""
-        self._database.write(lambda connection: outbox.resume_channel(connection, channel))
+        self._database.write(lambda connection: outbox.resume_channel(connection, destination))
 
     def rest(self, now: datetime, until: datetime) -> None:
         """See `Store.rest`."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from worker.core.owed import Delivery
 
-RECEIPT = Receipt(CHANNEL, "1.0")
+RECEIPT = Receipt(CHANNEL.place, "1.0")
 LATER = NOON + 10 * SECOND
 SURELY_UNPOSTED = (Outcome.RETRY, Outcome.THROTTLED, Outcome.MESSAGE, Outcome.EDIT, Outcome.DESTINATION, Outcome.TOKEN)
 

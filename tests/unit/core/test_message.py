@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Delivery
 
 SHOWN = frozenset({Show.NAME, Show.AGE})
-ROOT = Receipt(CHANNEL, "1.0")
+ROOT = Receipt(CHANNEL.place, "1.0")
 
 
 def a_delivery(**more: Any) -> Delivery:
@@ -43,7 +43,7 @@ def test_a_post_tells_of_what_is_still_owed_as_of_now() -> None:
     assert message == Message(
         key=ident("notice"),
         kind=Kind.REMINDER,
-        channel=CHANNEL,
+        destination=CHANNEL,
         as_of=at(2),
         queue=QUEUE,
         lines=(Line(facts=Facts(name="1", run_type="chain"), run_id=None, since=NOON, of=2),),
@@ -130,7 +130,7 @@ def test_an_edit_shows_what_it_lists_and_counts_all_as_of_now() -> None:
     assert message == Message(
         key=ident("notice"),
         kind=Kind.REMINDER,
-        channel=CHANNEL,
+        destination=CHANNEL,
         as_of=at(3),
         queue=QUEUE,
         lines=message.lines,

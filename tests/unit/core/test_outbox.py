@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.owed import Delivery
+    from worker.core.owed import Delivery, Destination
 
 Waiting = Candidate[str]
 NEW = NOON + HOUR
@@ -173,7 +173,7 @@ class TestTheHighest:
 
 class TestPauses:
     @pytest.mark.parametrize("channel", [CHANNEL, EVERYWHERE])
-    def test_keep_what_they_concern(self, channel: str) -> None:
+    def test_keep_what_they_concern(self, channel: Destination) -> None:
         pauses = [pause(channel, until=NEW + MINUTE)]
         assert posts(waits("kept", "a"), waits("free", "b", 1, channel=LEADS), pauses=pauses) == (
             [] if channel == EVERYWHERE else [owed("free", "b")]
@@ -281,4 +281,4 @@ def test_whatever_waits_is_posted_once_or_withdrawn_for_a_notice_that_waits(rows
 def goes_with(other: Candidate[str], each: Candidate[str]) -> bool:
     """Whether two are for one channel and about one queue; the baselines of several queues are one message."""
     one, two = other.delivery, each.delivery
-    return one.channel == two.channel and (one.queue == two.queue or one.kind is two.kind is Kind.BASELINE)
+    return one.destination == two.destination and (one.queue == two.queue or one.kind is two.kind is Kind.BASELINE)

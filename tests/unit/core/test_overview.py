@@ -5,6 +5,7 @@ import pytest
 from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause
 from tests.support.overviews import overview, view
 from worker.core.overview import NAMED, Asked
+from worker.core.owed import EVERYWHERE
 from worker.core.status.reasons import Check, readiness
 
 
@@ -67,7 +68,7 @@ def test_the_database_speaks_through_the_look_and_through_the_polls() -> None:
 
 
 def test_a_refused_token_is_not_ready_nor_is_a_refused_channel() -> None:
-    everywhere = overview(view(), pauses=[pause("*", reason="invalid_auth", error="")], asked=Asked())
+    everywhere = overview(view(), pauses=[pause(EVERYWHERE, reason="invalid_auth", error="")], asked=Asked())
     one = overview(view(), pauses=[pause("C0SUPPORT", error="invite the app")])
     assert failing(*readiness(everywhere)) == {"slack": "refuses the token since 2026-03-02 12:00 UTC (invalid_auth)"}
     assert failing(*readiness(one)) == {
@@ -103,7 +104,7 @@ def test_a_ready_worker_says_of_each_condition_that_it_holds() -> None:
 
 
 def test_what_does_not_hold_is_false_for_programs_too() -> None:
-    ill = overview(store_error="disk full", pauses=[pause("*")])
+    ill = overview(store_error="disk full", pauses=[pause(EVERYWHERE)])
     late = overview(view(completed_at=None))
     assert [check.ok for check in readiness(ill)] == [False, False, False, True]
     assert [check.ok for check in readiness(late)] == [True, False, True, True]

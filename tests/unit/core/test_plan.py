@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, NOON, ident
+from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, NOON, ident, to
 from tests.support.given import QUEUE, a_listing, a_policy, a_review, a_run, at, notified_age, replan
 from worker.core.model import Facts, Kind, Memory, RemindIn, ReviewKey
 from worker.core.owed import Notice
@@ -19,6 +19,7 @@ from worker.core.policy import ZERO, EscalationPolicy, Step
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun, Review
+    from worker.core.owed import Destination
     from worker.core.plan import Plan
 
 UNSEEN = Memory(baselined=False, reviews=())
@@ -41,7 +42,7 @@ class TestTheFirstCompletePoll:
 
     def test_tells_of_everything_that_waits_in_one_baseline(self) -> None:
         decided = plan(a_listing(a_run(1, at(-90)), a_run(2, NOON)), UNSEEN, a_policy(escalate_after=DAY), at(1))
-        assert [(notice.kind, notice.channel) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
+        assert [(notice.kind, notice.destination) for notice in decided.notices] == [(Kind.BASELINE, CHANNEL)]
         assert [notified_age(review) for review in decided.reviews] == [ZERO, HOUR]
         assert [review.generation for review in decided.reviews] == [1, 1]
 
@@ -108,7 +109,7 @@ class TestThePollAfterTheBaseline:
         assert first.next_due_at <= NOON
         decided, memory = replan(memory.reviews, a_listing(OLD, YOUNG), escalating(), at(0.1))
         assert told(decided) == {Kind.ESCALATION: OLD_KEYS}
-        assert [(notice.channel, notice.mention) for notice in decided.notices] == [(LEADS, ("S0ONCALL",))]
+        assert [(notice.destination, notice.mention) for notice in decided.notices] == [(LEADS, ("S0ONCALL",))]
         again, _ = replan(memory.reviews, a_listing(OLD, YOUNG), escalating(), at(0.2))
         assert again.notices == ()
 
@@ -287,8 +288,9 @@ class TestANotice:
         reviews = [a_review(1), a_review(2, at(-25), told_at=at(-21))]
         decided = plan(a_listing(a_run(1), a_run(2, at(-25))), recalled(*reviews), policy, at(4))
         reminder, escalation = sorted(decided.notices, key=lambda notice: notice.kind, reverse=True)
-        assert (reminder.channel, reminder.mention, reminder.remind_in) == (CHANNEL, (), RemindIn.THREAD)
-        assert (escalation.channel, escalation.mention, escalation.remind_in) == (LEADS, ("U1", "S2"), RemindIn.CHANNEL)
+        assert (reminder.destination, reminder.mention, reminder.remind_in) == (CHANNEL, (), RemindIn.THREAD)
+        assert (escalation.destination, escalation.mention) == (LEADS, ("U1", "S2"))
+        assert escalation.remind_in is RemindIn.CHANNEL
 
     def test_is_named_by_what_it_says_after_it_was_said(self) -> None:
         (notice,) = plan(a_listing(a_run()), recalled(a_review()), a_policy(), at(4)).notices
@@ -296,7 +298,7 @@ class TestANotice:
         assert notice == Notice(
             key=notice_key(QUEUE.queue_id, Kind.REMINDER, CHANNEL, [spoken]),
             kind=Kind.REMINDER,
-            channel=CHANNEL,
+            destination=CHANNEL,
             reviews=(spoken.key,),
             purposes=(Kind.REMINDER,),
         )
@@ -356,8 +358,10 @@ class TestTheKeyOfANotice:
 
     ONCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-    def named(self, *reviews: Review, queue: int = 1, kind: Kind = Kind.REMINDER, channel: str = CHANNEL) -> UUID:
-        return notice_key(UUID(int=queue), kind, channel, reviews)
+    def named(
+        self, *reviews: Review, queue: int = 1, kind: Kind = Kind.REMINDER, channel: Destination | str = CHANNEL
+    ) -> UUID:
+        return notice_key(UUID(int=queue), kind, to(channel), reviews)
 
     def test_never_changes_between_versions(self) -> None:
         review = structs.replace(a_review(added_at=self.ONCE), queue_run_id=UUID(int=101))

@@ -147,7 +147,7 @@ class TestLadder:
     def test_announces_in_the_queues_channel(self) -> None:
         policy = a_policy(stale_after=None)
         assert policy == EscalationPolicy((Step(Kind.ANNOUNCEMENT, AT_ONCE, CHANNEL),), spare_reserved=True)
-        assert policy.channel == CHANNEL
+        assert policy.destination == CHANNEL
 
     def test_reminds_where_and_as_often_as_told(self) -> None:
         policy = a_policy(remind_in=RemindIn.BOTH, remind_reserved=True)

@@ -11,7 +11,7 @@ from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
 from tests.support.overviews import overview, view
 from worker.core.model import QueueTotals
 from worker.core.overview import Area, Asked, Reason
-from worker.core.owed import Backlog, State
+from worker.core.owed import EVERYWHERE, Backlog, State
 from worker.core.ports import Trouble
 from worker.core.status.reasons import KINDS, START_GRACE, only_here, reasons, rows_text
 from worker.settings.names import ADVICE
@@ -90,7 +90,9 @@ def test_the_list_of_queues_may_be_unreadable_for_a_while() -> None:
 
 
 def test_a_refused_token_or_channel_says_why_and_that_nothing_is_lost() -> None:
-    token, channel = reasons(overview(view(), pauses=[pause("*", error="", reason="token_revoked"), pause("C1")]))
+    token, channel = reasons(
+        overview(view(), pauses=[pause(EVERYWHERE, error="", reason="token_revoked"), pause("C1")])
+    )
     assert (token.kind, channel.kind, channel.subject) == ("token_refused", "channel_refused", "C1")
     assert "token_revoked" in token.text
     assert "SLACK_BOT_TOKEN" in token.fix
@@ -133,7 +135,7 @@ def test_every_kind_that_is_found_here_is_one_of_those_that_metrics_begin_at_zer
         view(completed_at=NOON - HOUR, trouble="store", error="disk full"),
         unknown=frozenset({"Ghost"}),
         unlisted_since=NOON - HOUR,
-        pauses=[pause("*"), pause("C1")],
+        pauses=[pause(EVERYWHERE), pause("C1")],
         backlog=[Backlog(State.DEAD, 1, NOON), Backlog(State.HELD, 1, NOON)],
         asked=Asked(failing_since=NOON - HOUR),
     )

@@ -124,7 +124,7 @@ class FlakySlack:
         if fault in {Fault.SLOW, Fault.SLOW_LOST}:
             receipt = self._commit_slowly(message)
         elif fault in _NOT_MADE:
-            receipt = Receipt(message.channel, "")
+            receipt = Receipt(message.destination.place, "")
         else:
             receipt = self._commit(message, self._clock.now())
         if fault is Fault.FROZEN:
@@ -187,7 +187,7 @@ class FlakySlack:
 
     def _commit(self, message: Message, at: datetime) -> Receipt:
         self._number += 1
-        receipt = Receipt(message.channel, f"{self._number}.000000")
+        receipt = Receipt(message.destination.place, f"{self._number}.000000")
         self.standing.append(Standing(at, receipt, message.key, message))
         return receipt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.support.builders import deciding, notice, queue, review, rules_with
+from tests.support.builders import deciding, notice, queue, review, rules_with, to
 from tests.support.clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
 from tests.support.memory_store import MemoryStore
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.model import Queue, Review
-    from worker.core.owed import Delivery, State
+    from worker.core.owed import Delivery, Destination, State
     from worker.rules import QueueRules
 
-OPS_CHANNEL = "C0OPS"
+OPS_CHANNEL = to("C0OPS")
 RULES = rules_with(show=frozenset({Show.NAME, Show.AGE}))
 
 
@@ -30,7 +30,7 @@ class Stage:
     """Everything that delivers, and ways to say what is owed and what became of it."""
 
     rules: QueueRules = RULES
-    ops_channel: str | None = OPS_CHANNEL
+    ops_channel: Destination | None = OPS_CHANNEL
     mentions_a_day: int = 3
     clock: FakeClock = field(default_factory=FakeClock)
     store: Any = field(default_factory=MemoryStore)

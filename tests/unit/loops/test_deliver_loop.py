@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review, rules_with
+from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review, rules_with, to
 from tests.support.clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
 from tests.support.memory_store import MemoryStore
 from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
 from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import Kind, RemindIn
-from worker.core.owed import NEVER, State
+from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
 from worker.loops.pauses import LOST_EVERYWHERE
 from worker.loops.report import MOST_A_DAY, Ops
@@ -43,7 +43,7 @@ class Choosy(FakeNotifier):
         self.refused = refused
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
-        if message.channel in self.refused:
+        if message.destination in self.refused:
             self.attempts.append(message)
             raise DeliveryError("not in the channel", Outcome.DESTINATION, code="not_in_channel")
         return super().send(message, in_time)
@@ -57,7 +57,7 @@ class TestAPost:
         stage.owe("a", "b")
         assert stage.run() == 1
         (message,) = stage.notifier.board
-        assert (message.key, message.channel, listed(message)) == (ident("notice"), CHANNEL, ["b", "a"])
+        assert (message.key, message.destination, listed(message)) == (ident("notice"), CHANNEL, ["b", "a"])
         sent = stage.only()
         assert (sent.state, sent.attempts, sent.settled_at) == (State.SENT, 1, NOON)
         assert sent.edit_until == NOON + 7 * DAY
@@ -120,7 +120,7 @@ class TestAPost:
         stage.notifier.fail("send", Outcome.DESTINATION)
         stage.run()
         (report,) = stage.notifier.board
-        assert (report.kind, report.channel, report.total) == (Kind.OPS, OPS_CHANNEL, 0)
+        assert (report.kind, report.destination, report.total) == (Kind.OPS, OPS_CHANNEL, 0)
         assert "Posting to" in report.text
 
     def test_is_not_kept_true_where_that_is_not_wanted(self) -> None:
@@ -204,7 +204,7 @@ class TestLostAnswersInARow:
         stage.run_for(5 * MINUTE, TICK)
         stage.owe("b", notice_name="two", channel=LEADS)
         stage.run(TICK)
-        assert [message.channel for message in stage.notifier.board] == [LEADS]
+        assert [message.destination for message in stage.notifier.board] == [LEADS]
 
     def test_in_one_channel_are_tried_less_and_less_often(self) -> None:
         stage = Stage()
@@ -216,10 +216,10 @@ class TestLostAnswersInARow:
 
     def test_in_many_channels_are_the_trouble_of_the_service(self) -> None:
         stage = Stage()
-        channels = [f"C{number}" for number in range(20)]
+        channels = [to(f"C{number}") for number in range(20)]
         losing = stage.notifier.send = Losing(stage.notifier.send, set(channels))
         for channel in channels:
-            stage.owe(channel, notice_name=channel, channel=channel)
+            stage.owe(channel.place, notice_name=channel.place, channel=channel)
         stage.run()
         assert losing.lost == LOST_EVERYWHERE
 
@@ -261,7 +261,7 @@ class Losing:
         self.lost = 0
 
     def __call__(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
-        if message.channel in self.channels:
+        if message.destination in self.channels:
             self.lost += 1
             raise DeliveryError("internal error", Outcome.UNKNOWN)
         return self.real(message, in_time)
@@ -467,7 +467,7 @@ class TestACrash:
         if posted:
             stage.owe("elsewhere", notice_name="elsewhere", channel=LEADS)
             other = stage.store.claim(stage.now, LEASE)
-            message = replace(self.message_of(stage), key=claim.delivery.key, channel=CHANNEL)
+            message = replace(self.message_of(stage), key=claim.delivery.key, destination=CHANNEL)
             stage.notifier.send(message)
             stage.store.settle(replace(other.delivery, state=State.WITHDRAWN), other.delivery)
         stage.restart()
@@ -681,14 +681,14 @@ class TestADestinationThatRefuses:
     def test_is_held(self) -> None:
         stage = self.held()
         (pause,) = stage.store.pauses()
-        assert (pause.channel, pause.until, pause.reason) == (CHANNEL, NOON + MINUTE, "not_in_channel")
+        assert (pause.destination, pause.until, pause.reason) == (CHANNEL, NOON + MINUTE, "not_in_channel")
         assert stage.only().state is State.HELD
 
     def test_lets_others_go_on(self) -> None:
         stage = self.held()
         stage.owe("b", notice_name="two", channel=LEADS)
         stage.run(SECOND)
-        assert LEADS in {message.channel for message in stage.notifier.board}
+        assert LEADS in {message.destination for message in stage.notifier.board}
 
     def test_is_told_of_the_next_day_where_too_much_was_told(self) -> None:
         stage = Stage(notifier=Choosy({CHANNEL}))
@@ -697,14 +697,14 @@ class TestADestinationThatRefuses:
             speaker.report(str(number), name=str(number))
         stage.owe("a", notice_name="one")
         stage.run_for(2 * DAY, MINUTE)
-        told = [message.text for message in stage.notifier.board if message.channel == OPS_CHANNEL]
-        assert [text for text in told if text.startswith(f"Posting to {CHANNEL} fails")] == told[MOST_A_DAY:]
+        told = [message.text for message in stage.notifier.board if message.destination == OPS_CHANNEL]
+        assert [text for text in told if text.startswith(f"Posting to {CHANNEL.place} fails")] == told[MOST_A_DAY:]
         assert len(told) == MOST_A_DAY + 1
 
     def test_is_tried_again_slowly(self) -> None:
         stage = self.held()
         stage.run_for(DAY, 10 * SECOND)
-        tries = [message for message in stage.notifier.attempts if message.channel == CHANNEL]
+        tries = [message for message in stage.notifier.attempts if message.destination == CHANNEL]
         assert 25 < len(tries) < 35
 
     def test_is_told_to_the_operators_once_and_once_when_it_works_again(self) -> None:
@@ -724,7 +724,7 @@ class TestADestinationThatRefuses:
             stage.run(5 * MINUTE)
         stage.notifier.refused.clear()
         stage.run_for(HOUR, MINUTE)
-        posted = [message for message in stage.notifier.board if message.channel == CHANNEL]
+        posted = [message for message in stage.notifier.board if message.destination == CHANNEL]
         assert (len(posted), sum(message.total for message in posted)) == (1, 201)
 
     def test_stays_held_over_a_restart(self) -> None:
@@ -753,7 +753,7 @@ class TestATokenThatIsRefused:
         stage.owe("b", notice_name="two", channel=LEADS)
         stage.run(59 * SECOND)
         assert (len(stage.notifier.attempts), stage.notifier.probes) == (1, 0)
-        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+        assert [pause.destination for pause in stage.store.pauses()] == [EVERYWHERE]
 
     def test_is_probed_slowly(self) -> None:
         stage = self.refused(probes=100)
@@ -785,7 +785,7 @@ class TestATokenThatIsRefused:
         stage = self.refused()
         stage.notifier.fail("probe", Outcome.RETRY, times=3)
         stage.run(MINUTE)
-        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+        assert [pause.destination for pause in stage.store.pauses()] == [EVERYWHERE]
         stage.run_for(MINUTE, TICK)
         assert stage.only().state is State.SENT
 
@@ -795,7 +795,7 @@ class TestATokenThatIsRefused:
         assert (stage.notifier.probes, stage.store.pauses()) == (1, [])
         stage.notifier.fail("probe", Outcome.TOKEN, code="token_revoked", times=100)
         stage.run_for(HOUR * 3 / 4, 10 * SECOND)
-        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+        assert [pause.destination for pause in stage.store.pauses()] == [EVERYWHERE]
 
     def test_is_not_asked_for_where_a_post_has_shown_it(self) -> None:
         stage = Stage()
@@ -828,7 +828,7 @@ class TestATokenThatIsRefused:
         stage.notifier.fail("send", Outcome.UNKNOWN, committed=True)
         stage.notifier.fail("find", Outcome.TOKEN)
         stage.run_for(30 * SECOND, TICK)
-        assert [pause.channel for pause in stage.store.pauses()] == ["*"]
+        assert [pause.destination for pause in stage.store.pauses()] == [EVERYWHERE]
         stage.run_for(2 * MINUTE, TICK)
         assert (stage.only().state, len(stage.notifier.board)) == (State.SENT, 1 + len(stage.reports()))
 
@@ -864,7 +864,7 @@ class TestAServiceInTrouble:
         stage.clock.set_wall(NOON - 5 * HOUR)
         stage.owe("b", notice_name="two", channel=LEADS)
         stage.run(30 * SECOND)
-        assert [message.channel for message in stage.notifier.board] == [LEADS]
+        assert [message.destination for message in stage.notifier.board] == [LEADS]
 
     @pytest.mark.parametrize("outcome", SERVICE_TROUBLE)
     def test_is_not_tried_with_every_notice(self, outcome: Outcome) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from worker.core.message import Message
     from worker.core.model import ReviewKey
-    from worker.core.owed import Claim, Delivery
+    from worker.core.owed import Claim, Delivery, Destination
 
 RULES = rules_with(show=frozenset({Show.NAME}))
 WORKERS = (0, 1)
@@ -157,14 +157,14 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.open) < LISTED - 1)
     @rule(count=st.integers(1, 2), channel=st.sampled_from([CHANNEL, CHANNEL, LEADS]), fault=st.sampled_from(Fault))
-    def owe(self, count: int, channel: str, fault: Fault) -> None:
+    def owe(self, count: int, channel: Destination, fault: Fault) -> None:
         """New runs are announced, and the post may meet a fault."""
         names = [f"run {len(self.open) + number}" for number in range(count)]
         reviews = [review(name, first_seen_at=self.clock.now()) for name in names]
         told = notice(*reviews, name=f"notice of {names[0]}", kind=Kind.ANNOUNCEMENT, channel=channel)
         self.store.update(queue(), set(), deciding(*reviews, notices=[told]), self.clock.now())
         self.open |= dict.fromkeys(names, True)
-        self.owed_in |= dict.fromkeys(names, channel)
+        self.owed_in |= dict.fromkeys(names, channel.place)
         self.slack.sends.append(fault)
 
     @rule(wait=st.sampled_from([0, 1, 2, 5, 5, 10, 31, 95]), worker=st.sampled_from(WORKERS))
@@ -307,7 +307,7 @@ class MarksBeforeItSends(Deliver):
     def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         owed, gone = still_owed(claim.reviews)
         attempt = step.begin(claim.delivery, now)
-        self._sent(claim, attempt, Receipt(attempt.channel, "0"), owed=owed, gone=gone, digest="")
+        self._sent(claim, attempt, Receipt(attempt.destination.place, "0"), owed=owed, gone=gone, digest="")
         super()._post(claim, now, in_time)
 
 

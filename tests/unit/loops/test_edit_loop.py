@@ -380,7 +380,7 @@ class TestANewerReminder:
         stage = self.reminded("a", newer=("a", "b"))
         run(stage)
         assert shown(stage).successor == owed(stage, "two").receipt
-        assert shown(stage).channel == CHANNEL
+        assert shown(stage).destination == CHANNEL
 
     def test_that_does_not_speak_of_everything_is_not_pointed_to(self) -> None:
         stage = self.reminded("a", "b", newer=("b",))

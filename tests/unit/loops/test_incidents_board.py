@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from tests.support.builders import HOUR, NOON
+from tests.support.builders import HOUR, NOON, to
 from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
 from tests.support.overviews import overview, view
@@ -36,7 +36,7 @@ class Stage:
 
     def restart(self) -> None:
         self.board = Board(self.clock)
-        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel="C0OPS")
+        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=to("C0OPS"))
         self.watch = Observer(look=self._look, store=self.store, notes=self.store, ops=ops)
 
     def _look(self) -> Overview:

@@ -19,6 +19,7 @@ from tests.support.builders import (
     review,
     rules_with,
     snapshot,
+    to,
 )
 from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
@@ -143,7 +144,7 @@ def test_the_store_tells_what_is_owed_held_and_stale() -> None:
     stage.store.pause(pause("C0OTHER"))
     seen = stage.look()
     assert [(backlog.state, backlog.count) for backlog in seen.backlog] == [(State.PENDING, 2)]
-    assert [held.channel for held in seen.pauses] == ["C0OTHER"]
+    assert [held.destination for held in seen.pauses] == [to("C0OTHER")]
     standing = seen.queues[0].standing
     assert standing is not None
     assert (standing.waiting, standing.stale, standing.oldest_since) == (1, 1, NOON - 2 * HOUR)
@@ -196,7 +197,7 @@ def test_a_clock_that_was_set_makes_no_poll_younger_or_older_and_no_outage(hours
         look=stage.look,
         store=stage.store,
         notes=stage.store,
-        ops=Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel="C0OPS"),
+        ops=Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel=to("C0OPS")),
     )
     stage.poll(QUEUE)
     watch()
@@ -217,7 +218,7 @@ def test_a_machine_that_was_suspended_was_blind() -> None:
         look=stage.look,
         store=stage.store,
         notes=stage.store,
-        ops=Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel="C0OPS"),
+        ops=Ops(store=stage.store, notes=stage.store, clock=stage.clock, channel=to("C0OPS")),
     )
     stage.poll(QUEUE)
     watch()

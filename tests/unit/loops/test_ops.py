@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, pause
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, pause, to
 from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind
@@ -11,7 +11,7 @@ from worker.loops.report import MOST_A_DAY, Ops
 
 
 def ops(store: MemoryStore, clock: FakeClock) -> Ops:
-    return Ops(store=store, notes=store, clock=clock, channel="C0OPS")
+    return Ops(store=store, notes=store, clock=clock, channel=to("C0OPS"))
 
 
 def texts(store: MemoryStore) -> list[str]:

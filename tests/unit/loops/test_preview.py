@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tests.support.memory_store import MemoryStore
     from worker.core.message import Message
     from worker.core.model import Queue
+    from worker.core.owed import Destination
 
 RULES = rules_with(show=frozenset({Show.NAME}))
 
@@ -146,7 +147,7 @@ def test_a_notice_of_which_everything_was_reviewed_is_not_posted(world: World) -
 
 
 @pytest.mark.parametrize("channel", [CHANNEL, EVERYWHERE])
-def test_what_a_pause_holds_is_posted_as_one_for_a_pass_tries_again(world: World, channel: str) -> None:
+def test_what_a_pause_holds_is_posted_as_one_for_a_pass_tries_again(world: World, channel: Destination) -> None:
     world.owes("a")
     world.store.pause(pause(channel, since=world.clock.now(), until=world.clock.now() + HOUR))
     world.shows("a", "b")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, queue
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, queue, to
 from tests.support.clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
 from tests.support.memory_store import MemoryStore
@@ -35,7 +35,7 @@ class Stage:
         self.restart()
 
     def restart(self) -> None:
-        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel="C0OPS", notifier=self.notifier)
+        ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=to("C0OPS"), notifier=self.notifier)
         self.watch = Observer(look=lambda: self.shown, store=self.store, notes=self.store, ops=ops)
 
     def show(self, *queues: object, after: timedelta = timedelta(0), **more: object) -> list[str]:
@@ -212,8 +212,8 @@ def test_a_database_that_fails_is_announced_past_the_outbox_once_and_its_end_as_
     assert not stage.notifier.board
     for _ in range(3):
         stage.show(after=30 * SECOND, store_error="the database was removed")
-    assert [(message.channel, message.text) for message in stage.notifier.board] == [
-        ("C0OPS", f"The database fails since {NOON:%Y-%m-%d %H:%M} UTC: the database was removed")
+    assert [(message.destination, message.text) for message in stage.notifier.board] == [
+        (to("C0OPS"), f"The database fails since {NOON:%Y-%m-%d %H:%M} UTC: the database was removed")
     ]
     assert stage.show(well(NOON), after=MINUTE) == [
         f"The database works again. It failed since {NOON:%Y-%m-%d %H:%M} UTC."

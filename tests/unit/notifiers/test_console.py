@@ -11,6 +11,7 @@ from msgspec import structs
 from rich.console import Console as Screen
 
 from tests import golden_slack as golden
+from tests.support.builders import to
 from worker.notifiers.console import Console
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def test_types_tags_and_queues_are_no_markup() -> None:
 
 
 def test_names_cannot_steer_the_terminal() -> None:
-    shown = printed(golden.message(lines=(golden.line("a\x1b[2Jb\x07\u202e"),), channel="#x\x1b]0;y\x07"))
+    shown = printed(golden.message(lines=(golden.line("a\x1b[2Jb\x07\u202e"),), destination=to("#x\x1b]0;y\x07")))
     assert "\x1b" not in shown
     assert "\x07" not in shown
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.builders import to
 from tests.support.settings_place import COMPLETE, Place
 from worker.settings import ALL
 from worker.settings.layers import NAG_KEYS, TABLE_KEYS, TOP_KEYS
 from worker.settings.loading import findings
 from worker.settings.model import EVERY, PerQueue
+from worker.settings.values import NO_CHANNEL
 
 ROOT = Path(__file__).parents[3]
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
@@ -115,7 +117,7 @@ def test_the_reference_and_the_example_have_the_same_defaults() -> None:
 def test_a_setting_without_a_default_is_empty(place: Place, name: str) -> None:
     settings = place.load()
     key = NAMES[name]
-    assert getattr(settings.common if key in PerQueue.model_fields else settings, key) in {None, "", ()}
+    assert getattr(settings.common if key in PerQueue.model_fields else settings, key) in {None, "", (), NO_CHANNEL}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,7 +159,7 @@ def test_the_errors_in_the_reference_are_those_of_the_code(place: Place) -> None
 def test_the_examples_of_the_file_are_read(place: Place, text: str) -> None:
     place.write("worker.toml", text)
     settings = place.load({name: COMPLETE[name] for name in ("LANGSMITH_API_KEY", "SLACK_BOT_TOKEN")}, ALL)
-    assert [queue.channel for queue in settings.queues] == ["C0SUPPORT00", "C0123456789"]
+    assert [queue.channel.place for queue in settings.queues] == ["C0SUPPORT00", "C0123456789"]
     assert settings.queues[1].queue_id is not None
     assert settings.queues[1].stale_after is None
     assert findings(settings) == ()
@@ -172,4 +174,4 @@ def test_what_the_example_of_the_file_comments_out_can_be_used(place: Place) -> 
     text, count = re.subn(r"^# (?=\w+ = )", "", TOML_EXAMPLE, flags=re.MULTILINE)
     assert count == 6
     place.write("worker.toml", text)
-    assert place.load().ops_channel == "C0OPS000000"
+    assert place.load().ops_channel == to("C0OPS000000")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
+from tests.support.builders import to
 from tests.support.settings_place import COMPLETE, KEY, NOTHING, TOKEN, Place
 from worker.settings import ALL, LangsmithApi, LogFormat, LogLevel, Need, load
 
@@ -76,7 +77,7 @@ def test_every_single_setting_is_read(place: Place) -> None:
     assert settings.langsmith_web_url == "https://pages.internal"
     assert settings.slack_base_url == "https://slack-gov.com/api/"
     assert settings.statuses == ("needs_my_review", "needs_others_review")
-    assert settings.ops_channel == "ops"
+    assert settings.ops_channel == to("ops")
     assert settings.langsmith_api is LangsmithApi.ITEMS
     assert settings.requests_per_second == 2.5
     assert settings.database_url == "postgresql+psycopg://u:p@host/db"
@@ -131,10 +132,10 @@ def test_a_database_that_is_given_is_not_moved_to_the_state_directory(place: Pla
 def test_the_first_place_that_has_a_setting_gives_it(place: Place) -> None:
     channels = []
     place.write("worker.toml", '[defaults]\nchannel = "from-toml"')
-    channels.append(place.load().defaults.channel)
+    channels.append(place.load().defaults.channel.place)
     place.write(".env", "WORKER_CHANNEL=from-dotenv")
-    channels.append(place.load().defaults.channel)
-    channels.append(place.load({"WORKER_CHANNEL": "from-environment"}).defaults.channel)
+    channels.append(place.load().defaults.channel.place)
+    channels.append(place.load({"WORKER_CHANNEL": "from-environment"}).defaults.channel.place)
     assert channels == ["from-toml", "from-dotenv", "from-environment"]
 
 
@@ -180,7 +181,7 @@ def test_the_first_place_that_has_a_secret_gives_it(place: Place) -> None:
 def test_an_empty_text_gives_nothing(place: Place, empty: str) -> None:
     place.write(".env", "WORKER_CHANNEL=from-dotenv\nWORKER_LOG_LEVEL=")
     settings = place.load({"WORKER_CHANNEL": empty, "WORKER_CONFIG": empty, "SLACK_BOT_TOKEN_FILE": empty})
-    assert settings.defaults.channel == "from-dotenv"
+    assert settings.defaults.channel.place == "from-dotenv"
     assert settings.log_level is LogLevel.INFO
 
 
@@ -194,7 +195,7 @@ def test_dotenv_is_read_literally(place: Place) -> None:
         "WORKER_QUEUES='Support QA'\nSLACK_BOT_TOKEN=\"xoxb-${HOME}\"\nOTHER=x\n",
     )
     settings = place.load()
-    assert settings.defaults.channel == "general"
+    assert settings.defaults.channel.place == "general"
     assert settings.log_level is LogLevel.DEBUG
     assert settings.listed == ("Support QA",)
     assert reveal(settings.slack_bot_token) == "xoxb-${HOME}"
@@ -220,7 +221,7 @@ def test_dotenv_that_is_not_text_is_named(place: Place) -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends_are_fine(place: Place) -> None:
     place.write(".env", b"\xef\xbb\xbfWORKER_CHANNEL=general\r\nWORKER_LOG_LEVEL=debug\r\n")
-    assert place.load().defaults.channel == "general"
+    assert place.load().defaults.channel.place == "general"
     assert place.load().log_level is LogLevel.DEBUG
 
 
@@ -261,7 +262,7 @@ def test_a_file_may_be_named_in_dotenv(place: Place) -> None:
 def test_only_secrets_come_from_files(place: Place) -> None:
     place.mounted("worker_channel", "general")
     settings = place.load({"WORKER_CHANNEL_FILE": "channel"})
-    assert settings.defaults.channel == ""
+    assert settings.defaults.channel.place == ""
     assert settings.unknown_names() == (
         "WORKER_CHANNEL_FILE is not a setting and has no effect (only secrets come from files: set WORKER_CHANNEL)",
     )
@@ -337,13 +338,13 @@ def test_what_a_command_needs_is_asked_for_with_the_remedy(place: Place, needs: 
 
 def test_a_command_that_has_all_it_needs_starts(place: Place) -> None:
     settings = place.load_all()
-    assert [(queue.queue, queue.channel) for queue in settings.queues] == [("Support QA", "C0123456789")]
+    assert [(queue.queue, queue.channel.place) for queue in settings.queues] == [("Support QA", "C0123456789")]
 
 
 def test_a_dry_run_needs_no_channel(place: Place) -> None:
     environ = {"LANGSMITH_API_KEY": KEY, "WORKER_QUEUES": "Support QA"}
     settings = place.load(environ, frozenset({Need.LANGSMITH, Need.QUEUES}))
-    assert (settings.queues[0].channel, settings.queues[0].escalate_to) == ("", "")
+    assert (settings.queues[0].channel.place, settings.queues[0].escalate_to.place) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -365,7 +366,7 @@ def test_the_queues_without_a_channel_are_named(place: Place, listed: str, for_w
 def test_no_common_channel_is_needed_where_each_queue_has_its_own(place: Place) -> None:
     place.write("worker.toml", '[[queues]]\nqueue = "Served"\nchannel = "served"')
     environ = COMPLETE | {"WORKER_QUEUES": "Served", "WORKER_CHANNEL": ""}
-    assert [queue.channel for queue in place.load(environ, ALL).queues] == ["served"]
+    assert [queue.channel.place for queue in place.load(environ, ALL).queues] == ["served"]
 
 
 @pytest.mark.parametrize(

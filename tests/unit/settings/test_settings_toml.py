@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.builders import to
 from tests.support.settings_place import COMPLETE, Place
 from worker.core.audience import Audience, Reach
 from worker.core.delivery import OnUnknown
@@ -67,7 +68,7 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
     assert [named(queue) for queue in settings.queues] == [
         {
             "queue": "Support QA",
-            "channel": "C0SUPPORT00",
+            "channel": to("C0SUPPORT00"),
             "poll_interval": timedelta(seconds=30),
             "calendar": "",
             "announce_every": timedelta(hours=1),
@@ -76,7 +77,7 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "escalate_after": timedelta(days=1),
             "escalate_every": None,
             "escalate_outside_hours": False,
-            "escalate_to": "C0LEADS0000",
+            "escalate_to": to("C0LEADS0000"),
             "escalate_mention": ("S0ONCALL00",),
             "people": Audience.NOBODY,
             "owner": "",
@@ -89,7 +90,7 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "on_unknown": OnUnknown.RESEND,
         }
     ]
-    assert (settings.defaults.channel, settings.defaults.stale_after) == ("C0123456789", timedelta(hours=4))
+    assert (settings.defaults.channel.place, settings.defaults.stale_after) == ("C0123456789", timedelta(hours=4))
     assert settings.config == place.directory / "worker.toml"
     assert not settings.all_queues
 
@@ -122,7 +123,7 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
     (queue,) = toml(place, text).load().queues
     assert named(queue) == {
         "queue": QUEUE_ID,
-        "channel": "general",
+        "channel": to("general"),
         "poll_interval": timedelta(seconds=1),
         "calendar": "always",
         "announce_every": timedelta(0),
@@ -131,7 +132,7 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         "escalate_after": None,
         "escalate_every": timedelta(days=2),
         "escalate_outside_hours": True,
-        "escalate_to": "leads",
+        "escalate_to": to("leads"),
         "escalate_mention": ("U1", "S2"),
         "people": ("ada@example.com",),
         "owner": "U0LEAD00001",
@@ -148,14 +149,14 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
 def test_a_queue_gets_the_defaults_for_what_its_table_leaves_out(place: Place) -> None:
     toml(place, '[defaults]\nchannel = "common"\nstale_after = "1h"\n[[queues]]\nqueue = "A"\nremind_every = "2h"')
     (queue,) = place.load({"WORKER_EDIT_FOR": "1d", "WORKER_REMIND_EVERY": "9h"}).queues
-    assert (queue.channel, queue.stale_after) == ("common", timedelta(hours=1))
+    assert (queue.channel.place, queue.stale_after) == ("common", timedelta(hours=1))
     assert (queue.remind_every, queue.edit_for) == (timedelta(hours=2), timedelta(days=1))
 
 
 def test_a_table_is_stronger_than_the_environment_and_that_than_the_defaults(place: Place) -> None:
     toml(place, '[defaults]\nchannel = "d"\nstale_after = "3h"\n[[queues]]\nqueue = "A"\nchannel = "a"')
     settings = place.load({"WORKER_CHANNEL": "e"})
-    assert (settings.queues[0].channel, settings.defaults.channel) == ("a", "e")
+    assert (settings.queues[0].channel.place, settings.defaults.channel.place) == ("a", "e")
     assert settings.defaults.stale_after == timedelta(hours=3)
 
 
@@ -182,7 +183,7 @@ def test_escalations_go_to_the_queues_channel_unless_told_otherwise(
     place: Place, defaults: str, table: str, goes_to: str
 ) -> None:
     toml(place, f'[defaults]\nchannel = "common"\n{defaults}\n[[queues]]\nqueue = "A"\n{table}\n')
-    assert place.load().queues[0].escalate_to == goes_to
+    assert place.load().queues[0].escalate_to == to(goes_to)
 
 
 def test_single_settings_may_stand_at_the_top(place: Place) -> None:
@@ -192,7 +193,7 @@ def test_single_settings_may_stand_at_the_top(place: Place) -> None:
         'langsmith_endpoint = "http://langsmith.internal/api"\nstatuses = ["needs_my_review"]\nkeep_reviews = "5d"\n',
     ).load()
     assert (settings.langsmith_api, settings.requests_per_second) == (LangsmithApi.RUNS, 5.0)
-    assert (settings.allow_http, settings.ops_channel) == (True, "ops")
+    assert (settings.allow_http, settings.ops_channel) == (True, to("ops"))
     assert settings.langsmith_endpoint == "http://langsmith.internal"
     assert settings.keep_reviews == timedelta(days=5)
 
@@ -213,7 +214,11 @@ def test_an_empty_file_gives_nothing(place: Place) -> None:
 def test_queues_of_the_file_and_of_the_environment_are_polled(place: Place) -> None:
     toml(place, f'[[queues]]\nqueue = "{QUEUE_ID}"\nchannel = "a"\n[[queues]]\nqueue = "B"\nchannel = "b"\n')
     settings = place.load_all({"WORKER_QUEUES": f"C,B,{QUEUE_ID.upper()}", "WORKER_CHANNEL": "common"})
-    assert [(queue.queue, queue.channel) for queue in settings.queues] == [(QUEUE_ID, "a"), ("B", "b"), ("C", "common")]
+    assert [(queue.queue, queue.channel.place) for queue in settings.queues] == [
+        (QUEUE_ID, "a"),
+        ("B", "b"),
+        ("C", "common"),
+    ]
     assert not settings.all_queues
 
 
@@ -229,7 +234,7 @@ def test_all_adds_every_queue_to_those_with_a_table(place: Place) -> None:
 def test_a_queue_has_the_settings_of_its_table_however_it_is_listed(place: Place, listed: str, table: str) -> None:
     toml(place, f'[[queues]]\nqueue = "{table}"\nchannel = "C0TABLE0000"\n')
     settings = place.load(COMPLETE | {"WORKER_QUEUES": listed})
-    assert settings.for_queue(UUID(QUEUE_ID), "Support QA").channel == "C0TABLE0000"
+    assert settings.for_queue(UUID(QUEUE_ID), "Support QA").channel.place == "C0TABLE0000"
     assert not settings.has_two_tables(UUID(QUEUE_ID), "Support QA")
 
 
@@ -254,8 +259,8 @@ def test_a_queue_finds_its_settings_by_id_then_by_name_then_the_defaults(place: 
     )
     settings = place.load({"WORKER_QUEUES": "all"})
     for_queue = settings.for_queue
-    assert for_queue(UUID(QUEUE_ID), "Support QA").channel == "by-id"
-    assert for_queue(UUID(OTHER_ID), "Support QA").channel == "by-name"
+    assert for_queue(UUID(QUEUE_ID), "Support QA").channel.place == "by-id"
+    assert for_queue(UUID(OTHER_ID), "Support QA").channel.place == "by-name"
     assert for_queue(UUID(OTHER_ID), "support qa") is settings.defaults
     assert settings.defaults.queue == ""
     assert settings.defaults.queue_id is None
@@ -276,10 +281,10 @@ def test_another_file_may_be_named(place: Place) -> None:
     absolute = str(place.write("mine.toml", '[defaults]\nchannel = "mine"'))
     for config in ("mine.toml", absolute):
         settings = place.load({"WORKER_CONFIG": config})
-        assert settings.defaults.channel == "mine"
+        assert settings.defaults.channel.place == "mine"
         assert settings.config == place.directory / "mine.toml"
     place.write(".env", "WORKER_CONFIG=mine.toml")
-    assert place.load().defaults.channel == "mine"
+    assert place.load().defaults.channel.place == "mine"
 
 
 def test_a_named_file_that_is_not_there_is_an_error(place: Place) -> None:

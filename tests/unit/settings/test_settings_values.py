@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.model import RemindIn, Show
+from worker.core.owed import Destination
 from worker.settings import values
 
 QUEUE_ID = "c0ffee00-1111-4222-8333-444455556666"
@@ -177,7 +178,7 @@ def test_bad_statuses_are_refused(value: str, reason: str) -> None:
     ],
 )
 def test_a_channel_is_kept_without_its_sign(given_: str, kept: str) -> None:
-    assert values.channel_value(given_) == kept
+    assert values.channel_value(given_) == Destination("slack", kept)
 
 
 @pytest.mark.parametrize("given_", ["D0DIRECT000", "U0PERSON000", "W0PERSON000"])

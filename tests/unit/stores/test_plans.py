@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from msgspec import structs
 
-from tests.support.builders import DAY, HOUR, LEASE, NOON, deciding, ident, notice, pause, queue, review
+from tests.support.builders import CHANNEL, DAY, HOUR, LEASE, NOON, deciding, ident, notice, pause, queue, review, to
 from tests.support.outbox import post, posted, take, take_edit
 from worker.core.model import Fate, Kind, Polled, RemindIn
 from worker.core.owed import State
@@ -56,7 +56,7 @@ def keep(connection: sa.Connection) -> None:
     sent = {
         "queue_id": QUEUE.queue_id,
         "kind": Kind.REMINDER,
-        "channel": "C0SUPPORT",
+        "destination": CHANNEL,
         "mention": (),
         "remind_in": RemindIn.THREAD,
         "text": "",
@@ -94,7 +94,7 @@ def steady_state(store: SqlStore) -> None:
     store.unclaim(NOON, LEASE)
     post(store, left_out=[runs[2].key])
     store.update(QUEUE, keys, deciding(notices=[reminder]), NOON)
-    claim = take(store, skip=["C1"])
+    claim = take(store, skip=[to("C1")])
     store.standing(queue_id, NOON - HOUR)
     store.settle(posted(claim.delivery), claim.delivery, shown=[runs[0].key])
     store.update(QUEUE, keys, deciding(*(structs.replace(run, closed_at=NOON) for run in runs)), NOON)
@@ -109,7 +109,7 @@ def steady_state(store: SqlStore) -> None:
     store.deliveries(State.DEAD)
     store.pause(pause())
     store.pauses()
-    store.resume(pause().channel)
+    store.resume(pause().destination)
     store.polls()
     store.retry(ident("announced"), NOON)
     store.prune(settled_before=NOON - 30 * DAY, closed_before=NOON - 30 * DAY)

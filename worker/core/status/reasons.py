@@ -127,12 +127,13 @@ def _refusal(pause: Pause, advice: Advice) -> Reason:
     why = pause.error or pause.reason
     since = f"since {pause.since:%Y-%m-%d %H:%M} UTC"
     kept = "what is owed is kept, and goes out when it works again"
-    if pause.channel == EVERYWHERE:
+    if pause.destination == EVERYWHERE:
         fix = f"{advice.token}; {kept}"
         return Reason("token_refused", Area.NOTIFIER, f"refuses the token {since} ({why})", fix, since=pause.since)
     fix = f"`review-notifier check` says what the channel lacks; {kept}"
-    text = f"refuses channel {pause.channel} {since} ({why})"
-    return Reason("channel_refused", Area.NOTIFIER, text, fix, pause.channel, pause.since)
+    place = pause.destination.place
+    text = f"refuses channel {place} {since} ({why})"
+    return Reason("channel_refused", Area.NOTIFIER, text, fix, place, pause.since)
 
 
 def _unanswered(overview: Overview) -> Iterator[Reason]:

@@ -11,12 +11,13 @@ from worker.notifiers.slack.errors import WAYS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from worker.core.owed import Destination
     from worker.notifiers.slack.notifier import BotIdentity, Channel, Slack
 
 POSTING = "chat:write"
 
 
-def examine(slack: Slack, channels: Iterable[str]) -> Iterator[Finding]:
+def examine(slack: Slack, channels: Iterable[Destination]) -> Iterator[Finding]:
     """Check the token, then its scopes, then each channel once."""
     try:
         identity = slack.identity()
@@ -27,7 +28,7 @@ def examine(slack: Slack, channels: Iterable[str]) -> Iterator[Finding]:
     yield Finding("slack token", ok=True, text=f"{identity.user} in {identity.team} ({identity.url})")
     yield from _posting(identity)
     for channel in dict.fromkeys(channels):
-        yield _channel(slack, channel, identity.scopes)
+        yield _channel(slack, channel.place, identity.scopes)
 
 
 def _token_remedy(error: DeliveryError) -> str:

@@ -38,7 +38,7 @@ PACE = timedelta(seconds=1)
 EDIT_PACE = timedelta(milliseconds=1200)
 """Slack allows 50 edits a minute in a workspace."""
 
-LIMITS = Limits(name="Slack", pace=PACE, edit_pace=EDIT_PACE)
+LIMITS = Limits(name="Slack", scheme="slack", pace=PACE, edit_pace=EDIT_PACE)
 
 NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe."""
@@ -113,7 +113,7 @@ class Slack:
     def find(self, message: Message, since: datetime) -> Receipt | None:
         """Look once for the post with the message's key, made by this app."""
         me = self._known_identity()
-        channel = self._channel_id(message.channel)
+        channel = self._channel_id(message.destination.place)
         oldest = (since - SLACK_AHEAD).timestamp()
         for found in self._candidates(message, channel, oldest):
             if errors.is_own_message(found, me) and errors.key(found) == str(message.key):
@@ -185,7 +185,7 @@ class Slack:
         response = self._call(
             Doing.SEND,
             lambda: self._client.asking(in_time).chat_postMessage(
-                channel=message.channel,
+                channel=message.destination.place,
                 text=rendered["text"],
                 blocks=rendered["blocks"] or None,
                 metadata=rendered["metadata"],
@@ -193,10 +193,10 @@ class Slack:
                 unfurl_media=False,
                 **thread,
             ),
-            channel=message.channel,
+            channel=message.destination.place,
         )
         receipt = errors.receipt(response)
-        self._ids[message.channel] = receipt.channel
+        self._ids[message.destination.place] = receipt.channel
         return receipt
 
     def _candidates(self, message: Message, channel: str, oldest: float) -> Iterator[dict[str, Any]]:

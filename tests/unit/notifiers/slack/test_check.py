@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.builders import to
 from tests.support.slack_stage import CHANNEL
 from worker.demo.slack.server import ALL_SCOPES
 from worker.notifiers.slack.check import examine
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_all_is_well(notifier: Slack) -> None:
-    found = list(examine(notifier, [CHANNEL, CHANNEL]))
+    found = list(examine(notifier, [to(CHANNEL), to(CHANNEL)]))
     assert [(finding.name, finding.ok, finding.remedy) for finding in found] == [
         ("slack token", True, ""),
         ("slack scopes", True, ""),
@@ -28,7 +29,7 @@ def test_all_is_well(notifier: Slack) -> None:
 
 
 def test_a_name_is_answered_with_its_id(notifier: Slack) -> None:
-    assert CHANNEL in list(examine(notifier, ["#support"]))[-1].text
+    assert CHANNEL in list(examine(notifier, [to("#support")]))[-1].text
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_each_trouble_has_its_remedy(
     remedy: str,
 ) -> None:
     disturb(slack)
-    troubles = [finding for finding in examine(notifier, [channel]) if not finding.ok]
+    troubles = [finding for finding in examine(notifier, [to(channel)]) if not finding.ok]
     assert len(troubles) == 1
     assert said in troubles[0].text
     assert remedy in troubles[0].remedy
@@ -100,6 +101,6 @@ def test_each_trouble_has_its_remedy(
 def test_a_private_channel_needs_the_scope_of_private_ones(notifier: Slack, slack: SimulatedSlack) -> None:
     slack.add_channel("G0PRIVATE00", "leads", private=True)
     slack.scopes = ALL_SCOPES - {"channels:history"}
-    assert [finding.ok for finding in examine(notifier, ["G0PRIVATE00"])] == [True, True, True]
+    assert [finding.ok for finding in examine(notifier, [to("G0PRIVATE00")])] == [True, True, True]
     slack.scopes = ALL_SCOPES - {"groups:history"}
-    assert [finding.ok for finding in examine(notifier, ["G0PRIVATE00"])] == [True, True, False]
+    assert [finding.ok for finding in examine(notifier, [to("G0PRIVATE00")])] == [True, True, False]

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.golden_slack import AS_OF, DONE, MIXED, message
+from tests.support.builders import to
 from tests.support.slack_stage import CHANNEL, TOKEN
 from worker.core.model import Kind
 from worker.core.owed import Receipt
@@ -47,7 +48,7 @@ FAULTS = {
 
 
 def notice(**changes: object) -> Message:
-    return message(lines=MIXED[3:], key=uuid4(), channel=CHANNEL, **changes)
+    return message(lines=MIXED[3:], key=uuid4(), destination=to(CHANNEL), **changes)
 
 
 def failure(call: Callable[..., object], *arguments: object) -> DeliveryError:
@@ -240,7 +241,7 @@ def test_a_list_of_channels_that_slack_breaks_off_goes_on_where_it_was(notifier:
 
 @pytest.mark.parametrize("name", ["support", "#support"])
 def test_a_channel_by_name_is_posted_to_found_and_edited(notifier: Slack, slack: SimulatedSlack, name: str) -> None:
-    sent = replace(notice(), channel=name)
+    sent = replace(notice(), destination=to(name))
     receipt = notifier.send(sent)
     assert receipt.channel == CHANNEL
     assert notifier.find(sent, AS_OF) == receipt
@@ -252,14 +253,14 @@ def test_after_a_restart_a_name_is_resolved_once(notifier: Slack, slack: Simulat
     for number in range(1_200):
         slack.add_channel(f"C{number:08}", f"other-{number}")
     slack.add_channel("C0LAST00000", "last")
-    sent = replace(notice(), channel="#last")
+    sent = replace(notice(), destination=to("#last"))
     assert notifier.find(sent, AS_OF) is None
     assert notifier.find(sent, AS_OF) is None
     assert [attempt.method for attempt in slack.attempts].count("conversations.list") == 2
 
 
 def test_a_name_that_no_channel_has_cannot_be_looked_at(notifier: Slack) -> None:
-    assert failure(notifier.find, replace(notice(), channel="#nowhere"), AS_OF).outcome is Outcome.BLIND
+    assert failure(notifier.find, replace(notice(), destination=to("#nowhere")), AS_OF).outcome is Outcome.BLIND
 
 
 def test_an_edit_shows_the_new_state_and_keeps_the_key(notifier: Slack, slack: SimulatedSlack) -> None:
