@@ -11,8 +11,7 @@ import io
 import os
 import sys
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worker import process
 
@@ -26,10 +25,8 @@ not read at all: a service has to stop, while a pass may well be followed in a p
 """
 
 
-_MISSING = ("anyio", "click", "greenlet", "rich")
-"""Modules without which the libraries of the work do the same: structlog draws tracebacks by rich, and so on."""
-
-_LATER: Mapping[str, Mapping[str, object]] = {
+_LEFT_OUT: Mapping[str, Mapping[str, object] | None] = {
+    **dict.fromkeys(("anyio", "click", "greenlet", "rich")),  # structlog draws tracebacks by rich, and so on
     "asyncio": {
         "CancelledError": type("CancelledError", (BaseException,), {}),
         "TimeoutError": TimeoutError,
@@ -42,7 +39,7 @@ _LATER: Mapping[str, Mapping[str, object]] = {
     "multiprocessing": {"current_process": None},  # logging is content not to call it
     "sqlalchemy.dialects.sqlite.aiosqlite": {},
 }
-"""Modules that the libraries of the work import and hardly ever use, with the names for which that need not be done."""
+"""Modules that the libraries of the work import and do not use in it."""
 
 
 def main() -> None:
@@ -83,34 +80,14 @@ def _import_lean() -> None:
     """Import the work without what its libraries would take along: some 150 modules and 10 MB for nothing."""
     metadata = import_module("importlib.metadata")
     entry_points = metadata.entry_points
-    hidden: dict[str, Any] = {**dict.fromkeys(_MISSING), **{name: _Later(name, has) for name, has in _LATER.items()}}
-    hidden = {name: module for name, module in hidden.items() if name not in sys.modules}
     # Plugins are looked for in the metadata of every installed package; none has any business here.
     metadata.entry_points = lambda **_: ()  # type: ignore[attr-defined]
-    sys.modules.update(hidden)  # None there makes an import fail
     try:
         # A library that comes to look for more gets it: it is imported again without any of this.
-        with contextlib.suppress(ImportError, AttributeError):
+        with process.without(_LEFT_OUT), contextlib.suppress(ImportError, AttributeError):
             import_module("worker.commands.work")
     finally:
         metadata.entry_points = entry_points  # type: ignore[attr-defined]
-        for name, module in hidden.items():
-            if sys.modules.get(name, module) is module:
-                sys.modules.pop(name, None)
-
-
-class _Later(ModuleType):
-    """Stands for a module until something of it is asked for that it does not have."""
-
-    def __init__(self, name: str, has: Mapping[str, object]) -> None:
-        super().__init__(name)
-        self.__path__: list[str] = []  # asked for by `from … import …`
-        vars(self).update(has)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a module holds
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(import_module(self.__name__), name)
 
 
 def _complete_streams() -> None:

@@ -1,6 +1,6 @@
-"""The process: the signals that end it, and a standard error that never makes its writer wait.
+"""The process: its signals, a standard error that never makes a writer wait, and modules that it does without.
 
-Imports next to nothing, so that both can be in place first. The reader of a log may stop reading: a full pipe, a log
+Imports next to nothing, so that all can be in place first. The reader of a log may stop reading: a full pipe, a log
 driver that blocks, a terminal that was halted, a full disk.
 """
 
@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
 
@@ -271,3 +273,36 @@ def unwaiting(patience: float) -> Iterator[Outlet]:
 
 def _notice(count: int) -> str:
     return f"review-notifier: {count} lines of the log are missing here, because it was not read\n"
+
+
+@contextlib.contextmanager
+def without(modules: Mapping[str, Mapping[str, object] | None]) -> Iterator[None]:
+    """Let what is imported within the context do without some modules, where they are not there yet.
+
+    None makes their import fail, for libraries that can do without. Otherwise the import gives something that has the
+    names, and becomes the module itself once it is asked for another one.
+    """
+    hidden: dict[str, Any] = {
+        name: None if has is None else _Later(name, has) for name, has in modules.items() if name not in sys.modules
+    }
+    sys.modules.update(hidden)  # None there makes an import fail
+    try:
+        yield
+    finally:
+        for name, module in hidden.items():
+            if sys.modules.get(name, module) is module:
+                sys.modules.pop(name, None)
+
+
+class _Later(ModuleType):
+    """Stands for a module until something is asked for that it does not have."""
+
+    def __init__(self, name: str, has: Mapping[str, object]) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # asked for by `from … import …`
+        vars(self).update(has)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a module holds
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)

@@ -111,3 +111,23 @@ import worker.commands.work
 {wanted}
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_slack_sdk_comes_with_the_first_call_and_without_asyncio() -> None:
+    program = """
+from worker.__main__ import _import_lean
+_import_lean()
+import sys
+from worker.core.ports import DeliveryError
+from worker.notifiers.slack.notifier import Slack
+slack = Slack(token="xoxb-1", base_url="http://127.0.0.1:9/api/")
+assert "slack_sdk" not in sys.modules
+try:
+    slack.identity()
+except DeliveryError:
+    assert "slack_sdk" in sys.modules
+    assert "asyncio" not in sys.modules
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from worker import process
 from worker.clock import SystemClock
 from worker.core.message import fingerprint
 from worker.core.owed import Receipt
@@ -75,7 +76,9 @@ class Slack:
         token, base_url = _checked_token(token), _checked_root(base_url)
 
         def make() -> Transport:
-            from worker.notifiers.slack.transport import Transport  # noqa: PLC0415 - see `_client`
+            # Of asyncio slack-sdk looks for this one name, for clients that are none of ours.
+            with process.without({"asyncio": {"Future": type("Future", (), {})}}):
+                from worker.notifiers.slack.transport import Transport  # noqa: PLC0415 - see `_client`
 
             return Transport(token, base_url=base_url, seconds=seconds, hide=hide, clock=clock, route=route)
 
