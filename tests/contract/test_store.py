@@ -148,6 +148,8 @@ class TestWhatIsWritten:
             pytest.param(review("a", facts=Facts(tokens=0)), id="a count of nothing"),
             pytest.param(review("a", who=Who(("ada", "bo"), ("bo",), ("cy",))), id="who is named in every role"),
             pytest.param(review("a", who=Who(completed_by=("cy",))), id="who has completed it"),
+            pytest.param(review("a", who=Who(completed_by=("cy",), disagreed=True)), id="that reviewers disagree"),
+            pytest.param(review("a", who=Who(disagreed=True)), id="that reviewers disagree who are not named"),
             pytest.param(review("a", who=Who((HOSTILE, ""), ("ada", "ada"))), id="hostile ids of people"),
         ],
     )
@@ -270,6 +272,11 @@ class TestQueues:
         recall(store, of=of)
         recall(store, of=replace(QUEUE, name=str(QUEUE.queue_id)))
         assert self.known(store) == [of]
+
+    def test_keep_the_count_of_disagreements_until_there_is_another(self, store: Store) -> None:
+        for counted, kept in [(None, None), (3, 3), (None, 3), (0, 0)]:
+            recall(store, of=replace(QUEUE, disagreed=counted))
+            assert self.known(store) == [replace(QUEUE, disagreed=kept)]
 
     def test_are_called_by_their_id_until_their_name_is_known(self, store: Store) -> None:
         unnamed = replace(QUEUE, name=str(QUEUE.queue_id))

@@ -185,7 +185,8 @@ class MemoryStore:
         queue = replace(queue, assigned=_stripped(queue.assigned, forgotten))
         known = self._polled.setdefault(queue.queue_id, Polled(queue))
         if queue.name != str(queue.queue_id):
-            known = replace(known, queue=replace(queue, url=queue.url or known.queue.url))
+            counted = known.queue.disagreed if queue.disagreed is None else queue.disagreed
+            known = replace(known, queue=replace(queue, url=queue.url or known.queue.url, disagreed=counted))
             self._polled[queue.queue_id] = known
         return known
 

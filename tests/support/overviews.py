@@ -21,12 +21,13 @@ def view(
     error: str = "",
     trouble: str = "",
     interval: timedelta = MINUTE,
+    disagreed: int | None = None,
     **more: Any,
 ) -> QueueView:
     """A queue that is polled well; one that fails since some time is unreachable unless said otherwise."""
     if failing_since is not None:
         trouble, error = trouble or "unreachable", error or "cannot connect"
-    polled = Polled(queue(name), NOON, completed_at, failing_since, error)
+    polled = Polled(queue(name, disagreed=disagreed), NOON, completed_at, failing_since, error)
     return QueueView(polled, interval, trouble=trouble, **more)
 
 

@@ -144,6 +144,12 @@ def _print(found: Status) -> None:
     columns = ["Queue", "Waiting", "Stale", "Oldest", "Last complete poll", "Not yet delivered"]
     queues = zip(found.overview.queues, found.standings, strict=True)
     rows = [_row(queue, standing, now) for queue, standing in queues]
+    if any(queue.polled.queue.disagreed for queue in found.overview.queues):
+        columns.append("Reviewers disagree")
+        rows = [
+            [*row, str(queue.polled.queue.disagreed or "")]
+            for row, queue in zip(rows, found.overview.queues, strict=True)
+        ]
     if any(found.workers):
         columns.append("Polled by")
         rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
@@ -298,6 +304,7 @@ def _queue_json(
         "name": polled.queue.name,
         "waiting": standing.waiting,
         "stale": standing.stale,
+        "disagreed": polled.queue.disagreed,
         "oldest_since": tables.stamp(oldest),
         "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),
         "last_complete_poll_at": tables.stamp(polled.completed_at),

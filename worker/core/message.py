@@ -24,7 +24,8 @@ class Line:
     """One run in a message. `fate` is None while it waits; `done` of `of` reviewers have completed it.
 
     `due_at` is when it becomes stale (None: never, or it is `overdue` already). `purpose` is why it is in the message
-    where not all of its runs are there for the same reason. `waiting_for` and `reserved_by` are names, raw.
+    where not all of its runs are there for the same reason. `waiting_for` and `reserved_by` are names, raw. `disagreed`
+    means that its reviewers disagree.
     """
 
     facts: Facts
@@ -40,6 +41,7 @@ class Line:
     purpose: Kind | None = None
     waiting_for: tuple[str, ...] = ()
     reserved_by: tuple[str, ...] = ()
+    disagreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ def fingerprint(message: Message) -> str:
     """The same for messages that show the same but for time and what else waits in the queue, which owe no edit."""
     shown = (
         message.kind,
-        message.queue,
+        message.queue and (message.queue.queue_id, message.queue.name, message.queue.url),
         message.lines,
         message.total,
         message.waiting,
@@ -255,6 +257,7 @@ def line_of(
         back=review.back,
         fate=None if review.is_open else review.fate or Fate.UNKNOWN,
         done=review.done,
+        disagreed=review.is_open and review.who.disagreed,
         of=of,
         due_at=stale_at if will_be else None,
         overdue=review.is_open and stale_at is not None and stale_at <= now,

@@ -116,7 +116,8 @@ class Access(StrEnum):
 class Queue:
     """An annotation queue as the source shows it. `name` is its id where the name is not known.
 
-    `assigned` are its reviewers, by name; a run may name others, see `Who`.
+    `assigned` are its reviewers, by name; a run may name others, see `Who`. `disagreed` counts the completed runs for
+    which a final answer is owed, None where that is not known.
     """
 
     queue_id: Id
@@ -125,6 +126,7 @@ class Queue:
     reviewers_per_run: int = 1
     access: Access = Access.UNKNOWN
     assigned: tuple[Reviewer, ...] = ()
+    disagreed: int | None = None
 
 
 # Facts, queue runs and reviews are structs, because there are thousands of them: one costs a tenth of a dataclass.
@@ -149,12 +151,14 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 class Who(msgspec.Struct, frozen=True, omit_defaults=True):
     """The ids of the identities that a run is assigned to, reserved by and completed by, as far as a source names them.
 
-    A source may count more in `done` than it names here.
+    A source may count more in `done` than it names here. `disagreed` means that all have completed it and do not agree,
+    so that a final answer is owed.
     """
 
     assigned_to: tuple[str, ...] = ()
     reserved_by: tuple[str, ...] = ()
     completed_by: tuple[str, ...] = ()
+    disagreed: bool = False
 
 
 NO_ONE = Who()

@@ -209,10 +209,11 @@ def _marks(line: Line, pen: Pen) -> list[str]:
 
 
 def _progress(line: Line, pen: Pen) -> str:
-    """How many reviews are done, and whose are not."""
+    """How many reviews are done, whether they agree, and whose are not."""
     done = f"{line.done:,} of {counted(line.of, 'review')} done" if line.of > 1 and line.done else ""
     awaited = _people(line.waiting_for, pen)
-    return ", ".join(part for part in (done, f"waiting for {awaited}" if awaited else "") if part)
+    disagreed = "reviewers disagree" if line.disagreed else ""
+    return ", ".join(part for part in (done, disagreed, f"waiting for {awaited}" if awaited else "") if part)
 
 
 def _reserved(line: Line, pen: Pen) -> str:

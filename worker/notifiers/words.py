@@ -155,6 +155,8 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
         yield f"{standing.along:,} more " + (f"by {pen.soon(by, message)}" if by else "soon")
     if queue is not None and queue.reserved:
         yield f"{queue.reserved:,} reserved"
+    if message.queue is not None and message.queue.disagreed:
+        yield f"reviewers disagree on {message.queue.disagreed:,}"
     if standing.new and message.waiting == message.total and _subject(message) is Kind.ESCALATION:
         yield f"{standing.new:,} new"
     if queue is not None and message.is_edit:

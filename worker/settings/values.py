@@ -27,7 +27,7 @@ LONGEST_DURATION = timedelta(days=3650)
 LONGEST_POLL_INTERVAL = timedelta(days=7)
 MOST_REQUESTS_PER_SECOND = 1000
 MOST_MESSAGES = 1000
-STATUSES = ("needs_my_review", "needs_others_review")
+STATUSES = ("needs_my_review", "needs_others_review", "disagreed")
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _UNDECODED = re.compile(r"[\ud800-\udfff]")

@@ -230,7 +230,7 @@ def _write_who(who: Who) -> str | None:
 def _read_who(text: str | None) -> Who:
     """Decode what `_write_who` wrote."""
     # By the standard library, which alone reads half a surrogate pair.
-    return NO_ONE if text is None else Who(**{name: tuple(ids) for name, ids in json.loads(text).items()})
+    return NO_ONE if text is None else msgspec.convert(json.loads(text), Who)
 
 
 class WhoColumn(_AsItIs[Who]):

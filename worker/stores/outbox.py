@@ -71,6 +71,7 @@ _QUEUE = (
     KNOWN_QUEUES.c.url,
     KNOWN_QUEUES.c.reviewers_per_run,
     KNOWN_QUEUES.c.reviewers,
+    KNOWN_QUEUES.c.disagreed,
     _POLLED_AT,
 )
 _SETTLED_BY_LOOP = (

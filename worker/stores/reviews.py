@@ -236,7 +236,8 @@ def every_poll(connection: Connection) -> Sequence[Polled]:
 
 def queue_of(row: Row[Any]) -> Queue:
     """Build a queue from a row that holds its columns."""
-    return Queue(row.queue_id, row.name, row.url, row.reviewers_per_run, *row.reviewers)
+    access, assigned = row.reviewers
+    return Queue(row.queue_id, row.name, row.url, row.reviewers_per_run, access, assigned, row.disagreed)
 
 
 def _new(queue: Queue) -> dict[str, Any]:
@@ -249,12 +250,14 @@ def _shown(queue: Queue) -> dict[str, Any]:
         "url": queue.url,
         "reviewers_per_run": queue.reviewers_per_run,
         "reviewers": Reviewers(queue.access, queue.assigned),
+        "disagreed": queue.disagreed,
     }
 
 
 def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
     """Follow what the source shows now; a queue that is known by its id alone shows nothing."""
-    shown = replace(queue, url=queue.url or row.url)
+    counted = row.disagreed if queue.disagreed is None else queue.disagreed
+    shown = replace(queue, url=queue.url or row.url, disagreed=counted)
     if queue.name == str(queue.queue_id) or shown == queue_of(row):
         return
     shown = without_forgotten(connection, shown)

@@ -76,6 +76,7 @@ KNOWN_QUEUES = sa.Table(
     sa.Column("announced_at", At),
     sa.Column("host", IdColumn),
     sa.Column("reviewers", ReviewersColumn),
+    sa.Column("disagreed", sa.Integer),
 )
 
 REVIEWS = sa.Table(
@@ -234,7 +235,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0010"
+HEAD = "0011"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -201,6 +201,9 @@ def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterat
     yield _gauge("queue_waiting", "Runs that wait for review", "queue", waiting)
     unusable = {label: sum(queue.unusable for queue in queues) for label, queues in here.items() if queues}
     yield _gauge("queue_unusable_rows", "Rows of the last listing that could not be used", "queue", unusable)
+    disagreed = {label: _disagreed(queues) for label, queues in here.items() if queues}
+    known = {label: count for label, count in disagreed.items() if count is not None}
+    yield _gauge("queue_disagreed", "Completed runs on which reviewers disagree, as far as known", "queue", known)
     completed = {label: [queue.polled.completed_at for queue in queues] for label, queues in by_label.items()}
     polled_at = {label: min(at.timestamp() if at else 0.0 for at in times) for label, times in completed.items()}
     yield _gauge("queue_completed_timestamp_seconds", "When a poll was last complete, 0 for never", "queue", polled_at)
@@ -215,6 +218,11 @@ def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterat
         label: max(_age(standing.oldest_since, now) for standing in counted) for label, counted in standings.items()
     }
     yield _gauge("queue_oldest_seconds", "How long the oldest run has waited, 0 where none does", "queue", oldest)
+
+
+def _disagreed(queues: Sequence[QueueView]) -> int | None:
+    counts = [count for queue in queues if (count := queue.polled.queue.disagreed) is not None]
+    return sum(counts) if counts else None
 
 
 def _of_outbox(overview: Overview) -> Iterator[Metric]:

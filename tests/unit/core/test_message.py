@@ -20,7 +20,7 @@ from worker.core.message import (
     fingerprint,
     totals_of,
 )
-from worker.core.model import LISTED, Facts, Fate, Kind, QueueTotals, RemindIn, Reviewer, Show, Who
+from worker.core.model import LISTED, Access, Facts, Fate, Kind, QueueTotals, RemindIn, Reviewer, Show, Who
 from worker.core.owed import NEVER, Claim, QueueShare, Receipt
 
 if TYPE_CHECKING:
@@ -230,6 +230,20 @@ def test_a_fingerprint_does_not_change_with_what_else_waits_in_the_queue() -> No
         compose_edit(mixed(), SHOWN, at(hours), totals=QueueTotals(waiting=count)) for hours, count in ((1, 6), (2, 9))
     )
     assert fingerprint(one) == fingerprint(other)
+
+
+def test_a_fingerprint_does_not_change_with_the_reviewers_of_the_queue_and_what_they_disagree_on() -> None:
+    message = compose_post(mixed(), MIXED, SHOWN, NOON)
+    of = replace(QUEUE, access=Access.ASSIGNED, assigned=(Reviewer("ada"),), disagreed=3)
+    assert fingerprint(replace(message, queue=of)) == fingerprint(replace(message, queue=QUEUE))
+
+
+def test_a_line_says_that_reviewers_disagree_while_that_is_so() -> None:
+    disputed = review("a", done=2, who=Who(disagreed=True))
+    settled = review("b", done=2, who=Who(disagreed=True), closed_at=NOON)
+    claim = Claim(delivery(of=QUEUE), (disputed, settled), total=2, waiting=1)
+    lines = compose_edit(claim, SHOWN, NOON).lines
+    assert [line.disagreed for line in lines] == [True, False]
 
 
 @pytest.mark.parametrize(

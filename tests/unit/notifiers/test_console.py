@@ -40,6 +40,15 @@ def test_a_message_reads_like_its_post() -> None:
     ]
 
 
+def test_disagreements_are_counted_and_named() -> None:
+    of = replace(golden.queue(), disagreed=1200)
+    told = replace(golden.line("Refund flow"), done=2, of=2, disagreed=True)
+    shown = printed(golden.message(lines=(told,), queue=of))
+    assert "reviewers disagree on 1,200" in shown.split("\n")[2]
+    assert "· 2 of 2 reviews done, reviewers disagree" in shown
+    assert "disagree" not in printed(golden.message(queue=replace(of, disagreed=0)))
+
+
 def test_the_rest_is_counted() -> None:
     assert "\nand 4,990 more\n" in printed(golden.CASES["baseline_many"])
 

@@ -149,6 +149,7 @@ def test_statuses_come_in_one_order() -> None:
     assert values.statuses("needs_others_review, needs_my_review") == both
     assert values.statuses(list(both)) == both
     assert values.statuses("needs_my_review,needs_my_review") == both[:1]
+    assert values.statuses("disagreed,needs_my_review") == ("needs_my_review", "disagreed")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def lookups(stage: Stage, queue: UUID) -> Any:
 def test_a_queue_is_told_with_its_name_link_and_reviewers(stage: Stage) -> None:
     queue = stage.langsmith.add_queue("Support QA", reviewers_per_run=3)
     link = f"{WEB}/o/{stage.langsmith.tenant_id}/annotation-queues/{queue}"
-    assert stage.snapshot(queue).queue == Queue(queue, "Support QA", link, 3, Access.ANY)
+    assert stage.snapshot(queue).queue == Queue(queue, "Support QA", link, 3, Access.ANY, disagreed=0)
     assert list(stage.source.queues()) == [Queue(queue, "Support QA", link, 3, Access.ANY)]
 
 

@@ -39,6 +39,12 @@ def test_polls_are_counted_with_their_time_and_trouble() -> None:
     assert value(counted, "poll_seconds_sum") == 6
 
 
+def test_disagreements_are_counted_as_far_as_they_are_known() -> None:
+    seen = metrics(overview(view(disagreed=2), view("Triage")))
+    assert value(seen, "queue_disagreed", queue="Support QA") == 2
+    assert value(seen, "queue_disagreed", queue="Triage") is None
+
+
 def test_being_throttled_is_counted_by_service() -> None:
     counted = metrics()
     counted.throttled()

@@ -34,8 +34,15 @@ _WAYS = {
 REGIONS = ", ".join(f"https://{region}api.smith.langchain.com" for region in ("", "eu.", "apac.", "aws."))
 
 
+NOT_OFFERED = 501
+
+
 class TooLargeError(SourceError):
     """A lawful answer over the cap; a smaller page may fit."""
+
+
+class NotOfferedError(SourceError):
+    """501: the question is understood, and the server or the workspace does not offer what is asked for."""
 
 
 def unlawful(what: str, problem: str, *, remedy: str = "") -> SourceError:
@@ -59,7 +66,8 @@ def from_status(
     """
     trouble = _trouble(status, body)
     text = f"{what}: LangSmith answered {status}; {_remedy(trouble, status, body, is_known=is_known)}"
-    return SourceError(text, trouble, retry_after=retry_after(headers, now))
+    kind = NotOfferedError if status == NOT_OFFERED else SourceError
+    return kind(text, trouble, retry_after=retry_after(headers, now))
 
 
 def unreachable(what: str, error: NetError) -> SourceError:

@@ -17,7 +17,17 @@ from msgspec import structs
 
 from worker.sources.langsmith import wire
 from worker.sources.langsmith.errors import TooLargeError, unlawful
-from worker.sources.langsmith.rows import CONVERSATION, Trace, identity, item_mark, of_items, run_url, trace
+from worker.sources.langsmith.rows import (
+    CONVERSATION,
+    DISAGREED,
+    Trace,
+    identity,
+    item_mark,
+    of_items,
+    run_url,
+    section_params,
+    trace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -103,8 +113,8 @@ class Former:
     @cached_property
     def by_key(self) -> Mapping[int, bytes]:
         """The record of each row by the hash of its bytes."""
-        keys = (key for leaf in self.leaves for key in leaf.keys)
-        return dict(zip(keys, _each(self._records), strict=True))
+        # Leaves of the other listing, which may stand beside these, have no keys.
+        return {key: row for leaf in self.leaves for key, row in zip(leaf.keys, _each(leaf.records), strict=False)}
 
     def gone(self, marks: Collection[int]) -> dict[bytes, UUID]:
         """The ids of the rows with these marks, as they are kept and as they are used."""
@@ -120,14 +130,16 @@ class Former:
 class Listing:
     """The rows read so far. `found` are the runs that `former` did not show as they are now, the last answer counting.
 
-    `overlaps` means that a page may begin with rows of the page before. `unusable` counts rows without an id of their
-    own: `strays` are the runs that such rows name all the same, `obscure` counts those that do not. `conversations`
-    are the queue runs that are none of a run. `moved` means that rows may have been passed over, because the list moved
-    while it was read. `headers` are those of the last page. `marks` condense what each run looks like.
+    `status` is the section that is read, '' where that does not matter. `overlaps` means that a page may begin with
+    rows of the page before. `unusable` counts rows without an id of their own: `strays` are the runs that such rows
+    name all the same, `obscure` counts those that do not. `conversations` are the queue runs that are none of a run,
+    `disagreed` those on which reviewers disagree. `moved` means that rows may have been passed over, because the list
+    moved while it was read. `headers` are those of the last page. `marks` condense what each run looks like.
     """
 
     what: str
     former: Former = field(default_factory=Former)
+    status: str = ""
     overlaps: bool = True
     found: dict[Id, Makeable] = field(default_factory=dict)
     marks: set[int] = field(default_factory=set)
@@ -137,6 +149,7 @@ class Listing:
     obscure: int = 0
     strays: set[Id] = field(default_factory=set)
     conversations: set[Id] = field(default_factory=set)
+    disagreed: set[Id] = field(default_factory=set)
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: int = 0
@@ -209,6 +222,7 @@ class Listing:
         self.obscure += other.obscure
         self.strays |= other.strays
         self.conversations |= other.conversations
+        self.disagreed |= other.disagreed
         self.moved = self.moved or other.moved
         self.headers = other.headers
 
@@ -259,7 +273,7 @@ class Items:
 
     def read(self, wanted: Wanted, former: Former) -> Listing:
         """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
-        listing = Listing(f"reading the items of queue {wanted.queue_id}", former, overlaps=False)
+        listing = Listing(f"reading the items of queue {wanted.queue_id}", former, wanted.status, overlaps=False)
         note = partial(self._note, listing, cache(partial(self._there, wanted)))
         cursors = {""}
         cursor = ""
@@ -318,6 +332,8 @@ class Items:
         )
         if row.item_type == CONVERSATION:
             listing.conversations.add(queue_run_id)
+        if wanted.status == DISAGREED:
+            listing.disagreed.add(queue_run_id)
 
     def _advance(self, listing: Listing, wanted: Wanted, cursor: str, note: Note) -> str:
         """Read one page; the cursor of the next, or ''."""
@@ -331,7 +347,7 @@ class Items:
 
     def _page(self, listing: Listing, wanted: Wanted, cursor: str, note: Note) -> str:
         path = f"/api/v1/platform/annotation-queues/{wanted.queue_id}/items"
-        params: dict[str, str | int] = {"status": wanted.status, "page_size": self._limits.of(wanted.queue_id)}
+        params = section_params(wanted.status) | {"page_size": self._limits.of(wanted.queue_id)}
         params |= {"cursor": cursor} if cursor else {}
         known = listing.former.by_digest
         with self._http.get(path, params, what=listing.what, known=known) as answer:
@@ -375,7 +391,7 @@ def _record(row: ItemRow, listing: Listing, note: Note) -> bytes | None:
     queue_run_id = identity(row.id)
     if queue_run_id is None:
         return None
-    mark, at = item_mark(row), trace(row)
+    mark, at = item_mark(row, listing.status), trace(row)
     if mark not in listing.former.marks:
         note(row, queue_run_id, at)
     return record(queue_run_id, mark, at)

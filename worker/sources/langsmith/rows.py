@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
 
-from msgspec import ValidationError, convert
+from msgspec import ValidationError, convert, structs
 
 from worker.core.model import NO_ONE, Facts, QueueRun, Show, Who
 from worker.sources.langsmith.wire import BriefRow, Row
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from worker.sources.langsmith.wire import ItemRow, QueriedRow
 
 CONVERSATION = "THREAD"
+DISAGREED = "disagreed"
+"""Not a status of LangSmith's: completed runs on which reviewers disagree, which it lists by a filter."""
+
 LONG = frozenset({Show.ERROR, Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW})
 
 
@@ -60,9 +63,21 @@ def run_mark(row: BriefRow) -> int:
     return hash((_text(row.name), *_place(row.queue_run_id, row)))
 
 
-def item_mark(row: ItemRow) -> int:
-    """The same of a row of `items`."""
-    return hash(_place(row.id, row))
+def item_mark(row: ItemRow, status: str = "") -> int:
+    """The same of a row of `items` in a section."""
+    place = _place(row.id, row)
+    return hash((*place, status) if status == DISAGREED else place)
+
+
+def section_params(status: str) -> dict[str, str | int]:
+    """The parameters that ask for a section of `items`."""
+    return completed_params(unresolved=True) if status == DISAGREED else {"status": status}
+
+
+def completed_params(*, unresolved: bool | None) -> dict[str, str | int]:
+    """Those that ask for completed runs: where reviewers disagree, where they do not, or all of them (None)."""
+    params: dict[str, str | int] = {"status": "archived"}
+    return params if unresolved is None else {**params, "has_unresolved_keys": str(unresolved).lower()}
 
 
 def _place(queue_run_id: object, row: BriefRow | ItemRow) -> tuple[str, str, str, bool, int, Who]:
@@ -99,6 +114,7 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
 def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, at: Trace | None, url: str) -> QueueRun:
     """A row of `items`, by its usable `id`, with its link and `at` its place."""
     is_conversation = row.item_type == CONVERSATION
+    who = _who(row)
     return QueueRun(
         queue_run_id=queue_run_id,
         run_id=identity(row.run_id) if at is None else at.run_id,
@@ -106,7 +122,7 @@ def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, at: Trace | None, u
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
-        who=_who(row),
+        who=structs.replace(who, disagreed=True) if wanted.status == DISAGREED else who,
         facts=_conversation(row, wanted.show, url) if is_conversation else Facts(url=url),
     )
 

@@ -14,6 +14,7 @@ from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError, Unseen
 from worker.net.route import DIRECT
 from worker.sources.langsmith.choice import Api, Choice, Outlook, meaning
+from worker.sources.langsmith.disagreements import Disagreements
 from worker.sources.langsmith.errors import Standing, unlawful
 from worker.sources.langsmith.fates import Placement, Sections
 from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
@@ -21,7 +22,7 @@ from worker.sources.langsmith.listing import Former, Items
 from worker.sources.langsmith.members import Membership
 from worker.sources.langsmith.names import PER_SECOND, Names, explained
 from worker.sources.langsmith.queues import Counts, Directory
-from worker.sources.langsmith.rows import Wanted, identity, queue_url, tenant_in
+from worker.sources.langsmith.rows import DISAGREED, Wanted, identity, queue_url, tenant_in
 from worker.sources.langsmith.runs import Runs
 from worker.sources.langsmith.sight import SENTENCES, Live, View, whose
 
@@ -116,6 +117,7 @@ class LangSmith:
         )
         self._standing = Standing(clock)
         self._counts = Counts(self._http)
+        self._disagreements = Disagreements(self._http, clock=clock)
         self._members = Membership(self._http, clock=clock)
         self._placement = Placement(self._http, clock=clock, statuses=statuses)
         self._sections = Sections(self._http, statuses=statuses)
@@ -139,7 +141,7 @@ class LangSmith:
         api, listing = self._read_whole(queue_id, fields, before)
         gone, leaves = listing.change()
         after = None if leaves is None else _Concluded(api, fields, leaves, listing.health)
-        ahead, is_bare = self._http.skew.ahead, api is Api.ITEMS
+        ahead, is_bare = self._http.skew.ahead, api is Api.ITEMS or self._lists_disagreements(queue_id)
         is_changed = bool(listing.is_whole or listing.found or gone)
         if before and after and not is_changed and before.health == after.health:
             return Unchanged(self._queue(queue_id), taken_at, bare=is_bare, ahead=ahead, concluded=after)
@@ -155,13 +157,13 @@ class LangSmith:
             "strays": frozenset(listing.strays),
             "obscured": listing.obscure > 0,
             "moved": listing.moved,
-            "listing": api.value,
+            "listing": f"{api} {DISAGREED}" if DISAGREED in self._statuses else api.value,
             "bare": is_bare,
             "ahead": ahead,
             "concluded": after,
         }
         if listing.is_whole:
-            return Snapshot(**seen, revealed=frozenset(listing.conversations))
+            return Snapshot(**seen, revealed=frozenset(listing.conversations | listing.disagreed))
         return Difference(**seen, gone=gone, count=len(listing.marks))
 
     def queues(self) -> Sequence[Queue]:
@@ -206,7 +208,10 @@ class LangSmith:
 
     def waiting(self, queue_id: Id) -> int:
         """How many runs wait in a queue: counted by LangSmith, else by reading them."""
-        counts = [self._counts.count(queue_id, status) for status in self._statuses]
+        counts = [
+            self._disagreements.count(queue_id) if status == DISAGREED else self._counts.count(queue_id, status)
+            for status in self._statuses
+        ]
         if None not in counts:
             return sum(counted for counted in counts if counted is not None)
         return len(self._choice.read(queue_id, frozenset())[1].marks)
@@ -266,8 +271,22 @@ class LangSmith:
         first, *others = self._wanted(queue_id, show)
         listing = read(first, former)
         for another in others:
-            listing.merge(read(another, former))
+            listing.merge(self._section(read, another, former, listing))
         return listing
+
+    def _section(
+        self, read: Callable[[Wanted, Former], Listing], wanted: Wanted, former: Former, first: Listing
+    ) -> Listing:
+        """Another section than the first. Disagreements are in `items` alone, whichever listing shows the others."""
+        if wanted.status != DISAGREED:
+            return read(wanted, former)
+        found = self._disagreements.read(self._items.read, wanted, former, self._directory.queue(wanted.queue_id))
+        # How long a listing is served is for that listing to say.
+        found.headers = first.headers
+        return found
+
+    def _lists_disagreements(self, queue_id: Id) -> bool:
+        return DISAGREED in self._statuses and self._disagreements.has_any(queue_id)
 
     def _wanted(self, queue_id: Id, show: frozenset[Show]) -> Sequence[Wanted]:
         tenant_id = self._directory.tenant_id(queue_id)
@@ -276,6 +295,7 @@ class LangSmith:
     def _queue(self, queue_id: Id, runs: Iterable[QueueRun] = ()) -> Queue:
         """The queue; the links of its runs name its workspace too."""
         queue = self._directory.queue(queue_id)
+        queue = replace(queue, disagreed=self._disagreements.of(queue))
         if queue.url or not self._web:
             return queue
         if queue_id not in self._urls:
