@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.support.builders import DAY, HOUR, LEADS, LEASE, MINUTE, NOON, SECOND, delivery, ident, queue, review
+from tests.support.builders import (
+    DAY,
+    EDIT_EVERY,
+    HOUR,
+    LEADS,
+    LEASE,
+    MINUTE,
+    NOON,
+    SECOND,
+    delivery,
+    ident,
+    queue,
+    review,
+)
 from tests.support.outbox import QUEUE, owe, post, posted, put_back, row, take, take_edit, write
 from worker.core.model import Fate, Kind
-from worker.core.owed import EDIT_EVERY, Receipt, State
+from worker.core.owed import Receipt, State
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +44,8 @@ def close(store: Store, name: str = "a", at: datetime = LATER) -> None:
 def edited(claim: Claim, at: datetime) -> Delivery:
     """What a delivery becomes by an edit that succeeded."""
     delivery = claim.delivery
-    return replace(delivery, edit_at=None, edited_at=at, edits=delivery.edits + 1, digest=f"as of {at}")
+    edits, held_until = delivery.edits + 1, at + EDIT_EVERY
+    return replace(delivery, edit_at=None, edited_at=at, edit_held_until=held_until, edits=edits, digest=f"as of {at}")
 
 
 def edit(store: Store, at: datetime) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.support.builders import HOUR, LEASE, MINUTE, NOON, SECOND, review
+from tests.support.builders import EDIT_EVERY, HOUR, LEASE, MINUTE, NOON, SECOND, review
 from tests.support.outbox import owe, post, posted, put_back, row, take, take_edit, write
-from worker.core.owed import EDIT_EVERY, NEVER, State
+from worker.core.owed import NEVER, State
 
 if TYPE_CHECKING:
     from worker.core.roles import Store
@@ -69,7 +69,8 @@ def test_but_not_before_the_debounce_is_over(store: Store) -> None:
     post(store)
     write(store, review("a", reserved=True), at=LATER)
     claim = take_edit(store, LATER)
-    store.settle_edit(replace(claim.delivery, edit_at=None, edited_at=LATER, edits=1), claim.delivery)
+    done = replace(claim.delivery, edit_at=None, edited_at=LATER, edit_held_until=LATER + EDIT_EVERY, edits=1)
+    store.settle_edit(done, claim.delivery)
     write(store, review("a"), at=LATER)
     take_edit(store, LATER + EDIT_EVERY)
     write(store, review("a", closed_at=LATER), at=LATER + EDIT_EVERY)

@@ -13,6 +13,7 @@ from msgspec import structs
 from tests.support.builders import (
     CHANNEL,
     DAY,
+    EDIT_EVERY,
     HOUR,
     LEADS,
     MINUTE,
@@ -27,9 +28,10 @@ from tests.support.builders import (
     review,
 )
 from tests.support.memory_store import MemoryStore
+from worker.core import delivery as step
 from worker.core.model import NO_ONE, Entry, Fate, Kind, Memory, Polled, RemindIn, Who, Window
 from worker.core.outbox import Candidate, claims_to_come
-from worker.core.owed import EDIT_EVERY, EVERYWHERE, NEVER, State
+from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.core.plan import Plan
 
 if TYPE_CHECKING:
@@ -251,7 +253,7 @@ class SideBySide(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), made=flags, given_up=flags)
     def settle_edit(self, which: int, *, made: bool, given_up: bool) -> None:
         claim = self.edits.pop(which % len(self.edits))
-        after = replace(claim.delivery, edit_at=None, edited_at=self.now, edits=claim.delivery.edits + 1, digest="d")
+        after = step.edited(claim.delivery, "d", self.now, EDIT_EVERY)
         if not made:
             after = replace(claim.delivery, edit_at=self.now + MINUTE, last_error="why")
         if given_up:

@@ -60,6 +60,7 @@ class TestOwing:
                     settled_at=NOON,
                     edit_at=NOON,
                     edited_at=NOON,
+                    edit_held_until=NOON + MINUTE,
                     edits=2,
                     edit_until=NEVER,
                     digest="d",
@@ -705,7 +706,14 @@ class TestLooking:
         assert found[State.DEAD] == Backlog(State.DEAD, 2, NOON - HOUR)
 
     def test_for_an_unknown_run_finds_no_story(self, store: Store) -> None:
-        assert store.stories(ident("nobody")) == []
+        assert store.stories(ident("unknown")) == []
+
+    def test_for_a_story_finds_the_baseline_of_several_queues(self, store: Store) -> None:
+        owe(store, review("a"), name="host", kind=Kind.BASELINE)
+        owe(store, review("b"), name="merged", kind=Kind.BASELINE, of=queue("Other"))
+        take(store)
+        (story,) = store.stories(ident("b"))
+        assert [told.delivery.key for told in story.notices] == [ident("host"), ident("merged")]
 
     def test_for_a_story_finds_every_stay_with_each_notice(self, store: Store) -> None:
         first = review("a", closed_at=NOON)

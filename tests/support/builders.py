@@ -23,6 +23,7 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 LEASE = timedelta(seconds=60)
+EDIT_EVERY = timedelta(seconds=30)
 
 
 def to(place: Destination | str) -> Destination:
@@ -165,6 +166,7 @@ def delivery(
     settled_at: datetime | None = None,
     edit_at: datetime | None = None,
     edited_at: datetime | None = None,
+    edit_held_until: datetime | None = None,
     edits: int = 0,
     edit_until: datetime | None = None,
     digest: str = "",
@@ -193,6 +195,7 @@ def delivery(
         settled_at=settled_at,
         edit_at=edit_at,
         edited_at=edited_at,
+        edit_held_until=edit_held_until,
         edits=edits,
         edit_until=edit_until,
         digest=digest,

@@ -43,7 +43,6 @@ from worker.core.outbox import (
     waits_for_time,
 )
 from worker.core.owed import (
-    EDIT_EVERY,
     EVERYWHERE,
     NEVER,
     Backlog,
@@ -523,6 +522,7 @@ class MemoryStore:
                 lease_until=None,
                 edit_at=_owed_after(owed.delivery, after, claimed),
                 edited_at=after.edited_at,
+                edit_held_until=after.edit_held_until,
                 edits=after.edits,
                 edit_until=after.edit_until,
                 digest=after.digest,
@@ -615,7 +615,7 @@ class MemoryStore:
         return (
             StoryNotice(self._as_read(owed), left_out=owed.spoken[key], purpose=owed.purposes.get(key))
             for owed in self._outbox.values()
-            if owed.queue_id == queue_id and key in owed.spoken
+            if key in owed.spoken and self._queue_id(owed, key) == queue_id
         )
 
     def _as_read(self, owed: Owed) -> Delivery:
@@ -744,7 +744,7 @@ def _is_kept_true(delivery: Delivery, now: datetime) -> bool:
 
 
 def _earliest_edit(delivery: Delivery, now: datetime) -> datetime:
-    rested = delivery.edited_at + EDIT_EVERY if delivery.edited_at else now
+    rested = delivery.edit_held_until or now
     return max(now, rested, delivery.lease_until or now)
 
 
@@ -757,7 +757,7 @@ def _edit_due_at(delivery: Delivery) -> datetime | None:
 def _owed_after(now_owed: Delivery, after: Delivery, claimed: Delivery) -> datetime | None:
     if now_owed.edit_at is None or now_owed.edit_at == claimed.edit_at:
         return after.edit_at
-    return max(now_owed.edit_at, after.edited_at + EDIT_EVERY) if after.edited_at else now_owed.edit_at
+    return max(now_owed.edit_at, after.edit_held_until or now_owed.edit_at)
 
 
 def _is_same_place(one: Owed, other: Owed) -> bool:

@@ -173,9 +173,10 @@ def unseen(delivery: Delivery, error: DeliveryError, now: datetime, *, resend: b
     return replace(delivery, state=State.HELD, due_at=NEVER, last_error=f"{error}; {advice}")
 
 
-def edited(delivery: Delivery, digest: str, now: datetime) -> Delivery:
-    """The delivery after an edit: the message shows the newest state."""
-    return replace(delivery, edit_at=None, edited_at=now, edits=delivery.edits + 1, digest=digest)
+def edited(delivery: Delivery, digest: str, now: datetime, every: timedelta) -> Delivery:
+    """The delivery after an edit: the message shows the newest state, and is let be for the time of `every`."""
+    edits = delivery.edits + 1
+    return replace(delivery, edit_at=None, edited_at=now, edit_held_until=now + every, edits=edits, digest=digest)
 
 
 def unedited(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Kind, Queue, Review, ReviewKey
-
-EDIT_EVERY = timedelta(seconds=30)
-"""A message is edited at most once in this time; the last state always arrives."""
-
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The `due_at` of a held delivery that waits for an operator."""
@@ -104,7 +100,7 @@ class Delivery:
     - `plain`: the message was refused and is to be sent as text alone.
     - `lease_until`: the end of the claim; None while it is not claimed.
     - `edit_at`: the time at which an edit is due (None: none is owed); `edited_at`: the time of the last edit;
-      `edits`: their number.
+      `edits`: their number; `edit_held_until`: the time before which no further one is due (None: nothing holds it).
     - `edit_until`: the time up to which the message is kept true (None: it is not, or no longer).
     - `digest`: the fingerprint of what was last shown, so that no edit is made for nothing.
     - `successor`: the newer reminder that the message points to.
@@ -132,6 +128,7 @@ class Delivery:
     settled_at: datetime | None = None
     edit_at: datetime | None = None
     edited_at: datetime | None = None
+    edit_held_until: datetime | None = None
     edits: int = 0
     edit_until: datetime | None = None
     digest: str = ""

@@ -43,7 +43,7 @@ class Reviews(Protocol):
         those with the same key); its notices become pending deliveries due at once, unless their key is owed already.
         Its `listing`, where it names one, is the one that `decide` gets the next time.
         Every message that may be posted (sending, unknown, sent) and speaks of a written review is owed an edit at
-        `max(now, edited_at + EDIT_EVERY, lease_until)`, unless its `edit_until` has passed.
+        `max(now, edit_held_until, lease_until)`, unless its `edit_until` has passed.
         """
         ...
 
@@ -126,7 +126,7 @@ class Outbox(Protocol):
         """Write the delivery after an edit; False where the lease is not ours any more.
 
         `after.edit_at` (None: no edit is owed) is written only where no newer edit was owed meanwhile; a newer one is
-        not made sooner than `edited_at + EDIT_EVERY`.
+        not made before `edit_held_until`.
         """
         ...
 

@@ -108,7 +108,7 @@ class Edit:
         except DeliveryError as error:
             self._failed(claim, error)
             return
-        self._settle(step.edited(delivery, digest, self._clock.now()), delivery)
+        self._settle(step.edited(delivery, digest, self._clock.now(), self._notifier.limits.edit_every), delivery)
         self._meter.edited("made")
         log.info("message_edited", key=str(delivery.key), channel=delivery.destination.place, waiting=claim.waiting)
 

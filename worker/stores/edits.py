@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from worker.core.model import LISTED, Kind, Review, ReviewKey
 from worker.core.outbox import Candidate, superseded
-from worker.core.owed import EDIT_EVERY, Claim, Delivery, Receipt, State
+from worker.core.owed import Claim, Delivery, Receipt, State
 from worker.stores import outbox
 from worker.stores.claims import queue_shares
-from worker.stores.columns import BEGINS_WITH_NAME, MICROSECOND, microseconds
+from worker.stores.columns import BEGINS_WITH_NAME, microseconds
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
 from worker.stores.reviews import IS_CLOSED, OLDEST_FIRST, REVIEW_COLUMNS
@@ -105,8 +105,8 @@ def _earliest(dialect: str) -> sa.ColumnElement[Any]:
 
 def _debounced() -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
     """An edit is made after the latest of these."""
-    rested = sa.type_coerce(DELIVERIES.c.edited_at, sa.BigInteger) + EDIT_EVERY // MICROSECOND
-    return NOW, sa.func.coalesce(rested, 0)
+    held_until = sa.type_coerce(DELIVERIES.c.edit_held_until, sa.BigInteger)
+    return NOW, sa.func.coalesce(held_until, 0)
 
 
 def unclaim(connection: Connection, claimed_at: datetime, lease: timedelta) -> int:
@@ -271,10 +271,13 @@ _RECEIPT = sa.select(DELIVERIES.c.receipt_channel, DELIVERIES.c.receipt_ts).wher
 
 def settle_edit(connection: Connection, after: Delivery, claimed: Delivery) -> bool:
     """Write what became of an edit and end its lease; False where the lease is not ours any more."""
-    rested = 0 if after.edited_at is None else microseconds(after.edited_at + EDIT_EVERY)
-    edited = {name: getattr(after, name) for name in ("edited_at", "edits", "edit_until", "digest", "last_error")}
-    asked = {**outbox.lease_of(claimed, State.SENT), "was": claimed.edit_at, "due": after.edit_at, "rested": rested}
+    held_until = 0 if after.edit_held_until is None else microseconds(after.edit_held_until)
+    edited = {name: getattr(after, name) for name in _EDITED}
+    asked = {**outbox.lease_of(claimed, State.SENT), "was": claimed.edit_at, "due": after.edit_at, "held": held_until}
     return connection.execute(_edited(connection.dialect.name), {**asked, **edited}).rowcount == 1
+
+
+_EDITED = ("edited_at", "edit_held_until", "edits", "edit_until", "digest", "last_error")
 
 
 @cache
@@ -282,9 +285,9 @@ def _edited(dialect: str) -> sa.Update:
     # Where it is another by now, reviews changed while the edit was made, and it may not show them yet. That is made,
     # too, but never sooner than the debounce allows.
     owed = sa.type_coerce(DELIVERIES.c.edit_at, sa.BigInteger)
-    rested = latest(dialect, owed, sa.bindparam("rested", type_=sa.BigInteger))
+    held = latest(dialect, owed, sa.bindparam("held", type_=sa.BigInteger))
     unchanged = DELIVERIES.c.edit_at == sa.bindparam("was")
-    edit_at = sa.case((unchanged, sa.bindparam("due", type_=DELIVERIES.c.edit_at.type)), else_=rested)
+    edit_at = sa.case((unchanged, sa.bindparam("due", type_=DELIVERIES.c.edit_at.type)), else_=held)
     return sa.update(DELIVERIES).where(*outbox.HAS_LEASE).values(lease_until=None, edit_at=edit_at)
 
 

@@ -76,12 +76,12 @@ _QUEUE = (
 )
 _SETTLED_BY_LOOP = (
     "state", "due_at", "held_until", "mention", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",
-    "settled_at", "edited_at", "edits", "edit_until", "digest",
+    "settled_at", "edited_at", "edit_held_until", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (
     "key", "kind", "destination", "created_at", "due_at", "held_until", "mention", "remind_in", "text", "state",
     "attempts", "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at", "edited_at",
-    "edits", "edit_until", "digest", "successor",
+    "edit_held_until", "edits", "edit_until", "digest", "successor",
 )  # fmt: skip
 
 

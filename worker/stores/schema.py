@@ -136,6 +136,7 @@ DELIVERIES = sa.Table(
     sa.Column("successor", IdColumn),
     sa.Column("worker_id", IdColumn),
     sa.Column("held_until", At),
+    sa.Column("edit_held_until", At),
     _partial("ix_deliveries_due", "due_at", where=IS_LIVE),
     _partial("ix_deliveries_edit", "edit_at", where=sa.text("edit_at IS NOT NULL")),
     _partial("ix_deliveries_queue", "queue_id", where=IS_LIVE),
@@ -235,7 +236,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0011"
+HEAD = "0012"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

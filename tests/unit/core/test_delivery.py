@@ -308,7 +308,9 @@ class TestAnEdit:
 
     def test_shows_the_newest_state(self) -> None:
         owed = an_attempt(edit_at=NOON, digest="old", edits=1)
-        assert step.edited(owed, "new", LATER) == replace(owed, edit_at=None, edited_at=LATER, edits=2, digest="new")
+        assert step.edited(owed, "new", LATER, MINUTE) == replace(
+            owed, edit_at=None, edited_at=LATER, edit_held_until=LATER + MINUTE, edits=2, digest="new"
+        )
 
     @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.THROTTLED, Outcome.UNKNOWN, Outcome.TOKEN])
     def test_is_made_later(self, outcome: Outcome) -> None:

@@ -13,8 +13,9 @@ from tests.unit.loops.stage import RULES, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit
 from worker.core.model import Kind
-from worker.core.owed import EDIT_EVERY, State
+from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, StoreError
+from worker.notifiers.slack.notifier import EDIT_EVERY
 
 if TYPE_CHECKING:
     from worker.core.message import Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.support.builders import DAY, MINUTE, SECOND, queue, rules_with
+from tests.support.builders import DAY, HOUR, MINUTE, SECOND, queue, rules_with
 from tests.support.fake_notifier import FakeNotifier
 from tests.unit.loops.stage import Stage
 from worker.core.delivery import OnUnknown
@@ -38,6 +38,20 @@ def test_a_destination_is_posted_to_at_the_pace_of_the_notifier() -> None:
     assert len(stage.notifier.attempts) == 1
     stage.run(SECOND)
     assert len(stage.notifier.attempts) == 2
+
+
+def test_a_message_is_edited_again_at_the_pace_of_the_notifier() -> None:
+    stage = Stage(notifier=Limited(edit_every=HOUR))
+    stage.owe("a", "b", "c")
+    stage.run()
+    for name, wait in (("a", 0 * SECOND), ("b", HOUR - SECOND), ("c", 0 * SECOND)):
+        stage.clock.advance(wait)
+        stage.close(name)
+        stage.edit.step()
+    assert len(stage.notifier.edits) == 1
+    stage.clock.advance(SECOND)
+    stage.edit.step()
+    assert [message.waiting for message, _ in stage.notifier.edits] == [2, 0]
 
 
 def test_a_message_that_cannot_be_edited_is_owed_no_edit() -> None:

@@ -39,7 +39,10 @@ PACE = timedelta(seconds=1)
 EDIT_PACE = timedelta(milliseconds=1200)
 """Slack allows 50 edits a minute in a workspace."""
 
-LIMITS = Limits(name="Slack", scheme="slack", pace=PACE, edit_pace=EDIT_PACE)
+EDIT_EVERY = timedelta(seconds=30)
+"""The time between two edits of one message: one whose runs are reviewed one after the other is edited once."""
+
+LIMITS = Limits(name="Slack", scheme="slack", pace=PACE, edit_pace=EDIT_PACE, edit_every=EDIT_EVERY)
 
 NOT_ASKED = frozenset({"unknown_method", "http_404", "http_405", "http_501"})
 """Answers of a server that does not know the probe."""
