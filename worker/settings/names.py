@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -85,8 +84,10 @@ def some(words: Sequence[str]) -> str:
 
 def similar(name: str, known: Iterable[str], *, cutoff: float = 0.75) -> str | None:
     """The known name that was probably meant."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only where a name is not known
+
     by_core = {_core(candidate): candidate for candidate in known}
-    found = difflib.get_close_matches(_core(name), by_core, n=1, cutoff=cutoff)
+    found = get_close_matches(_core(name), by_core, n=1, cutoff=cutoff)
     return by_core[found[0]] if found else None
 
 

@@ -13,7 +13,7 @@ from worker.core.message import fingerprint
 from worker.core.owed import Receipt
 from worker.core.ports import ConfigError, DeliveryError, Limits, Outcome, always
 from worker.net.route import DIRECT
-from worker.notifiers.slack import blocks, errors
+from worker.notifiers.slack import errors
 from worker.notifiers.slack.errors import THREAD_GONE, BotIdentity, Channel, Doing, NoAnswer, class_error, unanswered
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from worker.core.message import Message
     from worker.core.ports import Clock
     from worker.net.route import Route
+    from worker.notifiers.slack.blocks import Rendered
     from worker.notifiers.slack.transport import Transport
 
 __all__ = ["BotIdentity", "Channel", "Slack"]
@@ -154,8 +155,10 @@ class Slack:
                 raise
             raise DeliveryError(str(error), Outcome.NOT_ASKED, code=error.code) from error
 
-    def render(self, message: Message) -> blocks.Rendered:
+    def render(self, message: Message) -> Rendered:
         """The payload of the message."""
+        from worker.notifiers.slack import blocks  # noqa: PLC0415 - with the first message, not with the start
+
         # Only a link to a newer reminder needs the team's address, which may cost a request.
         if message.successor is None:
             return blocks.render(message)
