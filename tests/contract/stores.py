@@ -44,8 +44,7 @@ def sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
     ):
 
         def emptied() -> Store:
-            for statement in EMPTY:
-                connection.execute(statement)
+            connection.executescript(f"BEGIN; {'; '.join(EMPTY)}; COMMIT")
             return store
 
         yield emptied

@@ -45,13 +45,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "worker.db"
 
 
-@pytest.fixture
-def used(path: Path) -> Path:
-    """A database with something in it, closed."""
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with something in it, closed, to copy: making one costs more than most tests."""
+    path = tmp_path_factory.mktemp("template") / "worker.db"
     with closing(open_store(url(path), migrate=True)) as store:
         told = [review(number) for number in range(300)]
         store.update(QUEUE, [], deciding(*told, notices=[notice(*told)]), NOON)
     return path
+
+
+@pytest.fixture
+def used(path: Path, template: Path) -> Path:
+    """A database with something in it, closed."""
+    return Path(shutil.copy(template, path))
 
 
 class TestUrls:
