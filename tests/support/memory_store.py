@@ -183,7 +183,7 @@ class MemoryStore:
         forgotten = {card.reviewer_id for card in self._cards.values() if card.is_forgotten}
         queue = replace(queue, assigned=_stripped(queue.assigned, forgotten))
         known = self._polled.setdefault(queue.queue_id, Polled(queue))
-        if queue.name != str(queue.queue_id):
+        if queue.name != str(queue.queue_id) and queue != known.queue:
             counted = known.queue.disagreed if queue.disagreed is None else queue.disagreed
             known = replace(known, queue=replace(queue, url=queue.url or known.queue.url, disagreed=counted))
             self._polled[queue.queue_id] = known
@@ -296,7 +296,7 @@ class MemoryStore:
         unseen: Collection[Destination] = (),
     ) -> Claim | None:
         with self._lock:
-            while (due := due_longest(self._waiting(skip, unposted, unseen), now)) is not None:
+            while (due := due_longest(self._waiting(now, skip, unposted, unseen), now)) is not None:
                 first = self._candidate(due.place, self._outbox[due.delivery.key])
                 choice = choose([first, *concerned(first.delivery, self._candidates(skip))], now)
                 for taking in choice.withdrawn:
@@ -311,16 +311,22 @@ class MemoryStore:
             return [Claim(self._as_read(owed), self._oldest_first(owed)) for owed in live]
 
     def _waiting(
-        self, skip: Collection[Destination], unposted: Collection[Destination], unseen: Collection[Destination]
+        self,
+        now: datetime,
+        skip: Collection[Destination],
+        unposted: Collection[Destination],
+        unseen: Collection[Destination],
     ) -> Iterator[Candidate[ReviewKey]]:
         """What may be claimed, without what it speaks of: the loops ask for it many thousand times."""
+        is_quiet = EVERYWHERE in unposted
         for place, owed in enumerate(self._outbox.values()):
-            destination = owed.delivery.destination
-            if owed.delivery.kind is Kind.BASELINE and destination in unseen:
+            delivery = owed.delivery
+            to = delivery.destination
+            # Most is not due, or over: no more than that is looked at.
+            if delivery.due_at > now or to in skip or (delivery.kind is Kind.BASELINE and to in unseen):
                 continue
-            spared = unposted and _is_unposted(owed) and {EVERYWHERE, destination} & set(unposted)
-            if destination not in skip and not spared:
-                yield Candidate(owed.delivery, place)
+            if not (unposted and (is_quiet or to in unposted) and _is_unposted(owed)):
+                yield Candidate(delivery, place)
 
     def _candidates(self, skip: Collection[Destination]) -> Iterator[Candidate[ReviewKey]]:
         for place, owed in enumerate(self._outbox.values()):
@@ -346,13 +352,19 @@ class MemoryStore:
         if owed.elsewhere:
             self._windows = {of: window for of, window in self._windows.items() if window.host != taken.key}
         owed.spoken |= {key: True for key in owed.told if key in taking.left_out}
-        owed.change(mention=taken.mention, attempts=taken.attempts)
+        if (owed.delivery.mention, owed.delivery.attempts) != (taken.mention, taken.attempts):
+            owed.change(mention=taken.mention, attempts=taken.attempts)
         return owed
 
     def _claimed(self, owed: Owed, taken: Candidate[ReviewKey], lease_until: datetime) -> Claim:
         found = taken.delivery.state
-        owed.change(attempted_at=taken.delivery.attempted_at)
-        owed.change(state=State.SENDING, lease_until=lease_until, due_at=lease_until, held_until=None)
+        owed.change(
+            attempted_at=taken.delivery.attempted_at,
+            state=State.SENDING,
+            lease_until=lease_until,
+            due_at=lease_until,
+            held_until=None,
+        )
         reviews = self._oldest_first(owed)
         return Claim(
             replace(self._as_read(owed), state=found),
@@ -430,6 +442,8 @@ class MemoryStore:
         return owed if owed.delivery.lease_until == claimed.lease_until else None
 
     def _supersede(self, newer: Owed) -> None:
+        if newer.delivery.kind is not Kind.REMINDER:
+            return
         sent = {owed.delivery.key: place for place, owed in enumerate(self._outbox.values())}
         earlier = (
             Candidate(owed.delivery, sent[owed.delivery.key], frozenset(r.key for r in self._told(owed) if r.is_open))
@@ -620,7 +634,7 @@ class MemoryStore:
 
     def _as_read(self, owed: Owed) -> Delivery:
         queue = None if owed.queue_id is None else self._polled[owed.queue_id].queue
-        return owed.delivery if queue is owed.delivery.queue else replace(owed.delivery, queue=queue)
+        return owed.delivery if queue == owed.delivery.queue else replace(owed.delivery, queue=queue)
 
     def recall(self, name: str) -> str | None:
         with self._lock:

@@ -31,7 +31,7 @@ class Cooldown:
 
     def is_over(self, at: float) -> bool:
         """Whether another attempt may be made."""
-        return not self.left(at)
+        return self.until <= at or not self.left(at)
 
     def failed(self, wait: timedelta, at: float) -> Cooldown:
         """The cooldown after another failure, which lasts for `wait`."""
