@@ -101,6 +101,11 @@ class Given:
         return [is_open and not _lies_in(self.quiet, at) for is_open, at in zip(self.is_open, self.local, strict=True)]
 
     @cached_property
+    def edges(self) -> Sequence[int]:
+        """The minutes in which it opens or closes."""
+        return [number for number in range(1, self.minutes) if self.is_open[number] != self.is_open[number - 1]]
+
+    @cached_property
     def before(self) -> list[int]:
         """How many open minutes there are before each, and at last in all."""
         return list(accumulate(self.is_open, initial=0))

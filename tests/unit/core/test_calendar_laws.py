@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Times
 
+pytestmark = pytest.mark.together  # each calendar's minutes are counted once
+
 ZERO = timedelta(0)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -26,10 +28,8 @@ fractions = st.one_of(st.just(ZERO), st.timedeltas(ZERO, MINUTE - MICROSECOND))
 @st.composite
 def instants(draw: st.DrawFn, of: Given) -> datetime:
     """Many of them at an opening or a closing, where mistakes are made."""
-    edges = [number for number in range(1, of.minutes) if of.is_open[number] != of.is_open[number - 1]]
-    number = draw(
-        st.one_of(st.integers(0, of.minutes - 1), st.sampled_from(edges), st.sampled_from(edges).map(_before))
-    )
+    edge = st.sampled_from(of.edges)
+    number = draw(st.one_of(st.integers(0, of.minutes - 1), edge, edge.map(_before)))
     return of.first + MINUTE * number + draw(fractions)
 
 
