@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
-PATIENCE = 20.0
-"""Seconds that a condition is waited for."""
+PATIENCE = 40.0
+"""Seconds that a condition is waited for, on a machine with much else to do: where it holds, nothing waits so long."""
 
 
 def wait_for(condition: Callable[[], Any], what: str, *, patience: float = PATIENCE) -> Any:
