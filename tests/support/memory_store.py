@@ -181,7 +181,8 @@ class MemoryStore:
 
     def _seen(self, queue: Queue) -> Polled:
         forgotten = {card.reviewer_id for card in self._cards.values() if card.is_forgotten}
-        queue = replace(queue, assigned=_stripped(queue.assigned, forgotten))
+        if forgotten:
+            queue = replace(queue, assigned=_stripped(queue.assigned, forgotten))
         known = self._polled.setdefault(queue.queue_id, Polled(queue))
         if queue.name != str(queue.queue_id) and queue != known.queue:
             counted = known.queue.disagreed if queue.disagreed is None else queue.disagreed
