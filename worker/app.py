@@ -89,7 +89,7 @@ class Parts:
     look: Look
     watch: Observer
     sight: BlindCheck
-    people: LookUps
+    look_ups: LookUps
     housekeep: Housekeep
     complaint: Complaint
     assignments: Assignments
@@ -183,8 +183,8 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         look=look,
         watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
         sight=BlindCheck(source=blindness, clock=clock, poll=poll.known, incidents=board),
-        people=LookUps(
-            people=store,
+        look_ups=LookUps(
+            directory=store,
             polls=store,
             clock=clock,
             rules=rules,
@@ -326,8 +326,8 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
     parts.store.polled(parts.poll.known.polled())
     if parts.assignments.has(Task.PEOPLE):
         # Before anything is posted, so that it reaches and names the right people.
-        parts.people.wake()
-        parts.people()
+        parts.look_ups.wake()
+        parts.look_ups()
     well = _deliver_all(parts) and well
     parts.presence.passed(parts.look(), parts.clock.now())
     return well and not parts.board.standing

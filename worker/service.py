@@ -205,12 +205,12 @@ class Service:
         """Whether everybody whom the first polls have shown was looked up, as far as that is possible."""
         if not self._people_known:
             self._people_known = True
-            self._parts.people.wake()
-        return self._parts.people.is_settled
+            self._parts.look_ups.wake()
+        return self._parts.look_ups.is_settled
 
     def _look_people_up(self) -> None:
         if self._parts.assignments.has(Task.PEOPLE):
-            self._parts.people()
+            self._parts.look_ups()
 
     def _edit(self) -> None:
         while self._parts.assignments.has(Task.EDITS) and not self._is_stopping("edit") and self._parts.edit.step():

@@ -81,7 +81,7 @@ class LookUps:
     def __init__(  # noqa: PLR0913  (the parts that it works with, all by name)
         self,
         *,
-        people: People,
+        directory: People,
         polls: Polls,
         clock: Clock,
         rules: RulesOf,
@@ -95,7 +95,7 @@ class LookUps:
 
         `found` is called after each look-up.
         """
-        self._people = people
+        self._people = directory
         self._polls = polls
         self._clock = clock
         self._rules = rules

@@ -82,7 +82,7 @@ class World:
     def __post_init__(self) -> None:
         self.queue = queue()
         self.look_ups = LookUps(
-            people=self.store,
+            directory=self.store,
             polls=self.store,
             clock=self.clock,
             rules=lambda _queue: rules_with(people=self.whose),
