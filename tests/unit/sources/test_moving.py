@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.builders import NOON, queue
+from tests.support.builders import NOON, queue, to
 from worker.core.model import Kind, Memory, Snapshot
 from worker.core.plan import plan
 from worker.core.policy import EscalationPolicy, Step
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 QUEUE = queue()
 WANTED = Wanted(QUEUE.queue_id, "x", frozenset())
-POLICY = EscalationPolicy((Step(Kind.ANNOUNCEMENT, timedelta(0), "C1"),))
+POLICY = EscalationPolicy((Step(Kind.ANNOUNCEMENT, timedelta(0), to("C1")),))
 
 
 def row(number: int) -> dict[str, Any]:
