@@ -139,9 +139,9 @@ def test_strange_members_are_passed_over(stage: Stage) -> None:
     assert stage.source.members([BO, "7", ""]) == {BO: Reviewer("bo", "", BO)}
 
 
-def test_a_member_may_have_no_id(stage: Stage) -> None:
-    serve(stage, [{"email": ADA}])
-    assert stage.source.members([ADA]) == {ADA: Reviewer("", "", ADA)}
+def test_a_member_without_any_id_is_passed_over(stage: Stage) -> None:
+    serve(stage, [{"email": ADA}, {"email": BO, "user_id": "bo"}])
+    assert stage.source.members([ADA, BO]) == {BO: Reviewer("bo", "", BO)}
 
 
 def test_a_list_without_end_is_an_error(stage: Stage) -> None:

@@ -102,13 +102,17 @@ def _key(sought: str) -> str:
 
 
 def _keys(row: MemberRow) -> set[str]:
-    """All by which a member is known; nothing of one who may not work here any more."""
-    if row.is_disabled is True:
+    """All by which a member is known; nothing of one who may not work here any more, or has no id to be named by."""
+    if row.is_disabled is True or not _id(row):
         return set()
     address = text(row.email, EMAIL_CHARACTERS).strip().casefold()
     return {person(row.id), person(row.ls_user_id), person(row.user_id), address} - {""}
 
 
+def _id(row: MemberRow) -> str:
+    return person(row.id) or person(row.ls_user_id) or person(row.user_id)
+
+
 def _reviewer(row: MemberRow) -> Reviewer:
     name = text(row.display_name).strip() or text(row.full_name).strip()
-    return Reviewer(person(row.id), name, text(row.email, EMAIL_CHARACTERS).strip())
+    return Reviewer(_id(row), name, text(row.email, EMAIL_CHARACTERS).strip())
