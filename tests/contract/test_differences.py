@@ -42,6 +42,7 @@ runs = st.builds(
     effective_added_at=dates,
     reserved=st.booleans(),
     done=st.integers(0, 1),
+    shows_assigned=st.booleans(),
     who=st.sampled_from([NO_ONE, Who(assigned_to=("ada",)), Who(assigned_to=("ada",), completed_by=("ada",))]),
 )
 listings = st.lists(runs, max_size=5, unique_by=lambda run: run.queue_run_id)

@@ -62,6 +62,7 @@ def queue_run(
     done: int = 0,
     facts: Facts | None = None,
     who: Who = NO_ONE,
+    shows_assigned: bool = True,
 ) -> QueueRun:
     """A run's place in a queue; both its ids follow from its name."""
     return QueueRun(
@@ -73,6 +74,7 @@ def queue_run(
         done=done,
         facts=facts or Facts(name=str(name), run_type="chain"),
         who=who,
+        shows_assigned=shows_assigned,
     )
 
 

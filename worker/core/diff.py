@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.model import Difference, Id, QueueRun, Snapshot
+    from worker.core.model import Difference, Id, QueueRun, Snapshot, Who
 
 SAME_INSTANT = timedelta(seconds=1)
 """Dates that differ by less are the same: listings give them with more or with fewer digits."""
@@ -166,12 +166,19 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         told_at=told_at,
         reserved=run.reserved,
         done=run.done,
-        who=run.who,
+        who=_who(run, review),
         facts=facts,
         absent_at=None,
         closed_at=None,
         fate=None,
     )
+
+
+def _who(run: QueueRun, review: Review) -> Who:
+    """Whom the listing names; one that knows no assignments leaves those that another has shown."""
+    known = review.who.assigned_to
+    # Else a single poll by the older listing would make a run the turn of all reviewers of its queue.
+    return run.who if run.shows_assigned or not known else structs.replace(run.who, assigned_to=known)
 
 
 def _is_settled(review: Review) -> bool:
@@ -184,7 +191,7 @@ def _shows(run: QueueRun, review: Review, now: datetime) -> bool:
     if run.added_at != review.added_at or run.reserved != review.reserved or run.done != review.done:
         return False
     return (
-        run.who == review.who
+        (run.who == review.who or _who(run, review) == review.who)
         and wait_began(run, review.since, now) == review.since
         and (run.facts == review.facts or _better(run.facts, review.facts) == review.facts)
     )

@@ -166,7 +166,10 @@ NO_ONE = Who()
 
 
 class QueueRun(msgspec.Struct, frozen=True):
-    """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it."""
+    """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it.
+
+    `shows_assigned` is False where the listing does not know of assignments: what is remembered of them holds.
+    """
 
     queue_run_id: Id
     run_id: Id | None
@@ -176,6 +179,7 @@ class QueueRun(msgspec.Struct, frozen=True):
     done: int = 0
     facts: Facts = Facts()
     who: Who = NO_ONE
+    shows_assigned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from msgspec import structs
 from tests.support.builders import DAY, NOON, SECOND, ident
 from tests.support.given import a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
-from worker.core.model import Facts, Fate, Who
+from worker.core.model import NO_ONE, Facts, Fate, Who
 
 if TYPE_CHECKING:
     from worker.core.model import QueueRun
@@ -108,6 +108,20 @@ def test_what_is_listed_replaces_what_was_remembered(listed: dict[str, object], 
     review = a_review(facts=Facts(name="old"))
     run = structs.replace(a_run(facts=Facts(name="old")), **listed)
     assert diff(a_listing(run), [review], at(1)).changed == (structs.replace(review, **expected),)
+
+
+def test_a_listing_that_knows_no_assignments_keeps_the_known_one() -> None:
+    review = a_review(who=ADA)
+    older = structs.replace(a_run(), shows_assigned=False)
+    assert diff(a_listing(older), [review], at(1)).changed == ()
+    held = structs.replace(older, who=Who(reserved_by=("bo",)))
+    (changed,) = diff(a_listing(held), [review], at(1)).changed
+    assert changed.who == Who(ADA.assigned_to, reserved_by=("bo",))
+
+
+def test_a_listing_that_knows_assignments_ends_one() -> None:
+    (changed,) = diff(a_listing(a_run()), [a_review(who=ADA)], at(1)).changed
+    assert changed.who == NO_ONE
 
 
 def test_a_listing_that_has_lost_a_name_keeps_the_known_facts() -> None:

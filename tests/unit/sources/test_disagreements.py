@@ -151,7 +151,10 @@ class TestTheCount:
         snapshot = stage.snapshot(pairs)
         assert (snapshot.queue.disagreed, ids(snapshot)) == (1, [other])
 
-    @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"count":"many"}', b'{"count":-1}', b"<html>", b'{"count":null}'])
+    @pytest.mark.parametrize(
+        "body",
+        [b"[]", b"{}", b'{"count":"many"}', b'{"count":-1}', b"<html>", b'{"count":null}', b'{"count":9999999999}'],
+    )
     def test_that_is_none_is_none(self, stage: Stage, pairs: UUID, body: bytes) -> None:
         stage.langsmith.fail(How.BODY, path=COUNT.format(queue_id=pairs), status=200, body=body)
         assert stage.snapshot(pairs).queue.disagreed == 0

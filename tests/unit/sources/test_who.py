@@ -50,6 +50,7 @@ class TestARun:
         assigned = ids(stage, ADA, BO) if listing == "items" else ()  # the older listing does not show it
         assert run_of(snapshot, one).who == Who(assigned, ids(stage, BO), ids(stage, CY))
         assert run_of(snapshot, other).who is NO_ONE
+        assert [run.shows_assigned for run in snapshot.runs] == [listing == "items"] * 2
 
     def test_names_no_one_on_a_server_that_does_not(self, stage: Stage, pairs: UUID, listing: str) -> None:
         (run,) = stage.add(pairs, 1)

@@ -31,6 +31,9 @@ _WHAT = "counting the runs on which reviewers disagree"
 _PATIENCE_SECONDS = 5.0
 """How long a poll waits for a count, which it could do without."""
 
+MOST_COUNTED = 10**9
+"""More than any queue has, and as much as every database takes."""
+
 OFF_FOR = timedelta(days=1)
 """A workspace's setting, a right and a newer server come with an act of somebody's: a day is soon enough."""
 
@@ -117,7 +120,7 @@ class Disagreements:
                 found = count(one(answer.body, Counted).count)
             except UnlawfulError as error:
                 raise unlawful(_WHAT, str(error)) from None
-        if found is None:
+        if found is None or found > MOST_COUNTED:
             raise unlawful(_WHAT, "the answer holds no count")
         return found
 

@@ -107,6 +107,7 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
         who=_who(row),
+        shows_assigned=row.assigned_to is not None,
         facts=facts(row, wanted.show, run_url(wanted.web, row.app_path, **ids)),
     )
 
