@@ -140,6 +140,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
         unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
+        may_poll=lambda queue_id: roster.may_poll(queue_id),  # noqa: PLW0108  (it is made below)
         nameless=lambda queue_id: poll.known.nameless(queue_id),  # noqa: PLW0108  (it is made below)
     )
     poll = Poll(

@@ -14,7 +14,6 @@ from worker.core.audience import Problem, email_key, listed_id
 from worker.core.directory import LOOKED_UP_FOR, Card, introduced
 from worker.core.message import totals_of
 from worker.core.model import (
-    FIRST_SIGHT,
     LISTED,
     Entry,
     Kind,
@@ -175,7 +174,7 @@ class MemoryStore:
     def _enter(self, owed: Owed, entering: Collection[ReviewKey], now: datetime) -> None:
         if new := [key for key in entering if key not in owed.spoken]:
             owed.spoken |= dict.fromkeys(new, False)
-            if owed.delivery.kind not in FIRST_SIGHT:
+            if owed.delivery.kind is not Kind.ANNOUNCEMENT:
                 owed.purposes |= dict.fromkeys(new, Kind.ANNOUNCEMENT)
             owed.change(edit_at=max(now, owed.delivery.lease_until or now))
 
@@ -516,6 +515,7 @@ class MemoryStore:
         owed.change(lease_until=lease_until, digest="")
         successor = self._outbox.get(owed.delivery.successor) if owed.delivery.successor else None
         told = self._told(owed)
+        shown_at = claimed.edited_at or claimed.settled_at or NEVER
         listed = tuple(sorted(told, key=_as_listed)[:LISTED])
         owed.shown = [review.key for review in listed]
         return Claim(
@@ -525,6 +525,8 @@ class MemoryStore:
             total=len(told),
             shares=self._shares(owed),
             waiting=sum(review.is_open for review in told),
+            entered=sum(review.is_open and review.told_at is None and _is_since(review, claimed) for review in told),
+            left=sum(review.closed_at is not None and review.closed_at > shown_at for review in told),
             successor=successor.delivery.receipt if successor else None,
         )
 
@@ -728,6 +730,11 @@ class MemoryStore:
 def _kept(one: Id) -> bytes:
     """An id as the databases sort it; those of one source are all UUIDs or all text."""
     return one.encode() if isinstance(one, str) else one.bytes
+
+
+def _is_since(review: Review, message: Delivery) -> bool:
+    """Whether a run that nothing has announced entered a message after it was shown last."""
+    return message.edited_at is None or review.first_seen_at > message.edited_at
 
 
 def _as_listed(review: Review) -> tuple[object, ...]:

@@ -163,6 +163,11 @@ class Calendar:
         """When the stretch began in which something may be posted that holds an instant, or was the last before it."""
         return self._posting.begins[self._posting.place(at)]
 
+    def posting_again(self, at: datetime) -> datetime:
+        """When the next stretch begins, after an instant, in which something may be posted; NEVER where none does."""
+        begins = self._posting.begins[self._posting.place(at) + 1 :][:1]
+        return begins[0] if begins else NEVER
+
     def next_opening(self, at: datetime) -> datetime | None:
         """When it opens after an instant; None: not in the years that it covers."""
         place = self._open.place(at) + 1

@@ -58,6 +58,10 @@ SHORTEST_WISH = timedelta(seconds=1)
 LONGEST_WISH = timedelta(hours=1)
 
 REVIEWED_MEANWHILE = "every run was reviewed before the notice could be posted"
+UNPOLLED = "its queue is not polled any more, so it is not known whether its runs still wait"
+
+POLLED_NO_MORE = timedelta(hours=1)
+"""A queue that is not on the roster so long after an opening is believed to be gone from it."""
 
 
 class OnUnknown(StrEnum):
@@ -115,9 +119,9 @@ def sent(delivery: Delivery, receipt: Receipt, digest: str, now: datetime, edit_
     )
 
 
-def withdrawn(delivery: Delivery, now: datetime) -> Delivery:
-    """The delivery after every run of it was reviewed before the post."""
-    return replace(delivery, state=State.WITHDRAWN, settled_at=now, last_error=REVIEWED_MEANWHILE)
+def withdrawn(delivery: Delivery, now: datetime, reason: str = REVIEWED_MEANWHILE) -> Delivery:
+    """The delivery after it turned out, before the post, that people are not to get it any more."""
+    return replace(delivery, state=State.WITHDRAWN, settled_at=now, last_error=reason)
 
 
 def refused(delivery: Delivery, error: DeliveryError, now: datetime, *, began_at: datetime) -> Delivery:

@@ -48,13 +48,15 @@ class Line:
 class Shares:
     """How the runs of a message and those of its queue stand when it is composed.
 
-    `new` and `escalated` count the runs that are in the message for that reason. `along` counts those that a reminder
+    `new` and `escalated` count the runs that are in the message for that reason, `later` those of a baseline that came
+    after it. `along` counts those that a reminder
     takes along before they are overdue, which they all are by `along_by`. `queue` counts all that waits in the queue
     (None: not known).
     """
 
     new: int = 0
     escalated: int = 0
+    later: int = 0
     overdue: int = 0
     along: int = 0
     along_by: datetime | None = None
@@ -221,6 +223,7 @@ def _standing(
     return Shares(
         new=sum(purpose in FIRST_SIGHT for purpose in purposes),
         escalated=purposes.count(Kind.ESCALATION),
+        later=purposes.count(Kind.ANNOUNCEMENT) if claim.delivery.kind is Kind.BASELINE else 0,
         overdue=sum(at is not None and at <= now for at in stale),
         along=len(along),
         along_by=max(along, default=None),

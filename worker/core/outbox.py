@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST
+from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, POLLED_NO_MORE
 from worker.core.model import FIRST_SIGHT, LATER, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
@@ -156,6 +156,17 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
     if claim.delivery.created_at >= opened_at or (claim.polled_at is not None and claim.polled_at >= opened_at):
         return None
     return now + min(max((now - opened_at) / 10, POLL_FIRST), POLL_FIRST_AT_MOST)
+
+
+def is_in_vain(calendar: Calendar, now: datetime) -> bool:
+    """Whether a poll after the opening would have come by now: a queue that has none until then is polled no more."""
+    return calendar.may_post(now) and now - calendar.posting_since(now) >= POLLED_NO_MORE
+
+
+def edit_held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | None:
+    """Until when a claimed edit must not be made, since it would only show new runs; None where it may be now."""
+    only_adds = claim.entered > 0 and not claim.left
+    return calendar.opens(now) if only_adds and not calendar.may_post(now) else None
 
 
 def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:

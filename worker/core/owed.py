@@ -153,7 +153,8 @@ class Claim:
     lists, in its order, while `total` and `waiting` count all. `root` is the oldest message about the same runs that
     still stands in the same place; it is set only where `remind_in` asks for a thread. `successor` is the receipt of
     the newer reminder. `purposes` says what those of its runs, listed or not, are in the message for that have another
-    purpose than the delivery's kind. `polled_at` is when the queue was last polled completely. `shares` are those of
+    purpose than the delivery's kind. Since the message was last posted or edited, `entered` runs that wait have entered
+    it, and `left` have left. `polled_at` is when the queue was last polled completely. `shares` are those of
     the queues in a baseline that speaks of several, by name; it lists no runs.
     """
 
@@ -161,6 +162,8 @@ class Claim:
     reviews: tuple[Review, ...] = ()
     total: int = 0
     waiting: int = 0
+    entered: int = 0
+    left: int = 0
     root: Receipt | None = None
     successor: Receipt | None = None
     purposes: Mapping[ReviewKey, Kind] = field(default_factory=dict)

@@ -355,4 +355,5 @@ def _announces_at(policy: EscalationPolicy, window: Window | None, now: datetime
     soon = policy.calendar.opens(now)
     if window is None or window.entry in {Entry.VOID, Entry.MERGE, Entry.UNSURE} or soon > now:
         return soon
-    return max(policy.window_ends(window), soon)
+    # What waits at an opening is announced then, whatever window is open.
+    return max(min(policy.window_ends(window), policy.calendar.posting_again(now)), soon)

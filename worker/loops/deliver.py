@@ -13,7 +13,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
 from worker.core.message import compose_post
 from worker.core.model import LISTED, Kind
-from worker.core.outbox import held_until, within_budget
+from worker.core.outbox import held_until, is_in_vain, within_budget
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
 from worker.core.ports import UNMETERED, DeliveryError, Outcome
@@ -67,10 +67,13 @@ class Deliver:
         incidents: Incidents | None = None,
         unseen: Callable[[], Collection[Destination]] = frozenset,
         mentions_a_day: int = 3,
+        may_poll: Callable[[Id], bool] = lambda _queue_id: True,
         nameless: Callable[[Id], None] = lambda _queue_id: None,
     ) -> None:
         """`unseen` gives the destinations of queues whose first look is not over: the baselines there wait for it.
 
+        `may_poll` says whether a queue is polled by any worker, or may come to be: what waits for a poll of another is
+        withdrawn.
         `nameless` is called with a queue's id where a message about it lists a run without a name.
         `rules` gives the rules of a queue, and for None those of the worker's own messages.
         """
@@ -83,6 +86,7 @@ class Deliver:
         self._unseen = unseen
         self._deliveries = deliveries
         self._mentions_a_day = mentions_a_day
+        self._may_poll = may_poll
         self._nameless = nameless
         self._meter = meter
         self._patience = Patience(
@@ -164,7 +168,10 @@ class Deliver:
             self._settle(step.withdrawn(delivery, now), claim)
             return
         if delivery.queue and (until := self._held_until(claim, now)):
-            self._settle(step.held(delivery, until, claimed_at=now), claim)
+            if self._is_in_vain(claim, delivery.queue.queue_id, now):
+                self._settle(step.withdrawn(delivery, now, step.UNPOLLED), claim)
+            else:
+                self._settle(step.held(delivery, until, claimed_at=now), claim)
             return
         if not step.has_time(delivery, self._clock.now()):
             self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
@@ -200,6 +207,10 @@ class Deliver:
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
         policy = self._rules(claim.delivery.queue).policy
         return held_until(claim, policy.calendar_of(claim.delivery.kind), now)
+
+    def _is_in_vain(self, claim: Claim, queue_id: Id, now: datetime) -> bool:
+        calendar = self._rules(claim.delivery.queue).policy.calendar_of(claim.delivery.kind)
+        return not self._may_poll(queue_id) and is_in_vain(calendar, now)
 
     def _composed(self, claim: Claim, owed: Sequence[Review], now: datetime) -> Message:
         rules, queue = self._rules(claim.delivery.queue), claim.delivery.queue

@@ -10,6 +10,7 @@ import structlog
 from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
+from worker.core.outbox import edit_held_until
 from worker.core.ports import UNMETERED, DeliveryError, Outcome
 
 if TYPE_CHECKING:
@@ -58,13 +59,17 @@ class Edit:
             return False
         # From before the claim, which may take long: after `start_by` another worker may have the lease.
         start_by = self._clock.monotonic() + step.START.total_seconds()
-        self._claiming = self._clock.now()
-        claim = self._store.claim_edit(self._claiming, step.LEASE)
+        self._claiming = now = self._clock.now()
+        claim = self._store.claim_edit(now, step.LEASE)
         if claim is not None:
-            message = self._composed(claim, self._claiming)
+            message = self._composed(claim, now)
         self._claiming = None
         if claim is None:
             return False
+        # It was owed before the closing, and could not be made in time.
+        if (until := edit_held_until(claim, self._rules(claim.delivery.queue).policy.calendar, now)) is not None:
+            self._settle(replace(claim.delivery, edit_at=until), claim.delivery)
+            return True
         self._edit(claim, message, lambda: self._clock.monotonic() < start_by)
         return True
 

@@ -66,6 +66,11 @@ class Roster:
         self.queues = {queue_id: Queue(queue_id, str(queue_id)) for queue_id in self._ids}
         self.queues |= {q.queue_id: q for q in last if q.queue_id in self.queues or self._is_wanted(q)}
 
+    def may_poll(self, queue_id: Id) -> bool:
+        """Whether a queue is polled, or may come to be: the queues have not been listed so far."""
+        is_listed = self._has_listed or not (self._names or self._everything)
+        return not is_listed or queue_id in self.queues
+
     @property
     def unknown(self) -> frozenset[str]:
         """Names that no queue has, as of the last look-up."""

@@ -46,10 +46,12 @@ def headline(message: Message) -> str:
 
 
 def note(message: Message) -> str:
-    """The explanation of a baseline; empty for other messages, and once one of its runs has left."""
+    """The explanation of a baseline, true of each of its runs; empty for other messages, and once one has left."""
     total, waiting, _ = _counted(message)
     if message.kind is not Kind.BASELINE or waiting < total:
         return ""
+    if later := message.standing.later:
+        return f"{counted(later)} came since this queue was first polled, the others were waiting then."
     return _BASELINES_NOTE if len(message.queue_lines) > 1 else _BASELINE_NOTE
 
 

@@ -13,7 +13,7 @@ from worker.core.outbox import Candidate, superseded
 from worker.core.owed import Claim, Delivery, Receipt, State
 from worker.stores import outbox
 from worker.stores.claims import queue_shares
-from worker.stores.columns import BEGINS_WITH_NAME, microseconds
+from worker.stores.columns import BEGINS_WITH_NAME, At, microseconds
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
 from worker.stores.reviews import IS_CLOSED, OLDEST_FIRST, REVIEW_COLUMNS
@@ -211,20 +211,28 @@ def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Co
 def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim:
     # Until the edit is settled nobody knows what the message shows: a crash leaves it so.
     connection.execute(CHANGE_DELIVERY, {"number": row.delivery_id, "lease_until": lease_until, "digest": ""})
-    total, waiting = connection.execute(_COUNTS, {"number": row.delivery_id}).one()
+    shown_at = row.edited_at or row.settled_at
+    counts = connection.execute(_COUNTS, {"number": row.delivery_id, "shown_at": shown_at}).mappings().one()
     return Claim(
         delivery=delivery_of(row, lease_until=lease_until),
         reviews=_listed(connection, row.delivery_id),
         purposes=_purposes(connection, row.delivery_id),
         shares=queue_shares(connection, row.delivery_id) if row.kind is Kind.BASELINE else (),
-        total=total,
-        waiting=waiting,
+        **counts,
         successor=_receipt_of(connection, row),
     )
 
 
 _SPOKEN_OF = sa.select(REVIEWS).join_from(DELIVERY_REVIEWS, REVIEWS).where(_OF_MESSAGE, SPEAKS)
-_COUNTS = _SPOKEN_OF.with_only_columns(sa.func.count(), sa.func.count().filter(REVIEWS.c.closed_at.is_(None)))
+_SHOWN_AT = sa.bindparam("shown_at", type_=At())
+# Before its first edit a message shows none that nothing has announced, be it seen while that was being posted.
+_CAME_SINCE = sa.or_(REVIEWS.c.first_seen_at > _SHOWN_AT, DELIVERIES.c.edited_at.is_(None))
+_COUNTS = _SPOKEN_OF.join(DELIVERIES, DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id).with_only_columns(
+    sa.func.count().label("total"),
+    sa.func.count().filter(REVIEWS.c.closed_at.is_(None)).label("waiting"),
+    sa.func.count().filter(REVIEWS.c.closed_at.is_(None), REVIEWS.c.told_at.is_(None), _CAME_SINCE).label("entered"),
+    sa.func.count().filter(REVIEWS.c.closed_at > _SHOWN_AT).label("left"),
+)
 _PURPOSES = _SPOKEN_OF.with_only_columns(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, DELIVERY_REVIEWS.c.purpose).where(
     DELIVERY_REVIEWS.c.purpose.is_not(None)
 )

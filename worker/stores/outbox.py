@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.model import FIRST_SIGHT, Entry, Kind, Review, ReviewKey, Window
+from worker.core.model import Entry, Kind, Review, ReviewKey, Window
 from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import (
     EVERYWHERE,
@@ -137,7 +137,8 @@ def enter_reviews(
     """Let a message that is up show more reviews: an edit of it is owed at once where it does not speak of them yet."""
     numbers = review_numbers(connection, queue_id, entering).values()
     message, kind = connection.execute(_NUMBER, {"key": host}).one()
-    purpose = None if kind in FIRST_SIGHT else Kind.ANNOUNCEMENT
+    # Beside what a baseline found waiting, a run that came later is known as such.
+    purpose = None if kind is Kind.ANNOUNCEMENT else Kind.ANNOUNCEMENT
     owed = 0
     for some in chunks(numbers):
         rows = [{"delivery_id": message, "review_id": review, "left_out": False, "purpose": purpose} for review in some]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.hours import CALENDARS, MINUTE, Given
+from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -166,6 +167,19 @@ def test_the_next_time_is_the_minute_in_which_the_clock_reaches_it_first(data: s
     expected = of.next_time(times, at)
     found = of.calendar.next_time(times, at)
     assert found == expected if expected else found >= of.last
+
+
+@given(st.data())
+def test_posting_begins_again_after_an_instant_and_not_before_that(data: st.DataObject) -> None:
+    of = data.draw(every_calendar)
+    at, between = data.draw(instants(of)), data.draw(instants(of))
+    again = of.calendar.posting_again(at)
+    assert again > at
+    if again < NEVER:
+        assert of.calendar.posting_since(again) == again
+        assert of.calendar.may_post(again)
+    if at <= between < again:
+        assert of.calendar.posting_since(between) == of.calendar.posting_since(at)
 
 
 @pytest.mark.parametrize("of", CALENDARS, ids=lambda of: of.name)

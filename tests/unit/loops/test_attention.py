@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +12,11 @@ from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, SECOND, pa
 from tests.support.office import FRIDAY, MONDAY, SATURDAY, SUPPORT, a_worker, at, kinds, office
 from tests.support.whole_worker import Worker, rules_by
 from tests.unit.core.hours import EASTER, EVERY_DAY, row
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Kind
 from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import Outcome, Trouble
+from worker.notifiers.words import headline, note
 
 if TYPE_CHECKING:
     from worker.core.calendar import Calendar
@@ -125,6 +127,18 @@ def test_a_run_that_came_between_two_attempts_to_post_its_host_enters_it_as_soon
     assert [message.total for message in worker.notifier.board] == [2]
 
 
+def test_a_baseline_says_which_of_its_runs_have_come_since() -> None:
+    worker = a_worker(baselined=False, announce_every=4 * HOUR)
+    worker.show(1)
+    worker.tick()
+    assert note(worker.notifier.board[0]).startswith("These were waiting when this queue was first polled.")
+    worker.show(1, 2)
+    worker.tick()
+    (message,) = worker.notifier.board
+    assert headline(message) == "2 runs are waiting in Support QA"
+    assert note(message) == "1 run came since this queue was first polled, the others were waiting then."
+
+
 class TestTheLadder:
     def test_a_holiday_begins_while_a_run_is_stale_its_age_stands_still(self) -> None:
         worker = a_worker(
@@ -227,6 +241,79 @@ class TestTimesForReminders:
         reminders = [(when, total) for when, kind, total in worker.posted() if kind == "reminder"]
         assert reminders == [(at(3, 9, "13:00"), 4), (at(3, 9, "14:20"), 1)]
 
+    @pytest.mark.parametrize(
+        ("apart", "messages"),
+        [
+            pytest.param(90 * MINUTE, [2], id="within a quarter of it they are one message"),
+            pytest.param(150 * MINUTE, [1, 1], id="later they are two"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("settings", "kind", "hours"),
+        [
+            pytest.param({"remind_every": 8 * HOUR}, "reminder", (5, 12), id="repeats of reminders"),
+            pytest.param({"escalate_after": 8 * HOUR}, "escalation", (5, 12), id="first escalations"),
+            pytest.param(
+                {"escalate_after": 4 * HOUR, "escalate_every": 8 * HOUR},
+                "escalation",
+                (8, 15),
+                id="repeats of escalations",
+            ),
+        ],
+    )
+    def test_what_comes_apart_by(
+        self, settings: dict[str, Any], kind: str, hours: tuple[int, int], apart: timedelta, messages: list[int]
+    ) -> None:
+        begin = at(3, 9, "9:00")
+        ladder: dict[str, Any] = {"stale_after": HOUR, "remind_every": None, **settings}
+        worker = a_worker(begin, ALWAYS_OPEN, **ladder)
+        worker.show(1)
+        worker.wait(apart)
+        worker.show(1, 2)
+        worker.until(begin + hours[1] * HOUR)
+        found = [total for when, of, total in worker.posted() if of == kind and when >= begin + hours[0] * HOUR]
+        assert found == messages
+
+
+def test_what_entered_by_an_edit_before_the_closing_is_announced_at_the_opening_though_nothing_else_happens() -> None:
+    worker = a_worker(at(3, 6, "16:00"), announce_every=4 * HOUR)
+    worker.show(1)
+    worker.tick()
+    worker.show(1, 2)
+    worker.tick()
+    worker.until(MONDAY + HOUR, 10 * MINUTE)
+    assert worker.posted()[1:] == [(MONDAY, "announcement", 1)]
+
+
+class TestAnEditThatWasOwedAtTheClosing:
+    CLOSES = at(3, 6, "16:30")
+
+    def a_run_enters(self) -> Worker:
+        """The second run came a minute before the closing, and Slack took the edit that shows it not in time."""
+        worker = a_worker(self.CLOSES - 10 * MINUTE, announce_every=4 * HOUR)
+        worker.show(1)
+        worker.tick()
+        worker.until(self.CLOSES - 2 * MINUTE)
+        worker.notifier.fail("edit", Outcome.RETRY, retry_after=10 * MINUTE)
+        worker.show(1, 2)
+        worker.until(self.CLOSES + HOUR)
+        assert worker.notifier.edits
+        return worker
+
+    def test_shows_no_new_run_before_the_opening(self) -> None:
+        worker = self.a_run_enters()
+        worker.until(MONDAY - MINUTE, 10 * MINUTE)
+        assert [message.total for message in worker.notifier.board] == [1]
+        worker.wait(2 * MINUTE)
+        assert worker.posted()[1:] == [(MONDAY, "announcement", 1)]
+        assert [message.total for message in worker.notifier.board] == [2, 1]
+
+    def test_goes_where_a_run_was_reviewed_meanwhile(self) -> None:
+        worker = self.a_run_enters()
+        worker.show(2)
+        worker.wait(MINUTE)
+        assert [(message.total, message.waiting) for message in worker.notifier.board] == [(2, 1)]
+
 
 class TestNeverIntoTheNight:
     def held_over_night(self) -> tuple[Worker, Delivery]:
@@ -249,6 +336,18 @@ class TestNeverIntoTheNight:
         worker.store.resume(CHANNEL)
         worker.until(MONDAY + HOUR, 10 * MINUTE)
         assert worker.posted() == [(MONDAY, "announcement", 1)]
+
+    def test_what_waits_for_a_poll_of_a_queue_that_is_polled_no_more_is_withdrawn_in_the_end(self) -> None:
+        worker, _ = self.held_over_night()
+        worker.deliver._may_poll = lambda _queue_id: False  # noqa: SLF001
+        for minutes in (-30, 0, 30, 59):
+            worker.clock.advance(MONDAY + minutes * MINUTE - worker.clock.now())
+            worker.send()
+            assert worker.only().state is State.PENDING
+        worker.clock.advance(2 * MINUTE)
+        worker.send()
+        assert (worker.only().state, worker.posts) == (State.WITHDRAWN, [])
+        assert "not polled any more" in worker.only().last_error
 
     def test_retry(self) -> None:
         worker = a_worker(at(3, 6, "16:20"))

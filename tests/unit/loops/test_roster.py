@@ -53,6 +53,27 @@ def test_ids_alone_need_no_list() -> None:
     assert not scene.roster.is_failing
 
 
+@pytest.mark.parametrize(
+    ("settings", "listed", "may_poll"),
+    [
+        pytest.param({"ids": True}, [], (True, False), id="given by id it needs no list"),
+        pytest.param({"names": ("Support QA",)}, None, (True, True), id="any may come while there was no list"),
+        pytest.param({"names": ("Support QA",)}, [SUPPORT, RAG], (True, False), id="the list has others, too"),
+        pytest.param({"everything": True}, [RAG], (False, True), id="it is gone from the list"),
+    ],
+)
+def test_whether_a_queue_may_be_polled(
+    settings: dict[str, Any], listed: list[Queue] | None, may_poll: tuple[bool, bool]
+) -> None:
+    scene = Scene(**settings)
+    if listed is None:
+        scene.source.fail("queues")
+    for each in listed or ():
+        scene.source.show(each)
+    scene.roster.refresh()
+    assert (scene.roster.may_poll(SUPPORT.queue_id), scene.roster.may_poll(RAG.queue_id)) == may_poll
+
+
 def test_ids_are_called_what_they_were_called_before() -> None:
     source, clock = FakeSource(), FakeClock()
     wanted = [SUPPORT.queue_id, RAG.queue_id]

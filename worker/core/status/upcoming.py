@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from worker.core.model import Entry, Kind
@@ -14,13 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from worker.core.calendar import Calendar
     from worker.core.model import Review, Window
     from worker.core.overview import Advice
     from worker.core.owed import Delivery
     from worker.core.policy import EscalationPolicy, Step
-
-_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +129,9 @@ def _announcement(given: Circumstances, step: Step, review: Review, now: datetim
     opened_at = calendar.posting_since(now)
     if given.window is not None and given.window.opened_at < opened_at and seen_at < opened_at:
         return _Coming(step, seen_at, now)
-    at = _first_opening(calendar, now, ends)
+    # What waits at an opening is announced then, whatever window is open.
+    at = min(ends, calendar.posting_again(now))
     return _Coming(step, at, at)
-
-
-def _first_opening(calendar: Calendar, after: datetime, ends: datetime) -> datetime:
-    """The first opening between two instants, at which what waits is announced; the second where there is none."""
-    first = ends
-    while (begin := calendar.posting_since(first)) > after:
-        # The last instant before it lies in the stretch before, or follows it.
-        first, ends = begin - _MOMENT, begin
-    return ends
 
 
 def _window_ends(given: Circumstances, now: datetime) -> datetime | None:
