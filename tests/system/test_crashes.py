@@ -214,7 +214,7 @@ class Entries:
                 self.stage.wait_for_texts(place, f"first when {step}", f"later when {step}")
 
 
-@pytest.mark.long(25)
+@pytest.mark.long(18)
 def test_killed_at_every_step_of_an_entry_by_edit_every_run_is_shown_and_called_for_once(remembering: Stage) -> None:
     witness, entries = Witness(remembering.slack), Entries(remembering)
     entries.windows_open()

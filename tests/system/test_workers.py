@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import postgres
+from tests.system.crashing import Witness
 from tests.system.process import stays, wait_for
 from worker.core.leases import Task
 from worker.demo.slack.server import Mode
@@ -101,6 +102,44 @@ def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(c
     stays(lambda: sum(len(stage.shown(place)) for place in crew.places) == 6 + 6 + 2 + 3 + 3, 2, "nothing comes twice")
     crew.check()
     _logged_no_trouble(crew.workers, frozen)
+
+
+@pytest.mark.long(20)
+def test_where_one_worker_posts_and_the_other_edits_a_run_enters_the_message_and_is_called_for_once(
+    stage: Stage, postgres_url: str
+) -> None:
+    stage.use(postgres_url)
+    witness = Witness(stage.slack)
+    places = [stage.add(f"queue {number}") for number in range(4)]
+    pid_of = lambda name: int(stage.store.assigned().get(name, ":0").rpartition(":")[2])  # noqa: E731
+    window = {"WORKER_ANNOUNCE_EVERY": "1h"}
+    with stage.service(**window) as editor, ExitStack() as stack:
+        wait_for(lambda: pid_of(str(Task.EDITS)) == editor.popen.pid, "one worker edits")
+        poster = stack.enter_context(stage.service(**window))
+        theirs = lambda: [place for place in places if pid_of(str(place.queue)) == poster.popen.pid]  # noqa: E731
+        wait_for(lambda: len(theirs()) == len(places) // 2, "the other one polls half of the queues")
+        place = _posted_by(poster, theirs(), stage)
+        edited = len(editor.logged("message_edited"))
+        stage.run(place, "the later run")
+        wait_for(lambda: "the later run" in stage.only(place)["text"], "it has entered the message")
+        wait_for(lambda: len(editor.logged("message_edited")) > edited, "the first worker has made the edit")
+        assert not poster.logged("message_edited")
+        # A worker that is stopped gives its queues back at once.
+        assert [poster.stop(), editor.stop()] == [0, 0]
+    with stage.service(WORKER_ANNOUNCE_EVERY="1s"):
+        stage.wait_for_texts(place, "the first run", "the later run")
+    assert (witness.called("the later run"), witness.entered("the later run"), witness.repeated()) == (1, 1, 0)
+
+
+def _posted_by(poster: Process, places: Sequence[Place], stage: Stage) -> Place:
+    """A place of which one worker has posted: any of them may take what is owed."""
+    for place in places:
+        stage.run(place, f"the first run of {place.name}")
+        wait_for(lambda place=place: stage.shown(place), "the first message")
+        wait_for(stage.is_settled, "it is written down")
+        if any(line["channel"] == place.channel for line in poster.logged("delivery_sent")):
+            return place
+    raise AssertionError("the other worker has posted everything")
 
 
 def test_a_single_pass_does_all_of_it_alone_and_nothing_beside_a_worker(stage: Stage, postgres_url: str) -> None:
