@@ -43,7 +43,7 @@ class Problem(StrEnum):
     NO_EMAIL = "no_email"  # the source names no e-mail: often a service account
     UNKNOWN = "unknown"  # no user has this e-mail
     LEFT = "left"  # deactivated, or removed from the workspace
-    BOT = "bot"  # read by nobody
+    BOT = "bot"  # not read by a person
     GUEST = "guest"  # a guest of the workspace, whom mentions reach in their channels alone
     REFUSED = "refused"  # direct messages to this person are refused
     NO_SCOPE = "no_scope"  # the app may not look people up

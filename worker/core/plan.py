@@ -164,7 +164,7 @@ def undescribed(decided: Plan) -> set[Id]:
 def still_owed(
     reviews: Iterable[Review], as_of: datetime | None = None
 ) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
-    """Split a delivery's reviews into those that wait and those that nobody has to be told of any more.
+    """Split a delivery's reviews into those that wait and those that no message has to show any more.
 
     `as_of` asks for then instead of now: what an attempt that began then told of.
     """

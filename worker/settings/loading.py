@@ -223,7 +223,7 @@ def _of_calendars(settings: Settings) -> Iterator[str]:
 
 
 def _of_people(settings: Settings) -> Iterator[str]:
-    """A line on each setting about people that has no effect, because the runs of every queue are nobody's turn."""
+    """A line on each setting about people that has no effect, because no queue has people whose turn its runs are."""
     queues = (*settings.queues, settings.defaults)
     if any(queue.people is not Audience.NOBODY for queue in queues):
         return

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.stores.database import Database
 
 _LOOK_EVERY = 20
-"""So many renewals, about a minute, and all assignments are looked through again, even where nobody came or went."""
+"""So many renewals, about a minute, and all assignments are looked through again, even where no worker came or went."""
 
 TASKS = frozenset(str(task) for task in Task)
 
@@ -104,7 +104,7 @@ class SqlAssignments:
         self._renewals = 0
 
     def renew(self, queues: Collection[Id]) -> Renewal:
-        """See `AssignmentStore.renew`. While nobody comes or goes it is a renewal and nothing else."""
+        """See `AssignmentStore.renew`. While no worker comes or goes it is a renewal and nothing else."""
         wanted = frozenset(map(assignment_name, queues))
         lasted, living = self._database.write(self._renew)
         basis = (tuple(living.until), wanted)
@@ -146,7 +146,7 @@ class SqlAssignments:
         self, connection: Connection, wanted: frozenset[str], living: Living
     ) -> tuple[dict[str, Assignment], bool]:
         """Give back what is too much, take what is free and ours; what we have, and whether all is as it should be."""
-        # Rows that another transaction holds are passed over: nobody ever waits for a worker that stands still.
+        # Rows that another transaction holds are passed over: no worker ever waits for one that stands still.
         _bury(connection, living.now)
         _know(connection, wanted | TASKS)
         rows = connection.execute(sa.select(ASSIGNMENTS.c.name, ASSIGNMENTS.c.worker_id, ASSIGNMENTS.c.token)).all()
@@ -253,7 +253,7 @@ class UnknownChannelError(Exception):
 
 
 def take_channel(connection: Connection, destination: Destination, now: datetime, free_at: datetime) -> bool:
-    """Let nobody else post to a channel before `free_at`; False where another does at present. Never waits for one."""
+    """Let no other worker post there before `free_at`; False where another does at present. Never waits for one."""
     mine = CHANNEL_PACES.c.destination == destination
     held = sa.select(CHANNEL_PACES.c.free_at).where(mine).with_for_update(skip_locked=True)
     taken_until = connection.execute(held).scalar_one_or_none()
@@ -275,20 +275,20 @@ def free_channel(connection: Connection, destination: Destination, taken_until: 
 
 
 def know_channel(connection: Connection, destination: Destination, now: datetime) -> None:
-    """Make a channel's row, where nobody else has, in a transaction of its own."""
+    """Make a channel's row, where no other worker has, in a transaction of its own."""
     # Committed at once, since two who insert the same key wait for each other.
     known = insert(connection, CHANNEL_PACES).values(destination=destination, free_at=now)
     connection.execute(known.on_conflict_do_nothing())
 
 
 def rest_everywhere(connection: Connection, now: datetime, until: datetime) -> None:
-    """Let nobody post anywhere before `until`."""
+    """Let no worker post anywhere before `until`."""
     know_channel(connection, EVERYWHERE, now)
     longer = sa.update(CHANNEL_PACES).where(CHANNEL_PACES.c.destination == EVERYWHERE, CHANNEL_PACES.c.free_at < until)
     connection.execute(longer.values(free_at=until))
 
 
 def is_resting(connection: Connection, now: datetime) -> bool:
-    """Whether nobody may post anywhere."""
+    """Whether no worker may post anywhere."""
     resting = sa.select(sa.literal(1)).where(CHANNEL_PACES.c.destination == EVERYWHERE, CHANNEL_PACES.c.free_at > now)
     return connection.execute(resting).first() is not None

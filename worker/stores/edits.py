@@ -53,7 +53,7 @@ def _owing(dialect: str) -> sa.Update:
 
 
 def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
-    """Find the runs that left nobody knows how; the rules are those of `Store.unexplained`."""
+    """Find the runs that left in an unknown way; the rules are those of `Store.unexplained`."""
     asked = {"queue": queue_id, "now": now, "most": most}
     return connection.execute(_UNEXPLAINED, asked).scalars().all()
 
@@ -209,7 +209,7 @@ def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Co
 
 
 def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim:
-    # Until the edit is settled nobody knows what the message shows: a crash leaves it so.
+    # Until the edit is settled it is not known what the message shows: a crash leaves it so.
     connection.execute(CHANGE_DELIVERY, {"number": row.delivery_id, "lease_until": lease_until, "digest": ""})
     shown_at = row.edited_at or row.settled_at
     counts = connection.execute(_COUNTS, {"number": row.delivery_id, "shown_at": shown_at}).mappings().one()

@@ -67,7 +67,7 @@ def _open(path: Path) -> int:
 
 
 def holder(database: Path) -> str | None:
-    """Who works on a database file, in its own words; None where nobody does. The lock is only touched."""
+    """Who works on a database file, in its own words; None where no process does. The lock is only touched."""
     try:
         file = os.open(_path(database), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

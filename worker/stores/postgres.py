@@ -211,7 +211,7 @@ def _only_reads(error: BaseException | None) -> bool:
 
 
 def migrate_alone(connection: Connection) -> None:
-    """Wait until nobody else migrates, and be the one who does to the end of the transaction."""
+    """Wait until no other process migrates, and be the one who does to the end of the transaction."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLICATION_ID)))
 
 

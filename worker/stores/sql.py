@@ -345,7 +345,7 @@ class SqlStore:
         self._database.write(lambda connection: people.readmit_people(connection, ids))
 
     def _in_steps(self, step: Callable[[Connection], int]) -> int:
-        # Each step is a transaction of its own, so that nobody waits long.
+        # Each step is a transaction of its own, so that no other writer waits long.
         total = 0
         while gone := self._database.write(step):
             total += gone

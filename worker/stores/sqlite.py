@@ -142,7 +142,7 @@ def maintain_file(database: Database) -> None:
 
 
 def _fold(connection: sqlite3.Connection) -> None:
-    """Fold the write-ahead log into the file, and empty it where nobody reads from it just now."""
+    """Fold the write-ahead log into the file, and empty it where no process reads from it just now."""
     # Emptying it holds the write lock while it waits for readers; so nearly all is done before, without any lock, and
     # the wait is short: what cannot be emptied now is at the next call.
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -110,7 +110,7 @@ TABLES = [table for table in metadata.sorted_tables if table is not PROCESSES]
 
 
 def copy_every_table(source: Connection, target: Connection) -> Mapping[str, int]:
-    """Copy every table; nobody else writes to the target meanwhile."""
+    """Copy every table; no other process writes to the target meanwhile."""
     every = ", ".join(table.name for table in TABLES)
     # Others may read, but not write: their rows would take numbers that are about to be copied.
     target.exec_driver_sql(f"LOCK TABLE {every} IN EXCLUSIVE MODE")

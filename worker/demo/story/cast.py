@@ -31,7 +31,7 @@ ROOMS = (
     _Room(SUPPORT_CHANNEL, "support-reviews", f"Where the queue “{SUPPORT}” is announced"),
     _Room(RAG_CHANNEL, "rag-quality", f"Where the queue “{RAG}” is announced; its reminders go into threads"),
     _Room(CLAIMS_CHANNEL, "claims-desk", f"Where the queue “{CLAIMS}” is announced, within its hours"),
-    _Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that nobody has reviewed"),
+    _Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that still wait for a review"),
 )
 
 

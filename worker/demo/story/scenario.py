@@ -73,7 +73,7 @@ class Scenario:
             Scene(
                 "Outside hours",
                 "The claims desk has not begun its day. Its first message is held until then, and a run that comes "
-                "meanwhile waits with it: nobody is called at night.",
+                "meanwhile waits with it: no message goes out at night.",
                 _said("Holds the baseline of Claims desk"),
                 act=lambda: self._arrive_at_claims(cast.CLAIMS_NIGHT),
             ),
@@ -90,7 +90,7 @@ class Scenario:
             ),
             Scene(
                 "A reviewer opens one",
-                "LangSmith reserves it. The announcement is edited to say so, and nobody will be reminded of this run.",
+                "LangSmith reserves it. The announcement is edited to say so, and no reminder of this run will follow.",
                 _edited(cast.SUPPORT_CHANNEL, "announcement"),
                 act=lambda: self.stage.reserve(self.support[0]),
             ),
@@ -163,8 +163,8 @@ class Scenario:
             ),
             Scene(
                 "One more, without a ping",
-                "A run comes soon after that message, and enters it by an edit: everybody can see it, nobody is "
-                "notified. If it still waits in an hour, it is announced once, with all others.",
+                "A run comes soon after that message, and enters it by an edit: everybody can see it, and no "
+                "notification goes out. If it still waits in an hour, it is announced once, with all others.",
                 _edited(cast.CLAIMS_CHANNEL, "baseline"),
                 act=lambda: self._arrive_at_claims(cast.CLAIMS_MORNING),
             ),

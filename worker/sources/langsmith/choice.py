@@ -246,7 +246,7 @@ class Choice:
 
 
 def _kept(outlook: Outlook) -> str:
-    """What is remembered: the listing, and when the other ends where it was left for that (`-`: nobody said)."""
+    """What is remembered: the listing, and when the other ends where it was left for that (`-`: not known)."""
     if outlook.former is None:
         return outlook.api.value
     sunset = outlook.former.sunset

@@ -102,7 +102,7 @@ class View:
         return self._left_to_others(mine, others)
 
     def _sections(self, queue_id: Id) -> tuple[int, int] | None:
-        """How many runs are open in the key's own section and in that of others; None where nobody counts."""
+        """How many runs are open in the key's own section and in that of others; None where it does not count."""
         mine = self._counts.count(queue_id, MINE)
         others = self._counts.count(queue_id, OTHERS)
         return None if mine is None or others is None else (mine, others)

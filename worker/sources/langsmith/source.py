@@ -194,7 +194,7 @@ class LangSmith:
         if left or not queue_run_ids or self._listed_by.get(queue_id) != Api.RUNS:
             return left
         seen = self._sections.how_left(queue_id, queue_run_ids)
-        # Where placements are not known there is nobody else to ask.
+        # Where placements are not known there is no other endpoint to ask.
         return {**dict.fromkeys(queue_run_ids, Fate.UNKNOWN), **seen} if self._placement.is_missing else seen
 
     def members(self, sought: Collection[str]) -> Mapping[str, Reviewer] | None:
