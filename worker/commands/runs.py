@@ -167,6 +167,7 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
         "since": stamp(review.since),
         "age_seconds": int(age_of(review, now).total_seconds()),
         "reserved": review.reserved,
+        "disagreed": review.who.disagreed,
         "last_notified_at": stamp(review.told_at),
         "next": upcoming_json(each.upcoming),
     }
@@ -205,9 +206,14 @@ def print_stories(found: Sequence[Story], now: datetime) -> None:
 
 def _end(review: Review) -> str:
     if review.closed_at is None:
-        return "waits, reserved" if review.reserved else "waits"
+        return f"waits{_how(review)}"
     left = review.fate or Fate.UNKNOWN
     return "no longer waiting" if left is Fate.UNKNOWN else left.value
+
+
+def _how(review: Review) -> str:
+    """What is to be said of a run that waits."""
+    return (", reserved" if review.reserved else "") + (", reviewers disagree" if review.who.disagreed else "")
 
 
 def story_lines(story: Story, upcoming: Upcoming, now: datetime) -> list[str]:
@@ -220,7 +226,7 @@ def story_lines(story: Story, upcoming: Upcoming, now: datetime) -> list[str]:
         *(f"  {_moment(at)}  {what}" for at, what in happened),
     ]
     if review.closed_at is None:
-        lines.append(f"  {_moment(now)}  still waiting" + (", reserved" if review.reserved else ""))
+        lines.append(f"  {_moment(now)}  still waiting{_how(review)}")
         lines += [f"  next: {what}" for what in _coming(story, upcoming, now)]
     return lines
 

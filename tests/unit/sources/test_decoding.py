@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from tests.support.published import document, november, seed
 from tests.support.schemas import mutated, narrowed
-from worker.core.model import QueueRun, Show
+from worker.core.model import Access, QueueRun, Show
 from worker.sources.langsmith import rows as kept
+from worker.sources.langsmith.queues import REVIEWERS_LEVEL, access_in, reviewers_in
 from worker.sources.langsmith.rows import Wanted, facts, identity, trace
 from worker.sources.langsmith.wire import (
     ItemRow,
@@ -138,7 +139,14 @@ def test_no_mutation_of_a_look_up_is_a_crash(rows: Any) -> None:
 @MANY
 @given(mutated(QUEUE))
 def test_no_mutation_of_a_queue_is_a_crash(row: Any) -> None:
-    assert one(written(row), QueueRow) == page(written([row]), QueueRow).rows[0]
+    found = one(written(row), QueueRow, REVIEWERS_LEVEL)
+    assert found == page(written([row]), QueueRow, REVIEWERS_LEVEL).rows[0]
+    assert isinstance(access_in(found.reviewer_access_mode), Access)
+    for each in reviewers_in(found.assigned_reviewers):
+        assert each.reviewer_id
+        for text in (each.reviewer_id, each.name, each.email):
+            assert len(text.encode()) < 2_000
+            assert "\0" not in text
 
 
 def read(body: bytes) -> None:

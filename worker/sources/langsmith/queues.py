@@ -151,8 +151,8 @@ class Directory:
             name=text(row.name).strip() or str(queue_id),
             url=queue_url(self._web, tenant_id, queue_id),
             reviewers_per_run=_reviewers(row.num_reviewers_per_item),
-            access=_access(row.reviewer_access_mode),
-            assigned=_assigned(row.assigned_reviewers),
+            access=access_in(row.reviewer_access_mode),
+            assigned=reviewers_in(row.assigned_reviewers),
         )
         entry = _Entry(queue, tenant_id, Cooldown.of(FRESH, self._clock.monotonic()))
         with self._lock:
@@ -171,11 +171,12 @@ def _reviewers(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REVIEWERS else 1
 
 
-def _access(value: object) -> Access:
+def access_in(value: object) -> Access:
+    """Who may review the runs of a queue, where LangSmith says that in a word that is known."""
     return Access(value) if isinstance(value, str) and value in set(Access) else Access.UNKNOWN
 
 
-def _assigned(value: object) -> tuple[Reviewer, ...]:
+def reviewers_in(value: object) -> tuple[Reviewer, ...]:
     """The assigned reviewers: each identity once, by name; those without an id are no one that a run could name."""
     found: dict[str, Reviewer] = {}
     for row in parts(value, ReviewerRow, MOST_REVIEWERS):
