@@ -39,6 +39,7 @@ NEEDLESS = {
     *(
         "alembic",
         "anyio",
+        "argparse",
         "asyncio",
         "certifi",
         "click",

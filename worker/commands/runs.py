@@ -12,9 +12,9 @@ from uuid import UUID
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.held import circumstances_of
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
+from worker.commands.upcoming import circumstances_of
 from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
 from worker.core.owed import State

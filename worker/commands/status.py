@@ -11,8 +11,8 @@ from rich.text import Text
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.held import held_of
 from worker.commands.setup import DATABASE, opened, start
+from worker.commands.upcoming import held_of
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
 from worker.core.overview import LISTING_IN_USE, Area, Overview, QueueView

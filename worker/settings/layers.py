@@ -1,4 +1,4 @@
-"""The places that settings are written in: environment, `.env`, secret files (`worker.toml` has a module of its own).
+"""The places that settings are written in: environment, `.env`, secret files, `worker.toml`.
 
 Only values are read here, as they stand; what they mean is decided where all are together.
 """
