@@ -54,7 +54,7 @@ class Reached:
         if self.person.problem is Problem.NONE:
             return ""
         text, fix = REASONS[self.person.problem]
-        return f"{text}: {fix}"
+        return f"{text}; {fix}"
 
 
 def people(*, as_json: bool) -> None:

@@ -131,7 +131,8 @@ class LookUps:
                 self._next_at = self._clock.now()
             if self._next_at is not None and self._next_at <= self._clock.now():
                 self._look_up(self._accounts)
-            self.is_settled = True
+            # Woken meanwhile: then the queues that were polled since are still to be looked at.
+            self.is_settled = not self._gathered.is_over(self._clock.monotonic())
 
     def _gather(self) -> None:
         """Make cards of everybody whom the queues and their runs name."""
@@ -158,12 +159,15 @@ class LookUps:
         if self._members is None or not missing or not is_due:
             return
         self._unmet = missing
+        former = self._members_again
         self._members_again = Cooldown.of(MEMBERS_EVERY, at)
         self._members_soon = Cooldown.of(MEMBERS_SOON, at)
         try:
             found = self._members.members(missing) or {}
         except SourceError as error:
-            log.info("members_not_listed", trouble=error.trouble.value)
+            if not former.failures:
+                log.info("members_not_listed", trouble=error.trouble.value)
+            self._members_again = former.failed(MEMBERS_SOON, at)
             return
         by_email = [reviewer for sought, reviewer in found.items() if sought in wanted]
         by_id = [replace(reviewer, reviewer_id=sought) for sought, reviewer in found.items() if sought not in wanted]

@@ -276,6 +276,10 @@ def test_members_that_cannot_be_listed_cost_one_line(world: World, trouble: Trou
         world.round(HOUR)
     assert [line["event"] for line in logs] == ["members_not_listed"]
     assert world.people()["stranger"].problem is Problem.NO_EMAIL
+    assert world.members.asked == 2
+    world.members.failure, world.members.known = None, {"stranger": BOB}
+    world.round(HOUR)
+    assert world.people()["stranger"].user == "U0BOB"
 
 
 def test_a_source_that_cannot_name_its_members_costs_nothing(world: World) -> None:

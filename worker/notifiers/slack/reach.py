@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 READ, READ_EMAIL, WRITE, HISTORY, GROUPS = "users:read", "users:read.email", "im:write", "im:history", "usergroups:read"
 
 REASONS: Mapping[Problem, tuple[str, str]] = {
-    Problem.NOT_ASKED: ("was not looked up yet", "wait for the next minute of the service"),
+    Problem.NOT_ASKED: ("was not looked up yet", "a running service does so within a minute"),
     Problem.NO_EMAIL: (
-        "LangSmith shows no e-mail: a service account, or somebody whom the key may not see",
-        "nothing is to be done for a service; its runs go to the owner",
+        "LangSmith shows no e-mail (a service account, or somebody whom the key may not see)",
+        "a service needs nothing; set WORKER_OWNER to have its runs go to somebody",
     ),
     Problem.UNKNOWN: ("no Slack user is found", "write the Slack id as slack in a table of this e-mail under [people]"),
     Problem.LEFT: ("has left the Slack workspace", "take this reviewer out of LangSmith's queues"),
     Problem.BOT: ("is a bot in Slack", "write the Slack id of a person as slack under [people]"),
     Problem.GUEST: (
         "is a guest in Slack, to whom no direct message goes",
-        "let the runs go to the owner, or to the channel",
+        "set WORKER_OWNER, or WORKER_TELL=channel for the queue",
     ),
     Problem.REFUSED: ("Slack refuses direct messages of the app", "turn the app's messages tab on, or use the channel"),
     Problem.NO_SCOPE: ("the app may not look people up", f"add {READ} and {READ_EMAIL} to the app and reinstall it"),
-    Problem.FORGOTTEN: ("is forgotten: nothing is kept of this person", "write the e-mail under [people] to end that"),
+    Problem.FORGOTTEN: ("is forgotten, so that nothing is kept", "write the e-mail under [people] to end that"),
 }
 """Why a person is not reached, and the fix."""
 
