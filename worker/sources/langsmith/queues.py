@@ -1,8 +1,9 @@
-"""What the queues are called, to which workspace they belong, and how many runs a section of one has."""
+"""What the queues are called, to which workspace they belong, and who reviews them: its members."""
 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,11 +14,11 @@ from worker.core.cooldown import Cooldown
 from worker.core.model import Access, Queue, Reviewer
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import unlawful
-from worker.sources.langsmith.rows import count, identity, person, queue_url, text
-from worker.sources.langsmith.wire import DEEPEST, Counted, QueueRow, ReviewerRow, UnlawfulError, one, page, parts
+from worker.sources.langsmith.rows import identity, person, queue_url, text
+from worker.sources.langsmith.wire import DEEPEST, MemberRow, QueueRow, ReviewerRow, UnlawfulError, one, page, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from worker.core.model import Id
@@ -187,56 +188,94 @@ def reviewers_in(value: object) -> tuple[Reviewer, ...]:
     return tuple(sorted(found.values(), key=lambda each: (each.name.casefold(), each.email, each.reviewer_id)))
 
 
-MINE, OTHERS, DONE, ALL = "needs_my_review", "needs_others_review", "completed", "all"
-PLATFORM_WORDS = {DONE: "archived"}
+_MEMBERS = "/api/v1/workspaces/current/members/active"
+_LOOKING_UP = "looking members up"
+_MEMBERS_A_PAGE = 500
+_MOST_MEMBER_PAGES = 100
+_UNAVAILABLE_FOR = timedelta(days=1)
+"""A right that is missing, and a route of a newer server, come with an act of somebody's: a day is soon enough."""
 
 
-class Counts:
-    """Counts by status. Thread-safe."""
+class Membership:
+    """The members by what is known of them. Thread-safe. Nothing of them is kept."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, *, clock: Clock) -> None:
         self._http = http
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._again = Cooldown()
+        self._has_said = False
 
-    def count(self, queue_id: Id, status: str) -> int | None:
-        """How many there are; None where this server does not count.
-
-        Raises SourceError where it should but does not answer.
-        """
-        word = PLATFORM_WORDS.get(status, status)
-        # The newer first: the older ends with the listing that it counts.
-        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", word)
-        return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status) if newer is None else newer
-
-    def total(self, queue_id: Id) -> int | None:
-        """How many runs there are whatever their status; None where this server does not count.
-
-        Raises SourceError where it should but does not answer.
-        """
-        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", ALL)
-        return self._listed_total(queue_id) if newer is None else newer
-
-    def _listed_total(self, queue_id: Id) -> int | None:
-        what = "counting the runs of a queue"
+    def find(self, sought: Collection[str]) -> Mapping[str, Reviewer] | None:
+        """See `Members.members` in the ports."""
+        if not sought:
+            return {}
+        if not self._again.is_over(self._clock.monotonic()):
+            return None
         try:
-            with self._http.get("/api/v1/annotation-queues", {"ids": str(queue_id)}, what=what) as answer:
-                rows = page(answer.body, QueueRow).rows
+            return self._find(sought)
         except SourceError as error:
-            if error.trouble is Trouble.MISSING:
-                return None
-            raise
-        except UnlawfulError as error:
-            raise unlawful(what, str(error)) from None
-        return next((count(row.total_runs) for row in rows if identity(row.id) == queue_id), None)
+            if error.trouble not in {Trouble.REFUSED, Trouble.MISSING}:
+                raise
+            self._say_once(error)
+        return None
 
-    def _ask(self, path: str, status: str) -> int | None:
-        what = f"counting the runs that are {status}"
-        try:
-            with self._http.get(path, {"status": status}, what=what) as answer:
-                found = one(answer.body, Counted)
-        except SourceError as error:
-            if error.trouble is Trouble.MISSING:
-                return None
-            raise
-        except UnlawfulError as error:
-            raise unlawful(what, str(error)) from None
-        return count(found.count if found.size is None else found.size)
+    def _find(self, sought: Collection[str]) -> Mapping[str, Reviewer]:
+        """Read the members until all that are sought are found."""
+        # Not by the filters of this endpoint: they know one of a member's three ids, and nothing promises that it is
+        # the one which runs name, or that the case of an address does not count.
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for each in sought:
+            wanted[_sought_key(each)].append(each)
+        found: dict[str, Reviewer] = {}
+        for row in self._rows():
+            for key in _keys(row):
+                found |= dict.fromkeys(wanted.pop(key, ()), _member(row))
+            if not wanted:
+                break
+        return found
+
+    def _rows(self) -> Iterator[MemberRow]:
+        for number in range(_MOST_MEMBER_PAGES):
+            rows, size = self._page(number * _MEMBERS_A_PAGE)
+            yield from rows
+            if size < _MEMBERS_A_PAGE:
+                return
+        raise unlawful(_LOOKING_UP, "the list has no end")
+
+    def _page(self, offset: int) -> tuple[Sequence[MemberRow], int]:
+        with self._http.get(_MEMBERS, {"limit": _MEMBERS_A_PAGE, "offset": offset}, what=_LOOKING_UP) as answer:
+            try:
+                found = page(answer.body, MemberRow)
+            except UnlawfulError as error:
+                raise unlawful(_LOOKING_UP, str(error)) from None
+        return found.rows, found.size
+
+    def _say_once(self, error: SourceError) -> None:
+        with self._lock:
+            said, self._has_said = self._has_said, True
+            self._again = Cooldown.of(_UNAVAILABLE_FOR, self._clock.monotonic())
+        if not said:
+            log.info("members_unknown", error=str(error))
+
+
+def _sought_key(sought: str) -> str:
+    """An id as `person` writes it, an address in the case of none."""
+    return sought.strip().casefold() if "@" in sought else person(sought)
+
+
+def _keys(row: MemberRow) -> set[str]:
+    """All by which a member is known; nothing of one who may not work here any more, or has no id to be named by."""
+    if row.is_disabled is True or not _member_id(row):
+        return set()
+    address = text(row.email, EMAIL_CHARACTERS).strip().casefold()
+    return {person(row.id), person(row.ls_user_id), person(row.user_id), address} - {""}
+
+
+def _member_id(row: MemberRow) -> str:
+    return person(row.id) or person(row.ls_user_id) or person(row.user_id)
+
+
+def _member(row: MemberRow) -> Reviewer:
+    name = text(row.display_name).strip() or text(row.full_name).strip()
+    return Reviewer(_member_id(row), name, text(row.email, EMAIL_CHARACTERS).strip())

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from worker.core.ports import SourceError
+from worker.sources.langsmith.counts import DONE, MINE, OTHERS
 from worker.sources.langsmith.errors import unlawful
-from worker.sources.langsmith.queues import DONE, MINE, OTHERS
 from worker.sources.langsmith.rows import identity, instant
 from worker.sources.langsmith.wire import ItemRow, Row, UnlawfulError, envelope, page
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.model import Id
+    from worker.sources.langsmith.counts import Counts
     from worker.sources.langsmith.http import Http
-    from worker.sources.langsmith.queues import Counts
 
 
 class Whose(StrEnum):

@@ -14,14 +14,13 @@ from worker.core.overview import LISTING_IN_USE
 from worker.core.ports import SourceError, Unseen
 from worker.net.route import DIRECT
 from worker.sources.langsmith.choice import Api, Choice, Outlook, meaning
-from worker.sources.langsmith.disagreements import Disagreements
+from worker.sources.langsmith.counts import Counts, Disagreements
 from worker.sources.langsmith.errors import Standing, unlawful
 from worker.sources.langsmith.fates import Placement, Sections
 from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.langsmith.listing import Former, Items
-from worker.sources.langsmith.members import Membership
 from worker.sources.langsmith.names import PER_SECOND, Names, explained
-from worker.sources.langsmith.queues import Counts, Directory
+from worker.sources.langsmith.queues import Directory, Membership
 from worker.sources.langsmith.rows import DISAGREED, Wanted, identity, queue_url, tenant_in
 from worker.sources.langsmith.runs import Runs
 from worker.sources.langsmith.sight import SENTENCES, Live, View, whose

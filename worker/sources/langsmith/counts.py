@@ -1,4 +1,4 @@
-"""Completed runs on which reviewers disagree, so that a final answer is owed: counted and listed."""
+"""How many runs a section of a queue has, and the completed ones on which reviewers disagree."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import NotOfferedError, unlawful
 from worker.sources.langsmith.listing import Listing
 from worker.sources.langsmith.queues import FRESH, RETRY
-from worker.sources.langsmith.rows import completed_params, count
-from worker.sources.langsmith.wire import Counted, UnlawfulError, one
+from worker.sources.langsmith.rows import completed_params, count, identity
+from worker.sources.langsmith.wire import Counted, QueueRow, UnlawfulError, one, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,61 @@ if TYPE_CHECKING:
     from worker.sources.langsmith.rows import Wanted
 
 log = structlog.get_logger(__name__)
+
+MINE, OTHERS, DONE, ALL = "needs_my_review", "needs_others_review", "completed", "all"
+PLATFORM_WORDS = {DONE: "archived"}
+
+
+class Counts:
+    """Counts by status. Thread-safe."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def count(self, queue_id: Id, status: str) -> int | None:
+        """How many there are; None where this server does not count.
+
+        Raises SourceError where it should but does not answer.
+        """
+        word = PLATFORM_WORDS.get(status, status)
+        # The newer first: the older ends with the listing that it counts.
+        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", word)
+        return self._ask(f"/api/v1/annotation-queues/{queue_id}/size", status) if newer is None else newer
+
+    def total(self, queue_id: Id) -> int | None:
+        """How many runs there are whatever their status; None where this server does not count.
+
+        Raises SourceError where it should but does not answer.
+        """
+        newer = self._ask(f"/api/v1/platform/annotation-queues/{queue_id}/items/count", ALL)
+        return self._listed_total(queue_id) if newer is None else newer
+
+    def _listed_total(self, queue_id: Id) -> int | None:
+        what = "counting the runs of a queue"
+        try:
+            with self._http.get("/api/v1/annotation-queues", {"ids": str(queue_id)}, what=what) as answer:
+                rows = page(answer.body, QueueRow).rows
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+        except UnlawfulError as error:
+            raise unlawful(what, str(error)) from None
+        return next((count(row.total_runs) for row in rows if identity(row.id) == queue_id), None)
+
+    def _ask(self, path: str, status: str) -> int | None:
+        what = f"counting the runs that are {status}"
+        try:
+            with self._http.get(path, {"status": status}, what=what) as answer:
+                found = one(answer.body, Counted)
+        except SourceError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+        except UnlawfulError as error:
+            raise unlawful(what, str(error)) from None
+        return count(found.count if found.size is None else found.size)
+
 
 _WHAT = "counting the runs on which reviewers disagree"
 _PATIENCE_SECONDS = 5.0
@@ -39,7 +94,7 @@ OFF_FOR = timedelta(days=1)
 
 
 class Disagreements:
-    """What is known of them, by queue. Thread-safe."""
+    """The completed runs on which reviewers disagree, by queue. Thread-safe."""
 
     def __init__(self, http: Http, *, clock: Clock) -> None:
         self._http = http
