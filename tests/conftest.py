@@ -23,7 +23,7 @@ USUAL = 3.0
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system, below which pytest makes a directory of its own
 ROOM = 2**30
-"""Bytes; what the tests write into passing directories is less than a tenth of it."""
+"""In bytes, more than ten times as much as the tests write."""
 
 # A fifth of what collecting costs, in each process, would be looking for garbage that is not there.
 gc.disable()
