@@ -155,3 +155,13 @@ def test_check_proves_each_reviewer_the_owner_and_the_mentions(
     }
     assert "ada at home" in found["settings"]["text"]
     assert all(found[name]["remedy"] for name in failing)
+
+
+def test_an_id_that_is_none_keeps_nothing_from_being_posted(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.assign_queue(queue, ADA)
+    langsmith.add_run(queue, name="waiting")
+    (bench.directory / "worker.toml").write_text(f"[people]\n'{ADA}' = {{ slack = '@ada' }}\n'ada at home' = {{}}\n")
+    done = bench.run("poll", WORKER_PEOPLE="assigned")
+    assert (done.returncode, len(slack.posts)) == (0, 1), done.stderr

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
-NOBODY = "No queue has people: set WORKER_PEOPLE to assigned, or to e-mails"
+_NO_PEOPLE = "No queue has people: set WORKER_PEOPLE to assigned, or to e-mails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def people(*, as_json: bool) -> None:
     columns = ("E-mail", "Slack", "Name", "Turn", "Called today", "Budget left", "Why not reached")
     tables.print_table(columns, [_row(each) for each in found], empty="No reviewer is known yet.")
     if not wants_people(settings):
-        tables.say(NOBODY)
+        tables.say(_NO_PEOPLE)
 
 
 def forget(email: str) -> bool:

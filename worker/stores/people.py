@@ -109,7 +109,7 @@ def _named_by_queues(connection: Connection, wanted: str) -> set[str]:
     for queue_id, reviewers in connection.execute(query.with_for_update(key_share=True)).all():
         ids = {each.reviewer_id for each in reviewers.assigned if email_key(each.email) == wanted}
         if ids:
-            stripped = Reviewers(reviewers.access, without(reviewers.assigned, ids))
+            stripped = Reviewers(reviewers.access, _without(reviewers.assigned, ids))
             connection.execute(
                 sa.update(KNOWN_QUEUES).where(KNOWN_QUEUES.c.queue_id == queue_id).values(reviewers=stripped)
             )
@@ -126,9 +126,9 @@ def without_forgotten(connection: Connection, queue: Queue) -> Queue:
     """A queue without the names and e-mails of the reviewers who are forgotten."""
     named = [each.reviewer_id for each in queue.assigned if each.name or each.email]
     forgotten = set(connection.execute(_FORGOTTEN, {"some": named}).scalars()) if named else set()
-    return replace(queue, assigned=without(queue.assigned, forgotten)) if forgotten else queue
+    return replace(queue, assigned=_without(queue.assigned, forgotten)) if forgotten else queue
 
 
-def without(reviewers: Iterable[Reviewer], ids: Collection[str]) -> tuple[Reviewer, ...]:
+def _without(reviewers: Iterable[Reviewer], ids: Collection[str]) -> tuple[Reviewer, ...]:
     """The reviewers, those with these ids without name and e-mail."""
     return tuple(replace(each, name="", email="") if each.reviewer_id in ids else each for each in reviewers)

@@ -40,6 +40,9 @@ REASONS: Mapping[Problem, tuple[str, str]] = {
 }
 """Why a person is not reached, and the fix."""
 
+MOST = 50
+"""Reviewers that are looked up at once."""
+
 WHAT_FOR = {
     READ_EMAIL: "no reviewer is found by e-mail: messages go out without mentions, and nobody gets direct ones",
     READ: "it cannot be seen who has left or is a guest",
@@ -76,8 +79,13 @@ def examine_people(slack: Slack, whom: Whom) -> Iterator[Finding]:
         return
     yield from _scopes(scopes, whom)
     people = SlackPeople(slack)
-    for reviewer in whom.reviewers:
+    for reviewer in whom.reviewers[:MOST]:
         yield _reviewer(people, reviewer, whom)
+    if more := whom.reviewers[MOST:]:
+        text = (
+            f"{len(more)} more were not looked up, as Slack answers {MOST} a minute; `review-notifier people` lists all"
+        )
+        yield Finding("reviewers", ok=True, text=text)
     for owner in whom.owners:
         yield _user(f"owner {owner}", partial(people.by_id, owner), is_direct=True, is_needed=True)
     for user in (one for one in whom.mentions if not one.startswith("S")):

@@ -11,7 +11,7 @@ from worker.core.audience import Problem
 from worker.core.model import Reviewer
 from worker.demo.slack.server import ALL_SCOPES
 from worker.notifiers.slack.notifier import Slack
-from worker.notifiers.slack.reach import REASONS, Whom, examine_people
+from worker.notifiers.slack.reach import MOST, REASONS, Whom, examine_people
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,6 +158,13 @@ def test_a_look_up_that_is_throttled_says_so(examine: Examine, slack: SimulatedS
     slack.fail("users.lookupByEmail", mode="ratelimited", retry_after=30)
     (found,) = examine(reviewers=(ADAS,)).values()
     assert (found.ok, found.remedy) == (False, "try again later")
+
+
+def test_not_more_reviewers_are_looked_up_than_slack_answers_at_once(examine: Examine) -> None:
+    many = tuple(Reviewer(str(n), email=f"r{n}@example.com") for n in range(MOST + 3))
+    found = examine(reviewers=many)
+    assert len(found) == MOST + 1
+    assert found["reviewers"].text.startswith("3 more were not looked up")
 
 
 def test_every_problem_has_its_words() -> None:
