@@ -14,11 +14,13 @@ from worker.core import delivery, directory, leases, owed
 from worker.loops import deliver, details, pauses, people, poll, report, roster
 from worker.notifiers.slack import notifier
 from worker.settings.model import PerQueue
+from worker.sources.langsmith import counts, queues
 
 MODULES: dict[str, Any] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         *(delivery, deliver, directory, owed, report, details, pauses, people, poll, roster, service, leases, notifier),
+        *(queues, counts),
     )
 }
 DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
