@@ -268,6 +268,58 @@ class Notifier(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A press of a control of ours by a person, as the notifier's service reports it.
+
+    `envelope_id` is the same where the service reports one press twice. `team` is the person's own one, which need not
+    be ours. `on` is the message; None where the control stood on a page. `thread` is the first message of its thread,
+    empty outside of one. `block`, `action` and `value` are what we put into the control, or what somebody made up.
+    """
+
+    envelope_id: str
+    user: str
+    team: str
+    on: Receipt | None
+    thread: str
+    block: str
+    action: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that a person wrote: its `name` with the slash, the `text` after it, and the channel as `place`."""
+
+    envelope_id: str
+    user: str
+    team: str
+    place: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeOpened:
+    """A person opened our own page in the notifier's service."""
+
+    envelope_id: str
+    user: str
+    team: str
+
+
+Heard = Press | Command | HomeOpened
+"""Everything that people do in the notifier's service and that reaches us. All text in it is hostile."""
+
+
+class Answers(Protocol):
+    """Answers one person, so that nobody else sees it. Thread-safe. Raises DeliveryError."""
+
+    def ephemeral(self, place: str, user: str, text: str, *, thread: str = "") -> None:
+        """Show a text, which is escaped here, to a person in a channel; in a `thread` by its first message."""
+        ...
+
+
 class Assignments(Protocol):
     """The queues and tasks of this worker at present. Thread-safe; only `renew` and `leave` use the database."""
 
