@@ -165,3 +165,19 @@ def test_an_id_that_is_none_keeps_nothing_from_being_posted(
     (bench.directory / "worker.toml").write_text(f"[people]\n'{ADA}' = {{ slack = '@ada' }}\n'ada at home' = {{}}\n")
     done = bench.run("poll", WORKER_PEOPLE="assigned")
     assert (done.returncode, len(slack.posts)) == (0, 1), done.stderr
+
+
+def test_of_two_workers_one_looks_people_up_and_both_know_them(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID, postgres_url: str
+) -> None:
+    slack.add_user("U0ADA00001", ADA, "Ada")
+    langsmith.assign_queue(queue, ADA)
+    langsmith.add_run(queue, name="waiting")
+    more = {"WORKER_PEOPLE": "assigned", "WORKER_DATABASE_URL": postgres_url}
+    assert bench.run("migrate", **more).returncode == 0
+    with bench.service(**more) as first, bench.service(**more) as second:
+        wait_for(lambda: slack.posts, "a message", patience=40)
+        wait_for(lambda: LOOK_UP in asked(slack), "a look-up", patience=40)
+        assert people(bench, WORKER_DATABASE_URL=postgres_url)[ADA]["slack"] == "U0ADA00001"
+        assert (first.stop(), second.stop()) == (0, 0)
+    assert asked(slack).count(LOOK_UP) == 1
