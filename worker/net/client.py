@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import h11
 import httpcore
 import httpx
 
@@ -21,7 +23,7 @@ from worker.net.route import DIRECT, trust
 from worker.net.streams import Backend, Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from worker.core.ports import Clock
     from worker.net.route import Proxy, Route
@@ -36,6 +38,9 @@ USUAL = {
     b"Connection": b"keep-alive",
     b"User-Agent": b"review-notifier",
 }
+
+PLAIN = ("GET", None, None, None)
+"""The method, headers, JSON and content of a request that has nothing of its own but its target."""
 
 NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 
@@ -74,7 +79,7 @@ class Client:
         url = httpx.URL(root)
         self._root = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + b"/")
         self._headers = httpx.Headers({**USUAL, **dict(headers or {})})
-        self._plain = httpx.Request("GET", self._root, headers=self._headers).headers.raw
+        self._plain = _model(self._root, self._headers)
         self._pool = _opened_pool(self._root, route, self._backend, keep_seconds=keep_seconds)
 
     @contextlib.contextmanager
@@ -89,11 +94,15 @@ class Client:
         exchange = Exchange(self._clock, seconds, in_time)
         self._backend.begin(exchange)
         try:
-            with contextlib.closing(self._answer(self._built(asked, exchange), exchange, is_safe=is_safe)) as answer:
-                yield Response(answer.status, httpx.Headers(answer.headers), answer.iter_stream())
-                return
+            answer = self._answer(self._built(asked, exchange), exchange, is_safe=is_safe)
+            try:
+                yield Response(answer.status, _by_name(answer.headers), answer.iter_stream())
+            finally:
+                answer.close()
         except FAILURES as error:
             failure = self._failure(error, exchange)
+        else:
+            return
         # Raised outside the except clause: chained to it, the library's exception would keep the request's secrets.
         raise failure
 
@@ -108,17 +117,23 @@ class Client:
 
     def _built(self, asked: Request, exchange: Exchange) -> httpcore.Request:
         """A request as httpcore sends it: httpx's own way there costs more than the rest of a read together."""
-        # The time-out is for a place in the pool alone.
-        extensions: dict[str, Any] = {"trace": exchange.trace, "timeout": {"pool": exchange.seconds}}
-        if asked.path.startswith("/") and (asked.headers, asked.json, asked.content) == (None, None, None):
+        if asked.path.startswith("/") and (asked.method, asked.headers, asked.json, asked.content) == PLAIN:
+            request, url = copy(self._plain), copy(self._plain.url)
             query = f"?{urlencode(asked.params)}" if asked.params else ""
-            target = self._root.raw_path + f"{asked.path[1:]}{query}".encode("ascii")
-            return httpcore.Request(asked.method, _url(self._root, target), headers=self._plain, extensions=extensions)
-        built = self._shaped(asked)
-        url = _url(built.url, built.url.raw_path)
-        return httpcore.Request(
-            asked.method, url, headers=built.headers.raw, content=built.read(), extensions=extensions
-        )
+            url.target = self._root.raw_path + f"{asked.path[1:]}{query}".encode("ascii")
+            request.url = url
+        else:
+            built = self._shaped(asked)
+            url = _url(built.url, built.url.raw_path)
+            request = httpcore.Request(asked.method, url, headers=built.headers.raw, content=built.read())
+        # The time-out is for a place in the pool alone.
+        request.extensions = {"timeout": {"pool": exchange.seconds}}
+        # What a stream sees is enough where nobody is to be asked first, and no proxy is spoken to before.
+        if self._is_proxied or exchange.is_asking:
+            request.extensions["trace"] = exchange.trace
+        else:
+            exchange.begins_by_writing = True
+        return request
 
     def _shaped(self, asked: Request) -> httpx.Request:
         headers = self._headers.copy()
@@ -152,6 +167,26 @@ class Client:
 
 def _url(at: httpx.URL, target: bytes) -> httpcore.URL:
     return httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=target)
+
+
+def _model(root: httpx.URL, headers: httpx.Headers) -> httpcore.Request:
+    """The request that all without anything of their own are copies of: checked once, and not at each of them."""
+    raw = httpx.Request("GET", root, headers=headers).headers.raw
+    model = httpcore.Request("GET", _url(root, root.raw_path), headers=raw)
+    # One that no header can carry is refused when it is sent, as any other request is.
+    with contextlib.suppress(h11.LocalProtocolError):
+        checked: Any = h11.Request(method="GET", target=root.raw_path, headers=raw).headers
+        model.headers = checked
+    return model
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    """The headers of an answer by their names in lower case; several of one name are one list."""
+    found: dict[str, str] = {}
+    for raw, value in headers:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
 
 
 def _opened_pool(root: httpx.URL, route: Route, backend: Backend, *, keep_seconds: float) -> httpcore.ConnectionPool:

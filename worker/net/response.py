@@ -38,7 +38,7 @@ _MOST_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer whose body is still to be read. `headers` are case-insensitive, `raw` is the body as it comes."""
+    """An answer whose body is still to be read. `headers` have names in lower case, `raw` is the body as it comes."""
 
     status: int
     headers: Mapping[str, str]

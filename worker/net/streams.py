@@ -39,6 +39,9 @@ class Exchange:
         self._ends_at = self._began_at + seconds
         self._took: dict[str, float] = {}
         self.seconds = seconds
+        self.is_asking = in_time is not always
+        self.begins_by_writing = False
+        """Whether it has begun to go out as soon as anything is written, and not when httpcore says so."""
         self.has_begun = False
         self.is_answered = False
         self.is_fresh = False
@@ -105,7 +108,11 @@ class Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write everything."""
-        self._inner.write(buffer, self._backend.exchange.limit(timeout))
+        # The end of a request without a body is nothing at all.
+        if buffer:
+            exchange = self._backend.exchange
+            exchange.has_begun |= exchange.begins_by_writing
+            self._inner.write(buffer, exchange.limit(timeout))
 
     def close(self) -> None:
         """Close the connection."""

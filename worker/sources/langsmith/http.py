@@ -22,6 +22,7 @@ from worker.sources.langsmith.errors import TooLargeError, from_status, unlawful
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from uuid import UUID
 
     from worker.core.ports import Clock
@@ -46,7 +47,7 @@ OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success with its whole body, unpacked. `headers` are case-insensitive.
+    """A success with its whole body, unpacked. `headers` have names in lower case.
 
     `mark` is the digest of the body as it came where one was asked for, b"" where that is large. Of a known body
     (`is_known`) nothing has been unpacked.
@@ -84,7 +85,6 @@ class Http:
         self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
         self._client = Client(root, clock=clock, route=route, headers=_headers(key, workspace_id))
 
-    @contextlib.contextmanager
     def get(
         self,
         path: str,
@@ -93,15 +93,13 @@ class Http:
         what: str,
         seconds: float | None = None,
         known: Container[bytes] | None = None,
-    ) -> Iterator[Answer]:
+    ) -> AbstractContextManager[Answer]:
         """Read `path` below the root. `what` names it in errors. Leave the context as soon as the body is decoded.
 
         `known` are the marks of bodies that need not be unpacked; None where no mark is wanted.
         """
-        with self._answer(Request("GET", path, params=params), what, seconds, known) as answer:
-            yield answer
+        return self._answer(Request("GET", path, params=params), what, seconds, known)
 
-    @contextlib.contextmanager
     def post(
         self,
         path: str,
@@ -110,14 +108,13 @@ class Http:
         what: str,
         tenant_id: UUID | None = None,
         seconds: float | None = None,
-    ) -> Iterator[Answer]:
+    ) -> AbstractContextManager[Answer]:
         """Ask with a JSON body; only for questions that change nothing.
 
         `tenant_id` is the workspace to ask in where the settings name none.
         """
         headers = {"X-Tenant-Id": str(tenant_id)} if tenant_id and not self._workspace_id else None
-        with self._answer(Request("POST", path, headers=headers, json=body), what, seconds) as answer:
-            yield answer
+        return self._answer(Request("POST", path, headers=headers, json=body), what, seconds)
 
     def close(self) -> None:
         """Break off whatever is under way; its callers get a SourceError at once."""
