@@ -84,7 +84,7 @@ $(BENCH): pyproject.toml constraints.txt
 	@$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
 
-bench: $(BENCH) ## measure what the worker costs, in half an hour; in half a minute with ARGS=--quick
+bench: $(BENCH) ## measure what the worker costs, in half an hour; in half a minute with ARGS=--quick, one part alone with ARGS=i
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
 
 month: $(BENCH) ## count the messages of a simulated month, policy by policy; of a week with ARGS=--quick

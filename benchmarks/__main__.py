@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from benchmarks.scale import Scale
 
 CASES = {
-    "i": (polls.many_queues_of_items,),
+    "i": (polls.many_queues_of_items, polls.requests_of_items),
     "j": (polls.one_large_queue_of_items,),
     "a": (polls.many_queues,),
-    "b": (services.steady,),
     "c": (polls.one_large_queue,),
-    "d": (history.behind,),
     "e": (posts.posts, services.arrival, services.saturated),
+    "s": (services.start, services.idle),
+    "b": (services.steady,),
+    "k": (kept.kept,),
+    "d": (history.behind,),
     "f": (workers.several,),
     "h": (hours.ages,),
-    "k": (kept.kept,),
-    "s": (services.start, services.idle),
 }
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}
 

@@ -70,6 +70,7 @@ def contender(name: str, server: Server, database: Path, *, queues: int, api: st
     """One of the contenders with an empty memory, which reads the queues by one of the listings."""
     task = {"url": server.url, "database": str(database), "queues": queues, "api": api}
     with _running(sys.executable, "-m", "benchmarks.contender", name, json.dumps(task)) as process:
+        _line(process)
         yield Contender(process)
 
 

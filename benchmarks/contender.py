@@ -44,8 +44,10 @@ def peak() -> float:
 
 
 def main() -> None:
-    """Answer each line on stdin with one cycle."""
+    """Say that it is ready, and answer each line on stdin with one cycle."""
     poll = import_module(f"benchmarks.{sys.argv[1]}").prepare(Task(**json.loads(sys.argv[2])))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for _ in sys.stdin:
         cpu_before, before = cpu(), time.perf_counter()
         changed = poll()

@@ -82,7 +82,7 @@ def answer(world: World, method: str, target: str, headers: Mapping[str, str], b
     if url.path == "/api/v1/info":
         return _plain({})
     world.asked[headers.get("x-api-key", "")] += 1
-    if url.path.startswith(PLATFORM):
+    if url.path.startswith(PLATFORM) and url.path.endswith("/items"):
         return _items(world, pages.queue_number(url.path.removeprefix(PLATFORM)[1:37]), query)
     return _langsmith(world, url.path.removeprefix(QUEUES), query)
 
