@@ -11,7 +11,7 @@ from msgspec import structs
 from worker.core.model import Facts, Review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.model import Difference, Id, QueueRun, Snapshot, Who
@@ -121,7 +121,7 @@ def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:
     return seen is not review and (seen is None or seen.added_at != review.added_at)
 
 
-def _twins(runs: Sequence[QueueRun], reviews: Iterable[Review]) -> dict[Id, Review]:
+def _twins(runs: Collection[QueueRun], reviews: Iterable[Review]) -> dict[Id, Review]:
     """Reviews of runs that the other listing shows by another id: the same stays, under the ids shown now."""
     listed = {run.queue_run_id for run in runs}
     known = {review.queue_run_id for review in reviews}
@@ -151,12 +151,12 @@ def _entered(review: Review) -> datetime:
 def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     """The review that this listed run belongs to, as it is now."""
     if review is None:
-        return _begin(run, now, back=False)
+        return begin_review(run, now, back=False)
     # The very same object where nothing changed: by that, diff() sees what it need not write.
     if _is_settled(review) and _shows(run, review, now):
         return review
     if is_newer(run, review):
-        return _begin(run, now, back=True)
+        return begin_review(run, now, back=True)
     since = wait_began(run, review.since, now)
     facts = _better(run.facts, review.facts)
     told_at = _spoken_until(since, review)
@@ -206,7 +206,7 @@ def _spoken_until(since: datetime, review: Review) -> datetime | None:
     return since + (review.told_at - review.since) if since < review.since else max(review.told_at, since)
 
 
-def _begin(run: QueueRun, now: datetime, *, back: bool) -> Review:
+def begin_review(run: QueueRun, now: datetime, *, back: bool) -> Review:
     """A stay that was never seen before."""
     return Review(
         queue_run_id=run.queue_run_id,

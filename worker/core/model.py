@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 LISTED = 10
@@ -201,7 +201,7 @@ class Snapshot:
     """
 
     queue: Queue
-    runs: Sequence[QueueRun]
+    runs: Collection[QueueRun]
     taken_at: datetime
     one_page: bool = True
     unusable: int = 0
@@ -244,7 +244,7 @@ class Difference:
     """
 
     queue: Queue
-    runs: Sequence[QueueRun]
+    runs: Collection[QueueRun]
     taken_at: datetime
     gone: Sequence[Id] = ()
     count: int = 0

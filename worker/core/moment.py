@@ -6,30 +6,18 @@ What the calendar says is asked for the queue, as cut-offs, rather than for each
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from worker.core.instants import microseconds
 from worker.core.model import Kind
 from worker.core.policy import JOINING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from worker.core.model import Review
     from worker.core.policy import EscalationPolicy, Step
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def in_microseconds(at: datetime) -> int:
-    """An instant as the microseconds since 1970; thousands of them take little memory so."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def instant_of(microseconds: int) -> datetime:
-    """The instant so many microseconds after the beginning of 1970."""
-    return _EPOCH + microseconds * _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +152,12 @@ class Moment:
         found: list[list[int]] = [[] for _ in range(2 * len(self.past))]
         for review in waiting:
             concerned, told_at = len(self.policy.steps_for(review)), review.told_at
-            since = in_microseconds(review.since)
+            since = microseconds(review.since)
             # A run that was spoken of waits for no announcement.
             for number in range(0 if told_at is None else 1, concerned):
                 past = self.past[number]
                 if told_at is None or not past.had_come(review, told_at):
                     found[2 * number].append(since)
                 elif past.step.repeat is not None:
-                    found[2 * number + 1].append(in_microseconds(told_at))
+                    found[2 * number + 1].append(microseconds(told_at))
         return found

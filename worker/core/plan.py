@@ -6,14 +6,16 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from hashlib import sha1
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from msgspec import structs
+from msgspec import structs, to_builtins
 
 from worker.core.diff import diff, is_bare, is_early
-from worker.core.model import LISTED, Entry, Kind, Window
-from worker.core.moment import Moment, instant_of
+from worker.core.instants import instant_at
+from worker.core.model import LISTED, Entry, Kind, ReviewKey, Window
+from worker.core.moment import Moment
 from worker.core.owed import NEVER, Notice
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.diff import Diff
-    from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, ReviewKey, Snapshot
+    from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, Snapshot
     from worker.core.owed import Destination
     from worker.core.policy import EscalationPolicy, Step
 
@@ -51,13 +53,14 @@ class Remainder:
 class Plan:
     """What one poll decided: the reviews to write (new or altered), the notices to owe, the listing to remember.
 
+    `closed` are the queue runs of those reviews that do not wait any more.
     `entered` are reviews that the message of the open window is to show by an edit; `opened` is a window that one of
     the notices opens. `held_until` is when what is held may go out at last (None: nothing is). `is_baselined` is False
     where the queue's first sight itself is held: then the next poll begins again. `revision` is that of the memory
     that it was decided on.
     """
 
-    reviews: tuple[Review, ...] = ()
+    reviews: Collection[Review] = ()
     notices: tuple[Notice, ...] = ()
     next_due_at: datetime | None = None
     revision: int = 0
@@ -66,6 +69,7 @@ class Plan:
     opened: Window | None = None
     held_until: datetime | None = None
     is_baselined: bool = True
+    closed: tuple[Id, ...] = ()
     remainder: Remainder = Remainder()
 
 
@@ -138,10 +142,11 @@ def _decided(
     opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
     dues = _together(moment.dues(after), others)
     unspoken = {review.queue_run_id for review in after if review.told_at is None}
-    due_at = _next_due_at(dues, policy, opened or memory.window, there)
+    due_at = decides_at(dues, policy, opened or memory.window, there)
     again = tuple(run for run in seen.runs if is_early(run, there) or (unspoken and run.queue_run_id in unspoken))
     return Plan(
         reviews=tuple(altered.values()),
+        closed=tuple(review.queue_run_id for review in altered.values() if not review.is_open),
         notices=tuple(notices),
         next_due_at=there if found.unsure else due_at,
         revision=memory.revision,
@@ -178,8 +183,18 @@ def still_owed(
 def notice_key(queue_id: Id, kind: Kind, destination: Destination, reviews: Iterable[Review]) -> UUID:
     """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
     # By the place alone: version 0.1 knew no schemes, and its keys are in databases and in messages.
-    spoken = sorted(f"{r.queue_run_id}@{r.added_at and r.added_at.isoformat()}#{r.generation}" for r in reviews)
-    return uuid5(NAMESPACE, "\n".join((str(queue_id), kind, destination.place, *spoken)))
+    named = sha1(NAMESPACE.bytes + f"{queue_id}\n{kind}\n{destination.place}".encode(), usedforsecurity=False)
+    # As uuid5 of all in one text, which would be a large one: a first sight may speak of very many.
+    for said in sorted(map(_said, reviews)):
+        named.update(said)
+    return UUID(bytes=named.digest()[:16], version=5)
+
+
+def _said(review: Review) -> bytes:
+    """A review and its generation, of which the next notice says another."""
+    # By msgspec, which writes an id and a date in a third of the time.
+    at = None if review.added_at is None else to_builtins(review.added_at).replace("Z", "+00:00")
+    return f"\n{to_builtins(review.queue_run_id)}@{at}#{review.generation}".encode()
 
 
 def _had_left(review: Review, as_of: datetime | None) -> bool:
@@ -286,17 +301,29 @@ def _notices(queue_id: Id, parts: Iterable[_Part], spoken: Mapping[int, Review])
 def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) -> Notice:
     rank = max(_RANKS.index(part.step.kind) for part in parts)
     step = next(part.step for part in parts if part.step.kind is _RANKS[rank])
-    oldest_first = sorted(parts, key=lambda part: (part.review.since, str(part.review.queue_run_id)))
-    reviews = [spoken[id(part.review)] for part in oldest_first]
+    purposes = {part.review.key: part.step.kind for part in parts}
+    after = [spoken[id(part.review)] for part in parts]
+    reviews = oldest_first(after)
     return Notice(
-        key=notice_key(queue_id, step.kind, step.destination, reviews),
+        key=notice_key(queue_id, step.kind, step.destination, after),
         kind=step.kind,
         destination=step.destination,
-        reviews=tuple(review.key for review in reviews),
+        reviews=reviews,
         mention=step.mention,
         remind_in=step.remind_in,
-        purposes=tuple(part.step.kind for part in oldest_first),
+        purposes=tuple(map(purposes.__getitem__, reviews)),
     )
+
+
+def oldest_first(reviews: Iterable[Review]) -> tuple[ReviewKey, ...]:
+    """The keys of reviews by when the wait began, those of one instant by their ids."""
+    # Not the reviews themselves, which may be made one at a time.
+    aged = [(review.since, ReviewKey(review.queue_run_id, review.added_at)) for review in reviews]
+    try:
+        aged.sort()
+    except TypeError:  # a UUID beside text
+        aged.sort(key=lambda each: (each[0], str(each[1].queue_run_id)))
+    return tuple(key for _, key in aged)
 
 
 _RANKS = (Kind.REMINDER, Kind.BASELINE, Kind.ANNOUNCEMENT, Kind.ESCALATION)
@@ -337,14 +364,14 @@ def _without(dues: Sequence[int], some: Iterable[int]) -> Sequence[int] | None:
     return left
 
 
-def _next_due_at(
+def decides_at(
     dues: Iterable[Sequence[int]], policy: EscalationPolicy, window: Window | None, now: datetime
 ) -> datetime | None:
     """When an unchanged listing would change something: at the next step, or at the end of a window."""
     new, _, *later = dues
     waits = zip([(step, again) for step in policy.steps[1:] for again in (False, True)], later, strict=True)
     # Going out rises with being due, and that with the begin of the wait: the first decides for all.
-    goes_at = [step.goes_at(step.comes_at(instant_of(some[0]), again=again)) for (step, again), some in waits if some]
+    goes_at = [step.goes_at(step.comes_at(instant_at(some[0]), again=again)) for (step, again), some in waits if some]
     if new:
         goes_at.append(_announces_at(policy, window, now))
     return min((at for at in goes_at if at < NEVER), default=None)

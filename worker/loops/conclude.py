@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.first_sight import is_first_sight, plan_first_sight
 from worker.core.model import Difference, Snapshot
 from worker.core.plan import Remainder, plan, plan_difference
+from worker.core.remade import Remade
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
-    from worker.core.model import Memory, Unchanged
+    from worker.core.model import Id, Memory, Unchanged
     from worker.core.plan import Plan
     from worker.core.ports import Clock
     from worker.core.roles import Reviews
@@ -87,20 +90,24 @@ class Conclude:
         with self._large if len(found.runs) >= LARGE else nullcontext():
             now = self._clock.now()
             decide = partial(_decide, found, rules, now, remainder, revision)
-            keys = {run.queue_run_id for run in found.runs}
-            if isinstance(found, Difference):
-                keys.update(found.gone)
-            decided = store.update(found.queue, keys, decide, now, whole=isinstance(found, Snapshot))
+            decided = store.update(found.queue, _ids(found), decide, now, whole=isinstance(found, Snapshot))
         if decided.reviews:
             log.info(
                 "queue_polled",
                 queue=found.queue.name,
                 waiting=found.count,
                 changed=len(decided.reviews),
-                closed=sum(not review.is_open for review in decided.reviews),
+                closed=len(decided.closed),
                 notices=[notice.kind.value for notice in decided.notices],
             )
         return decided
+
+
+def _ids(found: Listed) -> Collection[Id]:
+    """The queue runs that a listing concerns."""
+    if isinstance(found, Difference):
+        return {run.queue_run_id for run in found.runs} | set(found.gone)
+    return Remade(len(found.runs), lambda: (run.queue_run_id for run in found.runs))
 
 
 def _decide(
@@ -108,6 +115,8 @@ def _decide(
 ) -> Plan:
     """Decide on a listing. Pure; raises WholeNeededError for a difference that does not say enough."""
     if isinstance(found, Snapshot):
+        if is_first_sight(found, memory, rules.policy, now):
+            return plan_first_sight(found, memory, rules.policy, now)
         return plan(found, memory, rules.policy, now)
     # Who acted meanwhile may have changed more than is recalled here.
     is_known = memory.revision == revision

@@ -127,7 +127,7 @@ class Progress:
         self.concluded = Concluded.of(found, rules, decided)
         seen = replace(self.seen, revision=decided.revision, decisions=self.seen.decisions + 1)
         new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
-        gone = sum(not review.is_open for review in decided.reviews)
+        gone = len(decided.closed)
         self.seen = replace(seen, new=seen.new + new, gone=seen.gone + gone)
         # Who posts for several workers may come to list other runs, and that is not heard of here.
         is_shifted = self.assignment is not None and gone > 0
@@ -417,6 +417,6 @@ def _judge_rows(seen: Listed, incidents: Incidents) -> None:
 
 def _gone(seen: Listed, decided: Plan) -> Collection[Id]:
     """The runs that left the queue, in the order in which they waited; what was put back has not left."""
-    closed = dict.fromkeys(review.queue_run_id for review in decided.reviews if not review.is_open)
+    closed = dict.fromkeys(decided.closed)
     listed = {run.queue_run_id for run in seen.runs} if closed else set()
     return [queue_run_id for queue_run_id in closed if queue_run_id not in listed]

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.delivery import LEASE, OVER, START
+from worker.core.instants import MICROSECOND
 from worker.core.leases import SOON, TTL, Assignment, Living, Renewal, Task, assignment_name
 from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import Fenced
-from worker.stores.columns import MICROSECOND, At
+from worker.stores.columns import At
 from worker.stores.database import chunks, insert
 from worker.stores.schema import ASSIGNMENTS, CHANNEL_PACES, DELIVERIES, WORKERS
 
@@ -133,7 +134,7 @@ class SqlAssignments:
         lasted = connection.execute(mine).rowcount == 1
         if not lasted:
             row = {"worker_id": me, "name": self._member.name, "started_at": now, "until": now + TTL}
-            anew = insert(connection, WORKERS).values(row)
+            anew = insert(connection.dialect, WORKERS).values(row)
             connection.execute(anew.on_conflict_do_update(index_elements=["worker_id"], set_={"until": now + TTL}))
         living = (
             sa.select(WORKERS.c.worker_id, WORKERS.c.until)
@@ -231,7 +232,7 @@ def _know(connection: Connection, names: Collection[str]) -> None:
     # In one order everywhere, so that two workers never wait for each other in a circle.
     for some in chunks(sorted(set(names) - known)):
         rows = [{"name": name, "token": 0} for name in some]
-        connection.execute(insert(connection, ASSIGNMENTS).values(rows).on_conflict_do_nothing())
+        connection.execute(insert(connection.dialect, ASSIGNMENTS).values(rows).on_conflict_do_nothing())
 
 
 def assignment_holders(connection: Connection, instant: Callable[[], Instant] = server_time) -> Mapping[str, str]:
@@ -277,7 +278,7 @@ def free_channel(connection: Connection, destination: Destination, taken_until: 
 def know_channel(connection: Connection, destination: Destination, now: datetime) -> None:
     """Make a channel's row, where no other worker has, in a transaction of its own."""
     # Committed at once, since two who insert the same key wait for each other.
-    known = insert(connection, CHANNEL_PACES).values(destination=destination, free_at=now)
+    known = insert(connection.dialect, CHANNEL_PACES).values(destination=destination, free_at=now)
     connection.execute(known.on_conflict_do_nothing())
 
 

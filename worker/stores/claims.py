@@ -214,7 +214,7 @@ def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
         .group_by(DELIVERY_REVIEWS.c.review_id)
     )
     columns = ["delivery_id", "review_id", "left_out", "purpose"]
-    adopted = insert(connection, DELIVERY_REVIEWS).from_select(columns, theirs)
+    adopted = insert(connection.dialect, DELIVERY_REVIEWS).from_select(columns, theirs)
     key = [DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id]
     # What was left out here, and comes back with a merged delivery, is spoken of again.
     connection.execute(adopted.on_conflict_do_update(index_elements=key, set_={"left_out": False}))

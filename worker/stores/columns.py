@@ -7,7 +7,7 @@ collide in a unique key.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
+from worker.core.instants import instant_at, microseconds
 from worker.core.model import NO_ONE, Access, Facts, Reviewer, Who
 from worker.core.overview import Reason
 from worker.core.owed import Destination, destination_of
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 UNDATED = -(2**62)
 UUID_BYTES = 16
 
@@ -38,12 +37,6 @@ _EMPTY = structs.asdict(Facts())
 _read_facts = msgspec.json.Decoder(Facts).decode
 _read_words = msgspec.json.Decoder(tuple[str, ...]).decode
 _read_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
-
-
-# Neighbouring rows mostly repeat the instants of the last ones.
-@lru_cache(64)
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class _AsItIs(TypeDecorator[_T]):
@@ -67,6 +60,11 @@ def _to_bytes(value: UUID | str | None) -> bytes | None:
     return None if value is None else _marked(value.encode("utf-8"))
 
 
+def _to_bytearray(value: UUID | str | None) -> bytearray | None:
+    # SQLite's driver looks for adapters of every value that is no number, no text and no bytearray.
+    return None if value is None else bytearray(value.bytes if isinstance(value, UUID) else _marked(value.encode()))
+
+
 def _marked(text: bytes) -> bytes:
     """Text behind a mark whose first byte is its length: two bytes where one would make it as long as a UUID."""
     mark = b"\x02\x02" if len(text) == UUID_BYTES - 1 else b"\x01"
@@ -82,18 +80,12 @@ def _to_id(value: bytes | None) -> UUID | str | None:
     return value[value[0] :].decode("utf-8")
 
 
-def microseconds(value: datetime) -> int:
-    """An instant as a column of them holds it."""
-    # A datetime without zone is refused by the subtraction.
-    return (value - _EPOCH) // MICROSECOND
-
-
 def _to_microseconds(value: datetime | None) -> int | None:
     return None if value is None else microseconds(value)
 
 
 def _to_instant(value: int | None) -> datetime | None:
-    return None if value is None else _instant(value)
+    return None if value is None else instant_at(value)
 
 
 def _to_part_of_key(value: datetime | None) -> int:
@@ -101,7 +93,7 @@ def _to_part_of_key(value: datetime | None) -> int:
 
 
 def _from_part_of_key(value: int | None) -> datetime | None:
-    return None if value is None or value == UNDATED else _instant(value)
+    return None if value is None or value == UNDATED else instant_at(value)
 
 
 class IdColumn(_AsItIs["UUID | str"]):
@@ -110,6 +102,10 @@ class IdColumn(_AsItIs["UUID | str"]):
     impl = sa.LargeBinary(UUID_BYTES)
     cache_ok = True
     keep, give = staticmethod(_to_bytes), staticmethod(_to_id)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        """See TypeEngine."""
+        return _to_bytearray if dialect.name == "sqlite" else _to_bytes
 
 
 class At(_AsItIs[datetime]):

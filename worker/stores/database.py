@@ -109,9 +109,9 @@ def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
         yield some
 
 
-def insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+def insert(dialect: sa.Dialect, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that knows ON CONFLICT; both databases write it alike, SQLAlchemy keeps them apart."""
-    if connection.dialect.name != "postgresql":
+    if dialect.name != "postgresql":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # noqa: PLC0415  most never need it, and a start should be quick
 
@@ -125,30 +125,40 @@ def latest(dialect: str, *instants: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def insert_many(connection: Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows that have a value for each of these columns."""
-    statement, keeps, is_positional = _inserting(table, tuple(columns), connection.dialect)
     # A column at a time, past SQLAlchemy's own way to the parameters of a row: that costs more than the insert itself.
-    kept = list(zip(*map(_kept, keeps, zip(*rows, strict=True)), strict=True))
+    keeps = _keeps(table, tuple(columns), connection.dialect)
+    kept = dict(zip(columns, map(_kept, keeps, zip(*rows, strict=True)), strict=True))
+    # What is nothing in every row is left out: SQLite's driver takes longer over NULLs than over numbers.
+    kept = {name: values for name, values in kept.items() if values[0] is not None or not _is_one(values)}
+    statement, is_positional = _inserting(table, tuple(kept), connection.dialect)
+    every = list(zip(*kept.values(), strict=True))
     connection.exec_driver_sql(
-        statement, kept if is_positional else [dict(zip(columns, row, strict=True)) for row in kept]
+        statement, every if is_positional else [dict(zip(kept, row, strict=True)) for row in every]
     )
 
 
-def _kept(keep: Callable[[Any], Any] | None, values: Sequence[Any]) -> Iterable[Any]:
+def _kept(keep: Callable[[Any], Any] | None, values: Sequence[Any]) -> Sequence[Any]:
     """The values of a column as the driver takes them."""
     if keep is None:
         return values
-    # Most columns of new rows hold one object all the way: the queue's id, the present, nothing.
-    is_one = len(set(map(id, values))) == 1
-    return [keep(values[0])] * len(values) if is_one else map(keep, values)
+    return [keep(values[0])] * len(values) if _is_one(values) else list(map(keep, values))
+
+
+def _is_one(values: Sequence[Any]) -> bool:
+    """Whether it is one object all the way, as in most columns of new rows: the queue's id, the present, nothing."""
+    return values[0] is values[-1] and len(set(map(id, values))) == 1
 
 
 @lru_cache
-def _inserting(
-    table: sa.Table, columns: Sequence[str], dialect: sa.Dialect
-) -> tuple[str, Sequence[Callable[[Any], Any] | None], bool]:
-    """The INSERT of a database's driver, what makes of values those that are kept, and whether it goes by places."""
+def _keeps(table: sa.Table, columns: Sequence[str], dialect: sa.Dialect) -> Sequence[Callable[[Any], Any] | None]:
+    """What makes of the values of each column those that are kept."""
+    return [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns]
+
+
+@lru_cache
+def _inserting(table: sa.Table, columns: Sequence[str], dialect: sa.Dialect) -> tuple[str, bool]:
+    """The INSERT of a database's driver, and whether its parameters go by places."""
     compiled = sa.insert(table).values({name: sa.bindparam(name) for name in columns}).compile(dialect=dialect)
-    keeps = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns]
     if compiled.positional and tuple(compiled.positiontup or ()) != tuple(columns):
         raise AssertionError  # the columns are to be named in the order of the table
-    return str(compiled), keeps, compiled.positional
+    return str(compiled), compiled.positional

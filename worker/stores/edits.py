@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from worker.core.instants import microseconds
 from worker.core.model import LISTED, Kind, Review, ReviewKey
 from worker.core.outbox import Candidate, superseded
 from worker.core.owed import Claim, Delivery, Receipt, State
 from worker.stores import outbox
 from worker.stores.claims import queue_shares
-from worker.stores.columns import BEGINS_WITH_NAME, At, microseconds
+from worker.stores.columns import BEGINS_WITH_NAME, At
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
 from worker.stores.reviews import IS_CLOSED, OLDEST_FIRST, REVIEW_COLUMNS

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from worker.core.instants import microseconds
 from worker.core.model import Entry, Kind, Review, ReviewKey, Window
 from worker.core.outbox import IN_DOUBT, as_owed, entry_of
 from worker.core.owed import (
@@ -23,7 +25,7 @@ from worker.core.owed import (
     StoryNotice,
 )
 from worker.stores import reviews
-from worker.stores.columns import At, microseconds
+from worker.stores.columns import At
 from worker.stores.database import chunks, insert, insert_many, latest
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
@@ -105,18 +107,27 @@ def owe_delivery(connection: Connection, delivery: Delivery) -> bool:
     """Add a delivery, held where its destination is paused; False where its key is owed already."""
     if delivery.queue is not None:
         lock_queue(connection, delivery.queue)
+    return _add(connection, delivery) is not None
+
+
+def _add(connection: Connection, delivery: Delivery) -> int | None:
+    """Add a delivery; its number, or None where its key is owed already. Its queue's row is held."""
     delivery = as_owed(delivery, every_pause(connection))
     row = {name: getattr(delivery, name) for name in _SAME_NAME} | {
         "queue_id": None if delivery.queue is None else delivery.queue.queue_id,
         **_receipt(delivery),
     }
-    # SQLAlchemy keeps the count of an INSERT only where it is asked to.
-    added = insert(connection, DELIVERIES).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    return connection.execute(added, row).rowcount == 1
+    number: int | None = connection.execute(_adding(connection.dialect), row).scalar_one_or_none()
+    return number
+
+
+@lru_cache
+def _adding(dialect: sa.Dialect) -> sa.Executable:
+    return insert(dialect, DELIVERIES).on_conflict_do_nothing().returning(DELIVERIES.c.delivery_id)
 
 
 def owe_notice(connection: Connection, queue: Queue, notice: Notice, now: datetime) -> None:
-    """Owe a notice, and note which reviews it speaks of."""
+    """Owe a notice, and note which reviews it speaks of. The queue's row is held."""
     delivery = Delivery(
         key=notice.key,
         kind=notice.kind,
@@ -127,8 +138,9 @@ def owe_notice(connection: Connection, queue: Queue, notice: Notice, now: dateti
         mention=notice.mention,
         remind_in=notice.remind_in,
     )
-    if owe_delivery(connection, delivery):
-        _speak_of(connection, queue.queue_id, notice)
+    number = _add(connection, delivery)
+    if number is not None:
+        _speak_of(connection, queue.queue_id, notice, number)
 
 
 def enter_reviews(
@@ -142,7 +154,7 @@ def enter_reviews(
     owed = 0
     for some in chunks(numbers):
         rows = [{"delivery_id": message, "review_id": review, "left_out": False, "purpose": purpose} for review in some]
-        added = insert(connection, DELIVERY_REVIEWS).on_conflict_do_nothing()
+        added = insert(connection.dialect, DELIVERY_REVIEWS).on_conflict_do_nothing()
         owed += connection.execute(added.execution_options(preserve_rowcount=True), rows).rowcount
     if owed:
         # Past the debounce: a run is shown within a poll. A claim that may have looked already is waited for.
@@ -151,8 +163,7 @@ def enter_reviews(
         connection.execute(CHANGE_DELIVERY.values(edit_at=soon), {"number": message})
 
 
-def _speak_of(connection: Connection, queue_id: Id, notice: Notice) -> None:
-    number = connection.execute(_NUMBER, {"key": notice.key}).scalar_one()
+def _speak_of(connection: Connection, queue_id: Id, notice: Notice, number: int) -> None:
     others = {key: kind for key, kind in zip(notice.reviews, notice.purposes, strict=False) if kind is not notice.kind}
     if not others and len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
@@ -174,11 +185,6 @@ def known_window(connection: Connection, queue_id: Id, now: datetime) -> Window 
     """The window that the last announcement of a queue opened; None too where the queue was never seen."""
     row = connection.execute(reviews.SELECT_QUEUE, {"queue": queue_id}).one_or_none()
     return None if row is None else window_of(connection, row, now)
-
-
-def open_window(connection: Connection, queue_id: Id, window: Window) -> None:
-    """Remember which notice new runs of a queue enter, and since when."""
-    connection.execute(reviews.CHANGE_QUEUE, {"queue": queue_id, "announced_at": window.opened_at, "host": window.host})
 
 
 def _waiting(connection: Connection, queue_id: Id) -> int:
@@ -367,7 +373,9 @@ def every_pause(connection: Connection) -> Sequence[Pause]:
 def pause_channel(connection: Connection, paused: Pause) -> Pause:
     """Remember a pause and hold what it concerns; the pause as it stands: one that there was began then."""
     news = {"until": paused.until, "reason": paused.reason, "failures": paused.failures, "error": paused.error}
-    statement = insert(connection, CHANNEL_PAUSES).values(destination=paused.destination, since=paused.since, **news)
+    statement = insert(connection.dialect, CHANNEL_PAUSES).values(
+        destination=paused.destination, since=paused.since, **news
+    )
     connection.execute(statement.on_conflict_do_update(index_elements=[CHANNEL_PAUSES.c.destination], set_=news))
     _hold(connection, paused.destination)
     return _pause_of(

@@ -58,7 +58,7 @@ def _cards(connection: Connection, ids: Collection[str]) -> Mapping[str, Card]:
 
 def _write(connection: Connection, card: Card) -> None:
     news = {column.key: getattr(card, column.key) for column in _COLUMNS[1:]}
-    statement = insert(connection, PEOPLE).values(reviewer_id=card.reviewer_id, **news)
+    statement = insert(connection.dialect, PEOPLE).values(reviewer_id=card.reviewer_id, **news)
     # Another worker, or `people forget`, may write the same card at this moment: what is forgotten stays so.
     connection.execute(statement.on_conflict_do_update(index_elements=["reviewer_id"], set_=news, where=_IS_KNOWN))
 

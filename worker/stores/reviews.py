@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
     from worker.core.model import Facts, Fate, Id
+    from worker.core.plan import Plan
 
 # In the order of Review's fields, so that a row becomes a Review as it is.
 REVIEW_COLUMNS = (
@@ -179,12 +181,17 @@ def lock_queue(connection: Connection, queue: Queue) -> Row[Any]:
     if row is None:
         # Another may make it at the same moment; then its row is the one to hold.
         values = _new(without_forgotten(connection, queue))
-        connection.execute(insert(connection, KNOWN_QUEUES).values(values).on_conflict_do_nothing())
+        connection.execute(_new_queue(connection.dialect), values)
         row = hold_queue(connection, queue.queue_id)
     if row is None:
         raise AssertionError  # it was just made, and queues are never forgotten
     _rename(connection, row, queue)
     return row
+
+
+@lru_cache
+def _new_queue(dialect: sa.Dialect) -> sa.Insert:
+    return insert(dialect, KNOWN_QUEUES).on_conflict_do_nothing()
 
 
 def hold_queue(connection: Connection, queue_id: Id) -> Row[Any] | None:
@@ -197,11 +204,16 @@ def revise_queue(connection: Connection, queue_id: Id) -> None:
     connection.execute(_REVISE, {"queue": queue_id})
 
 
-def conclude_poll(connection: Connection, row: Row[Any], listing: str, baselined_at: datetime | None) -> None:
-    """Remember that a first complete poll of the queue has been written, and which listing the last one read."""
-    news = {"baselined_at": row.baselined_at or baselined_at, "listing": listing or row.listing}
+def conclude_poll(connection: Connection, row: Row[Any], plan: Plan, now: datetime) -> None:
+    """Remember what a decision says of the queue itself: its first sight, the listing that was read, the window."""
+    news = {"baselined_at": row.baselined_at, "listing": plan.listing or row.listing}
+    if plan.is_baselined and row.baselined_at is None:
+        news["baselined_at"] = now
     # Most polls find the same listing again, and write nothing.
-    if news != {"baselined_at": row.baselined_at, "listing": row.listing}:
+    is_news = news != {"baselined_at": row.baselined_at, "listing": row.listing}
+    if plan.opened is not None:
+        news |= {"announced_at": plan.opened.opened_at, "host": plan.opened.host}
+    if is_news or plan.opened is not None:
         connection.execute(CHANGE_QUEUE, {"queue": row.queue_id, **news})
 
 

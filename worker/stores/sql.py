@@ -82,15 +82,13 @@ class SqlStore:
                 window=outbox.window_of(connection, row, now),
             )
             plan = decide(memory)
-            reviews.conclude_poll(connection, row, plan.listing, now if plan.is_baselined else None)
+            reviews.conclude_poll(connection, row, plan, now)
             altered = reviews.write_reviews(
                 connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled)
             )
             for notice in plan.notices:
                 outbox.owe_notice(connection, queue, notice, now)
-            if plan.opened is not None:
-                outbox.open_window(connection, queue.queue_id, plan.opened)
-            elif plan.entered and memory.window is not None:
+            if plan.opened is None and plan.entered and memory.window is not None:
                 outbox.enter_reviews(connection, queue.queue_id, memory.window.host, plan.entered, now)
             edits.owe_edits(connection, altered, now)
             return plan

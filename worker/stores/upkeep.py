@@ -39,7 +39,7 @@ def note_process(connection: Connection, process: Process) -> None:
     """Remember a process as it stands now, and forget those that began long before."""
     row = {name: getattr(process, name) for name in PROCESSES.c.keys()}  # noqa: SIM118  the keys are not the columns
     news = {name: value for name, value in row.items() if name != "process_id"}
-    statement = insert(connection, PROCESSES).values(row)
+    statement = insert(connection.dialect, PROCESSES).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=[PROCESSES.c.process_id], set_=news))
     old = [each.process_id for each in every_process(connection)[KEPT:]]
     connection.execute(sa.delete(PROCESSES).where(PROCESSES.c.process_id.in_(old)))
@@ -62,7 +62,7 @@ def recall_note(connection: Connection, name: str) -> str | None:
 
 def remember_note(connection: Connection, name: str, value: str) -> None:
     """Write a value over the former one."""
-    statement = insert(connection, NOTES).values(name=name, value=value)
+    statement = insert(connection.dialect, NOTES).values(name=name, value=value)
     connection.execute(statement.on_conflict_do_update(index_elements=[NOTES.c.name], set_={"value": value}))
 
 

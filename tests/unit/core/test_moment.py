@@ -13,8 +13,9 @@ from tests.support.given import a_review
 from tests.support.office import FRIDAY, MONDAY, office
 from tests.support.whole_worker import rules_by
 from worker.core.calendar import ALWAYS_OPEN
+from worker.core.instants import microseconds
 from worker.core.model import Kind
-from worker.core.moment import Moment, in_microseconds
+from worker.core.moment import Moment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,7 +81,7 @@ def test_since_when_each_run_waits_for_each_step_is_what_the_step_says_of_it(
         for number, step in enumerate(policy.steps_for(review)):
             if (counting := step.counts_from(review)) is not None:
                 again, since = counting
-                found[2 * number + again].append(in_microseconds(since))
+                found[2 * number + again].append(microseconds(since))
     assert Moment.of(policy, now).dues(waiting) == found
 
 

@@ -19,10 +19,13 @@ from tests.support.published import document, november, seed
 from tests.support.schemas import mutated, narrowed
 from worker.core.model import Access, QueueRun, Show
 from worker.sources.langsmith import rows as kept
+from worker.sources.langsmith.items import Links, of_record, record_of
+from worker.sources.langsmith.listing import Listing
 from worker.sources.langsmith.queues import REVIEWERS_LEVEL, access_in, reviewers_in
-from worker.sources.langsmith.rows import Wanted, facts, identity, trace
+from worker.sources.langsmith.rows import Wanted, facts, identity, lawful
 from worker.sources.langsmith.wire import (
     ItemRow,
+    LawfulItem,
     QueriedRow,
     QueueRow,
     Row,
@@ -51,9 +54,16 @@ def of_runs(row: Any) -> QueueRun | None:
     return None if queue_run_id is None else kept.of_runs(row, WANTED, queue_run_id)
 
 
-def of_items(row: ItemRow) -> QueueRun | None:
-    queue_run_id = identity(row.id)
-    return None if queue_run_id is None else kept.of_items(row, WANTED, queue_run_id, trace(row), "")
+def of_items(row: LawfulItem | ItemRow | None) -> QueueRun | None:
+    """The run of a row as it is read, and as it is made again of its record."""
+    listing, links = Listing("the list"), Links(lambda: (WANTED, ""))
+    item = lawful(row)
+    if item.id is None or not item.id.int:
+        return None
+    record = record_of(item, item.id, listing, links, listing.found)
+    (run,) = listing.runs()
+    assert of_record(links, listing.conversations, listing.named, record) == run
+    return run
 
 
 def is_sound(run: QueueRun) -> bool:
@@ -108,11 +118,7 @@ def test_no_mutation_of_runs_is_a_crash_or_costs_another_row(rows: Any) -> None:
 def test_no_mutation_of_items_is_a_crash_or_costs_another_row(rows: Any, cursor: Any) -> None:
     found, following = envelope(written({"items": rows, "next_cursor": cursor}), ItemRow)
     assert (found.size, following) == (len(rows), cursor or "")
-    for row in found.rows:
-        run, at = of_items(row), trace(row)
-        assert run is None or is_sound(run)
-        assert at is None or isinstance(at.run_id, UUID)
-        assert isinstance(kept.item_mark(row), int)
+    assert all(is_sound(run) for row in found.rows if (run := of_items(row)) is not None)
 
 
 @MANY
@@ -122,8 +128,7 @@ def test_items_are_decoded_one_by_one_as_all_together(rows: Any) -> None:
     raw, following = raw_items(body)
     found = read_items(raw)
     together = envelope(body, ItemRow)[0].rows
-    used = [[(of_items(row), kept.item_mark(row)) for row in each if row is not None] for each in (found, together)]
-    assert used[0] == used[1]
+    assert [of_items(row) for row in found if row is not None] == [of_items(row) for row in together]
     assert (len(raw), following) == (len(rows), "next")
 
 

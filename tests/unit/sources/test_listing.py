@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from worker.core.diff import digest
 from worker.core.model import QueueRun, Show
-from worker.sources.langsmith.listing import Former, Leaf, Listing, record
+from worker.sources.langsmith.listing import MANY, Former, Leaf, Listing, record
 from worker.sources.langsmith.rows import Wanted, of_runs, row_type, run_mark
 from worker.sources.langsmith.wire import Row
 
@@ -125,3 +125,23 @@ def test_runs_that_exchange_how_they_look_have_changed() -> None:
         before = {run_mark(Row(queue_run_id=one, reserved_by=["a"])), run_mark(Row(queue_run_id=other))}
         after = {run_mark(Row(queue_run_id=one)), run_mark(Row(queue_run_id=other, reserved_by=["a"]))}
         assert before.isdisjoint(after)
+
+
+def test_very_many_runs_are_made_again_whenever_they_are_needed() -> None:
+    listing = Listing("the list", make=lambda kept: run(UUID(bytes=kept[:16]).int))
+    listing.found = {UUID(int=1): run(1)}
+    numbers = [*range(1, MANY + 2), 1]
+    listing.add(Leaf(records=b"".join(record(UUID(int=number), number) for number in numbers)))
+    runs = listing.runs()
+    assert (listing.is_large, listing.found) == (True, {})
+    assert len(runs) == MANY + 1
+    assert [*runs] == [*runs] == [run(number) for number in numbers[:-1]]
+
+
+def test_what_is_new_among_very_many_is_found_as_usual() -> None:
+    leaves = [Leaf(records=b"".join(record(UUID(int=number), number) for number in range(1, MANY + 2)))]
+    listing = Listing("the list", Former(leaves), make=lambda _: run(0))
+    listing.add(leaves[0])
+    listing.found = {UUID(int=MANY + 9): run(MANY + 9)}
+    listing.add(Leaf(records=record(UUID(int=MANY + 9), 0)))
+    assert (listing.is_large, listing.runs()) == (False, (run(MANY + 9),))

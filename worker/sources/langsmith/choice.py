@@ -258,14 +258,14 @@ def _lacking(older: Listing, newer: Listing) -> str:
 
     Reviewers are at work meanwhile, and a run may stand in it by another id.
     """
-    common = len(older.found.keys() & newer.found.keys())
+    count, common = len(older.ids), len(older.ids & newer.ids)
     # The ids of the rows may be others although the runs are the same.
-    if 2 * common < len(older.found):
+    if 2 * common < count:
         ids = {run.run_id for run in newer.runs()}
         common = max(common, sum(run.run_id in ids for run in older.runs()))
-    if 2 * common >= len(older.found):
+    if 2 * common >= count:
         return ""
-    return f"the newer listing shows {common} of the {len(older.found)} runs of a queue"
+    return f"the newer listing shows {common} of the {count} runs of a queue"
 
 
 NEAR = timedelta(days=60)

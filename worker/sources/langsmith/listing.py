@@ -1,4 +1,4 @@
-"""What reading one list to its end gives, the guards against lists without one, and the listing `items`, by cursor.
+"""What reading one list to its end gives, how it is known again, and the guards against lists without an end.
 
 Nothing of a page is held. Of each row a record of a few bytes is, by which the next reading knows it again.
 """
@@ -6,40 +6,20 @@ Nothing of a page is held. Of each row a record of a few bytes is, by which the 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import cache, cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from struct import Struct
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from msgspec import structs
-
-from worker.sources.langsmith import wire
-from worker.sources.langsmith.errors import TooLargeError, unlawful
-from worker.sources.langsmith.rows import (
-    CONVERSATION,
-    DISAGREED,
-    Trace,
-    identity,
-    item_mark,
-    of_items,
-    run_url,
-    section_params,
-    trace,
-)
+from worker.core.remade import Remade
+from worker.sources.langsmith.errors import unlawful
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from worker.core.model import Facts, Id, QueueRun
-    from worker.sources.langsmith.http import Answer, Http
-    from worker.sources.langsmith.names import Names
-    from worker.sources.langsmith.queues import Directory
-    from worker.sources.langsmith.rows import Makeable, Wanted
-    from worker.sources.langsmith.wire import ItemRow
-
-    Note = Callable[[ItemRow, UUID, Trace | None], None]
+    from worker.core.model import Facts, Id, QueueRun, Who
+    from worker.sources.langsmith.rows import Makeable
 
 MOST_RUNS = 500_000
 """More than anybody reviews; a server that goes on for longer is taken to have no end."""
@@ -50,11 +30,15 @@ FULL = 100
 MOST_REPEATED = 3 * FULL
 """So many rows in a row may be known ones; an empty page that is not the last counts as a full one."""
 
-RECORD = Struct("<16sq16s16sq")
-"""What is kept of a row: its id, its mark, the run and the project to look up, and when that run began."""
+RECORD = Struct("<16s4q16s16sq")
+"""What is kept of a row: its id, its mark, both its dates, who is at it, the run and the project to look up, and when
+that run began. Dates are microseconds since 1970, and -1 for none."""
 
 ID = slice(0, 16)
 NOBODY = bytes(16)
+
+MANY = 10_000
+"""So many runs are not kept all at once: each takes ten times the memory of its record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +58,32 @@ class Leaf:
     @property
     def ids(self) -> list[bytes]:
         """The ids of its rows."""
-        return [row[ID] for row in _each(self.records)]
+        return [row[ID] for row in each_record(self.records)]
 
 
 def _marks(records: bytes) -> array[int]:
     return array("q", records)[2 :: RECORD.size // 8]
 
 
-def _each(records: bytes) -> Iterator[bytes]:
+def each_record(records: bytes) -> Iterator[bytes]:
+    """The records of rows, one by one."""
     return (records[at : at + RECORD.size] for at in range(0, len(records), RECORD.size))
 
 
-def record(queue_run_id: UUID, mark: int, at: Trace | None = None) -> bytes:
-    """What is kept of a row."""
-    # Zero stands for "not known": nothing was traced in 1970.
-    seconds = int(at.began_at.timestamp()) if at and at.began_at else 0
-    run_id, project_id = (at.run_id.bytes, at.project_id.bytes) if at else (NOBODY, NOBODY)
-    return RECORD.pack(queue_run_id.bytes, mark, run_id, project_id, seconds)
+def _made(leaves: Sequence[Leaf], make: Callable[[bytes], QueueRun], *, is_plain: bool) -> Iterator[QueueRun]:
+    """The runs of all rows, each once; `is_plain` says that there are no two of one run."""
+    rows = (kept for leaf in leaves for kept in each_record(leaf.records))
+    if is_plain:
+        return map(make, rows)
+    found: dict[bytes, bytes] = {}
+    for kept in rows:
+        found.setdefault(kept[ID], kept)
+    return map(make, found.values())
+
+
+def record(queue_run_id: UUID, mark: int) -> bytes:
+    """What is kept of a row that is known by its mark alone."""
+    return RECORD.pack(queue_run_id.bytes, mark, 0, 0, 0, NOBODY, NOBODY, 0)
 
 
 class Former:
@@ -106,20 +99,25 @@ class Former:
         return frozenset(_marks(self._records))
 
     @cached_property
-    def ids(self) -> frozenset[bytes]:
-        """The ids of all rows."""
-        return frozenset(row[ID] for row in _each(self._records))
+    def by_key(self) -> Mapping[int, int]:
+        """Where the record of each row stands, by the hash of its bytes."""
+        found: dict[int, int] = {}
+        at = 0
+        for leaf in self.leaves:
+            # Leaves of the other listing, which may stand beside these, have no keys.
+            found.update(zip(leaf.keys, range(at, at + len(leaf.keys)), strict=True))
+            at += len(leaf.records) // RECORD.size
+        return found
 
-    @cached_property
-    def by_key(self) -> Mapping[int, bytes]:
-        """The record of each row by the hash of its bytes."""
-        # Leaves of the other listing, which may stand beside these, have no keys.
-        return {key: row for leaf in self.leaves for key, row in zip(leaf.keys, _each(leaf.records), strict=False)}
+    def record(self, at: int) -> bytes:
+        """The record that stands there."""
+        return self._records[at * RECORD.size : (at + 1) * RECORD.size]
 
-    def gone(self, marks: Collection[int]) -> dict[bytes, UUID]:
-        """The ids of the rows with these marks, as they are kept and as they are used."""
-        rows = zip(_marks(self._records), _each(self._records), strict=True)
-        return {row[ID]: UUID(bytes=row[ID]) for mark, row in rows if mark in marks} if marks else {}
+    def gone(self, marks: Collection[int]) -> list[UUID]:
+        """The ids of the rows with these marks."""
+        found = (place for place, mark in enumerate(_marks(self._records)) if mark in marks) if marks else ()
+        at = dict.fromkeys(self.record(place)[ID] for place in found)
+        return [UUID(bytes=one) for one in at]
 
     @cached_property
     def _records(self) -> bytes:
@@ -132,9 +130,12 @@ class Listing:
 
     `status` is the section that is read, '' where that does not matter. `overlaps` means that a page may begin with
     rows of the page before. `unusable` counts rows without an id of their own: `strays` are the runs that such rows
-    name all the same, `obscure` counts those that do not. `conversations` are the queue runs that are none of a run,
-    `disagreed` those on which reviewers disagree. `moved` means that rows may have been passed over, because the list
-    moved while it was read. `headers` are those of the last page. `marks` condense what each run looks like.
+    name all the same, `obscure` counts those that do not. `conversations` are the facts of queue runs that are none of
+    a run, `named` whom rows name, where they do, `disagreed` the runs on which reviewers disagree. `moved` means that
+    rows may have been passed over, because the list moved while it was read. `headers` are those of the last page.
+    `marks` condense what each run looks like.
+
+    Where `make` makes a run of a record and there are MANY, none is in `found`, and each is made whenever it is needed.
     """
 
     what: str
@@ -148,8 +149,10 @@ class Listing:
     unusable: int = 0
     obscure: int = 0
     strays: set[Id] = field(default_factory=set)
-    conversations: set[Id] = field(default_factory=set)
+    conversations: dict[Id, Facts] = field(default_factory=dict)
+    named: dict[Id, Who] = field(default_factory=dict)
     disagreed: set[Id] = field(default_factory=set)
+    make: Callable[[bytes], QueueRun] | None = None
     moved: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: int = 0
@@ -170,8 +173,21 @@ class Listing:
         records = next((leaf.records for leaf in self.leaves if leaf.records), None)
         return None if records is None else UUID(bytes=records[ID])
 
-    def runs(self) -> tuple[QueueRun, ...]:
-        """Make the runs that were found, in the order of their first sight."""
+    @property
+    def ids(self) -> set[bytes]:
+        """The ids of all rows."""
+        return {row[ID] for leaf in self.leaves for row in each_record(leaf.records)}
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are too many runs to keep them all at once."""
+        return self.make is not None and self.is_whole and len(self.marks) > MANY
+
+    def runs(self) -> Collection[QueueRun]:
+        """The runs that were found, in the order of their first sight."""
+        if self.is_large and self.make is not None:
+            count, rows = len(self.ids), sum(len(leaf.records) for leaf in self.leaves) // RECORD.size
+            return Remade(count, partial(_made, self.leaves, self.make, is_plain=count == rows))
         made: list[QueueRun] = []
         for queue_run_id, found in self.found.items():
             if callable(found):
@@ -185,13 +201,11 @@ class Listing:
 
         That is nothing (None) where a run is shown in several ways: then its going could be missed.
         """
+        if self.marks == self.former.marks:
+            return (), tuple(self.leaves)
         gone = self.former.gone(self.former.marks - self.marks)
-        fresh = {one.bytes for one in self.found if isinstance(one, UUID)}
-        is_plain = len(self.marks - self.former.marks) == len(self.found)
-        stay = fresh - gone.keys()
-        is_plain = is_plain and not (stay and not self.former.ids.isdisjoint(stay))
-        left = tuple(one for raw, one in gone.items() if raw not in fresh)
-        return left, tuple(self.leaves) if is_plain else None
+        left = tuple(one for one in gone if one not in self.found)
+        return left, tuple(self.leaves) if len(self.ids) == len(self.marks) else None
 
     def add(self, leaf: Leaf, unusable: int = 0, strays: Collection[Id] = ()) -> None:
         """Take in one page with what is usable of it; `strays` are the runs that its other rows name.
@@ -205,6 +219,8 @@ class Listing:
         self.unusable += unusable
         self.obscure += unusable - len(strays)
         self.strays |= set(strays)
+        if self.is_large:
+            self.found.clear()
         # Rows, not pages: where pages overlap, one of a single row is mostly read for the second time.
         said_nothing = size if size and self.overlaps else FULL
         self.repeated = 0 if len(self.marks) > before else self.repeated + said_nothing
@@ -214,6 +230,9 @@ class Listing:
 
     def merge(self, other: Listing) -> None:
         """Take in another listing of the same queue; what was read first stays."""
+        if other.is_large and self.make is None:
+            # Its records are of another kind than ours.
+            other.found = {run.queue_run_id: run for run in other.runs()}
         self.found |= {key: run for key, run in other.found.items() if key not in self.found}
         self.marks |= other.marks
         self.leaves += other.leaves
@@ -222,6 +241,7 @@ class Listing:
         self.obscure += other.obscure
         self.strays |= other.strays
         self.conversations |= other.conversations
+        self.named |= other.named
         self.disagreed |= other.disagreed
         self.moved = self.moved or other.moved
         self.headers = other.headers
@@ -257,154 +277,3 @@ class PageSizes:
         # Twice as much room as the next size needs, lest sizes go up and down at each page.
         if step and body * (self._steps[step - 1] // self._steps[step]) * 2 < self._most_bytes:
             self._of[queue_id] = self._steps[step - 1]
-
-
-class Items:
-    """The `items` listing. Thread-safe for different queues."""
-
-    def __init__(self, http: Http, names: Names, directory: Directory, *, progress: Callable[[Id, int], None]) -> None:
-        """`progress` is called with the queue's id and the number of items read so far."""
-        self._http = http
-        self._names = names
-        self._directory = directory
-        self._progress = progress
-        self._limits = PageSizes(http.most_bytes)
-        self._last: dict[tuple[Id, str], Sequence[Leaf]] = {}
-
-    def read(self, wanted: Wanted, former: Former) -> Listing:
-        """Read the whole list, or raise SourceError. It shows no more than who waits: see `facts`."""
-        listing = Listing(f"reading the items of queue {wanted.queue_id}", former, wanted.status, overlaps=False)
-        note = partial(self._note, listing, cache(partial(self._there, wanted)))
-        cursors = {""}
-        cursor = ""
-        while cursor := self._advance(listing, wanted, cursor, note):
-            # By every cursor, not the last alone: a server may go round in a larger circle.
-            if cursor in cursors:
-                raise unlawful(listing.what, "the list has no end: a cursor came twice")
-            cursors.add(cursor)
-            self._progress(wanted.queue_id, len(listing.marks))
-        # Only once all is read: half a listing must not replace what names are looked up by.
-        self._last[wanted.queue_id, wanted.status] = listing.leaves
-        return listing
-
-    def facts(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Facts]:
-        """What may be shown of runs of the last reading, as far as it can be had now. Never raises."""
-        traces = {one: at for one in queue_run_ids if (at := self._trace(one, wanted)) is not None}
-        found = self._names.of(traces, wanted)
-        return {one: structs.replace(known, url=_url(traces[one], wanted)) for one, known in found.items()}
-
-    def ask_for_a_name(self, wanted: Wanted) -> bool:
-        """Look one run of the last reading up, to see whether that works; False where there is none.
-
-        Raises SourceError.
-        """
-        leaves = self._last.get((wanted.queue_id, wanted.status), ())
-        at = next(filter(None, (_traced(row) for leaf in leaves for row in _each(leaf.records))), None)
-        if at is not None:
-            self._names.ask(at, wanted)
-        return at is not None
-
-    def _trace(self, queue_run_id: Id, wanted: Wanted) -> Trace | None:
-        """Where a run of the last reading is to be looked up."""
-        if not isinstance(queue_run_id, UUID):
-            return None
-        for leaf in self._last.get((wanted.queue_id, wanted.status), ()):
-            place = leaf.records.find(queue_run_id.bytes)
-            while place % RECORD.size and place >= 0:  # the id of something else
-                place = leaf.records.find(queue_run_id.bytes, place + 1)
-            if place >= 0:
-                return _traced(leaf.records[place : place + RECORD.size])
-        return None
-
-    def _there(self, wanted: Wanted) -> tuple[Wanted, str]:
-        """What links to runs are made of, and the page of the queue."""
-        queue = self._directory.queue(wanted.queue_id)
-        return replace(wanted, tenant_id=self._directory.tenant_id(wanted.queue_id)), queue.url
-
-    @staticmethod
-    def _note(
-        listing: Listing, there: Callable[[], tuple[Wanted, str]], row: ItemRow, queue_run_id: UUID, at: Trace | None
-    ) -> None:
-        """Make the run of a row that looks new, at once: a row kept takes more memory than its run."""
-        wanted, queue_url = there()
-        listing.found[queue_run_id] = of_items(
-            row, wanted, queue_run_id, at, queue_url if at is None else _url(at, wanted)
-        )
-        if row.item_type == CONVERSATION:
-            listing.conversations.add(queue_run_id)
-        if wanted.status == DISAGREED:
-            listing.disagreed.add(queue_run_id)
-
-    def _advance(self, listing: Listing, wanted: Wanted, cursor: str, note: Note) -> str:
-        """Read one page; the cursor of the next, or ''."""
-        while True:
-            try:
-                return self._page(listing, wanted, cursor, note)
-            except TooLargeError:
-                # A single item has no large fields: one over the cap is no item.
-                if not self._limits.shrink(wanted.queue_id):
-                    raise
-
-    def _page(self, listing: Listing, wanted: Wanted, cursor: str, note: Note) -> str:
-        path = f"/api/v1/platform/annotation-queues/{wanted.queue_id}/items"
-        params = section_params(wanted.status) | {"page_size": self._limits.of(wanted.queue_id)}
-        params |= {"cursor": cursor} if cursor else {}
-        known = listing.former.by_digest
-        with self._http.get(path, params, what=listing.what, known=known) as answer:
-            listing.headers = answer.headers
-            if answer.is_known:
-                leaf = known[answer.mark]
-                listing.add(leaf)
-                return leaf.cursor
-            self._limits.read(wanted.queue_id, len(answer.body))
-            try:
-                return _take(listing, answer, note)
-            except wire.UnlawfulError as error:
-                raise unlawful(listing.what, str(error)) from None
-
-
-def _take(listing: Listing, answer: Answer, note: Note) -> str:
-    """Take in a page of which something may be new; the cursor of the next. Raises UnlawfulError."""
-    rows, cursor = wire.raw_items(answer.body)
-    keys = array("q", map(hash, rows))
-    records = list(map(listing.former.by_key.get, keys))
-    unknown = [place for place, kept in enumerate(records) if kept is None]
-    strays = []
-    for place, row in zip(unknown, wire.read_items([rows[place] for place in unknown]), strict=True):
-        if row is None:
-            continue
-        records[place] = _record(row, listing, note)
-        if records[place] is None and (stray := identity(row.run_id)) is not None:
-            strays.append(stray)
-    usable = [kept for kept in records if kept is not None]
-    unusable = len(rows) - len(usable)
-    if unusable:
-        keys = array("q", (key for key, kept in zip(keys, records, strict=True) if kept is not None))
-    # A page with a row that cannot be used is decoded whenever it comes: what that row names is not kept.
-    leaf = Leaf(b"" if unusable else answer.mark, cursor, keys, b"".join(usable))
-    listing.add(leaf, unusable, strays)
-    return cursor
-
-
-def _record(row: ItemRow, listing: Listing, note: Note) -> bytes | None:
-    """What is kept of a row, which is noted where it looks new; None where it has no usable id."""
-    queue_run_id = identity(row.id)
-    if queue_run_id is None:
-        return None
-    mark, at = item_mark(row, listing.status), trace(row)
-    if mark not in listing.former.marks:
-        note(row, queue_run_id, at)
-    return record(queue_run_id, mark, at)
-
-
-def _traced(kept: bytes) -> Trace | None:
-    """Where the run of a row is to be looked up, as far as that is kept."""
-    _, _, run_id, project_id, seconds = RECORD.unpack(kept)
-    if run_id == NOBODY:
-        return None
-    began_at = datetime.fromtimestamp(seconds, UTC) if seconds else None
-    return Trace(UUID(bytes=run_id), UUID(bytes=project_id), began_at)
-
-
-def _url(at: Trace, wanted: Wanted) -> str:
-    return run_url(wanted.web, tenant_id=wanted.tenant_id, project_id=at.project_id, run_id=at.run_id)

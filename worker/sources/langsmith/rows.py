@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
 
-from msgspec import ValidationError, convert, structs
+from msgspec import ValidationError, convert
 
+from worker.core.instants import EPOCH
 from worker.core.model import NO_ONE, Facts, QueueRun, Show, Who
-from worker.sources.langsmith.wire import BriefRow, Row
+from worker.sources.langsmith.wire import BriefRow, LawfulItem, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,13 +61,8 @@ def row_type(show: frozenset[Show]) -> type[BriefRow]:
 
 def run_mark(row: BriefRow) -> int:
     """Condenses what is used of a row of `runs` but for its links, which are signed at each answer."""
-    return hash((_text(row.name), *_place(row.queue_run_id, row)))
-
-
-def item_mark(row: ItemRow, status: str = "") -> int:
-    """The same of a row of `items` in a section."""
-    place = _place(row.id, row)
-    return hash((*place, status) if status == DISAGREED else place)
+    texts = tuple(map(_text, (row.name, row.queue_run_id, row.added_at, row.effective_added_at)))
+    return hash((texts, length(row.reserved_by) > 0, length(row.completed_by), who(row)))
 
 
 def section_params(status: str) -> dict[str, str | int]:
@@ -78,17 +74,6 @@ def completed_params(*, unresolved: bool | None) -> dict[str, str | int]:
     """Those that ask for completed runs: where reviewers disagree, where they do not, or all of them (None)."""
     params: dict[str, str | int] = {"status": "archived"}
     return params if unresolved is None else {**params, "has_unresolved_keys": str(unresolved).lower()}
-
-
-def _place(queue_run_id: object, row: BriefRow | ItemRow) -> tuple[str, str, str, bool, int, Who]:
-    return (
-        _text(queue_run_id),
-        _text(row.added_at),
-        _text(row.effective_added_at),
-        length(row.reserved_by) > 0,
-        length(row.completed_by),
-        _who(row),
-    )
 
 
 def _text(value: object) -> str:
@@ -106,29 +91,13 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
         effective_added_at=instant(row.effective_added_at),
         reserved=length(row.reserved_by) > 0,
         done=length(row.completed_by),
-        who=_who(row),
+        who=who(row),
         shows_assigned=row.assigned_to is not None,
         facts=facts(row, wanted.show, run_url(wanted.web, row.app_path, **ids)),
     )
 
 
-def of_items(row: ItemRow, wanted: Wanted, queue_run_id: Id, at: Trace | None, url: str) -> QueueRun:
-    """A row of `items`, by its usable `id`, with its link and `at` its place."""
-    is_conversation = row.item_type == CONVERSATION
-    who = _who(row)
-    return QueueRun(
-        queue_run_id=queue_run_id,
-        run_id=identity(row.run_id) if at is None else at.run_id,
-        added_at=instant(row.added_at),
-        effective_added_at=instant(row.effective_added_at),
-        reserved=length(row.reserved_by) > 0,
-        done=length(row.completed_by),
-        who=structs.replace(who, disagreed=True) if wanted.status == DISAGREED else who,
-        facts=_conversation(row, wanted.show, url) if is_conversation else Facts(url=url),
-    )
-
-
-def _who(row: BriefRow | ItemRow) -> Who:
+def who(row: BriefRow | ItemRow | LawfulItem) -> Who:
     """Whom a row names, by role."""
     # Most rows name no one, and most others those that their neighbours name: one value serves them all.
     if not (row.assigned_to or row.reserved_by or row.completed_by):
@@ -162,12 +131,23 @@ def _person(value: str) -> str:
     return text(value).strip() if value.strip("0-") else ""
 
 
-def trace(row: ItemRow) -> Trace | None:
-    """Where the run of an item is to be looked up; None for a conversation, and where LangSmith does not say."""
-    run_id, project_id = identity(row.run_id), _project(row.project_id)
-    if run_id is None or project_id is None or row.item_type == CONVERSATION:
-        return None
-    return Trace(run_id, project_id, instant(row.start_time))
+def lawful(row: LawfulItem | ItemRow | None) -> LawfulItem:
+    """A row of `items` as the specification has it; without an `id` where it has no usable one."""
+    if row is None:
+        return LawfulItem()
+    return LawfulItem(
+        id=identity(row.id),
+        item_type=CONVERSATION if row.item_type == CONVERSATION else None,
+        run_id=identity(row.run_id),
+        thread_id=text(row.thread_id),
+        project_id=_project(row.project_id),
+        start_time=instant(row.start_time),
+        added_at=instant(row.added_at),
+        effective_added_at=instant(row.effective_added_at),
+        assigned_to=row.assigned_to if isinstance(row.assigned_to, list) else None,
+        reserved_by=row.reserved_by if isinstance(row.reserved_by, list) else None,
+        completed_by=row.completed_by if isinstance(row.completed_by, list) else None,
+    )
 
 
 def _project(value: object) -> UUID | None:
@@ -199,15 +179,15 @@ def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:
     )
 
 
-def _conversation(row: ItemRow, show: frozenset[Show], url: str) -> Facts:
-    """A conversation has no name: its id stands for it."""
+def conversation(row: LawfulItem, wanted: Wanted, url: str) -> Facts:
+    """What is shown of a conversation, which has no name: its id stands for it."""
     thread = text(row.thread_id)
     return Facts(
         # No look-up knows threads, so a line would stay without a name for ever.
-        name=f"Conversation {thread[:8]}".strip() if Show.NAME in show else "",
-        run_type="conversation" if Show.TYPE in show else "",
+        name=f"Conversation {thread[:8]}".strip() if Show.NAME in wanted.show else "",
+        run_type="conversation" if Show.TYPE in wanted.show else "",
         url=url,
-        thread=thread if Show.THREAD in show else "",
+        thread=thread if Show.THREAD in wanted.show else "",
     )
 
 
@@ -221,7 +201,6 @@ TAG_CHARACTERS = 60
 TAGS = 20
 PATH_CHARACTERS = 2_000
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_TOKENS = 10**15
 
 _PATH = re.compile(r"/(?![/\\])[\w\-./~%!$&'()*+,;=:@?#]*", re.ASCII)
@@ -261,12 +240,24 @@ def instant(value: object) -> datetime | None:
 @lru_cache(64)
 def _instant(value: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(value if value.endswith("Z") else value.strip().upper())
-        if found.tzinfo is not UTC:
-            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return found if found >= EPOCH else None
+        # As rows that are decoded as a whole are read; the standard library knows more ways to write a date.
+        found = convert(value, datetime)
+    except ValidationError:
+        try:
+            found = datetime.fromisoformat(value.strip().upper())
+        except ValueError:
+            return None
+    return utc(found)
+
+
+def utc(value: datetime | None) -> datetime | None:
+    """A decoded date as an instant in UTC: see `instant`."""
+    if value is not None and value.tzinfo is not UTC:
+        try:
+            value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            return None
+    return None if value is None or value < EPOCH else value
 
 
 def tags(value: object) -> tuple[str, ...]:
@@ -334,12 +325,12 @@ def run_url(
     path = safe_path(app_path)
     if path or not web:
         return f"{web}{path}" if web else ""
-    if tenant_id is None or project_id is None or run_id is None:
-        return ""
-    return f"{_runs_url(web, tenant_id, project_id)}{run_id}"
+    beginning = runs_url(web, tenant_id, project_id)
+    return f"{beginning}{run_id}" if beginning and run_id is not None else ""
 
 
 @lru_cache(64)
-def _runs_url(web: str, tenant_id: UUID, project_id: Id) -> str:
-    """How the links to the runs of a project begin."""
-    return f"{web}/o/{tenant_id}/projects/p/{project_id}/r/"
+def runs_url(web: str, tenant_id: UUID | None, project_id: Id | None) -> str:
+    """How the links to the runs of a project begin; '' where there can be none."""
+    is_known = web and tenant_id is not None and project_id is not None
+    return f"{web}/o/{tenant_id}/projects/p/{project_id}/r/" if is_known else ""

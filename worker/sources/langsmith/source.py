@@ -18,7 +18,8 @@ from worker.sources.langsmith.counts import Counts, Disagreements
 from worker.sources.langsmith.errors import Standing, unlawful
 from worker.sources.langsmith.fates import Placement, Sections
 from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
-from worker.sources.langsmith.listing import Former, Items
+from worker.sources.langsmith.items import Items
+from worker.sources.langsmith.listing import Former
 from worker.sources.langsmith.names import PER_SECOND, Names, explained
 from worker.sources.langsmith.queues import Directory, Membership
 from worker.sources.langsmith.rows import DISAGREED, Wanted, identity, queue_url, tenant_in
@@ -162,7 +163,7 @@ class LangSmith:
             "concluded": after,
         }
         if listing.is_whole:
-            return Snapshot(**seen, revealed=frozenset(listing.conversations | listing.disagreed))
+            return Snapshot(**seen, revealed=frozenset(listing.conversations) | listing.disagreed)
         return Difference(**seen, gone=gone, count=len(listing.marks))
 
     def queues(self) -> Sequence[Queue]:

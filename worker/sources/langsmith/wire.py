@@ -6,9 +6,12 @@ NaN, a number of 10,000 digits, nesting without end), the page is taken apart an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from datetime import datetime  # noqa: TC003  a field's type, by which it is decoded
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID  # noqa: TC003
 
 import msgspec
 
@@ -64,7 +67,7 @@ class Row(BriefRow, frozen=True, gc=False):
 
 
 class ItemRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of `items`: membership only."""
+    """One row of `items` of any kind: membership only."""
 
     id: Any = None
     item_type: Any = None
@@ -77,6 +80,22 @@ class ItemRow(msgspec.Struct, frozen=True, gc=False):
     assigned_to: Any = None
     reserved_by: Any = None
     completed_by: Any = None
+
+
+class LawfulItem(msgspec.Struct, frozen=True, gc=False):
+    """The same as the specification has it: values are made while it is decoded, which costs least."""
+
+    id: UUID | None = None
+    item_type: str | None = None
+    run_id: UUID | None = None
+    thread_id: str | None = None
+    project_id: UUID | None = None
+    start_time: datetime | None = None
+    added_at: datetime | None = None
+    effective_added_at: datetime | None = None
+    assigned_to: list[Any] | None = None
+    reserved_by: list[Any] | None = None
+    completed_by: list[Any] | None = None
 
 
 class QueriedRow(msgspec.Struct, frozen=True, gc=False):
@@ -207,19 +226,20 @@ def raw_items(body: bytes | bytearray) -> tuple[list[bytes], str]:
     return list(map(bytes, found.items or ())), _cursor(found.next_cursor)
 
 
-def read_items(rows: Sequence[bytes]) -> Sequence[ItemRow | None]:
+def read_items(rows: Sequence[bytes]) -> Sequence[LawfulItem | ItemRow | None]:
     """Decode rows of `items`; None for each that is no object."""
     try:
-        return _decoded(b"[%b]" % b",".join(rows), list[ItemRow])
+        return _decoded(b"[%b]" % b",".join(rows), list[LawfulItem])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [_item(row) for row in rows]
 
 
-def _item(row: bytes) -> ItemRow | None:
-    try:
+def _item(row: bytes) -> LawfulItem | ItemRow | None:
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decoded(row, LawfulItem)
+    with contextlib.suppress(UnlawfulError):
         return one(row, ItemRow)
-    except UnlawfulError:
-        return None
+    return None
 
 
 def one(body: bytes | bytearray, row: type[RowT], deepest: int = DEEPEST) -> RowT:

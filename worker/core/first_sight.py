@@ -1,0 +1,78 @@
+"""The decision at the first sight of a queue: all that waits is spoken of in one notice. Pure.
+
+It is what `plan` decides where nothing is remembered yet, in one pass: there may be very many runs.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from worker.core.diff import begin_review, is_early
+from worker.core.model import Entry, Kind, Window
+from worker.core.moment import Moment
+from worker.core.owed import Notice
+from worker.core.plan import Plan, Remainder, decides_at, notice_key, oldest_first
+from worker.core.remade import Remade
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from datetime import datetime
+
+    from worker.core.model import Memory, QueueRun, Review, Snapshot
+    from worker.core.policy import EscalationPolicy
+
+
+def is_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> bool:
+    """Whether a listing is all that is known of a queue, and may be spoken of now."""
+    is_new = not memory.baselined and not memory.reviews and len(snapshot.runs) > 0
+    return is_new and policy.calendar.may_post(now - snapshot.ahead)
+
+
+def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:
+    """Decide on a first sight. Where runs are made again whenever they are needed, reviews are too."""
+    there = now - snapshot.ahead
+    reviews = _spoken(snapshot.runs, policy, there)
+    notice = _notice(snapshot, reviews, policy)
+    opened = Window(there, notice.key, Entry.MERGE)
+    dues = tuple(array("q", sorted(some)) for some in Moment.of(policy, there).dues(reviews))
+    due_at = decides_at(dues, policy, opened, there)
+    again = tuple(run for run in snapshot.runs if is_early(run, there))
+    return Plan(
+        reviews=reviews,
+        notices=(notice,),
+        next_due_at=due_at,
+        revision=memory.revision,
+        listing=snapshot.listing,
+        opened=opened,
+        remainder=Remainder(dues, due_at, again=again),
+    )
+
+
+def _spoken(runs: Collection[QueueRun], policy: EscalationPolicy, there: datetime) -> Collection[Review]:
+    escalates = any(step.kind is Kind.ESCALATION for step in policy.steps)
+
+    def speak(run: QueueRun) -> Review:
+        review = begin_review(run, there, back=False)
+        told_at = policy.spoken_at_baseline(review, there) if escalates else there
+        return structs.replace(review, told_at=told_at, generation=1)
+
+    def every() -> Iterator[Review]:
+        return map(speak, runs)
+
+    return Remade(len(runs), every) if isinstance(runs, Remade) else tuple(every())
+
+
+def _notice(snapshot: Snapshot, reviews: Collection[Review], policy: EscalationPolicy) -> Notice:
+    step, queue_id = policy.steps[0], snapshot.queue.queue_id
+    return Notice(
+        key=notice_key(queue_id, Kind.BASELINE, step.destination, reviews),
+        kind=Kind.BASELINE,
+        destination=step.destination,
+        reviews=oldest_first(reviews),
+        mention=step.mention,
+        remind_in=step.remind_in,
+        purposes=(Kind.BASELINE,) * len(reviews),
+    )
