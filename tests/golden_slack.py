@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
+from worker.core.audience import Problem
 from worker.core.message import Line, Message, Shares
 from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import Destination, QueueShare, Receipt
@@ -158,6 +159,37 @@ OWED = (
 """Runs of which it is known whose turn they are."""
 
 
+MINE = (
+    line("Refund flow", done=1, of=2, waiting_for=("Ben",)),
+    line("Order status"),
+    line("Missing parcel", timedelta(hours=2), reserved=True, reserved_by=("Ada",)),
+)
+OF_QUEUES = (
+    replace(MINE[0], queue=queue()),
+    replace(MINE[1], queue=queue("Billing", queue_id=UUID(int=2))),
+    replace(MINE[2], queue=queue(), overdue=True),
+)
+ENDED = (
+    line("Change address", is_done=True, done=1, of=2),
+    line("Late parcel", is_others=True),
+    line("Old ticket", fate=Fate.REVIEWED),
+    line("Spam", fate=Fate.REMOVED),
+)
+UNHEARD = (
+    line("Refund flow", waiting_for=("Ada",), unheard=Problem.LEFT),
+    line("Order status", waiting_for=("Ben",), unheard=Problem.NONE),
+    line("Missing parcel", unheard=Problem.NO_EMAIL),
+)
+
+
+def direct(lines: tuple[Line, ...], **changes: object) -> Message:
+    """A direct message whose new runs are all its runs that wait."""
+    waiting = sum(one.is_waiting for one in lines)
+    several = any(one.queue is not None for one in lines)
+    usual = {"waiting": waiting, "standing": Shares(new=waiting), "queue": None if several else queue()}
+    return message(Kind.DIRECT, lines, destination=Destination("slack", "U0ADA00001"), **(usual | changes))
+
+
 CASES: dict[str, Message] = {
     "baseline_many": queue_has(message(Kind.BASELINE, _lines(10), total=5_000, waiting=5_000), 5_000, 312, 8),
     "baseline_one": queue_has(message(Kind.BASELINE, _lines(1)), 1, hours=0.1),
@@ -259,6 +291,15 @@ CASES: dict[str, Message] = {
     "escalation_of_all_purposes": queue_has(
         standing(message(Kind.ESCALATION, PURPOSES), new=2, escalated=1, overdue=2), 6, 2, 1, hours=48
     ),
+    "direct_new": direct(MINE[:2]),
+    "direct_of_queues": standing(direct(OF_QUEUES), overdue=1),
+    "direct_overdue": standing(direct(LATE), new=0, overdue=2),
+    "direct_partly": replace(direct((*MINE[:1], *ENDED)), is_edit=True),
+    "direct_done": replace(direct(ENDED[:3]), is_edit=True),
+    "direct_hostile": direct((replace(line(HOSTILE, waiting_for=(HOSTILE,)), queue=queue(HOSTILE)),)),
+    "owner": direct(UNHEARD, is_for_owner=True),
+    "owner_partly": direct((*UNHEARD[:1], *ENDED[2:3]), is_for_owner=True, is_edit=True),
+    "owner_done": direct((*ENDED[2:3], *ENDED[2:3]), is_for_owner=True, is_edit=True),
     "ops": message(Kind.OPS, queue=None, text=f"The queue {HOSTILE} cannot be polled since 09:12 UTC."),
     "hostile": message(
         Kind.ANNOUNCEMENT,

@@ -97,7 +97,8 @@ def listed_id(email: str) -> str:
     return f"{_LISTED}{email_key(email)}"
 
 
-def _is_listed(reviewer_id: str) -> bool:
+def is_listed(reviewer_id: str) -> bool:
+    """Whether an id stands for an e-mail of the settings."""
     return reviewer_id.startswith(_LISTED)
 
 
@@ -127,9 +128,13 @@ class Persons:
         assigned = queue.assigned if queue is not None else ()
         one = next((each for each in assigned if reviewer_id in {each.reviewer_id, listed_id(each.email)}), None)
         if one is None:
-            return Person((reviewer_id,), email=reviewer_id.removeprefix(_LISTED) if _is_listed(reviewer_id) else "")
+            return Person((reviewer_id,), email=reviewer_id.removeprefix(_LISTED) if is_listed(reviewer_id) else "")
         same = self._by_id.get(listed_id(one.email)) if one.email else None
         return same or Person((reviewer_id,), one.name, one.email)
+
+    def with_user(self, user: str) -> Person | None:
+        """The person whom the notifier knows by this id; None where that is no one, or a group."""
+        return next((person for person in self.everyone if person.user == user), None)
 
     def may_be_reached(self, person: Person) -> bool:
         """Whether a direct message reaches a person, or may do so once the person is looked up."""
@@ -157,12 +162,17 @@ class Turns:
 
     def of(self, review: Review) -> tuple[Person, ...]:
         """The people whose turn a run is, each once."""
-        if self.whose is Audience.NOBODY or not review.is_open:
+        if self.is_nobodys or not review.is_open:
             return ()
         sought = review.who, self._is_enough(review)
         if sought not in self._found:
             self._found[sought] = () if sought[1] else tuple(self._owing(review.who))
         return self._found[sought]
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether the queue has no people."""
+        return self.whose is Audience.NOBODY
 
     def is_of(self, person: Person, review: Review) -> bool:
         """Whether a run is the turn of one person."""
@@ -175,7 +185,13 @@ class Turns:
     def is_direct(self, review: Review) -> bool:
         """Whether someone is notified of a run directly, so that its queue's channel need not be."""
         persons = self.of(review)
-        return bool(persons) and (bool(self.owner) or any(self.persons.may_be_reached(each) for each in persons))
+        return any(self.persons.may_be_reached(each) for each in persons) or (bool(persons) and self.has_owner)
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether an owner hears of what no one else can be sent."""
+        known = self.persons.with_user(self.owner) if self.owner else None
+        return bool(self.owner) and (known is None or self.persons.may_be_reached(known))
 
     def named(self, reviewer_ids: Iterable[str]) -> tuple[str, ...]:
         """The names of reviewers, as far as they are known, raw."""
@@ -188,7 +204,7 @@ class Turns:
 
     def reserved_by(self, review: Review) -> tuple[str, ...]:
         """The names of those who have reserved a run."""
-        return () if self.whose is Audience.NOBODY else self.named(review.who.reserved_by)
+        return () if self.is_nobodys else self.named(review.who.reserved_by)
 
     def _is_enough(self, review: Review) -> bool:
         """Whether a run has all the reviews that its queue asks for."""

@@ -203,6 +203,14 @@ class Calendar:
                     return instant
         return _EVER
 
+    def day_began(self, at: datetime) -> datetime:
+        """When the day of an instant began on the clock of the zone."""
+        return self._instant(_midnight(at.astimezone(self.zone).date()))
+
+    def day_ends(self, at: datetime) -> datetime:
+        """When the day of an instant ends on the clock of the zone, which is the begin of the next."""
+        return self._instant(_midnight(at.astimezone(self.zone).date() + _DAY))
+
     def days_off(self, at: datetime) -> list[Holiday]:
         """The holidays and own days off from an instant's day on, but for those on which it opens all the same."""
         opened = {day for day, _ in self.open}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
-    from worker.core.audience import Turns
+    from worker.core.audience import Problem, Turns
     from worker.core.model import Facts, Id, Queue, Review
     from worker.core.owed import Claim, Destination, QueueShare, Receipt
 
@@ -26,6 +26,9 @@ class Line:
     `due_at` is when it becomes stale (None: never, or it is `overdue` already). `purpose` is why it is in the message
     where not all of its runs are there for the same reason. `waiting_for` and `reserved_by` are names, raw. `disagreed`
     means that its reviewers disagree.
+
+    In a direct message `queue` is the run's where there are several; `is_done` says that the reader has reviewed it,
+    `is_others` that it is the turn of others by now, `unheard` why the one whose turn it is could not be notified.
     """
 
     facts: Facts
@@ -42,6 +45,15 @@ class Line:
     waiting_for: tuple[str, ...] = ()
     reserved_by: tuple[str, ...] = ()
     disagreed: bool = False
+    queue: Queue | None = None
+    is_done: bool = False
+    is_others: bool = False
+    unheard: Problem | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits, for the reader of a direct message that is."""
+        return self.fate is None and not self.is_done and not self.is_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +81,9 @@ class Message:
 
     `waiting` counts those of `total` that still wait. A baseline of several queues has `queue_lines` instead. Ages are
     those at `as_of`; what is shown as text alone gives times on the clock of `zone`. `is_edit` says that it replaces
-    what was posted before. `root` is the message to answer in its thread; `broadcast` shows the answer in the channel
-    too. `successor` makes it one line that points to a newer reminder.
+    what was posted before, `is_for_owner` that a direct one is about what no one else could be sent. `root` is the
+    message to answer in its thread; `broadcast` shows the answer in the channel too. `successor` makes it one line that
+    points to a newer reminder.
     """
 
     key: UUID
@@ -92,6 +105,7 @@ class Message:
     queue_lines: tuple[QueueShare, ...] = ()
     zone: tzinfo = UTC
     is_edit: bool = False
+    is_for_owner: bool = False
 
 
 def never_stale(_review: Review) -> datetime | None:
@@ -197,6 +211,7 @@ def fingerprint(message: Message) -> str:
         message.successor,
         sorted(message.show),
         message.queue_lines,
+        message.is_for_owner,
     )
     # Not as UTF-8: text from outside may hold halves of characters.
     return hashlib.sha256(ascii(shown).encode()).hexdigest()[:32]

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     ANNOUNCEMENT = "announcement"
     REMINDER = "reminder"
     ESCALATION = "escalation"
+    DIRECT = "direct"
     OPS = "ops"
 
 

@@ -123,17 +123,16 @@ class Moment:
         # Most runs of a large queue were spoken of, and are not old enough for anything else.
         if review.told_at is not None and (self.first is None or review.since > self.first):
             return None
-        # Those that concern a review are the lowest ones: their number is enough to know them.
-        most = len(self.policy.steps_for(review))
+        numbers = self.policy.numbers_for(review)
         for rung in reversed(self.rungs):
-            if rung.number < most and rung.has_come(review):
+            if rung.number in numbers and rung.has_come(review):
                 return rung.step
         return None
 
     def joins(self, step: Step, review: Review) -> bool:
         """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
-        most = len(self.policy.steps_for(review))
-        return any(rung.joins(review) for rung in self.rungs if rung.step is step and rung.number < most)
+        numbers = self.policy.numbers_for(review)
+        return any(rung.joins(review) for rung in self.rungs if rung.step is step and rung.number in numbers)
 
     def told_at(self, step: Step, review: Review) -> datetime:
         """Up to when a notice of this moment speaks of a review: that its time has come before is not forgotten.
@@ -151,10 +150,10 @@ class Moment:
         """
         found: list[list[int]] = [[] for _ in range(2 * len(self.past))]
         for review in waiting:
-            concerned, told_at = len(self.policy.steps_for(review)), review.told_at
+            numbers, told_at = self.policy.numbers_for(review), review.told_at
             since = microseconds(review.since)
             # A run that was spoken of waits for no announcement.
-            for number in range(0 if told_at is None else 1, concerned):
+            for number in numbers if told_at is None else range(max(numbers.start, 1), numbers.stop):
                 past = self.past[number]
                 if told_at is None or not past.had_come(review, told_at):
                     found[2 * number].append(since)

@@ -13,7 +13,7 @@ from worker.core.model import FIRST_SIGHT, LATER, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from worker.core.calendar import Calendar
@@ -138,11 +138,6 @@ def entry_of(host: Delivery, now: datetime) -> Entry:
         return Entry.VOID
     is_kept_true = host.state is State.SENT and host.edit_until is not None and host.edit_until > now
     return Entry.BY_EDIT if is_kept_true else Entry.NEVER
-
-
-def within_budget(mention: Sequence[str], mentioned: Mapping[str, int], most: int) -> tuple[str, ...]:
-    """Those that may be mentioned once more on a day on which they were `mentioned` so often."""
-    return tuple(each for each in mention if mentioned.get(each, 0) < most)
 
 
 def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | None:

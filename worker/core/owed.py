@@ -92,7 +92,8 @@ class Receipt:
 class Delivery:
     """One row of the outbox with its attempts.
 
-    - `queue`: None for `ops`, which speak of no run but have a `text`.
+    - `queue`: None for `ops`, which speak of no run but have a `text`, and for `direct`, which speak of several queues.
+    - `reader`: the inbox that a `direct` one is for.
     - `due_at`: the time of the next act, whichever the state asks for.
     - `held_until`: the time before which nothing is done even if it is due (None: nothing holds it).
     - `attempted_at`: the start of the first attempt that may have posted (None: surely nothing was posted).
@@ -117,6 +118,7 @@ class Delivery:
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
     text: str = ""
+    reader: str = ""
     state: State = State.PENDING
     attempts: int = 0
     attempted_at: datetime | None = None
@@ -155,7 +157,8 @@ class Claim:
     the newer reminder. `purposes` says what those of its runs, listed or not, are in the message for that have another
     purpose than the delivery's kind. Since the message was last posted or edited, `entered` runs that wait have entered
     it, and `left` have left. `polled_at` is when the queue was last polled completely. `shares` are those of
-    the queues in a baseline that speaks of several, by name; it lists no runs.
+    the queues in a baseline that speaks of several, by name; it lists no runs. `queues` are those of the reviews of a
+    direct message, which for an edit are all that it speaks of.
     """
 
     delivery: Delivery
@@ -169,6 +172,7 @@ class Claim:
     purposes: Mapping[ReviewKey, Kind] = field(default_factory=dict)
     polled_at: datetime | None = None
     shares: tuple[QueueShare, ...] = ()
+    queues: Mapping[ReviewKey, Queue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from worker.core.audience import Turns
     from worker.core.diff import Diff
     from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, Snapshot
     from worker.core.owed import Destination
@@ -39,7 +40,7 @@ class Remainder:
     microseconds since 1970; `due_at` is when something has to be decided although nothing is listed otherwise.
     `unlisted` are the queue runs that wait though the listing does not show them; `unsure` is True where some of them
     are absent for the first time. `again` are listed ones to be looked at at every decision: they have not been spoken
-    of, or their date is still to come.
+    of, or their date is still to come. `turns` says whose turn the runs were (None: no one was notified directly).
     """
 
     dues: tuple[Sequence[int], ...] = ()
@@ -47,6 +48,7 @@ class Remainder:
     unlisted: tuple[Id, ...] = ()
     unsure: bool = False
     again: tuple[QueueRun, ...] = ()
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,15 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     found = diff(snapshot, memory.reviews, now, is_switched=is_switched)
     there = now - snapshot.ahead
     revealed = snapshot.revealed if is_switched else frozenset()
-    first, later = _apart(found.open, revealed, baselined=memory.baselined)
+    waiting, silent = _beside_the_channel(found.open, policy)
+    first, later = _apart(waiting, revealed, baselined=memory.baselined)
     is_held = bool(first) and not policy.calendar.may_post(there)
     moment = Moment.of(policy, there)
     due = _due(later, moment, memory.window)
     if first and not is_held:
         due.parts.extend(_first_sight(first, policy, there))
-    decided = _decided(snapshot, memory, found, due, moment, ())
+    found = replace(found, open=tuple(waiting))
+    decided = _decided(snapshot, memory, found, due, moment, (), silent if memory.baselined else ())
     # A listing that shows more than the other one is not concluded before that first sight is spoken of.
     if is_held:
         listing = memory.listing if memory.baselined else snapshot.listing
@@ -112,30 +116,37 @@ def plan_difference(
     `difference` is `widened`, and `memory` holds the reviews that it concerns. None where the whole has to be decided
     on: other runs may join what is due, or memory is not what the last decision left.
     """
-    if not memory.baselined or memory.listing != difference.listing:
+    if not memory.baselined or memory.listing != difference.listing or remainder.turns != policy.turns:
         return None
     found = diff(difference, memory.reviews, now)
+    waiting, silent = _beside_the_channel(found.open, policy)
+    found = replace(found, open=tuple(waiting))
     moment = Moment.of(policy, now - difference.ahead)
     due = _due(found.open, moment, memory.window)
     before = moment.dues(review for review in memory.reviews if review.is_open)
     dues = tuple(_without(some, gone) for some, gone in zip(remainder.dues, before, strict=True))
     if None in dues or any(part.step is not policy.steps[0] for part in due.parts):
         return None
-    return _decided(difference, memory, found, due, moment, dues)
+    return _decided(difference, memory, found, due, moment, dues, silent)
 
 
-def _decided(
+def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     seen: Snapshot | Difference,
     memory: Memory,
     found: Diff,
     due: _Due,
     moment: Moment,
     others: Sequence[Sequence[int] | None],
+    silent: Iterable[Review],
 ) -> Plan:
-    """The plan, once it is known what is due. `others` are the dues of what is not in `found`."""
+    """The plan, once it is known what is due. `others` are the dues of what is not in `found`.
+
+    Of the `silent` ones people are notified directly: for the channel they count as announced, without a notice.
+    """
     policy, there = moment.policy, moment.now
     # By identity: a key takes longer to make and to compare than the decision itself.
-    spoken = {id(part.review): _spoken(part.review, part.told_at) for part in due.parts}
+    spoken = {id(review): structs.replace(review, told_at=review.since) for review in silent}
+    spoken |= {id(part.review): _spoken(part.review, part.told_at) for part in due.parts}
     notices = _notices(seen.queue.queue_id, due.parts, spoken)
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
@@ -154,13 +165,17 @@ def _decided(
         entered=tuple(review.key for review in due.entering),
         opened=opened,
         held_until=_held_until(after, policy, there),
-        remainder=Remainder(dues, due_at, found.unlisted, found.unsure, again),
+        remainder=Remainder(dues, due_at, found.unlisted, found.unsure, again, policy.turns),
     )
 
 
 def undescribed(decided: Plan) -> set[Id]:
     """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
     listed = {key.queue_run_id for notice in decided.notices for key in notice.reviews[:LISTED]}
+    if decided.remainder.turns is not None:
+        # Those that people are notified of directly, as this poll has just found.
+        new = [review for review in decided.reviews if review.is_open and review.told_at and not review.generation]
+        listed.update(review.queue_run_id for review in new[:LISTED])
     return {
         review.queue_run_id for review in decided.reviews if review.queue_run_id in listed and is_bare(review.facts)
     }
@@ -199,6 +214,23 @@ def _said(review: Review) -> bytes:
 
 def _had_left(review: Review, as_of: datetime | None) -> bool:
     return review.closed_at is not None and (as_of is None or review.closed_at <= as_of)
+
+
+def _beside_the_channel(waiting: Sequence[Review], policy: EscalationPolicy) -> tuple[Sequence[Review], list[Review]]:
+    """What waits, as the channel sees it, and those of which people are notified directly for the first time.
+
+    A run that no notice in the channel has spoken of (its generation is 0), and of which no one is notified directly
+    any more, is new there.
+    """
+    if policy.turns is None:
+        return waiting, []
+    seen = [
+        structs.replace(review, told_at=None)
+        if review.told_at is not None and not review.generation and not policy.is_direct(review)
+        else review
+        for review in waiting
+    ]
+    return seen, [review for review in seen if review.told_at is None and policy.is_direct(review)]
 
 
 def _apart(
@@ -268,13 +300,13 @@ def _due(waiting: Sequence[Review], moment: Moment, window: Window | None) -> _D
     new = [review for review in new if id(review) not in joined]
     own = announcement.destination, announcement.remind_in
     beside = any((step.destination, step.remind_in) == own for step in steps)
-    if new and (beside or _may_announce(new, policy, window, now)):
+    if new and (beside or may_announce(new, policy, window, now)):
         due += (_Part(announcement, review, moment.told_at(announcement, review)) for review in new)
         new = []
     return _Due(due, new if window is not None and window.entry is Entry.BY_EDIT else [])
 
 
-def _may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Window | None, now: datetime) -> bool:
+def may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Window | None, now: datetime) -> bool:
     """Whether new runs are announced now: no window is open, or they came while nothing might be posted."""
     if window is None or window.entry in {Entry.VOID, Entry.MERGE}:
         return True

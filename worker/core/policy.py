@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from worker.core.audience import TURN
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import NEVER
@@ -18,11 +17,13 @@ from worker.core.owed import NEVER
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.core.audience import Turns
     from worker.core.calendar import Calendar, Times
     from worker.core.model import Review, Window
     from worker.core.owed import Destination
 
 ZERO = timedelta(0)
+_NO_STEPS = range(0)
 JOINING = 1 / 4
 """A notice takes along what becomes due within this share of the step's wait: fewer messages, none late."""
 
@@ -95,13 +96,15 @@ class Step:
 class EscalationPolicy:
     """The ladder of one queue, lowest step first. `spare_reserved` keeps all but the lowest from reserved runs.
 
-    After an announcement the next one waits `announce_every`, which counts by `calendar`.
+    After an announcement the next one waits `announce_every`, which counts by `calendar`. `turns` says of which runs
+    people are notified directly, so that of these only escalations go to the channel (None: of none).
     """
 
     steps: tuple[Step, ...]
     spare_reserved: bool = True
     announce_every: timedelta = ZERO
     calendar: Calendar = ALWAYS_OPEN
+    turns: Turns | None = None
 
     @property
     def destination(self) -> Destination:
@@ -118,9 +121,23 @@ class EscalationPolicy:
 
     def steps_for(self, review: Review) -> tuple[Step, ...]:
         """The steps that concern a review as it is now. One that is absent, perhaps reviewed, is let be."""
+        return tuple(self.steps[number] for number in self.numbers_for(review))
+
+    def numbers_for(self, review: Review) -> range:
+        """The numbers of the steps that concern a review, counted from the lowest of the ladder."""
         if review.absent_at is not None:
-            return ()
-        return self.steps[:1] if review.reserved and self.spare_reserved else self.steps
+            return _NO_STEPS
+        most = 1 if review.reserved and self.spare_reserved else len(self.steps)
+        return range(self._beside if self.is_direct(review) else 0, most)
+
+    def is_direct(self, review: Review) -> bool:
+        """Whether people are notified of a run directly."""
+        return self.turns is not None and self.turns.is_direct(review)
+
+    @property
+    def _beside(self) -> int:
+        """The number of the lowest step that goes to the channel whoever is notified directly."""
+        return next((number for number, step in enumerate(self.steps) if step.kind is Kind.ESCALATION), len(self.steps))
 
     def spoken_at_baseline(self, review: Review, now: datetime) -> datetime:
         """Up to when a baseline speaks of a run: where it has to be escalated, the next poll finds that due."""
@@ -183,7 +200,7 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
                 after=after,
                 destination=rungs.escalate_to,
                 every=rungs.escalate_every,
-                mention=tuple(one for one in rungs.escalate_mention if one != TURN),
+                mention=rungs.escalate_mention,
                 calendar=ALWAYS_OPEN if is_urgent else calendar,
                 times=None if is_urgent else rungs.remind_at,
             )

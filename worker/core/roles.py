@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.audience import Problem
+    from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
     from worker.core.leases import Assignment, Renewal
     from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Reviewer, ReviewKey
@@ -209,16 +210,46 @@ class Deliveries(Protocol):
         """The outbox, newest first."""
         ...
 
-    def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
-        """How many messages since then mention each id, posted or perhaps posted, without the delivery `but`."""
-        ...
-
     def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """Every stay of a queue run, oldest first; empty where it was never seen."""
         ...
 
     def retry(self, key: UUID, now: datetime) -> bool:
         """Make a dead or held delivery pending again, due now and without attempts; False for any other key."""
+        ...
+
+
+class Inboxes(Protocol):
+    """What each reader of direct messages has heard, and the message of each that is kept true at present."""
+
+    def stirred(self, queue_ids: Collection[Id]) -> object:
+        """A value that is another one once something has changed that direct messages follow from."""
+        ...
+
+    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+        """Read, decide and write in one transaction; returns the plan that was written.
+
+        `decide` gets the open reviews of these queues with what readers have heard of them; it must be pure, because
+        the database may ask for the transaction to be repeated. The plan's notices become pending deliveries due at
+        once, and the messages that are kept true of their readers. What has `entered` a message is shown by an edit of
+        it, or from the first where it is not posted yet. No two looks are made at the same time.
+        """
+        ...
+
+
+class Budgets(Protocol):
+    """How often messages call people: by a mention, or by being sent to one of them."""
+
+    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+        """Let a delivery call people at `now`; returns those, of `since`, who may be called once more.
+
+        A person may be called by `most` deliveries since the instant that `since` gives. One that never came to a post
+        does not count, one that may be posted does. A second call for the same delivery takes the place of the first.
+        """
+        ...
+
+    def spent(self, since: Mapping[str, datetime], but: UUID) -> Mapping[str, int]:
+        """How many deliveries have called each person since an instant, without the delivery `but`."""
         ...
 
 
@@ -299,7 +330,7 @@ class People(Protocol):
         ...
 
 
-class Store(Reviews, Outbox, Channels, Polls, Deliveries, Notes, Processes, Upkeep, People, Protocol):
+class Store(Reviews, Outbox, Channels, Polls, Deliveries, Inboxes, Budgets, Notes, Processes, Upkeep, People, Protocol):
     """All roles at once: what the store on an SQL database is. A loop asks for the role that it uses."""
 
 

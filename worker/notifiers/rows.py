@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from worker.core.audience import Problem
 from worker.core.model import FIRST_SIGHT, Fate, Kind, Show, shortened
 from worker.core.text import flat
 from worker.notifiers.words import counted, queue_name
@@ -38,6 +39,21 @@ _FATES = {
     Fate.REMOVED: "removed from the queue",
     Fate.UNKNOWN: "no longer waiting",
 }
+
+
+_UNHEARD = {
+    Problem.NONE: "called often enough",
+    Problem.NOT_ASKED: "not found so far",
+    Problem.NO_EMAIL: "no e-mail is known",
+    Problem.UNKNOWN: "no user has this e-mail",
+    Problem.LEFT: "has left",
+    Problem.BOT: "is a bot",
+    Problem.GUEST: "is a guest",
+    Problem.REFUSED: "takes no direct messages",
+    Problem.NO_SCOPE: "cannot be looked up",
+    Problem.FORGOTTEN: "is forgotten by order",
+}
+"""Why a person was not notified directly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +129,23 @@ def _entry(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen
     """The rows of one run: a line about it, then its previews."""
     # A run that no longer waits keeps only its name and its fate, so that the others stand out.
     name = pen.link(line.facts.url if detail.links else "", label.name)
-    if line.fate is not None:
-        mark = "–" if line.fate is Fate.REMOVED else "✓"  # noqa: RUF001 - a dash is meant
-        parts = [f"{mark} {pen.strike(name)}", label.added, _FATES[line.fate]]
+    place = f"in {pen.words(queue_name(line.queue), detail.name)}" if line.queue is not None else ""
+    if not line.is_waiting:
+        mark = "–" if line.fate is Fate.REMOVED or line.is_others else "✓"  # noqa: RUF001 - a dash is meant
+        parts = [f"{mark} {pen.strike(name)}", label.added, place, _end(line)]
         return [_SEPARATOR.join(part for part in parts if part)]
     facts = _facts(message, line, detail, pen) if detail.facts else []
     run_type = pen.words(line.facts.run_type, _TYPE_NAME) if detail.facts and Show.TYPE in message.show else ""
-    parts = [name, label.added, run_type, *_times(message, line, pen), *facts, *_marks(line, pen)]
+    parts = [name, label.added, place, run_type, *_times(message, line, pen), *facts, *_marks(line, pen)]
     previews = _previews(message, line, label, detail, pen) if detail.extra else []
     return ["• " + _SEPARATOR.join(part for part in parts if part), *previews]
+
+
+def _end(line: Line) -> str:
+    """Why a run waits no more, or not for the reader."""
+    if line.fate is not None:
+        return _FATES[line.fate]
+    return "reviewed by you" if line.is_done else "no longer your turn"
 
 
 def _labels(message: Message, detail: Detail, pen: Pen) -> list[_Label]:
@@ -213,7 +237,9 @@ def _progress(line: Line, pen: Pen) -> str:
     done = f"{line.done:,} of {counted(line.of, 'review')} done" if line.of > 1 and line.done else ""
     awaited = _people(line.waiting_for, pen)
     disagreed = "reviewers disagree" if line.disagreed else ""
-    return ", ".join(part for part in (done, disagreed, f"waiting for {awaited}" if awaited else "") if part)
+    why = f" ({_UNHEARD[line.unheard]})" if line.unheard is not None else ""
+    waiting = f"waiting for {awaited}{why}" if awaited else why.strip(" ()")
+    return ", ".join(part for part in (done, disagreed, waiting) if part)
 
 
 def _reserved(line: Line, pen: Pen) -> str:

@@ -38,6 +38,8 @@ def headline(message: Message) -> str:
     total, waiting, place = _counted(message)
     if message.successor is not None:
         return f"{counted(total)} in {place}"
+    if message.kind is Kind.DIRECT:
+        return _direct(message, total, waiting, place)
     if waiting == 0 and total:
         return _done(message, total, place)
     if waiting < total:
@@ -67,7 +69,7 @@ def more(message: Message) -> str:
     unlisted = message.total - len(message.lines)
     if unlisted <= 0 or message.queue_lines:
         return ""
-    waiting = message.waiting - sum(line.fate is None for line in message.lines)
+    waiting = message.waiting - sum(line.is_waiting for line in message.lines)
     if waiting >= unlisted:
         return f"and {unlisted:,} more"
     if waiting <= 0:
@@ -79,9 +81,41 @@ def _counted(message: Message) -> tuple[int, int, str]:
     """The number of runs in the message, the number of these that wait, and their place."""
     lines = message.queue_lines
     if not lines:
-        return message.total, message.waiting, queue_name(message.queue)
+        return message.total, message.waiting, _place(message)
     place = queue_name(lines[0].queue) if len(lines) == 1 else counted(len(lines), "queue")
     return sum(line.total for line in lines), sum(line.waiting for line in lines), place
+
+
+def _place(message: Message) -> str:
+    """The queue of a message's runs; of a direct one there may be several."""
+    if message.kind is not Kind.DIRECT or message.queue is not None:
+        return queue_name(message.queue)
+    several = len({line.queue.queue_id for line in message.lines if line.queue is not None})
+    # Those that are not listed may be in others.
+    return counted(several, "queue") if several > 1 and len(message.lines) == message.total else "several queues"
+
+
+def _direct(message: Message, total: int, waiting: int, place: str) -> str:
+    """The headline of a direct message: what its reader still has to review."""
+    if message.is_for_owner:
+        return _for_owner(total, waiting, place)
+    if waiting == 0:
+        return f"Nothing left for you to review in {place} ✓"
+    if waiting < total:
+        return f"{waiting:,} of {total:,} left for you to review in {place}"
+    if new := message.standing.new:
+        return f"{counted(new, 'new run')} for you to review in {place}"
+    overdue = message.standing.overdue
+    if not overdue:
+        return f"{counted(total)} {'waits' if total == 1 else 'wait'} for your review in {place}"
+    return f"{counted(overdue)} {'is' if overdue == 1 else 'are'} overdue for your review in {place}"
+
+
+def _for_owner(total: int, waiting: int, place: str) -> str:
+    if waiting == 0:
+        return f"None of {total:,} runs in {place} waits any more ✓" if total > 1 else f"No longer waiting in {place} ✓"
+    of = f"{waiting:,} of {counted(total)}" if waiting < total else counted(total)
+    return f"{of} in {place} {'waits' if waiting == 1 else 'wait'} for people who are not notified"
 
 
 def _opening(message: Message, total: int, place: str) -> str:
@@ -152,6 +186,8 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
     if queue is not None:
         yield f"{queue.waiting:,} waiting{_oldest(message, queue, pen) if shows_age else ''}"
         yield f"{queue.stale:,} overdue" if queue.stale else ""
+    if message.kind is Kind.DIRECT and standing.new and standing.overdue:
+        yield f"{standing.overdue:,} overdue"
     if standing.along:
         by = standing.along_by if shows_age else None
         yield f"{standing.along:,} more " + (f"by {pen.soon(by, message)}" if by else "soon")

@@ -8,29 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.builders import queue, review
-from worker.core.audience import Audience, Person, Persons, Problem, Turns, listed_id
-from worker.core.model import Access, Fate, Reviewer, Who
+from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
+from worker.core.audience import Audience, Persons, Problem, Turns, listed_id
+from worker.core.model import Access, Fate
 
 if TYPE_CHECKING:
     from worker.core.audience import WhoseTurn
-    from worker.core.model import Queue
+    from worker.core.model import Queue, Who
 
-ADA, BEN, EVE = (Reviewer(name.lower(), name, f"{name.lower()}@example.com") for name in ("Ada", "Ben", "Eve"))
-ASSIGNED = queue(access=Access.ASSIGNED, assigned=(ADA, BEN, EVE))
 OPEN = queue(access=Access.ANY, assigned=(ADA, BEN, EVE))
+TRIO = replace(ASSIGNED, reviewers_per_run=2)
 THEIRS, NOBODY = Audience.ASSIGNED, Audience.NOBODY
-PAIR = replace(ASSIGNED, reviewers_per_run=2)
-
-
-def person(name: str, *ids: str, **more: object) -> Person:
-    """A person who can be sent a direct message."""
-    known = {"email": f"{name.lower()}@example.com", "user": f"U0{name.upper()}", "problem": Problem.NONE}
-    return Person(ids or (name.lower(),), name, **(known | more))  # type: ignore[arg-type]
-
-
-def who(*assigned_to: str, done: tuple[str, ...] = (), reserved: tuple[str, ...] = ()) -> Who:
-    """The people that a run names."""
-    return Who(assigned_to, reserved, done)
 
 
 def names(turns: Turns, *args: object, **more: object) -> list[str]:
@@ -47,14 +35,14 @@ def names(turns: Turns, *args: object, **more: object) -> list[str]:
         pytest.param(queue(), THEIRS, who(), [], id="a queue without reviewers is nobody's turn"),
         pytest.param(ASSIGNED, THEIRS, who("ben"), ["Ben"], id="a run that names someone is that person's"),
         pytest.param(queue(), THEIRS, who("zoe"), ["zoe"], id="a run may name someone whom the queue does not"),
-        pytest.param(PAIR, THEIRS, who(done=("ada",)), ["Ben", "Eve"], id="who has completed a run is out"),
-        pytest.param(PAIR, THEIRS, who(done=("ada", "eve")), [], id="a run with all its reviews is nobody's"),
-        pytest.param(PAIR, THEIRS, who("ada", "ben", done=("ada",)), ["Ben"], id="of two that are named one is done"),
+        pytest.param(TRIO, THEIRS, who(done=("ada",)), ["Ben", "Eve"], id="who has completed a run is out"),
+        pytest.param(TRIO, THEIRS, who(done=("ada", "eve")), [], id="a run with all its reviews is nobody's"),
+        pytest.param(TRIO, THEIRS, who("ada", "ben", done=("ada",)), ["Ben"], id="of two that are named one is done"),
         pytest.param(
             OPEN, ("ben@example.com",), who("ada"), ["Ben"], id="e-mails of the settings win over what a run names"
         ),
         pytest.param(
-            PAIR, ("ben@example.com", "zoe@example.com"), who(done=("ben",)), [listed_id("zoe@example.com")],
+            TRIO, ("ben@example.com", "zoe@example.com"), who(done=("ben",)), [listed_id("zoe@example.com")],
             id="an e-mail of the settings is known by the identity that has it",
         ),
     ],
@@ -70,7 +58,7 @@ def test_some_runs_name_people_and_others_do_not() -> None:
 
 
 def test_a_run_that_counts_more_reviews_than_it_names_is_done_by_the_count() -> None:
-    assert names(Turns(PAIR, THEIRS), done=2) == []
+    assert names(Turns(TRIO, THEIRS), done=2) == []
 
 
 def test_a_run_that_has_left_is_nobodys_turn() -> None:
@@ -80,7 +68,7 @@ def test_a_run_that_has_left_is_nobodys_turn() -> None:
 
 def test_two_identities_of_one_user_are_one_person() -> None:
     both = person("Ada", "ada", "ada-2")
-    turns = Turns(PAIR, THEIRS, Persons((both,)))
+    turns = Turns(TRIO, THEIRS, Persons((both,)))
     assert names(turns, who=who("ada-2", "ada")) == ["Ada"]
     assert names(turns, who=who("ada", done=("ada-2",))) == []
 
@@ -92,7 +80,7 @@ def test_the_same_e_mail_in_another_case_is_the_same_person() -> None:
 
 
 def test_an_e_mail_of_the_settings_that_no_one_has_completed_is_still_owed() -> None:
-    assert names(Turns(PAIR, ("ada@example.com", "ben@example.com")), who=who(done=("eve",))) == ["Ada", "Ben"]
+    assert names(Turns(TRIO, ("ada@example.com", "ben@example.com")), who=who(done=("eve",))) == ["Ada", "Ben"]
 
 
 @pytest.mark.parametrize(
@@ -129,21 +117,21 @@ def test_one_who_wants_no_messages_is_not_reached() -> None:
 
 def test_who_has_completed_is_known_by_any_identity() -> None:
     ada = person("Ada", "ada", "ada-2")
-    turns = Turns(PAIR, THEIRS, Persons((ada,)))
+    turns = Turns(TRIO, THEIRS, Persons((ada,)))
     assert turns.has_completed(ada, review(who=who(done=("ada-2",))))
     assert not turns.has_completed(ada, review(who=who(done=("ben",))))
 
 
 def test_names_are_those_that_say_more_than_the_queue() -> None:
-    turns = Turns(PAIR, THEIRS)
+    turns = Turns(TRIO, THEIRS)
     assert turns.waiting_for(review()) == ()
     assert turns.waiting_for(review(who=who(done=("ada",)), done=1)) == ("Ben", "Eve")
     assert turns.waiting_for(review(who=who("ben"))) == ("Ben",)
     assert turns.reserved_by(review(who=who(reserved=("eve",)), reserved=True)) == ("Eve",)
-    assert Turns(PAIR).reserved_by(review(who=who(reserved=("eve",)), reserved=True)) == ()
+    assert Turns(TRIO).reserved_by(review(who=who(reserved=("eve",)), reserved=True)) == ()
 
 
 def test_the_same_people_are_equal_and_others_are_not() -> None:
-    assert Turns(PAIR, THEIRS) == Turns(PAIR, THEIRS)
-    assert Turns(PAIR, THEIRS) != Turns(replace(PAIR, assigned=(ADA,)), THEIRS)
+    assert Turns(TRIO, THEIRS) == Turns(TRIO, THEIRS)
+    assert Turns(TRIO, THEIRS) != Turns(replace(TRIO, assigned=(ADA,)), THEIRS)
     assert Persons((person("Ada"),)) != Persons((person("Ada", problem=Problem.LEFT),))

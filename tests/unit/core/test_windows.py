@@ -13,7 +13,7 @@ from tests.support.whole_worker import rules_by
 from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, held
 from worker.core.model import Difference, Entry, Memory, Window
 from worker.core.moment import Moment
-from worker.core.outbox import entry_of, held_until, within_budget
+from worker.core.outbox import entry_of, held_until
 from worker.core.owed import NEVER, Claim, State
 from worker.core.plan import plan, plan_difference, widened
 
@@ -90,10 +90,6 @@ class TestUntilWhenAClaimIsHeld:
         claimed = delivery(state=State.SENDING, attempted_at=NOON)
         after = held(claimed, at(1), claimed_at=NOON)
         assert (after.state, after.attempted_at, after.due_at, after.held_until) == (State.PENDING, None, NOON, at(1))
-
-
-def test_who_was_mentioned_often_enough_today_is_left_out() -> None:
-    assert within_budget(("U1", "U2"), {"U1": 3, "U2": 2}, 3) == ("U2",)
 
 
 class TestADifference:

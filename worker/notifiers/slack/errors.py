@@ -37,6 +37,7 @@ class Doing(StrEnum):
     SEND = "send"
     FIND = "find"
     EDIT = "edit"
+    OPEN = "open"  # a conversation with one person: until it is open nothing can be posted
     ASK = "ask"  # reads that settle nothing: who am I, which channel is this
 
 
@@ -105,6 +106,7 @@ _SEEN_AS: Mapping[Doing, Mapping[Outcome, Outcome]] = {
         Outcome.EDIT: Outcome.RETRY,
     },
     Doing.EDIT: {Outcome.UNKNOWN: Outcome.RETRY},
+    Doing.OPEN: {Outcome.UNKNOWN: Outcome.RETRY, Outcome.MESSAGE: Outcome.DESTINATION, Outcome.EDIT: Outcome.RETRY},
     Doing.ASK: {Outcome.UNKNOWN: Outcome.RETRY, Outcome.MESSAGE: Outcome.RETRY, Outcome.EDIT: Outcome.RETRY},
 }
 _NOT_GRANTED = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
@@ -181,6 +183,9 @@ def _outcome_of_status(status: int, code: str) -> Outcome:
 def _seen_as(doing: Doing, code: str, outcome: Outcome) -> Outcome:
     if doing is Doing.FIND and code in _NOT_GRANTED:
         return Outcome.BLIND
+    # Without this right the channels are posted to all the same.
+    if doing is Doing.OPEN and code in _NOT_GRANTED:
+        return Outcome.DESTINATION
     return _SEEN_AS[doing].get(outcome, outcome)
 
 
@@ -260,6 +265,11 @@ def receipt(response: SlackResponse) -> Receipt:
 def is_id(channel: str) -> bool:
     """Whether this is the id of a channel, not a name."""
     return re.fullmatch(r"[CG][A-Z0-9]{6,}", channel) is not None
+
+
+def is_user(place: str) -> bool:
+    """Whether this is the id of a user, to whom messages go directly."""
+    return re.fullmatch(r"[UW][A-Z0-9]+", place) is not None
 
 
 def is_own_message(found: dict[str, Any], me: BotIdentity) -> bool:

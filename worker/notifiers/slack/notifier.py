@@ -91,6 +91,8 @@ class Slack:
         self._making = threading.Lock()
         self._identity: BotIdentity | None = None
         self._ids: dict[str, str] = {}
+        """The ids of channels by their names, and of direct messages by their users."""
+
         self._listed_to: dict[str, str] = {}
         """The cursors of searches for a channel's name that Slack broke off, by that name."""
 
@@ -188,13 +190,14 @@ class Slack:
 
     def _post(self, message: Message, in_time: Callable[[], bool], *, in_thread: bool) -> Receipt:
         rendered = self.render(message)
+        place = self._place(message.destination.place)
         thread: dict[str, Any] = {}
         if in_thread and message.root is not None:
             thread = {"thread_ts": message.root.ts, "reply_broadcast": message.broadcast}
         response = self._call(
             Doing.SEND,
             lambda: self._client.asking(in_time).chat_postMessage(
-                channel=message.destination.place,
+                channel=place,
                 text=rendered["text"],
                 blocks=rendered["blocks"] or None,
                 metadata=rendered["metadata"],
@@ -252,8 +255,19 @@ class Slack:
             code="too_many_messages",
         )
 
+    def _place(self, place: str) -> str:
+        """A channel as it is, and the direct message of a user, opened once."""
+        if not errors.is_user(place):
+            return place
+        if place not in self._ids:
+            opened = self._call(Doing.OPEN, lambda: self._client.conversations_open(users=place), channel=place)
+            self._ids[place] = errors.channel_of(opened["channel"]).channel_id
+        return self._ids[place]
+
     def _channel_id(self, channel: str) -> str:
         """The id of a channel, which look-ups need. A name is looked up once."""
+        if errors.is_user(channel):
+            return self._place(channel)
         if errors.is_id(channel):
             return channel
         if channel not in self._ids:

@@ -45,18 +45,24 @@ SEEN_OTHERWISE = {
     (Doing.FIND, Outcome.DESTINATION): Outcome.BLIND,
     (Doing.FIND, Outcome.EDIT): Outcome.RETRY,
     (Doing.EDIT, Outcome.UNKNOWN): Outcome.RETRY,
+    (Doing.OPEN, Outcome.UNKNOWN): Outcome.RETRY,
+    (Doing.OPEN, Outcome.MESSAGE): Outcome.DESTINATION,
+    (Doing.OPEN, Outcome.EDIT): Outcome.RETRY,
     (Doing.ASK, Outcome.UNKNOWN): Outcome.RETRY,
     (Doing.ASK, Outcome.MESSAGE): Outcome.RETRY,
     (Doing.ASK, Outcome.EDIT): Outcome.RETRY,
 }
 NOT_GRANTED = {"missing_scope", "not_allowed_token_type"}
+WITHOUT_RIGHT = {Doing.FIND: Outcome.BLIND, Doing.OPEN: Outcome.DESTINATION}
 TABLE = [
     pytest.param(doing, code, _expected, id=f"{doing}: {code} is {_expected}")
     for doing in ALL
     for outcome, codes in CODES.items()
     for code in codes.split()
     for _expected in [
-        Outcome.BLIND if doing is Doing.FIND and code in NOT_GRANTED else SEEN_OTHERWISE.get((doing, outcome), outcome)
+        WITHOUT_RIGHT[doing]
+        if doing in WITHOUT_RIGHT and code in NOT_GRANTED
+        else SEEN_OTHERWISE.get((doing, outcome), outcome)
     ]
 ]
 

@@ -1,0 +1,231 @@
+"""Direct messages: whom they reach, of which runs, and what is left for the owner. Pure.
+
+A reader is a person, by the notifier's id of the user, or the owner of queues, who gets one message a day about what
+no one else can be sent. Readers are spoken to apart from the channels: what a channel has said is remembered with the
+review, what a reader has heard with the reader's turn.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid5
+
+from worker.core.audience import is_listed
+from worker.core.calendar import ALWAYS_OPEN
+from worker.core.inbox import Inbox, Spoken, Turn, joined, ladder_of, plan_inbox
+from worker.core.model import Entry, Kind
+from worker.core.owed import Destination
+from worker.core.plan import NAMESPACE, notice_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from worker.core.audience import Person, Persons, Turns
+    from worker.core.calendar import Calendar
+    from worker.core.inbox import About, Budget, Call, InboxPlan
+    from worker.core.model import Id, Review, Window
+    from worker.core.policy import EscalationPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTurns:
+    """A queue whose people are notified directly: its ladder, and whose turn its runs are."""
+
+    policy: EscalationPolicy
+    turns: Turns
+
+
+OWNER = "owner:"
+"""Begins the name of the inbox in which an owner hears of what no one else can be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a decision about direct messages is made on.
+
+    `reviews` are the open ones of each queue. Of the queues in `begun` people were notified directly before. `spoken`
+    is what the readers have heard, by the ids under which they were known then. `windows` are those that the last
+    message to each reader opened. `pings` are the instants of all messages that called somebody lately.
+    """
+
+    reviews: Mapping[Id, Sequence[Review]]
+    begun: Collection[Id] = ()
+    spoken: Mapping[tuple[str, About], Spoken] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    pings: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectNotice:
+    """A decision to notify a reader of runs, oldest first, each with why it is in the message."""
+
+    key: UUID
+    reader: str
+    destination: Destination
+    runs: tuple[tuple[About, Kind], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Runs that the message of a reader is to show: by an edit, or from the first where it is not posted yet."""
+
+    reader: str
+    host: UUID
+    runs: tuple[tuple[About, Kind], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectPlan:
+    """What one look at all inboxes decided. `spoken` is to be written, and that the queues have `begun`."""
+
+    notices: tuple[DirectNotice, ...] = ()
+    entered: tuple[Entered, ...] = ()
+    spoken: Mapping[tuple[str, About], Spoken] = field(default_factory=dict)
+    begun: frozenset[Id] = frozenset()
+    next_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a decision about direct messages needs to know beside the desk.
+
+    `calendars` gives a user's own calendar, where there is one; `scheme` is that of the destinations of users.
+    """
+
+    queues: Mapping[Id, QueueTurns]
+    persons: Persons
+    budget: Budget
+    calendars: Mapping[str, Calendar]
+    scheme: str
+
+
+class _Book:
+    """What the readers of one decision have heard, and the turns that each of them has."""
+
+    def __init__(self, world: World, desk: Desk, now: datetime) -> None:
+        self._world = world
+        self._desk = desk
+        self._now = now
+        self._ladders: dict[tuple[Id, str], EscalationPolicy] = {}
+        self.turns: defaultdict[str, dict[About, tuple[Turn, str]]] = defaultdict(dict)
+        """The turns in each inbox, with the id by which what is heard is kept."""
+        self.spoken: dict[tuple[str, About], Spoken] = {}
+        """What is to be written."""
+
+    def heard(self, ids: Sequence[str], about: About, review: Review, *, was_there: bool) -> Spoken:
+        """What a reader with these ids has heard; noted where the run was not the reader's turn before."""
+        known = [found for one in ids if (found := self._desk.spoken.get((kept_id(one), about))) is not None]
+        if known:
+            return joined(known)
+        # At the first look of all, what the channel has said counts as said: the people were there.
+        is_said = was_there and about[0] not in self._desk.begun and review.generation > 0
+        fresh = Spoken(self._now, review.told_at if is_said else None)
+        self.spoken[kept_id(ids[0]), about] = fresh
+        return fresh
+
+    def add(
+        self, inbox: str, ids: Sequence[str], about: About, review: Review, *, person: Person | None = None
+    ) -> None:
+        """Put a run into the inbox of a person, or of an owner."""
+        user = inbox.removeprefix(OWNER)
+        queue = self._world.queues[about[0]]
+        ladder = self._ladders.setdefault((about[0], user), ladder_of(queue.policy, self._world.calendars.get(user)))
+        spoken = self.heard(ids, about, review, was_there=person is not None)
+        is_own = person is not None and not set(review.who.reserved_by).isdisjoint(person.reviewer_ids)
+        self.turns[inbox].setdefault(about, (Turn(about, review, ladder, spoken, is_own), kept_id(ids[0])))
+
+    def inbox(self, reader: str) -> Inbox:
+        """One reader's inbox."""
+        user = reader.removeprefix(OWNER)
+        calendar = self._world.calendars.get(user, ALWAYS_OPEN)
+        began = calendar.day_began(self._now)
+        return Inbox(
+            reader=reader,
+            destination=Destination(self._world.scheme, user),
+            turns=tuple(turn for turn, _ in self.turns[reader].values()),
+            window=self._desk.windows.get(reader),
+            spent=sum(at >= began for at in self._desk.pings.get(user, ())),
+            day_began=began,
+            day_ends=calendar.day_ends(self._now),
+            is_daily=reader.startswith(OWNER),
+        )
+
+    def call(self, calls: Iterable[Call], reader: str) -> None:
+        """Note that a reader is called for these."""
+        for call in calls:
+            self.spoken[self.turns[reader][call.turn.about][1], call.turn.about] = call.after
+
+
+def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
+    """Decide for every reader: the people whose turn runs are first, then the owners, who hear what these do not."""
+    book = _Book(world, desk, now)
+    for queue_id, queue in world.queues.items():
+        for review in desk.reviews.get(queue_id, ()):
+            _sort(book, world, (queue_id, review.key), review, queue.turns)
+    plans: dict[str, InboxPlan] = {}
+    for reader in sorted(one for one in book.turns if not one.startswith(OWNER)):
+        plans[reader] = plan_inbox(book.inbox(reader), world.budget, now)
+        for turn in plans[reader].passed:
+            _pass_on(book, turn.about, turn.review, world.queues[turn.about[0]].turns)
+    for reader in sorted(one for one in book.turns if one.startswith(OWNER)):
+        plans[reader] = plan_inbox(book.inbox(reader), world.budget, now)
+    notices: list[DirectNotice] = []
+    entered: list[Entered] = []
+    for reader, plan in plans.items():
+        _write(book, reader, plan, notices, entered)
+    return DirectPlan(
+        notices=tuple(notices),
+        entered=tuple(entered),
+        spoken=book.spoken,
+        begun=frozenset(world.queues),
+        next_due_at=min((plan.next_due_at for plan in plans.values() if plan.next_due_at is not None), default=None),
+    )
+
+
+def _sort(book: _Book, world: World, about: About, review: Review, turns: Turns) -> None:
+    """Put one run where it belongs: into the inboxes of those whose turn it is, or into the owner's."""
+    persons = turns.of(review)
+    reached = [person for person in persons if world.persons.may_be_reached(person)]
+    for person in persons:
+        if person.can_be_messaged:
+            book.add(person.user, person.reviewer_ids, about, review, person=person)
+        else:
+            book.heard(person.reviewer_ids, about, review, was_there=True)
+    unreached = [person for person in persons if person not in reached and person.is_notified]
+    # A run that others finish needs no owner: a service among the reviewers of a queue is no news each day.
+    missing = turns.queue.reviewers_per_run - review.done - len(reached)
+    if unreached and (review.who.assigned_to or missing > 0):
+        _pass_on(book, about, review, turns)
+
+
+def _pass_on(book: _Book, about: About, review: Review, turns: Turns) -> None:
+    if turns.owner and turns.has_owner:
+        book.add(f"{OWNER}{turns.owner}", (f"{OWNER}{turns.owner}",), about, review)
+
+
+def _write(book: _Book, reader: str, plan: InboxPlan, notices: list[DirectNotice], entered: list[Entered]) -> None:
+    inbox = book.inbox(reader)
+    window = inbox.window
+    if plan.called and window is not None and window.entry is Entry.MERGE:
+        entered.append(Entered(reader, window.host, _runs(plan.called)))
+    elif plan.called:
+        views = [call.turn.view for call in plan.called]
+        key = notice_key(reader, Kind.DIRECT, inbox.destination, views)
+        notices.append(DirectNotice(key, reader, inbox.destination, _runs(plan.called)))
+    if plan.shown and window is not None:
+        entered.append(Entered(reader, window.host, _runs(plan.shown)))
+    book.call(plan.called, reader)
+
+
+def _runs(calls: Iterable[Call]) -> tuple[tuple[About, Kind], ...]:
+    oldest_first = sorted(calls, key=lambda call: (call.turn.review.since, str(call.turn.review.queue_run_id)))
+    return tuple((call.turn.about, call.kind) for call in oldest_first)
+
+
+def kept_id(reviewer_id: str) -> str:
+    """The form in which an id of a reader is kept: one that is made of an e-mail does not show it."""
+    return str(uuid5(NAMESPACE, reviewer_id)) if is_listed(reviewer_id) else reviewer_id

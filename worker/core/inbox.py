@@ -1,0 +1,224 @@
+"""One reader's inbox: what the reader is called for now, and what enters the message that stands there. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import structs
+
+from worker.core.model import Entry, Kind
+from worker.core.moment import Moment
+from worker.core.owed import NEVER
+from worker.core.plan import may_announce
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from worker.core.calendar import Calendar
+    from worker.core.model import Id, Review, ReviewKey, Window
+    from worker.core.owed import Destination
+    from worker.core.policy import EscalationPolicy
+
+About: TypeAlias = "tuple[Id, ReviewKey]"
+"""A review, by its queue as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How far a reader has heard of one run, which is the reader's turn `since` then.
+
+    `told_at` is the instant up to which a message has called the reader for it (None: none has), `reminded` counts the
+    reminders among these, `generation` all of them.
+    """
+
+    since: datetime
+    told_at: datetime | None = None
+    reminded: int = 0
+    generation: int = 0
+
+
+def joined(known: Sequence[Spoken]) -> Spoken:
+    """What one person has heard who was known by several ids."""
+    return Spoken(
+        since=min(each.since for each in known),
+        told_at=max((each.told_at for each in known if each.told_at is not None), default=None),
+        reminded=max(each.reminded for each in known),
+        generation=max(each.generation for each in known),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How often people are called: by so many messages on one day, and reminded so many times of one run."""
+
+    person_day: int
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One run that is a reader's turn, with the ladder by which the reader is notified of it.
+
+    `is_own` says that the reader has it in hand, and so need not hear that it is new.
+    """
+
+    about: About
+    review: Review
+    ladder: EscalationPolicy
+    spoken: Spoken
+    is_own: bool = False
+
+    @property
+    def view(self) -> Review:
+        """The review as the reader has heard of it."""
+        return structs.replace(self.review, told_at=self.spoken.told_at, generation=self.spoken.generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Everything that is one reader's turn, over all queues.
+
+    `window` is the one that the last message opened. The reader was called `spent` times since `day_began`. One that is
+    `daily` gets one message a day.
+    """
+
+    reader: str
+    destination: Destination
+    turns: tuple[Turn, ...]
+    window: Window | None = None
+    spent: int = 0
+    day_began: datetime | None = None
+    day_ends: datetime = NEVER
+    is_daily: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A turn in a message: why it is there, and what the reader will have heard by it."""
+
+    turn: Turn
+    kind: Kind
+    told_at: datetime
+
+    @property
+    def after(self) -> Spoken:
+        """What the reader has heard once called for it."""
+        spoken = self.turn.spoken
+        return replace(
+            spoken,
+            told_at=self.told_at,
+            reminded=spoken.reminded + (self.kind is Kind.REMINDER),
+            generation=spoken.generation + 1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPlan:
+    """What is due in one inbox: runs that the reader is called for, others that the message shows by an edit alone.
+
+    `passed` are those that are due and of which only the owner hears: the budget is spent, or the reader was reminded
+    often enough.
+    """
+
+    called: tuple[Call, ...] = ()
+    shown: tuple[Call, ...] = ()
+    passed: tuple[Turn, ...] = ()
+    next_due_at: datetime | None = None
+
+
+def plan_inbox(inbox: Inbox, budget: Budget, now: datetime) -> InboxPlan:
+    """Decide what one reader is called for now, and what the message that stands there is to show."""
+    due, near, worn = _due(inbox, budget, now)
+    new = [call for call in due if call.kind is Kind.ANNOUNCEMENT]
+    if not (len(new) < len(due) or _may_call_for(new, inbox, now)):
+        return InboxPlan((), _by_edit(new, inbox), worn, _next_due_at(inbox, (), new, now))
+    if inbox.window is not None and inbox.window.entry is Entry.UNSURE:
+        # It may be just being posted: what is due goes out beside it, or not at all, once that is known.
+        return InboxPlan(passed=worn, next_due_at=now)
+    if not _may_call(inbox, budget):
+        passed = () if inbox.is_daily else tuple(call.turn for call in due)
+        return InboxPlan((), _by_edit(due, inbox), (*passed, *worn), inbox.day_ends)
+    called = (*due, *near) if due else ()
+    return InboxPlan(called, (), worn, _next_due_at(inbox, called, (), now))
+
+
+def _due(inbox: Inbox, budget: Budget, now: datetime) -> tuple[list[Call], list[Call], tuple[Turn, ...]]:
+    """The turns that are due, those near enough to go with them, and those of which the reader was reminded enough."""
+    due: list[Call] = []
+    near: list[Call] = []
+    worn: list[Turn] = []
+    moments: dict[int, Moment] = {}
+    for turn in inbox.turns:
+        moment = moments.setdefault(id(turn.ladder), Moment.of(turn.ladder, now))
+        view = turn.view
+        step = moment.due(view)
+        if step is None:
+            reminder = turn.ladder.steps[-1]
+            if reminder.kind is Kind.REMINDER and moment.joins(reminder, view) and turn.spoken.reminded < budget.run:
+                near.append(Call(turn, Kind.REMINDER, moment.told_at(reminder, view)))
+        elif step.kind is Kind.REMINDER and turn.spoken.reminded >= budget.run and not inbox.is_daily:
+            worn.append(turn)
+        elif step.kind is Kind.REMINDER or not turn.is_own:
+            due.append(Call(turn, step.kind, moment.told_at(step, view)))
+    return due, near, tuple(worn)
+
+
+def _may_call_for(new: Sequence[Call], inbox: Inbox, now: datetime) -> bool:
+    """Whether a reader is called for what is new: no message was sent so short a while ago that it shows it as well."""
+    if inbox.is_daily:
+        return bool(new)
+    return any(may_announce([call.turn.review], call.turn.ladder, inbox.window, now) for call in new)
+
+
+def _may_call(inbox: Inbox, budget: Budget) -> bool:
+    """Whether the reader may be called once more today."""
+    window = inbox.window
+    if window is not None and window.entry is Entry.MERGE:
+        return True
+    is_called = window is not None and window.entry is not Entry.VOID
+    if inbox.is_daily and is_called and window and inbox.day_began and window.opened_at >= inbox.day_began:
+        return False
+    return inbox.spent < budget.person_day
+
+
+def _by_edit(calls: Sequence[Call], inbox: Inbox) -> tuple[Call, ...]:
+    return tuple(calls) if inbox.window is not None and inbox.window.entry is Entry.BY_EDIT else ()
+
+
+def _next_due_at(inbox: Inbox, called: Sequence[Call], new: Sequence[Call], now: datetime) -> datetime | None:
+    """When this inbox has to be looked at again, should nothing change."""
+    heard = {call.turn.about: call.after for call in called}
+    waits: defaultdict[tuple[int, bool], list[tuple[datetime, EscalationPolicy]]] = defaultdict(list)
+    for turn in inbox.turns:
+        ladder, reminder = turn.ladder, turn.ladder.steps[-1]
+        view = replace(turn, spoken=heard.get(turn.about, turn.spoken)).view
+        if reminder.kind is Kind.REMINDER and len(ladder.steps_for(view)) > 1 and (at := reminder.counts_from(view)):
+            waits[id(ladder), at[0]].append((at[1], ladder))
+    dues = [_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items()]
+    dues += [_announces_at(call.turn.ladder, inbox.window, now) for call in new]
+    # What is held until a calendar opens.
+    dues += [turn.ladder.calendar.opens(now) for turn in inbox.turns if turn.spoken.told_at is None and not turn.is_own]
+    return min((at for at in dues if now < at < NEVER), default=None)
+
+
+def _goes_at(first: tuple[datetime, EscalationPolicy], *, again: bool) -> datetime:
+    # Going out rises with being due, and that with the begin of the wait: the first decides for all.
+    since, ladder = first
+    reminder = ladder.steps[-1]
+    return reminder.goes_at(reminder.comes_at(since, again=again))
+
+
+def _announces_at(ladder: EscalationPolicy, window: Window | None, now: datetime) -> datetime:
+    return now if window is None else ladder.window_ends(window)
+
+
+def ladder_of(policy: EscalationPolicy, calendar: Calendar | None) -> EscalationPolicy:
+    """The ladder by which a reader is notified: that of the queue without its escalations, by the reader's calendar."""
+    steps = tuple(step for step in policy.steps if step.kind is not Kind.ESCALATION)
+    if calendar is None:
+        return replace(policy, steps=steps, turns=None)
+    steps = tuple(replace(step, calendar=calendar) for step in steps)
+    return replace(policy, steps=steps, calendar=calendar, turns=None)
