@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
@@ -173,24 +173,59 @@ class TestClaiming:
         assert take(store).reviews == (review("b"),)
 
 
+class TestBudgets:
+    """How often deliveries call people."""
+
+    def call(self, store: Store, name: str, *people: str, most: int = 2, at: Any = NOON, since: Any = NOON) -> Any:
+        return list(store.spend(ident(name), dict.fromkeys(people, since), most, at))
+
+    def spent(self, store: Store, user: str = "U1", but: str = "none", since: Any = NOON) -> int:
+        return store.spent({user: since}, ident(but))[user]
+
+    def test_are_spent_by_so_many_deliveries_a_day(self, store: Store) -> None:
+        for name in ("a", "b", "c"):
+            owe(store, review(name), name=name)
+        assert [self.call(store, name, "U1", "S2") for name in ("a", "b")] == [["U1", "S2"]] * 2
+        assert self.call(store, "c", "U1", "U3") == ["U3"]
+        assert (self.spent(store), self.spent(store, "U3"), self.spent(store, "U9")) == (2, 1, 0)
+
+    def test_are_of_each_day_alone(self, store: Store) -> None:
+        owe(store, review("a"), name="a")
+        owe(store, review("b"), name="b")
+        assert self.call(store, "a", "U1", most=1) == ["U1"]
+        assert self.call(store, "b", "U1", most=1, since=NOON + SECOND, at=NOON + SECOND) == ["U1"]
+
+    def test_are_spent_once_by_a_delivery_that_is_tried_again(self, store: Store) -> None:
+        owe(store, review("a"), name="a")
+        for _ in range(3):
+            assert self.call(store, "a", "U1", most=1) == ["U1"]
+        assert (self.spent(store), self.spent(store, but="a")) == (1, 0)
+
+    def test_are_given_back_by_a_delivery_that_is_withdrawn(self, store: Store) -> None:
+        owe(store, review("a"), name="a")
+        claim = take(store)
+        self.call(store, "a", "U1")
+        store.settle(replace(claim.delivery, state=State.WITHDRAWN, settled_at=NOON), claim.delivery)
+        assert self.spent(store) == 0
+
+    def test_last_while_it_is_not_known_whether_a_delivery_was_posted(self, store: Store) -> None:
+        owe(store, review("a"), name="a")
+        take(store)
+        self.call(store, "a", "U1", most=1)
+        owe(store, review("b"), name="b")
+        assert self.call(store, "b", "U1", most=1) == []
+
+    def test_are_forgotten_with_their_delivery(self, store: Store) -> None:
+        owe(store, review("a"), name="a")
+        self.call(store, "a", "U1")
+        claim = take(store)
+        store.settle(posted(claim.delivery), claim.delivery)
+        store.prune(settled_before=NOON + 30 * DAY, closed_before=NOON)
+        assert self.spent(store) == 0
+
+
 class TestMentions:
-    """Whom messages have mentioned since an instant."""
-
-    def test_counts_what_is_posted_and_what_may_be(self, store: Store) -> None:
-        owe(store, review("a"), name="before", mention=["U1"], at=NOON - SECOND)
-        post(store, NOON - SECOND)
-        for number in range(2):
-            owe(store, review(number), name=f"posted {number}", mention=["U1", "S2"])
-            post(store, NOON)
-        owe(store, review("b"), name="perhaps", mention=["U1"])
-        take(store, NOON)
-        owe(store, review("c"), name="waits", mention=["U1"])
-        assert store.mentioned(NOON, ident("waits")) == {"U1": 3, "S2": 2}
-
-    def test_leaves_one_delivery_out(self, store: Store) -> None:
-        owe(store, review("a"), name="posted", mention=["U1"])
-        post(store, NOON)
-        assert store.mentioned(NOON, ident("posted")) == {}
+    """Whom a post has mentioned."""
 
     def test_keeps_the_mentions_that_a_post_made(self, store: Store) -> None:
         owe(store, review("a"), name="posted", mention=["U1", "U2"])

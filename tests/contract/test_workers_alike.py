@@ -79,7 +79,7 @@ class Worker:
         parts: dict[str, Any] = {"store": store, "clock": world.clock}
         ops = Ops(**parts, notes=store, channel=None)
         posting: dict[str, Any] = {**parts, "polls": store, "notifier": notifier, "rules": lambda _: OF_MESSAGES}
-        self.deliver = Deliver(**posting, channels=store, deliveries=store, ops=ops)
+        self.deliver = Deliver(**posting, channels=store, budgets=store, ops=ops)
         self.edit = Edit(**posting)
         self.poll = Poll(
             **parts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from worker.core.model import (
     ReviewKey,
 )
 from worker.core.outbox import (
-    IN_DOUBT,
     LIVE,
     STANDS_FOR_ALL,
     Candidate,
@@ -46,10 +44,11 @@ from worker.core.owed import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from worker.core.model import Queue
     from worker.core.owed import Receipt
 
 
@@ -152,8 +151,22 @@ class MemoryOutbox(MemoryTables):
             root=self._root(owed),
             purposes={key: kind for key, kind in owed.purposes.items() if key in owed.told},
             shares=self._shares(owed),
-            polled_at=self._polled[owed.queue_id].completed_at if owed.queue_id is not None else None,
+            polled_at=self._polled_at(owed),
+            queues=self._queues(owed),
         )
+
+    def _polled_at(self, owed: Owed) -> datetime | None:
+        if owed.queue_id is not None:
+            return self._polled[owed.queue_id].completed_at
+        polled = [self._polled[queue.queue_id].completed_at for queue in self._queues(owed).values()]
+        times = [at for at in polled if at is not None]
+        return min(times) if times and len(times) == len(polled) else None
+
+    def _queues(self, owed: Owed) -> dict[ReviewKey, Queue]:
+        """The queues of the reviews of a direct message."""
+        if owed.delivery.kind is not Kind.DIRECT:
+            return {}
+        return {key: self._polled[owed.elsewhere[key].queue_id].queue for key in owed.told}
 
     def _root(self, owed: Owed) -> Receipt | None:
         if owed.delivery.remind_in is RemindIn.CHANNEL:
@@ -263,7 +276,8 @@ class MemoryOutbox(MemoryTables):
         successor = self._outbox.get(owed.delivery.successor) if owed.delivery.successor else None
         told = self._told(owed)
         shown_at = claimed.edited_at or claimed.settled_at or NEVER
-        listed = tuple(sorted(told, key=_as_listed)[:LISTED])
+        most = len(told) if owed.delivery.kind is Kind.DIRECT else LISTED
+        listed = tuple(sorted(told, key=_as_listed)[:most])
         owed.shown = [review.key for review in listed]
         return Claim(
             claimed,
@@ -271,6 +285,7 @@ class MemoryOutbox(MemoryTables):
             purposes={review.key: owed.purposes[review.key] for review in told if review.key in owed.purposes},
             total=len(told),
             shares=self._shares(owed),
+            queues=self._queues(owed),
             waiting=sum(review.is_open for review in told),
             entered=sum(review.is_open and review.told_at is None and _is_since(review, claimed) for review in told),
             left=sum(review.closed_at is not None and review.closed_at > shown_at for review in told),
@@ -345,12 +360,6 @@ class MemoryOutbox(MemoryTables):
         with self._lock:
             newest = [self._as_read(owed) for owed in reversed(self._outbox.values())]
             return [delivery for delivery in newest if state in {None, delivery.state}][:limit]
-
-    def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
-        with self._lock:
-            every = [owed.delivery for owed in self._outbox.values() if owed.delivery.key != but]
-            posted = [each for each in every if each.state in IN_DOUBT or _was_posted_since(each, since)]
-            return Counter(mention for each in posted for mention in each.mention)
 
 
 def _as_listed(review: Review) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from tests.support.memory_outbox import MemoryOutbox
+from tests.support.memory_inboxes import MemoryInboxes
 from tests.support.memory_people import MemoryPeople
 from tests.support.memory_tables import (
     Owed,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from worker.core.plan import Plan
 
 
-class MemoryStore(MemoryOutbox, MemoryPeople):
+class MemoryStore(MemoryInboxes, MemoryPeople):
     """The store's contract, said as plainly as it can be; nothing outlives the process."""
 
     def under(self, assignment: Assignment) -> MemoryStore:  # noqa: ARG002
@@ -80,6 +80,7 @@ class MemoryStore(MemoryOutbox, MemoryPeople):
             written = {(queue.queue_id, review.key): review for review in plan.reviews}
             altered = [key for queue_id, key in written if (queue_id, key) in self._reviews]
             self._reviews |= written
+            self._written[queue.queue_id] += bool(written)
             for notice in plan.notices:
                 delivery = Delivery(
                     notice.key,
@@ -144,12 +145,14 @@ class MemoryStore(MemoryOutbox, MemoryPeople):
 
     def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
         with self._lock:
-            kept = [o for o in self._outbox.values() if o.queue_id == queue_id and is_kept_true(o.delivery, now)]
+            kept = [
+                o for o in self._outbox.values() if o.queue_id in {queue_id, None} and is_kept_true(o.delivery, now)
+            ]
             shown = {key for owed in kept for key in (owed.shown if owed.delivery.state is State.SENT else owed.told)}
             told = {key for owed in kept for key in owed.told}
             ended = {review.queue_run_id: review for review in sorted(self._closed(queue_id), key=_ended)}
             waiting = {r.queue_run_id for (of, _), r in self._reviews.items() if of == queue_id and r.is_open}
-            mine = [owed.delivery for owed in self._outbox.values() if owed.queue_id == queue_id]
+            mine = [owed.delivery for owed in self._outbox.values() if owed.queue_id in {queue_id, None}]
             owed_at = [d.created_at for d in mine if d.state in LIVE or (d.edit_until and d.edit_until > now)]
             # No message speaks of what left before it was owed.
             since = min(owed_at, default=NEVER)
@@ -171,7 +174,10 @@ class MemoryStore(MemoryOutbox, MemoryPeople):
         with self._lock:
             lacking = {r.key: r for r in sorted(self._open(queue_id), key=by_age) if not r.facts.name}
             listed = {
-                key for owed in self._outbox.values() if owed.queue_id == queue_id for key in self._lists(owed, now)
+                key
+                for owed in self._outbox.values()
+                if owed.queue_id in {queue_id, None}
+                for key in self._lists(owed, now)
             }
             found = [review for key, review in lacking.items() if key in listed]
             return {review.queue_run_id: review.facts for review in found[:most]}

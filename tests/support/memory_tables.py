@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.directory import Card
+    from worker.core.inbox import About, Spoken
     from worker.core.model import Id, Queue, Reviewer
     from worker.core.overview import Process
 
@@ -72,6 +73,11 @@ class MemoryTables:
         self._windows: dict[Id, Window] = {}
         self._reviews: dict[tuple[Id, ReviewKey], Review] = {}
         self._outbox: dict[UUID, Owed] = {}
+        self._pings: dict[tuple[UUID, str], datetime] = {}
+        self._written: Counter[Id] = Counter()
+        self._begun: frozenset[Id] = frozenset()
+        self._spoken: dict[tuple[str, About], Spoken] = {}
+        self._inboxes: dict[str, tuple[datetime, UUID]] = {}
         self._pauses: dict[Destination, Pause] = {}
         self._notes: dict[str, str] = {}
         self._cards: dict[str, Card] = {}
@@ -104,13 +110,14 @@ class MemoryTables:
         return [self._review(owed, key) for key in owed.told]
 
     def _review(self, owed: Owed, key: ReviewKey) -> Review:
-        assert owed.queue_id is not None
-        return self._reviews[owed.elsewhere[key].queue_id if key in owed.elsewhere else owed.queue_id, key]
+        queue_id = self._queue_id(owed, key)
+        assert queue_id is not None
+        return self._reviews[queue_id, key]
 
     def _shares(self, owed: Owed) -> tuple[QueueShare, ...]:
         """What each queue has in a baseline of several, by name."""
         mine: dict[Queue, list[Review]] = {}
-        for key in owed.told:
+        for key in owed.told if owed.delivery.kind is not Kind.DIRECT else ():
             queue = owed.elsewhere.get(key) or owed.delivery.queue
             assert queue is not None
             mine.setdefault(self._seen(queue).queue, []).append(self._review(owed, key))

@@ -91,7 +91,7 @@ class Worker:
             jitter=lambda: 0.0,
         )
         world: Any = {"store": store, "polls": store, "notifier": notifier, "clock": clock, "rules": rules}
-        self.deliver = Deliver(**world, channels=store, deliveries=store, ops=ops, unseen=self._unseen)
+        self.deliver = Deliver(**world, channels=store, budgets=store, ops=ops, unseen=self._unseen)
         self.edit = Edit(**world)
 
     def _unseen(self) -> set[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
+    from worker.core.model import Id, Queue
     from worker.core.owed import Delivery, Destination
     from worker.stores.assignments import Member
 
@@ -116,10 +117,11 @@ def _most_due(
 
 
 def _is_free(connection: Connection, row: Row[Any]) -> bool:
-    """Hold the queue's row, so that no review changes unseen before the claim is committed."""
-    if row.queue_id is None:
-        return True
-    return connection.execute(_HOLD_QUEUE, {"queue": row.queue_id}).one_or_none() is not None
+    """Hold the rows of its queues, so that no review changes unseen before the claim is committed."""
+    queues = [row.queue_id] if row.queue_id is not None else []
+    if row.kind is Kind.DIRECT:
+        queues = [each.queue_id for each in connection.execute(_QUEUES_OF, {"number": row.delivery_id})]
+    return all(connection.execute(_HOLD_QUEUE, {"queue": each}).one_or_none() is not None for each in queues)
 
 
 def _take(
@@ -133,7 +135,14 @@ def _take(
     if choice.taking is None:
         return None
     _write(connection, choice.taking, now)
-    return replace(_claim(connection, choice.taking.taken, now + lease, member), polled_at=row.polled_at)
+    claim = _claim(connection, choice.taking.taken, now + lease, member)
+    return replace(claim, polled_at=_polled_at(connection, row) if row.kind is Kind.DIRECT else row.polled_at)
+
+
+def _polled_at(connection: Connection, row: Row[Any]) -> datetime | None:
+    """When the queue of a direct message was last polled completely for which that is longest ago."""
+    polled = [each.completed_at for each in connection.execute(_QUEUES_OF, {"number": row.delivery_id})]
+    return None if None in polled else min(polled, default=None)
 
 
 def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime, member: Member | None) -> Claim:
@@ -143,6 +152,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
     # `due_at` is the end of the lease: after a crash the delivery comes up again by itself.
     connection.execute(CHANGE_DELIVERY, {"number": taken.place, **leased, **claimer})
     speaks_of, purposes = _speaks_of(connection, taken.place)
+    is_direct = delivery.kind is Kind.DIRECT
     return Claim(
         delivery=delivery,
         reviews=speaks_of,
@@ -151,6 +161,7 @@ def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime,
         waiting=sum(review.is_open for review in speaks_of),
         root=_root(connection, taken.place, delivery),
         shares=queue_shares(connection, taken.place) if delivery.kind is Kind.BASELINE else (),
+        queues=queues_of_reviews(connection, taken.place) if is_direct else {},
     )
 
 
@@ -237,6 +248,30 @@ def _speaks_of(connection: Connection, number: int) -> tuple[tuple[Review, ...],
     """The reviews that a delivery speaks of, oldest first, and what those are for that have a purpose of their own."""
     found = [(Review(*row[:-1]), row[-1]) for row in connection.execute(_SPEAKS_OF, {"number": number})]
     return tuple(review for review, _ in found), {review.key: purpose for review, purpose in found if purpose}
+
+
+_OF_ITS_QUEUES = KNOWN_QUEUES.c.queue_id == REVIEWS.c.queue_id
+_SPOKEN_IN = (DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"), SPEAKS)
+_QUEUES_OF = (
+    sa.select(KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.completed_at)
+    .distinct()
+    .join_from(DELIVERY_REVIEWS, REVIEWS)
+    .join(KNOWN_QUEUES, _OF_ITS_QUEUES)
+    .where(*_SPOKEN_IN)
+)
+_QUEUE_OF_EACH = (
+    sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, *KNOWN_QUEUES.c)
+    .join_from(DELIVERY_REVIEWS, REVIEWS)
+    .join(KNOWN_QUEUES, _OF_ITS_QUEUES)
+    .where(*_SPOKEN_IN)
+)
+
+
+def queues_of_reviews(connection: Connection, number: int) -> dict[ReviewKey, Queue]:
+    """The queue of each review that a direct message speaks of."""
+    rows = connection.execute(_QUEUE_OF_EACH, {"number": number})
+    known: dict[Id, Queue] = {}
+    return {ReviewKey(row.queue_run_id, row.added_at): known.setdefault(row.queue_id, queue_of(row)) for row in rows}
 
 
 def queue_shares(connection: Connection, number: int) -> tuple[QueueShare, ...]:

@@ -13,7 +13,7 @@ from worker.core.model import LISTED, Kind, Review, ReviewKey
 from worker.core.outbox import Candidate, superseded
 from worker.core.owed import Claim, Delivery, Receipt, State
 from worker.stores import outbox
-from worker.stores.claims import queue_shares
+from worker.stores.claims import queue_shares, queues_of_reviews
 from worker.stores.columns import BEGINS_WITH_NAME, At
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _OF_MESSAGE = DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number")
 _OF_QUEUE = DELIVERIES.c.queue_id == sa.bindparam("queue")
+_OF_READER = DELIVERIES.c.queue_id.is_(None)
+"""Matches direct messages, which may be about any queue. Asked for apart: either has an index, both have none."""
+
+_ABOUT_QUEUE = sa.or_(_OF_QUEUE, _OF_READER)
 _IS_SENDING = outbox.in_state(State.SENDING)
 # How long a message is kept true is settled with its receipt: before that, nothing has passed.
 _KEPT_TRUE = sa.and_(
@@ -71,7 +75,9 @@ def _later_stay() -> sa.Exists:
 def _is_shown() -> sa.Exists:
     """A message that is kept true shows the run, or may come to."""
     shown = sa.or_(DELIVERY_REVIEWS.c.position.is_not(None), ~IS_SENT)
-    about = sa.exists().where(DELIVERY_REVIEWS.c.review_id == REVIEWS.c.review_id, SPEAKS, shown, _OF_QUEUE, _KEPT_TRUE)
+    about = sa.exists().where(
+        DELIVERY_REVIEWS.c.review_id == REVIEWS.c.review_id, SPEAKS, shown, _ABOUT_QUEUE, _KEPT_TRUE
+    )
     return about.where(DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id).correlate(REVIEWS)
 
 
@@ -81,11 +87,14 @@ _MANY_KEPT = 500
 
 def _shown_since() -> sa.ScalarSelect[Any]:
     """The time since which a message that is kept true may show a run that left: those that left before it do not."""
-    kept = sa.select(DELIVERIES.c.created_at).where(_OF_QUEUE, DELIVERIES.c.edit_until > NOW)
-    # Of many: one that was found after a lost answer may be older than another whose edits end sooner.
-    oldest = kept.order_by(DELIVERIES.c.edit_until).limit(_MANY_KEPT).subquery()
-    live = sa.select(DELIVERIES.c.created_at).where(_OF_QUEUE, IS_LIVE)
-    either = sa.union_all(sa.select(oldest.c.created_at), live).subquery()
+    found: list[sa.Select[Any]] = []
+    for about in (_OF_QUEUE, _OF_READER):
+        kept = sa.select(DELIVERIES.c.created_at).where(about, DELIVERIES.c.edit_until > NOW)
+        # Of many: one that was found after a lost answer may be older than another whose edits end sooner.
+        oldest = kept.order_by(DELIVERIES.c.edit_until).limit(_MANY_KEPT).subquery()
+        live = sa.select(DELIVERIES.c.created_at).where(about, IS_LIVE)
+        found += [sa.select(oldest.c.created_at), live]
+    either = sa.union_all(*found).subquery()
     return sa.select(sa.func.min(either.c.created_at)).scalar_subquery()
 
 
@@ -214,9 +223,11 @@ def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim
     connection.execute(CHANGE_DELIVERY, {"number": row.delivery_id, "lease_until": lease_until, "digest": ""})
     shown_at = row.edited_at or row.settled_at
     counts = connection.execute(_COUNTS, {"number": row.delivery_id, "shown_at": shown_at}).mappings().one()
+    is_direct = row.kind is Kind.DIRECT
     return Claim(
         delivery=delivery_of(row, lease_until=lease_until),
-        reviews=_listed(connection, row.delivery_id),
+        reviews=_listed(connection, row.delivery_id, counts["total"] if is_direct else LISTED),
+        queues=queues_of_reviews(connection, row.delivery_id) if is_direct else {},
         purposes=_purposes(connection, row.delivery_id),
         shares=queue_shares(connection, row.delivery_id) if row.kind is Kind.BASELINE else (),
         **counts,
@@ -240,7 +251,7 @@ _PURPOSES = _SPOKEN_OF.with_only_columns(REVIEWS.c.queue_run_id, REVIEWS.c.added
 _LISTED = (
     _SPOKEN_OF.with_only_columns(*REVIEW_COLUMNS, REVIEWS.c.review_id)
     .order_by(IS_CLOSED, REVIEWS.c.closed_at.desc(), *OLDEST_FIRST)
-    .limit(LISTED)
+    .limit(sa.bindparam("most"))
 )
 _LIST = sa.update(DELIVERY_REVIEWS).where(_OF_MESSAGE, DELIVERY_REVIEWS.c.review_id == sa.bindparam("review"))
 
@@ -251,12 +262,13 @@ def _purposes(connection: Connection, number: int) -> dict[ReviewKey, Kind]:
     return {ReviewKey(row.queue_run_id, row.added_at): row.purpose for row in rows}
 
 
-def _listed(connection: Connection, number: int) -> tuple[Review, ...]:
+def _listed(connection: Connection, number: int, most: int) -> tuple[Review, ...]:
     """What a message is to list now.
 
-    Oldest first those that wait; while there is room those that left, the last of them first.
+    Oldest first those that wait; while there is room those that left, the last of them first. Of a direct message all
+    are listed here: whose turn they still are is seen later.
     """
-    rows = connection.execute(_LISTED, {"number": number}).all()
+    rows = connection.execute(_LISTED, {"number": number, "most": most}).all()
     # Asked for again as long as they are listed: names that are missing, and how runs left.
     connection.execute(outbox.UNLIST, {"number": number})
     if rows:
@@ -312,23 +324,28 @@ def _nameless_runs() -> sa.Select[Any]:
     nameless = sa.type_coerce(REVIEWS.c.facts, sa.Text).not_like(f"{BEGINS_WITH_NAME}%")
     return (
         sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.facts)
-        .where(REVIEWS.c.review_id.in_(sa.union(_posted(), _to_be_posted())), IS_OPEN, nameless)
+        .where(REVIEWS.c.review_id.in_(sa.union(*_listed_by_messages())), IS_OPEN, nameless)
+        .where(REVIEWS.c.queue_id == sa.bindparam("queue"))
         .order_by(*OLDEST_FIRST)
         .limit(sa.bindparam("most"))
     )
 
 
-def _posted() -> sa.Select[Any]:
+def _listed_by_messages() -> list[sa.Select[Any]]:
+    return [listed for about in (_OF_QUEUE, _OF_READER) for listed in (_posted(about), _to_be_posted(about))]
+
+
+def _posted(about: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """What messages list that are there."""
     return (
         sa.select(DELIVERY_REVIEWS.c.review_id)
         .join_from(DELIVERIES, DELIVERY_REVIEWS)
-        .where(_OF_QUEUE, DELIVERIES.c.edit_until > NOW, IS_SENT)
+        .where(about, DELIVERIES.c.edit_until > NOW, IS_SENT)
         .where(DELIVERY_REVIEWS.c.position.is_not(None), SPEAKS)
     )
 
 
-def _to_be_posted() -> sa.Select[Any]:
+def _to_be_posted(about: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """What messages will list that are not posted yet, as far as is known: the oldest that wait."""
     place = sa.func.row_number().over(partition_by=DELIVERIES.c.delivery_id, order_by=OLDEST_FIRST)
     spoken = (
@@ -336,7 +353,7 @@ def _to_be_posted() -> sa.Select[Any]:
         .select_from(DELIVERIES)
         .join(DELIVERY_REVIEWS)
         .join(REVIEWS)
-        .where(_OF_QUEUE, IS_LIVE, SPEAKS, IS_OPEN)
+        .where(about, IS_LIVE, SPEAKS, IS_OPEN)
         .subquery()
     )
     return sa.select(spoken.c.review_id).where(spoken.c.place <= LISTED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 
 from worker.core.instants import microseconds
 from worker.core.model import Entry, Kind, Review, ReviewKey, Window
-from worker.core.outbox import IN_DOUBT, as_owed, entry_of
+from worker.core.outbox import as_owed, entry_of
 from worker.core.owed import (
     EVERYWHERE,
     NEVER,
@@ -31,7 +30,7 @@ from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_
 from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -57,9 +56,6 @@ MANY = 50
 
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
-_MENTIONS = sa.select(DELIVERIES.c.mention).where(DELIVERIES.c.key != sa.bindparam("but"))
-_MENTIONED = _MENTIONS.where(DELIVERIES.c.settled_at >= sa.bindparam("since"), IS_SENT)
-_PERHAPS_MENTIONED = _MENTIONS.where(IS_LIVE, in_state(*IN_DOUBT))
 _NUMBER = sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.kind).where(DELIVERIES.c.key == sa.bindparam("key"))
 _WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
@@ -81,9 +77,9 @@ _SETTLED_BY_LOOP = (
     "settled_at", "edited_at", "edit_held_until", "edits", "edit_until", "digest",
 )  # fmt: skip
 _SAME_NAME = (
-    "key", "kind", "destination", "created_at", "due_at", "held_until", "mention", "remind_in", "text", "state",
-    "attempts", "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at", "edited_at",
-    "edit_held_until", "edits", "edit_until", "digest", "successor",
+    "key", "kind", "destination", "created_at", "due_at", "held_until", "mention", "remind_in", "text", "reader",
+    "state", "attempts", "attempted_at", "lease_until", "looks", "plain", "last_error", "settled_at", "edit_at",
+    "edited_at", "edit_held_until", "edits", "edit_until", "digest", "successor",
 )  # fmt: skip
 
 
@@ -321,14 +317,6 @@ def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
     found = [key for key in keys if sought and key.hex.startswith(sought)]
     query = SELECT_DELIVERIES.where(DELIVERIES.c.key.in_(found[:100]))
     return [delivery_of(row) for row in connection.execute(query.order_by(DELIVERIES.c.delivery_id.desc()))]
-
-
-def mentions_since(connection: Connection, since: datetime, but: UUID) -> Mapping[str, int]:
-    """Count the mentions of each id in messages that were posted since then, or may have been."""
-    # A row is in one of the two: only what is settled has an instant of that.
-    asked = {"since": since, "but": but}
-    rows = (row for query in (_MENTIONED, _PERHAPS_MENTIONED) for row in connection.execute(query, asked))
-    return Counter(mention for row in rows for mention in row.mention)
 
 
 def stories(connection: Connection, queue_run_id: Id) -> Sequence[Story]:

@@ -213,7 +213,10 @@ def conclude_poll(connection: Connection, row: Row[Any], plan: Plan, now: dateti
     is_news = news != {"baselined_at": row.baselined_at, "listing": row.listing}
     if plan.opened is not None:
         news |= {"announced_at": plan.opened.opened_at, "host": plan.opened.host}
-    if is_news or plan.opened is not None:
+    if plan.reviews:
+        # For those who look at the reviews at other times.
+        news["written"] = row.written + 1
+    if is_news or plan.opened is not None or plan.reviews:
         connection.execute(CHANGE_QUEUE, {"queue": row.queue_id, **news})
 
 

@@ -58,7 +58,8 @@ def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
 
 
 # `revision` counts the acts on a queue's reviews from outside a poll's own transaction. `announced_at` is when the last
-# window was opened, `host` the key of the delivery that opened it.
+# window was opened, `host` the key of the delivery that opened it. `written` counts the polls that wrote reviews;
+# `direct_since` is when people began to be notified directly of the queue's runs, NULL where they are not.
 KNOWN_QUEUES = sa.Table(
     "queues",
     metadata,
@@ -77,6 +78,8 @@ KNOWN_QUEUES = sa.Table(
     sa.Column("host", IdColumn),
     sa.Column("reviewers", ReviewersColumn),
     sa.Column("disagreed", sa.Integer),
+    sa.Column("direct_since", At),
+    sa.Column("written", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 REVIEWS = sa.Table(
@@ -137,6 +140,7 @@ DELIVERIES = sa.Table(
     sa.Column("worker_id", IdColumn),
     sa.Column("held_until", At),
     sa.Column("edit_held_until", At),
+    sa.Column("reader", Plain, nullable=False, server_default=sa.text("''")),
     _partial("ix_deliveries_due", "due_at", where=IS_LIVE),
     _partial("ix_deliveries_edit", "edit_at", where=sa.text("edit_at IS NOT NULL")),
     _partial("ix_deliveries_queue", "queue_id", where=IS_LIVE),
@@ -159,6 +163,41 @@ DELIVERY_REVIEWS = sa.Table(
     sa.Column("purpose", Word(Kind)),
     sa.Index("ix_delivery_reviews_review", "review_id"),
     sqlite_with_rowid=False,
+)
+
+# Whom a delivery calls, and when it is posted, or was at last. A row is made before the post, so that no two workers
+# spend the same: after a crash in between it counts all the same.
+PINGS = sa.Table(
+    "pings",
+    metadata,
+    sa.Column("delivery_id", sa.ForeignKey("deliveries.delivery_id"), primary_key=True),
+    sa.Column("called", Plain, primary_key=True),
+    sa.Column("posted_at", At, nullable=False),
+    sa.Index("ix_pings_called", "called", "posted_at"),
+    sqlite_with_rowid=False,
+)
+
+# How far each reader has heard of a run; the reader is a reviewer's id, or an owner's inbox.
+TURNS = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("review_id", sa.ForeignKey("reviews.review_id"), primary_key=True),
+    sa.Column("reader", Plain, primary_key=True),
+    sa.Column("since", At, nullable=False),
+    sa.Column("told_at", At),
+    sa.Column("reminded", sa.Integer, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The message of each reader that is kept true at present: when it was last called for, and by which delivery. A row is
+# held by whoever spends that reader's budget.
+INBOXES = sa.Table(
+    "inboxes",
+    metadata,
+    sa.Column("reader", Plain, primary_key=True),
+    sa.Column("opened_at", At),
+    sa.Column("host", IdColumn),
 )
 
 CHANNEL_PAUSES = sa.Table(
@@ -236,7 +275,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0012"
+HEAD = "0013"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

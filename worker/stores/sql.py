@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from worker.core.directory import introduced
 from worker.core.model import Memory
 from worker.core.owed import State
-from worker.stores import assignments, claims, edits, outbox, people, reviews, upkeep
+from worker.stores import assignments, budgets, claims, edits, inboxes, outbox, people, reviews, upkeep
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from worker.core.audience import Problem
+    from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
     from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Reviewer, ReviewKey
@@ -285,9 +286,21 @@ class SqlStore:
         """See `Store.deliveries`."""
         return self._database.read(lambda connection: outbox.newest(connection, state, limit))
 
-    def mentioned(self, since: datetime, but: UUID) -> Mapping[str, int]:
-        """See `Store.mentioned`."""
-        return self._database.read(lambda connection: outbox.mentions_since(connection, since, but))
+    def stirred(self, queue_ids: Collection[Id]) -> object:
+        """See `Store.stirred`."""
+        return self._database.read(lambda connection: inboxes.stirred(connection, queue_ids))
+
+    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+        """See `Store.direct`."""
+        return self._database.write(lambda connection: inboxes.direct(connection, queue_ids, decide, now))
+
+    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+        """See `Store.spend`."""
+        return self._database.write(lambda connection: budgets.spend(connection, key, since, most, now))
+
+    def spent(self, since: Mapping[str, datetime], but: UUID) -> Mapping[str, int]:
+        """See `Store.spent`."""
+        return self._database.read(lambda connection: budgets.pings_since(connection, since, but))
 
     def stories(self, queue_run_id: Id) -> Sequence[Story]:
         """See `Store.stories`."""

@@ -16,8 +16,10 @@ from worker.stores.schema import (
     DELIVERY_REVIEWS,
     KNOWN_QUEUES,
     NOTES,
+    PINGS,
     PROCESSES,
     REVIEWS,
+    TURNS,
     WORKERS,
     metadata,
 )
@@ -84,6 +86,7 @@ def prune_deliveries(connection: Connection, before: datetime) -> int:
     old = connection.execute(_OLD_DELIVERIES, {"before": before}).scalars().all()
     # What refers to a delivery goes before it.
     connection.execute(sa.delete(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id.in_(old)))
+    connection.execute(sa.delete(PINGS).where(PINGS.c.delivery_id.in_(old)))
     connection.execute(sa.delete(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(old)))
     return len(old)
 
@@ -101,6 +104,7 @@ def prune_reviews(connection: Connection, before: datetime) -> int:
         .with_for_update(of=[REVIEWS, KNOWN_QUEUES], key_share=True, skip_locked=True)
     )
     old = connection.execute(query).scalars().all()
+    connection.execute(sa.delete(TURNS).where(TURNS.c.review_id.in_(old)))
     connection.execute(sa.delete(REVIEWS).where(REVIEWS.c.review_id.in_(old)))
     return len(old)
 

@@ -16,6 +16,8 @@ from msgspec import structs
 
 from tests.support.builders import CHANNEL, DAY, HOUR, LEASE, NOON, deciding, ident, notice, pause, queue, review, to
 from tests.support.outbox import post, posted, take, take_edit
+from worker.core.direct import DirectNotice, DirectPlan, Entered
+from worker.core.inbox import Spoken
 from worker.core.model import Fate, Kind, Polled, RemindIn
 from worker.core.owed import State
 from worker.stores.opening import migrate_database, open_store
@@ -103,7 +105,16 @@ def steady_state(store: SqlStore) -> None:
     edit = take_edit(store, NOON + HOUR)
     store.settle_edit(replace(edit.delivery, edit_at=None, edited_at=NOON), edit.delivery)
     store.claim(NOON, LEASE)
-    store.mentioned(NOON - DAY, ident("another"))
+    store.spend(ident("announced"), {"U1": NOON - DAY}, 3, NOON)
+    store.spent({"U1": NOON - DAY}, ident("another"))
+    store.stirred([queue_id])
+    store.update(QUEUE, [], deciding(review("waits")), NOON)
+    about = (queue_id, review("waits").key)
+    direct = DirectNotice(ident("direct"), "U1", to("U1"), ((about, Kind.ANNOUNCEMENT),))
+    heard = {("ada", about): Spoken(NOON, NOON)}
+    store.direct([queue_id], lambda _: DirectPlan((direct,), spoken=heard, begun=frozenset({queue_id})), NOON)
+    entered = Entered("U1", ident("direct"), ((about, Kind.ANNOUNCEMENT),))
+    store.direct([queue_id], lambda _: DirectPlan(entered=(entered,), begun=frozenset({queue_id})), NOON)
     store.next_due_at()
     store.backlog()
     store.deliveries(State.DEAD)

@@ -1,0 +1,96 @@
+"""Direct messages and budgets of the store in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.memory_outbox import MemoryOutbox
+from worker.core.direct import Desk
+from worker.core.model import Entry, Kind, Window
+from worker.core.outbox import entry_of
+from worker.core.owed import Delivery, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from tests.support.memory_tables import Owed
+    from worker.core.direct import DirectNotice, DirectPlan
+    from worker.core.inbox import About
+    from worker.core.model import Id, Review
+
+
+class MemoryInboxes(MemoryOutbox):
+    """What readers have heard, and whom deliveries have called."""
+
+    def stirred(self, queue_ids: Collection[Id]) -> object:
+        with self._lock:
+            queues = {queue_id: (self._written[queue_id], self._revisions[queue_id]) for queue_id in queue_ids}
+            shown = {queue_id: self._polled[queue_id].queue for queue_id in queue_ids if queue_id in self._polled}
+            hosts = [self._outbox[host].delivery for _, host in self._inboxes.values() if host in self._outbox]
+            return queues, shown, [(host.state, host.edit_until) for host in hosts]
+
+    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+        with self._lock:
+            plan = decide(self._desk(queue_ids, now))
+            self._begun = frozenset(plan.begun)
+            self._spoken |= plan.spoken
+            for notice in plan.notices:
+                self._owe_directly(notice, now)
+            for entered in plan.entered:
+                owed = self._outbox[entered.host]
+                if self._speak(owed, entered.runs):
+                    owed.change(edit_at=max(now, owed.delivery.lease_until or now))
+            return plan
+
+    def _desk(self, queue_ids: Collection[Id], now: datetime) -> Desk:
+        windows = {}
+        for reader, (opened_at, host) in self._inboxes.items():
+            entry = entry_of(self._outbox[host].delivery, now) if host in self._outbox else Entry.NEVER
+            windows[reader] = Window(opened_at, host, entry)
+        pings: dict[str, list[datetime]] = {}
+        for (of, who), at in self._pings.items():
+            if of in self._outbox and self._outbox[of].delivery.state not in {State.WITHDRAWN, State.DEAD}:
+                pings.setdefault(who, []).append(at)
+        reviews = {queue_id: self._waiting_in(queue_id) for queue_id in queue_ids}
+        return Desk(reviews, self._begun, dict(self._spoken), windows, pings)
+
+    def _waiting_in(self, queue_id: Id) -> list[Review]:
+        return [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]
+
+    def _owe_directly(self, notice: DirectNotice, now: datetime) -> None:
+        delivery = Delivery(
+            notice.key, Kind.DIRECT, notice.destination, created_at=now, due_at=now, reader=notice.reader
+        )
+        if self.owe(delivery):
+            self._speak(self._outbox[notice.key], notice.runs)
+            self._pings[notice.key, notice.destination.place] = now
+        self._inboxes[notice.reader] = now, notice.key
+
+    def _speak(self, owed: Owed, runs: Iterable[tuple[About, Kind]]) -> int:
+        """Let a direct message speak of runs; how many of them it did not speak of before."""
+        new = [(about, kind) for about, kind in runs if owed.spoken.get(about[1], True)]
+        for (queue_id, key), kind in new:
+            owed.spoken[key] = False
+            owed.purposes.setdefault(key, kind)
+            owed.elsewhere[key] = self._polled[queue_id].queue
+        return len(new)
+
+    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+        with self._lock:
+            spent = self.spent(since, key)
+            called = [reader for reader in since if spent[reader] < most]
+            self._pings = {(of, who): at for (of, who), at in self._pings.items() if of != key}
+            self._pings |= {(key, reader): now for reader in called}
+            return called
+
+    def spent(self, since: Mapping[str, datetime], but: UUID) -> Mapping[str, int]:
+        with self._lock:
+            never = {State.WITHDRAWN, State.DEAD}
+            pings = [
+                (who, at)
+                for (of, who), at in self._pings.items()
+                if of != but and of in self._outbox and self._outbox[of].delivery.state not in never
+            ]
+            return {reader: sum(who == reader and at >= first for who, at in pings) for reader, first in since.items()}

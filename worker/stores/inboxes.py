@@ -1,0 +1,203 @@
+"""Direct messages: reading what they are decided on, and writing what was decided, in one transaction."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from worker.core.direct import Desk
+from worker.core.inbox import Spoken
+from worker.core.instants import microseconds
+from worker.core.model import Entry, Kind, Review, Window
+from worker.core.outbox import entry_of
+from worker.core.owed import Delivery, State
+from worker.stores.budgets import hold_inbox, note_pings
+from worker.stores.columns import At
+from worker.stores.database import chunks, insert, latest
+from worker.stores.outbox import CHANGE_DELIVERY, SELECT_DELIVERIES, delivery_of, in_state, owe_delivery
+from worker.stores.reviews import REVIEW_COLUMNS, SELECT_QUEUE
+from worker.stores.schema import (
+    DELIVERIES,
+    DELIVERY_REVIEWS,
+    INBOXES,
+    IS_OPEN,
+    KNOWN_QUEUES,
+    PINGS,
+    REVIEWS,
+    TURNS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.engine import Connection
+
+    from worker.core.direct import DirectNotice, DirectPlan, Entered
+    from worker.core.inbox import About
+    from worker.core.model import Id
+
+LATELY = timedelta(days=3)
+"""Messages before this ago called nobody today, whatever the zone."""
+
+_OF_QUEUE = REVIEWS.c.queue_id == sa.bindparam("queue")
+# Held against polls, so that what an edit is owed for is not changed unseen meanwhile.
+_HOLD_QUEUE = SELECT_QUEUE.with_for_update(read=True)
+_OPEN = sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id).where(_OF_QUEUE, IS_OPEN)
+_HEARD = (
+    sa.select(TURNS.c.reader, TURNS.c.review_id, TURNS.c.since, TURNS.c.told_at, TURNS.c.reminded, TURNS.c.generation)
+    .join_from(TURNS, REVIEWS)
+    .where(_OF_QUEUE, IS_OPEN)
+)
+# Few rows each, which are read first: joined, all that was ever sent might be read for them.
+_HOSTS = sa.select(INBOXES.c.reader, INBOXES.c.opened_at, INBOXES.c.host).where(INBOXES.c.host.is_not(None))
+_OF_KEYS = DELIVERIES.c.key.in_(sa.bindparam("some", expanding=True))
+_LIVING = SELECT_DELIVERIES.where(_OF_KEYS).with_for_update(of=DELIVERIES)
+_STATES = (
+    sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.state, DELIVERIES.c.edit_until)
+    .where(_OF_KEYS)
+    .order_by(DELIVERIES.c.delivery_id)
+)
+_PINGS = sa.select(PINGS.c.delivery_id, PINGS.c.called, PINGS.c.posted_at).where(
+    PINGS.c.posted_at >= sa.bindparam("since", type_=At())
+)
+_NEVER_POSTED = sa.select(DELIVERIES.c.delivery_id).where(
+    DELIVERIES.c.delivery_id.in_(sa.bindparam("some", expanding=True)), in_state(State.WITHDRAWN, State.DEAD)
+)
+_IS_BEGUN = KNOWN_QUEUES.c.direct_since.is_not(None)
+
+
+def stirred(connection: Connection, queue_ids: Collection[Id]) -> object:
+    """A value that is another one once something has changed that direct messages follow from."""
+    columns = (KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.written, KNOWN_QUEUES.c.revision, KNOWN_QUEUES.c.reviewers)
+    queues = sa.select(*columns).where(KNOWN_QUEUES.c.queue_id.in_(queue_ids)).order_by(KNOWN_QUEUES.c.queue_id)
+    keys = [row.host for row in connection.execute(_HOSTS)]
+    hosts = [tuple(row) for some in chunks(keys) for row in connection.execute(_STATES, {"some": some})]
+    return [tuple(row) for row in connection.execute(queues)], hosts
+
+
+def direct(
+    connection: Connection, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime
+) -> DirectPlan:
+    """Decide on direct messages and write that down; the rules are those of `Inboxes.direct`."""
+    # One look at a time, whichever worker makes it.
+    hold_inbox(connection, "")
+    for queue_id in sorted(queue_ids, key=str):
+        connection.execute(_HOLD_QUEUE, {"queue": queue_id}).all()
+    numbers: dict[About, int] = {}
+    plan = decide(_desk(connection, queue_ids, numbers, now))
+    _begin(connection, plan.begun, now)
+    _write_spoken(connection, plan.spoken, numbers)
+    for notice in plan.notices:
+        _owe(connection, notice, numbers, now)
+    for entered in plan.entered:
+        _enter(connection, entered, numbers, now)
+    return plan
+
+
+def _desk(connection: Connection, queue_ids: Collection[Id], numbers: dict[About, int], now: datetime) -> Desk:
+    reviews: dict[Id, Sequence[Review]] = {}
+    spoken: dict[tuple[str, About], Spoken] = {}
+    for queue_id in queue_ids:
+        rows = [(Review(*row[:-1]), row[-1]) for row in connection.execute(_OPEN, {"queue": queue_id})]
+        about = {number: (queue_id, review.key) for review, number in rows}
+        numbers |= {key: number for number, key in about.items()}
+        reviews[queue_id] = [review for review, _ in rows]
+        for reader, number, *heard in connection.execute(_HEARD, {"queue": queue_id}):
+            spoken[reader, about[number]] = Spoken(*heard)
+    begun = connection.execute(sa.select(KNOWN_QUEUES.c.queue_id).where(_IS_BEGUN)).scalars()
+    return Desk(reviews, frozenset(begun), spoken, _windows(connection, now), _pings(connection, now))
+
+
+def _windows(connection: Connection, now: datetime) -> Mapping[str, Window]:
+    """What the last message to each reader opened; one whose delivery is forgotten cannot be edited any more."""
+    hosts = connection.execute(_HOSTS).all()
+    keys = [row.host for row in hosts]
+    rows = (row for some in chunks(keys) for row in connection.execute(_LIVING, {"some": some}))
+    entries = {row.key: entry_of(delivery_of(row), now) for row in rows}
+    return {row.reader: Window(row.opened_at, row.host, entries.get(row.host, Entry.NEVER)) for row in hosts}
+
+
+def _pings(connection: Connection, now: datetime) -> Mapping[str, Sequence[datetime]]:
+    """When messages have called each reader lately, or may have."""
+    rows = connection.execute(_PINGS, {"since": now - LATELY}).all()
+    numbers = {row.delivery_id for row in rows}
+    never = {one for some in chunks(numbers) for one in connection.execute(_NEVER_POSTED, {"some": some}).scalars()}
+    found: dict[str, list[datetime]] = {}
+    for number, called, posted_at in rows:
+        if number not in never:
+            found.setdefault(called, []).append(posted_at)
+    return found
+
+
+def _begin(connection: Connection, begun: Collection[Id], now: datetime) -> None:
+    """Remember of which queues people are notified directly from now on, and of which no more."""
+    mine = KNOWN_QUEUES.c.queue_id.in_(begun)
+    connection.execute(sa.update(KNOWN_QUEUES).where(mine, ~_IS_BEGUN).values(direct_since=now))
+    connection.execute(sa.update(KNOWN_QUEUES).where(~mine, _IS_BEGUN).values(direct_since=None))
+
+
+def _write_spoken(
+    connection: Connection, spoken: Mapping[tuple[str, About], Spoken], numbers: Mapping[About, int]
+) -> None:
+    said = ("since", "told_at", "reminded", "generation")
+    for some in chunks(spoken.items()):
+        rows = [
+            {"reader": reader, "review_id": numbers[about], **{name: getattr(heard, name) for name in said}}
+            for (reader, about), heard in some
+        ]
+        written = insert(connection, TURNS)
+        news = {name: getattr(written.excluded, name) for name in said}
+        connection.execute(written.on_conflict_do_update(index_elements=["review_id", "reader"], set_=news), rows)
+
+
+def _owe(connection: Connection, notice: DirectNotice, numbers: Mapping[About, int], now: datetime) -> None:
+    delivery = Delivery(
+        key=notice.key,
+        kind=Kind.DIRECT,
+        destination=notice.destination,
+        created_at=now,
+        due_at=now,
+        reader=notice.reader,
+    )
+    if owe_delivery(connection, delivery):
+        number = _speak_of(connection, notice.key, notice.runs, numbers)[0]
+        # Until it is posted it counts as posted now: no other message may be promised what this one spends.
+        note_pings(connection, number, [notice.destination.place], now)
+    hold_inbox(connection, notice.reader)
+    opened = {"opened_at": now, "host": notice.key}
+    connection.execute(sa.update(INBOXES).where(INBOXES.c.reader == notice.reader).values(opened))
+
+
+def _enter(connection: Connection, entered: Entered, numbers: Mapping[About, int], now: datetime) -> None:
+    """Let a message show more: an edit is owed at once where it is up and does not speak of them yet."""
+    number, added = _speak_of(connection, entered.host, entered.runs, numbers)
+    if added:
+        lease = sa.func.coalesce(sa.type_coerce(DELIVERIES.c.lease_until, sa.BigInteger), 0)
+        soon = latest(connection.dialect.name, sa.literal(microseconds(now), sa.BigInteger), lease)
+        connection.execute(CHANGE_DELIVERY.values(edit_at=soon), {"number": number})
+
+
+def _speak_of(
+    connection: Connection, key: UUID, runs: Iterable[tuple[About, Kind]], numbers: Mapping[About, int]
+) -> tuple[int, int]:
+    """Let a delivery speak of runs; its number, and how many of them it did not speak of before."""
+    number: int = connection.execute(sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == key)).scalar_one()
+    added = 0
+    for some in chunks(runs):
+        rows = [
+            {"delivery_id": number, "review_id": numbers[about], "left_out": False, "purpose": kind}
+            for about, kind in some
+        ]
+        spoken: Any = insert(connection, DELIVERY_REVIEWS)
+        # What was left out, as another's turn, and is the reader's again.
+        spoken = spoken.on_conflict_do_update(
+            index_elements=["delivery_id", "review_id"],
+            set_={"left_out": False},
+            where=DELIVERY_REVIEWS.c.left_out.is_(sa.true()),
+        )
+        added += connection.execute(spoken.execution_options(preserve_rowcount=True), rows).rowcount
+    return number, added
