@@ -41,7 +41,7 @@ def prepare(task: Task) -> Callable[[], int]:
         store=store,
         channels=store,
         polls=store,
-        deliveries=store,
+        budgets=store,
         notifier=Slack(token="xoxb-bench", base_url=f"{task.url}/api/"),  # noqa: S106  a made-up secret
         clock=clock,
         rules=lambda _: RULES,

@@ -205,7 +205,7 @@ class Soak:
         world: dict[str, Any] = {"store": store, "clock": self.clock}
         posting: dict[str, Any] = {**world, "polls": store, "notifier": self.sink, "rules": lambda _: RULES}
         posting["meter"] = metrics
-        self._deliver = Deliver(**posting, channels=store, deliveries=store, ops=ops)
+        self._deliver = Deliver(**posting, channels=store, budgets=store, ops=ops)
         self._edit = Edit(**posting)
         self._poll = Poll(
             **world,

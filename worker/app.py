@@ -16,12 +16,16 @@ from uuid import uuid4
 import structlog
 
 from worker.clock import SharedClock
+from worker.core.audience import Problem
 from worker.core.delivery import LOOK_AGAIN
+from worker.core.directory import LOOKED_UP_FOR, Card
+from worker.core.inbox import Budget
 from worker.core.leases import Task
-from worker.core.model import Polled, Queue, id_of
+from worker.core.model import Polled, Queue, Reviewer, id_of
 from worker.core.ports import UNMETERED, StoreError
 from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
+from worker.loops.direct import Direct
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep, Presence
 from worker.loops.observe import Look, Observer
@@ -29,7 +33,7 @@ from worker.loops.people import KnownPersons, LookUps
 from worker.loops.poll import Poll
 from worker.loops.report import Board, Complaint, Ops
 from worker.loops.roster import BlindCheck, Roster
-from worker.rules import corrections, rules_for, wants_people
+from worker.rules import calendars_for, corrections, rules_for, wants_people
 from worker.settings.names import ADVICE
 from worker.stores.assignments import Member
 from worker.version import release
@@ -45,13 +49,14 @@ if TYPE_CHECKING:
         Assignments,
         Blindness,
         Clock,
+        DeliveryError,
         Descriptions,
         Members,
         Meter,
         Notifier,
         Source,
     )
-    from worker.core.roles import Channels, Outbox, Store
+    from worker.core.roles import Channels, Outbox, People, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -90,6 +95,7 @@ class Parts:
     watch: Observer
     sight: BlindCheck
     look_ups: LookUps
+    direct: Direct
     housekeep: Housekeep
     complaint: Complaint
     assignments: Assignments
@@ -124,14 +130,14 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     assignments = assignments or Alone()
     board = board or Board(clock)
     ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
-    rules = rules_for(settings, clock)
     persons = KnownPersons(store, clock, corrections(settings))
+    rules, calendars = rules_for(settings, clock, persons), calendars_for(settings, clock, persons)
     complaint = Complaint(board)
     deliver = Deliver(
         store=store,
         channels=store,
         polls=store,
-        deliveries=store,
+        budgets=store,
         notifier=notifier,
         clock=clock,
         rules=rules,
@@ -139,6 +145,8 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         meter=meter,
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
+        calendars=calendars,
+        unreachable=lambda user, error: _refuse(store, user, error, clock.now()),
         unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
         may_poll=lambda queue_id: roster.may_poll(queue_id),  # noqa: PLW0108  (it is made below)
         nameless=lambda queue_id: poll.known.nameless(queue_id),  # noqa: PLW0108  (it is made below)
@@ -184,6 +192,18 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         look=look,
         watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
         sight=BlindCheck(source=blindness, clock=clock, poll=poll.known, incidents=board),
+        direct=Direct(
+            inboxes=store,
+            polls=store,
+            clock=clock,
+            rules=rules,
+            persons=persons,
+            calendars=calendars,
+            queues=lambda: {*roster.queues},
+            budget=Budget(settings.nag_per_person_day, settings.nag_per_run),
+            scheme=notifier.limits.scheme,
+            owed=deliver.wake,
+        ),
         look_ups=LookUps(
             directory=store,
             polls=store,
@@ -206,6 +226,17 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         board=board,
         presence=Presence(store, assignments.worker_id, socket.gethostname(), os.getpid(), release()),
     )
+
+
+def _refuse(store: People, user: str, error: DeliveryError, now: datetime) -> None:
+    """Remember that no direct message reaches a user: others hear of what this one was to hear."""
+    problem = Problem.NO_SCOPE if error.code == "missing_scope" else Problem.REFUSED
+    if not store.refuse(user, problem, now):
+        # An owner is known by the settings alone.
+        card = Card(f"user:{user}", user=user, problem=problem, asked_at=now, ask_at=now + LOOKED_UP_FOR)
+        store.introduce([Reviewer(card.reviewer_id)], now)
+        store.answer(card)
+    log.warning("person_not_reached", user=user, error=str(error))
 
 
 def join(store: SqlStore, machine: Clock, pace: timedelta) -> tuple[SharedClock, SqlStore, Shared]:
@@ -329,6 +360,8 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
         # Before anything is posted, so that it reaches and names the right people.
         parts.look_ups.wake()
         parts.look_ups()
+        parts.direct.wake()
+        parts.direct()
     well = _deliver_all(parts) and well
     parts.presence.passed(parts.look(), parts.clock.now())
     return well and not parts.board.standing

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from worker.core.audience import Audience
+from worker.core.audience import NO_PERSONS, Audience, Persons, Reach, Turns
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.directory import Correction
+from worker.core.letter import QueueView
 from worker.core.policy import EscalationPolicy, ladder
 from worker.settings.calendars import calendar_of
 from worker.settings.values import WrittenDuration
@@ -27,12 +28,27 @@ class QueueRules:
     """Everything that holds for one queue.
 
     `settings` are filled in, and the days in the durations of the ladder are those of the `calendar`: they are open
-    time. `policy` is the ladder.
+    time. `policy` is the ladder. `persons` are those who are known where the queue's runs are somebody's turn.
     """
 
     settings: PerQueue
     policy: EscalationPolicy
     calendar: Calendar = ALWAYS_OPEN
+    persons: Persons = NO_PERSONS
+
+    def turns(self, queue: Queue) -> Turns:
+        """Whose turn the runs of the queue are, as it is now."""
+        return Turns(queue, self.settings.people, self.persons, self.settings.owner)
+
+    def view(self, queue: Queue) -> QueueView:
+        """What a direct message shows of the queue's runs."""
+        return QueueView(self.turns(queue), self.settings.show, self.policy.stale_at, self.policy.calendar.zone)
+
+    def policy_for(self, queue: Queue) -> EscalationPolicy:
+        """The ladder of the queue's channel, which leaves out the runs of which people are notified directly."""
+        if self.settings.tell is not Reach.DIRECT or self.settings.people is Audience.NOBODY:
+            return self.policy
+        return replace(self.policy, turns=self.turns(queue))
 
     def stale_before(self, now: datetime) -> datetime | None:
         """Since when a run has to have waited to be stale now; None: none ever is."""
@@ -57,8 +73,29 @@ def _with_days_of(calendar: Calendar, settings: PerQueue) -> PerQueue:
     return settings.model_copy(update={key: value.with_days_of(calendar.usual_day) for key, value in written})
 
 
-def rules_for(settings: Settings, clock: Clock) -> RulesOf:
-    """The rules of every queue, each made once a year: a calendar knows the holidays of a few years."""
+CalendarOf: TypeAlias = "Callable[[str], Calendar | None]"
+"""Gives a person's own calendar by the notifier's id of the user; None for one who has none, and for a group."""
+
+
+def calendars_for(settings: Settings, clock: Clock, persons: Callable[[], Persons]) -> CalendarOf:
+    """The calendars of people, each made once a year."""
+
+    @cache
+    def calendar(name: str, year: int) -> Calendar:
+        return calendar_of(settings.calendar_table(name), year)
+
+    def of(user: str) -> Calendar | None:
+        person = persons().with_user(user)
+        return calendar(person.calendar, clock.now().year) if person is not None and person.calendar else None
+
+    return of
+
+
+def rules_for(settings: Settings, clock: Clock, persons: Callable[[], Persons] = lambda: NO_PERSONS) -> RulesOf:
+    """The rules of every queue, each made once a year: a calendar knows the holidays of a few years.
+
+    `persons` gives everyone who is known at present.
+    """
 
     @cache
     def rules(queue: tuple[Id, str] | None, year: int) -> QueueRules:
@@ -66,7 +103,8 @@ def rules_for(settings: Settings, clock: Clock) -> RulesOf:
         return rules_of(given, calendar_of(settings.calendar_table(given.calendar), year))
 
     def of(queue: Queue | None) -> QueueRules:
-        return rules(None if queue is None else (queue.queue_id, queue.name), clock.now().year)
+        found = rules(None if queue is None else (queue.queue_id, queue.name), clock.now().year)
+        return found if found.settings.people is Audience.NOBODY else replace(found, persons=persons())
 
     return of
 

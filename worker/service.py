@@ -179,6 +179,8 @@ class Service:
     def _deliver(self) -> None:
         if self._warming_up():
             return
+        if self._parts.assignments.has(Task.PEOPLE):
+            self._parts.direct()
         pace = _NOW
         while not self._stopping.wait(pace.total_seconds()):
             with self._posting:

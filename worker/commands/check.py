@@ -89,7 +89,13 @@ class _FirstPoll:
         with contextlib.suppress(ConfigError, StoreError):
             store = stack.enter_context(rehearsal(settings))
             self._preview = Preview(
-                source=source, store=store, deliveries=store, channels=store, clock=SystemClock(), rules=rules
+                source=source,
+                store=store,
+                deliveries=store,
+                budgets=store,
+                channels=store,
+                clock=SystemClock(),
+                rules=rules,
             )
 
     def see(self, snapshot: Snapshot) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,18 +13,19 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
-from worker.core.audience import Audience, Problem, Turns, email_key
+from worker.core.audience import Audience, Persons, Problem, Turns, email_key
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.directory import persons_of
 from worker.core.text import plain
 from worker.notifiers.slack.reach import REASONS
-from worker.rules import corrections, rules_for, wants_people
-from worker.settings.calendars import zone_named
+from worker.rules import calendars_for, corrections, rules_for, wants_people
 from worker.stores import reviews
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from worker.core.audience import Person, Persons
+    from worker.core.audience import Person
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
@@ -121,9 +121,9 @@ def _turns(store: SqlStore, settings: Settings, persons: Persons) -> Mapping[Per
 
 def _called(store: SqlStore, settings: Settings, person: Person, now: datetime) -> int:
     """How many messages of today, in the person's zone, have called this person."""
-    zone = zone_named(settings.calendar_table(person.calendar).zone) if person.calendar else UTC
-    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone).astimezone(UTC)
-    return store.mentioned(midnight, UUID(int=0)).get(person.user, 0) if person.user else 0
+    calendar = calendars_for(settings, SystemClock(), lambda: Persons((person,)))(person.user) or ALWAYS_OPEN
+    since = {person.user: calendar.day_began(now)}
+    return store.spent(since, UUID(int=0))[person.user] if person.user else 0
 
 
 def person_json(reached: Reached) -> dict[str, Any]:

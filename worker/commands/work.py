@@ -122,6 +122,7 @@ def dry_run() -> bool:
             source=source,
             store=store,
             deliveries=store,
+            budgets=store,
             channels=store,
             clock=clock,
             rules=rules_for(settings, clock),

@@ -47,7 +47,7 @@ def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolic
         revision=memory.revision,
         listing=snapshot.listing,
         opened=opened,
-        remainder=Remainder(dues, due_at, again=again),
+        remainder=Remainder(dues, due_at, again=again, turns=policy.turns),
     )
 
 

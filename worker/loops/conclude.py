@@ -49,7 +49,9 @@ class Concluded:
     def is_due(self, rules: QueueRules, now: datetime) -> bool:
         """Whether the whole listing has to be decided on again."""
         due_at = self.remainder.due_at
-        return self.rules != rules or (due_at is not None and due_at <= now - self.same.ahead)
+        if self.rules != rules or self.remainder.turns != rules.policy_for(self.same.queue).turns:
+            return True
+        return due_at is not None and due_at <= now - self.same.ahead
 
     @classmethod
     def of(cls, found: Listed, rules: QueueRules, decided: Plan) -> Concluded:
@@ -114,13 +116,14 @@ def _decide(
     found: Listed, rules: QueueRules, now: datetime, remainder: Remainder, revision: int, memory: Memory
 ) -> Plan:
     """Decide on a listing. Pure; raises WholeNeededError for a difference that does not say enough."""
+    policy = rules.policy_for(found.queue)
     if isinstance(found, Snapshot):
-        if is_first_sight(found, memory, rules.policy, now):
-            return plan_first_sight(found, memory, rules.policy, now)
-        return plan(found, memory, rules.policy, now)
+        if is_first_sight(found, memory, policy, now):
+            return plan_first_sight(found, memory, policy, now)
+        return plan(found, memory, policy, now)
     # Who acted meanwhile may have changed more than is recalled here.
     is_known = memory.revision == revision
-    decided = plan_difference(found, memory, remainder, rules.policy, now) if is_known else None
+    decided = plan_difference(found, memory, remainder, policy, now) if is_known else None
     if decided is None:
         raise WholeNeededError
     return decided

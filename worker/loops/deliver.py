@@ -9,29 +9,32 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core import delivery as step
+from worker.core.audience import TURN
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
+from worker.core.letter import Letter
 from worker.core.message import compose_post
 from worker.core.model import LISTED, Kind
-from worker.core.outbox import held_until, is_in_vain, within_budget
+from worker.core.outbox import held_until, is_in_vain
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
 from worker.core.ports import UNMETERED, DeliveryError, Outcome
 from worker.loops.pauses import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from worker.core.message import Message
-    from worker.core.model import Id, Review, ReviewKey
+    from worker.core.model import Id, Queue, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.owed import Claim, Delivery, Destination, Receipt
     from worker.core.ports import Clock, Incidents, Meter, Notifier
-    from worker.core.roles import Channels, Deliveries, Outbox, Polls
+    from worker.core.roles import Budgets, Channels, Outbox, Polls
     from worker.loops.report import Ops
-    from worker.rules import RulesOf
+    from worker.rules import CalendarOf, RulesOf
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +61,7 @@ class Deliver:
         store: Outbox,
         channels: Channels,
         polls: Polls,
-        deliveries: Deliveries,
+        budgets: Budgets,
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,
@@ -67,15 +70,19 @@ class Deliver:
         incidents: Incidents | None = None,
         unseen: Callable[[], Collection[Destination]] = frozenset,
         mentions_a_day: int = 3,
+        calendars: CalendarOf = lambda _user: None,
         may_poll: Callable[[Id], bool] = lambda _queue_id: True,
         nameless: Callable[[Id], None] = lambda _queue_id: None,
+        unreachable: Callable[[str, DeliveryError], None] = lambda _user, _error: None,
     ) -> None:
         """`unseen` gives the destinations of queues whose first look is not over: the baselines there wait for it.
 
         `may_poll` says whether a queue is polled by any worker, or may come to be: what waits for a poll of another is
         withdrawn.
-        `nameless` is called with a queue's id where a message about it lists a run without a name.
-        `rules` gives the rules of a queue, and for None those of the worker's own messages.
+        `nameless` is called with a queue's id where a message about it lists a run without a name, `unreachable` with a
+        user to whom no direct message can be sent.
+        `rules` gives the rules of a queue, and for None those of the worker's own messages. A person may be called
+        `mentions_a_day` times on a day of the person's calendar, which `calendars` gives.
         """
         self._store = store
         self._polls = polls
@@ -84,10 +91,12 @@ class Deliver:
         self._rules = rules
         self._ops = ops
         self._unseen = unseen
-        self._deliveries = deliveries
+        self._budgets = budgets
+        self._calendars = calendars
         self._mentions_a_day = mentions_a_day
         self._may_poll = may_poll
         self._nameless = nameless
+        self._unreachable = unreachable
         self._meter = meter
         self._patience = Patience(
             channels=channels, notifier=notifier, clock=clock, ops=ops, meter=meter, incidents=incidents
@@ -163,12 +172,13 @@ class Deliver:
     def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
         # Once more just before the post: people may have reviewed runs since the notice was decided on.
-        owed, gone = still_owed(claim.reviews)
+        letter = letter_of(claim, self._rules, now)
+        owed, gone = still_owed(claim.reviews) if letter is None else letter.split()
         if not owed and delivery.kind is not Kind.OPS:
             self._settle(step.withdrawn(delivery, now), claim)
             return
-        if delivery.queue and (until := self._held_until(claim, now)):
-            if self._is_in_vain(claim, delivery.queue.queue_id, now):
+        if until := self._held_until(claim, now):
+            if delivery.queue is not None and self._is_in_vain(claim, delivery.queue.queue_id, now):
                 self._settle(step.withdrawn(delivery, now, step.UNPOLLED), claim)
             else:
                 self._settle(step.held(delivery, until, claimed_at=now), claim)
@@ -176,37 +186,77 @@ class Deliver:
         if not step.has_time(delivery, self._clock.now()):
             self._settle(step.released(delivery, self._clock.now(), claimed_at=now), claim)
             return
-        claim = replace(claim, delivery=replace(delivery, mention=self._mention(delivery, now)))
-        delivery = claim.delivery
-        message = self._composed(claim, owed, now)
-        if delivery.queue and any(is_bare(line.facts) for line in message.lines):
-            self._nameless(delivery.queue.queue_id)
+        if letter is None:
+            claim = replace(claim, delivery=replace(delivery, mention=self._mention(claim, owed, now)))
+            delivery = claim.delivery
+        elif not self._spend(claim, now):
+            return
+        message = self._composed(claim, owed, now) if letter is None else letter.post(owed)
+        for queue in nameless_queues(claim, message):
+            self._nameless(queue.queue_id)
         attempt = step.begin(delivery, now)
         try:
             self._patience.posting(delivery.destination)
             self._require_own(delivery.destination)
             receipt = self._notifier.send(message, in_time)
         except DeliveryError as error:
-            self._settle(step.refused(attempt, error, self._clock.now(), began_at=now), claim)
-            self._patience.refused(error, delivery.destination)
+            self._refused(claim, attempt, error, began_at=now)
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
         self._patience.posted(delivery.destination)
 
-    def _mention(self, delivery: Delivery, now: datetime) -> tuple[str, ...]:
-        """The people whom the message may still mention today."""
-        if not delivery.mention:
+    def _mention(self, claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[str, ...]:
+        """The people whom the message may still call today."""
+        called = called_by(claim.delivery, owed, self._rules)
+        if not called:
             return ()
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = {user: (self._calendars(user) or ALWAYS_OPEN).day_began(now) for user in called}
         # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
         self._claiming = now
-        mentioned = self._deliveries.mentioned(today, delivery.key)
+        called = tuple(self._budgets.spend(claim.delivery.key, since, self._mentions_a_day, now))
         self._claiming = None
-        return within_budget(delivery.mention, mentioned, self._mentions_a_day)
+        return called
+
+    def _spend(self, claim: Claim, now: datetime) -> bool:
+        """Count a direct message among those of its reader's day; False where it has to wait for the next day."""
+        delivery = claim.delivery
+        user = delivery.destination.place
+        calendar = self._calendars(user) or ALWAYS_OPEN
+        began = calendar.day_began(now)
+        self._claiming = now
+        may_go = self._budgets.spend(delivery.key, {user: began}, self._mentions_a_day, now)
+        self._claiming = None
+        if not may_go:
+            self._settle(step.held(delivery, calendar.day_ends(now), claimed_at=now), claim)
+        return bool(may_go)
+
+    def _refused(self, claim: Claim, attempt: Delivery, error: DeliveryError, *, began_at: datetime) -> None:
+        now, delivery = self._clock.now(), claim.delivery
+        if delivery.kind is Kind.DIRECT and error.outcome is Outcome.DESTINATION:
+            # A person whom no message reaches pauses nothing: others hear of the runs. Noted first, so that they do
+            # even where this process ends before the withdrawal.
+            self._claiming = began_at
+            self._unreachable(delivery.destination.place, error)
+            self._claiming = None
+            self._settle(replace(step.withdrawn(attempt, now), last_error=str(error)), claim)
+            return
+        self._settle(step.refused(attempt, error, now, began_at=began_at), claim)
+        self._patience.refused(error, delivery.destination)
 
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
-        policy = self._rules(claim.delivery.queue).policy
-        return held_until(claim, policy.calendar_of(claim.delivery.kind), now)
+        delivery = claim.delivery
+        if delivery.kind is Kind.DIRECT:
+            own = self._calendars(delivery.destination.place)
+            queues = {queue.queue_id: queue for queue in claim.queues.values()}.values()
+            calendars = [own] if own else [self._rules(queue).policy.calendar for queue in queues]
+            if not all(self._may_poll(queue.queue_id) for queue in queues):
+                claim = replace(claim, polled_at=now)  # no poll of that queue will come
+            untils = [held_until(claim, each, now) for each in calendars]
+            # The hours of several queues may have nothing in common: those of one are enough.
+            return None if None in untils else min(until for until in untils if until is not None)
+        if delivery.queue is None:
+            return None
+        return held_until(claim, self._rules(delivery.queue).policy.calendar_of(delivery.kind), now)
 
     def _is_in_vain(self, claim: Claim, queue_id: Id, now: datetime) -> bool:
         calendar = self._rules(claim.delivery.queue).policy.calendar_of(claim.delivery.kind)
@@ -228,6 +278,7 @@ class Deliver:
             stale_at=rules.policy.stale_at,
             totals=totals,
             zone=rules.policy.calendar.zone,
+            turns=None if queue is None else rules.turns(queue),
         )
 
     def _look_up(self, claim: Claim, now: datetime) -> None:
@@ -236,7 +287,7 @@ class Deliver:
         tried_at = delivery.attempted_at or delivery.created_at
         # With a margin: a review that a poll was just closing then may be dated a little earlier, though it was shown.
         owed, gone = still_owed(claim.reviews, as_of=tried_at - step.LEASE)
-        message = compose_post(claim, owed, self._rules(delivery.queue).settings.show, tried_at)
+        message = compose_post(claim, owed, frozenset(), tried_at)
         try:
             receipt = self._find(message, tried_at)
         except DeliveryError as error:
@@ -340,3 +391,31 @@ class Deliver:
         due_at = self._store.next_due_at()
         wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)
         self._idle = Cooldown.of(wait, self._clock.monotonic())
+
+
+def nameless_queues(claim: Claim, message: Message) -> list[Queue]:
+    """The queues of runs that a message lists without a name."""
+    if not any(is_bare(line.facts) for line in message.lines):
+        return []
+    if claim.delivery.queue is not None:
+        return [claim.delivery.queue]
+    nameless = (claim.queues[review.key] for review in claim.reviews if is_bare(review.facts))
+    return list({queue.queue_id: queue for queue in nameless}.values())
+
+
+def letter_of(claim: Claim, rules: RulesOf, now: datetime) -> Letter | None:
+    """A direct message with all that holds for its runs; None for any other."""
+    if claim.delivery.kind is not Kind.DIRECT:
+        return None
+    queues = {queue.queue_id: queue for queue in claim.queues.values()}
+    return Letter(claim, {queue_id: rules(queue).view(queue) for queue_id, queue in queues.items()}, now)
+
+
+def called_by(delivery: Delivery, owed: Iterable[Review], rules: RulesOf) -> tuple[str, ...]:
+    """The people whom a message about these runs is to call: fixed ones, and those whose turn the runs are."""
+    if TURN not in delivery.mention or delivery.queue is None:
+        return delivery.mention
+    turns = rules(delivery.queue).turns(delivery.queue)
+    persons = (person for review in owed for person in turns.of(review) if person.can_be_mentioned)
+    fixed = (one for one in delivery.mention if one != TURN)
+    return tuple(dict.fromkeys((*(person.user for person in persons), *fixed)))

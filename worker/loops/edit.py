@@ -12,6 +12,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
 from worker.core.outbox import edit_held_until
 from worker.core.ports import UNMETERED, DeliveryError, Outcome
+from worker.loops.deliver import letter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,8 @@ class Edit:
         self._unwritten = None
 
     def _composed(self, claim: Claim, now: datetime) -> Message:
+        if (letter := letter_of(claim, self._rules, now)) is not None:
+            return letter.edit()
         rules, queue = self._rules(claim.delivery.queue), claim.delivery.queue
         totals = self._polls.standing(queue.queue_id, rules.stale_before(now)) if queue is not None else None
         return compose_edit(
@@ -97,6 +100,7 @@ class Edit:
             stale_at=rules.policy.stale_at,
             totals=totals,
             zone=rules.policy.calendar.zone,
+            turns=None if queue is None else rules.turns(queue),
         )
 
     def _edit(self, claim: Claim, message: Message, in_time: Callable[[], bool]) -> None:

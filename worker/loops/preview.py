@@ -11,10 +11,11 @@ import structlog
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.message import compose_post, totals_of
 from worker.core.model import Kind
-from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go, within_budget
+from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.owed import Claim, Delivery, QueueShare, State
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
+from worker.loops.deliver import called_by
 from worker.loops.details import Naming
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from worker.core.owed import Destination, Notice, Pause
     from worker.core.plan import Plan
     from worker.core.ports import Clock, Descriptions, Source
-    from worker.rules import QueueRules, RulesOf
+    from worker.rules import CalendarOf, QueueRules, RulesOf
 
     About = tuple[Id | None, ReviewKey]
-    from worker.core.roles import Channels, Deliveries, Reviews
+    from worker.core.roles import Budgets, Channels, Deliveries, Reviews
 
 log = structlog.get_logger(__name__)
 
@@ -66,14 +67,17 @@ class Preview:
         source: Source,
         store: Reviews,
         deliveries: Deliveries,
+        budgets: Budgets,
         channels: Channels,
         clock: Clock,
         rules: RulesOf,
         descriptions: Descriptions | None = None,
         mentions_a_day: int = 3,
+        calendars: CalendarOf = lambda _user: None,
     ) -> None:
         """`rules` gives the rules of a queue, `descriptions` the facts that bare snapshots lack. Raises StoreError."""
-        self._deliveries = deliveries
+        self._budgets = budgets
+        self._calendars = calendars
         self._mentions_a_day = mentions_a_day
         self._source = source
         self._store = store
@@ -121,7 +125,7 @@ class Preview:
         if decision.decided.held_until is not None:
             # By the clock that dated the runs, as every decision.
             then = decision.decided.held_until + snapshot.ahead
-            self._owe(queue, (), plan(snapshot, _after(decision), rules.policy, then))
+            self._owe(queue, (), plan(snapshot, _after(decision), rules.policy_for(queue), then))
 
     def _owe(self, queue: Queue, known: Iterable[Review], decided: Plan) -> None:
         for review in (*known, *decided.reviews):
@@ -155,18 +159,23 @@ class Preview:
         return ALWAYS_OPEN if queue is None else self._rules(queue).policy.calendar_of(delivery.kind)
 
     def _posted(self, candidates: Iterable[Candidate[About]], now: datetime) -> Iterator[Message]:
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        mentioned: Counter[str] = Counter()
+        called: Counter[str] = Counter()
         # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
         for taken in claims_to_come(candidates, now, self._pauses):
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
-                mention = taken.delivery.mention
-                if mention:
-                    before = mentioned + Counter(self._deliveries.mentioned(today, taken.delivery.key))
-                    mention = within_budget(mention, before, self._mentions_a_day)
-                    mentioned.update(mention)
+                mention = self._mention(taken.delivery, waiting, called, now)
+                called.update(mention)
                 yield self._composed(replace(taken.delivery, mention=mention), taken.reviews, now)
+
+    def _mention(
+        self, delivery: Delivery, owed: Sequence[Review], before: Counter[str], now: datetime
+    ) -> tuple[str, ...]:
+        """The people whom the message may still call today, after the others of this pass."""
+        called = called_by(delivery, owed, self._rules)
+        since = {user: (self._calendars(user) or ALWAYS_OPEN).day_began(now) for user in called}
+        spent = self._budgets.spent(since, delivery.key) if since else {}
+        return tuple(user for user in called if spent[user] + before[user] < self._mentions_a_day)
 
     def _composed(self, delivery: Delivery, about: Collection[About], now: datetime) -> Message:
         waiting = {each: self._reviews[each] for each in about if self._reviews[each].is_open}
@@ -188,6 +197,7 @@ class Preview:
             stale_at=rules.policy.stale_at,
             totals=totals,
             zone=rules.policy.calendar.zone,
+            turns=rules.turns(queue),
         )
 
     def _shares(self, about: Collection[About]) -> tuple[QueueShare, ...]:
@@ -201,7 +211,7 @@ class Preview:
 
     def _decide(self, snapshot: Snapshot, rules: QueueRules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
-            raise _NotWrittenError(plan(snapshot, memory, rules.policy, now), memory)
+            raise _NotWrittenError(plan(snapshot, memory, rules.policy_for(snapshot.queue), now), memory)
 
         try:
             self._store.update(snapshot.queue, {run.queue_run_id for run in snapshot.runs}, decide, now)

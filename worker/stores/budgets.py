@@ -33,7 +33,7 @@ _FORGET = sa.delete(PINGS).where(PINGS.c.delivery_id == sa.bindparam("number"))
 
 def hold_inbox(connection: Connection, reader: str) -> None:
     """Hold what concerns a reader to the end of the transaction."""
-    connection.execute(insert(connection, INBOXES).values(reader=reader).on_conflict_do_nothing())
+    connection.execute(insert(connection.dialect, INBOXES).values(reader=reader).on_conflict_do_nothing())
     connection.execute(_HOLD, {"reader": reader})
 
 

@@ -149,7 +149,7 @@ def _write_spoken(
             {"reader": reader, "review_id": numbers[about], **{name: getattr(heard, name) for name in said}}
             for (reader, about), heard in some
         ]
-        written = insert(connection, TURNS)
+        written = insert(connection.dialect, TURNS)
         news = {name: getattr(written.excluded, name) for name in said}
         connection.execute(written.on_conflict_do_update(index_elements=["review_id", "reader"], set_=news), rows)
 
@@ -192,7 +192,7 @@ def _speak_of(
             {"delivery_id": number, "review_id": numbers[about], "left_out": False, "purpose": kind}
             for about, kind in some
         ]
-        spoken: Any = insert(connection, DELIVERY_REVIEWS)
+        spoken: Any = insert(connection.dialect, DELIVERY_REVIEWS)
         # What was left out, as another's turn, and is the reader's again.
         spoken = spoken.on_conflict_do_update(
             index_elements=["delivery_id", "review_id"],

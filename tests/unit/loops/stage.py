@@ -15,8 +15,10 @@ from worker.loops.edit import Edit
 from worker.loops.report import Ops
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
+    from worker.core.calendar import Calendar
     from worker.core.model import Queue, Review
     from worker.core.owed import Delivery, Destination, State
     from worker.rules import QueueRules
@@ -32,6 +34,7 @@ class Stage:
     rules: QueueRules = RULES
     ops_channel: Destination | None = OPS_CHANNEL
     mentions_a_day: int = 3
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
     clock: FakeClock = field(default_factory=FakeClock)
     store: Any = field(default_factory=MemoryStore)
     notifier: Any = field(default_factory=FakeNotifier)
@@ -45,9 +48,9 @@ class Stage:
         """Begin anew with what the store remembers."""
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=self.ops_channel)
         world = {"store": self.store, "polls": self.store, "notifier": self.notifier, "clock": self.clock}
-        roles = {"channels": self.store, "deliveries": self.store}
-        budget = self.mentions_a_day
-        self.deliver = Deliver(**world, **roles, rules=self.rules_of, ops=ops, mentions_a_day=budget)
+        roles = {"channels": self.store, "budgets": self.store}
+        budget = {"mentions_a_day": self.mentions_a_day, "calendars": self.calendars.get}
+        self.deliver = Deliver(**world, **roles, rules=self.rules_of, ops=ops, **budget)
         self.edit = Edit(**world, rules=self.rules_of)
 
     def rules_of(self, _queue: Queue | None) -> QueueRules:

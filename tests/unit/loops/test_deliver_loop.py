@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECOND, ident, queue, review, rules_with, to
+from tests.support.builders import (
+    CHANNEL,
+    DAY,
+    HOUR,
+    LEADS,
+    MINUTE,
+    NOON,
+    SECOND,
+    ident,
+    notice,
+    queue,
+    review,
+    rules_with,
+    to,
+)
 from tests.support.clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
 from tests.support.memory_store import MemoryStore
+from tests.support.people import PAIR, person, rules_of_people, who
 from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
+from worker.core.calendar import Calendar
 from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import EVERYWHERE, NEVER, State
@@ -82,6 +99,36 @@ class TestAPost:
         stage.owe("run 4", notice_name="notice 4", mention=("U1",))
         stage.run()
         assert stage.notifier.board[-1].mention == ("U1",)
+
+    def test_mentions_those_whose_turn_its_runs_are_beside_fixed_ones(self) -> None:
+        stage = Stage(rules=rules_of_people(person("Ada"), person("Ben")))
+        stage.owe("a", "b", mention=("turn", "S0ONCALL"), of=PAIR)
+        stage.write(review("a", who=who(done=("ada",)), done=1), of=PAIR)
+        stage.write(review("b", closed_at=NOON), of=PAIR)
+        stage.run()
+        assert [message.mention for message in stage.notifier.board] == [("U0BEN", "S0ONCALL")]
+
+    def test_mentions_no_one_who_is_not_looked_up_yet(self) -> None:
+        stage = Stage(rules=rules_of_people())
+        stage.owe("a", mention=("turn",), of=PAIR)
+        stage.run()
+        assert [message.mention for message in stage.notifier.board] == [()]
+
+    def test_names_whom_its_runs_wait_for(self) -> None:
+        stage = Stage(rules=rules_of_people())
+        stage.write(review("a", who=who(done=("ada",)), done=1), notices=(notice(review("a")),), of=PAIR)
+        stage.run()
+        assert stage.notifier.board[0].lines[0].waiting_for == ("Ben",)
+
+    def test_mentions_each_person_by_the_budget_of_the_persons_day(self) -> None:
+        berlin = Calendar(ZoneInfo("Europe/Berlin"), (2026, 2026))
+        stage = Stage(mentions_a_day=1, calendars={"U1": berlin})
+        stage.clock.advance(9.5 * HOUR)
+        for number in range(2):
+            stage.owe(f"run {number}", notice_name=f"notice {number}", mention=("U1", "U2"))
+            stage.run_for(HOUR, HOUR)
+        # At 23:30 it is a new day in Berlin, and the same one in UTC.
+        assert [message.mention for message in stage.notifier.board] == [("U1", "U2"), ("U1",)]
 
     def test_is_not_made_again(self) -> None:
         stage = Stage()

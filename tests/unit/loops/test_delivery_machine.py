@@ -117,7 +117,7 @@ class Worker:
         world: dict[str, Any] = {"store": machine.store, "polls": machine.store}
         world |= {"notifier": machine.slack, "clock": machine.clock}
         ops = Ops(store=machine.store, notes=machine.store, clock=machine.clock, channel=None)
-        roles = {"channels": machine.store, "deliveries": machine.store}
+        roles = {"channels": machine.store, "budgets": machine.store}
         self.deliver = machine.make_deliver(**world, **roles, rules=lambda _queue: RULES, ops=ops)
         self.edit = Edit(**world, rules=lambda _queue: RULES)
 

@@ -85,7 +85,7 @@ class Late(Stage):
         ops = Ops(store=self.store, notes=self.store, clock=self.clock, channel=None)
         world = {"store": self.store, "polls": self.store, "notifier": self.notifier, "clock": self.clock}
         self.deliver = Deliver(
-            **world, channels=self.store, deliveries=self.store, rules=self.rules_of, ops=ops, incidents=self.board
+            **world, channels=self.store, budgets=self.store, rules=self.rules_of, ops=ops, incidents=self.board
         )
 
     def go_on(self, minutes: int) -> list[str]:

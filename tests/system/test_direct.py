@@ -1,0 +1,106 @@
+"""People are notified directly of the runs that are their turn, by the real process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.process import Bench, wait_for
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
+
+DIRECT = {
+    "WORKER_PEOPLE": "assigned",
+    "WORKER_TELL": "direct",
+    "WORKER_STALE_AFTER": "never",
+    "WORKER_LANGSMITH_API": "items",
+}
+PEOPLE = {name: (f"U0{name.upper():A<8}", f"{name}@example.com") for name in ("ada", "ben", "eve")}
+LEAD = "U0LEAD0001"
+
+
+@pytest.fixture
+def team(langsmith: SimulatedLangSmith, slack: SimulatedSlack, bench: Bench) -> UUID:
+    """A queue of three reviewers that was seen empty before."""
+    for name, (user, email) in PEOPLE.items():
+        slack.add_user(user, email, name.title())
+        langsmith.add_reviewer(email, name=name.title())
+    slack.add_user(LEAD, "lead@example.com", "Lead")
+    queue = langsmith.add_queue("Three eyes", reviewers_per_run=3)
+    langsmith.assign_queue(queue, *(email for _, email in PEOPLE.values()))
+    bench.environment |= {**DIRECT, "WORKER_QUEUES": str(queue)}
+    assert bench.run("poll").returncode == 0
+    return queue
+
+
+def texts(slack: SimulatedSlack, name: str) -> list[str]:
+    """The direct messages that a person has, oldest first."""
+    user = PEOPLE[name][0] if name in PEOPLE else name
+    return [str(message["text"]) for message in slack.direct_messages(user)]
+
+
+def test_with_three_assigned_and_one_done_two_people_get_one_message_each_and_the_third_none(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    run = langsmith.add_run(team, name="Refund flow")
+    langsmith.complete(run, reviewer="ada@example.com")
+    for _ in range(2):
+        assert bench.run("poll").returncode == 0
+    assert [len(texts(slack, name)) for name in ("ada", "ben", "eve")] == [0, 1, 1]
+    assert texts(slack, "ben")[0].startswith("1 new run for you to review in Three eyes")
+    assert "• Refund flow" in texts(slack, "ben")[0]
+    assert "1 of 3 reviews done, waiting for Eve" in texts(slack, "ben")[0]
+    assert not [attempt for attempt in slack.posts if attempt.channel.startswith("C")]
+
+
+def test_a_message_is_kept_true_for_its_reader(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    with bench.service() as service:
+        run = langsmith.add_run(team, name="Refund flow")
+        wait_for(lambda: len(texts(slack, "eve")) == 1, "a direct message")
+        langsmith.complete(run, reviewer="eve@example.com")
+        wait_for(lambda: "reviewed by you" in texts(slack, "eve")[0], "the reader's own review")
+        assert texts(slack, "eve")[0].startswith("Nothing left for you to review in Three eyes")
+        assert service.stop() == 0
+    assert len(slack.posts) == 3
+
+
+def test_who_gets_a_run_hears_of_it_and_who_loses_it_does_not_again(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    run = langsmith.add_run(team, name="Refund flow")
+    langsmith.assign(run, "ada@example.com")
+    assert bench.run("poll").returncode == 0
+    langsmith.assign(run, "ben@example.com")
+    assert bench.run("poll").returncode == 0
+    assert [len(texts(slack, name)) for name in ("ada", "ben", "eve")] == [1, 1, 0]
+    assert "no longer your turn" in texts(slack, "ada")[0]
+
+
+def test_the_owner_hears_once_of_a_person_whom_no_message_reaches(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    run = langsmith.add_run(team, name="Refund flow")
+    langsmith.assign(run, "ada@example.com")
+    slack.alter_user(PEOPLE["ada"][0], is_deleted=True)
+    for _ in range(2):
+        assert bench.run("poll", WORKER_OWNER=LEAD).returncode == 0
+    assert [len(texts(slack, name)) for name in ("ada", LEAD)] == [0, 1]
+    assert "waiting for Ada" in texts(slack, LEAD)[0]
+
+
+def test_the_channel_hears_where_no_message_reaches_anybody(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    slack.switch_messages_tab(on=False)
+    langsmith.add_run(team, name="Refund flow")
+    for _ in range(3):
+        bench.run("poll", WORKER_OWNER=LEAD)
+    posted = [attempt for attempt in slack.posts if attempt.committed]
+    assert [attempt.channel[0] for attempt in posted] == ["C"]

@@ -1,0 +1,121 @@
+"""Notifies people directly of the runs that are their turn, whenever a poll or the time has changed something."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.audience import Audience, Reach
+from worker.core.cooldown import Cooldown
+from worker.core.direct import QueueTurns, World, plan_direct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
+
+    from worker.core.audience import Persons
+    from worker.core.calendar import Calendar
+    from worker.core.direct import Desk, DirectPlan
+    from worker.core.inbox import Budget
+    from worker.core.model import Id, Queue
+    from worker.core.ports import Clock
+    from worker.core.roles import Inboxes, Polls
+    from worker.rules import CalendarOf, RulesOf
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = timedelta(seconds=2)
+"""How often it is seen whether anything has changed: other workers poll, too."""
+
+
+class Direct:
+    """Decides on direct messages, for all readers together. One thread at a time."""
+
+    def __init__(  # noqa: PLR0913  (the parts that it works with, all by name)
+        self,
+        *,
+        inboxes: Inboxes,
+        polls: Polls,
+        clock: Clock,
+        rules: RulesOf,
+        persons: Callable[[], Persons],
+        calendars: CalendarOf,
+        queues: Callable[[], Collection[Id]],
+        budget: Budget,
+        scheme: str,
+        owed: Callable[[], None],
+    ) -> None:
+        """`queues` gives the ids of those that are polled; `owed` is called when there is something to deliver.
+
+        `scheme` is that of the destinations of users, '' where the notifier reaches no single person.
+        """
+        self._inboxes = inboxes
+        self._polls = polls
+        self._clock = clock
+        self._rules = rules
+        self._persons = persons
+        self._calendars = calendars
+        self._queues = queues
+        self._budget = budget
+        self._scheme = scheme
+        self._owed = owed
+        self._rests = Cooldown()
+        self._seen: object = None
+        """What the last look was made on."""
+        self._next_at: datetime | None = None
+
+    def __call__(self) -> None:
+        """Look at all inboxes where anything may have come due since the last look. Raises StoreError."""
+        if not self._scheme or not self._rests.is_over(self._clock.monotonic()):
+            return
+        self._rests = Cooldown.of(LOOK_EVERY, self._clock.monotonic())
+        queues = self._concerned()
+        now = self._clock.now()
+        # From before the look: what changes meanwhile leads to another.
+        seen = (self._inboxes.stirred(queues.keys()), queues.keys(), self._persons() if queues else None)
+        if seen == self._seen and (self._next_at is None or now < self._next_at):
+            return
+        decided = self._look(queues, now)
+        self._seen, self._next_at = seen, decided.next_due_at
+
+    def wake(self) -> None:
+        """Look at the next call, because something was polled."""
+        self._rests, self._seen = Cooldown(), None
+
+    def _concerned(self) -> Mapping[Id, QueueTurns]:
+        """The queues whose people are notified directly, each with its rules; those with a first sight behind them."""
+        polled = set(self._queues())
+        known = {each.queue.queue_id: each for each in self._polls.polls() if each.queue.queue_id in polled}
+        return {
+            queue_id: self._turns(each.queue)
+            for queue_id, each in known.items()
+            if each.baselined_at is not None and self._is_direct(each.queue)
+        }
+
+    def _is_direct(self, queue: Queue) -> bool:
+        settings = self._rules(queue).settings
+        return settings.tell is not Reach.CHANNEL and settings.people is not Audience.NOBODY
+
+    def _turns(self, queue: Queue) -> QueueTurns:
+        rules = self._rules(queue)
+        return QueueTurns(rules.policy, rules.turns(queue))
+
+    def _look(self, queues: Mapping[Id, QueueTurns], now: datetime) -> DirectPlan:
+        persons = self._persons()
+        world = World(queues, persons, self._budget, self._calendars_of(persons, queues), self._scheme)
+
+        def decide(desk: Desk) -> DirectPlan:
+            return plan_direct(world, desk, now)
+
+        decided = self._inboxes.direct(list(queues), decide, now)
+        if decided.notices or decided.entered:
+            log.info("people_notified", messages=len(decided.notices), edits=len(decided.entered))
+            self._owed()
+        return decided
+
+    def _calendars_of(self, persons: Persons, queues: Mapping[Id, QueueTurns]) -> Mapping[str, Calendar]:
+        users = {person.user for person in persons.everyone} | {each.turns.owner for each in queues.values()}
+        found = {user: self._calendars(user) for user in users if user}
+        return {user: calendar for user, calendar in found.items() if calendar is not None}
