@@ -99,6 +99,11 @@ class Former:
         return frozenset(_marks(self._records))
 
     @cached_property
+    def by_mark(self) -> Mapping[int, int]:
+        """Where the record of a row with each mark stands."""
+        return {mark: at for at, mark in enumerate(_marks(self._records))}
+
+    @cached_property
     def by_key(self) -> Mapping[int, int]:
         """Where the record of each row stands, by the hash of its bytes."""
         found: dict[int, int] = {}

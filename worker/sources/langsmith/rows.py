@@ -61,8 +61,11 @@ def row_type(show: frozenset[Show]) -> type[BriefRow]:
 
 def run_mark(row: BriefRow) -> int:
     """Condenses what is used of a row of `runs` but for its links, which are signed at each answer."""
-    texts = tuple(map(_text, (row.name, row.queue_run_id, row.added_at, row.effective_added_at)))
-    return hash((texts, length(row.reserved_by) > 0, length(row.completed_by), who(row)))
+    state = length(row.reserved_by) > 0, length(row.completed_by), who(row)
+    try:
+        return hash((row.queue_run_id, row.name, row.added_at, row.effective_added_at, state))
+    except TypeError:  # a list or an object where text belongs, which is not used
+        return hash((*map(_text, (row.queue_run_id, row.name, row.added_at, row.effective_added_at)), state))
 
 
 def section_params(status: str) -> dict[str, str | int]:

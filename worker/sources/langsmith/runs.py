@@ -131,16 +131,20 @@ class Runs:
 def _take(sweep: Sweep, page: wire.Page[wire.BriefRow], mark: bytes) -> Leaf:
     """Take in the rows of a page of which something may be new."""
     listing, records, strays = sweep.listing, bytearray(), []
+    former = listing.former
     for row in page.rows:
+        look = run_mark(row)
+        # A row that looks as before has the same record: its id is part of the look.
+        if (at := former.by_mark.get(look)) is not None:
+            records += former.record(at)
+            continue
         queue_run_id = identity(row.queue_run_id)
         if queue_run_id is None:
             strays.append(identity(row.id))
             continue
-        look = run_mark(row)
         records += record(queue_run_id, look)
         # Not made yet: pages overlap, and the last look at a run counts.
-        if look not in listing.former.marks:
-            listing.found[queue_run_id] = partial(of_runs, row, sweep.wanted, queue_run_id)
+        listing.found[queue_run_id] = partial(of_runs, row, sweep.wanted, queue_run_id)
     unusable = page.size - len(records) // RECORD.size
     leaf = Leaf(b"" if unusable else mark, records=bytes(records))
     listing.add(leaf, unusable, [stray for stray in strays if stray is not None])
