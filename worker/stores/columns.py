@@ -62,7 +62,10 @@ def _to_bytes(value: UUID | str | None) -> bytes | None:
 
 def _to_bytearray(value: UUID | str | None) -> bytearray | None:
     # SQLite's driver looks for adapters of every value that is no number, no text and no bytearray.
-    return None if value is None else bytearray(value.bytes if isinstance(value, UUID) else _marked(value.encode()))
+    if isinstance(value, UUID):
+        # As its `bytes`, without the call that these take.
+        return bytearray(value.int.to_bytes(UUID_BYTES, "big"))
+    return None if value is None else bytearray(_marked(value.encode()))
 
 
 def _marked(text: bytes) -> bytes:

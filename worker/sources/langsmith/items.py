@@ -21,6 +21,7 @@ from worker.sources.langsmith.rows import (
     Trace,
     conversation,
     lawful,
+    project,
     run_url,
     runs_url,
     section_params,
@@ -166,7 +167,7 @@ def record_of(row: LawfulItem, queue_run_id: UUID, listing: Listing, links: Link
     if row.effective_added_at != row.added_at:
         effective_at = utc(row.effective_added_at)
         effective = _written(effective_at)
-    raw, reserved, done = queue_run_id.bytes, bool(row.reserved_by), len(row.completed_by or ())
+    raw, reserved, done = _raw(queue_run_id), bool(row.reserved_by), len(row.completed_by or ())
     named = who(row)
     if listing.status == DISAGREED:
         named = structs.replace(named, disagreed=True)
@@ -174,22 +175,22 @@ def record_of(row: LawfulItem, queue_run_id: UUID, listing: Listing, links: Link
     if named is not NO_ONE:
         listing.named[queue_run_id] = named
     mark = hash((raw, added, effective, reserved, done, named))
-    run, project = _raw(row.run_id), _raw(row.project_id)
+    run, within = _raw(row.run_id), project(row.project_id)
     if row.item_type == CONVERSATION:
-        project = NOBODY
+        within = NOBODY
         listing.conversations[queue_run_id] = conversation(row, *links.there())
     if mark not in listing.former.marks:
         # At once: a row kept takes more memory than its run.
-        facts = listing.conversations.get(queue_run_id) or links.facts(run, project)
+        facts = listing.conversations.get(queue_run_id) or links.facts(run, within)
         run_id = None if run == NOBODY else row.run_id
         found[queue_run_id] = QueueRun(queue_run_id, run_id, added_at, effective_at, reserved, done, facts, named)
     began = _written(utc(row.start_time))
-    return RECORD.pack(raw, mark, added, effective, 2 * done + reserved, run, project, began)
+    return RECORD.pack(raw, mark, added, effective, 2 * done + reserved, run, within, began)
 
 
 def of_record(links: Links, conversations: Mapping[Id, Facts], named: Mapping[Id, Who], record: bytes) -> QueueRun:
     """The run of a row again."""
-    raw, _, added, effective, state, run, project, _ = RECORD.unpack(record)
+    raw, _, added, effective, state, run, within, _ = RECORD.unpack(record)
     queue_run_id = _id(raw)
     return QueueRun(
         queue_run_id=queue_run_id,
@@ -198,19 +199,20 @@ def of_record(links: Links, conversations: Mapping[Id, Facts], named: Mapping[Id
         effective_added_at=_read(effective),
         reserved=bool(state % 2),
         done=state // 2,
-        facts=conversations.get(queue_run_id) or links.facts(run, project),
+        facts=conversations.get(queue_run_id) or links.facts(run, within),
         who=named.get(queue_run_id, NO_ONE),
     )
 
 
 def _traced(record: bytes) -> Trace | None:
     """Where the run of a row is to be looked up, as far as that is kept."""
-    *_, run, project, began = RECORD.unpack(record)
-    return None if NOBODY in {run, project} else Trace(_id(run), _id(project), _read(began))
+    *_, run, within, began = RECORD.unpack(record)
+    return None if NOBODY in {run, within} else Trace(_id(run), _id(within), _read(began))
 
 
 def _raw(value: UUID | None) -> bytes:
-    return NOBODY if value is None else value.bytes
+    # As its `bytes`, without the call that these take.
+    return NOBODY if value is None else value.int.to_bytes(16, "big")
 
 
 def _id(raw: bytes) -> UUID:
@@ -233,15 +235,15 @@ class Links:
         self.there = cache(there)
         self._beginnings: dict[bytes, str] = {}
 
-    def facts(self, run: bytes, project: bytes) -> Facts:
-        """What is known of a run by its ids."""
-        if NOBODY in {run, project}:
+    def facts(self, run: bytes, within: bytes) -> Facts:
+        """What is known of a run by its id and its project's."""
+        if NOBODY in {run, within}:
             return Facts(url=self.there()[1])
-        beginning = self._beginnings.get(project)
+        beginning = self._beginnings.get(within)
         if beginning is None:
             wanted, _ = self.there()
-            beginning = runs_url(wanted.web, wanted.tenant_id, _id(project))
-            self._beginnings[project] = beginning
+            beginning = runs_url(wanted.web, wanted.tenant_id, _id(within))
+            self._beginnings[within] = beginning
         return Facts(url=beginning + _dashed(run.hex()) if beginning else "")
 
 

@@ -143,7 +143,7 @@ def lawful(row: LawfulItem | ItemRow | None) -> LawfulItem:
         item_type=CONVERSATION if row.item_type == CONVERSATION else None,
         run_id=identity(row.run_id),
         thread_id=text(row.thread_id),
-        project_id=_project(row.project_id),
+        project_id=row.project_id if isinstance(row.project_id, str) else None,
         start_time=instant(row.start_time),
         added_at=instant(row.added_at),
         effective_added_at=instant(row.effective_added_at),
@@ -153,13 +153,12 @@ def lawful(row: LawfulItem | ItemRow | None) -> LawfulItem:
     )
 
 
-def _project(value: object) -> UUID | None:
-    return _known_project(value) if isinstance(value, str) else None
-
-
+# A queue has the runs of few projects.
 @lru_cache(64)
-def _known_project(value: str) -> UUID | None:
-    return identity(value)
+def project(value: str | None) -> bytes:
+    """The bytes of a project's id; zeros for none."""
+    found = identity(value)
+    return bytes(16) if found is None else found.bytes
 
 
 def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:

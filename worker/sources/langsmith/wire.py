@@ -89,7 +89,7 @@ class LawfulItem(msgspec.Struct, frozen=True, gc=False):
     item_type: str | None = None
     run_id: UUID | None = None
     thread_id: str | None = None
-    project_id: UUID | None = None
+    project_id: str | None = None
     start_time: datetime | None = None
     added_at: datetime | None = None
     effective_added_at: datetime | None = None
