@@ -392,6 +392,8 @@ def _deliver_all(parts: Parts) -> bool:
 
 def _due_soon(parts: Parts) -> bool:
     """Whether something comes due in a moment."""
+    if timedelta(0) < parts.deliver.looks_wait <= _SOON:
+        return True
     # Not what is due already: it was not taken, so it waits for a paused destination.
     now, due_at = parts.clock.now(), parts.store.next_due_at()
     return due_at is not None and now < due_at <= now + _SOON

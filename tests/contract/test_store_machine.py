@@ -181,9 +181,13 @@ class SideBySide(RuleBasedStateMachine):
         state = {"failing_since": self.now, "error": "down"} if failing else {"completed_at": self.now}
         self.both(lambda store: store.polled([Polled(self.place_of(of), **state)]))  # type: ignore[arg-type]
 
-    @rule(skip=st.sets(st.sampled_from(CHANNELS), max_size=1), unseen=st.sets(st.sampled_from(CHANNELS)))
-    def claim(self, skip: Collection[str], unseen: Collection[str]) -> None:
-        self.take(self.posts, lambda store: store.claim(self.now, LEASE, skip, (), unseen))
+    @rule(
+        skip=st.sets(st.sampled_from(CHANNELS), max_size=1),
+        unseen=st.sets(st.sampled_from(CHANNELS)),
+        looks=st.booleans(),
+    )
+    def claim(self, skip: Collection[str], unseen: Collection[str], *, looks: bool) -> None:
+        self.take(self.posts, lambda store: store.claim(self.now, LEASE, skip, (), unseen, looks=looks))
 
     @rule()
     def lapse(self) -> None:

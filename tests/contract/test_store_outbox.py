@@ -119,6 +119,17 @@ class TestClaiming:
         assert store.claim(NOON, LEASE, (), {channel}) is None
         assert take(store).delivery.key == ident("a")
 
+    def test_looks_nothing_up_where_no_looks_are_wanted(self, store: Store) -> None:
+        store.owe(delivery("lapsed", kind=Kind.OPS, due_at=NOON - LEASE))
+        take(store, NOON - LEASE)
+        store.owe(delivery("doubted", kind=Kind.OPS, state=State.UNKNOWN, attempted_at=NOON))
+        store.owe(delivery("held", kind=Kind.OPS, state=State.HELD))
+        store.owe(delivery("owed", kind=Kind.OPS))
+        posts = [store.claim(NOON, LEASE, looks=False) for _ in range(3)]
+        assert {claim.delivery.key for claim in posts if claim} == {ident("held"), ident("owed")}
+        assert posts[-1] is None
+        assert [take(store).delivery.state for _ in range(2)] == [State.UNKNOWN, State.UNKNOWN]
+
     def test_makes_it_ours_until_the_lease_ends(self, store: Store) -> None:
         store.owe(delivery())
         claim = take(store)

@@ -71,9 +71,11 @@ class MemoryOutbox(MemoryTables):
         skip: Collection[Destination] = (),
         unposted: Collection[Destination] = (),
         unseen: Collection[Destination] = (),
+        *,
+        looks: bool = True,
     ) -> Claim | None:
         with self._lock:
-            while (due := due_longest(self._waiting(now, skip, unposted, unseen), now)) is not None:
+            while (due := due_longest(self._waiting(now, skip, unposted, unseen, looks=looks), now)) is not None:
                 first = self._candidate(due.place, self._outbox[due.delivery.key])
                 choice = choose([first, *concerned(first.delivery, self._candidates(skip))], now)
                 for taking in choice.withdrawn:
@@ -93,6 +95,8 @@ class MemoryOutbox(MemoryTables):
         skip: Collection[Destination],
         unposted: Collection[Destination],
         unseen: Collection[Destination],
+        *,
+        looks: bool,
     ) -> Iterator[Candidate[ReviewKey]]:
         """What may be claimed, without what it speaks of: the loops ask for it many thousand times."""
         is_quiet = EVERYWHERE in unposted
@@ -102,7 +106,7 @@ class MemoryOutbox(MemoryTables):
             # Most is not due, or over: no more than that is looked at.
             if delivery.due_at > now or to in skip or (delivery.kind is Kind.BASELINE and to in unseen):
                 continue
-            if not (unposted and (is_quiet or to in unposted) and _is_unposted(owed)):
+            if not (unposted and (is_quiet or to in unposted)) if _is_unposted(owed) else looks:
                 yield Candidate(delivery, place)
 
     def _candidates(self, skip: Collection[Destination]) -> Iterator[Candidate[ReviewKey]]:
@@ -116,11 +120,13 @@ class MemoryOutbox(MemoryTables):
     def _apply(self, taking: Taking[ReviewKey], now: datetime) -> Owed:
         taken = taking.taken.delivery
         owed = self._outbox[taken.key]
+        own = set(owed.spoken)
         for merged in taking.merged:
             other = self._outbox[merged.delivery.key]
             if other.delivery.queue and other.queue_id != owed.queue_id:
                 owed.elsewhere |= dict.fromkeys(other.told, other.delivery.queue) | other.elsewhere
-            owed.purposes |= {key: kind for key, kind in other.purposes.items() if key not in owed.spoken}
+            for key in other.purposes.keys() - own:
+                owed.purposes[key] = min(other.purposes[key], owed.purposes.get(key, other.purposes[key]))
             owed.spoken |= dict.fromkeys(other.told, False)
             for queue_id, window in self._windows.items():
                 if window.host == merged.delivery.key:

@@ -163,12 +163,6 @@ def look_failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Deli
     return replace(delivery, state=State.UNKNOWN, due_at=now + wait, last_error=str(error))
 
 
-def look_deferred(delivery: Delivery, wait: timedelta, now: datetime) -> Delivery:
-    """The delivery while the notifier wants no look-ups: it is looked for later."""
-    # Asking all the same would only make the pause longer.
-    return replace(delivery, state=State.UNKNOWN, due_at=now + wait)
-
-
 def unseen(delivery: Delivery, error: DeliveryError, now: datetime, *, resend: bool) -> Delivery:
     """The delivery where looking up is impossible: sent again, or held for a person who can look into the channel."""
     if resend and delivery.attempts < BLIND_RESENDS:

@@ -133,18 +133,13 @@ class Deliver:
         # By the monotonic clock, and from before the claim: the wall clock may be set, and the claim may take long.
         start_by = self._clock.monotonic() + step.START.total_seconds()
         self._claiming = now
-        claim = self._store.claim(now, step.LEASE, held, unposted, self._unseen())
+        claim = self._store.claim(now, step.LEASE, held, unposted, self._unseen(), looks=not self.looks_wait)
+        self._claiming = None
         if claim is not None and not self._notifier.limits.can_thread:
             claim = replace(claim, root=None)
-        is_look = claim is not None and claim.delivery.state is State.UNKNOWN
-        if claim is not None and is_look and (wait := self._patience.looks_wait):
-            self._store.settle(step.look_deferred(claim.delivery, wait, now), claim.delivery)
-            self._claiming = None
-            return True
-        self._claiming = None
         if claim is None:
             self._rest(now, all_tried=not unposted)
-        elif is_look:
+        elif claim.delivery.state is State.UNKNOWN:
             self._look_up(claim, now)
         else:
             self._post(claim, now, lambda: self._clock.monotonic() < start_by)
@@ -168,6 +163,11 @@ class Deliver:
     def paced_for(self) -> timedelta:
         """The wait until the first channel that was just posted to is free again; zero where there is none."""
         return self._patience.paced_for
+
+    @property
+    def looks_wait(self) -> timedelta:
+        """The time for which nothing is looked up."""
+        return self._patience.looks_wait
 
     def _post(self, claim: Claim, now: datetime, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery

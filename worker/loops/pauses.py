@@ -90,7 +90,7 @@ class Patience:
 
     @property
     def looks_wait(self) -> timedelta:
-        """The time for which nothing may be looked up."""
+        """The time for which nothing may be looked up: asking all the same would only make it longer."""
         # One for all messages: the service limits, and fails, a method and not a message.
         return self._looks.left(self._at)
 

@@ -43,6 +43,7 @@ _MOST_DUE = (
     SELECT_DELIVERIES.where(IS_LIVE, DELIVERIES.c.due_at <= NOW, _outside("skip"))
     .where(sa.or_(DELIVERIES.c.held_until.is_(None), DELIVERIES.c.held_until <= NOW))
     .where(sa.or_(sa.text("state NOT IN ('pending', 'held')"), _MAY_POST))
+    .where(sa.or_(sa.text("state IN ('pending', 'held')"), sa.bindparam("looks", type_=sa.Boolean)))
     .where(sa.or_(sa.text("kind != 'baseline'"), _outside("unseen")))
     .where(DELIVERIES.c.delivery_id.not_in(sa.bindparam("passed", expanding=True)))
     .order_by(DELIVERIES.c.due_at, DELIVERIES.c.delivery_id)
@@ -74,6 +75,8 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
     unposted: Collection[Destination] = (),
     unseen: Collection[Destination] = (),
     member: Member | None = None,
+    *,
+    looks: bool = True,
 ) -> Claim | None:
     """Take the delivery that is due longest; the rules are those of `Store.claim`.
 
@@ -87,7 +90,7 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
     spared = set(unposted)
     if member is not None and is_resting(connection, now):
         spared.add(EVERYWHERE)
-    while (row := _most_due(connection, now, skip, spared, unseen, passed)) is not None:
+    while (row := _most_due(connection, now, skip, spared, unseen, passed, looks=looks)) is not None:
         if not _is_free(connection, row):
             passed.append(row.delivery_id)
         elif (
@@ -104,16 +107,18 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
     return None
 
 
-def _most_due(
+def _most_due(  # noqa: PLR0913, PLR0917  (the same)
     connection: Connection,
     now: datetime,
     skip: Collection[Destination],
     unposted: Collection[Destination],
     unseen: Collection[Destination],
     passed: Sequence[int],
+    *,
+    looks: bool,
 ) -> Row[Any] | None:
     spared = {"skip": list(skip), "unposted": list(unposted), "unseen": list(unseen), "passed": passed}
-    return connection.execute(_MOST_DUE, {"now": now, **spared}).one_or_none()
+    return connection.execute(_MOST_DUE, {"now": now, "looks": looks, **spared}).one_or_none()
 
 
 def _is_free(connection: Connection, row: Row[Any]) -> bool:

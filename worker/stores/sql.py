@@ -149,6 +149,8 @@ class SqlStore:
         skip: Collection[Destination] = (),
         unposted: Collection[Destination] = (),
         unseen: Collection[Destination] = (),
+        *,
+        looks: bool = True,
     ) -> Claim | None:
         """See `Store.claim`."""
         take = partial(
@@ -158,6 +160,7 @@ class SqlStore:
             skip=skip,
             unposted=unposted,
             unseen=unseen,
+            looks=looks,
             member=self._member,
         )
         while True:

@@ -270,7 +270,6 @@ class TestALookUp:
         pytest.param(
             lambda row: step.look_failed(row, error(Outcome.RETRY), LATER), State.UNKNOWN, id="not to be looked up"
         ),
-        pytest.param(lambda row: step.look_deferred(row, MINUTE, LATER), State.UNKNOWN, id="looked up later"),
     ],
 )
 def test_no_step_leaves_a_claimed_row_as_being_sent(after: Callable[[Delivery], Delivery], state: State) -> None:
@@ -352,9 +351,3 @@ class TestAPause:
 
 def test_a_lease_outlives_a_request_twice_over_and_looks_are_apart() -> None:
     assert (step.LEASE, step.LOOK_AGAIN, step.LOOKS) == (90 * SECOND, 5 * SECOND, 2)
-
-
-def test_a_look_that_is_deferred_asks_again_when_the_pause_is_over() -> None:
-    doubted = a_delivery(state=State.UNKNOWN, looks=1, attempts=1, last_error="lost")
-    later = step.look_deferred(doubted, MINUTE, NOON)
-    assert later == replace(doubted, due_at=NOON + MINUTE)

@@ -52,8 +52,8 @@ class CrashingStore(MemoryStore):
         self._lease = lease
         self._leases: dict[tuple[UUID, datetime], datetime] = {}
 
-    def claim(self, now: datetime, lease: timedelta, *spared: Collection[str]) -> Claim | None:
-        claim = super().claim(now, self._lease or lease, *spared)
+    def claim(self, now: datetime, lease: timedelta, *spared: Collection[str], looks: bool = True) -> Claim | None:
+        claim = super().claim(now, self._lease or lease, *spared, looks=looks)
         if claim is not None:
             self._reach("claimed")
             if self._is_reached("frozen"):
