@@ -33,7 +33,7 @@ from worker.loops.people import KnownPersons, LookUps
 from worker.loops.poll import Poll
 from worker.loops.report import Board, Complaint, Ops
 from worker.loops.roster import BlindCheck, Roster
-from worker.rules import calendars_for, corrections, rules_for, wants_people
+from worker.rules import calendars_for, corrections, rules_for, wants_direct, wants_people
 from worker.settings.names import ADVICE
 from worker.stores.assignments import Member
 from worker.version import release
@@ -202,6 +202,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             queues=lambda: {*roster.queues},
             budget=Budget(settings.nag_per_person_day, settings.nag_per_run),
             scheme=notifier.limits.scheme,
+            is_wanted=wants_direct(settings),
             owed=deliver.wake,
         ),
         look_ups=LookUps(

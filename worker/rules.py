@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from worker.core.audience import NO_PERSONS, Audience, Persons, Reach, Turns
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.directory import Correction
-from worker.core.letter import QueueView
+from worker.core.letter import QueueShown
 from worker.core.policy import EscalationPolicy, ladder
 from worker.settings.calendars import calendar_of
 from worker.settings.values import WrittenDuration
@@ -40,9 +40,9 @@ class QueueRules:
         """Whose turn the runs of the queue are, as it is now."""
         return Turns(queue, self.settings.people, self.persons, self.settings.owner)
 
-    def view(self, queue: Queue) -> QueueView:
+    def view(self, queue: Queue) -> QueueShown:
         """What a direct message shows of the queue's runs."""
-        return QueueView(self.turns(queue), self.settings.show, self.policy.stale_at, self.policy.calendar.zone)
+        return QueueShown(self.turns(queue), self.settings.show, self.policy.stale_at, self.policy.calendar.zone)
 
     def policy_for(self, queue: Queue) -> EscalationPolicy:
         """The ladder of the queue's channel, which leaves out the runs of which people are notified directly."""
@@ -112,6 +112,12 @@ def rules_for(settings: Settings, clock: Clock, persons: Callable[[], Persons] =
 def corrections(settings: Settings) -> Mapping[str, Correction]:
     """The word of the settings on single people, by e-mail."""
     return {email: Correction(table.slack, table.calendar, table.tell) for email, table in settings.persons.items()}
+
+
+def wants_direct(settings: Settings) -> bool:
+    """Whether people are notified directly of the runs of any queue."""
+    queues = (*settings.queues, settings.defaults)
+    return any(queue.people is not Audience.NOBODY and queue.tell is not Reach.CHANNEL for queue in queues)
 
 
 def wants_people(settings: Settings) -> bool:

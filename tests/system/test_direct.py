@@ -104,3 +104,16 @@ def test_the_channel_hears_where_no_message_reaches_anybody(
         bench.run("poll", WORKER_OWNER=LEAD)
     posted = [attempt for attempt in slack.posts if attempt.committed]
     assert [attempt.channel[0] for attempt in posted] == ["C"]
+
+
+def test_the_commands_show_who_is_notified_directly(bench: Bench, langsmith: SimulatedLangSmith, team: UUID) -> None:
+    run = langsmith.add_run(team, name="Refund flow")
+    langsmith.assign(run, "ada@example.com")
+    assert bench.run("poll").returncode == 0
+    assert "direct messages go to Ada" in bench.run("runs").stdout
+    story = bench.run("why", "Refund").stdout
+    assert "direct" in story
+    assert PEOPLE["ada"][0] in story
+    assert "direct" in bench.run("deliveries").stdout
+    assert bench.run("status").returncode in {0, 1}
+    assert bench.run("poll", "--dry-run").returncode == 0

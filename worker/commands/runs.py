@@ -15,13 +15,14 @@ from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
 from worker.commands.upcoming import circumstances_of
+from worker.core.directory import persons_of
 from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
 from worker.core.owed import State
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
 from worker.core.text import plain
-from worker.rules import rules_for
+from worker.rules import corrections, rules_for
 from worker.settings.names import ADVICE
 from worker.stores import reviews
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Delivery, Story, StoryNotice
     from worker.core.status.upcoming import Upcoming
     from worker.rules import RulesOf
+    from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
 _MOST = 50
@@ -45,9 +47,9 @@ _POST = re.compile(r"/archives/([A-Z0-9]+)/p(\d{10})(\d{6})")
 def runs(wanted: str | None, *, as_json: bool) -> bool:
     """List the runs that wait, in one queue or in all; False for a queue that is not polled."""
     settings = start(DATABASE)
-    rules = rules_for(settings, SystemClock())
     with opened(settings) as store:
         now = store.now(SystemClock())
+        rules = _rules(store, settings, now)
         polls = {each.queue: each for each in last_polls(store)}
         polled = list(polls)
         queues = polled if wanted is None else matching(polled, wanted)
@@ -66,9 +68,9 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
 def why(what: str, *, as_json: bool) -> bool:
     """Show the story of a run, or list the runs that `what` may mean; False where there is none."""
     settings = start(DATABASE)
-    rules = rules_for(settings, SystemClock())
     with opened(settings) as store:
         now = store.now(SystemClock())
+        rules = _rules(store, settings, now)
         meant = _meant(store, what.strip())
         found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
         polls = {each.queue.queue_id: each for each in store.polls()} if found else {}
@@ -82,15 +84,23 @@ def why(what: str, *, as_json: bool) -> bool:
     return bool(found)
 
 
+def _rules(store: SqlStore, settings: Settings, now: datetime) -> RulesOf:
+    """The rules of queues, with everyone who is known."""
+    persons = persons_of(store.cards(), corrections(settings), now)
+    return rules_for(settings, SystemClock(), lambda: persons)
+
+
 def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> Iterator[Waiting]:
     """The runs of a queue that wait, oldest first."""
-    given = circumstances_of(store, polled, rules(polled.queue).policy, now)
+    given = circumstances_of(store, polled, rules(polled.queue).policy_for(polled.queue), now)
     for review in store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id)):
         yield Waiting(polled.queue, review, upcoming(given, review, now, ADVICE))
 
 
 def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, now: datetime) -> Upcoming:
-    return upcoming(circumstances_of(store, polled, rules(polled.queue).policy, now), review, now, ADVICE)
+    return upcoming(
+        circumstances_of(store, polled, rules(polled.queue).policy_for(polled.queue), now), review, now, ADVICE
+    )
 
 
 def _meant(store: SqlStore, what: str) -> Sequence[Id]:

@@ -105,7 +105,7 @@ def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
         holder="" if alive else holder or "",
         workers=[assigned.get(assignment_name(polled.queue.queue_id)) for polled in polls],
         calendars=[rules(polled.queue).calendar for polled in polls],
-        held=held_of(store, polls, [rules(polled.queue).policy for polled in polls], now),
+        held=held_of(store, polls, [rules(polled.queue).policy_for(polled.queue) for polled in polls], now),
         listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
     return replace(found, reasons=_once(reasons(found.overview)))

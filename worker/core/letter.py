@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueView:
+class QueueShown:
     """What a message shows of the runs of one queue, and whose turn they are."""
 
     turns: Turns
@@ -37,7 +37,7 @@ class Letter:
     """A claimed direct message, with what holds for each queue of its runs, as everything is at `now`."""
 
     claim: Claim
-    views: Mapping[Id, QueueView]
+    views: Mapping[Id, QueueShown]
     now: datetime
 
     @property
@@ -78,7 +78,7 @@ class Letter:
         reviews = sorted(self.claim.reviews, key=lambda review: not self.concerns(review))
         return self._message(reviews, is_edit=True)
 
-    def _view(self, review: Review) -> QueueView:
+    def _view(self, review: Review) -> QueueShown:
         return self.views[self.claim.queues[review.key].queue_id]
 
     def _message(self, reviews: Sequence[Review], *, is_edit: bool) -> Message:

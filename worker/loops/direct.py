@@ -46,10 +46,12 @@ class Direct:
         budget: Budget,
         scheme: str,
         owed: Callable[[], None],
+        is_wanted: bool = True,
     ) -> None:
         """`queues` gives the ids of those that are polled; `owed` is called when there is something to deliver.
 
-        `scheme` is that of the destinations of users, '' where the notifier reaches no single person.
+        `scheme` is that of the destinations of users, '' where the notifier reaches no single person. Where it
+        `is_wanted` by no setting, the first look remembers that, and is the last.
         """
         self._inboxes = inboxes
         self._polls = polls
@@ -61,6 +63,8 @@ class Direct:
         self._budget = budget
         self._scheme = scheme
         self._owed = owed
+        self._is_wanted = is_wanted
+        self._has_looked = False
         self._rests = Cooldown()
         self._seen: object = None
         """What the last look was made on."""
@@ -68,7 +72,9 @@ class Direct:
 
     def __call__(self) -> None:
         """Look at all inboxes where anything may have come due since the last look. Raises StoreError."""
-        if not self._scheme or not self._rests.is_over(self._clock.monotonic()):
+        if not self._scheme or (self._has_looked and not self._is_wanted):
+            return
+        if not self._rests.is_over(self._clock.monotonic()):
             return
         self._rests = Cooldown.of(LOOK_EVERY, self._clock.monotonic())
         queues = self._concerned()
@@ -78,7 +84,7 @@ class Direct:
         if seen == self._seen and (self._next_at is None or now < self._next_at):
             return
         decided = self._look(queues, now)
-        self._seen, self._next_at = seen, decided.next_due_at
+        self._seen, self._next_at, self._has_looked = seen, decided.next_due_at, True
 
     def wake(self) -> None:
         """Look at the next call, because something was polled."""

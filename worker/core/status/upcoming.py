@@ -74,6 +74,8 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
     if review.absent_at is not None:
         return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
     if (coming := _next(given, review, now)) is None:
+        if policy.is_direct(review):
+            return Upcoming(None, None, _directly(policy, review))
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
     kind = coming.step.kind
@@ -84,6 +86,14 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
         why = f"held from {day_time(coming.due_at, zone)} until {day_time_in(coming.goes_at, zone)}"
         return Upcoming(coming.goes_at, kind, why, coming.due_at, coming.goes_at)
     return Upcoming(coming.goes_at, kind, _why(coming, given, review, now, advice))
+
+
+def _directly(policy: EscalationPolicy, review: Review) -> str:
+    """Who is notified of a run instead of the channel."""
+    persons = policy.turns.of(review) if policy.turns is not None else ()
+    names = [person.name or person.user for person in persons]
+    known = [name for name in names if name]
+    return f"direct messages go to {', '.join(known)}" if known else "direct messages go to those whose turn it is"
 
 
 def count_held(given: Circumstances, reviews: Iterable[Review], deliveries: Iterable[Delivery], now: datetime) -> Held:
