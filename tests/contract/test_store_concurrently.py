@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
+from tests.support.inboxes import office
 from tests.support.outbox import QUEUE, owe, posted, row, take, write
+from tests.support.people import who
 from worker.core.model import Entry, Kind, Polled, Window
 from worker.core.owed import State
 from worker.core.plan import Plan
@@ -50,6 +52,11 @@ open_store(sys.argv[1], migrate=True).close()
 CLAIM_ALL = """
 while claim := store.claim(NOON, LEASE):
     print(claim.delivery.key, flush=True)
+"""
+SPEND_ALL = """
+for number in range({first}, {first} + 20):
+    for user in store.spend(ident(str(number)), {{"U1": NOON}}, 7, NOON):
+        print(user, flush=True)
 """
 DIE_HOLDING_A_CLAIM = """
 take(store)
@@ -114,6 +121,44 @@ def announce_what_is_new(memory: Memory) -> Plan:
     known = {each.queue_run_id for each in memory.reviews}
     new = tuple(review(number) for number in range(39) if ident(number) not in known)
     return Plan(new, (notice(*new, name=f"{len(known)}"),) if new else ())
+
+
+class TestBudgets:
+    def test_of_many_threads_are_never_exceeded(self, sql_store: Store) -> None:
+        for number in range(20):
+            sql_store.owe(delivery(f"{number}", kind=Kind.OPS))
+
+        def spend(number: int) -> object:
+            return list(sql_store.spend(ident(f"{number}"), {"U1": NOON, f"U{number + 2}": NOON}, 3, NOON))
+
+        called = at_once(*[partial(spend, number) for number in range(20)])
+        assert sum("U1" in each for each in called) == 3  # type: ignore[operator]
+        assert sql_store.spent({"U1": NOON}, ident("none")) == {"U1": 3}
+
+    def test_of_two_processes_are_never_exceeded(self, url: str) -> None:
+        with closing(open_store(url, migrate=False)) as store:
+            for number in range(40):
+                store.owe(delivery(f"{number}", kind=Kind.OPS))
+            said = results([process(url, SPEND_ALL.format(first=first)) for first in (0, 20)])
+            assert [status for status, _ in said] == [0, 0]
+            assert sum(len(called) for _, called in said) == 7
+            assert store.spent({"U1": NOON}, ident("none")) == {"U1": 7}
+
+
+class TestLooksAtInboxes:
+    def test_at_the_same_time_owe_everything_once(self, sql_store: Store) -> None:
+        world = office(sql_store)
+        world.see(*(review(number, who=who("ada", "ben")) for number in range(30)))
+        at_once(*[world.look] * 5)
+        assert {name: len(runs) for name, runs in world.owed().items()} == {"U0ADA": 30, "U0BEN": 30}
+        assert len(sql_store.deliveries()) == 2
+
+    def test_beside_polls_lose_nothing(self, sql_store: Store) -> None:
+        world = office(sql_store)
+        polls = [partial(world.see, review(number, who=who("ada"))) for number in range(8)]
+        at_once(*polls, *[world.look] * 4)
+        world.look()
+        assert {name: len(runs) for name, runs in world.owed().items()} == {"U0ADA": 8}
 
 
 class TestClaims:

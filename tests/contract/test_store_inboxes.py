@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
 
-from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, queue, review, rules_with, to
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, review, to
+from tests.support.inboxes import OTHER, Office, office
 from tests.support.outbox import post, posted, take, take_edit
 from tests.support.people import ADA, ASSIGNED, person, who
-from worker.core.audience import Audience, Persons, Reach
-from worker.core.direct import QueueTurns, World, plan_direct
-from worker.core.inbox import Budget
 from worker.core.model import Facts, Kind
 from worker.core.owed import State
 
 if TYPE_CHECKING:
-    from datetime import datetime
 
-    from worker.core.direct import DirectPlan
-    from worker.core.model import Queue, Review
     from worker.core.roles import Store
 
-TRIO = tuple(person(name) for name in ("Ada", "Ben", "Eve"))
-OTHER = queue("Billing", assigned=(ADA,))
 
-
-@dataclass
-class Office:
-    """Queues in a store, and people who are notified directly of their runs."""
-
-    store: Store
-    queues: tuple[Queue, ...] = (ASSIGNED,)
-    persons: tuple[Any, ...] = TRIO
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def see(self, *reviews: Review, of: Queue = ASSIGNED, at: datetime = NOON) -> None:
-        """Write what a poll has seen."""
-        self.store.update(of, {one.queue_run_id for one in reviews}, deciding(*reviews), at)
-
-    def look(self, at: datetime = NOON) -> DirectPlan:
-        """Decide on all inboxes."""
-        rules = rules_with(people=Audience.ASSIGNED, tell=Reach.DIRECT, announce_every=HOUR, **self.settings)
-        rules = replace(rules, persons=Persons(self.persons))
-        turns = {one.queue_id: QueueTurns(rules.policy, rules.turns(one)) for one in self.queues}
-        world = World(turns, rules.persons, Budget(3, 3), {}, "slack")
-        return self.store.direct([*turns], lambda desk: plan_direct(world, desk, at), at)
-
-    def owed(self) -> dict[str, list[str]]:
-        """What waits for each place, oldest first."""
-        return {
-            claim.delivery.destination.place: [one.facts.name for one in claim.reviews] for claim in self.store.outbox()
-        }
-
-
-@pytest.fixture
-def office(store: Store) -> Office:
-    """One queue whose runs were seen before by nobody."""
-    world = Office(store)
-    world.see()
-    world.look()
-    return world
+@pytest.fixture(name="office")
+def seen_before(store: Store) -> Office:
+    return office(store)
 
 
 def test_a_run_is_owed_once_to_each_whose_turn_it_is(office: Office) -> None:

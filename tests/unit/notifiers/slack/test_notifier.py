@@ -373,3 +373,57 @@ def test_a_root_without_its_last_slash_works(server: Stage, slack: SimulatedSlac
 
 def test_the_token_is_in_no_repr(notifier: Slack) -> None:
     assert TOKEN not in f"{notifier!r} {notifier._client!r}"  # noqa: SLF001 - a debugger shows it too
+
+
+def to_ada() -> Message:
+    return replace(notice(kind=Kind.DIRECT), destination=to("U0ADA00001"))
+
+
+def test_a_direct_message_is_opened_once_posted_found_and_edited(notifier: Slack, slack: SimulatedSlack) -> None:
+    slack.add_user("U0ADA00001", "ada@example.com", "Ada")
+    first, second = to_ada(), to_ada()
+    receipt = notifier.send(first)
+    notifier.send(second)
+    assert receipt.channel.startswith("D")
+    assert [attempt.method for attempt in slack.attempts].count("conversations.open") == 1
+    assert notifier.find(first, AS_OF) == receipt
+    notifier.edit(replace(first, waiting=0, lines=DONE), receipt)
+    posted = slack.direct_messages("U0ADA00001")
+    assert len(posted) == 2
+    assert "✓" in str(posted[0]["text"])
+
+
+def test_after_a_restart_a_direct_message_is_found(notifier: Slack, slack: SimulatedSlack, server: Stage) -> None:
+    slack.add_user("U0ADA00001", "ada@example.com", "Ada")
+    message = to_ada()
+    receipt = notifier.send(message)
+    with contextlib.closing(Slack(token=TOKEN, base_url=server.root)) as restarted:
+        assert restarted.find(message, AS_OF) == receipt
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("conversations.open", "missing_scope"),
+        ("conversations.open", "user_disabled"),
+        ("conversations.open", "cannot_dm_bot"),
+        ("conversations.open", "user_not_found"),
+        ("chat.postMessage", "messages_tab_disabled"),
+        ("chat.postMessage", "cannot_dm_bot"),
+    ],
+)
+def test_who_cannot_be_messaged_is_a_destination_that_refuses(
+    notifier: Slack, slack: SimulatedSlack, method: str, code: str
+) -> None:
+    slack.add_user("U0ADA00001", "ada@example.com", "Ada")
+    slack.fail(method, error=code)
+    error = failure(notifier.send, to_ada())
+    assert (error.outcome, error.code) == (Outcome.DESTINATION, code)
+    assert slack.direct_messages("U0ADA00001") == []
+
+
+def test_a_conversation_that_may_have_been_opened_is_opened_again(notifier: Slack, slack: SimulatedSlack) -> None:
+    slack.add_user("U0ADA00001", "ada@example.com", "Ada")
+    slack.fail("conversations.open", mode=Mode.STATUS, times=1)
+    assert failure(notifier.send, to_ada()).outcome is Outcome.RETRY
+    assert notifier.send(to_ada()).channel.startswith("D")
