@@ -17,7 +17,6 @@ from worker.core.model import Facts, Kind
 from worker.core.owed import State
 
 if TYPE_CHECKING:
-
     from worker.core.roles import Store
 
 

@@ -87,7 +87,11 @@ class MemoryOutbox(MemoryTables):
     def outbox(self) -> Sequence[Claim]:
         with self._lock:
             live = [owed for owed in self._outbox.values() if owed.delivery.state in LIVE]
-            return [Claim(self._as_read(owed), self._oldest_first(owed)) for owed in live]
+            return [self._as_it_is(owed) for owed in live]
+
+    def _as_it_is(self, owed: Owed) -> Claim:
+        claim = Claim(self._as_read(owed), self._oldest_first(owed), queues=self._queues(owed))
+        return replace(claim, purposes=owed.purposes) if claim.queues else claim
 
     def _waiting(
         self,

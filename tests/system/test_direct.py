@@ -116,4 +116,18 @@ def test_the_commands_show_who_is_notified_directly(bench: Bench, langsmith: Sim
     assert PEOPLE["ada"][0] in story
     assert "direct" in bench.run("deliveries").stdout
     assert bench.run("status").returncode in {0, 1}
-    assert bench.run("poll", "--dry-run").returncode == 0
+
+
+def test_a_dry_run_shows_direct_messages_and_sends_none(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    first = langsmith.add_run(team, name="Refund flow")
+    langsmith.assign(first, "ada@example.com")
+    assert bench.run("poll").returncode == 0
+    second = langsmith.add_run(team, name="Order status")
+    langsmith.assign(second, "ben@example.com")
+    shown = bench.run("poll", "--dry-run", WORKER_ANNOUNCE_EVERY="0s").stdout
+    assert f"direct to {PEOPLE['ben'][0]}" in shown
+    assert "1 new run for you to review in Three eyes" in shown
+    assert "Refund flow" not in shown
+    assert [len(texts(slack, name)) for name in ("ada", "ben")] == [1, 0]

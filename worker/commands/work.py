@@ -27,7 +27,7 @@ from worker.loops.assignments import ALONE
 from worker.loops.report import Board
 from worker.notifiers.slack.notifier import LIMITS
 from worker.notifiers.slack.people import SlackPeople
-from worker.rules import rules_for
+from worker.rules import calendars_for, corrections, rules_for
 from worker.service import Service
 from worker.settings.loading import surroundings
 from worker.stores import opening
@@ -110,6 +110,9 @@ def poll() -> bool:
 def dry_run() -> bool:
     """Print the messages that `poll` would post; returns whether every queue could be read."""
     from worker.commands import tables  # noqa: PLC0415  what draws for people is no part of a service
+    from worker.core.inbox import Budget  # noqa: PLC0415
+    from worker.loops.direct_preview import DirectPreview  # noqa: PLC0415
+    from worker.loops.people import KnownPersons  # noqa: PLC0415
     from worker.loops.preview import Preview  # noqa: PLC0415
     from worker.notifiers.console import Console  # noqa: PLC0415
 
@@ -118,6 +121,18 @@ def dry_run() -> bool:
     with rehearsal(settings) as store, progress_shown() as shown, langsmith(settings, clock, progress=shown) as source:
         roster = roster_for(settings, clock=clock, source=source)
         roster.refresh()
+        persons = KnownPersons(store, clock, corrections(settings))
+        rules, calendars = rules_for(settings, clock, persons), calendars_for(settings, clock, persons)
+        direct = DirectPreview(
+            inboxes=store,
+            deliveries=store,
+            clock=clock,
+            rules=rules,
+            persons=persons,
+            calendars=calendars,
+            budget=Budget(settings.nag_per_person_day, settings.nag_per_run),
+            scheme=LIMITS.scheme,
+        )
         preview = Preview(
             source=source,
             store=store,
@@ -125,9 +140,11 @@ def dry_run() -> bool:
             budgets=store,
             channels=store,
             clock=clock,
-            rules=rules_for(settings, clock),
+            rules=rules,
             descriptions=source,
             mentions_a_day=settings.nag_per_person_day,
+            calendars=calendars,
+            direct=direct,
         )
         for queue in roster.queues.values():
             preview.poll(queue)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id, Queue
     from worker.core.ports import Clock
     from worker.core.roles import Inboxes, Polls
-    from worker.rules import CalendarOf, RulesOf
+    from worker.rules import CalendarOf, QueueRules, RulesOf
 
 log = structlog.get_logger(__name__)
 
@@ -95,22 +95,14 @@ class Direct:
         polled = set(self._queues())
         known = {each.queue.queue_id: each for each in self._polls.polls() if each.queue.queue_id in polled}
         return {
-            queue_id: self._turns(each.queue)
+            queue_id: queue_turns(self._rules(each.queue), each.queue)
             for queue_id, each in known.items()
-            if each.baselined_at is not None and self._is_direct(each.queue)
+            if each.baselined_at is not None and is_direct(self._rules(each.queue))
         }
-
-    def _is_direct(self, queue: Queue) -> bool:
-        settings = self._rules(queue).settings
-        return settings.tell is not Reach.CHANNEL and settings.people is not Audience.NOBODY
-
-    def _turns(self, queue: Queue) -> QueueTurns:
-        rules = self._rules(queue)
-        return QueueTurns(rules.policy, rules.turns(queue))
 
     def _look(self, queues: Mapping[Id, QueueTurns], now: datetime) -> DirectPlan:
         persons = self._persons()
-        world = World(queues, persons, self._budget, self._calendars_of(persons, queues), self._scheme)
+        world = World(queues, persons, self._budget, calendars_of(self._calendars, persons, queues), self._scheme)
 
         def decide(desk: Desk) -> DirectPlan:
             return plan_direct(world, desk, now)
@@ -121,7 +113,19 @@ class Direct:
             self._owed()
         return decided
 
-    def _calendars_of(self, persons: Persons, queues: Mapping[Id, QueueTurns]) -> Mapping[str, Calendar]:
-        users = {person.user for person in persons.everyone} | {each.turns.owner for each in queues.values()}
-        found = {user: self._calendars(user) for user in users if user}
-        return {user: calendar for user, calendar in found.items() if calendar is not None}
+
+def is_direct(rules: QueueRules) -> bool:
+    """Whether people are notified directly of a queue's runs."""
+    return rules.settings.tell is not Reach.CHANNEL and rules.settings.people is not Audience.NOBODY
+
+
+def queue_turns(rules: QueueRules, queue: Queue) -> QueueTurns:
+    """A queue as a look at the inboxes needs it."""
+    return QueueTurns(rules.policy, rules.turns(queue))
+
+
+def calendars_of(given: CalendarOf, persons: Persons, queues: Mapping[Id, QueueTurns]) -> Mapping[str, Calendar]:
+    """The own calendars of everyone who may get a direct message."""
+    users = {person.user for person in persons.everyone} | {each.turns.owner for each in queues.values()}
+    found = {user: given(user) for user in users if user}
+    return {user: calendar for user, calendar in found.items() if calendar is not None}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Destination, Notice, Pause
     from worker.core.plan import Plan
     from worker.core.ports import Clock, Descriptions, Source
+    from worker.loops.direct_preview import DirectPreview
     from worker.rules import CalendarOf, QueueRules, RulesOf
 
     About = tuple[Id | None, ReviewKey]
@@ -74,9 +75,11 @@ class Preview:
         descriptions: Descriptions | None = None,
         mentions_a_day: int = 3,
         calendars: CalendarOf = lambda _user: None,
+        direct: DirectPreview | None = None,
     ) -> None:
         """`rules` gives the rules of a queue, `descriptions` the facts that bare snapshots lack. Raises StoreError."""
         self._budgets = budgets
+        self._direct = direct
         self._calendars = calendars
         self._mentions_a_day = mentions_a_day
         self._source = source
@@ -95,7 +98,11 @@ class Preview:
         self._queues: dict[Id, Queue] = {}
         self._candidates: list[Candidate[About]] = []
         self._purposes: dict[tuple[Destination, About], Kind] = {}
+        self._seen: dict[Id, tuple[Queue, Sequence[Review]]] = {}
+        """The queues whose first sight is over, with their reviews as they are now."""
         for claim in deliveries.outbox():
+            if claim.delivery.kind is Kind.DIRECT:
+                continue
             if claim.delivery.queue is not None:
                 self._queues.setdefault(claim.delivery.queue.queue_id, claim.delivery.queue)
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
@@ -121,6 +128,8 @@ class Preview:
             snapshot = self._naming.described(snapshot, lacking, rules.settings.show)
             decision = self._decide(snapshot, rules, now)
         self._owe(queue, decision.memory.reviews, decision.decided)
+        if decision.memory.baselined:
+            self._seen[queue.queue_id] = queue, _after(decision).reviews
         self.entering += len(decision.decided.entered)
         if decision.decided.held_until is not None:
             # By the clock that dated the runs, as every decision.
@@ -138,7 +147,8 @@ class Preview:
         """The messages that would be posted now, in order."""
         now = self._clock.now()
         free = [each for each in self._candidates if self._calendar(each.delivery).may_post(now)]
-        return list(self._posted(free, now))
+        direct = () if self._direct is None else self._direct.messages(self._seen)
+        return [*self._posted(free, now), *direct]
 
     def held(self) -> Sequence[HeldMessages]:
         """Those that would go out at openings, the next opening first."""

@@ -332,4 +332,12 @@ def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | 
 def live_deliveries(connection: Connection) -> list[Claim]:
     """Every live delivery in the order of the outbox, with what is known of its runs; nothing is claimed."""
     rows = connection.execute(SELECT_DELIVERIES.where(IS_LIVE).order_by(DELIVERIES.c.delivery_id)).all()
-    return [Claim(delivery_of(row), reviews=_speaks_of(connection, row.delivery_id)[0]) for row in rows]
+    return [_as_it_is(connection, row) for row in rows]
+
+
+def _as_it_is(connection: Connection, row: Row[Any]) -> Claim:
+    speaks_of, purposes = _speaks_of(connection, row.delivery_id)
+    if row.kind is not Kind.DIRECT:
+        return Claim(delivery_of(row), speaks_of)
+    queues = queues_of_reviews(connection, row.delivery_id)
+    return Claim(delivery_of(row), speaks_of, purposes=purposes, queues=queues)

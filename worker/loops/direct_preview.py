@@ -1,0 +1,102 @@
+"""The direct messages of a dry run: those that wait to be posted, and those that a look at the inboxes would owe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from worker.core.direct import World, plan_direct
+from worker.core.model import Kind
+from worker.core.owed import Claim, Delivery, State
+from worker.loops.deliver import letter_of
+from worker.loops.direct import calendars_of, is_direct, queue_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from worker.core.audience import Persons
+    from worker.core.direct import Desk, DirectNotice, DirectPlan
+    from worker.core.inbox import Budget
+    from worker.core.message import Message
+    from worker.core.model import Id, Queue, Review
+    from worker.core.ports import Clock
+    from worker.core.roles import Deliveries, Inboxes
+    from worker.rules import CalendarOf, RulesOf
+
+    Seen = Mapping[Id, tuple[Queue, Sequence[Review]]]
+
+
+class _NothingWrittenError(Exception):
+    """Ends the store's transaction with nothing written, and carries the decision out of it."""
+
+    def __init__(self, decided: DirectPlan) -> None:
+        super().__init__()
+        self.decided = decided
+
+
+class DirectPreview:
+    """Looks at the inboxes as a pass would, and gives the messages instead of owing them. Nobody is looked up."""
+
+    def __init__(  # noqa: PLR0913  (its surroundings, all by name)
+        self,
+        *,
+        inboxes: Inboxes,
+        deliveries: Deliveries,
+        clock: Clock,
+        rules: RulesOf,
+        persons: Callable[[], Persons],
+        calendars: CalendarOf,
+        budget: Budget,
+        scheme: str,
+    ) -> None:
+        self._inboxes = inboxes
+        self._deliveries = deliveries
+        self._clock = clock
+        self._rules = rules
+        self._persons = persons
+        self._calendars = calendars
+        self._budget = budget
+        self._scheme = scheme
+
+    def messages(self, seen: Seen) -> Iterator[Message]:
+        """The messages that would be posted, of queues whose first sight is over with their open reviews."""
+        waiting = (claim for claim in self._deliveries.outbox() if claim.delivery.state is State.PENDING)
+        yield from self._written(claim for claim in waiting if claim.delivery.kind is Kind.DIRECT)
+        yield from self._written(self._owed(notice, seen) for notice in self._decided(seen).notices)
+
+    def _written(self, claims: Iterator[Claim]) -> Iterator[Message]:
+        for claim in claims:
+            letter = letter_of(claim, self._rules, self._clock.now())
+            if letter is not None and (owed := letter.split()[0]):
+                yield letter.post(owed)
+
+    def _decided(self, seen: Seen) -> DirectPlan:
+        now, persons = self._clock.now(), self._persons()
+        queues = {
+            queue_id: queue_turns(self._rules(queue), queue)
+            for queue_id, (queue, _) in seen.items()
+            if is_direct(self._rules(queue))
+        }
+        world = World(queues, persons, self._budget, calendars_of(self._calendars, persons, queues), self._scheme)
+
+        def decide(desk: Desk) -> DirectPlan:
+            planned = {queue_id: [one for one in seen[queue_id][1] if one.is_open] for queue_id in queues}
+            raise _NothingWrittenError(plan_direct(world, replace(desk, reviews=planned), now))
+
+        try:
+            return self._inboxes.direct(list(queues), decide, now)
+        except _NothingWrittenError as decision:
+            return decision.decided
+
+    def _owed(self, notice: DirectNotice, seen: Seen) -> Claim:
+        now = self._clock.now()
+        delivery = Delivery(
+            notice.key, Kind.DIRECT, notice.destination, created_at=now, due_at=now, reader=notice.reader
+        )
+        known = {(queue_id, one.key): one for queue_id, (_, reviews) in seen.items() for one in reviews}
+        return Claim(
+            delivery,
+            reviews=tuple(known[about] for about, _ in notice.runs),
+            purposes={about[1]: kind for about, kind in notice.runs},
+            queues={about[1]: seen[about[0]][0] for about, _ in notice.runs},
+        )
