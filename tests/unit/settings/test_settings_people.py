@@ -86,7 +86,7 @@ def test_what_names_no_person_is_refused(place: Place, name: str, value: str, re
 def test_people_whose_turn_it_is_are_mentioned_beside_fixed_ids(place: Place) -> None:
     settings = place.load({"WORKER_ESCALATE_MENTION": "S0ONCALL00, Turn", "WORKER_ESCALATE_AFTER": "1d"})
     assert settings.defaults.escalate_mention == ("turn", "S0ONCALL00")
-    assert [step.mention for step in rules_of(settings.defaults).policy.steps][-1] == ("S0ONCALL00",)
+    assert [step.mention for step in rules_of(settings.defaults).policy.steps][-1] == ("turn", "S0ONCALL00")
     assert place.load({"WORKER_ESCALATE_MENTION": "turn"}).defaults.escalate_mention == ("turn",)
 
 
