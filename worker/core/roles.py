@@ -89,8 +89,8 @@ class Outbox(Protocol):
         """Take the delivery that has been due longest, outside the destinations of `skip`; None where there is none.
 
         For the destinations of `unposted` (EVERYWHERE: for all) only those that have to be looked up are taken, for
-        those of `unseen` no baselines: another queue that goes there was not seen yet. Without `looks` none is taken that
-        has to be looked up.
+        those of `unseen` no baselines: another queue that goes there was not seen yet. Without `looks` none is taken
+        that has to be looked up.
 
         Pending, unknown and held deliveries are due when their `due_at` and `held_until` have come. Sending ones are
         due when their lease has lapsed: they may or may not be posted, so they come back as unknown. The row becomes

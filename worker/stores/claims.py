@@ -107,7 +107,7 @@ def claim_delivery(  # noqa: PLR0913, PLR0917  (what is passed over, kind by kin
     return None
 
 
-def _most_due(  # noqa: PLR0913, PLR0917  (the same)
+def _most_due(  # noqa: PLR0913  (the same)
     connection: Connection,
     now: datetime,
     skip: Collection[Destination],
