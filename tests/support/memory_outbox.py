@@ -124,13 +124,14 @@ class MemoryOutbox(MemoryTables):
     def _apply(self, taking: Taking[ReviewKey], now: datetime) -> Owed:
         taken = taking.taken.delivery
         owed = self._outbox[taken.key]
-        own = set(owed.spoken)
+        before = frozenset(owed.spoken)
         for merged in taking.merged:
             other = self._outbox[merged.delivery.key]
             if other.delivery.queue and other.queue_id != owed.queue_id:
                 owed.elsewhere |= dict.fromkeys(other.told, other.delivery.queue) | other.elsewhere
-            for key in other.purposes.keys() - own:
-                owed.purposes[key] = min(other.purposes[key], owed.purposes.get(key, other.purposes[key]))
+            for key, kind in other.purposes.items():
+                if key in other.told and key not in before:
+                    owed.purposes[key] = min(kind, owed.purposes.get(key, kind))
             owed.spoken |= dict.fromkeys(other.told, False)
             for queue_id, window in self._windows.items():
                 if window.host == merged.delivery.key:
