@@ -28,8 +28,15 @@ ROOM = 2**30
 # A fifth of what collecting costs, in each process, would be looking for garbage that is not there.
 gc.disable()
 
+
+def is_roomy(folder: Path) -> bool:
+    """Whether tests may write and run programs there, and have the room."""
+    usable = folder.is_dir() and os.access(folder, os.W_OK) and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    return usable and shutil.disk_usage(folder).free > ROOM
+
+
 # A commit waits for the disk, where it has to outlive a power cut. No test does, and all of them wait at one disk.
-if IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM:
+if is_roomy(IN_MEMORY):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", os.fspath(IN_MEMORY))  # noqa: TID251 - pytest reads it
 
 

@@ -43,9 +43,12 @@ def root(tmp_path: Path) -> Path:
     (state / "worker.db").write_text("remembered")
     for each in (state, state / "worker.db"):
         os.chown(each, OWNER if os.geteuid() == 0 else -1, -1)
-    for each in (*tmp_path.parents, tmp_path):
-        if os.geteuid() == 0 and each.is_relative_to("/tmp/pytest-of-root"):  # noqa: S108  pytest's own, closed to others
+    for each in (tmp_path, *tmp_path.parents):
+        if os.geteuid() == 0:
             each.chmod(0o755)
+        # The first one that is pytest's own, and closed to others.
+        if each.name.startswith("pytest-of-"):
+            break
     return tmp_path
 
 
