@@ -6,15 +6,16 @@ It is what `plan` decides where nothing is remembered yet, in one pass: there ma
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from worker.core.diff import begin_review, is_early
-from worker.core.model import Entry, Kind, Window
+from worker.core.model import Entry, Kind, ReviewKey, Window
 from worker.core.moment import Moment
 from worker.core.owed import Notice
-from worker.core.plan import Plan, Remainder, decides_at, notice_key, oldest_first
+from worker.core.plan import Plan, Remainder, decides_at, key_of, oldest_first, said_of
 from worker.core.remade import Remade
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolic
     """Decide on a first sight. Where runs are made again whenever they are needed, reviews are too."""
     there = now - snapshot.ahead
     reviews = _spoken(snapshot.runs, policy, there)
-    notice = _notice(snapshot, reviews, policy)
+    seen = _Seen()
+    dues = tuple(array("q", sorted(some)) for some in Moment.of(policy, there).dues(map(seen.take, reviews)))
+    notice = _notice(snapshot, seen, policy)
     opened = Window(there, notice.key, Entry.MERGE)
-    dues = tuple(array("q", sorted(some)) for some in Moment.of(policy, there).dues(reviews))
     due_at = decides_at(dues, policy, opened, there)
-    again = tuple(run for run in snapshot.runs if is_early(run, there))
+    # The date of one that is still to come is that of no wait: it is taken to begin now.
+    may_be_early = seen.latest == there
+    again = tuple(run for run in snapshot.runs if is_early(run, there)) if may_be_early else ()
     return Plan(
         reviews=reviews,
         notices=(notice,),
@@ -47,8 +51,23 @@ def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolic
         revision=memory.revision,
         listing=snapshot.listing,
         opened=opened,
-        remainder=Remainder(dues, due_at, again=again, turns=policy.turns),
+        remainder=Remainder(dues, due_at, again=again),
     )
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is kept of reviews as they pass by: each may be made for that, and let go after it."""
+
+    said: list[bytes] = field(default_factory=list)
+    aged: list[tuple[datetime, ReviewKey]] = field(default_factory=list)
+    latest: datetime | None = None
+
+    def take(self, review: Review) -> Review:
+        self.said.append(said_of(review))
+        self.latest = review.since if self.latest is None else max(self.latest, review.since)
+        self.aged.append((review.since, ReviewKey(review.queue_run_id, review.added_at)))
+        return review
 
 
 def _spoken(runs: Collection[QueueRun], policy: EscalationPolicy, there: datetime) -> Collection[Review]:
@@ -65,14 +84,14 @@ def _spoken(runs: Collection[QueueRun], policy: EscalationPolicy, there: datetim
     return Remade(len(runs), every) if isinstance(runs, Remade) else tuple(every())
 
 
-def _notice(snapshot: Snapshot, reviews: Collection[Review], policy: EscalationPolicy) -> Notice:
-    step, queue_id = policy.steps[0], snapshot.queue.queue_id
+def _notice(snapshot: Snapshot, seen: _Seen, policy: EscalationPolicy) -> Notice:
+    step = policy.steps[0]
     return Notice(
-        key=notice_key(queue_id, Kind.BASELINE, step.destination, reviews),
+        key=key_of(snapshot.queue.queue_id, Kind.BASELINE, step.destination, seen.said),
         kind=Kind.BASELINE,
         destination=step.destination,
-        reviews=oldest_first(reviews),
+        reviews=oldest_first(seen.aged),
         mention=step.mention,
         remind_in=step.remind_in,
-        purposes=(Kind.BASELINE,) * len(reviews),
+        purposes=(Kind.BASELINE,) * len(seen.aged),
     )

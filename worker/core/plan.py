@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from hashlib import sha1
+from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -171,14 +172,10 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
 
 def undescribed(decided: Plan) -> set[Id]:
     """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
-    listed = {key.queue_run_id for notice in decided.notices for key in notice.reviews[:LISTED]}
-    if decided.remainder.turns is not None:
-        # Those that people are notified of directly, as this poll has just found.
-        new = [review for review in decided.reviews if review.is_open and review.told_at and not review.generation]
-        listed.update(review.queue_run_id for review in new[:LISTED])
-    return {
-        review.queue_run_id for review in decided.reviews if review.queue_run_id in listed and is_bare(review.facts)
-    }
+    listed = {key for notice in decided.notices for key in notice.reviews[:LISTED]}
+    among = (review for review in decided.reviews if review.key in listed)
+    # No further than needed: at a first sight the oldest come first, and each may have to be made.
+    return {review.queue_run_id for review in islice(among, len(listed)) if is_bare(review.facts)}
 
 
 def still_owed(
@@ -197,15 +194,20 @@ def still_owed(
 
 def notice_key(queue_id: Id, kind: Kind, destination: Destination, reviews: Iterable[Review]) -> UUID:
     """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
+    return key_of(queue_id, kind, destination, map(said_of, reviews))
+
+
+def key_of(queue_id: Id, kind: Kind, destination: Destination, said: Iterable[bytes]) -> UUID:
+    """The same, of what it says of each review."""
     # By the place alone: version 0.1 knew no schemes, and its keys are in databases and in messages.
     named = sha1(NAMESPACE.bytes + f"{queue_id}\n{kind}\n{destination.place}".encode(), usedforsecurity=False)
     # As uuid5 of all in one text, which would be a large one: a first sight may speak of very many.
-    for said in sorted(map(_said, reviews)):
-        named.update(said)
+    for each in sorted(said):
+        named.update(each)
     return UUID(bytes=named.digest()[:16], version=5)
 
 
-def _said(review: Review) -> bytes:
+def said_of(review: Review) -> bytes:
     """A review and its generation, of which the next notice says another."""
     # By msgspec, which writes an id and a date in a third of the time.
     at = None if review.added_at is None else to_builtins(review.added_at).replace("Z", "+00:00")
@@ -335,7 +337,7 @@ def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) 
     step = next(part.step for part in parts if part.step.kind is _RANKS[rank])
     purposes = {part.review.key: part.step.kind for part in parts}
     after = [spoken[id(part.review)] for part in parts]
-    reviews = oldest_first(after)
+    reviews = oldest_first([(review.since, review.key) for review in after])
     return Notice(
         key=notice_key(queue_id, step.kind, step.destination, after),
         kind=step.kind,
@@ -347,10 +349,8 @@ def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) 
     )
 
 
-def oldest_first(reviews: Iterable[Review]) -> tuple[ReviewKey, ...]:
-    """The keys of reviews by when the wait began, those of one instant by their ids."""
-    # Not the reviews themselves, which may be made one at a time.
-    aged = [(review.since, ReviewKey(review.queue_run_id, review.added_at)) for review in reviews]
+def oldest_first(aged: list[tuple[datetime, ReviewKey]]) -> tuple[ReviewKey, ...]:
+    """Keys of reviews by when the wait began, those of one instant by their ids."""
     try:
         aged.sort()
     except TypeError:  # a UUID beside text
