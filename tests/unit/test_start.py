@@ -55,6 +55,7 @@ NEEDLESS = {
         "starlette",
         "typer",
         "uvicorn",
+        "websockets",
     ),
     *("asyncpg", "http.server", "sqlalchemy.dialects.postgresql", "worker.cli", "worker.loops.preview"),
 }

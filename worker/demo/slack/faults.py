@@ -7,7 +7,7 @@ import contextlib
 import threading
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -153,6 +153,11 @@ def _retry_after(fault: Fault) -> dict[str, str]:
 
 _BEAT = 0.05
 _CONNECTION = "simulator.connection"
+
+
+def connection_of(scope: Scope) -> Any:  # noqa: ANN401 - a transport of asyncio's
+    """The connection over which a request came."""
+    return scope[_CONNECTION]
 
 
 class App(Starlette):

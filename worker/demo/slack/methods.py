@@ -6,12 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from worker.demo.slack import limits
+from worker.demo.slack.personal import PERSONAL_SCOPES, Personal
 from worker.demo.slack.users import USER_SCOPES, Users
 from worker.demo.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, MethodError, checked, is_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from worker.core.ports import Clock
+    from worker.demo.slack.sockets import SocketMode
     from worker.demo.slack.workspace import Conversation, PostedMessage, Workspace
 
 Arguments = dict[str, Any]
@@ -24,6 +27,7 @@ _SCOPES = {
     "chat.delete": "chat:write",
     "conversations.join": "channels:join",
     "conversations.list": "channels:read",
+    **PERSONAL_SCOPES,
     **USER_SCOPES,
 }
 _SCOPES_BY_PLACE = {  # public and private channels, direct messages
@@ -36,12 +40,13 @@ _SCOPES_BY_PLACE = {  # public and private channels, direct messages
 class Methods:
     """The effect of each method on the workspace."""
 
-    def __init__(self, workspace: Workspace, *, team: str, url: str) -> None:
+    def __init__(self, workspace: Workspace, sockets: SocketMode, clock: Clock, *, team: str, url: str) -> None:
         """`url` is the team's own address, ending in a slash."""
         self._workspace = workspace
         self._team = team
         self._url = url
         self.users = Users(workspace)
+        self.personal = Personal(workspace, self.users, sockets, clock)
         self.messages_tab = True
         self._table: Mapping[str, Callable[[Arguments], _Answer]] = {
             "auth.test": self._auth_test,
@@ -56,6 +61,7 @@ class Methods:
             "conversations.list": self._list,
             "conversations.replies": self._replies,
             **self.users.table,
+            **self.personal.table,
         }
 
     def call(self, method: str, arguments: Arguments, scopes: frozenset[str]) -> _Answer:

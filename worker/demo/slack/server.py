@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from worker.demo.slack.faults import COMMITTING, App, Fault, Faults, Mode, faulty
 from worker.demo.slack.methods import Methods
+from worker.demo.slack.sockets import SocketMode
 from worker.demo.slack.users import User, UserGroup
 from worker.demo.slack.workspace import BOT_ID, BOT_USER, TEAM_ID, Conversation, MethodError, Workspace
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from worker.core.ports import Clock
+    from worker.demo.slack.personal import Personal
     from worker.demo.slack.workspace import Event, PostedMessage
 
 ALL_SCOPES = frozenset(
@@ -39,6 +41,7 @@ ALL_SCOPES = frozenset(
         "users:read.email",
     }
 )
+_OPEN = "apps.connections.open"
 _TOKENLESS = frozenset({"blocks.validate"})
 _RATES = {"chat.postMessage": (3.0, 1.0)}  # so many at once, so many more a second, for each channel
 _OTHER_RATE = (50.0, 50 / 60)
@@ -52,25 +55,33 @@ class SimulatedSlack:
         clock: Clock,
         *,
         token: str = "xoxb-simulated",  # noqa: S107 - opens nothing but this simulator
+        app_token: str = "xapp-simulated",  # noqa: S107 - the same
         team: str = "Simulated",
         url: str = "https://simulated.slack.example/",
         pace: bool = False,
     ) -> None:
         """`pace` turns Slack's rate limits on."""
         self.token = token
+        self.app_token = app_token
         self.url = url
         self.pace = pace
         self.scopes: Collection[str] = ALL_SCOPES
         self.token_error = ""
         self._clock = clock
         self._workspace = Workspace(clock)
-        self._methods = Methods(self._workspace, team=team, url=url)
+        self.sockets = SocketMode(clock)
+        """The links of Socket Mode."""
+
+        self._methods = Methods(self._workspace, self.sockets, clock, team=team, url=url)
         self._faults = Faults()
         self._lock = threading.Lock()
         self._attempts: list[Attempt] = []
         self._budgets: dict[tuple[str, str], tuple[float, float]] = {}
         self.app: Starlette = App(
-            routes=[Route("/api/{method}", self._endpoint, methods=["GET", "POST"])],
+            routes=[
+                Route("/api/{method}", self._endpoint, methods=["GET", "POST"]),
+                WebSocketRoute("/link/", self.sockets.endpoint),
+            ],
         )
 
     def add_channel(
@@ -103,6 +114,11 @@ class SimulatedSlack:
         """Copies of the direct messages of the app with a person, oldest first; none where they were never opened."""
         opened = {channel.user: channel.channel_id for channel in self._workspace.directs()}
         return self.messages(opened[user]) if user in opened else []
+
+    @property
+    def personal(self) -> Personal:
+        """What single people press, write and open, and what they alone see."""
+        return self._methods.personal
 
     def messages(self, channel: str) -> list[PostedMessage]:
         """Copies of all that stands in a channel and its threads, oldest first; MethodError for an unknown one."""
@@ -186,7 +202,9 @@ class SimulatedSlack:
     def _answer(self, method: str, arguments: dict[str, Any], request: Request) -> dict[str, Any]:
         try:
             if method not in _TOKENLESS:
-                self._authorize(arguments, request)
+                self._authorize(method, arguments, request)
+            if method == _OPEN:
+                return {"ok": True, "url": self.sockets.open_url(str(request.base_url).rstrip("/"))}
             self._throttle(method, str(arguments.get("channel") or ""))
             return {"ok": True, **self._methods.call(method, arguments, frozenset(self.scopes))}
         except MethodError as refusal:
@@ -215,12 +233,14 @@ class SimulatedSlack:
         answer = self._answer(method, arguments, request)
         self._log(method, arguments, "late", committed=answer["ok"])
 
-    def _authorize(self, arguments: dict[str, Any], request: Request) -> None:
+    def _authorize(self, method: str, arguments: dict[str, Any], request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ") or str(arguments.get("token") or "")
         if not given:
             raise MethodError("not_authed")
-        if given != self.token:
+        if given not in {self.token, self.app_token}:
             raise MethodError("invalid_auth")
+        if (given == self.app_token) != (method == _OPEN):
+            raise MethodError("not_allowed_token_type")
         if self.token_error:
             raise MethodError(self.token_error)
 
@@ -266,7 +286,7 @@ async def arguments_of(request: Request) -> dict[str, Any]:
         value = _decoded(body.decode("utf-8", "replace"))
         return given | (value if isinstance(value, dict) else {})
     fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    nested = {name: _decoded(fields[name]) for name in ("blocks", "metadata", "attachments") if name in fields}
+    nested = {name: _decoded(fields[name]) for name in ("blocks", "metadata", "attachments", "view") if name in fields}
     return given | fields | nested
 
 

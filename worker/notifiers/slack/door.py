@@ -1,0 +1,159 @@
+"""The door to Socket Mode: opens links, says how long to wait for the next, and announces that none can be opened."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.overview import Area
+from worker.core.ports import DeliveryError, Outcome
+from worker.net.failures import FailureKind, NetError
+from worker.net.link import PING_SECONDS, Link, place_of
+from worker.notifiers.slack.envelopes import envelope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.core.ports import Clock, Incidents
+    from worker.net.route import Route
+    from worker.notifiers.slack.notifier import Slack
+
+log = structlog.get_logger(__name__)
+
+METHOD = "apps.connections.open"
+DISABLED = "link_disabled"
+PLANNED = frozenset({"warning", "refresh_requested"})
+_KIND = "link"
+"""The kind of the incident that nobody can act from Slack."""
+
+_FIX = "put a good app-level token (xapp-…, with connections:write) in SLACK_APP_TOKEN, and turn Socket Mode on"
+
+_LONGEST_WAIT = 60.0
+_LONGEST_WISH = 3600.0
+REST_SECONDS = 300.0
+"""The wait where only an administrator of the app can help; also how long other failures last to be an incident."""
+
+PROVEN_SECONDS = 10.0
+"""A link that has lived for so long ends a row of failures; being refused just after a hello goes on with it."""
+
+SHORTEST_LIFE = 1.0
+"""Seconds of a link whose replacement is in order."""
+
+
+@dataclass(eq=False, slots=True)
+class LiveLink:
+    """A link that is up since `up_at`, and how long it is to be read; `is_leaving`: Slack has given it up."""
+
+    link: Link
+    up_at: float
+    reader: threading.Thread = field(default_factory=threading.Thread)
+    read_until: float = float("inf")
+    is_leaving: bool = False
+
+
+class Door:
+    """Opens one link at a time. Used by the threads of one inbox."""
+
+    def __init__(  # noqa: PLR0913 - its surroundings, all by name
+        self,
+        slack: Slack,
+        *,
+        route: Callable[[str], Route],
+        clock: Clock,
+        incidents: Incidents,
+        jitter: Callable[[], float],
+        allow_plain: bool = False,
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
+        """`slack` has the app token; `route` gives the route to a root; `allow_plain` is for Slack without TLS."""
+        self._slack = slack
+        self._route = route
+        self._clock = clock
+        self._incidents = incidents
+        self._jitter = jitter
+        self._allow_plain = allow_plain
+        self._ping_seconds = ping_seconds
+        self._failures = 0
+        self._rest = 0.0
+        self._failing_since = 0.0
+        self.connections = 0
+        """The links of the app that Slack counted at the last hello: more than its workers hold are ghosts."""
+
+    def wait(self) -> float:
+        """The seconds to wait before a link is opened."""
+        if not self._failures:
+            return 0.0
+        # Half of it by chance, so that workers that were cut off together do not come back together.
+        backoff = min(2.0 ** min(self._failures - 1, 10), _LONGEST_WAIT) * (1 + self._jitter()) / 2
+        return max(backoff, self._rest)
+
+    def open(self) -> LiveLink | None:
+        """Open a link, up to Slack's hello; None where that failed."""
+        try:
+            link = self._opened()
+        except (DeliveryError, NetError) as error:
+            self.failed(error)
+            return None
+        self._rest = 0.0
+        log.info("slack_link_open", connections=self.connections)
+        return LiveLink(link, self._clock.monotonic())
+
+    def failed(self, error: DeliveryError | NetError) -> None:
+        """Take note of a link that could not be opened, or broke."""
+        self._count()
+        is_refused, wish = False, None
+        if isinstance(error, DeliveryError):
+            is_refused, wish = error.outcome is Outcome.TOKEN, error.retry_after
+        self._rest = REST_SECONDS if is_refused else min(wish.total_seconds(), _LONGEST_WISH) if wish else 0.0
+        why = error.code if isinstance(error, DeliveryError) else str(error)
+        log.warning("slack_link_failed", reason=why, failures=self._failures)
+        if is_refused or self._clock.monotonic() - self._failing_since >= REST_SECONDS:
+            self._incidents.begin(_KIND, Area.NOTIFIER, f"nobody can act from Slack: {why}", _FIX)
+
+    def proven(self, up_at: float) -> None:
+        """Take note that a link lives that was opened at `up_at`."""
+        if self._clock.monotonic() - up_at >= PROVEN_SECONDS:
+            self._failures = 0
+            self._incidents.end(_KIND)
+
+    def left(self, reason: str, up_at: float) -> None:
+        """Take note that Slack gives a link up for this reason."""
+        if reason not in PLANNED:
+            self.failed(_refusal(reason))
+            return
+        log.info("slack_link_replaced", reason=reason)
+        # A Slack that replaces every link at once must not be asked without an end.
+        if self._clock.monotonic() - up_at < SHORTEST_LIFE:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._failures:
+            self._failing_since = self._clock.monotonic()
+        self._failures += 1
+
+    def _opened(self) -> Link:
+        url = str(self._slack.ask(METHOD).get("url") or "")
+        _, _, is_encrypted = place_of(url)
+        if not (is_encrypted or self._allow_plain):
+            raise NetError(FailureKind.BROKEN, "Slack gave an address that is not encrypted")
+        route = self._route(f"http{url.removeprefix('ws')}")
+        link = Link(url, clock=self._clock, route=route, ping_seconds=self._ping_seconds)
+        try:
+            # Once more after a pause: the first ends with the ping that proves that the other end lives.
+            hello = envelope_of(link.receive() or link.receive())
+        except NetError:
+            link.close()
+            raise
+        if hello.type != "hello":
+            link.close()
+            raise _refusal(hello.reason)
+        self.connections = hello.num_connections
+        return link
+
+
+def _refusal(reason: str) -> DeliveryError:
+    outcome = Outcome.TOKEN if reason == DISABLED else Outcome.RETRY
+    return DeliveryError(f"Slack ended the link: {reason or 'no hello'}", outcome, code=reason or "no_hello")

@@ -1,0 +1,148 @@
+"""The inbox: what people do in Slack, over Socket Mode. It is acknowledged first, and worked on after that.
+
+One thread keeps a link open, one reads each link, and one hands over.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.core.ports import StoreError, always
+from worker.net.failures import NetError
+from worker.notifiers.slack.envelopes import acknowledgement, envelope_of, heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.core.ports import Clock, Heard
+    from worker.notifiers.slack.door import Door, LiveLink
+    from worker.notifiers.slack.envelopes import SlackEnvelope
+
+log = structlog.get_logger(__name__)
+
+MOST_WAITING = 1000
+"""Presses that may wait. Another one is not acknowledged, so that Slack shows its person that it failed."""
+
+OLD_SECONDS = 15.0
+"""The time for which a link is read on after a newer one has been opened."""
+
+KEPT_SECONDS = 60.0
+"""The time for which a link outlives its assignment, which lapses while the database is away, too."""
+
+
+class Inbox:
+    """Keeps one link to Slack open, and two while Slack replaces one. Thread-safe."""
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        take: Callable[[Heard], None],
+        seen: Callable[[str], bool],
+        clock: Clock,
+        wanted: Callable[[], bool] = always,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        """`take` gets what is heard, one after the other; `seen` says of an envelope's id whether it came before.
+
+        `wanted` is asked every second whether this worker is to listen.
+        """
+        self._door, self._clock, self._wanted = door, clock, wanted
+        self._take, self._seen, self._most_waiting = take, seen, most_waiting
+        self._wanted_at = float("-inf")
+        self._waiting: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._lines: list[LiveLink] = []
+        self._turn, self._over = threading.Event(), threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="slack-link", daemon=True)
+        self._hand = threading.Thread(target=self._hand_over, name="slack-presses", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._keeper.start()
+        self._hand.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Close every link with a close frame, and wait for what was acknowledged to be worked on."""
+        self._over.set()
+        self._turn.set()
+        self._keeper.join(seconds)
+        self._waiting.put(None)
+        self._hand.join(seconds)
+
+    @property
+    def pong_at(self) -> float | None:
+        """The monotonic time at which Slack was last known to be there; None while there is no link."""
+        return max((line.link.pong_at for line in tuple(self._lines)), default=None)
+
+    def _keep(self) -> None:
+        while not self._over.is_set():
+            self._turn.clear()
+            if self._wanted():
+                self._wanted_at = self._clock.monotonic()
+                if all(line.is_leaving for line in tuple(self._lines)):
+                    self._renew()
+            elif self._clock.monotonic() - self._wanted_at >= KEPT_SECONDS:
+                self._close()
+            self._turn.wait(1.0)
+        self._close()
+
+    def _close(self) -> None:
+        for line in tuple(self._lines):
+            line.link.close()
+            line.reader.join(1.0)
+
+    def _renew(self) -> None:
+        """Open one more link, after the wait that is due; those that Slack has given up are read on for a while."""
+        if self._over.wait(self._door.wait()) or (line := self._door.open()) is None:
+            self._turn.set()
+            return
+        for old in tuple(self._lines):
+            old.read_until = self._clock.monotonic() + OLD_SECONDS
+        self._lines.append(line)
+        line.reader = threading.Thread(target=self._read, args=(line,), name="slack-reader", daemon=True)
+        line.reader.start()
+
+    def _read(self, line: LiveLink) -> None:
+        try:
+            while self._clock.monotonic() < line.read_until:
+                message = line.link.receive()
+                self._door.proven(line.up_at)
+                self._treat(line, envelope_of(message))
+        except NetError as error:
+            if not (line.is_leaving or self._over.is_set()):
+                self._door.failed(error)
+        line.link.close()
+        self._lines.remove(line)
+        self._turn.set()
+
+    def _treat(self, line: LiveLink, envelope: SlackEnvelope) -> None:
+        if envelope.type == "disconnect" and not line.is_leaving:
+            line.is_leaving = True
+            self._door.left(envelope.reason, line.up_at)
+            self._turn.set()
+        elif envelope.envelope_id and self._waiting.qsize() < self._most_waiting:
+            # Also where the link has just ended: Slack does not send a press again.
+            with suppress(NetError):
+                line.link.send(acknowledgement(envelope))
+            if what := heard(envelope):
+                self._waiting.put(what)
+
+    def _hand_over(self) -> None:
+        while (what := self._waiting.get()) is not None:
+            # One that goes wrong must not take the others along.
+            try:
+                if not self._was_seen(what):
+                    self._take(what)
+            except Exception:
+                log.exception("press_failed", envelope=what.envelope_id)
+
+    def _was_seen(self, what: Heard) -> bool:
+        # Where the database is away it refuses the act as well, and the person is answered so.
+        with suppress(StoreError):
+            return self._seen(what.envelope_id)
+        return False
