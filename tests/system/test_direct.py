@@ -49,8 +49,9 @@ def test_with_three_assigned_and_one_done_two_people_get_one_message_each_and_th
 ) -> None:
     run = langsmith.add_run(team, name="Refund flow")
     langsmith.complete(run, reviewer="ada@example.com")
-    for _ in range(2):
-        assert bench.run("poll").returncode == 0
+    assert bench.run("poll").returncode == 0
+    assert "• Refund flow" in texts(slack, "ben")[0], "its name is asked for before people are notified of it"
+    assert bench.run("poll").returncode == 0
     assert [len(texts(slack, name)) for name in ("ada", "ben", "eve")] == [0, 1, 1]
     assert texts(slack, "ben")[0].startswith("1 new run for you to review in Three eyes")
     assert "• Refund flow" in texts(slack, "ben")[0]
@@ -131,3 +132,11 @@ def test_a_dry_run_shows_direct_messages_and_sends_none(
     assert "1 new run for you to review in Three eyes" in shown
     assert "Refund flow" not in shown
     assert [len(texts(slack, name)) for name in ("ada", "ben")] == [1, 0]
+
+
+def test_a_dry_run_before_the_first_start_works_where_people_are_notified_directly(
+    bench: Bench, langsmith: SimulatedLangSmith, team: UUID
+) -> None:
+    langsmith.add_run(team, name="Refund flow")
+    done = bench.run("poll", "--dry-run", WORKER_DATABASE_URL="sqlite:///none-yet.db")
+    assert (done.returncode, "1 queue: 1 baseline to" in done.stdout) == (0, True)

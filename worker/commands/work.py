@@ -149,6 +149,8 @@ def dry_run() -> bool:
         for queue in roster.queues.values():
             preview.poll(queue)
         messages, later = preview.messages(), preview.held()
+        # While the database is there: direct messages are decided on in it.
+        summary = tables.preview_text(len(roster.queues), preview)
     console = Console()
     for message in messages:
         console.send(message)
@@ -158,7 +160,7 @@ def dry_run() -> bool:
             console.send(message)
     unread = [*preview.unread, *_unfound(roster)]
     if messages or later or preview.entering:
-        tables.say(tables.preview_text(len(roster.queues), preview))
+        tables.say(summary)
     else:
         tables.say("Nothing to post of what could be read." if unread else "Nothing to post.")
     tables.say(*unread)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
 """Makes delivery keys ours alone; changing it would send every notice in flight twice."""
 
+MOST_DIRECT = 100
+"""Of so many runs the names are asked for before people are notified directly; those of others come by an edit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
@@ -171,11 +174,16 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
 
 
 def undescribed(decided: Plan) -> set[Id]:
-    """The runs that the messages of a plan will list, and of which nothing is known but that they wait."""
+    """The runs that messages will list, in the channel and to people directly, and that nothing is known of so far."""
     listed = {key for notice in decided.notices for key in notice.reviews[:LISTED]}
     among = (review for review in decided.reviews if review.key in listed)
     # No further than needed: at a first sight the oldest come first, and each may have to be made.
-    return {review.queue_run_id for review in islice(among, len(listed)) if is_bare(review.facts)}
+    lacking = {review.queue_run_id for review in islice(among, len(listed)) if is_bare(review.facts)}
+    if all(notice.kind is not Kind.BASELINE for notice in decided.notices):
+        # A look at the inboxes, which follows, may notify people of these; they are counted as spoken of by no notice.
+        direct = (review for review in decided.reviews if review.told_at is not None and not review.generation)
+        lacking.update(review.queue_run_id for review in islice(direct, MOST_DIRECT) if is_bare(review.facts))
+    return lacking
 
 
 def still_owed(

@@ -10,8 +10,8 @@ from msgspec import structs
 from tests.support.builders import HOUR, LEADS, MINUTE, NOON, queue_run, snapshot
 from tests.support.people import ASSIGNED, person, rules_of_people, who
 from worker.core.audience import Persons, Problem, Reach
-from worker.core.model import Difference, Kind, Memory
-from worker.core.plan import plan, plan_difference, widened
+from worker.core.model import Difference, Facts, Kind, Memory
+from worker.core.plan import plan, plan_difference, undescribed, widened
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +41,11 @@ class Channel:
         self.reviews |= {one.key: one for one in self.decided.reviews}
         return [(notice.kind, len(notice.reviews)) for notice in self.decided.notices]
 
+    def poll_decided(self) -> Plan:
+        """The decision of the last poll."""
+        assert self.decided is not None
+        return self.decided
+
 
 ONE = queue_run("a", who=who("ada"))
 FREE = queue_run("b", who=who(done=("ada",)), done=1)
@@ -48,6 +53,17 @@ FREE = queue_run("b", who=who(done=("ada",)), done=1)
 
 def test_a_run_that_is_the_turn_of_somebody_is_no_news_to_the_channel() -> None:
     assert Channel(ADA).poll(ONE) == []
+
+
+def test_a_run_of_which_people_are_notified_directly_is_described_before() -> None:
+    channel = Channel(ADA)
+    bare = queue_run("a", who=who("ada"), facts=Facts())
+    channel.poll(bare)
+    assert undescribed(channel.poll_decided()) == {bare.queue_run_id}
+    channel.poll(structs.replace(bare, reserved=True), at=NOON + MINUTE)
+    assert undescribed(channel.poll_decided()) == {bare.queue_run_id}
+    channel.poll(structs.replace(bare, facts=Facts(name="Refund flow")), at=NOON + 2 * MINUTE)
+    assert undescribed(channel.poll_decided()) == set()
 
 
 def test_a_run_that_is_nobodys_turn_is_announced_in_the_channel() -> None:
