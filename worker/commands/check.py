@@ -307,6 +307,7 @@ def check(*, as_json: bool, live: bool) -> bool:
             *check_langsmith(source, roster, settings, rules, see),
             *first_poll.findings(),
             *slack_check.examine(notifier, sorted(channels_of(settings, roster, rules))),
+            *_app_token(settings),
             *examine_people(notifier, whom(settings, source, roster, rules, listed)),
             *(ask_live(source, roster) if live else ()),
         ]
@@ -315,6 +316,12 @@ def check(*, as_json: bool, live: bool) -> bool:
     else:
         tables.print_findings(found)
     return all(finding.ok for finding in found)
+
+
+def _app_token(settings: Settings) -> Iterator[Finding]:
+    if settings.slack_app_token is not None:
+        with slack(settings, settings.slack_app_token) as client:
+            yield from slack_check.examine_app_token(client)
 
 
 def _waiting(source: LangSmith, queue: Queue) -> int | None:

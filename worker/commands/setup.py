@@ -24,6 +24,8 @@ from worker.stores.sqlite import check_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pydantic import SecretStr
+
     from worker.core.model import Id
     from worker.core.ports import Clock
     from worker.settings import Settings
@@ -124,9 +126,9 @@ def hiding(settings: Settings) -> Callable[[str], str]:
 
 
 @contextlib.contextmanager
-def slack(settings: Settings) -> Iterator[Slack]:
-    """The notifier."""
-    token = settings.slack_bot_token
+def slack(settings: Settings, token: SecretStr | None = None) -> Iterator[Slack]:
+    """The notifier; with another `token` than the bot's, a client for what that one may do."""
+    token = token or settings.slack_bot_token
     notifier = Slack(
         token=token.get_secret_value() if token else "",
         base_url=settings.slack_base_url,

@@ -336,7 +336,12 @@ def secrets(settings: Settings) -> tuple[str, ...]:
     """Every secret string, longest first, for the log's edge to take out."""
     found = [
         secret.get_secret_value()
-        for secret in (settings.langsmith_api_key, settings.slack_bot_token, settings.heartbeat_url)
+        for secret in (
+            settings.langsmith_api_key,
+            settings.slack_bot_token,
+            settings.slack_app_token,
+            settings.heartbeat_url,
+        )
         if secret is not None
     ]
     found += [*passwords(settings.database_url), *settings.network.secrets()]

@@ -35,6 +35,7 @@ from worker.settings.values import (
     ALL_QUEUES,
     NO_CHANNEL,
     WrittenDuration,
+    app_token,
     boolean,
     budget,
     channel_value,
@@ -189,6 +190,7 @@ WORKER_QUEUES = Name(
 Config = Annotated[Path | None, PlainValidator(_config)]
 ApiKey = Annotated[SecretStr | None, PlainValidator(langsmith_key)]
 Token = Annotated[SecretStr | None, PlainValidator(slack_token)]
+AppToken = Annotated[SecretStr | None, PlainValidator(app_token)]
 Endpoint = Annotated[str, _web(endpoint)]
 WorkspaceId = Annotated[str | None, PlainValidator(header_value)]
 WebUrl = Annotated[str | None, _web(web_url)]
@@ -235,6 +237,7 @@ class Settings(BaseSettings):
     )
     langsmith_web_url: Annotated[WebUrl, Name("LANGSMITH_WEB_URL")] = Field(default_factory=_web_root)
     slack_bot_token: Annotated[Token, SLACK_BOT_TOKEN] = None
+    slack_app_token: Annotated[AppToken, Name("SLACK_APP_TOKEN", secret=True)] = None
     slack_base_url: Annotated[SlackRoot, Name("SLACK_BASE_URL")] = "https://slack.com/api/"
     listed: Annotated[Listed, WORKER_QUEUES] = ()
     common: PerQueue = PerQueue()

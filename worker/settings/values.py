@@ -225,6 +225,7 @@ _NOT_BOT_TOKENS = (
     ("xoxe", "is a token that expires (xoxe), because token rotation is on for the app"),
     ("lsv2_", "is a LangSmith key"),
 )
+_NOT_APP_TOKENS = (("xoxb-", "is a bot token (xoxb-)"), *(one for one in _NOT_BOT_TOKENS if one[0] != "xapp-"))
 
 
 def queue_value(value: object) -> str:
@@ -318,13 +319,26 @@ def langsmith_key(value: object) -> SecretStr:
 
 def slack_token(value: object) -> SecretStr:
     """A Slack bot token."""
-    token = _secret(value)
     remedy = "set the Bot User OAuth Token of the Slack app (OAuth & Permissions), which begins with xoxb-"
-    for prefix, what in _NOT_BOT_TOKENS:
+    return _token(value, "xoxb-", _NOT_BOT_TOKENS, remedy)
+
+
+def app_token(value: object) -> SecretStr:
+    """A Slack app-level token."""
+    remedy = (
+        "set an app-level token of the Slack app with connections:write (Basic Information, App-Level Tokens), "
+        "which begins with xapp-"
+    )
+    return _token(value, "xapp-", _NOT_APP_TOKENS, remedy)
+
+
+def _token(value: object, beginning: str, others: Sequence[tuple[str, str]], remedy: str) -> SecretStr:
+    token = _secret(value)
+    for prefix, what in others:
         if token.startswith(prefix):
             raise ValueError(f"{what}; {remedy}")
-    if not token.startswith("xoxb-"):
-        raise ValueError(f"does not begin with xoxb-; {remedy}")
+    if not token.startswith(beginning):
+        raise ValueError(f"does not begin with {beginning}; {remedy}")
     return SecretStr(token)
 
 

@@ -16,6 +16,7 @@ from worker.settings.model import EVERY, PER_QUEUE
 MARKED = {
     "LANGSMITH_API_KEY": "lsv2_sk_MARKED",
     "SLACK_BOT_TOKEN": "xoxb-MARKED",
+    "SLACK_APP_TOKEN": "xapp-MARKED",
     "WORKER_DATABASE_URL": "postgresql://user:MARKED%40word@host/db",
     "WORKER_HEARTBEAT_URL": "https://hc.example.com/ping/MARKED",
 }

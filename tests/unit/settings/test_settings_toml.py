@@ -390,6 +390,7 @@ def test_a_file_of_another_shape_is_refused(place: Place, text: str, line: str) 
         ("langsmith_api_key", "LANGSMITH_API_KEY"),
         ("LANGSMITH_API_KEY", "LANGSMITH_API_KEY"),
         ("slack_bot_token", "SLACK_BOT_TOKEN"),
+        ("slack_app_token", "SLACK_APP_TOKEN"),
         ("database_url", "WORKER_DATABASE_URL"),
         ("worker_heartbeat_url", "WORKER_HEARTBEAT_URL"),
     ],

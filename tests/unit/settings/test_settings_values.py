@@ -299,7 +299,7 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("form", "flaw"), FLAWS)
-@pytest.mark.parametrize("parse", [values.langsmith_key, values.slack_token])
+@pytest.mark.parametrize("parse", [values.langsmith_key, values.slack_token, values.app_token])
 def test_a_secret_with_a_flaw_is_refused_without_being_shown(parse: object, form: str, flaw: str) -> None:
     with pytest.raises(ValueError, match=f"contains {flaw}; copy the secret again") as caught:
         parse(form.format("xoxb-MARKED"))  # type: ignore[operator]
@@ -328,6 +328,28 @@ def test_what_is_no_bot_token_is_refused(token: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         values.slack_token(token)
     assert "MARKED" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("xoxb-MARKED", r"is a bot token \(xoxb-\)"),
+        ("xoxp-MARKED", r"is a user token \(xoxp-\)"),
+        ("xoxe.xoxp-MARKED", "token rotation is on"),
+        ("lsv2_pt_MARKED", "is a LangSmith key"),
+        ("MARKED", "does not begin with xapp-"),
+        ("\n", "is empty"),
+    ],
+)
+def test_what_is_no_app_token_is_refused_with_the_place_of_the_right_one(token: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        values.app_token(token)
+    assert "MARKED" not in str(caught.value)
+    assert token == "\n" or "App-Level Tokens" in str(caught.value)
+
+
+def test_an_app_token() -> None:
+    assert values.app_token("xapp-1-A0-1\n").get_secret_value() == "xapp-1-A0-1"
 
 
 @pytest.mark.parametrize("key", ["xoxb-MARKED", "xoxp-MARKED", "xapp-MARKED"])

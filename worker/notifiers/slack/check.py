@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from worker.notifiers.slack.notifier import BotIdentity, Channel, Slack
 
 POSTING = "chat:write"
+_APP_REMEDY = (
+    "set SLACK_APP_TOKEN to an app-level token of the app with connections:write (Basic Information), "
+    "and turn Socket Mode on"
+)
 
 
 def examine(slack: Slack, channels: Iterable[Destination]) -> Iterator[Finding]:
@@ -29,6 +33,17 @@ def examine(slack: Slack, channels: Iterable[Destination]) -> Iterator[Finding]:
     yield from _posting(identity)
     for channel in dict.fromkeys(channels):
         yield _channel(slack, channel.place, identity.scopes)
+
+
+def examine_app_token(slack: Slack) -> Iterator[Finding]:
+    """Check that the app token, which this client has, may open a link; none is opened."""
+    try:
+        slack.link_url()
+    except DeliveryError as error:
+        remedy = _APP_REMEDY if error.outcome is Outcome.TOKEN else _token_remedy(error)
+        yield Finding("slack app token", ok=False, text=f"no link can be opened ({error.code})", remedy=remedy)
+        return
+    yield Finding("slack app token", ok=True, text="a link can be opened")
 
 
 def _token_remedy(error: DeliveryError) -> str:

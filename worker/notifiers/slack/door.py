@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-METHOD = "apps.connections.open"
 DISABLED = "link_disabled"
 PLANNED = frozenset({"warning", "refresh_requested"})
 _KIND = "link"
@@ -135,7 +134,7 @@ class Door:
         self._failures += 1
 
     def _opened(self) -> Link:
-        url = str(self._slack.ask(METHOD).get("url") or "")
+        url = self._slack.link_url()
         _, _, is_encrypted = place_of(url)
         if not (is_encrypted or self._allow_plain):
             raise NetError(FailureKind.BROKEN, "Slack gave an address that is not encrypted")

@@ -183,6 +183,10 @@ class Slack:
         """Ask what changes nothing. Raises DeliveryError, which does not repeat the fields."""
         return self._call(Doing.ASK, lambda: self._client.api_call(method, data=dict(fields)))
 
+    def link_url(self) -> str:
+        """The address of a new link of Socket Mode, good for once; for the app token alone. Raises DeliveryError."""
+        return str(self.ask("apps.connections.open").get("url") or "")
+
     def close(self) -> None:
         """Close the connections."""
         if self._made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from tests.support.builders import to
 from tests.support.slack_stage import CHANNEL
 from worker.demo.slack.server import ALL_SCOPES
-from worker.notifiers.slack.check import examine
+from worker.notifiers.slack.check import examine, examine_app_token
+from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.support.slack_stage import Stage
     from worker.demo.slack.server import SimulatedSlack
-    from worker.notifiers.slack.notifier import Slack
 
 
 def test_all_is_well(notifier: Slack) -> None:
@@ -104,3 +106,23 @@ def test_a_private_channel_needs_the_scope_of_private_ones(notifier: Slack, slac
     assert [finding.ok for finding in examine(notifier, [to("G0PRIVATE00")])] == [True, True, True]
     slack.scopes = ALL_SCOPES - {"groups:history"}
     assert [finding.ok for finding in examine(notifier, [to("G0PRIVATE00")])] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("error", "ok", "remedy"),
+    [
+        pytest.param("", True, "", id="a good one"),
+        pytest.param("invalid_auth", False, "SLACK_APP_TOKEN", id="a wrong one"),
+        pytest.param("missing_scope", False, "connections:write", id="without its scope"),
+        pytest.param("internal_error", False, "SLACK_BASE_URL", id="a Slack that fails"),
+    ],
+)
+def test_the_app_token_is_proven_without_a_link(
+    server: Stage, slack: SimulatedSlack, error: str, remedy: str, *, ok: bool
+) -> None:
+    if error:
+        slack.fail("apps.connections.open", error=error)
+    with contextlib.closing(Slack(token=slack.app_token, base_url=server.root)) as client:
+        (finding,) = examine_app_token(client)
+    assert (finding.ok, remedy in finding.remedy, error in finding.text) == (ok, True, True)
+    assert slack.sockets.links == 0
