@@ -316,7 +316,10 @@ class Answers(Protocol):
     """Answers one person, so that nobody else sees it. Thread-safe. Raises DeliveryError."""
 
     def ephemeral(self, place: str, user: str, text: str, *, thread: str = "") -> None:
-        """Show a text, which is escaped here, to a person in a channel; in a `thread` by its first message."""
+        """Show a text to a person in a channel; in a `thread` by its first message.
+
+        The text is escaped here. Its line breaks stay, so names in it are to be flat.
+        """
         ...
 
 

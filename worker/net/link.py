@@ -92,7 +92,6 @@ class Link:
         if now < self._beat_at:
             return
         if self._pong is not None and not self._pong.is_set():
-            self.close()
             raise NetError(FailureKind.DEADLINE, f"the other end did not answer a ping within {self._ping_seconds:g} s")
         self.pong_at = now
         self._beat_at = now + self._ping_seconds

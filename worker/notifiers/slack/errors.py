@@ -74,7 +74,8 @@ _GROUPS: Mapping[Outcome, str] = {
     Outcome.DESTINATION: (
         "access_denied cannot_dm_bot channel_is_limited_access channel_not_found channel_type_not_supported "
         "ekm_access_denied is_archived messages_tab_disabled method_not_supported_for_channel_type no_permission "
-        "not_in_channel posting_to_channel_denied team_not_found user_disabled user_not_found user_not_visible"
+        "not_in_channel posting_to_channel_denied team_not_found user_disabled user_not_found user_not_in_channel "
+        "user_not_visible"
     ),
     Outcome.TOKEN: (
         "access_restricted accesslimited account_inactive deprecated_endpoint enterprise_is_restricted "
@@ -223,6 +224,7 @@ class BotIdentity:
     """The team and the bot user of a token. `scopes` is None where Slack did not list them."""
 
     team: str
+    team_id: str
     url: str
     user: str
     user_id: str
@@ -245,6 +247,7 @@ def bot_identity(response: SlackResponse) -> BotIdentity:
     """The team and the bot user of a token, from `auth.test`."""
     return BotIdentity(
         team=str(response.get("team", "")),
+        team_id=str(response.get("team_id", "")),
         url=str(response.get("url", "")),
         user=str(response.get("user", "")),
         user_id=str(response.get("user_id", "")),

@@ -35,7 +35,7 @@ KEPT_SECONDS = 60.0
 """The time for which a link outlives its assignment, which lapses while the database is away, too."""
 
 
-class Inbox:
+class SocketInbox:
     """Keeps one link to Slack open, and two while Slack replaces one. Thread-safe."""
 
     def __init__(
@@ -116,9 +116,10 @@ class Inbox:
         except NetError as error:
             if not (line.is_leaving or self._over.is_set()):
                 self._door.failed(error)
-        line.link.close()
+        # Before the close frame, for whose answer a dead peer lets us wait.
         self._lines.remove(line)
         self._turn.set()
+        line.link.close()
 
     def _treat(self, line: LiveLink, envelope: SlackEnvelope) -> None:
         if envelope.type == "disconnect" and not line.is_leaving:

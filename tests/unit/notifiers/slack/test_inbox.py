@@ -16,7 +16,7 @@ from worker.clock import SystemClock
 from worker.core.ports import Command, HomeOpened, Press, StoreError
 from worker.net.route import DIRECT
 from worker.notifiers.slack.door import Door
-from worker.notifiers.slack.inbox import KEPT_SECONDS, OLD_SECONDS, Inbox
+from worker.notifiers.slack.inbox import KEPT_SECONDS, OLD_SECONDS, SocketInbox
 from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Listening:
             allow_plain=True,
             ping_seconds=BEAT,
         )
-        self.inbox = Inbox(
+        self.inbox = SocketInbox(
             door,
             take=self.take,
             seen=self.seen,
@@ -136,6 +136,9 @@ def test_a_press_that_finds_no_room_is_not_acknowledged(listening: Listening) ->
     listening.begun.get(timeout=10)
     for number in range(4):
         listening.press(str(number))
+    # What a link shows after the presses is read after them.
+    listening.sockets.disconnect("refresh_requested")
+    listening.until_links(2)
     listening.until_answered(4)
     listening.free.set()
     assert [listening.heard().value for _ in range(4)] == ["in work", "0", "1", "2"]
