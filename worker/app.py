@@ -19,7 +19,7 @@ from worker.clock import SharedClock
 from worker.core.audience import Problem
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.directory import LOOKED_UP_FOR, Card
-from worker.core.inbox import Budget
+from worker.core.inbox import Allowance
 from worker.core.leases import Task
 from worker.core.model import Polled, Queue, Reviewer, id_of
 from worker.core.ports import UNMETERED, StoreError
@@ -200,7 +200,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             persons=persons,
             calendars=calendars,
             queues=lambda: {*roster.queues},
-            budget=Budget(settings.nag_per_person_day, settings.nag_per_run),
+            budget=Allowance(settings.nag_per_person_day, settings.nag_per_run),
             scheme=notifier.limits.scheme,
             is_wanted=wants_direct(settings),
             owed=deliver.wake,

@@ -11,7 +11,7 @@ from tests.support.builders import DAY, HOUR, NOON, rules_with
 from tests.support.people import ASSIGNED
 from worker.core.audience import Audience, Persons, Reach
 from worker.core.direct import Desk, DirectPlan, QueueTurns, World, plan_direct
-from worker.core.inbox import Budget
+from worker.core.inbox import Allowance
 from worker.core.model import Entry, Kind, Window
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Office:
         return World(
             {queue.queue_id: self._turns(queue, persons) for queue in self.queues},
             persons,
-            Budget(self.per_day, PER_RUN),
+            Allowance(self.per_day, PER_RUN),
             self.calendars,
             "slack",
         )

@@ -9,7 +9,7 @@ from tests.support.builders import HOUR, NOON, deciding, queue, rules_with
 from tests.support.people import ADA, ASSIGNED, person
 from worker.core.audience import Audience, Persons, Reach
 from worker.core.direct import QueueTurns, World, plan_direct
-from worker.core.inbox import Budget
+from worker.core.inbox import Allowance
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +40,7 @@ class Office:
         rules = rules_with(people=Audience.ASSIGNED, tell=Reach.DIRECT, announce_every=HOUR, **self.settings)
         rules = replace(rules, persons=Persons(self.persons))
         turns = {one.queue_id: QueueTurns(rules.policy, rules.turns(one)) for one in self.queues}
-        world = World(turns, rules.persons, Budget(3, 3), {}, "slack")
+        world = World(turns, rules.persons, Allowance(3, 3), {}, "slack")
         return self.store.direct([*turns], lambda desk: plan_direct(world, desk, at), at)
 
     def owed(self) -> dict[str, list[str]]:

@@ -110,7 +110,7 @@ def poll() -> bool:
 def dry_run() -> bool:
     """Print the messages that `poll` would post; returns whether every queue could be read."""
     from worker.commands import tables  # noqa: PLC0415  what draws for people is no part of a service
-    from worker.core.inbox import Budget  # noqa: PLC0415
+    from worker.core.inbox import Allowance  # noqa: PLC0415
     from worker.loops.direct_preview import DirectPreview  # noqa: PLC0415
     from worker.loops.people import KnownPersons  # noqa: PLC0415
     from worker.loops.preview import Preview  # noqa: PLC0415
@@ -130,7 +130,7 @@ def dry_run() -> bool:
             rules=rules,
             persons=persons,
             calendars=calendars,
-            budget=Budget(settings.nag_per_person_day, settings.nag_per_run),
+            budget=Allowance(settings.nag_per_person_day, settings.nag_per_run),
             scheme=LIMITS.scheme,
         )
         preview = Preview(

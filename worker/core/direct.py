@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid5
 
 from worker.core.audience import is_listed
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.inbox import Inbox, Spoken, Turn, joined, ladder_of, plan_inbox
+from worker.core.inbox import Inbox, OpenTurn, Spoken, joined, ladder_of, plan_inbox
 from worker.core.model import Entry, Kind
 from worker.core.owed import Destination
 from worker.core.plan import NAMESPACE, notice_key
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Person, Persons, Turns
     from worker.core.calendar import Calendar
-    from worker.core.inbox import About, Budget, Call, InboxPlan
+    from worker.core.inbox import About, Allowance, Call, InboxPlan
     from worker.core.model import Id, Review, Window
     from worker.core.policy import EscalationPolicy
 
@@ -98,7 +99,7 @@ class World:
 
     queues: Mapping[Id, QueueTurns]
     persons: Persons
-    budget: Budget
+    budget: Allowance
     calendars: Mapping[str, Calendar]
     scheme: str
 
@@ -111,14 +112,15 @@ class _Book:
         self._desk = desk
         self._now = now
         self._ladders: dict[tuple[Id, str], EscalationPolicy] = {}
-        self.turns: defaultdict[str, dict[About, tuple[Turn, str]]] = defaultdict(dict)
+        self.turns: defaultdict[str, dict[About, tuple[OpenTurn, str]]] = defaultdict(dict)
         """The turns in each inbox, with the id by which what is heard is kept."""
         self.spoken: dict[tuple[str, About], Spoken] = {}
         """What is to be written."""
 
     def heard(self, ids: Sequence[str], about: About, review: Review, *, was_there: bool) -> Spoken:
         """What a reader with these ids has heard; noted where the run was not the reader's turn before."""
-        known = [found for one in ids if (found := self._desk.spoken.get((kept_id(one), about))) is not None]
+        spoken = self._desk.spoken
+        known = [found for one in _kept_ids(tuple(ids)) if (found := spoken.get((one, about))) is not None]
         if known:
             return joined(known)
         # At the first look of all, what the channel has said counts as said: the people were there.
@@ -133,10 +135,11 @@ class _Book:
         """Put a run into the inbox of a person, or of an owner."""
         user = inbox.removeprefix(OWNER)
         queue = self._world.queues[about[0]]
-        ladder = self._ladders.setdefault((about[0], user), ladder_of(queue.policy, self._world.calendars.get(user)))
+        if (ladder := self._ladders.get((about[0], user))) is None:
+            ladder = self._ladders[about[0], user] = ladder_of(queue.policy, self._world.calendars.get(user))
         spoken = self.heard(ids, about, review, was_there=person is not None)
         is_own = person is not None and not set(review.who.reserved_by).isdisjoint(person.reviewer_ids)
-        self.turns[inbox].setdefault(about, (Turn(about, review, ladder, spoken, is_own), kept_id(ids[0])))
+        self.turns[inbox].setdefault(about, (OpenTurn(about, review, ladder, spoken, is_own), kept_id(ids[0])))
 
     def inbox(self, reader: str) -> Inbox:
         """One reader's inbox."""
@@ -224,6 +227,11 @@ def _write(book: _Book, reader: str, plan: InboxPlan, notices: list[DirectNotice
 def _runs(calls: Iterable[Call]) -> tuple[tuple[About, Kind], ...]:
     oldest_first = sorted(calls, key=lambda call: (call.turn.review.since, str(call.turn.review.queue_run_id)))
     return tuple((call.turn.about, call.kind) for call in oldest_first)
+
+
+@lru_cache(1024)
+def _kept_ids(reviewer_ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(kept_id(one) for one in reviewer_ids)
 
 
 def kept_id(reviewer_id: str) -> str:

@@ -51,7 +51,7 @@ def joined(known: Sequence[Spoken]) -> Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class Allowance:
     """How often people are called: by so many messages on one day, and reminded so many times of one run."""
 
     person_day: int
@@ -59,7 +59,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class OpenTurn:
     """One run that is a reader's turn, with the ladder by which the reader is notified of it.
 
     `is_own` says that the reader has it in hand, and so need not hear that it is new.
@@ -87,7 +87,7 @@ class Inbox:
 
     reader: str
     destination: Destination
-    turns: tuple[Turn, ...]
+    turns: tuple[OpenTurn, ...]
     window: Window | None = None
     spent: int = 0
     day_began: datetime | None = None
@@ -99,7 +99,7 @@ class Inbox:
 class Call:
     """A turn in a message: why it is there, and what the reader will have heard by it."""
 
-    turn: Turn
+    turn: OpenTurn
     kind: Kind
     told_at: datetime
 
@@ -125,11 +125,11 @@ class InboxPlan:
 
     called: tuple[Call, ...] = ()
     shown: tuple[Call, ...] = ()
-    passed: tuple[Turn, ...] = ()
+    passed: tuple[OpenTurn, ...] = ()
     next_due_at: datetime | None = None
 
 
-def plan_inbox(inbox: Inbox, budget: Budget, now: datetime) -> InboxPlan:
+def plan_inbox(inbox: Inbox, budget: Allowance, now: datetime) -> InboxPlan:
     """Decide what one reader is called for now, and what the message that stands there is to show."""
     due, near, worn = _due(inbox, budget, now)
     new = [call for call in due if call.kind is Kind.ANNOUNCEMENT]
@@ -145,14 +145,15 @@ def plan_inbox(inbox: Inbox, budget: Budget, now: datetime) -> InboxPlan:
     return InboxPlan(called, (), worn, _next_due_at(inbox, called, (), now))
 
 
-def _due(inbox: Inbox, budget: Budget, now: datetime) -> tuple[list[Call], list[Call], tuple[Turn, ...]]:
+def _due(inbox: Inbox, budget: Allowance, now: datetime) -> tuple[list[Call], list[Call], tuple[OpenTurn, ...]]:
     """The turns that are due, those near enough to go with them, and those of which the reader was reminded enough."""
     due: list[Call] = []
     near: list[Call] = []
-    worn: list[Turn] = []
+    worn: list[OpenTurn] = []
     moments: dict[int, Moment] = {}
     for turn in inbox.turns:
-        moment = moments.setdefault(id(turn.ladder), Moment.of(turn.ladder, now))
+        if (moment := moments.get(id(turn.ladder))) is None:
+            moment = moments[id(turn.ladder)] = Moment.of(turn.ladder, now)
         view = turn.view
         step = moment.due(view)
         if step is None:
@@ -173,7 +174,7 @@ def _may_call_for(new: Sequence[Call], inbox: Inbox, now: datetime) -> bool:
     return any(may_announce([call.turn.review], call.turn.ladder, inbox.window, now) for call in new)
 
 
-def _may_call(inbox: Inbox, budget: Budget) -> bool:
+def _may_call(inbox: Inbox, budget: Allowance) -> bool:
     """Whether the reader may be called once more today."""
     window = inbox.window
     if window is not None and window.entry is Entry.MERGE:
@@ -194,7 +195,8 @@ def _next_due_at(inbox: Inbox, called: Sequence[Call], new: Sequence[Call], now:
     waits: defaultdict[tuple[int, bool], list[tuple[datetime, EscalationPolicy]]] = defaultdict(list)
     for turn in inbox.turns:
         ladder, reminder = turn.ladder, turn.ladder.steps[-1]
-        view = replace(turn, spoken=heard.get(turn.about, turn.spoken)).view
+        after = heard.get(turn.about) if heard else None
+        view = turn.view if after is None else replace(turn, spoken=after).view
         if reminder.kind is Kind.REMINDER and len(ladder.steps_for(view)) > 1 and (at := reminder.counts_from(view)):
             waits[id(ladder), at[0]].append((at[1], ladder))
     dues = [_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items()]

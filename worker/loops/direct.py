@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.core.audience import Persons
     from worker.core.calendar import Calendar
     from worker.core.direct import Desk, DirectPlan
-    from worker.core.inbox import Budget
+    from worker.core.inbox import Allowance
     from worker.core.model import Id, Queue
     from worker.core.ports import Clock
     from worker.core.roles import Inboxes, Polls
@@ -43,7 +43,7 @@ class Direct:
         persons: Callable[[], Persons],
         calendars: CalendarOf,
         queues: Callable[[], Collection[Id]],
-        budget: Budget,
+        budget: Allowance,
         scheme: str,
         owed: Callable[[], None],
         is_wanted: bool = True,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Persons
     from worker.core.direct import Desk, DirectNotice, DirectPlan
-    from worker.core.inbox import Budget
+    from worker.core.inbox import Allowance
     from worker.core.message import Message
     from worker.core.model import Id, Queue, Review
     from worker.core.ports import Clock
@@ -46,7 +46,7 @@ class DirectPreview:
         rules: RulesOf,
         persons: Callable[[], Persons],
         calendars: CalendarOf,
-        budget: Budget,
+        budget: Allowance,
         scheme: str,
     ) -> None:
         self._inboxes = inboxes

@@ -10,7 +10,7 @@ from worker.core.owed import State
 from worker.stores.columns import At
 from worker.stores.database import insert
 from worker.stores.outbox import in_state
-from worker.stores.schema import DELIVERIES, INBOXES, PINGS
+from worker.stores.schema import CALLS, DELIVERIES, INBOXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _HOLD = sa.select(INBOXES.c.reader).where(INBOXES.c.reader == sa.bindparam("reader")).with_for_update()
 _SPENT = (
     sa.select(sa.func.count())
-    .join_from(PINGS, DELIVERIES)
-    .where(PINGS.c.called == sa.bindparam("reader"), PINGS.c.posted_at >= sa.bindparam("since", type_=At()))
+    .join_from(CALLS, DELIVERIES)
+    .where(CALLS.c.called == sa.bindparam("reader"), CALLS.c.posted_at >= sa.bindparam("since", type_=At()))
     # What never came to a post called no one.
     .where(DELIVERIES.c.key != sa.bindparam("but"), ~in_state(State.WITHDRAWN, State.DEAD))
 )
 _NUMBER = sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == sa.bindparam("key"))
-_FORGET = sa.delete(PINGS).where(PINGS.c.delivery_id == sa.bindparam("number"))
+_FORGET = sa.delete(CALLS).where(CALLS.c.delivery_id == sa.bindparam("number"))
 
 
 def hold_inbox(connection: Connection, reader: str) -> None:
@@ -63,4 +63,4 @@ def note_pings(connection: Connection, number: int, called: Sequence[str], at: d
     """Count a delivery among those that call these people."""
     if called:
         rows = [{"delivery_id": number, "called": reader, "posted_at": at} for reader in called]
-        connection.execute(sa.insert(PINGS), rows)
+        connection.execute(sa.insert(CALLS), rows)

@@ -19,12 +19,12 @@ from worker.stores.database import chunks, insert, latest
 from worker.stores.outbox import CHANGE_DELIVERY, SELECT_DELIVERIES, delivery_of, in_state, owe_delivery
 from worker.stores.reviews import REVIEW_COLUMNS, SELECT_QUEUE
 from worker.stores.schema import (
+    CALLS,
     DELIVERIES,
     DELIVERY_REVIEWS,
     INBOXES,
     IS_OPEN,
     KNOWN_QUEUES,
-    PINGS,
     REVIEWS,
     TURNS,
 )
@@ -61,8 +61,8 @@ _STATES = (
     .where(_OF_KEYS)
     .order_by(DELIVERIES.c.delivery_id)
 )
-_PINGS = sa.select(PINGS.c.delivery_id, PINGS.c.called, PINGS.c.posted_at).where(
-    PINGS.c.posted_at >= sa.bindparam("since", type_=At())
+_PINGS = sa.select(CALLS.c.delivery_id, CALLS.c.called, CALLS.c.posted_at).where(
+    CALLS.c.posted_at >= sa.bindparam("since", type_=At())
 )
 _NEVER_POSTED = sa.select(DELIVERIES.c.delivery_id).where(
     DELIVERIES.c.delivery_id.in_(sa.bindparam("some", expanding=True)), in_state(State.WITHDRAWN, State.DEAD)

@@ -167,7 +167,7 @@ DELIVERY_REVIEWS = sa.Table(
 
 # Whom a delivery calls, and when it is posted, or was at last. A row is made before the post, so that no two workers
 # spend the same: after a crash in between it counts all the same.
-PINGS = sa.Table(
+CALLS = sa.Table(
     "pings",
     metadata,
     sa.Column("delivery_id", sa.ForeignKey("deliveries.delivery_id"), primary_key=True),

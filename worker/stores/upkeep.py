@@ -12,11 +12,11 @@ from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores.database import CHUNK, chunks, insert
 from worker.stores.outbox import in_state
 from worker.stores.schema import (
+    CALLS,
     DELIVERIES,
     DELIVERY_REVIEWS,
     KNOWN_QUEUES,
     NOTES,
-    PINGS,
     PROCESSES,
     REVIEWS,
     TURNS,
@@ -86,7 +86,7 @@ def prune_deliveries(connection: Connection, before: datetime) -> int:
     old = connection.execute(_OLD_DELIVERIES, {"before": before}).scalars().all()
     # What refers to a delivery goes before it.
     connection.execute(sa.delete(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id.in_(old)))
-    connection.execute(sa.delete(PINGS).where(PINGS.c.delivery_id.in_(old)))
+    connection.execute(sa.delete(CALLS).where(CALLS.c.delivery_id.in_(old)))
     connection.execute(sa.delete(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(old)))
     return len(old)
 

@@ -13,7 +13,7 @@ from tests.support.office import office
 from tests.support.people import ASSIGNED, person, who
 from tests.unit.loops.stage import Stage
 from worker.core.audience import Audience, Persons, Problem, Reach
-from worker.core.inbox import Budget
+from worker.core.inbox import Allowance
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, always
@@ -63,7 +63,7 @@ class Team(Stage):
             persons=lambda: self.persons,
             calendars=self.calendars.get,
             queues=lambda: {ASSIGNED.queue_id},
-            budget=Budget(self.mentions_a_day, 3),
+            budget=Allowance(self.mentions_a_day, 3),
             scheme="slack",
             owed=self.deliver.wake,
         )
