@@ -289,7 +289,7 @@ class MemoryOutbox(MemoryTables):
         shown_at = claimed.edited_at or claimed.settled_at or NEVER
         most = len(told) if owed.delivery.kind is Kind.DIRECT else LISTED
         listed = tuple(sorted(told, key=_as_listed)[:most])
-        owed.shown = [review.key for review in listed]
+        owed.shown = [review.key for review in listed[:LISTED]]
         return Claim(
             claimed,
             listed,

@@ -84,6 +84,10 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
 
     `next_due_at` is by the clock that the runs have their dates from: ours less `snapshot.ahead`.
     """
+    if policy.turns is not None and not memory.baselined:
+        # A queue's first sight is the channel's, whoever is notified later: held, it comes due at the opening.
+        decided = plan(snapshot, memory, replace(policy, turns=None), now)
+        return replace(decided, remainder=replace(decided.remainder, turns=policy.turns))
     is_switched = memory.listing not in {"", snapshot.listing}
     found = diff(snapshot, memory.reviews, now, is_switched=is_switched)
     there = now - snapshot.ahead
@@ -96,7 +100,7 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     if first and not is_held:
         due.parts.extend(_first_sight(first, policy, there))
     found = replace(found, open=tuple(waiting))
-    decided = _decided(snapshot, memory, found, due, moment, (), silent if memory.baselined else ())
+    decided = _decided(snapshot, memory, found, due, moment, (), silent)
     # A listing that shows more than the other one is not concluded before that first sight is spoken of.
     if is_held:
         listing = memory.listing if memory.baselined else snapshot.listing

@@ -272,7 +272,8 @@ def _listed(connection: Connection, number: int, most: int) -> tuple[Review, ...
     # Asked for again as long as they are listed: names that are missing, and how runs left.
     connection.execute(outbox.UNLIST, {"number": number})
     if rows:
-        places = [{"number": number, "review": row.review_id, "position": at} for at, row in enumerate(rows)]
+        listed = enumerate(rows[:LISTED])
+        places = [{"number": number, "review": row.review_id, "position": at} for at, row in listed]
         connection.execute(_LIST, places)
     return tuple(Review(*row[:-1]) for row in rows)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from tests.support.builders import HOUR, LEADS, MINUTE, NOON, queue_run, snapshot
+from tests.support.office import MONDAY, SATURDAY, office
 from tests.support.people import ASSIGNED, person, rules_of_people, who
 from worker.core.audience import Persons, Problem, Reach
 from worker.core.model import Difference, Facts, Kind, Memory
@@ -133,3 +134,15 @@ def test_a_difference_is_decided_on_alike_while_the_people_are_the_same() -> Non
     channel.known(LEFT)
     policy = channel.rules.policy_for(ASSIGNED)
     assert plan_difference(found, memory, channel.decided.remainder, policy, NOON) is None
+
+
+def test_a_first_sight_that_is_held_is_the_channels_at_the_opening() -> None:
+    rules = rules_of_people(ADA, tell=Reach.DIRECT)
+    policy = replace(rules.policy_for(ASSIGNED), calendar=office())
+    policy = replace(policy, steps=tuple(replace(step, calendar=office()) for step in policy.steps))
+    one = queue_run("a", who=who("ada"), added_at=SATURDAY)
+    held = plan(snapshot(one, of=ASSIGNED), Memory(False, ()), policy, SATURDAY)
+    assert (held.notices, held.is_baselined, held.remainder.due_at) == ((), False, MONDAY)
+    opened = plan(snapshot(one, of=ASSIGNED), Memory(False, tuple(held.reviews)), policy, MONDAY)
+    assert [notice.kind for notice in opened.notices] == [Kind.BASELINE]
+    assert opened.remainder.turns == policy.turns
