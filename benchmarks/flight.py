@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from benchmarks.soak import Clock
 from benchmarks.team import MINUTE, Listings
 from worker.app import build
+from worker.core.directory import Account
 from worker.core.message import fingerprint
 from worker.core.owed import NEVER, Receipt
 from worker.core.ports import DeliveryError, Outcome
@@ -44,12 +45,13 @@ TICK = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message that was posted: when, what about, whom its text mentions, and what each run is in it for."""
+    """A message that was posted: when, what about, whom its text mentions, what each run is in it for, and where."""
 
     at: datetime
     kind: Kind
     mentions: tuple[str, ...]
     runs: Mapping[Id, Kind]
+    to: str = ""
 
 
 class Board:
@@ -81,7 +83,8 @@ class Board:
         self._has_lost |= loses
         self._spoken.pop(message.key, None)
         mentions = tuple(MENTION.findall(blocks.render(message)["text"]))
-        self.posts.append(Post(self._clock.now(), message.kind, mentions, self._show(message)))
+        place = message.destination.place
+        self.posts.append(Post(self._clock.now(), message.kind, mentions, self._show(message), place))
         receipt = self._receipts[message.key] = Receipt(message.destination.place, f"{len(self.posts)}.000000")
         if loses:
             raise DeliveryError("the answer is lost", Outcome.UNKNOWN)
@@ -167,6 +170,23 @@ class Metered:
         return {row[0]: row[1] for row in rows}
 
 
+class Everybody:
+    """The Accounts: every e-mail is that of a user."""
+
+    def by_email(self, email: str) -> Account:
+        """See Accounts."""
+        return Account(user_of(email))
+
+    def by_id(self, user: str) -> Account:
+        """See Accounts."""
+        return Account(user)
+
+
+def user_of(email: str) -> str:
+    """The user who has an e-mail."""
+    return f"U0{email.partition('@')[0].upper().replace('-', '')}"
+
+
 class Flight:
     """One process that works through a scenario by one policy."""
 
@@ -184,6 +204,7 @@ class Flight:
             store=self.store,
             source=Listings(given, clock),
             notifier=self.board,  # type: ignore[arg-type]
+            accounts=Everybody(),
         )
 
     def play(self) -> None:
@@ -200,6 +221,10 @@ class Flight:
                 keep_at += KEEP_EVERY
                 self._parts.housekeep()
                 self._parts.poll.known.noticed(self.store.polled(self._parts.poll.known.polled()))
+                self._parts.look_ups.wake()
+                self._parts.look_ups()
+            if self.store.is_used or (self._parts.direct.next_due_at or NEVER) <= self._clock.now():
+                self._parts.direct()
             minute += MINUTE
             # A poll that finds nothing new does not touch the store: then nothing new is owed either.
             if self.store.is_used or self._due_at < minute:

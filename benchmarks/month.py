@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure, percentile
-from benchmarks.flight import Flight
-from benchmarks.team import CALENDAR, HOUR, MINUTE, TEAM, ZONE, berlin, scenario
+from benchmarks.flight import Flight, user_of
+from benchmarks.team import CALENDAR, HOUR, MINUTE, QUEUES, TEAM, ZONE, berlin, scenario
+from worker.core.model import Kind
 from worker.settings.model import PER_QUEUE
 from worker.stores.opening import open_store
 
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
 
     from benchmarks.flight import Board, Post
     from benchmarks.team import Scenario
-    from worker.core.model import Id, Kind
+    from worker.core.model import Id
 
 LEADS = ("U0LEADANN", "U0LEADBEN")
 PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
 PICTURE = PERFORMANCE.with_name("month.svg")
 MARKS = ("<!-- The month begins: written by `make month`. -->\n", "<!-- The month ends. -->\n")
+
+PEOPLE = sorted({user_of(each.email) for queue in QUEUES for each in queue.assigned})
 
 SO_FAR: Mapping[str, object] = {"announce_every": "0s"}
 """What a version does anyway that does not know the setting."""
@@ -76,6 +79,7 @@ POSTS, OUTSIDE, MENTIONS = (
     "mentions a lead and working day",
 )
 SHOWN, CALLED = "a run is shown after, open minutes without outages, p95", "… called for by a post after"
+DIRECT, WRONG = "direct messages a person and working day", "direct messages about no turn of the reader's"
 EDITS, LOST, TWICE = "edits a day", "runs never shown", "runs called for twice"
 ALWAYS = {LOST: 0.0, TWICE: 0.0}
 HOURS = {**ALWAYS, OUTSIDE: 0.0, SHOWN: 1.0}
@@ -95,6 +99,11 @@ POLICIES = (
         {**AT_NINE, **ESCALATE},
         nag={"per_person_day": 1},
         most={**HOURS, POSTS: 3, f"{POSTS}, p95": 3, MENTIONS: 1, f"{MENTIONS}, most": 1},
+    ),
+    Policy(
+        "direct, hours, each 1d, at 09:00",
+        {**AT_NINE, "announce_every": "1d", "people": "assigned", "tell": "direct"},
+        most={**HOURS, POSTS: 0, DIRECT: 1, f"{DIRECT}, most": 1, WRONG: 0},
     ),
 )
 
@@ -163,7 +172,11 @@ def measure(policy: Policy, given: Scenario, board: Board) -> list[Figure]:
     queue_of = {stay.run.queue_run_id: stay.queue.name for stay in given.stays}
     posts: Counter[tuple[str, date]] = Counter()
     mentions: Counter[tuple[str, date]] = Counter()
-    for post in board.posts:
+    direct: Counter[tuple[str, date]] = Counter(
+        (post.to, post.at.astimezone(ZONE).date()) for post in board.posts if post.kind is Kind.DIRECT
+    )
+    channels = [post for post in board.posts if post.kind is not Kind.DIRECT]
+    for post in channels:
         day = post.at.astimezone(ZONE).date()
         posts.update((name, day) for name in {queue_of[run] for run in post.runs})
         mentions.update((lead, day) for lead in post.mentions)
@@ -174,11 +187,24 @@ def measure(policy: Policy, given: Scenario, board: Board) -> list[Figure]:
         OUTSIDE: sum(not _is_office(post.at) for post in board.posts),
         MENTIONS: mean(mentions[lead, day] for lead in LEADS for day in working),
         f"{MENTIONS}, most": max((mentions[lead, day] for lead in LEADS for day in days), default=0),
+        DIRECT: mean(direct[user, day] for user in PEOPLE for day in working),
+        f"{DIRECT}, most": max(direct.values(), default=0),
+        WRONG: sum(_is_wrong(post, given) for post in board.posts if post.kind is Kind.DIRECT),
         **_waits(given, board),
         EDITS: board.edits / len(days),
         "posts in all": len(board.posts),
     }
     return [Figure(policy.name, name, value, "", most=policy.most.get(name)) for name, value in found.items()]
+
+
+def _is_wrong(post: Post, given: Scenario) -> bool:
+    """Whether a direct message speaks of a run that is not, or not any more, its reader's."""
+    stays = {stay.run.queue_run_id: stay for stay in given.stays if stay.run.queue_run_id in post.runs}
+    return any(
+        # A poll has to see first that a run has left.
+        stay.gone_at < post.at - 2 * MINUTE or post.to not in {user_of(each.email) for each in stay.queue.assigned}
+        for stay in stays.values()
+    )
 
 
 def _is_office(at: datetime) -> bool:
@@ -190,10 +216,12 @@ def _is_office(at: datetime) -> bool:
 def _waits(given: Scenario, board: Board) -> dict[str, float]:
     """How long runs wait until they are shown, and called for; which never were, and which once too often."""
     called: defaultdict[Id, list[Post]] = defaultdict(list)
+    readers: defaultdict[tuple[Id, str], list[Post]] = defaultdict(list)
     for post in board.posts:
         for run in post.runs:
             called[run].append(post)
-    shown_after, called_after, lost, twice = [], [], 0, 0
+            readers[run, post.to if post.kind is Kind.DIRECT else ""].append(post)
+    shown_after, called_after, lost = [], [], 0
     for stay in given.stays:
         run, since = stay.run.queue_run_id, max(stay.added_at, given.begin)
         if stay.gone_at <= given.begin:
@@ -204,7 +232,7 @@ def _waits(given: Scenario, board: Board) -> dict[str, float]:
             lost += 1
         if called[run]:
             called_after.append(TEAM.age(since, called[run][0].at) / MINUTE)
-        twice += _is_called_twice(run, called[run])
+    twice = sum(_is_called_twice(run, posts) for (run, _), posts in readers.items())
     p95 = {SHOWN: percentile(shown_after, 0.95), CALLED: percentile(called_after, 0.95)}
     return {**p95, LOST: lost, TWICE: twice}
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from worker.core.calendar import Calendar, Holiday
-from worker.core.model import Facts, Fate, Queue, QueueRun, Show, Snapshot, Unchanged
+from worker.core.model import Facts, Fate, Queue, QueueRun, Reviewer, Show, Snapshot, Unchanged
 from worker.core.owed import NEVER
 from worker.core.ports import SourceError, Trouble
 
@@ -32,8 +32,18 @@ _LONG, _SHORT = ((9 * HOUR, 17.5 * HOUR),), ((9 * HOUR, 15 * HOUR),)
 TEAM = Calendar(ZONE, (2026, 2028), hours=(_LONG,) * 4 + (_SHORT, (), ()), holidays=DAYS_OFF)
 
 RUNS_A_DAY = {"Billing": 70, "Search": 50, "Summaries": 40, "Routing": 25, "Onboarding": 15}
-QUEUES = tuple(Queue(UUID(int=number), name) for number, name in enumerate(RUNS_A_DAY, 1))
 REVIEWERS = 6
+EACH = 3
+"""The number of queues that each reviewer has."""
+
+
+def _reviewers(place: int) -> tuple[Reviewer, ...]:
+    """Those who review the queue at a place."""
+    mine = [one for one in range(REVIEWERS) if (place - one) % len(RUNS_A_DAY) < EACH]
+    return tuple(Reviewer(f"reviewer-{one}", f"Reviewer {one}", f"reviewer-{one}@example.com") for one in mine)
+
+
+QUEUES = tuple(Queue(UUID(int=place + 1), name, assigned=_reviewers(place)) for place, name in enumerate(RUNS_A_DAY))
 SEED = 18
 BEFORE = timedelta(days=3)
 """So long before the worker's first poll runs come and are reviewed."""
@@ -109,7 +119,7 @@ def _reviewed(chance: random.Random, stays: Sequence[Stay], begin: datetime, end
     wanted = {stay.run.queue_run_id: (stay, _wanted_at(chance, stay)) for stay in stays}
     while free and (now := TEAM.opens((taken := heapq.heappop(free))[0])) < end:
         now += timedelta(minutes=chance.uniform(0, 20)) if now > taken[0] else timedelta(0)
-        mine = {QUEUES[(taken[1] + step) % len(QUEUES)].name for step in range(3)}
+        mine = {QUEUES[(taken[1] + step) % len(QUEUES)].name for step in range(EACH)}
         found = [stay for stay, at in wanted.values() if stay.queue.name in mine and at <= now]
         if not found:
             heapq.heappush(free, (now + 10 * MINUTE, taken[1]))

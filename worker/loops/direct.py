@@ -86,6 +86,11 @@ class Direct:
         decided = self._look(queues, now)
         self._seen, self._next_at, self._has_looked = seen, decided.next_due_at, True
 
+    @property
+    def next_due_at(self) -> datetime | None:
+        """When something comes due that no poll changes; None: nothing does."""
+        return self._next_at
+
     def wake(self) -> None:
         """Look at the next call, because something was polled."""
         self._rests, self._seen = Cooldown(), None
