@@ -26,7 +26,7 @@ from tests.support.clock import FakeClock
 from tests.support.outbox import posted
 from worker.core.delivery import LEASE as REAL_LEASE
 from worker.core.delivery import OVER, START
-from worker.core.leases import RENEW, SOON, TTL, Task, assignment_name
+from worker.core.leases import LINKS, RENEW, SOON, TTL, Task, assignment_name
 from worker.core.model import Fate, Kind, Polled, Queue
 from worker.core.owed import State
 from worker.core.ports import Fenced
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from worker.stores.sql import SqlStore
 
 TASKS = {str(task) for task in Task}
+LINKED = {str(link) for link in LINKS}
 PACE = SECOND
 QUEUES = [queue(f"queue {number}") for number in range(7)]
 IDS = [each.queue_id for each in QUEUES]
@@ -114,7 +115,7 @@ class TestQueuesWithTheNamesOfTasks:
         first, second = crew.hire(), crew.hire()
         ids = [each.queue_id for each in NAMED_AS_TASKS]
         crew.renew(of=ids)
-        tasks = [worker for worker in crew.workers if worker.held.keys() >= TASKS]
+        tasks = [worker for worker in crew.workers if worker.held.keys() >= TASKS - LINKED]
         assert tasks == [first]
         assert len(first.queues) + len(second.queues) == len(ids)
         assert not first.queues & second.queues
@@ -214,6 +215,25 @@ class TestTasks:
         crew.renew()
         tasks = [name for worker in crew.workers for name in worker.held if name in TASKS]
         assert sorted(tasks) == sorted(TASKS)
+
+    def test_are_with_one_worker_at_most_one_link_while_another_is_alive(self, crew: Crew) -> None:
+        def links() -> list[set[str]]:
+            return [worker.held.keys() & LINKED for worker in crew.workers]
+
+        first, second = crew.hire(), crew.hire()
+        crew.renew(first)
+        assert links() == [LINKED, set()]
+        crew.renew()
+        assert sorted(len(each) for each in links()) == [1, 1]
+        third = crew.hire()
+        crew.renew()
+        assert sorted(len(each) for each in links()) == [0, 1, 1]
+        kept = second.held.keys() & LINKED
+        crew.renew(second, third, after=TTL - SECOND)
+        crew.renew(second, third, after=SECOND)
+        assert (second.held.keys() & LINKED, len(third.held.keys() & LINKED)) == (kept, 1)
+        crew.renew(third, after=TTL)
+        assert third.held.keys() >= TASKS
 
 
 class TestATurn:

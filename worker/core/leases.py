@@ -10,7 +10,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from worker.core.model import Id
@@ -39,6 +39,18 @@ class Task(StrEnum):
     EDITS = "edits"
     HOUSE = "house"
     PEOPLE = "people"
+    LINK = "link"  # to hear what people do in the notifier's service
+    SPARE_LINK = "spare_link"  # the same by a second worker, so that one that dies is no gap
+
+
+LINKS = (Task.LINK, Task.SPARE_LINK)
+
+
+def tasks_for(held: Collection[str], free: Collection[str], workers: int) -> frozenset[str]:
+    """The tasks that a worker may have, by what it has and what is free: only one link where others are alive."""
+    mine = [*(link for link in LINKS if link in held), *(link for link in LINKS if link in free), *LINKS]
+    spared = {str(link) for link in LINKS if link is not mine[0]} if workers > 1 else set()
+    return frozenset(str(task) for task in Task) - spared
 
 
 @dataclass(frozen=True, slots=True)

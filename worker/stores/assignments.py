@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from worker.core.delivery import LEASE, OVER, START
 from worker.core.instants import MICROSECOND
-from worker.core.leases import SOON, TTL, Assignment, Living, Renewal, Task, assignment_name
+from worker.core.leases import SOON, TTL, Assignment, Living, Renewal, Task, assignment_name, tasks_for
 from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import Fenced
 from worker.stores.columns import At
@@ -157,9 +157,10 @@ class SqlAssignments:
         share = living.share(me, len(wanted))
         # In the order of their names, so that two looks give back the same ones.
         polled = sorted(mine.keys() & wanted)
-        for name in self._give_back(connection, [*polled[share:], *sorted(mine.keys() - wanted - TASKS)]):
+        ours = tasks_for(mine, free, len(living.until))
+        for name in self._give_back(connection, [*polled[share:], *sorted(mine.keys() - wanted - ours)]):
             del mine[name]
-        tasks = free.keys() & TASKS
+        tasks = free.keys() & ours
         mine |= self._take(connection, {name: free[name] for name in tasks}, len(tasks))
         queues = {name: free[name] for name in free.keys() & wanted}
         mine |= self._take(connection, queues, share - len(polled))

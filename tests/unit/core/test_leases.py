@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.builders import SECOND
 from tests.support.given import at
-from worker.core.leases import RENEW, SOON, TTL, Living, Task, assignment_name
+from worker.core.leases import LINKS, RENEW, SOON, TTL, Living, Task, assignment_name, tasks_for
 
 ELDEST, MIDDLE, YOUNGEST = (UUID(int=number) for number in (3, 1, 2))
 
@@ -72,3 +72,23 @@ def test_a_queue_with_a_uuid_is_called_as_older_workers_call_it() -> None:
 def test_the_name_of_an_assignment_is_text_that_every_database_keeps(queue_id: str) -> None:
     assert assignment_name(queue_id).isascii()
     assert assignment_name(queue_id).isprintable()
+
+
+LINK, SPARE = map(str, LINKS)
+
+
+@pytest.mark.parametrize(
+    ("held", "free", "workers", "links"),
+    [
+        pytest.param([], [LINK, SPARE], 1, {LINK, SPARE}, id="alone: both, which is one connection"),
+        pytest.param([], [LINK, SPARE], 2, {LINK}, id="the first of two"),
+        pytest.param([], [SPARE], 2, {SPARE}, id="the second of two"),
+        pytest.param([LINK, SPARE], [], 2, {LINK}, id="one gives back"),
+        pytest.param([SPARE], [LINK], 2, {SPARE}, id="what another had is for a third"),
+    ],
+)
+def test_a_worker_has_one_link_while_others_live(
+    held: list[str], free: list[str], workers: int, links: set[str]
+) -> None:
+    assert tasks_for(held, free, workers) & {LINK, SPARE} == links
+    assert tasks_for(held, free, workers) >= {str(task) for task in Task} - {LINK, SPARE}
