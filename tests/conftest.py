@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
+import tempfile
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +18,7 @@ import tests.support.laws  # noqa: F401  for all tests: how laws are tried
 from tests.support import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 SYSTEM = Path(__file__).parent / "system"
 USUAL = 3.0
@@ -24,6 +27,9 @@ USUAL = 3.0
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system, below which pytest makes a directory of its own
 ROOM = 2**30
 """In bytes, more than ten times as much as the tests write."""
+
+IS_COMPILED = any(Path(__file__).parent.glob("unit/__pycache__/test_*.pyc"))
+"""Whether the tests have been collected here before. Those of `unit` are collected last."""
 
 # A fifth of what collecting costs, in each process, would be looking for garbage that is not there.
 gc.disable()
@@ -51,6 +57,27 @@ def postgres_server(request: pytest.FixtureRequest, testrun_uid: str) -> postgre
 def postgres_url(postgres_server: postgres.Postgres) -> str:
     """An empty database of its own."""
     return postgres_server.create()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Let one of several processes compile the tests, and the others read what it has written.
+
+    Compiling costs as much as all else of collecting them.
+    """
+    run = getattr(session.config, "workerinput", {}).get("testrunuid")
+    if run is None or IS_COMPILED:
+        return (yield)
+    path = Path(tempfile.gettempdir(), f"notifier-collecting-{run}")
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            path.unlink(missing_ok=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -91,7 +118,12 @@ def _seconds(unit: list[pytest.Item]) -> float:
     long = unit[0].get_closest_marker("long")
     if long is not None:
         return float(long.args[0])
-    return USUAL if unit[0].path.is_relative_to(SYSTEM) else 0
+    return _usual(unit[0].path)
+
+
+@cache
+def _usual(path: Path) -> float:
+    return USUAL if path.is_relative_to(SYSTEM) else 0
 
 
 def pytest_collection_finish() -> None:
