@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
+from functools import cache
+from itertools import pairwise, permutations, product
+from math import perm
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -29,34 +31,52 @@ Event = tuple[float, Snapshot, EscalationPolicy]
 
 FIRST_SIGHT = {Kind.BASELINE, Kind.ANNOUNCEMENT}
 
-durations = st.sampled_from([HOUR, 2 * HOUR, 4 * HOUR, 24 * HOUR])
-policies = st.builds(
-    a_policy,
-    channel=st.just(CHANNEL),
-    stale_after=st.none() | durations,
-    remind_every=st.none() | durations,
-    escalate_after=st.none() | durations,
-    escalate_to=st.sampled_from(["", LEADS]),
-    remind_reserved=st.booleans(),
-)
-dates = st.none() | st.sampled_from([at(hours) for hours in (-30, -3, -1, 0)])
+# Each choice is made by one draw from all that is possible, since drawing costs more than what is tried with it. As
+# often as any other together, there is nothing: no such rung, no such date.
+DURATIONS = [None] * 4 + [HOUR, 2 * HOUR, 4 * HOUR, 24 * HOUR]
+LADDERS = [*product(DURATIONS, DURATIONS, DURATIONS, ["", LEADS], [False, True])]
+PAST = [at(hours) for hours in (-30, -3, -1, 0)]
 """Dates before anybody looked, so that none is in the future of any poll."""
+ADDED = [None] * 3 + PAST + [at(hours) for hours in (5, 20, 50)]
+EFFECTIVE = [None] * 3 + PAST + [at(hours) for hours in (6, 60)]
 
-steady_runs = st.builds(a_run, number=st.integers(1, 4), added_at=st.just(at(-1)))
-any_runs = st.builds(
-    a_run,
-    number=st.integers(1, 4),
-    added_at=dates | st.sampled_from([at(hours) for hours in (5, 20, 50)]),
-    effective_added_at=dates | st.sampled_from([at(hours) for hours in (6, 60)]),
-    reserved=st.booleans(),
-)
+Look = tuple[datetime | None, datetime | None, bool]
+"""The dates of a listed run, and whether it is reserved."""
+ANY: Sequence[Look] = [*product(ADDED, EFFECTIVE, [False, True])]
+STEADY: Sequence[Look] = [(at(-1), None, False)]
+ORDERS = [each for length in range(5) for each in [*permutations(range(1, 5), length)] * (24 // perm(4, length))]
+"""Which of four runs are listed, in any order; each length is as likely."""
 
 
-def listings(runs: st.SearchStrategy[QueueRun]) -> st.SearchStrategy[Snapshot]:
+@cache
+def a_ladder(chosen: tuple[timedelta | None, timedelta | None, timedelta | None, str, bool]) -> EscalationPolicy:
+    stale_after, remind_every, escalate_after, escalate_to, remind_reserved = chosen
+    return a_policy(
+        channel=CHANNEL,
+        stale_after=stale_after,
+        remind_every=remind_every,
+        escalate_after=escalate_after,
+        escalate_to=escalate_to,
+        remind_reserved=remind_reserved,
+    )
+
+
+@cache
+def a_listed_run(number: int, look: Look) -> QueueRun:
+    added_at, effective, reserved = look
+    return a_run(number, added_at=added_at, effective_added_at=effective, reserved=reserved)
+
+
+policies = st.sampled_from(LADDERS).map(a_ladder)
+orders = st.sampled_from(ORDERS)
+ways = st.sampled_from([{}, {}, {"one_page": False}, {"one_page": False, "moved": True}, {"unusable": 1}])
+
+
+@st.composite
+def listings(draw: st.DrawFn, looks: st.SearchStrategy[Look]) -> Snapshot:
     """Complete listings, each run once, in any order."""
-    listed = st.lists(runs, max_size=4, unique_by=lambda run: run.queue_run_id)
-    ways = st.sampled_from([{}, {}, {"one_page": False}, {"one_page": False, "moved": True}, {"unusable": 1}])
-    return st.builds(lambda runs, how: Snapshot(QUEUE, tuple(runs), at(0), **how), listed, ways)
+    runs = tuple(a_listed_run(number, draw(looks)) for number in draw(orders))
+    return Snapshot(QUEUE, runs, at(0), **draw(ways))
 
 
 @dataclass
@@ -84,18 +104,21 @@ class History:
 waits = st.sampled_from([0.5, 1.0, 3.0, 10.0, 25.0])
 
 
-@st.composite
-def histories(draw: st.DrawFn, runs: st.SearchStrategy[QueueRun] = any_runs, ladders: int = 2) -> Sequence[Event]:
+def histories(looks: Sequence[Look], ladders: int) -> st.SearchStrategy[Sequence[Event]]:
     """Polls one after the other, between which the ladder may be edited."""
-    edited = draw(st.lists(policies, min_size=1, max_size=ladders))
-    polls = draw(st.lists(st.tuples(waits, listings(runs)), min_size=1, max_size=8))
+    edits = st.lists(policies, min_size=1, max_size=ladders)
+    seen = st.lists(st.tuples(waits, listings(st.sampled_from(looks))), min_size=1, max_size=8)
+    return st.builds(_history, edits, seen)
+
+
+def _history(edited: Sequence[EscalationPolicy], polls: Sequence[tuple[float, Snapshot]]) -> Sequence[Event]:
     return [
         (wait, snapshot, edited[number * len(edited) // len(polls)]) for number, (wait, snapshot) in enumerate(polls)
     ]
 
 
-polls = histories()
-steady_polls = histories(steady_runs, ladders=1)
+polls = histories(ANY, ladders=2)
+steady_polls = histories(STEADY, ladders=1)
 
 
 def play(events: Iterable[Event]) -> tuple[History, datetime]:
