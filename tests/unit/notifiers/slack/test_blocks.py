@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from worker.notifiers.slack.markup import target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MICROSECOND = timedelta(microseconds=1)
 NASTY = (
     "<!channel>",
     "<@U0EVIL0000>",
@@ -47,12 +49,22 @@ NASTY = (
     "x" * 5_000,
     "",
 )
+# Each is made by few draws: drawing costs more than the message that is made of it.
 outside = st.one_of(
     st.sampled_from(NASTY),
     st.text(st.characters(), max_size=60),
-    st.lists(st.sampled_from(NASTY), min_size=1, max_size=4).map(" ".join),
+    st.integers(0, 3 * len(NASTY) ** 4 - 1).map(lambda number: joined(*divmod(number, 3))),
 )
 urls = st.one_of(outside, st.text(max_size=700).map("https://smith.langchain.com/".__add__))
+FIRST, LAST = (datetime(year, 1, 1, tzinfo=golden.AS_OF.tzinfo) for year in (1, 9999))
+instants = st.integers(0, (LAST - FIRST) // MICROSECOND).map(lambda number: FIRST + number * MICROSECOND)
+
+
+def joined(number: int, more: int) -> str:
+    """Two to four of them, as the number says in digits of their count."""
+    return " ".join(NASTY[number // len(NASTY) ** place % len(NASTY)] for place in range(2 + more))
+
+
 facts = st.builds(
     Facts,
     name=outside,
@@ -66,21 +78,18 @@ facts = st.builds(
     tokens=st.none() | st.integers(0, 10**12),
     cost=outside,
 )
+# As often as any other fate or purpose, there is none.
+STAYS = [*product((False, True), (False, True), (*[None] * len(Fate), *Fate), range(4), range(1, 4))]
+DUES = [*product((False, True), (*[None] * len(Kind), *Kind))]
 lines = st.builds(
-    Line,
-    facts=facts,
-    run_id=st.none() | st.uuids(),
-    since=st.datetimes(timezones=st.just(golden.AS_OF.tzinfo)),
-    reserved=st.booleans(),
-    back=st.booleans(),
-    fate=st.none() | st.sampled_from(Fate),
-    done=st.integers(0, 3),
-    of=st.integers(1, 3),
-    due_at=st.none() | st.datetimes(timezones=st.just(golden.AS_OF.tzinfo)),
-    overdue=st.booleans(),
-    purpose=st.none() | st.sampled_from(Kind),
+    lambda facts, run_id, since, stay, due_at, due: Line(facts, run_id, since, *stay, due_at, *due),
+    facts,
+    st.none() | st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number)),
+    instants,
+    st.sampled_from(STAYS),
+    st.none() | instants,
+    st.sampled_from(DUES),
 )
-instants = st.datetimes(timezones=st.just(golden.AS_OF.tzinfo))
 totals = st.builds(QueueTotals, *[st.integers(0, 10**6)] * 3, oldest_since=st.none() | instants)
 standings = st.builds(
     Shares,
