@@ -13,6 +13,7 @@ from worker.core.audience import Audience, Persons, Reach
 from worker.core.direct import Desk, DirectPlan, QueueTurns, World, plan_direct
 from worker.core.inbox import Allowance
 from worker.core.model import Entry, Kind, Window
+from worker.rules import rules_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -56,7 +57,7 @@ class Office:
     persons: tuple[Person, ...] = ()
     queues: tuple[Queue, ...] = (ASSIGNED,)
     settings: dict[str, Any] = field(default_factory=dict)
-    of_queue: dict[Id, dict[str, Any]] = field(default_factory=dict)
+    hours: dict[Id, Calendar] = field(default_factory=dict)
     calendars: dict[str, Calendar] = field(default_factory=dict)
     given_up: frozenset[str] = frozenset()
     per_day: int = PER_DAY
@@ -121,7 +122,9 @@ class Office:
 
     def _turns(self, queue: Queue, persons: Persons) -> QueueTurns:
         usual = {"people": Audience.ASSIGNED, "tell": Reach.DIRECT, "announce_every": HOUR}
-        rules = rules_with(**(usual | self.settings | self.of_queue.get(queue.queue_id, {})))
+        rules = rules_with(**(usual | self.settings))
+        if (calendar := self.hours.get(queue.queue_id)) is not None:
+            rules = rules_of(rules.settings, calendar)
         return QueueTurns(rules.policy, replace(rules, persons=persons).turns(queue))
 
     def desk(self) -> Desk:

@@ -185,7 +185,10 @@ class Turns:
     def is_direct(self, review: Review) -> bool:
         """Whether someone is notified of a run directly, so that its queue's channel need not be."""
         persons = self.of(review)
-        return any(self.persons.may_be_reached(each) for each in persons) or (bool(persons) and self.has_owner)
+        if any(self.persons.may_be_reached(each) for each in persons):
+            return True
+        # Who wants no messages is none of the owner's business: the channel hears of the run.
+        return any(each.is_notified for each in persons) and self.has_owner
 
     @property
     def has_owner(self) -> bool:

@@ -115,6 +115,16 @@ def test_one_who_wants_no_messages_is_not_reached() -> None:
     assert not Turns(ASSIGNED, THEIRS, known).is_direct(review(who=who("ada")))
 
 
+def test_a_run_of_one_who_wants_no_messages_is_the_channels_whoever_owns_the_queue() -> None:
+    known = Persons((person("Ada", is_notified=False),))
+    assert not Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(who=who("ada")))
+
+
+def test_an_owner_who_refuses_hears_of_nothing() -> None:
+    known = Persons((person("Ada", problem=Problem.LEFT), person("Lead", user="U0LEAD", problem=Problem.REFUSED)))
+    assert not Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(who=who("ada")))
+
+
 def test_who_has_completed_is_known_by_any_identity() -> None:
     ada = person("Ada", "ada", "ada-2")
     turns = Turns(TRIO, THEIRS, Persons((ada,)))

@@ -10,6 +10,7 @@ from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, review
 from tests.support.desk import Office, Post
 from tests.support.office import office
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
+from tests.unit.core.hours import WORKDAYS, row
 from worker.core.audience import Problem
 from worker.core.model import Kind
 
@@ -132,11 +133,22 @@ class TestHours:
         assert heard(world.look(world.next_due_at - world.now)) == {"U0ADA": ["a"]}
 
     def test_of_two_queues_hold_each_queue_by_itself(self) -> None:
+        early = office(row(WORKDAYS, "6:00", "8:00"))
         other = queue("Billing", assigned=(ADA,))
-        world = Office(TRIO, (ASSIGNED, other), now=NOON + 8 * HOUR)
-        world.of_queue[other.queue_id] = {"calendar": ""}
-        world.put(run("a", "ada", hours=-8))
-        assert heard(world.look()) == {"U0ADA": ["a"]}
+        world = Office(TRIO, (ASSIGNED, other), hours={ASSIGNED.queue_id: early}, now=NOON)
+        world.put(run("a", "ada"))
+        world.put(run("b"), of=other)
+        assert heard(world.look()) == {"U0ADA": ["b"]}
+        assert world.next_due_at == NOON + 4 * HOUR
+        # At 06:00 in Berlin.
+        assert heard(world.look(17 * HOUR)) == {"U0ADA": ["a", "b"]}
+
+    def test_of_a_person_hold_for_the_runs_of_every_queue(self) -> None:
+        always, early = queue("Billing", assigned=(ADA,)), office(row(WORKDAYS, "6:00", "8:00"))
+        world = Office(TRIO, (ASSIGNED, always), hours={ASSIGNED.queue_id: early}, calendars={"U0ADA": office()})
+        world.put(run("a", "ada"))
+        world.put(run("b"), of=always)
+        assert heard(world.look()) == {"U0ADA": ["a", "b"]}
 
 
 class TestTheBudget:
