@@ -109,7 +109,7 @@ def test_a_withdrawn_message_lets_the_next_be_called_for(office: Office) -> None
     office.store.settle(replace(claim.delivery, state=State.WITHDRAWN, settled_at=NOON), claim.delivery)
     office.see(review("b", who=who("ada")), at=NOON + MINUTE)
     office.look(NOON + MINUTE)
-    assert office.owed() == {"U0ADA": ["b"]}
+    assert {place: set(runs) for place, runs in office.owed().items()} == {"U0ADA": {"a", "b"}}
 
 
 def test_a_message_that_is_just_being_posted_takes_nothing_in(office: Office) -> None:
@@ -175,3 +175,24 @@ def test_a_name_is_asked_for_where_a_direct_message_lacks_it(office: Office) -> 
     post(office.store)
     assert list(office.store.undescribed(ASSIGNED.queue_id, NOON, 9)) == [bare.queue_run_id]
     assert list(office.store.undescribed(OTHER.queue_id, NOON, 9)) == []
+
+
+def test_a_run_that_was_left_out_of_a_message_is_news_when_it_is_the_readers_again(office: Office) -> None:
+    office.see(review("a", who=who("ada")), review("b", who=who("ada")))
+    office.look()
+    office.see(review("a", who=who("ben")), at=NOON + MINUTE)
+    post(office.store, left_out=[review("a").key])
+    office.look(NOON + MINUTE)
+    office.see(review("a", who=who("ada")), at=NOON + 2 * MINUTE)
+    notices = office.look(NOON + 2 * HOUR).notices
+    assert [(notice.reader, [about[1] for about, _ in notice.runs]) for notice in notices] == [
+        ("U0ADA", [review("a").key])
+    ]
+
+
+def test_a_run_of_a_withdrawn_message_is_news_when_it_is_the_readers_again(office: Office) -> None:
+    office.see(review("a", who=who("ada")))
+    office.look()
+    claim = take(office.store)
+    office.store.settle(replace(claim.delivery, state=State.WITHDRAWN, settled_at=NOON), claim.delivery)
+    assert [notice.reader for notice in office.look(NOON + MINUTE).notices] == ["U0ADA"]

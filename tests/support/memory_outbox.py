@@ -206,6 +206,7 @@ class MemoryOutbox(MemoryTables):
             owed.shown = list(shown) or owed.shown
             owed.spoken |= {key: True for key in left_out if key in owed.spoken}
             self._supersede(owed)
+            self._take_back(owed)
             return True
 
     def _leased(self, claimed: Delivery, state: State) -> Owed | None:
@@ -213,6 +214,15 @@ class MemoryOutbox(MemoryTables):
         if owed is None or claimed.lease_until is None or owed.delivery.state is not state:
             return None
         return owed if owed.delivery.lease_until == claimed.lease_until else None
+
+    def _take_back(self, owed: Owed) -> None:
+        """Let a reader not count as called for what a direct message does not speak of after all."""
+        is_withdrawn = owed.delivery.state is State.WITHDRAWN
+        if owed.delivery.state is not State.SENT and not is_withdrawn:
+            return
+        for (reader, about), heard in self._spoken.items():
+            if heard.called_by == owed.delivery.key and (is_withdrawn or owed.spoken.get(about[1], False)):
+                self._spoken[reader, about] = replace(heard, told_at=None)
 
     def _supersede(self, newer: Owed) -> None:
         if newer.delivery.kind is not Kind.REMINDER:

@@ -8,7 +8,7 @@ review, what a reader has heard with the reader's turn.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid5
@@ -157,10 +157,10 @@ class _Book:
             is_daily=reader.startswith(OWNER),
         )
 
-    def call(self, calls: Iterable[Call], reader: str) -> None:
-        """Note that a reader is called for these."""
+    def call(self, calls: Iterable[Call], reader: str, key: UUID) -> None:
+        """Note that a message calls a reader for these."""
         for call in calls:
-            self.spoken[self.turns[reader][call.turn.about][1], call.turn.about] = call.after
+            self.spoken[self.turns[reader][call.turn.about][1], call.turn.about] = replace(call.after, called_by=key)
 
 
 def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
@@ -215,13 +215,14 @@ def _write(book: _Book, reader: str, plan: InboxPlan, notices: list[DirectNotice
     window = inbox.window
     if plan.called and window is not None and window.entry is Entry.MERGE:
         entered.append(Entered(reader, window.host, _runs(plan.called)))
+        book.call(plan.called, reader, window.host)
     elif plan.called:
         views = [call.turn.view for call in plan.called]
         key = notice_key(reader, Kind.DIRECT, inbox.destination, views)
         notices.append(DirectNotice(key, reader, inbox.destination, _runs(plan.called)))
+        book.call(plan.called, reader, key)
     if plan.shown and window is not None:
         entered.append(Entered(reader, window.host, _runs(plan.shown)))
-    book.call(plan.called, reader)
 
 
 def _runs(calls: Iterable[Call]) -> tuple[tuple[About, Kind], ...]:

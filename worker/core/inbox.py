@@ -16,6 +16,7 @@ from worker.core.plan import may_announce
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from worker.core.calendar import Calendar
     from worker.core.model import Id, Review, ReviewKey, Window
@@ -30,14 +31,15 @@ About: TypeAlias = "tuple[Id, ReviewKey]"
 class Spoken:
     """How far a reader has heard of one run, which is the reader's turn `since` then.
 
-    `told_at` is the instant up to which a message has called the reader for it (None: none has), `reminded` counts the
-    reminders among these, `generation` all of them.
+    `told_at` is the instant up to which a message has called the reader for it (None: none has), `called_by` the last
+    of these. `reminded` counts the reminders among them, `generation` all.
     """
 
     since: datetime
     told_at: datetime | None = None
     reminded: int = 0
     generation: int = 0
+    called_by: UUID | None = None
 
 
 def joined(known: Sequence[Spoken]) -> Spoken:
@@ -47,6 +49,7 @@ def joined(known: Sequence[Spoken]) -> Spoken:
         told_at=max((each.told_at for each in known if each.told_at is not None), default=None),
         reminded=max(each.reminded for each in known),
         generation=max(each.generation for each in known),
+        called_by=next((each.called_by for each in known if each.called_by is not None), None),
     )
 
 

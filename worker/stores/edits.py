@@ -316,24 +316,23 @@ def _edited(dialect: str) -> sa.Update:
 def nameless_runs(connection: Connection, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
     """Find runs without a name that messages list; the rules are those of `Store.undescribed`."""
     asked = {"queue": queue_id, "now": now, "most": most}
-    return {row.queue_run_id: row.facts for row in connection.execute(_nameless_runs(), asked)}
+    rows = [row for query in _nameless_runs() for row in connection.execute(query, asked)]
+    rows.sort(key=lambda row: row.since)
+    return dict(list({row.queue_run_id: row.facts for row in rows}.items())[:most])
 
 
 @cache
-def _nameless_runs() -> sa.Select[Any]:
+def _nameless_runs() -> tuple[sa.Select[Any], ...]:
     # By the text's beginning: the two databases read JSON in different ways.
     nameless = sa.type_coerce(REVIEWS.c.facts, sa.Text).not_like(f"{BEGINS_WITH_NAME}%")
-    return (
-        sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.facts)
-        .where(REVIEWS.c.review_id.in_(sa.union(*_listed_by_messages())), IS_OPEN, nameless)
+    return tuple(
+        sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.facts, REVIEWS.c.since)
+        .where(REVIEWS.c.review_id.in_(sa.union(_posted(about), _to_be_posted(about))), IS_OPEN, nameless)
         .where(REVIEWS.c.queue_id == sa.bindparam("queue"))
         .order_by(*OLDEST_FIRST)
         .limit(sa.bindparam("most"))
+        for about in (_OF_QUEUE, _OF_READER)
     )
-
-
-def _listed_by_messages() -> list[sa.Select[Any]]:
-    return [listed for about in (_OF_QUEUE, _OF_READER) for listed in (_posted(about), _to_be_posted(about))]
 
 
 def _posted(about: sa.ColumnElement[bool]) -> sa.Select[Any]:

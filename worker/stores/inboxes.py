@@ -48,7 +48,16 @@ _OF_QUEUE = REVIEWS.c.queue_id == sa.bindparam("queue")
 _HOLD_QUEUE = SELECT_QUEUE.with_for_update(read=True)
 _OPEN = sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id).where(_OF_QUEUE, IS_OPEN)
 _HEARD = (
-    sa.select(TURNS.c.reader, TURNS.c.review_id, TURNS.c.since, TURNS.c.told_at, TURNS.c.reminded, TURNS.c.generation)
+    # Behind the first two in the order of Spoken's fields.
+    sa.select(
+        TURNS.c.reader,
+        TURNS.c.review_id,
+        TURNS.c.since,
+        TURNS.c.told_at,
+        TURNS.c.reminded,
+        TURNS.c.generation,
+        TURNS.c.called_by,
+    )
     .join_from(TURNS, REVIEWS)
     .where(_OF_QUEUE, IS_OPEN)
 )
@@ -143,7 +152,7 @@ def _begin(connection: Connection, begun: Collection[Id], now: datetime) -> None
 def _write_spoken(
     connection: Connection, spoken: Mapping[tuple[str, About], Spoken], numbers: Mapping[About, int]
 ) -> None:
-    said = ("since", "told_at", "reminded", "generation")
+    said = ("since", "told_at", "reminded", "generation", "called_by")
     for some in chunks(spoken.items()):
         rows = [
             {"reader": reader, "review_id": numbers[about], **{name: getattr(heard, name) for name in said}}
@@ -201,3 +210,17 @@ def _speak_of(
         )
         added += connection.execute(spoken.execution_options(preserve_rowcount=True), rows).rowcount
     return number, added
+
+
+_CALLED_BY = sa.update(TURNS).where(TURNS.c.called_by == sa.bindparam("key")).values(told_at=None)
+_LEFT_OUT = sa.select(DELIVERY_REVIEWS.c.review_id).where(
+    DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"), DELIVERY_REVIEWS.c.left_out.is_(sa.true())
+)
+
+
+def take_back(connection: Connection, number: int, after: Delivery) -> None:
+    """Let a reader not count as called for what a message does not speak of after all: it may be the reader's again."""
+    if after.state is State.WITHDRAWN:
+        connection.execute(_CALLED_BY, {"key": after.key})
+    else:
+        connection.execute(_CALLED_BY.where(TURNS.c.review_id.in_(_LEFT_OUT)), {"key": after.key, "number": number})

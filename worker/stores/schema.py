@@ -187,6 +187,8 @@ TURNS = sa.Table(
     sa.Column("told_at", At),
     sa.Column("reminded", sa.Integer, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("called_by", IdColumn),
+    sa.Index("ix_turns_called", "called_by"),
     sqlite_with_rowid=False,
 )
 
@@ -275,7 +277,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0013"
+HEAD = "0014"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

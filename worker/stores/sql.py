@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import sqlalchemy as sa
 
 from worker.core.directory import introduced
-from worker.core.model import Memory
+from worker.core.model import Kind, Memory
 from worker.core.owed import State
 from worker.stores import assignments, budgets, claims, edits, inboxes, outbox, people, reviews, upkeep
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
@@ -202,6 +202,8 @@ class SqlStore:
                 self._member.has_posted(connection, claimed.destination, claimed.lease_until)
             if after.state is State.SENT:
                 edits.supersede(connection, number, after)
+            if after.kind is Kind.DIRECT and after.state in {State.SENT, State.WITHDRAWN}:
+                inboxes.take_back(connection, number, after)
             return True
 
         return self._database.write(work)
