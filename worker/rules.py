@@ -100,6 +100,9 @@ def rules_for(settings: Settings, clock: Clock, persons: Callable[[], Persons] =
     @cache
     def rules(queue: tuple[Id, str] | None, year: int) -> QueueRules:
         given = settings.defaults if queue is None else settings.for_queue(*queue)
+        if settings.nag_per_person_day == 0:
+            # A budget of nothing reaches nobody: then the channel is all there is.
+            given = given.model_copy(update={"tell": Reach.CHANNEL})
         return rules_of(given, calendar_of(settings.calendar_table(given.calendar), year))
 
     def of(queue: Queue | None) -> QueueRules:

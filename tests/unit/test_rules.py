@@ -129,3 +129,10 @@ def test_at_new_year_a_calendar_has_the_days_off_of_one_more_year() -> None:
     assert of(OTHER).calendar.years == (2026, 2029)
     assert max(day.day.year for day in of(OTHER).calendar.holidays) == 2029
     assert [step.after for step in before.policy.steps] == [step.after for step in of(OTHER).policy.steps]
+
+
+def test_with_a_budget_of_nothing_everything_goes_to_the_channels() -> None:
+    common = {"channel": "C0COMMON", "people": "assigned", "tell": "direct"}
+    of = rules_for(given(common=common, nag_per_person_day=0), FakeClock())
+    assert of(OTHER).policy_for(OTHER).turns is None
+    assert rules_for(given(common=common), FakeClock())(OTHER).policy_for(OTHER).turns is not None
