@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from benchmarks.soak import Clock
-from benchmarks.team import MINUTE, Listings
+from benchmarks.team import MINUTE, Accounts, Listings
 from worker.app import build
-from worker.core.directory import Account
 from worker.core.message import fingerprint
+from worker.core.model import Kind
 from worker.core.owed import NEVER, Receipt
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.deliver import LOOK_INTO_STORE
@@ -26,14 +26,14 @@ from worker.settings import load
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, REVIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
     from benchmarks.team import Scenario
     from worker.core.message import Message
-    from worker.core.model import Id, Kind
+    from worker.core.model import Id
     from worker.core.ports import Limits
     from worker.stores.sql import SqlStore
 
@@ -45,13 +45,19 @@ TICK = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message that was posted: when, what about, whom its text mentions, what each run is in it for, and where."""
+    """A message that was posted: when and where, what about, whom its text mentions, what each run is in it for."""
 
     at: datetime
     kind: Kind
     mentions: tuple[str, ...]
     runs: Mapping[Id, Kind]
-    to: str = ""
+    place: str = ""
+    is_for_owner: bool = False
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it was sent to one person."""
+        return self.kind is Kind.DIRECT
 
 
 class Board:
@@ -68,6 +74,7 @@ class Board:
         self._receipts: dict[UUID, Receipt] = {}
         self._spoken: dict[UUID, Mapping[Id, Kind]] = {}
         self._has_lost = False
+        self._direct: list[tuple[UUID, dict[Id, Kind]]] = []
 
     @property
     def limits(self) -> Limits:
@@ -83,9 +90,9 @@ class Board:
         self._has_lost |= loses
         self._spoken.pop(message.key, None)
         mentions = tuple(MENTION.findall(blocks.render(message)["text"]))
-        place = message.destination.place
-        self.posts.append(Post(self._clock.now(), message.kind, mentions, self._show(message), place))
-        receipt = self._receipts[message.key] = Receipt(message.destination.place, f"{len(self.posts)}.000000")
+        place, now = message.destination.place, self._clock.now()
+        self.posts.append(Post(now, message.kind, mentions, self._show(message), place, message.is_for_owner))
+        receipt = self._receipts[message.key] = Receipt(place, f"{len(self.posts)}.000000")
         if loses:
             raise DeliveryError("the answer is lost", Outcome.UNKNOWN)
         return receipt
@@ -117,20 +124,37 @@ class Board:
         """Whether Slack does not answer at present."""
         return self._out[0] <= self._clock.now() < self._out[1]
 
+    def settle(self) -> None:
+        """Note the runs of direct messages: what is no more the reader's is left out when the outcome is written."""
+        for key, runs in self._direct:
+            runs.update(self.members(key))
+            self._note(runs)
+        self._direct.clear()
+
     def _answer(self) -> None:
         if self.is_out:
             raise DeliveryError("Slack does not answer", Outcome.RETRY)
 
     def _show(self, message: Message) -> Mapping[Id, Kind]:
         """Note that the runs of a message are shown. None leaves it once it is posted: as many are the same."""
+        if message.kind is Kind.DIRECT:
+            self._direct.append((message.key, later := {}))
+            return later
         runs = self._spoken.get(message.key, {})
         if len(runs) != message.total:
             runs = self._spoken[message.key] = self.members(message.key)
         if len(runs) != message.total:
             raise RuntimeError(f"a {message.kind} counts {message.total} runs, the database {len(runs)}")
+        self._note(runs)
+        return runs
+
+    def _note(self, runs: Iterable[Id]) -> None:
         for run in runs:
             self.shown.setdefault(run, self._clock.now())
-        return runs
+
+
+_LOOKS = frozenset({"cards", "polls", "stirred"})
+"""What is asked each minute and changes nothing."""
 
 
 class Metered:
@@ -144,7 +168,7 @@ class Metered:
         self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
-        self.is_used = True
+        self.is_used |= name not in _LOOKS
         return getattr(self._store, name)
 
     def update(self, queue: object, keys: object, decide: Callable[[Any], Any], *more: Any, **named: Any) -> object:  # noqa: ANN401
@@ -170,23 +194,6 @@ class Metered:
         return {row[0]: row[1] for row in rows}
 
 
-class Everybody:
-    """The Accounts: every e-mail is that of a user."""
-
-    def by_email(self, email: str) -> Account:
-        """See Accounts."""
-        return Account(user_of(email))
-
-    def by_id(self, user: str) -> Account:
-        """See Accounts."""
-        return Account(user)
-
-
-def user_of(email: str) -> str:
-    """The user who has an e-mail."""
-    return f"U0{email.partition('@')[0].upper().replace('-', '')}"
-
-
 class Flight:
     """One process that works through a scenario by one policy."""
 
@@ -204,7 +211,7 @@ class Flight:
             store=self.store,
             source=Listings(given, clock),
             notifier=self.board,  # type: ignore[arg-type]
-            accounts=Everybody(),
+            accounts=Accounts(),
         )
 
     def play(self) -> None:
@@ -238,6 +245,7 @@ class Flight:
             # The outbox is looked into where an edit is not what was due.
             if not self._parts.edit.step() or is_new:
                 self._parts.deliver.run(lambda: False)
+            self.board.settle()
             is_new, self._due_at = False, self.store.next_due_at() or NEVER
             at = max(self._due_at, at + (LOOK_INTO_STORE if self.board.is_out else TICK))
         self.store.is_used = False

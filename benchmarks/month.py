@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -24,9 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure, percentile
-from benchmarks.flight import Flight, user_of
-from benchmarks.team import CALENDAR, HOUR, MINUTE, QUEUES, TEAM, ZONE, berlin, scenario
-from worker.core.model import Kind
+from benchmarks.flight import Flight
+from benchmarks.people import OWNER, PINGS, STRAY, measure_people
+from benchmarks.team import CALENDAR, HOUR, MINUTE, TEAM, ZONE, berlin, scenario
 from worker.settings.model import PER_QUEUE
 from worker.stores.opening import open_store
 
@@ -36,14 +37,12 @@ if TYPE_CHECKING:
 
     from benchmarks.flight import Board, Post
     from benchmarks.team import Scenario
-    from worker.core.model import Id
+    from worker.core.model import Id, Kind
 
 LEADS = ("U0LEADANN", "U0LEADBEN")
 PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
 PICTURE = PERFORMANCE.with_name("month.svg")
 MARKS = ("<!-- The month begins: written by `make month`. -->\n", "<!-- The month ends. -->\n")
-
-PEOPLE = sorted({user_of(each.email) for queue in QUEUES for each in queue.assigned})
 
 SO_FAR: Mapping[str, object] = {"announce_every": "0s"}
 """What a version does anyway that does not know the setting."""
@@ -79,13 +78,13 @@ POSTS, OUTSIDE, MENTIONS = (
     "mentions a lead and working day",
 )
 SHOWN, CALLED = "a run is shown after, open minutes without outages, p95", "… called for by a post after"
-DIRECT, WRONG = "direct messages a person and working day", "direct messages about no turn of the reader's"
 EDITS, LOST, TWICE = "edits a day", "runs never shown", "runs called for twice"
 ALWAYS = {LOST: 0.0, TWICE: 0.0}
 HOURS = {**ALWAYS, OUTSIDE: 0.0, SHOWN: 1.0}
 ESCALATE: Mapping[str, object] = {"escalate_after": "1d", "escalate_mention": list(LEADS)}
 FOUR: Mapping[str, object] = {"calendar": "berlin", "announce_every": "4h"}
 AT_NINE: Mapping[str, object] = {**FOUR, "remind_at": ["Mon-Fri 09:00"]}
+TO_PEOPLE: Mapping[str, object] = {"people": "assigned", "tell": "direct", "owner": OWNER}
 
 POLICIES = (
     Policy("as 0.1", {"announce_every": "0s"}, most=ALWAYS),
@@ -102,8 +101,9 @@ POLICIES = (
     ),
     Policy(
         "direct, hours, each 1d, at 09:00",
-        {**AT_NINE, "announce_every": "1d", "people": "assigned", "tell": "direct"},
-        most={**HOURS, POSTS: 0, DIRECT: 1, f"{DIRECT}, most": 1, WRONG: 0},
+        {**AT_NINE, **TO_PEOPLE, "announce_every": "1d"},
+        nag={"per_person_day": 1},
+        most={**HOURS, PINGS: 1, f"{PINGS}, most": 1, STRAY: 0},
     ),
 )
 
@@ -172,13 +172,10 @@ def measure(policy: Policy, given: Scenario, board: Board) -> list[Figure]:
     queue_of = {stay.run.queue_run_id: stay.queue.name for stay in given.stays}
     posts: Counter[tuple[str, date]] = Counter()
     mentions: Counter[tuple[str, date]] = Counter()
-    direct: Counter[tuple[str, date]] = Counter(
-        (post.to, post.at.astimezone(ZONE).date()) for post in board.posts if post.kind is Kind.DIRECT
-    )
-    channels = [post for post in board.posts if post.kind is not Kind.DIRECT]
-    for post in channels:
+    for post in board.posts:
         day = post.at.astimezone(ZONE).date()
-        posts.update((name, day) for name in {queue_of[run] for run in post.runs})
+        if not post.is_direct:
+            posts.update((name, day) for name in {queue_of[run] for run in post.runs})
         mentions.update((lead, day) for lead in post.mentions)
     a_day = [posts[queue.name, day] for queue in given.queues for day in working]
     found = {
@@ -187,24 +184,12 @@ def measure(policy: Policy, given: Scenario, board: Board) -> list[Figure]:
         OUTSIDE: sum(not _is_office(post.at) for post in board.posts),
         MENTIONS: mean(mentions[lead, day] for lead in LEADS for day in working),
         f"{MENTIONS}, most": max((mentions[lead, day] for lead in LEADS for day in days), default=0),
-        DIRECT: mean(direct[user, day] for user in PEOPLE for day in working),
-        f"{DIRECT}, most": max(direct.values(), default=0),
-        WRONG: sum(_is_wrong(post, given) for post in board.posts if post.kind is Kind.DIRECT),
         **_waits(given, board),
         EDITS: board.edits / len(days),
         "posts in all": len(board.posts),
+        **measure_people(given, board.posts, working),
     }
     return [Figure(policy.name, name, value, "", most=policy.most.get(name)) for name, value in found.items()]
-
-
-def _is_wrong(post: Post, given: Scenario) -> bool:
-    """Whether a direct message speaks of a run that is not, or not any more, its reader's."""
-    stays = {stay.run.queue_run_id: stay for stay in given.stays if stay.run.queue_run_id in post.runs}
-    return any(
-        # A poll has to see first that a run has left.
-        stay.gone_at < post.at - 2 * MINUTE or post.to not in {user_of(each.email) for each in stay.queue.assigned}
-        for stay in stays.values()
-    )
 
 
 def _is_office(at: datetime) -> bool:
@@ -216,12 +201,10 @@ def _is_office(at: datetime) -> bool:
 def _waits(given: Scenario, board: Board) -> dict[str, float]:
     """How long runs wait until they are shown, and called for; which never were, and which once too often."""
     called: defaultdict[Id, list[Post]] = defaultdict(list)
-    readers: defaultdict[tuple[Id, str], list[Post]] = defaultdict(list)
     for post in board.posts:
         for run in post.runs:
             called[run].append(post)
-            readers[run, post.to if post.kind is Kind.DIRECT else ""].append(post)
-    shown_after, called_after, lost = [], [], 0
+    shown_after, called_after, lost, twice = [], [], 0, 0
     for stay in given.stays:
         run, since = stay.run.queue_run_id, max(stay.added_at, given.begin)
         if stay.gone_at <= given.begin:
@@ -232,7 +215,7 @@ def _waits(given: Scenario, board: Board) -> dict[str, float]:
             lost += 1
         if called[run]:
             called_after.append(TEAM.age(since, called[run][0].at) / MINUTE)
-    twice = sum(_is_called_twice(run, posts) for (run, _), posts in readers.items())
+        twice += _is_called_twice(run, called[run])
     p95 = {SHOWN: percentile(shown_after, 0.95), CALLED: percentile(called_after, 0.95)}
     return {**p95, LOST: lost, TWICE: twice}
 
@@ -244,9 +227,10 @@ def _undisturbed(given: Scenario, since: datetime, until: datetime) -> timedelta
 
 
 def _is_called_twice(run: Id, posts: Sequence[Post]) -> bool:
-    last: dict[Kind, datetime] = {}
+    last: dict[tuple[str, Kind], datetime] = {}
     for post in posts:
-        why = post.runs[run]
+        # A message to another person calls somebody else.
+        why = post.place if post.is_direct else "", post.runs[run]
         if why in last and post.at - last[why] < SOON:
             return True
         last[why] = post.at
@@ -260,6 +244,8 @@ def rows(played: Mapping[str, Played]) -> list[list[str]]:
 
 
 def _cell(figure: Figure) -> str:
+    if isnan(figure.value):
+        return "-"
     value = f"{figure.value:,.0f}" if figure.value >= 10 else f"{figure.value:.1f}".removesuffix(".0")  # noqa: PLR2004
     return value if figure.met is None else f"{value} ({figure.wanted}: {'reached' if figure.met else 'missed'})"
 
@@ -278,11 +264,14 @@ def main() -> None:
     """Play, print, and where it was the whole month, write the table and the picture into the documentation."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.month", description="Count the messages of a month.")
     parser.add_argument("--quick", action="store_true", help="the week of Easter alone; nothing is written")
-    is_quick = parser.parse_args().quick
+    parser.add_argument("--only", metavar="WORD", default="", help="policies whose names have it; nothing is written")
+    options = parser.parse_args()
+    is_quick, is_part = options.quick, options.quick or bool(options.only)
     given = scenario(berlin(3, 24), berlin(3, 31)) if is_quick else scenario(berlin(3, 15), berlin(4, 15, 17.5))
-    lacking = [policy for policy in POLICIES if policy.lacking]
+    wanted = [policy for policy in POLICIES if options.only in policy.name]
+    lacking = [policy for policy in wanted if policy.lacking]
     with ProcessPoolExecutor() as pool:
-        playing = {policy.name: pool.submit(play, policy, given) for policy in POLICIES if not policy.lacking}
+        playing = {policy.name: pool.submit(play, policy, given) for policy in wanted if not policy.lacking}
         played = {name: each.result() for name, each in playing.items()}
     table = Table("", *played)
     for row in rows(played):
@@ -294,7 +283,7 @@ def main() -> None:
     seconds = sum(each.seconds for each in played.values()) / sum(each.plans for each in played.values())
     cost = Figure("", f"{PLANS:,} plans, CPU seconds", seconds * PLANS, "", most=30)
     console.print(f"{cost.name}: {_cell(cost)}")
-    if not is_quick:
+    if not is_part:
         from benchmarks.plot import draw_month  # noqa: PLC0415 - the tests have no matplotlib
 
         write_down(played, lacking)

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from worker.core.calendar import Calendar, Holiday
-from worker.core.model import Facts, Fate, Queue, QueueRun, Reviewer, Show, Snapshot, Unchanged
+from worker.core.directory import Account
+from worker.core.model import NO_ONE, Access, Facts, Fate, Queue, QueueRun, Reviewer, Show, Snapshot, Unchanged, Who
 from worker.core.owed import NEVER
 from worker.core.ports import SourceError, Trouble
 
@@ -33,17 +36,25 @@ TEAM = Calendar(ZONE, (2026, 2028), hours=(_LONG,) * 4 + (_SHORT, (), ()), holid
 
 RUNS_A_DAY = {"Billing": 70, "Search": 50, "Summaries": 40, "Routing": 25, "Onboarding": 15}
 REVIEWERS = 6
-EACH = 3
-"""The number of queues that each reviewer has."""
+QUEUES_EACH = 3
+"""How many of the queues a reviewer works on."""
 
+PEOPLE = tuple(
+    Reviewer(str(UUID(int=number)), f"Reviewer {number}", f"{number}@example.org") for number in range(REVIEWERS)
+)
+USERS = {person.email: f"U0REVIEWER{person.email[0]}" for person in PEOPLE}
+"""The Slack ids of the reviewers, by e-mail."""
 
-def _reviewers(place: int) -> tuple[Reviewer, ...]:
-    """Those who review the queue at a place."""
-    mine = [one for one in range(REVIEWERS) if (place - one) % len(RUNS_A_DAY) < EACH]
-    return tuple(Reviewer(f"reviewer-{one}", f"Reviewer {one}", f"reviewer-{one}@example.com") for one in mine)
+OF_QUEUE = {
+    name: tuple(number for number in range(REVIEWERS) if (place - number) % len(RUNS_A_DAY) < QUEUES_EACH)
+    for place, name in enumerate(RUNS_A_DAY)
+}
+"""The reviewers of each queue, by their numbers."""
 
-
-QUEUES = tuple(Queue(UUID(int=place + 1), name, assigned=_reviewers(place)) for place, name in enumerate(RUNS_A_DAY))
+QUEUES = tuple(
+    Queue(UUID(int=number), name, access=Access.ASSIGNED, assigned=tuple(PEOPLE[one] for one in OF_QUEUE[name]))
+    for number, name in enumerate(RUNS_A_DAY, 1)
+)
 SEED = 18
 BEFORE = timedelta(days=3)
 """So long before the worker's first poll runs come and are reviewed."""
@@ -57,12 +68,28 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """One run's stay in a queue; it is gone NEVER where no reviewer gets there."""
+    """One run's stay in a queue; it is gone NEVER where no reviewer gets there.
+
+    The run itself says to whom it is assigned at first. At `moved_at` it is assigned to `reviewer`, who reviews it.
+    """
 
     run: QueueRun
     queue: Queue
     added_at: datetime
     gone_at: datetime = NEVER
+    reviewer: int = -1
+    moved_at: datetime = NEVER
+
+    def owing(self, at: datetime) -> tuple[str, ...]:
+        """The identities whose turn the run is at an instant, as the issuer of assignments sees it."""
+        if not self.added_at <= at < self.gone_at:
+            return ()
+        assigned = self.listed(at).who.assigned_to
+        return assigned or tuple(one.reviewer_id for one in self.queue.assigned)
+
+    def listed(self, at: datetime) -> QueueRun:
+        """The run as it is listed at an instant."""
+        return self.run if at < self.moved_at else structs.replace(self.run, who=_assigned_to(self.reviewer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +114,7 @@ def scenario(begin: datetime, end: datetime, queues: tuple[Queue, ...] = QUEUES)
     chance = random.Random(SEED)  # noqa: S311 - not to keep a secret
     came = sorted((at, queue.name) for queue in queues for at in _arrivals(chance, begin - BEFORE, end, queue.name))
     stays = [_stay(number, at, name) for number, (at, name) in enumerate(came, 1)]
-    reviewed = tuple(_reviewed(chance, stays, begin - BEFORE, end))
+    reviewed = tuple(_with_assignments(_reviewed(chance, stays, begin - BEFORE, end), end))
     # LangSmith is away while a day opens after four days off: what was owed over Easter may be stale by then.
     return Scenario(
         begin, end, queues, reviewed, (berlin(3, 30, 7), berlin(3, 30, 11)), (berlin(3, 24, 13), berlin(3, 24, 15))
@@ -119,7 +146,7 @@ def _reviewed(chance: random.Random, stays: Sequence[Stay], begin: datetime, end
     wanted = {stay.run.queue_run_id: (stay, _wanted_at(chance, stay)) for stay in stays}
     while free and (now := TEAM.opens((taken := heapq.heappop(free))[0])) < end:
         now += timedelta(minutes=chance.uniform(0, 20)) if now > taken[0] else timedelta(0)
-        mine = {QUEUES[(taken[1] + step) % len(QUEUES)].name for step in range(EACH)}
+        mine = {QUEUES[(taken[1] + step) % len(QUEUES)].name for step in range(QUEUES_EACH)}
         found = [stay for stay, at in wanted.values() if stay.queue.name in mine and at <= now]
         if not found:
             heapq.heappush(free, (now + 10 * MINUTE, taken[1]))
@@ -129,7 +156,7 @@ def _reviewed(chance: random.Random, stays: Sequence[Stay], begin: datetime, end
         pause = timedelta(minutes=chance.uniform(20, 60)) if chance.random() < 0.06 else timedelta(0)  # noqa: PLR2004
         heapq.heappush(free, (gone_at + pause, taken[1]))
         del wanted[stay.run.queue_run_id]
-        yield replace(stay, gone_at=gone_at)
+        yield replace(stay, gone_at=gone_at, reviewer=taken[1])
     yield from (stay for stay, _ in wanted.values())
 
 
@@ -138,6 +165,41 @@ def _wanted_at(chance: random.Random, stay: Stay) -> datetime:
     luck = chance.random()
     hard = TEAM.later(stay.added_at, chance.uniform(4, 24) * HOUR) if luck < 0.04 else stay.added_at  # noqa: PLR2004
     return NEVER if luck < 0.005 else hard  # noqa: PLR2004 - one in two hundred
+
+
+def _assigned_to(reviewer: int) -> Who:
+    return NO_ONE if reviewer < 0 else Who(assigned_to=(PEOPLE[reviewer].reviewer_id,))
+
+
+def _with_assignments(stays: Iterator[Stay], end: datetime) -> Iterator[Stay]:
+    """Assign most runs to the reviewer who will review them, some to another one at first, and some to nobody."""
+    # Chances of their own: the runs and reviews are the same with assignments and without.
+    chance = random.Random(SEED + 1)  # noqa: S311 - not to keep a secret
+    for stay in stays:
+        team = OF_QUEUE[stay.queue.name]
+        luck, first = chance.random(), chance.choice(team)
+        taker = stay.reviewer if stay.reviewer >= 0 else first
+        if luck < 0.2:  # noqa: PLR2004 - one in five is the whole queue's
+            yield stay
+        elif luck < 0.3:  # noqa: PLR2004 - one in ten changes hands
+            last = min(stay.gone_at, end)
+            moved_at = stay.added_at + (last - stay.added_at) * chance.random()
+            run = structs.replace(stay.run, who=_assigned_to(first))
+            yield replace(stay, run=run, reviewer=taker, moved_at=moved_at)
+        else:
+            yield replace(stay, run=structs.replace(stay.run, who=_assigned_to(taker)), reviewer=taker)
+
+
+class Accounts:
+    """The users of the notifier, among whom every reviewer is found."""
+
+    def by_email(self, email: str) -> Account | None:
+        """See ports.Accounts."""
+        return Account(USERS[email]) if email in USERS else None
+
+    def by_id(self, user: str) -> Account | None:
+        """See ports.Accounts."""
+        return Account(user)
 
 
 class Listings:
@@ -151,7 +213,7 @@ class Listings:
         self._waiting: dict[Id, dict[Id, QueueRun]] = {queue.queue_id: {} for queue in given.queues}
         self._events: dict[Id, list[tuple[datetime, Stay]]] = {queue.queue_id: [] for queue in given.queues}
         for stay in given.stays:
-            for at in (stay.added_at, stay.gone_at):
+            for at in {stay.added_at, stay.gone_at, min(stay.moved_at, stay.gone_at)}:
                 self._events[stay.queue.queue_id].append((at, stay))
         for events in self._events.values():
             events.sort(key=lambda event: event[0], reverse=True)
@@ -174,7 +236,8 @@ class Listings:
         if at == stay.gone_at:
             waiting.pop(stay.run.queue_run_id)
         else:
-            waiting[stay.run.queue_run_id] = stay.run
+            # In place of what it was: a listing keeps the order of arrival.
+            waiting[stay.run.queue_run_id] = stay.listed(at)
 
     def queues(self) -> Sequence[Queue]:
         """Every queue."""

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from benchmarks.flight import Board, Post
-from benchmarks.month import EDITS, LOST, POLICIES, SHOWN, TWICE, measure, play, rows
+from benchmarks.month import EDITS, LOST, POLICIES, POSTS, SHOWN, TWICE, measure, play, rows
+from benchmarks.people import OWNER, PINGS, STRAY, measure_people
 from benchmarks.soak import Clock
-from benchmarks.team import MINUTE, QUEUES, Scenario, berlin, scenario
+from benchmarks.team import MINUTE, PEOPLE, QUEUES, USERS, Scenario, berlin, scenario
 from worker.core.model import Kind
 
 BEGIN = berlin(3, 23, 10)
@@ -40,3 +41,21 @@ def test_runs_that_are_never_shown_or_called_for_again_are_counted(given: Scenar
     assert found[TWICE] == 2
     assert found[SHOWN] == 0
     assert found[LOST] >= len(waiting) - 2 - 1
+
+
+def test_people_are_called_for_what_is_their_turn(given: Scenario) -> None:
+    played = play(POLICIES[-1], given)
+    found = {figure.name: figure.value for figure in played.figures}
+    direct = [post for post in played.posts if post.is_direct]
+    assert {post.place for post in direct} <= {*USERS.values(), OWNER}
+    assert 0 < found[PINGS] <= found[f"{PINGS}, most"] == 1
+    assert found[STRAY] == found[LOST] == found[TWICE] == 0
+    assert found[POSTS] == 1
+
+
+def test_a_message_about_the_turn_of_another_is_counted(given: Scenario) -> None:
+    stay = next(stay for stay in given.stays if stay.moved_at < stay.gone_at < given.end)
+    last, run = USERS[PEOPLE[stay.reviewer].email], {stay.run.queue_run_id: Kind.ANNOUNCEMENT}
+    there = stay.moved_at + MINUTE
+    posts = [Post(at, Kind.DIRECT, (), run, last) for at in (stay.added_at - MINUTE, there, stay.gone_at + MINUTE)]
+    assert measure_people(given, posts, [there.date()])[STRAY] == 2
