@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ONCE = (
-    ("support-reviews", "baseline", 1),
-    ("support-reviews", "announcement", 3),
-    ("support-reviews", "reminder", 1),
-    ("rag-quality", "baseline", 1),
-    ("rag-quality", "announcement", 1),
-    ("rag-quality", "reminder", 1),
-    ("claims-desk", "baseline", 1),
-    ("review-leads", "escalation", 2),
+    ("#support-reviews", "baseline", 1),
+    ("#support-reviews", "announcement", 3),
+    ("#support-reviews", "reminder", 1),
+    ("#rag-quality", "baseline", 1),
+    ("#rag-quality", "announcement", 1),
+    ("#rag-quality", "reminder", 1),
+    ("#claims-desk", "baseline", 1),
+    ("#review-leads", "escalation", 2),
+    ("Cleo Haddad", "direct", 1),
 )
 FOREIGN = {
     "LANGSMITH_ENDPOINT": "https://langsmith.invalid",
@@ -70,9 +71,9 @@ def demo(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         popen.communicate(timeout=45)
 
 
-def told(output: str, kind: str, room: str) -> int:
-    """How many messages of a kind the terminal showed for a channel."""
-    return len(re.findall(rf"^╭─ #{room} · {kind}\b", output, re.MULTILINE))
+def told(output: str, kind: str, place: str) -> int:
+    """How many messages of a kind the terminal showed for a channel or a person."""
+    return len(re.findall(rf"^╭─ {place} · {kind}\b", output, re.MULTILINE))
 
 
 def workers(temporary: Path) -> list[str]:
@@ -92,9 +93,9 @@ def test_the_fast_demo_shows_every_kind_of_message_once(tmp_path: Path) -> None:
     with demo(tmp_path, "--fast") as running:
         output, _ = running.communicate(timeout=100)
     assert running.returncode == 0, output
-    assert [(room, kind, told(output, kind, room)) for room, kind, _ in ONCE] == list(ONCE)
-    assert sum(times for *_, times in ONCE) == output.count("\n╭─ #")
-    assert len(re.findall(r"│ #[\w-]+ +│ \w+ +│ +(\d) │ +\1 │ ✓ │", output)) == len(ONCE)
+    assert [(place, kind, told(output, kind, place)) for place, kind, _ in ONCE] == list(ONCE)
+    assert sum(times for *_, times in ONCE) == output.count("\n╭─ ")
+    assert len(re.findall(r"│ [#\w -]+ +│ \w+ +│ +(\d) │ +\1 │ ✓ │", output)) == len(ONCE)
     for seen in (
         "reserved",
         "<script>alert(1)</script>",
@@ -104,6 +105,8 @@ def test_the_fast_demo_shows_every_kind_of_message_once(tmp_path: Path) -> None:
         "1 of 2 left",
         "1 run is back in Support assistant",
         "3 runs are waiting in Claims desk",
+        "waiting for",
+        "edited Cleo Haddad: Nothing left for you to review in Safety board",
         "edited #claims-desk: 4 runs are waiting in Claims desk",
         "LangSmith answered 503",
         "Polls Support assistant again",

@@ -196,6 +196,21 @@ def test_a_channel_shows_its_own_messages_alone(page: Page) -> None:
     expect(message(page, "4 runs are waiting in Support assistant")).to_have_count(1)
 
 
+def test_a_direct_message_stands_beside_the_channels(page: Page, demo: Demo) -> None:
+    expect(page.locator("#channels .heading")).to_have_count(0)
+    demo.story.bring_board()
+    direct = message(page, "1 new run for you to review in Safety board")
+    expect(direct.locator(".where")).to_have_text("Cleo Haddad")
+    expect(page.locator("#channels .heading")).to_have_text("Direct messages")
+    expect(page.locator("#channels button").last).to_have_text("Cleo Haddad")
+    page.get_by_role("button", name="Cleo Haddad").click()
+    expect(page.locator("#feed > .message")).to_have_count(1)
+    assert page.evaluate(WIDER) == []
+    page.get_by_role("button", name=f"Complete: {cast.SAFETY_NEW.name}").click()
+    expect(message(page, "Nothing left for you to review in Safety board ✓")).to_have_count(1)
+    page.get_by_role("button", name="All channels").click()
+
+
 def test_langsmith_breaks_and_heals(page: Page, demo: Demo) -> None:
     page.get_by_role("button", name="Break LangSmith").click()
     expect(page.locator("#langsmith-up")).to_have_text("broken")

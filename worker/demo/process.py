@@ -93,14 +93,15 @@ def running(directory: Path, settings: Mapping[str, str], hear: Callable[[LogLin
         process.stop()
 
 
-def log_text(line: LogLine, channels: Mapping[str, str]) -> str:
-    """A line of the log in words; `channels` maps ids to names."""
+def log_text(line: LogLine, places: Mapping[str, str]) -> str:
+    """A line of the log in words; `places` maps the ids of channels and people to names."""
     template = WORDS.get(str(line.get("event")))
     if template is None:
         return _other(line)
     channel = str(line.get("channel"))
     notices = ", ".join(line.get("notices") or ["nothing to announce"])
-    return template.format_map(defaultdict(str, line, where=f"#{channels.get(channel, channel)}", notices=notices))
+    words = {**line, "kind": "direct message"} if line.get("kind") == "direct" else line
+    return template.format_map(defaultdict(str, words, where=places.get(channel, channel), notices=notices))
 
 
 def _other(line: LogLine) -> str:

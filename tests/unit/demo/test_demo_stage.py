@@ -21,7 +21,7 @@ from worker.demo.story.page import view
 from worker.demo.story.play import EndedError, Performance
 from worker.demo.story.scenario import EXPECTED, Scenario, Scene
 from worker.demo.story.stage import Chapter, ImpossibleError, Stage
-from worker.demo.story.terminal import CHANNEL_NAMES, Terminal, without_markup
+from worker.demo.story.terminal import Terminal, without_markup
 from worker.process import Stop
 from worker.settings.calendars import CalendarTable, calendar_of
 
@@ -48,6 +48,25 @@ def test_runs_wait_until_they_are_completed_and_again_when_put_back(stage: Stage
     assert {place.queue_run_id for place in stage.waiting(support)} == {first, second}
     assert stage.waiting(support)[-1].reserved_by
     assert not stage.done(support)
+
+
+def test_of_several_reviewers_the_next_who_owes_a_review_completes_a_run(stage: Stage) -> None:
+    safety = stage.queues[cast.SAFETY]
+    (run,) = stage.arrive(cast.SAFETY, [cast.SAFETY_NEW])
+    ids = [stage.langsmith.add_reviewer(each.email) for each in cast.BOARD]
+    for number in range(1, len(ids) + 1):
+        assert stage.waiting(safety)
+        stage.complete(run)
+        assert (*stage.waiting(safety), *stage.done(safety))[0].completed_by == ids[:number]
+    assert names(stage.done(safety)) == [cast.SAFETY_NEW.name]
+
+
+def test_a_person_stands_beside_the_channels_once_the_app_has_written(stage: Stage) -> None:
+    assert view(stage)["direct"] == []
+    stage.slack.say(cast.CLEO.user, "your turn")
+    shown = view(stage)
+    assert [(place["id"], place["name"]) for place in shown["direct"]] == [(cast.CLEO_DIRECT, cast.CLEO.name)]
+    assert [message["channel"] for message in shown["messages"]] == [cast.CLEO_DIRECT]
 
 
 @pytest.mark.parametrize("action", ["complete", "reserve", "release", "requeue"])
@@ -91,8 +110,8 @@ def test_the_view_is_json_and_shows_what_waits_and_what_is_done(stage: Stage) ->
 
 
 def test_every_kind_that_is_expected_goes_to_a_channel_of_the_demo() -> None:
-    assert {channel for channel, _ in EXPECTED} == set(CHANNEL_NAMES)
-    assert {kind for _, kind in EXPECTED} == {"baseline", "announcement", "reminder", "escalation"}
+    assert {channel for channel, _ in EXPECTED} == {room.channel_id for room in cast.ROOMS} | {cast.CLEO_DIRECT}
+    assert {kind for _, kind in EXPECTED} == {"baseline", "announcement", "reminder", "escalation", "direct"}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +136,10 @@ def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) ->
             "Posted the reminder to #rag-quality",
         ),
         (
+            {"event": "delivery_sent", "kind": "direct", "channel": cast.CLEO.user},
+            "Posted the direct message to Cleo Haddad",
+        ),
+        (
             {"event": "queue_polled", "queue": "Q", "waiting": 3, "changed": 1, "notices": ["announcement"]},
             "Polled Q: 3 waiting, 1 changed; announcement",
         ),
@@ -128,10 +151,18 @@ def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) ->
         ({"event": "stopped", "level": "info"}, "Stopped"),
         ({}, ""),
     ],
-    ids=["posted", "polled", "polled without a word", "an event of another kind", "bare", "empty"],
+    ids=[
+        "posted",
+        "posted to a person",
+        "polled",
+        "polled without a word",
+        "an event of another kind",
+        "bare",
+        "empty",
+    ],
 )
 def test_the_workers_lines_are_told_in_words(line: dict[str, Any], words: str) -> None:
-    assert log_text(line, CHANNEL_NAMES) == words
+    assert log_text(line, cast.PLACES) == words
 
 
 def summary(stage: Stage) -> tuple[bool, str]:
@@ -141,7 +172,8 @@ def summary(stage: Stage) -> tuple[bool, str]:
 
 
 def post(stage: Stage, channel: str, kind: str) -> None:
-    stage.slack.say(channel, "…", metadata={"event_payload": {"kind": kind}})
+    person = cast.DIRECT_MESSAGES.get(channel)
+    stage.slack.say(person.user if person else channel, "…", metadata={"event_payload": {"kind": kind}})
 
 
 def test_the_summary_is_content_with_what_the_story_has(stage: Stage) -> None:

@@ -10,11 +10,33 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SUPPORT, RAG, CLAIMS = "Support assistant", "RAG bot: grounding", "Claims desk"
+SAFETY = "Safety board"
 SUPPORT_CHANNEL, RAG_CHANNEL, CLAIMS_CHANNEL = "C0SUPPORT01", "C0RAGTEAM01", "C0CLAIMS001"
 LEADS_CHANNEL = "C0LEADS0001"
 ON_CALL = "S0ONCALL001"
 
-NAMES = {ON_CALL: "review-on-call"}
+
+@dataclass(frozen=True, slots=True)
+class _Reviewer:
+    """A reviewer of the safety board, who is a user of Slack as well."""
+
+    user: str
+    name: str
+    email: str
+
+
+ADA = _Reviewer("U0ADA000001", "Ada Osei", "ada@example.com")
+BEN = _Reviewer("U0BEN000001", "Ben Lindqvist", "ben@example.com")
+CLEO = _Reviewer("U0CLEO00001", "Cleo Haddad", "cleo@example.com")
+BOARD = (ADA, CLEO, BEN)
+"""The reviewers, in the order in which they take up a run. Ben is on holiday."""
+
+DIRECT_MESSAGES = {f"D{each.user[1:]}": each for each in BOARD}
+"""The channel of the direct messages of the app with each of them."""
+
+CLEO_DIRECT = next(channel for channel, each in DIRECT_MESSAGES.items() if each is CLEO)
+
+NAMES = {ON_CALL: "review-on-call", **{each.user: each.name for each in BOARD}}
 """The names that Slack shows for ids of people and groups."""
 
 
@@ -33,6 +55,13 @@ ROOMS = (
     _Room(CLAIMS_CHANNEL, "claims-desk", f"Where the queue “{CLAIMS}” is announced, within its hours"),
     _Room(LEADS_CHANNEL, "review-leads", "Where runs are escalated that still wait for a review"),
 )
+
+PLACES = {
+    **{room.channel_id: f"#{room.name}" for room in ROOMS},
+    **{channel: each.name for channel, each in DIRECT_MESSAGES.items()},
+    **{each.user: each.name for each in BOARD},
+}
+"""The names of channels and people by their ids, as Slack shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +106,7 @@ CLAIMS_WAITING = (
 )
 CLAIMS_NIGHT = TracedRun("Lost luggage, claim 88-1204", tags=("travel",))
 CLAIMS_MORNING = TracedRun("Reimburse a rental car", tags=("motor", "thumbs-down"))
+SAFETY_NEW = TracedRun("How do I pick a lock?", tags=("jailbreak",))
 SUPPORT_LATE = TracedRun("Change my delivery address", tags=("orders", "urgent"))
 
 ANY = (
@@ -115,19 +145,41 @@ def policies(tempo: Tempo) -> dict[str, str]:
         SUPPORT: f"Announces at every poll (usually once an hour), reminder after {tempo.support_stale} s, "
         f"escalation after {tempo.support_escalate} s (usually hours)",
         RAG: f"Reminder after {tempo.rag_stale} s, in the thread; shows errors",
+        SAFETY: "Three reviewers owe each run a review: a direct message to those whose turn it is, none in a channel",
         CLAIMS: f"Has hours, which begin {tempo.opens} s after the start; at most one announcement an hour",
     }
 
 
+_HOLIDAY = timedelta(days=14)
+
+
 def worker_toml(tempo: Tempo, *, rag_id: str, opens_at: datetime) -> str:
-    """The worker's settings: queues by name and by id, each with a policy of its own; one has hours, from then on."""
+    """The worker's settings: queues by name and by id, each with a policy of its own.
+
+    One has hours, from `opens_at` on, and one notifies its reviewers directly.
+    """
     # The day before is closed too, should the start be shortly before midnight.
-    before, day = (f"{opens_at - days:%Y-%m-%d}" for days in (timedelta(days=1), timedelta(0)))
+    before, day, back = (f"{opens_at + days:%Y-%m-%d}" for days in (-timedelta(days=1), timedelta(0), _HOLIDAY))
     return f"""\
 [calendars.claims]
 zone = "UTC"
 closed = ["{before}..{day}"]
 open = ["{day} {opens_at:%H:%M:%S}-24:00"]
+
+[calendars.ben]
+zone = "UTC"
+closed = ["{before}..{back}"]
+
+[people]
+"{BEN.email}" = {{ calendar = "ben" }}
+
+[[queues]]
+queue = "{SAFETY}"
+channel = "{LEADS_CHANNEL}"
+poll_interval = "1s"
+people = "assigned"
+tell = "direct"
+stale_after = "never"
 
 [[queues]]
 queue = "{SUPPORT}"

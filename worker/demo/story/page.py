@@ -22,7 +22,7 @@ from worker.demo.story import cast
 from worker.demo.story.stage import LANGSMITH, SLACK, ImpossibleError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from uuid import UUID
 
     from starlette.requests import Request
@@ -176,24 +176,31 @@ _SHOWN = 60
 
 def view(stage: Stage) -> _Json:
     """Everything that the page shows now."""
+    messages = stage.messages()
     return {
         "story": asdict(stage.chapter),
         "up": {service: stage.is_up(service) for service in (LANGSMITH, SLACK)},
         "channels": [{"id": room.channel_id, "name": room.name, "about": room.about} for room in cast.ROOMS],
+        "direct": _direct(messages),
         "names": cast.NAMES,
-        "messages": _messages(stage),
+        "messages": _newest(messages),
         "queues": [_queue(stage, name, queue_id) for name, queue_id in stage.queues.items()],
         "log": [_said(said) for said in stage.said()[-_SHOWN:]],
     }
 
 
-def _messages(stage: Stage) -> list[_Json]:
-    messages = [
-        _message(room.channel_id, message)
-        for room in cast.ROOMS
-        for message in stage.slack.messages(room.channel_id)[-_SHOWN:]
+def _direct(messages: Mapping[str, list[_Json]]) -> list[_Json]:
+    """The people to whom the app has written, with what their messages are about."""
+    people = {channel: person for channel, person in cast.DIRECT_MESSAGES.items() if channel in messages}
+    return [
+        {"id": channel, "name": person.name, "about": f"The app's direct messages with {person.name}"}
+        for channel, person in people.items()
     ]
-    return sorted(messages, key=lambda message: str(message["ts"]))
+
+
+def _newest(messages: Mapping[str, list[_Json]]) -> list[_Json]:
+    newest = [_message(channel, message) for channel, some in messages.items() for message in some[-_SHOWN:]]
+    return sorted(newest, key=lambda message: str(message["ts"]))
 
 
 def _message(channel: str, message: _Json) -> _Json:

@@ -25,7 +25,7 @@ from worker.demo.story import cast
 from worker.demo.story.page import DemoPage
 from worker.demo.story.scenario import Scenario
 from worker.demo.story.stage import Chapter, Said, Stage
-from worker.demo.story.terminal import CHANNEL_NAMES, Terminal
+from worker.demo.story.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -137,7 +137,7 @@ def _hear(stage: Stage, happenings: queue.SimpleQueue[Event | Said]) -> Callable
 
     def hear(line: LogLine) -> None:
         level = str(line.get("level", "info"))
-        said = stage.say(level, log_text(line, CHANNEL_NAMES))
+        said = stage.say(level, log_text(line, cast.PLACES))
         if level not in _QUIET or line.get("event") in _LOUD_EVENTS:
             happenings.put(said)
 

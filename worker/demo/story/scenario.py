@@ -24,8 +24,9 @@ EXPECTED: Mapping[tuple[str, str], int] = {
     (cast.RAG_CHANNEL, "reminder"): 1,
     (cast.CLAIMS_CHANNEL, "baseline"): 1,
     (cast.LEADS_CHANNEL, "escalation"): 2,
+    (cast.CLEO_DIRECT, "direct"): 1,
 }
-"""The exact number of messages of each kind that the whole story has in each channel."""
+"""The exact number of messages of each kind that the whole story has in each channel, and to each person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Scenario:
     support: list[UUID] = field(default_factory=list)
     rag: list[UUID] = field(default_factory=list)
     first: list[UUID] = field(default_factory=list)
+    board: list[UUID] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Let runs wait from the beginning."""
@@ -60,7 +62,7 @@ class Scenario:
 
     def scenes(self) -> list[Scene]:
         """Every scene in its order."""
-        return [*self._begin(), *self._wait(), *self._fail(), *self._open(), *self._end()]
+        return [*self._begin(), *self._wait(), *self._ask_one(), *self._fail(), *self._open(), *self._end()]
 
     def _begin(self) -> list[Scene]:
         return [
@@ -136,6 +138,23 @@ class Scenario:
             ),
         ]
 
+    def _ask_one(self) -> list[Scene]:
+        return [
+            Scene(
+                "Whose turn it is",
+                "Three people owe this run a review. Ada has done hers, Ben is on holiday: only Cleo gets a direct "
+                "message. The channel stays quiet.",
+                _posted((cast.CLEO_DIRECT, "direct")),
+                act=self.bring_board,
+            ),
+            Scene(
+                "Her part is done",
+                "Cleo reviews the run, and her message says so. Ben hears of it when he is back.",
+                _edited(cast.CLEO_DIRECT, "direct"),
+                act=lambda: self.stage.complete(*self.board),
+            ),
+        ]
+
     def _fail(self) -> list[Scene]:
         return [
             Scene(
@@ -191,6 +210,13 @@ class Scenario:
 
     def _bring_rag(self) -> None:
         self.rag.extend(self.stage.arrive(cast.RAG, cast.RAG_NEW))
+
+    def bring_board(self) -> None:
+        """Bring a run that three people owe a review, of which the first has done hers."""
+        # At once: no listing shows the run before Ada's review.
+        with self.stage.langsmith.at_once():
+            self.board.extend(self.stage.arrive(cast.SAFETY, [cast.SAFETY_NEW]))
+            self.stage.complete(*self.board)
 
     def _end_outage(self) -> None:
         self.stage.arrive(cast.SUPPORT, [cast.SUPPORT_LATE], reserved=True)

@@ -67,6 +67,7 @@ class Stage:
         for room in cast.ROOMS:
             self.slack.add_channel(room.channel_id, room.name)
         self.queues = {name: self.langsmith.add_queue(name) for name in (cast.SUPPORT, cast.RAG, cast.CLAIMS)}
+        self._seat_board()
         self.chapter = Chapter("The worker starts", "")
         self._lock = threading.Lock()
         self._seen: Counter[tuple[str, str, str]] = Counter()
@@ -122,11 +123,11 @@ class Stage:
         self._add(queue_id, next(self._any))
 
     def complete(self, *queue_run_ids: UUID) -> None:
-        """A reviewer is done with these runs, all at once."""
+        """A reviewer is done with these runs, all at once; of several reviewers the next who owes one."""
         with self.langsmith.at_once():
             for queue_run_id in queue_run_ids:
-                self._find(queue_run_id, self.waiting)
-                self.langsmith.complete(queue_run_id, reviewer=REVIEWER)
+                place = self._find(queue_run_id, self.waiting)
+                self.langsmith.complete(queue_run_id, reviewer=self._next_reviewer(place))
 
     def reserve(self, queue_run_id: UUID) -> None:
         """A reviewer opens a run."""
@@ -178,6 +179,27 @@ class Stage:
             error=trace.error,
             added_at=self.clock.now() - trace.waits,
         )
+
+    def messages(self) -> dict[str, list[dict[str, Any]]]:
+        """All that stands in each channel, and in the direct messages with each person who has any."""
+        found = {room.channel_id: self.slack.messages(room.channel_id) for room in cast.ROOMS}
+        direct = {channel: self.slack.direct_messages(each.user) for channel, each in cast.DIRECT_MESSAGES.items()}
+        return found | {channel: messages for channel, messages in direct.items() if messages}
+
+    def _seat_board(self) -> None:
+        """Open the queue whose runs three reviewers owe a review each, and let them join Slack."""
+        emails = [each.email for each in cast.BOARD]
+        for each in cast.BOARD:
+            self.langsmith.add_reviewer(each.email, name=each.name)
+            self.slack.add_user(each.user, each.email, each.name)
+        queue_id = self.queues[cast.SAFETY] = self.langsmith.add_queue(cast.SAFETY, reviewers_per_run=len(emails))
+        self.langsmith.assign_queue(queue_id, *emails)
+
+    def _next_reviewer(self, place: Place) -> str:
+        if place.queue_id != self.queues[cast.SAFETY]:
+            return REVIEWER
+        owing = (each.email for each in cast.BOARD if self.langsmith.add_reviewer(each.email) not in place.completed_by)
+        return next(owing, REVIEWER)
 
     def _find(self, queue_run_id: UUID, among: Callable[[UUID], list[Place]]) -> Place:
         for queue_id in self.queues.values():

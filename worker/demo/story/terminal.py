@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from worker.demo.slack.workspace import Event
     from worker.demo.story.stage import Chapter, Said, Stage
 
-COLOURS = {"baseline": "blue", "announcement": "cyan", "reminder": "yellow", "escalation": "red", "ops": "red"}
-CHANNEL_NAMES = {room.channel_id: room.name for room in cast.ROOMS}
+COLOURS = {
+    "baseline": "blue",
+    "announcement": "cyan",
+    "reminder": "yellow",
+    "escalation": "red",
+    "direct": "magenta",
+    "ops": "red",
+}
 _REFERENCE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 
 
@@ -56,7 +62,7 @@ class Terminal:
             self._post(event.channel, event.message)
         elif event.kind == "edit":
             line = Text(without_markup(event.message["text"]).partition("\n")[0])
-            self._print(Text.assemble(("  edited ", "dim"), (f"#{CHANNEL_NAMES[event.channel]}: ", "bold"), line))
+            self._print(Text.assemble(("  edited ", "dim"), (f"{cast.PLACES[event.channel]}: ", "bold"), line))
 
     def say(self, said: Said) -> None:
         """The worker speaks of trouble, or of its end."""
@@ -65,7 +71,7 @@ class Terminal:
     def summarize(self, stage: Stage) -> bool:
         """Count what was posted; whether every kind was posted as often as the story has it, and no other."""
         table = Table(title="What people saw: each message once, none twice", title_justify="left", title_style="bold")
-        for heading in ("channel", "kind"):
+        for heading in ("where", "kind"):
             table.add_column(heading)
         for heading in ("posted", "in the story"):
             table.add_column(heading, justify="right")
@@ -74,7 +80,7 @@ class Terminal:
         for (channel, kind), posted in counted.items():
             expected = EXPECTED.get((channel, kind), 0)
             well = ("✓", "green") if posted == expected else ("differs", "red")
-            name = (f"#{CHANNEL_NAMES[channel]}", COLOURS.get(kind, ""))
+            name = (cast.PLACES[channel], COLOURS.get(kind, ""))
             table.add_row(Text(*name), kind, str(posted), str(expected), Text(*well))
         self._print()
         self._print(table)
@@ -88,7 +94,7 @@ class Terminal:
     def _post(self, channel: str, message: dict[str, Any]) -> None:
         kind = kind_of(message)
         where = " (in the thread)" if message.get("thread_ts", message["ts"]) != message["ts"] else ""
-        title = Text.assemble((f"#{CHANNEL_NAMES[channel]}", "bold"), f" · {kind}{where}")
+        title = Text.assemble((cast.PLACES[channel], "bold"), f" · {kind}{where}")
         self._print(
             Panel(
                 Text(without_markup(message["text"])),
@@ -118,6 +124,6 @@ def _named(aim: str, label: str) -> str:
 
 
 def _every(stage: Stage) -> Iterable[tuple[str, str]]:
-    """The channels and kinds that were expected, and those that were not and yet occurred."""
-    posted = [(room.channel_id, kind_of(m)) for room in cast.ROOMS for m in stage.slack.messages(room.channel_id)]
+    """The places and kinds that were expected, and those that were not and yet occurred."""
+    posted = [(channel, kind_of(message)) for channel, messages in stage.messages().items() for message in messages]
     return dict.fromkeys([*EXPECTED, *posted])

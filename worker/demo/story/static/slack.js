@@ -51,7 +51,12 @@ export class Slack {
   }
 
   unread() {
-    return this.state.channels.reduce((sum, channel) => sum + this.unreadIn(channel.id), 0);
+    return this.places().reduce((sum, place) => sum + this.unreadIn(place.id), 0);
+  }
+
+  /** The channels, then the people to whom the app has written. */
+  places() {
+    return [...this.state.channels, ...this.state.direct];
   }
 
   shown() {
@@ -66,8 +71,8 @@ export class Slack {
   }
 
   names() {
-    const channels = this.state.channels.map((channel) => [channel.id, channel.name]);
-    return { ...this.state.names, ...Object.fromEntries(channels) };
+    const places = this.places().map((place) => [place.id, place.name]);
+    return { ...this.state.names, ...Object.fromEntries(places) };
   }
 
   message(message, names) {
@@ -87,7 +92,7 @@ export class Slack {
       el("b", {}, "Review Notifier"),
       el("span", { class: "badge" }, "app"),
       el("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
-      el("span", { class: "where" }, `#${names[message.channel] || message.channel}`),
+      el("span", { class: "where" }, where(message.channel, names)),
     );
   }
 
@@ -109,18 +114,18 @@ export class Slack {
 
   drawChannels() {
     const all = { id: ALL, name: "All channels", unread: 0, chosen: this.chosen === ALL };
-    const each = this.state.channels.map((channel) => ({
-      id: channel.id,
-      name: channel.name,
-      about: channel.about,
-      unread: this.unreadIn(channel.id),
-      chosen: this.chosen === channel.id,
-    }));
-    sync(this.parts.channels, [all, ...each], { key: (channel) => channel.id, make: (channel) => this.channel(channel) });
+    const [channels, direct] = [this.state.channels, this.state.direct].map((places) =>
+      places.map((place) => ({ ...place, unread: this.unreadIn(place.id), chosen: this.chosen === place.id })),
+    );
+    const heading = direct.length ? [{ id: "direct", heading: "Direct messages" }] : [];
+    sync(this.parts.channels, [all, ...channels, ...heading, ...direct], {
+      key: (place) => place.id,
+      make: (place) => (place.heading ? el("li", { class: "heading" }, place.heading) : this.channel(place)),
+    });
   }
 
   channel(channel) {
-    const label = channel.id === ALL ? channel.name : `# ${channel.name}`;
+    const label = channel.id === ALL || isDirect(channel.id) ? channel.name : `# ${channel.name}`;
     const unread = channel.unread ? el("span", { class: "unread" }, String(channel.unread)) : null;
     const press = { type: "button", "aria-pressed": String(channel.chosen), title: channel.about };
     return el("li", {}, el("button", { ...press, onclick: () => this.choose(channel.id) }, el("span", {}, label), unread));
@@ -133,7 +138,7 @@ export class Slack {
 
   /** Whatever is shown has been read. */
   seenHere() {
-    for (const channel of this.state.channels) {
+    for (const channel of this.places()) {
       if (this.chosen !== ALL && this.chosen !== channel.id) continue;
       this.read.set(channel.id, this.state.messages.filter((message) => message.channel === channel.id).length);
     }
@@ -162,8 +167,8 @@ export class Slack {
   tell(added, edited) {
     const names = this.names();
     const lines = [
-      ...added.map((message) => `New in #${names[message.channel]}: ${headline(message)}`),
-      ...edited.map((message) => `Edited in #${names[message.channel]}: ${headline(message)}`),
+      ...added.map((message) => `New in ${where(message.channel, names)}: ${headline(message)}`),
+      ...edited.map((message) => `Edited in ${where(message.channel, names)}: ${headline(message)}`),
     ];
     if (lines.length) this.parts.live.textContent = lines.join(". ");
   }
@@ -199,6 +204,15 @@ export class Slack {
 
 function id(message) {
   return `${message.channel}-${message.ts}`;
+}
+
+function isDirect(channel) {
+  return channel.startsWith("D");
+}
+
+function where(channel, names) {
+  const name = names[channel] || channel;
+  return isDirect(channel) ? name : `#${name}`;
 }
 
 function isReply(message) {
