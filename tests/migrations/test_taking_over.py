@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ from worker.stores import schema
 from worker.stores.opening import migrate_database, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from worker.stores.sql import SqlStore
@@ -52,15 +54,33 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture
-def old(url: str, revision: str, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str, str], str]:
+    """The URL of a database to copy: of a kind and an earlier revision, in which a queue was polled."""
+
+    @cache
+    def made(kind: str, revision: str) -> str:
+        directory = tmp_path_factory.mktemp(f"{kind}-{revision}")
+        is_file = kind == "sqlite"
+        url = f"sqlite:///{directory}/worker.db" if is_file else request.getfixturevalue("postgres_server").create()
+        migrate_database(url, scripts=former(directory, revision))
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            _fill(connection)
+        engine.dispose()
+        return str(url)
+
+    return made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def old(request: pytest.FixtureRequest, templates: Callable[[str, str], str], revision: str, tmp_path: Path) -> str:
     """The URL of a database of an earlier revision, in which a queue was polled."""
-    migrate_database(url, scripts=former(tmp_path, revision))
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        _fill(connection)
-    engine.dispose()
-    return url
+    template = templates(request.param, revision)
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_server").create(like=template))
+    shutil.copyfile(template.removeprefix("sqlite:///"), tmp_path / "worker.db")
+    return f"sqlite:///{tmp_path}/worker.db"
 
 
 def _fill(connection: sa.Connection) -> None:
