@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
+from itertools import pairwise, permutations, product
+from math import perm
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -27,30 +28,42 @@ if TYPE_CHECKING:
 NAMES = range(1, 6)
 TIMES = [tuple((MINUTE * clock(at),) for _ in range(7)) for at in ("9:30", "14:00")]
 
-Event = tuple[timedelta, list[int] | None, str]
+Event = tuple[timedelta, tuple[int, ...] | None, str]
+
+# Each choice is made by one draw from all that is possible, since drawing costs more than many a step that is tried.
+LISTED = [each for length in range(6) for each in [*permutations(NAMES, length)] * (120 // perm(5, length))]
+"""What is listed, in any order; each length is as likely."""
+TROUBLES = ["", "", "", "", "source", "slack", "edit", "lost", "restart", "deleted"]
+WAITS = [MINUTE, MINUTE, 7 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR, 11 * HOUR]
+CHOICES = {
+    "stale_after": [None, 2 * HOUR, 4 * HOUR],
+    "remind_every": [None, 4 * HOUR, DAY],
+    "remind_at": [None, *TIMES],
+    "escalate_after": [None, 6 * HOUR],
+    "escalate_every": [None, 5 * HOUR],
+    "escalate_to": ["", LEADS],
+    "announce_every": [0 * HOUR, HOUR, 4 * HOUR],
+    "edit_for": [7 * DAY, 7 * DAY, HOUR, None],
+}
 
 calendars = st.sampled_from([*CALENDARS, None])
-troubles = st.sampled_from(["", "", "", "", "source", "slack", "edit", "lost", "restart", "deleted"])
-waits = st.sampled_from([MINUTE, MINUTE, 7 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR, 11 * HOUR])
-listings = st.none() | st.lists(st.sampled_from(NAMES), max_size=5, unique=True)
-events = st.lists(st.tuples(waits, listings, troubles), min_size=3, max_size=25)
-calm = st.lists(st.tuples(waits, listings, st.sampled_from(["", "", "restart"])), min_size=3, max_size=25)
+listings = st.sampled_from([*[None] * len(LISTED), *LISTED])
+chosen = st.sampled_from([*product(*CHOICES.values())])
 
 
-@st.composite
-def rules(draw: st.DrawFn, of: Given | None) -> QueueRules:
+def histories(troubles: Sequence[str]) -> st.SearchStrategy[Sequence[Event]]:
+    happening = st.sampled_from([*product(WAITS, troubles)])
+    each = st.builds(lambda happens, listed: (happens[0], listed, happens[1]), happening, listings)
+    return st.lists(each, min_size=3, max_size=25)
+
+
+events = histories(TROUBLES)
+calm = histories(["", "", "restart"])
+
+
+def rules(chosen: Sequence[object], of: Given | None) -> QueueRules:
     calendar = {} if of is None else {"calendar": of.calendar}
-    return rules_by(
-        **calendar,
-        stale_after=draw(st.sampled_from([None, 2 * HOUR, 4 * HOUR])),
-        remind_every=draw(st.sampled_from([None, 4 * HOUR, DAY])),
-        remind_at=draw(st.sampled_from([None, *TIMES])),
-        escalate_after=draw(st.sampled_from([None, 6 * HOUR])),
-        escalate_every=draw(st.sampled_from([None, 5 * HOUR])),
-        escalate_to=draw(st.sampled_from(["", LEADS])),
-        announce_every=draw(st.sampled_from([0 * HOUR, HOUR, 4 * HOUR])),
-        edit_for=draw(st.sampled_from([7 * DAY, 7 * DAY, HOUR, None])),
-    )
+    return rules_by(**calendar, **dict(zip(CHOICES, chosen, strict=True)))
 
 
 class Play:
@@ -58,14 +71,14 @@ class Play:
 
     def __init__(self, data: st.DataObject) -> None:
         of = data.draw(calendars)
-        self.rules = data.draw(rules(of))
+        self.rules = rules(data.draw(chosen), of)
         self.calendar = self.rules.calendar
         first = (of or CALENDARS[0]).first
         start = first + MINUTE * data.draw(st.integers(0, 5 * 1440))
         self.worker = Worker({"Support QA": self.rules}, start=start)
         self.shown_at: dict[ReviewKey, datetime] = {}
 
-    def happen(self, wait: timedelta, listed: list[int] | None, trouble: str) -> bool:
+    def happen(self, wait: timedelta, listed: tuple[int, ...] | None, trouble: str) -> bool:
         """Let time pass, let something happen, poll and deliver; whether the poll was complete."""
         worker = self.worker
         worker.clock.advance(wait)
