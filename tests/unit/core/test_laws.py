@@ -68,6 +68,7 @@ def a_listed_run(number: int, look: Look) -> QueueRun:
 
 
 policies = st.sampled_from(LADDERS).map(a_ladder)
+any_runs = st.builds(a_listed_run, st.integers(1, 4), st.sampled_from(ANY))
 orders = st.sampled_from(ORDERS)
 ways = st.sampled_from([{}, {}, {"one_page": False}, {"one_page": False, "moved": True}, {"unusable": 1}])
 
