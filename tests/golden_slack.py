@@ -176,17 +176,26 @@ ENDED = (
     line("Spam", fate=Fate.REMOVED),
 )
 UNHEARD = (
-    line("Refund flow", waiting_for=("Ada",), unheard=Problem.LEFT),
-    line("Order status", waiting_for=("Ben",), unheard=Problem.NONE),
-    line("Missing parcel", unheard=Problem.NO_EMAIL),
+    line("Refund flow", waiting_for=("Ada",), unheard=(("Ada", Problem.LEFT),)),
+    line("Order status", waiting_for=("Ben",), unheard=(("Ben", Problem.NONE),)),
+    line("Missing parcel", unheard=(("", Problem.NO_EMAIL),)),
+    line("Late parcel", waiting_for=("Ben", "Zoe"), unheard=(("Zoe", Problem.UNKNOWN), ("Ben", Problem.NONE))),
+    line("Old ticket", waiting_for=("Ben", "Eve"), unheard=(("Ben", Problem.NONE), ("Eve", Problem.NONE))),
+    line(
+        "Change address",
+        done=1,
+        of=2,
+        waiting_for=("Ada", "Ben", "Eve", "Zoe"),
+        unheard=(("Ada", Problem.LEFT), ("Zoe", Problem.UNKNOWN), ("", Problem.NO_EMAIL), (HOSTILE, Problem.BOT)),
+    ),
 )
 
 
 def direct(lines: tuple[Line, ...], **changes: object) -> Message:
     """A direct message whose new runs are all its runs that wait."""
     waiting = sum(one.is_waiting for one in lines)
-    several = any(one.queue is not None for one in lines)
-    usual = {"waiting": waiting, "standing": Shares(new=waiting), "queue": None if several else queue()}
+    places = tuple({one.queue.queue_id: one.queue for one in lines if one.queue is not None}.values())
+    usual = {"waiting": waiting, "standing": Shares(new=waiting, places=places), "queue": None if places else queue()}
     return message(Kind.DIRECT, lines, destination=Destination("slack", "U0ADA00001"), **(usual | changes))
 
 
@@ -293,6 +302,7 @@ CASES: dict[str, Message] = {
     ),
     "direct_new": direct(MINE[:2]),
     "direct_of_queues": standing(direct(OF_QUEUES), overdue=1),
+    "direct_new_of_one_queue": standing(direct(OF_QUEUES[1:]), new=1, overdue=1, places=(queue("Billing"),)),
     "direct_overdue": standing(direct(LATE), new=0, overdue=2),
     "direct_partly": replace(direct((*MINE[:1], *ENDED)), is_edit=True),
     "direct_done": replace(direct(ENDED[:3]), is_edit=True),

@@ -190,6 +190,10 @@ class Turns:
         # Who wants no messages is none of the owner's business: the channel hears of the run.
         return any(each.is_notified for each in persons) and self.has_owner
 
+    def can_finish(self, review: Review, called: int) -> bool:
+        """Whether so many of those whose turn a run is finish it without the rest: never where it is assigned."""
+        return not review.who.assigned_to and called >= self.queue.reviewers_per_run - review.done
+
     @property
     def has_owner(self) -> bool:
         """Whether an owner hears of what no one else can be sent."""

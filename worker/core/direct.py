@@ -170,10 +170,13 @@ def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
         for review in desk.reviews.get(queue_id, ()):
             _sort(book, world, (queue_id, review.key), review, queue.turns)
     plans: dict[str, InboxPlan] = {}
+    passed: dict[About, list[Review]] = {}
     for reader in sorted(one for one in book.turns if not one.startswith(OWNER)):
         plans[reader] = plan_inbox(book.inbox(reader), world.budget, now)
         for turn in plans[reader].passed:
-            _pass_on(book, turn.about, turn.review, world.queues[turn.about[0]].turns)
+            passed.setdefault(turn.about, []).append(turn.review)
+    for about, reviews in passed.items():
+        _pass_by(book, world, about, reviews)
     for reader in sorted(one for one in book.turns if one.startswith(OWNER)):
         plans[reader] = plan_inbox(book.inbox(reader), world.budget, now)
     notices: list[DirectNotice] = []
@@ -200,9 +203,16 @@ def _sort(book: _Book, world: World, about: About, review: Review, turns: Turns)
             book.heard(person.reviewer_ids, about, review, was_there=True)
     unreached = [person for person in persons if person not in reached and person.is_notified]
     # A run that others finish needs no owner: a service among the reviewers of a queue is no news each day.
-    missing = turns.queue.reviewers_per_run - review.done - len(reached)
-    if unreached and (review.who.assigned_to or missing > 0):
+    if unreached and not turns.can_finish(review, len(reached)):
         _pass_on(book, about, review, turns)
+
+
+def _pass_by(book: _Book, world: World, about: About, reviews: Sequence[Review]) -> None:
+    """Pass on a run that as many readers hear no more of as there are `reviews`, unless the others finish it."""
+    turns = world.queues[about[0]].turns
+    reached = sum(world.persons.may_be_reached(person) for person in turns.of(reviews[0]))
+    if not turns.can_finish(reviews[0], reached - len(reviews)):
+        _pass_on(book, about, reviews[0], turns)
 
 
 def _pass_on(book: _Book, about: About, review: Review, turns: Turns) -> None:

@@ -13,12 +13,12 @@ from worker.core.message import Message, Shares, line_of
 from worker.core.model import FIRST_SIGHT, LISTED, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, tzinfo
 
     from worker.core.audience import Person, Turns
     from worker.core.message import Line
-    from worker.core.model import Id, Review, Show
+    from worker.core.model import Id, Queue, Review, Show
     from worker.core.owed import Claim
 
 
@@ -83,9 +83,7 @@ class Letter:
 
     def _message(self, reviews: Sequence[Review], *, is_edit: bool) -> Message:
         delivery = self.claim.delivery
-        queues = list(
-            {self.claim.queues[review.key].queue_id: self.claim.queues[review.key] for review in reviews}.values()
-        )
+        queues = self._queues(reviews)
         several = len(queues) > 1
         concerned = [review for review in reviews if self.concerns(review)]
         # What one queue may not show is not shown beside another either.
@@ -101,7 +99,7 @@ class Letter:
             waiting=len(concerned),
             plain=delivery.plain,
             show=reduce(frozenset.intersection, shown) if shown else frozenset(),
-            standing=self._standing(concerned),
+            standing=replace(self._standing(concerned), places=self._queues(self._headed(reviews, concerned))),
             zone=self.views[queues[0].queue_id].zone if queues else UTC,
             is_edit=is_edit,
             is_for_owner=self.is_for_owner,
@@ -122,6 +120,19 @@ class Letter:
             along_by=max(along, default=None),
         )
 
+    def _headed(self, reviews: Sequence[Review], concerned: Sequence[Review]) -> Sequence[Review]:
+        """The runs that the headline counts: while all wait for a person, the new ones, or else the overdue ones."""
+        if self.is_for_owner or len(concerned) < len(reviews):
+            return reviews
+        new = [review for review in reviews if self._purpose(review) in FIRST_SIGHT]
+        due = ((review, self._view(review).stale_at(review)) for review in reviews)
+        return new or [review for review, at in due if at is not None and at <= self.now] or reviews
+
+    def _queues(self, reviews: Iterable[Review]) -> tuple[Queue, ...]:
+        """The queues of these runs, each once."""
+        queues = (self.claim.queues[review.key] for review in reviews)
+        return tuple({queue.queue_id: queue for queue in queues}.values())
+
     def _purpose(self, review: Review) -> Kind:
         return self.claim.purposes.get(review.key, Kind.ANNOUNCEMENT)
 
@@ -138,7 +149,7 @@ class Letter:
             is_done=is_done,
             is_others=review.is_open and not is_done and not self.concerns(review),
             waiting_for=self._waiting_for(review, view.turns, line, person),
-            unheard=_unheard(review, view.turns) if self.is_for_owner else None,
+            unheard=_unheard(review, view.turns) if self.is_for_owner else (),
         )
 
     def _waiting_for(self, review: Review, turns: Turns, line: Line, person: Person | None) -> tuple[str, ...]:
@@ -149,8 +160,11 @@ class Letter:
         return tuple(name for name in line.waiting_for if name in others)
 
 
-def _unheard(review: Review, turns: Turns) -> Problem | None:
-    """Why no message reaches someone whose turn a run is; NONE where the reason is that they were called enough."""
+def _unheard(review: Review, turns: Turns) -> tuple[tuple[str, Problem], ...]:
+    """Whom no message reaches, and why; besides, where enough others are reached, these: they were called enough."""
     persons = turns.of(review)
-    unreached = (person.problem for person in persons if not person.can_be_messaged)
-    return next(unreached, Problem.NONE) if persons else None
+    unreached = tuple(person for person in persons if not turns.persons.may_be_reached(person) and person.is_notified)
+    reached = tuple(person for person in persons if turns.persons.may_be_reached(person))
+    is_enough = not unreached or turns.can_finish(review, len(reached))
+    problems = tuple((person.name, person.problem) for person in unreached)
+    return problems + tuple((person.name, Problem.NONE) for person in reached if is_enough)

@@ -28,7 +28,8 @@ class Line:
     means that its reviewers disagree.
 
     In a direct message `queue` is the run's where there are several; `is_done` says that the reader has reviewed it,
-    `is_others` that it is the turn of others by now, `unheard` why the one whose turn it is could not be notified.
+    `is_others` that it is the turn of others by now. To an owner, `unheard` says why too few of those whose turn it is
+    could be notified: each one's name, raw, with the problem, which is NONE of those who were called often enough.
     """
 
     facts: Facts
@@ -48,7 +49,7 @@ class Line:
     queue: Queue | None = None
     is_done: bool = False
     is_others: bool = False
-    unheard: Problem | None = None
+    unheard: tuple[tuple[str, Problem], ...] = ()
 
     @property
     def is_waiting(self) -> bool:
@@ -63,7 +64,7 @@ class Shares:
     `new` and `escalated` count the runs that are in the message for that reason, `later` those of a baseline that came
     after it. `along` counts those that a reminder
     takes along before they are overdue, which they all are by `along_by`. `queue` counts all that waits in the queue
-    (None: not known).
+    (None: not known). `places` are the queues of those runs of a direct message that its headline counts.
     """
 
     new: int = 0
@@ -73,6 +74,7 @@ class Shares:
     along: int = 0
     along_by: datetime | None = None
     queue: QueueTotals | None = None
+    places: tuple[Queue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,9 @@ _FATES = {
 
 _UNHEARD = {
     Problem.NONE: "called often enough",
-    Problem.NOT_ASKED: "not found so far",
-    Problem.NO_EMAIL: "no e-mail is known",
-    Problem.UNKNOWN: "no user has this e-mail",
+    Problem.NOT_ASKED: "could not be looked up so far",
+    Problem.NO_EMAIL: "has no known e-mail",
+    Problem.UNKNOWN: "has no Slack user",
     Problem.LEFT: "has left",
     Problem.BOT: "is a bot",
     Problem.GUEST: "is a guest",
@@ -237,9 +237,24 @@ def _progress(line: Line, pen: Pen) -> str:
     done = f"{line.done:,} of {counted(line.of, 'review')} done" if line.of > 1 and line.done else ""
     awaited = _people(line.waiting_for, pen)
     disagreed = "reviewers disagree" if line.disagreed else ""
-    why = f" ({_UNHEARD[line.unheard]})" if line.unheard is not None else ""
-    waiting = f"waiting for {awaited}{why}" if awaited else why.strip(" ()")
-    return ", ".join(part for part in (done, disagreed, waiting) if part)
+    waiting = f"waiting for {awaited}" if awaited else ""
+    why = _unheard(line, pen)
+    said = ", ".join(part for part in (done, disagreed, waiting) if part)
+    return f"{said} ({why})" if said and why else said or why
+
+
+def _unheard(line: Line, pen: Pen) -> str:
+    """Why too few of those whose turn a run is hear of it: each without a message, and that no more are called."""
+    if len(line.unheard) == 1:
+        (name, problem), *_ = line.unheard
+        return f"{'' if pen.words(name, _PERSON_NAME) else 'the reviewer '}{_UNHEARD[problem]}"
+    missed = [(pen.words(name, _PERSON_NAME) or "one", problem) for name, problem in line.unheard if problem]
+    said = [f"{name} {_UNHEARD[problem]}" for name, problem in missed[:_PEOPLE]]
+    if len(missed) > _PEOPLE:
+        said.append(f"{len(missed) - _PEOPLE:,} more cannot be messaged")
+    if len(missed) < len(line.unheard):
+        said.append("the others were called often enough" if missed else "called often enough")
+    return ", ".join(said)
 
 
 def _reserved(line: Line, pen: Pen) -> str:

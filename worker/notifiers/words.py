@@ -90,9 +90,8 @@ def _place(message: Message) -> str:
     """The queue of a message's runs; of a direct one there may be several."""
     if message.kind is not Kind.DIRECT or message.queue is not None:
         return queue_name(message.queue)
-    several = len({line.queue.queue_id for line in message.lines if line.queue is not None})
-    # Those that are not listed may be in others.
-    return counted(several, "queue") if several > 1 and len(message.lines) == message.total else "several queues"
+    places = message.standing.places
+    return queue_name(places[0]) if len(places) == 1 else counted(len(places), "queue")
 
 
 def _direct(message: Message, total: int, waiting: int, place: str) -> str:
@@ -115,7 +114,7 @@ def _for_owner(total: int, waiting: int, place: str) -> str:
     if waiting == 0:
         return f"None of {total:,} runs in {place} waits any more ✓" if total > 1 else f"No longer waiting in {place} ✓"
     of = f"{waiting:,} of {counted(total)}" if waiting < total else counted(total)
-    return f"{of} in {place} {'waits' if waiting == 1 else 'wait'} for people who are not notified"
+    return f"{of} in {place} {'needs' if waiting == 1 else 'need'} your attention"
 
 
 def _opening(message: Message, total: int, place: str) -> str:
@@ -186,6 +185,8 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
     if queue is not None:
         yield f"{queue.waiting:,} waiting{_oldest(message, queue, pen) if shows_age else ''}"
         yield f"{queue.stale:,} overdue" if queue.stale else ""
+    if message.is_for_owner:
+        yield "too few of their reviewers can be notified"
     if message.kind is Kind.DIRECT and standing.new and standing.overdue:
         yield f"{standing.overdue:,} overdue"
     if standing.along:

@@ -162,6 +162,22 @@ class TestTheBudget:
         assert len(world.posts[1].shown) == 1
         assert heard(world.look(12 * HOUR), LATE) == {"U0ADA": ["0", "1", "2"]}
 
+    def test_that_is_spent_is_no_matter_of_the_owners_while_the_others_are_enough(self) -> None:
+        world = Office(TRIO, settings={"owner": LEAD, "announce_every": timedelta(0)}, per_day=1)
+        world.put(run("a", "ada"))
+        world.look()
+        world.put(run("b"))
+        assert heard(world.look(MINUTE)) == {"U0BEN": ["b"], "U0EVE": ["b"]}
+        world.put(run("c"))
+        assert heard(world.look(MINUTE)) == {f"owner:{LEAD}": ["c"]}
+
+    def test_that_is_spent_by_one_of_two_who_are_assigned_is_a_matter_of_the_owners(self) -> None:
+        world = Office(TRIO, settings={"owner": LEAD, "announce_every": timedelta(0)}, per_day=1)
+        world.put(run("a", "ada"))
+        world.look()
+        world.put(run("b", "ada", "ben"))
+        assert heard(world.look(MINUTE)) == {"U0BEN": ["b"], f"owner:{LEAD}": ["b"]}
+
     def test_of_a_run_is_so_many_reminders_and_then_the_owner_hears_of_it(self) -> None:
         world = Office(TRIO, settings={"owner": LEAD})
         world.put(run("a", "ada"))
