@@ -138,7 +138,11 @@ class Door:
         _, _, is_encrypted = place_of(url)
         if not (is_encrypted or self._allow_plain):
             raise NetError(FailureKind.BROKEN, "Slack gave an address that is not encrypted")
-        route = self._route(f"http{url.removeprefix('ws')}")
+        try:
+            route = self._route(f"http{url.removeprefix('ws')}")
+        except ValueError as error:
+            # The proxy for this host may be another one than that for Slack's API.
+            raise NetError(FailureKind.PROXY, str(error)) from None
         link = Link(url, clock=self._clock, route=route, ping_seconds=self._ping_seconds)
         try:
             # Once more after a pause: the first ends with the ping that proves that the other end lives.

@@ -54,10 +54,9 @@ class SocketInbox:
         """
         self._door, self._clock, self._wanted = door, clock, wanted
         self._take, self._seen, self._most_waiting = take, seen, most_waiting
-        self._wanted_at = float("-inf")
         self._waiting: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
         self._lines: list[LiveLink] = []
-        self._turn, self._over = threading.Event(), threading.Event()
+        self._turn, self._over, self._wanted_at = threading.Event(), threading.Event(), float("-inf")
         self._keeper = threading.Thread(target=self._keep, name="slack-link", daemon=True)
         self._hand = threading.Thread(target=self._hand_over, name="slack-presses", daemon=True)
 
@@ -93,11 +92,12 @@ class SocketInbox:
 
     def _close(self) -> None:
         for line in tuple(self._lines):
+            line.is_leaving = True
             line.link.close()
             line.reader.join(1.0)
 
     def _renew(self) -> None:
-        """Open one more link, after the wait that is due; those that Slack has given up are read on for a while."""
+        """Open one more link after the wait that is due; those that Slack has given up are read on for a while."""
         if self._over.wait(self._door.wait()) or (line := self._door.open()) is None:
             self._turn.set()
             return
@@ -114,12 +114,13 @@ class SocketInbox:
                 self._door.proven(line.up_at)
                 self._treat(line, envelope_of(message))
         except NetError as error:
-            if not (line.is_leaving or self._over.is_set()):
+            if not line.is_leaving:
                 self._door.failed(error)
-        # Before the close frame, for whose answer a dead peer lets us wait.
-        self._lines.remove(line)
-        self._turn.set()
-        line.link.close()
+        finally:
+            # Before the close frame, for whose answer a dead peer lets us wait.
+            self._lines.remove(line)
+            self._turn.set()
+            line.link.close()
 
     def _treat(self, line: LiveLink, envelope: SlackEnvelope) -> None:
         if envelope.type == "disconnect" and not line.is_leaving:

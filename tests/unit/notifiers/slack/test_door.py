@@ -11,7 +11,7 @@ from tests.support.builders import SECOND
 from tests.support.clock import FakeClock
 from tests.support.raw_server import Connection, http, raw_server
 from tests.support.slack_stage import TOKEN
-from worker.net.route import DIRECT
+from worker.net.route import DIRECT, Route
 from worker.notifiers.slack.door import PROVEN_SECONDS, REST_SECONDS, Door
 from worker.notifiers.slack.notifier import Slack
 
@@ -25,13 +25,21 @@ if TYPE_CHECKING:
 class Knocking:
     """A door by a clock that stands still; `roots` are those whose routes were asked for."""
 
-    def __init__(self, root: str, token: str, *, allow_plain: bool = True, chance: float = 0.0) -> None:
+    def __init__(
+        self,
+        root: str,
+        token: str,
+        *,
+        allow_plain: bool = True,
+        chance: float = 0.0,
+        route: Callable[[str], Route] = lambda _: DIRECT,
+    ) -> None:
         self.clock = FakeClock()
         self.incidents = Announced()
         self.roots: list[str] = []
         self.door = Door(
             Slack(token=token, base_url=root, seconds=5),
-            route=lambda root: self.roots.append(root) or DIRECT,
+            route=lambda root: self.roots.append(root) or route(root),
             clock=self.clock,
             incidents=self.incidents,
             jitter=lambda: chance,
@@ -189,6 +197,18 @@ def test_an_address_without_tls_is_not_gone_to(url: str) -> None:
         knocking = Knocking(f"{root}/api/", "xapp-1", allow_plain=False)
         assert knocking.fails()
     assert knocking.door.wait() > 0
+
+
+def test_a_proxy_that_cannot_be_used_is_named(server: Stage, slack: SimulatedSlack) -> None:
+    def refuse(_root: str) -> Route:
+        raise ValueError("all_proxy: the value is not a proxy's address")
+
+    knocking = Knocking(server.root, slack.app_token, route=refuse)
+    knocking.clock.advance(SECOND)
+    assert knocking.fails()
+    knocking.clock.advance(REST_SECONDS * SECOND)
+    assert knocking.fails()
+    assert "all_proxy" in knocking.incidents.lasting["link"][0]
 
 
 def test_a_bot_token_opens_nothing(server: Stage, slack: SimulatedSlack) -> None:
