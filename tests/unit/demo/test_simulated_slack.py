@@ -150,6 +150,22 @@ def test_what_cannot_be_posted(call: Caller, slack: SimulatedSlack, arguments: d
     assert not slack.posts[-1].committed
 
 
+def plain(text: str = "x") -> dict[str, str]:
+    return {"type": "plain_text", "text": text}
+
+
+def button(**changes: object) -> dict[str, Any]:
+    return {"type": "button", "action_id": "go", "text": plain(), "value": "1", **changes}
+
+
+def menu(options: int, value: str = "1") -> dict[str, Any]:
+    return {"type": "overflow", "action_id": "menu", "options": [{"text": plain(), "value": value}] * options}
+
+
+def actions(*controls: object) -> dict[str, Any]:
+    return {"type": "actions", "block_id": "b", "elements": list(controls)}
+
+
 @pytest.mark.parametrize(
     ("blocks", "said"),
     [
@@ -184,9 +200,29 @@ def test_what_cannot_be_posted(call: Caller, slack: SimulatedSlack, arguments: d
         pytest.param([{"type": "context", "elements": [section()["text"]] * 11}], "no more than 10", id="11 elements"),
         pytest.param([{"type": "context", "elements": ["x"]}], "must be a text object", id="an element of no type"),
         pytest.param(
-            [{"type": "actions", "elements": [{"text": {"type": "plain_text", "text": "x" * 76}}]}],
+            [actions({"type": "button", "text": plain("x" * 76)})],
             "less than 76",
             id="a button too long",
+        ),
+        pytest.param([actions({"type": "checkboxes"})], "must be one of button", id="another control"),
+        pytest.param([actions("x")], "must be one of button", id="a control of no type"),
+        pytest.param([actions(button(value="x" * 2_001))], "1 to 2000 characters", id="a value too long"),
+        pytest.param([actions(button(action_id="x" * 256))], "1 to 255 characters", id="an id too long"),
+        pytest.param([actions(button(), button())], "action_id must be unique", id="one id twice"),
+        pytest.param([actions(button()), actions(button())], "block_id must be unique", id="one block's id twice"),
+        pytest.param([actions(menu(6))], "1 to 5 items", id="6 options"),
+        pytest.param([actions(menu(0))], "1 to 5 items", id="no option"),
+        pytest.param([actions(menu(1, value="x" * 151))], "1 to 150 characters", id="an option's value too long"),
+        pytest.param([{**section(), "accessory": menu(6)}], "/blocks/0/accessory/options", id="a menu beside text"),
+        pytest.param([actions({**menu(101), "type": "static_select"})], "placeholder", id="a select without a word"),
+        pytest.param(
+            [
+                actions(
+                    button(confirm={"title": plain("x" * 101), "text": plain(), "confirm": plain(), "deny": plain()})
+                )
+            ],
+            "less than 101",
+            id="a confirmation too long",
         ),
     ],
 )
@@ -203,8 +239,11 @@ def test_blocks_beyond_the_limits(call: Caller, blocks: object, said: str) -> No
         [{"type": "divider"}],
         [{"type": "section", "fields": [section()["text"]]}],
         [{"type": "context", "elements": [{"type": "image", "image_url": "https://x", "alt_text": "x"}]}],
+        [{**section(), "accessory": menu(5)}, actions(button(), menu(2))],
+        [actions({**menu(100), "type": "static_select", "placeholder": plain()})],
+        [actions(button(confirm={"title": plain(), "text": section()["text"], "confirm": plain(), "deny": plain()}))],
     ],
-    ids=["a divider", "fields alone", "an image"],
+    ids=["a divider", "fields alone", "an image", "menus and a button", "a select", "a confirmation"],
 )
 def test_blocks_within_the_limits(call: Caller, blocks: object) -> None:
     assert call("chat.postMessage", channel=CHANNEL, blocks=blocks)["ok"]

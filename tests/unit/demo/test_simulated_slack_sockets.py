@@ -86,6 +86,27 @@ def test_slack_sdks_client_hears_what_people_do(client: Client, slack: Simulated
     assert slack.sockets.wait_until(lambda: all(each.answered_at is not None for each in slack.sockets.envelopes))
 
 
+def test_a_press_is_of_the_control_that_the_message_shows(
+    client: Client, slack: SimulatedSlack, web: WebClient
+) -> None:
+    text = {"type": "plain_text", "text": "Snooze 1 h"}
+    menu = {"type": "overflow", "action_id": "run", "options": [{"text": text, "value": "snooze"}]}
+    go = {"type": "button", "action_id": "go", "text": text, "value": "kept"}
+    row = {"type": "section", "block_id": "row", "text": {"type": "mrkdwn", "text": "a run"}, "accessory": menu}
+    ts = str(web.chat_postMessage(channel=CHANNEL, text="x", blocks=[row, {"type": "actions", "elements": [go]}])["ts"])
+    slack.personal.press(ADA, CHANNEL, ts, "run", option="snooze")
+    slack.personal.press(ADA, CHANNEL, ts, "go")
+    slack.personal.press(ADA, CHANNEL, ts, "gone", "older", block_id="old")
+    acts = [client.heard.get(timeout=10).payload["actions"][0] for _ in range(3)]
+    assert [(act["type"], act["block_id"]) for act in acts] == [
+        ("overflow", "row"),
+        ("button", "block-1"),
+        ("button", "old"),
+    ]
+    assert acts[0]["selected_option"] == {"text": text, "value": "snooze"}
+    assert [act["value"] for act in acts[1:]] == ["kept", "older"]
+
+
 def test_a_press_without_a_link_reaches_nobody(slack: SimulatedSlack) -> None:
     ts = slack.say(CHANNEL, "hello")
     with pytest.raises(MethodError, match="no_link"):

@@ -16,6 +16,11 @@ _TEXT_LIMITS = {"header": 150, "section": 3_000, "context": 3_000, "button": 75}
 _ELEMENT_LIMITS = {"context": 10, "actions": 25}
 _KNOWN = frozenset({"actions", "context", "divider", "header", "image", "rich_text", "section"})
 _FIELDS, _FIELD_LIMIT = 10, 2_000
+_CONTROLS = {"button": 0, "overflow": 5, "static_select": 100}
+"""What people press, and how many options each has at most."""
+
+_ACTION_ID_LIMIT, _VALUE_LIMIT, _OPTION_LIMIT = 255, 2_000, 150
+_CONFIRM_LIMITS = {"title": 100, "text": 300, "confirm": 30, "deny": 30}
 
 
 def text_error(text: object, blocks: object) -> str:
@@ -36,7 +41,7 @@ def block_errors(blocks: object) -> list[str]:
     )
     for number, block in enumerate(blocks):
         errors += _block(block, f"/blocks/{number}")
-    return errors
+    return errors + _ids(blocks)
 
 
 def is_too_large(blocks: object) -> bool:
@@ -80,7 +85,8 @@ def _section(block: dict[str, Any], at: str) -> list[str]:
         errors.append(f"no more than {_FIELDS} items allowed [json-pointer:{at}/fields]")
     for number, field in enumerate(listed):
         errors += _text(field, f"{at}/fields/{number}", _FIELD_LIMIT)
-    return errors
+    accessory = block.get("accessory")
+    return errors + (_control(accessory, f"{at}/accessory") if accessory is not None else [])
 
 
 def _elements(block: dict[str, Any], at: str, kind: str) -> list[str]:
@@ -92,11 +98,61 @@ def _elements(block: dict[str, Any], at: str, kind: str) -> list[str]:
     for number, element in enumerate(elements):
         where = f"{at}/elements/{number}"
         if kind == "actions":
-            text = element.get("text") if isinstance(element, dict) else None
-            errors += _text(text, f"{where}/text", _TEXT_LIMITS["button"], kinds=("plain_text",))
+            errors += _control(element, where)
         elif not (isinstance(element, dict) and element.get("type") == "image"):
             errors += _text(element, where, _TEXT_LIMITS["context"])
+    ids = [str(element["action_id"]) for element in elements if isinstance(element, dict) and "action_id" in element]
+    return errors + ([f"action_id must be unique [json-pointer:{at}/elements]"] if len(set(ids)) < len(ids) else [])
+
+
+def _control(control: object, at: str) -> list[str]:
+    """The errors of something that people press."""
+    if not isinstance(control, dict) or control.get("type") not in _CONTROLS:
+        return [f"must be one of {', '.join(sorted(_CONTROLS))} [json-pointer:{at}/type]"]
+    errors = _length(control.get("action_id", "-"), f"{at}/action_id", _ACTION_ID_LIMIT)
+    errors += _confirm(control["confirm"], f"{at}/confirm") if "confirm" in control else []
+    if control["type"] == "button":
+        errors += _text(control.get("text"), f"{at}/text", _TEXT_LIMITS["button"], kinds=("plain_text",))
+        return errors + _length(control.get("value", "-"), f"{at}/value", _VALUE_LIMIT)
+    if control["type"] == "static_select":
+        errors += _text(control.get("placeholder"), f"{at}/placeholder", _OPTION_LIMIT, kinds=("plain_text",))
+    return errors + _options(control.get("options"), f"{at}/options", _CONTROLS[control["type"]])
+
+
+def _options(options: object, at: str, most: int) -> list[str]:
+    if not isinstance(options, list) or not 1 <= len(options) <= most:
+        return [f"must have 1 to {most} items [json-pointer:{at}]"]
+    errors = []
+    for number, option in enumerate(options):
+        where = f"{at}/{number}"
+        if not isinstance(option, dict):
+            return [f"must be an object [json-pointer:{where}]"]
+        errors += _text(option.get("text"), f"{where}/text", _OPTION_LIMIT)
+        errors += _length(option.get("value"), f"{where}/value", _OPTION_LIMIT)
     return errors
+
+
+def _confirm(confirm: object, at: str) -> list[str]:
+    if not isinstance(confirm, dict):
+        return [f"must be an object [json-pointer:{at}]"]
+    errors = []
+    for name, limit in _CONFIRM_LIMITS.items():
+        kinds = ("plain_text", "mrkdwn") if name == "text" else ("plain_text",)
+        errors += _text(confirm.get(name), f"{at}/{name}", limit, kinds=kinds)
+    return errors
+
+
+def _length(value: object, at: str, limit: int) -> list[str]:
+    if isinstance(value, str) and 0 < len(value) <= limit:
+        return []
+    return [f"must be 1 to {limit} characters [json-pointer:{at}]"]
+
+
+def _ids(blocks: list[Any]) -> list[str]:
+    """The errors of ids that Slack would not know apart."""
+    given = [str(block["block_id"]) for block in blocks if isinstance(block, dict) and "block_id" in block]
+    errors = [error for block_id in given for error in _length(block_id, "/blocks/block_id", _ACTION_ID_LIMIT)]
+    return errors + (["block_id must be unique [json-pointer:/blocks]"] if len(set(given)) < len(given) else [])
 
 
 def _text(value: object, at: str, limit: int, *, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock
     from worker.demo.slack.sockets import SocketMode
     from worker.demo.slack.users import Users
-    from worker.demo.slack.workspace import Workspace
+    from worker.demo.slack.workspace import PostedMessage, Workspace
 
 _Arguments = dict[str, Any]
 PERSONAL_SCOPES = {"chat.postEphemeral": "chat:write"}  # a page of its own needs no scope, only the home tab
@@ -52,7 +52,7 @@ class Personal:
         }
 
     def press(self, user: str, channel: str, ts: str, action_id: str, value: str = "", **how: Any) -> str:  # noqa: ANN401
-        """Let a person press a control of a message; the envelope's id.
+        """Let a person press a control of a message, or one that an older version of it showed; the envelope's id.
 
         `how` may give `block_id`, `option` (the value of what was chosen in a menu), `team` (the person's own),
         `envelope_id` (to repeat one), and `more` (further fields of the payload).
@@ -70,7 +70,7 @@ class Personal:
             "channel": {"id": channel, "name": self._workspace.channel(channel).name},
             "message": message or {},
             "state": {"values": {}},
-            "actions": [self._act(action_id, value, **how)],
+            "actions": [self._act(_shown(message or {}, action_id, how), action_id, value, **how)],
             **how.get("more", {}),
         }
         thread = (message or {}).get("thread_ts")
@@ -111,12 +111,15 @@ class Personal:
         with self._lock:
             return self._homes.get(user)
 
-    def _act(self, action_id: str, value: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - see `press`
-        act = {"action_id": action_id, "block_id": how.get("block_id", "block"), "action_ts": str(self._clock.now())}
+    def _act(self, shown: _Arguments, action_id: str, value: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401
+        block_id = how.get("block_id", shown.get("block_id", "block"))
+        act = {"action_id": action_id, "block_id": block_id, "action_ts": f"{self._clock.now().timestamp():.6f}"}
         if "option" in how:
             text = {"type": "plain_text", "text": "chosen"}
-            return {**act, "type": "overflow", "selected_option": {"text": text, "value": how["option"]}}
-        return {**act, "type": "button", "value": value}
+            chosen = next((each for each in shown.get("options", []) if each["value"] == how["option"]), None)
+            chosen = chosen or {"text": text, "value": how["option"]}
+            return {**act, "type": shown.get("type", "overflow"), "selected_option": chosen}
+        return {**act, "type": "button", "value": value or shown.get("value", "")}
 
     def _post_ephemeral(self, arguments: _Arguments) -> dict[str, Any]:
         channel = self._workspace.channel(str(arguments.get("channel") or ""))
@@ -143,6 +146,19 @@ class Personal:
         with self._lock:
             self._homes[user] = view
         return {"view": {"type": "home", "id": f"V{user[1:]}"}}
+
+
+def _shown(message: PostedMessage, action_id: str, how: _Arguments) -> _Arguments:
+    """The control of a message, with the id of its block; an empty one where the message does not show it."""
+    for number, block in enumerate(message.get("blocks", [])):
+        # What has no id gets one of Slack.
+        block_id = block.get("block_id", f"block-{number}")
+        controls = [*block.get("elements", []), *filter(None, [block.get("accessory")])]
+        if how.get("block_id", block_id) == block_id:
+            for control in controls:
+                if control.get("action_id") == action_id:
+                    return {**control, "block_id": block_id}
+    return {}
 
 
 __all__ = ["PERSONAL_SCOPES", "Ephemeral", "Personal"]
