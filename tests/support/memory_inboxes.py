@@ -54,7 +54,8 @@ class MemoryInboxes(MemoryOutbox):
             if of in self._outbox and self._outbox[of].delivery.state not in {State.WITHDRAWN, State.DEAD}:
                 pings.setdefault(who, []).append(at)
         reviews = {queue_id: self._waiting_in(queue_id) for queue_id in queue_ids}
-        return Desk(reviews, self._begun, dict(self._spoken), windows, pings)
+        muted = {queue_id: until for queue_id, until in self._mutes.items() if until is not None}
+        return Desk(reviews, self._begun, dict(self._spoken), windows, pings, muted)
 
     def _waiting_in(self, queue_id: Id) -> list[Review]:
         return [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]

@@ -163,8 +163,14 @@ class MemoryOutbox(MemoryTables):
             purposes={key: kind for key, kind in owed.purposes.items() if key in owed.told},
             shares=self._shares(owed),
             polled_at=self._polled_at(owed),
+            muted_until=self._muted_until(owed),
             queues=self._queues(owed),
         )
+
+    def _muted_until(self, owed: Owed) -> datetime | None:
+        ids = {owed.queue_id} if owed.queue_id is not None else {q.queue_id for q in self._queues(owed).values()}
+        muted = [self._mutes.get(each) for each in ids if each is not None]
+        return None if None in muted else min((at for at in muted if at is not None), default=None)
 
     def _polled_at(self, owed: Owed) -> datetime | None:
         if owed.queue_id is not None:
@@ -288,7 +294,8 @@ class MemoryOutbox(MemoryTables):
         with self._lock:
             kept = [owed for owed in self._outbox.values() if owed.delivery.destination not in skip]
             due = [owed for owed in kept if (at := _edit_due_at(owed.delivery)) is not None and at <= now]
-            owed = min(due, key=lambda owed: owed.delivery.edit_at or NEVER, default=None)
+            # Of several owed at once the newest.
+            owed = min(reversed(due), key=lambda owed: owed.delivery.edit_at or NEVER, default=None)
             return None if owed is None else self._take_edit(owed, now + lease)
 
     def _take_edit(self, owed: Owed, lease_until: datetime) -> Claim:
@@ -402,6 +409,9 @@ def _edit_due_at(delivery: Delivery) -> datetime | None:
 def _owed_after(now_owed: Delivery, after: Delivery, claimed: Delivery) -> datetime | None:
     if now_owed.edit_at is None or now_owed.edit_at == claimed.edit_at:
         return after.edit_at
+    # Owed to an act of a person while this one was made.
+    if now_owed.lease_until is not None and now_owed.edit_at < now_owed.lease_until:
+        return now_owed.edit_at
     return max(now_owed.edit_at, after.edit_held_until or now_owed.edit_at)
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.support.memory_tables import (
-    MemoryTables,
-    without_names,
-)
+from tests.support.memory_acts import MemoryActing
+from tests.support.memory_tables import without_names
 from worker.core.audience import Problem, email_key, listed_id
 from worker.core.directory import LOOKED_UP_FOR, Card, introduced
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from worker.core.model import Reviewer
 
 
-class MemoryPeople(MemoryTables):
+class MemoryPeople(MemoryActing):
     """The role `People`."""
 
     def cards(self) -> Sequence[Card]:
@@ -56,6 +54,7 @@ class MemoryPeople(MemoryTables):
     def forget(self, email: str, now: datetime) -> int:
         with self._lock:
             wanted = email_key(email)
+            acted = self._forget_acts({listed_id(wanted), *self._users(wanted)}, wanted, now)
             ids = {card.reviewer_id for card in self._cards.values() if card.email == wanted}
             for queue_id, polled in self._polled.items():
                 assigned = polled.queue.assigned
@@ -66,7 +65,10 @@ class MemoryPeople(MemoryTables):
             for reviewer_id in ids:
                 self._cards[reviewer_id] = Card(reviewer_id, problem=Problem.FORGOTTEN, asked_at=now)
             self._cards.pop(listed_id(wanted), None)
-            return len(ids)
+            return len(ids) or min(acted, 1)
+
+    def _users(self, wanted: str) -> set[str]:
+        return {card.user for card in self._cards.values() if card.email == wanted and card.user}
 
     def readmit(self, ids: Collection[str]) -> None:
         with self._lock:

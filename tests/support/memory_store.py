@@ -73,7 +73,8 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             revision = self._revisions[queue.queue_id]
             window = self._window(queue.queue_id, now)
             is_baselined = known.baselined_at is not None
-            plan = decide(Memory(is_baselined, recalled, revision=revision, listing=listing, window=window))
+            muted_until = self._mutes.get(queue.queue_id)
+            plan = decide(Memory(is_baselined, recalled, revision, listing, window, muted_until))
             self._listings[queue.queue_id] = plan.listing or listing
             if plan.is_baselined:
                 self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
@@ -256,7 +257,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             ]
             for each in closed:
                 del self._reviews[each]
-            return len(old) + len(closed)
+            return len(old) + len(closed) + self._prune_acts(closed_before)
 
     def maintain(self) -> None:
         """Nothing to give back."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from uuid import UUID
 
+    from worker.core.actions import Record
     from worker.core.directory import Card
     from worker.core.inbox import About, Spoken
     from worker.core.model import Id, Queue, Reviewer
@@ -78,6 +79,8 @@ class MemoryTables:
         self._begun: frozenset[Id] = frozenset()
         self._spoken: dict[tuple[str, About], Spoken] = {}
         self._inboxes: dict[str, tuple[datetime, UUID]] = {}
+        self._mutes: dict[Id, datetime | None] = {}
+        self._records: list[Record] = []
         self._pauses: dict[Destination, Pause] = {}
         self._notes: dict[str, str] = {}
         self._cards: dict[str, Card] = {}
@@ -94,11 +97,11 @@ class MemoryTables:
             self._polled[queue.queue_id] = known
         return known
 
-    def _owe_edits(self, queue_id: Id, keys: Collection[ReviewKey], now: datetime) -> None:
+    def _owe_edits(self, queue_id: Id, keys: Collection[ReviewKey], now: datetime, *, at_once: bool = False) -> None:
         for owed in self._outbox.values():
             mine = [key for key in owed.told if self._queue_id(owed, key) == queue_id]
             if set(mine) & set(keys) and is_kept_true(owed.delivery, now):
-                owed.change(edit_at=earliest_edit(owed.delivery, now))
+                owed.change(edit_at=now if at_once else earliest_edit(owed.delivery, now))
 
     def _queue_id(self, owed: Owed, key: ReviewKey) -> Id | None:
         return owed.elsewhere[key].queue_id if key in owed.elsewhere else owed.queue_id

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from worker.core.model import NO_ONE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.model import Queue, Review, Who
@@ -156,7 +158,7 @@ class Turns:
     persons: Persons = NO_PERSONS
     owner: str = ""
     # Most runs of a queue name the same people.
-    _found: dict[tuple[Who, bool], tuple[Person, ...]] = field(
+    _found: dict[tuple[Who, bool, tuple[str, ...]], tuple[Person, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -164,9 +166,9 @@ class Turns:
         """The people whose turn a run is, each once."""
         if self.is_nobodys or not review.is_open:
             return ()
-        sought = review.who, self._is_enough(review)
+        sought = review.who, self._is_enough(review), review.acts.not_mine
         if sought not in self._found:
-            self._found[sought] = () if sought[1] else tuple(self._owing(review.who))
+            self._found[sought] = () if sought[1] else tuple(self._owing(review.who, review.acts.not_mine))
         return self._found[sought]
 
     @property
@@ -217,9 +219,19 @@ class Turns:
         """Whether a run has all the reviews that its queue asks for."""
         return max(review.done, len(review.who.completed_by)) >= self.queue.reviewers_per_run
 
-    def _owing(self, who: Who) -> Iterable[Person]:
+    def is_reviewer(self, person: Person, review: Review | None = None) -> bool:
+        """Whether a person is one of those whose turn runs of the queue are, or this run is or was."""
+        listed = map(listed_id, self.whose) if isinstance(self.whose, tuple) else ()
+        who = review.who if review is not None else NO_ONE
+        named = (*who.assigned_to, *who.reserved_by, *who.completed_by)
+        ids = (*listed, *(each.reviewer_id for each in self.queue.assigned), *named)
+        return any(_is_one(person, each) for each in self._persons(ids))
+
+    def _owing(self, who: Who, not_mine: Sequence[str]) -> Iterable[Person]:
         done = self._persons(who.completed_by)
-        return (one for one in self._persons(self._ids(who)) if not any(_is_one(one, each) for each in done))
+        owing = (one for one in self._persons(self._ids(who)) if not any(_is_one(one, each) for each in done))
+        # By the user or an id: people act under either.
+        return (one for one in owing if {*one.reviewer_ids, one.user}.isdisjoint(not_mine))
 
     def _ids(self, who: Who) -> Iterable[str]:
         if isinstance(self.whose, tuple):

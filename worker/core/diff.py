@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from worker.core.model import Facts, Review
+from worker.core.actions import unclaimed
+from worker.core.model import NO_ACTS, Facts, Review
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.model import Difference, Id, QueueRun, Snapshot, Who
+    from worker.core.model import Acts, Difference, Id, QueueRun, Snapshot, Who
 
 SAME_INSTANT = timedelta(seconds=1)
 """Dates that differ by less are the same: listings give them with more or with fewer digits."""
@@ -167,11 +168,21 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         reserved=run.reserved,
         done=run.done,
         who=_who(run, review),
+        acts=_acts(run, review),
         facts=facts,
         absent_at=None,
         closed_at=None,
         fate=None,
     )
+
+
+def _acts(run: QueueRun, review: Review) -> Acts:
+    """What people have said of a run: that it is reserved or reviewed at the source ends a claim."""
+    if review.acts is NO_ACTS:
+        return NO_ACTS
+    is_reserved = run.reserved and not review.reserved
+    is_reviewed = run.done > review.done or not set(run.who.completed_by) <= set(review.who.completed_by)
+    return unclaimed(review.acts) if is_reserved or is_reviewed else review.acts
 
 
 def _who(run: QueueRun, review: Review) -> Who:
@@ -240,5 +251,5 @@ def _miss(review: Review, now: datetime, seen: Snapshot | Difference, *, proof: 
         return review
     # In a listing of several pages a run can slip from one to the other between two requests.
     if proof or seen.one_page or review.absent_at is not None:
-        return structs.replace(review, absent_at=None, closed_at=now)
+        return structs.replace(review, absent_at=None, closed_at=now, acts=NO_ACTS)
     return structs.replace(review, absent_at=now)

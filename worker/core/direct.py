@@ -50,7 +50,8 @@ class Desk:
 
     `reviews` are the open ones of each queue. Of the queues in `begun` people were notified directly before. `spoken`
     is what the readers have heard, by the ids under which they were known then. `windows` are those that the last
-    message to each reader opened. `pings` are the instants of all messages that called somebody lately.
+    message to each reader opened. `pings` are the instants of all messages that called somebody lately. `muted` is when
+    the last mute of each queue ends.
     """
 
     reviews: Mapping[Id, Sequence[Review]]
@@ -58,6 +59,7 @@ class Desk:
     spoken: Mapping[tuple[str, About], Spoken] = field(default_factory=dict)
     windows: Mapping[str, Window] = field(default_factory=dict)
     pings: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    muted: Mapping[Id, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,9 @@ class _Book:
         if (ladder := self._ladders.get((about[0], user))) is None:
             ladder = self._ladders[about[0], user] = ladder_of(queue.policy, self._world.calendars.get(user))
         spoken = self.heard(ids, about, review, was_there=person is not None)
-        is_own = person is not None and not set(review.who.reserved_by).isdisjoint(person.reviewer_ids)
-        self.turns[inbox].setdefault(about, (OpenTurn(about, review, ladder, spoken, is_own), kept_id(ids[0])))
+        is_own = person is not None and _has_in_hand(person, review)
+        turn = OpenTurn(about, review, ladder, spoken, is_own, self._desk.muted.get(about[0]))
+        self.turns[inbox].setdefault(about, (turn, kept_id(ids[0])))
 
     def inbox(self, reader: str) -> Inbox:
         """One reader's inbox."""
@@ -190,6 +193,12 @@ def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
         begun=frozenset(world.queues),
         next_due_at=min((plan.next_due_at for plan in plans.values() if plan.next_due_at is not None), default=None),
     )
+
+
+def _has_in_hand(person: Person, review: Review) -> bool:
+    """Whether a person has reserved a run, or taken it."""
+    taken = {review.acts.claimed_by} if review.acts.is_claimed else set()
+    return not {*review.who.reserved_by, *taken}.isdisjoint({*person.reviewer_ids, person.user} - {""})
 
 
 def _sort(book: _Book, world: World, about: About, review: Review, turns: Turns) -> None:

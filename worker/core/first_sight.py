@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from worker.core.diff import begin_review, is_early
+from worker.core.dues import decides_at
 from worker.core.model import Entry, Kind, ReviewKey, Window
 from worker.core.moment import Moment
 from worker.core.owed import Notice
-from worker.core.plan import Plan, Remainder, decides_at, key_of, oldest_first, said_of
+from worker.core.plan import Plan, Remainder, is_muted, key_of, oldest_first, said_of
 from worker.core.remade import Remade
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 def is_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> bool:
     """Whether a listing is all that is known of a queue, and may be spoken of now."""
     is_new = not memory.baselined and not memory.reviews and len(snapshot.runs) > 0
-    return is_new and policy.calendar.may_post(now - snapshot.ahead)
+    there = now - snapshot.ahead
+    return is_new and policy.calendar.may_post(there) and not is_muted(memory, there)
 
 
 def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import structs
 
-from worker.core.model import Entry, Kind
+from worker.core.actions import ends_of
+from worker.core.model import NO_ACTS, Entry, Kind
 from worker.core.moment import Moment
 from worker.core.owed import NEVER
 from worker.core.plan import may_announce
@@ -65,7 +66,8 @@ class Allowance:
 class OpenTurn:
     """One run that is a reader's turn, with the ladder by which the reader is notified of it.
 
-    `is_own` says that the reader has it in hand, and so need not hear that it is new.
+    `is_own` says that the reader has it in hand, and so need not hear that it is new. `muted_until` is when the last
+    mute of its queue ends.
     """
 
     about: About
@@ -73,6 +75,11 @@ class OpenTurn:
     ladder: EscalationPolicy
     spoken: Spoken
     is_own: bool = False
+    muted_until: datetime | None = None
+
+    def is_muted(self, now: datetime) -> bool:
+        """Whether its queue is muted, so that no one is called for it."""
+        return self.muted_until is not None and self.muted_until > now
 
     @property
     def view(self) -> Review:
@@ -134,23 +141,29 @@ class InboxPlan:
 
 def plan_inbox(inbox: Inbox, budget: Allowance, now: datetime) -> InboxPlan:
     """Decide what one reader is called for now, and what the message that stands there is to show."""
-    due, near, worn = _due(inbox, budget, now)
+    due, near, worn, muted = _due(inbox, budget, now)
     new = [call for call in due if call.kind is Kind.ANNOUNCEMENT]
     if not (len(new) < len(due) or _may_call_for(new, inbox, now)):
-        return InboxPlan((), _by_edit(new, inbox), worn, _next_due_at(inbox, (), new, now))
+        return InboxPlan((), _by_edit([*new, *muted], inbox), worn, _next_due_at(inbox, (), new, now))
     if inbox.window is not None and inbox.window.entry is Entry.UNSURE:
         # It may be just being posted: what is due goes out beside it, or not at all, once that is known.
         return InboxPlan(passed=worn, next_due_at=now)
     if not _may_call(inbox, budget):
         passed = () if inbox.is_daily else tuple(call.turn for call in due)
-        return InboxPlan((), _by_edit(due, inbox), (*passed, *worn), inbox.day_ends)
+        return InboxPlan((), _by_edit([*due, *muted], inbox), (*passed, *worn), inbox.day_ends)
     called = (*due, *near) if due else ()
-    return InboxPlan(called, (), worn, _next_due_at(inbox, called, (), now))
+    return InboxPlan(called, _by_edit(muted, inbox), worn, _next_due_at(inbox, called, (), now))
 
 
-def _due(inbox: Inbox, budget: Allowance, now: datetime) -> tuple[list[Call], list[Call], tuple[OpenTurn, ...]]:
-    """The turns that are due, those near enough to go with them, and those of which the reader was reminded enough."""
+def _due(
+    inbox: Inbox, budget: Allowance, now: datetime
+) -> tuple[list[Call], list[Call], tuple[OpenTurn, ...], list[Call]]:
+    """The turns that are due, those near enough to go with them, and those of which the reader was reminded enough.
+
+    The last are new ones of muted queues: messages show them, and call for none.
+    """
     due: list[Call] = []
+    muted: list[Call] = []
     near: list[Call] = []
     worn: list[OpenTurn] = []
     moments: dict[int, Moment] = {}
@@ -159,7 +172,10 @@ def _due(inbox: Inbox, budget: Allowance, now: datetime) -> tuple[list[Call], li
             moment = moments[id(turn.ladder)] = Moment.of(turn.ladder, now)
         view = turn.view
         step = moment.due(view)
-        if step is None:
+        if turn.is_muted(now):
+            if step is not None and step.kind is Kind.ANNOUNCEMENT and not turn.is_own:
+                muted.append(Call(turn, step.kind, moment.told_at(step, view)))
+        elif step is None:
             reminder = turn.ladder.steps[-1]
             if reminder.kind is Kind.REMINDER and moment.joins(reminder, view) and turn.spoken.reminded < budget.run:
                 near.append(Call(turn, Kind.REMINDER, moment.told_at(reminder, view)))
@@ -167,7 +183,7 @@ def _due(inbox: Inbox, budget: Allowance, now: datetime) -> tuple[list[Call], li
             worn.append(turn)
         elif step.kind is Kind.REMINDER or not turn.is_own:
             due.append(Call(turn, step.kind, moment.told_at(step, view)))
-    return due, near, tuple(worn)
+    return due, near, tuple(worn), muted
 
 
 def _may_call_for(new: Sequence[Call], inbox: Inbox, now: datetime) -> bool:
@@ -196,13 +212,18 @@ def _next_due_at(inbox: Inbox, called: Sequence[Call], new: Sequence[Call], now:
     """When this inbox has to be looked at again, should nothing change."""
     heard = {call.turn.about: call.after for call in called}
     waits: defaultdict[tuple[int, bool], list[tuple[datetime, EscalationPolicy]]] = defaultdict(list)
+    dues: list[datetime] = []
     for turn in inbox.turns:
         ladder, reminder = turn.ladder, turn.ladder.steps[-1]
         after = heard.get(turn.about) if heard else None
         view = turn.view if after is None else replace(turn, spoken=after).view
-        if reminder.kind is Kind.REMINDER and len(ladder.steps_for(view)) > 1 and (at := reminder.counts_from(view)):
+        if turn.muted_until is not None and turn.is_muted(now):
+            dues.append(ladder.calendar.opens(turn.muted_until))
+        elif view.acts is not NO_ACTS:
+            dues += [*ends_of(view.acts), ladder.next_due_at(view) or NEVER]
+        elif reminder.kind is Kind.REMINDER and len(ladder.steps_for(view)) > 1 and (at := reminder.counts_from(view)):
             waits[id(ladder), at[0]].append((at[1], ladder))
-    dues = [_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items()]
+    dues += [_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items()]
     dues += [_announces_at(call.turn.ladder, inbox.window, now) for call in new]
     # What is held until a calendar opens.
     dues += [turn.ladder.calendar.opens(now) for turn in inbox.turns if turn.spoken.told_at is None and not turn.is_own]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from worker.core.model import FIRST_SIGHT, LISTED, Fate, Kind, QueueTotals, RemindIn, Show
+from worker.core.actions import acts_at
+from worker.core.model import FIRST_SIGHT, LISTED, NO_ACTS, Fate, Kind, QueueTotals, RemindIn, Show
 from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Line:
 
     `due_at` is when it becomes stale (None: never, or it is `overdue` already). `purpose` is why it is in the message
     where not all of its runs are there for the same reason. `waiting_for` and `reserved_by` are names, raw. `disagreed`
-    means that its reviewers disagree.
+    means that its reviewers disagree. `claimed_by` is the name of the one who has taken it, `had_by` that of the one
+    whose claim has lapsed; nothing is posted about it until `snoozed_until`.
 
     In a direct message `queue` is the run's where there are several; `is_done` says that the reader has reviewed it,
     `is_others` that it is the turn of others by now. To an owner, `unheard` says why too few of those whose turn it is
@@ -46,6 +48,9 @@ class Line:
     waiting_for: tuple[str, ...] = ()
     reserved_by: tuple[str, ...] = ()
     disagreed: bool = False
+    claimed_by: str = ""
+    had_by: str = ""
+    snoozed_until: datetime | None = None
     queue: Queue | None = None
     is_done: bool = False
     is_others: bool = False
@@ -268,6 +273,7 @@ def line_of(
     review: Review, of: int, stale_at: datetime | None, now: datetime, purpose: Kind | None, turns: Turns | None
 ) -> Line:
     """One run, of whose reviews its queue asks for `of`, as a message shows it at `now`."""
+    acts = acts_at(review.acts, now) if review.is_open else NO_ACTS
     will_be = review.is_open and stale_at is not None and now < stale_at < NEVER
     return Line(
         facts=review.facts,
@@ -284,4 +290,7 @@ def line_of(
         purpose=purpose,
         waiting_for=turns.waiting_for(review) if turns else (),
         reserved_by=turns.reserved_by(review) if turns else (),
+        claimed_by=acts.claimed_name if acts.is_claimed else "",
+        had_by=acts.claimed_name if acts.lapsed else "",
+        snoozed_until=acts.snoozed_until,
     )

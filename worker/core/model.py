@@ -166,6 +166,39 @@ NO_ONE = Who()
 """One value for all runs of which a source names no one."""
 
 
+class Acts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What people have said of a run that waits.
+
+    `claimed_by` is the id of the one who has it until `claimed_until`, or had it where the claim `lapsed`;
+    `claimed_name` is the name to show. Nothing is posted about it until `snoozed_until`. `not_mine` are the ids of
+    those who do not take their turn. `acted_at` is the last act.
+    """
+
+    claimed_by: str = ""
+    claimed_name: str = ""
+    claimed_until: datetime | None = None
+    lapsed: bool = False
+    snoozed_until: datetime | None = None
+    not_mine: tuple[str, ...] = ()
+    acted_at: datetime | None = None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether somebody has it."""
+        return bool(self.claimed_by) and not self.lapsed
+
+    def spared_until(self, kind: Kind) -> datetime | None:
+        """Until when the run is spared from notices of a kind; None where it is not."""
+        # A claim is no review: whoever leaves it lying must not keep it from those who escalate.
+        if kind is Kind.REMINDER and self.is_claimed and self.claimed_until is not None:
+            return max(self.claimed_until, self.snoozed_until or self.claimed_until)
+        return self.snoozed_until
+
+
+NO_ACTS = Acts()
+"""One value for all runs of which no one has said anything: most are, and are known by it."""
+
+
 class QueueRun(msgspec.Struct, frozen=True):
     """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it.
 
@@ -285,6 +318,7 @@ class Review(msgspec.Struct, frozen=True):
     closed_at: datetime | None = None
     fate: Fate | None = None
     who: Who = NO_ONE
+    acts: Acts = NO_ACTS
 
     @property
     def key(self) -> ReviewKey:
@@ -325,7 +359,7 @@ class Memory:
     `baselined` is False until the first complete poll of the queue has been written. `revision` counts changes of the
     queue's reviews that were made outside a poll's transaction: a poll that decided on another number has missed some.
     `listing` is the listing that the last concluded snapshot was read from, '' where that is not known. `window` is the
-    one that the last announcement opened, None where there is none.
+    one that the last announcement opened, None where there is none. `muted_until` is the end of the last mute.
     """
 
     baselined: bool
@@ -333,6 +367,7 @@ class Memory:
     revision: int = 0
     listing: str = ""
     window: Window | None = None
+    muted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.core.actions import ends_of
 from worker.core.instants import microseconds
-from worker.core.model import Kind
+from worker.core.model import NO_ACTS, Kind
 from worker.core.policy import JOINING
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class _Rung:
     def has_come(self, review: Review) -> bool:
         return self._reached(review, self.first, self.again)
 
+    def is_spared(self, review: Review) -> bool:
+        """Whether somebody has taken the run, or put it off, beyond the time at which the step may go out."""
+        until = self.step.spared_until(review)
+        return until is not None and until > self.ready
+
     def joins(self, review: Review) -> bool:
         if self.step.kind is Kind.ANNOUNCEMENT:
             return False
@@ -125,14 +131,18 @@ class Moment:
             return None
         numbers = self.policy.numbers_for(review)
         for rung in reversed(self.rungs):
-            if rung.number in numbers and rung.has_come(review):
+            if rung.number in numbers and rung.has_come(review) and not rung.is_spared(review):
                 return rung.step
         return None
 
     def joins(self, step: Step, review: Review) -> bool:
         """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
         numbers = self.policy.numbers_for(review)
-        return any(rung.joins(review) for rung in self.rungs if rung.step is step and rung.number in numbers)
+        return any(
+            rung.joins(review) and not rung.is_spared(review)
+            for rung in self.rungs
+            if rung.step is step and rung.number in numbers
+        )
 
     def told_at(self, step: Step, review: Review) -> datetime:
         """Up to when a notice of this moment speaks of a review: that its time has come before is not forgotten.
@@ -146,16 +156,21 @@ class Moment:
     def dues(self, waiting: Iterable[Review]) -> list[list[int]]:
         """Since when those that wait do so for each step of the ladder, and for it to come again.
 
-        In microseconds since 1970, and in the order of the reviews; each step has two lists.
+        In microseconds since 1970, and in the order of the reviews; each step has two lists. The last list is of the
+        instants at which something comes for runs that people have taken or put off.
         """
-        found: list[list[int]] = [[] for _ in range(2 * len(self.past))]
+        found: list[list[int]] = [[] for _ in range(2 * len(self.past) + 1)]
         for review in waiting:
             numbers, told_at = self.policy.numbers_for(review), review.told_at
             since = microseconds(review.since)
             # A run that was spoken of waits for no announcement.
+            if review.acts is not NO_ACTS:
+                found[-1] += (microseconds(at) for at in ends_of(review.acts))
             for number in numbers if told_at is None else range(max(numbers.start, 1), numbers.stop):
                 past = self.past[number]
-                if told_at is None or not past.had_come(review, told_at):
+                if past.step.spared_until(review) is not None:
+                    found[-1] += (microseconds(past.step.goes_at(at)) for at in (past.step.due_at(review),) if at)
+                elif told_at is None or not past.had_come(review, told_at):
                     found[2 * number].append(since)
                 elif past.step.repeat is not None:
                     found[2 * number + 1].append(microseconds(told_at))

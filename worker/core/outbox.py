@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, POLLED_NO_MORE
-from worker.core.model import FIRST_SIGHT, LATER, Entry, Kind
+from worker.core.model import FIRST_SIGHT, LATER, NO_ACTS, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
 if TYPE_CHECKING:
@@ -143,8 +143,11 @@ def entry_of(host: Delivery, now: datetime) -> Entry:
 def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | None:
     """Until when a claimed delivery must not be posted; None where it may be now.
 
-    What was owed before the last opening waits for a complete poll after it: nothing is posted that left meanwhile.
+    What was owed before the last opening waits for a complete poll after it: nothing is posted that left meanwhile. A
+    mute holds all but escalations.
     """
+    if claim.muted_until is not None and claim.muted_until > now and claim.delivery.kind is not Kind.ESCALATION:
+        return calendar.opens(claim.muted_until)
     if not calendar.may_post(now):
         return calendar.opens(now)
     opened_at = calendar.posting_since(now)
@@ -160,8 +163,15 @@ def is_in_vain(calendar: Calendar, now: datetime) -> bool:
 
 def edit_held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | None:
     """Until when a claimed edit must not be made, since it would only show new runs; None where it may be now."""
-    only_adds = claim.entered > 0 and not claim.left
+    only_adds = claim.entered > 0 and not claim.left and not _shows_act(claim)
     return calendar.opens(now) if only_adds and not calendar.may_post(now) else None
+
+
+def _shows_act(claim: Claim) -> bool:
+    """Whether somebody has acted on one of the runs since the message was last posted or edited."""
+    shown_at = claim.delivery.edited_at or claim.delivery.settled_at
+    acted = (review.acts.acted_at for review in claim.reviews if review.acts is not NO_ACTS)
+    return any(at is not None and (shown_at is None or at >= shown_at) for at in acted)
 
 
 def as_owed(delivery: Delivery, pauses: Iterable[Pause]) -> Delivery:

@@ -158,7 +158,8 @@ class Claim:
     purpose than the delivery's kind. Since the message was last posted or edited, `entered` runs that wait have entered
     it, and `left` have left. `polled_at` is when the queue was last polled completely. `shares` are those of
     the queues in a baseline that speaks of several, by name; it lists no runs. `queues` are those of the reviews of a
-    direct message, which for an edit are all that it speaks of.
+    direct message, which for an edit are all that it speaks of. `muted_until` is the end of the last mute of its queue,
+    or of the first of a direct message's queues to end, if all are muted.
     """
 
     delivery: Delivery
@@ -173,6 +174,7 @@ class Claim:
     polled_at: datetime | None = None
     shares: tuple[QueueShare, ...] = ()
     queues: Mapping[ReviewKey, Queue] = field(default_factory=dict)
+    muted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

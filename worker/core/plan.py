@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from hashlib import sha1
@@ -13,11 +11,12 @@ from uuid import UUID
 
 from msgspec import structs, to_builtins
 
+from worker.core.actions import with_ends
 from worker.core.diff import diff, is_bare, is_early
-from worker.core.instants import instant_at
+from worker.core.dues import decides_at, dues_together, dues_without
 from worker.core.model import LISTED, Entry, Kind, ReviewKey, Window
 from worker.core.moment import Moment
-from worker.core.owed import NEVER, Notice
+from worker.core.owed import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from worker.core.audience import Turns
     from worker.core.diff import Diff
     from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, Snapshot
-    from worker.core.owed import Destination
+    from worker.core.owed import Claim, Destination
     from worker.core.policy import EscalationPolicy, Step
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
@@ -89,14 +88,14 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
         decided = plan(snapshot, memory, replace(policy, turns=None), now)
         return replace(decided, remainder=replace(decided.remainder, turns=policy.turns))
     is_switched = memory.listing not in {"", snapshot.listing}
-    found = diff(snapshot, memory.reviews, now, is_switched=is_switched)
     there = now - snapshot.ahead
+    found = _without_ended(diff(snapshot, memory.reviews, now, is_switched=is_switched), there)
     revealed = snapshot.revealed if is_switched else frozenset()
     waiting, silent = _beside_the_channel(found.open, policy)
     first, later = _apart(waiting, revealed, baselined=memory.baselined)
-    is_held = bool(first) and not policy.calendar.may_post(there)
+    is_held = bool(first) and (not policy.calendar.may_post(there) or is_muted(memory, there))
     moment = Moment.of(policy, there)
-    due = _due(later, moment, memory.window)
+    due = _due(later, moment, memory)
     if first and not is_held:
         due.parts.extend(_first_sight(first, policy, there))
     found = replace(found, open=tuple(waiting))
@@ -126,13 +125,13 @@ def plan_difference(
     """
     if not memory.baselined or memory.listing != difference.listing or remainder.turns != policy.turns:
         return None
-    found = diff(difference, memory.reviews, now)
+    found = _without_ended(diff(difference, memory.reviews, now), now - difference.ahead)
     waiting, silent = _beside_the_channel(found.open, policy)
     found = replace(found, open=tuple(waiting))
     moment = Moment.of(policy, now - difference.ahead)
-    due = _due(found.open, moment, memory.window)
+    due = _due(found.open, moment, memory)
     before = moment.dues(review for review in memory.reviews if review.is_open)
-    dues = tuple(_without(some, gone) for some, gone in zip(remainder.dues, before, strict=True))
+    dues = tuple(dues_without(some, gone) for some, gone in zip(remainder.dues, before, strict=True))
     if None in dues or any(part.step is not policy.steps[0] for part in due.parts):
         return None
     return _decided(difference, memory, found, due, moment, dues, silent)
@@ -159,9 +158,9 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
-    dues = _together(moment.dues(after), others)
+    dues = dues_together(moment.dues(after), others)
     unspoken = {review.queue_run_id for review in after if review.told_at is None}
-    due_at = decides_at(dues, policy, opened or memory.window, there)
+    due_at = decides_at(dues, policy, opened or memory.window, there, memory.muted_until)
     again = tuple(run for run in seen.runs if is_early(run, there) or (unspoken and run.queue_run_id in unspoken))
     return Plan(
         reviews=tuple(altered.values()),
@@ -172,7 +171,7 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
         listing=seen.listing,
         entered=tuple(review.key for review in due.entering),
         opened=opened,
-        held_until=_held_until(after, policy, there),
+        held_until=_held_until(after, policy, memory, there),
         remainder=Remainder(dues, due_at, found.unlisted, found.unsure, again, policy.turns),
     )
 
@@ -204,6 +203,17 @@ def still_owed(
     return tuple(owed), tuple(gone)
 
 
+def without_spared(claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[Review, ...]:
+    """The reviews less those that a reminder was to speak of and that somebody has taken, or put off, meanwhile."""
+
+    def is_spared(review: Review) -> bool:
+        kind = claim.purposes.get(review.key, claim.delivery.kind)
+        until = review.acts.spared_until(kind) if kind is Kind.REMINDER else None
+        return until is not None and until > now
+
+    return tuple(review for review in owed if not is_spared(review))
+
+
 def notice_key(queue_id: Id, kind: Kind, destination: Destination, reviews: Iterable[Review]) -> UUID:
     """Name a notice by what it says: the same decision has the same key, whoever takes it and however often."""
     return key_of(queue_id, kind, destination, map(said_of, reviews))
@@ -228,6 +238,18 @@ def said_of(review: Review) -> bytes:
 
 def _had_left(review: Review, as_of: datetime | None) -> bool:
     return review.closed_at is not None and (as_of is None or review.closed_at <= as_of)
+
+
+def _without_ended(found: Diff, now: datetime) -> Diff:
+    """What was found, with the acts of people that have ended by now, so that messages show it."""
+    if not (after := with_ends(found.open, now)):
+        return found
+    still = (review for review in found.changed if id(review) not in after)
+    return replace(
+        found,
+        open=tuple(after.get(id(review), review) for review in found.open),
+        changed=(*still, *after.values()),
+    )
 
 
 def _beside_the_channel(waiting: Sequence[Review], policy: EscalationPolicy) -> tuple[Sequence[Review], list[Review]]:
@@ -286,13 +308,13 @@ def _first_sight(waiting: Iterable[Review], policy: EscalationPolicy, now: datet
     return (_Part(step, review, policy.spoken_at_baseline(review, now)) for review in waiting)
 
 
-def _due(waiting: Sequence[Review], moment: Moment, window: Window | None) -> _Due:
+def _due(waiting: Sequence[Review], moment: Moment, memory: Memory) -> _Due:
     """Which step is due for which reviews.
 
     What is near joins a notice that goes out anyway. New runs wait for the end of the window, and enter the message
-    that opened it meanwhile.
+    that opened it meanwhile. A mute holds all but escalations.
     """
-    policy, now = moment.policy, moment.now
+    policy, now, window, muted = moment.policy, moment.now, memory.window, is_muted(memory, moment.now)
     announcement = policy.steps[0]
     due: list[_Part] = []
     new: list[Review] = []
@@ -301,7 +323,7 @@ def _due(waiting: Sequence[Review], moment: Moment, window: Window | None) -> _D
         step = moment.due(review)
         if step is announcement:
             new.append(review)
-        elif step is None:
+        elif step is None or (muted and step.kind is not Kind.ESCALATION):
             rest.append(review)
         else:
             due.append(_Part(step, review, moment.told_at(step, review)))
@@ -314,10 +336,15 @@ def _due(waiting: Sequence[Review], moment: Moment, window: Window | None) -> _D
     new = [review for review in new if id(review) not in joined]
     own = announcement.destination, announcement.remind_in
     beside = any((step.destination, step.remind_in) == own for step in steps)
-    if new and (beside or may_announce(new, policy, window, now)):
+    if new and not muted and (beside or may_announce(new, policy, window, now)):
         due += (_Part(announcement, review, moment.told_at(announcement, review)) for review in new)
         new = []
     return _Due(due, new if window is not None and window.entry is Entry.BY_EDIT else [])
+
+
+def is_muted(memory: Memory, now: datetime) -> bool:
+    """Whether somebody has muted the queue for now."""
+    return memory.muted_until is not None and memory.muted_until > now
 
 
 def may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Window | None, now: datetime) -> bool:
@@ -382,49 +409,12 @@ def _window(notice: Notice, now: datetime) -> Window:
     return Window(now, notice.key, Entry.MERGE)
 
 
-def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> datetime | None:
-    """When what came outside hours, and was neither spoken of nor shown so far, may be."""
+def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, memory: Memory, now: datetime) -> datetime | None:
+    """When what came outside hours, and was neither spoken of nor shown so far, may be; under a mute, what is new."""
     opens = policy.calendar.opens
+    if memory.muted_until is not None and is_muted(memory, now):
+        return opens(memory.muted_until) if any(review.told_at is None for review in waiting) else None
     if (until := opens(now)) <= now:
         return None
     is_held = any(review.told_at is None and opens(review.first_seen_at) > review.first_seen_at for review in waiting)
     return until if is_held else None
-
-
-def _together(dues: list[list[int]], others: Sequence[Sequence[int] | None]) -> tuple[Sequence[int], ...]:
-    if others:
-        dues = [[*some, *(more or ())] for some, more in zip(dues, others, strict=True)]
-    return tuple(array("q", sorted(some)) for some in dues)
-
-
-def _without(dues: Sequence[int], some: Iterable[int]) -> Sequence[int] | None:
-    """Sorted instants less some of them; None where one is not among them."""
-    left = array("q", dues)
-    for at in some:
-        place = bisect_left(left, at)
-        if place == len(left) or left[place] != at:
-            return None
-        del left[place]
-    return left
-
-
-def decides_at(
-    dues: Iterable[Sequence[int]], policy: EscalationPolicy, window: Window | None, now: datetime
-) -> datetime | None:
-    """When an unchanged listing would change something: at the next step, or at the end of a window."""
-    new, _, *later = dues
-    waits = zip([(step, again) for step in policy.steps[1:] for again in (False, True)], later, strict=True)
-    # Going out rises with being due, and that with the begin of the wait: the first decides for all.
-    goes_at = [step.goes_at(step.comes_at(instant_at(some[0]), again=again)) for (step, again), some in waits if some]
-    if new:
-        goes_at.append(_announces_at(policy, window, now))
-    return min((at for at in goes_at if at < NEVER), default=None)
-
-
-def _announces_at(policy: EscalationPolicy, window: Window | None, now: datetime) -> datetime:
-    """When new runs that wait are announced, or looked at again: a message may be on its way that takes them in."""
-    soon = policy.calendar.opens(now)
-    if window is None or window.entry in {Entry.VOID, Entry.MERGE, Entry.UNSURE} or soon > now:
-        return soon
-    # What waits at an opening is announced then, whatever window is open.
-    return max(min(policy.window_ends(window), policy.calendar.posting_again(now)), soon)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.model import Kind, RemindIn
+from worker.core.model import NO_ACTS, Kind, RemindIn
 from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class Step:
             return False, review.since
         return None if self.repeat is None else (True, max(told_at, first_at))
 
+    def spared_until(self, review: Review) -> datetime | None:
+        """Until when people who have taken a run, or put it off, spare it from this step; None: they do not."""
+        return None if review.acts is NO_ACTS else review.acts.spared_until(self.kind)
+
     def comes_at(self, since: datetime, *, again: bool) -> datetime:
         """When the step is due for what counts from then, whether or not anything may be posted then."""
         if self.kind is Kind.ANNOUNCEMENT:
@@ -76,8 +80,10 @@ class Step:
 
     def due_at(self, review: Review) -> datetime | None:
         """When the step is due for a run; None: never again."""
-        counting = self.counts_from(review)
-        return None if counting is None else self.comes_at(counting[1], again=counting[0])
+        if (counting := self.counts_from(review)) is None:
+            return None
+        due_at, spared_until = self.comes_at(counting[1], again=counting[0]), self.spared_until(review)
+        return due_at if spared_until is None else max(due_at, spared_until)
 
     def goes_at(self, due_at: datetime) -> datetime:
         """When a notice that is due at an instant may go out."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from worker.core.actions import Acted, Action, Record, Subject
     from worker.core.audience import Problem
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
@@ -66,6 +67,25 @@ class Reviews(Protocol):
 
     def undescribed(self, queue_id: Id, now: datetime, most: int) -> Mapping[Id, Facts]:
         """The known facts of runs that wait without a name and that a message lists, or will; the oldest `most`."""
+        ...
+
+
+class Acting(Protocol):
+    """The acts of people, and the audit of them."""
+
+    def act(self, action: Action, decide: Callable[[Subject], Acted], now: datetime) -> Acted:
+        """Read, decide and write an act in one transaction; returns what `decide` made of it.
+
+        `decide` gets the queue and, for an act on a run, its newest stay: the one that waits, else the last. It must be
+        pure, because the database may ask for the transaction to be repeated. Of several acts on one queue the first
+        wins, and the next sees what it has changed. Every act is noted, a refused one too, but for a press that was
+        noted before: that is REPEATED. A change counts in the queue's revision, and every message that may be posted
+        and speaks of the run is owed an edit now, past the debounce; one that is being made is followed by it.
+        """
+        ...
+
+    def records(self, most: int) -> Sequence[Record]:
+        """The audit, newest first, at most so many."""
         ...
 
 
@@ -286,7 +306,8 @@ class Upkeep(Protocol):
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
         """Forget settled deliveries and closed reviews older than that, in small transactions; returns the row count.
 
-        A review that a kept delivery speaks of stays, and so does a delivery that was edited since `settled_before`.
+        The acts on a review go with it, those on a queue when they are as old. A review that a kept delivery speaks of
+        stays, and so does a delivery that was edited since `settled_before`.
         """
         ...
 
@@ -324,7 +345,8 @@ class People(Protocol):
     def forget(self, email: str, now: datetime) -> int:
         """Delete the name, e-mail and user of everybody with an e-mail; returns the number of their ids.
 
-        Of each identity its id alone stays, so that no poll brings the rest back.
+        Of each identity its id alone stays, so that no poll brings the rest back. What these people did is deleted too,
+        from the audit and from the runs that they have taken.
         """
         ...
 
@@ -333,7 +355,9 @@ class People(Protocol):
         ...
 
 
-class Store(Reviews, Outbox, Channels, Polls, Deliveries, Inboxes, Budgets, Notes, Processes, Upkeep, People, Protocol):
+class Store(
+    Reviews, Acting, Outbox, Channels, Polls, Deliveries, Inboxes, Budgets, Notes, Processes, Upkeep, People, Protocol
+):
     """All roles at once: what the store on an SQL database is. A loop asks for the role that it uses."""
 
 

@@ -18,7 +18,7 @@ from worker.core.message import compose_post
 from worker.core.model import LISTED, Kind
 from worker.core.outbox import held_until, is_in_vain
 from worker.core.owed import EVERYWHERE, State
-from worker.core.plan import still_owed
+from worker.core.plan import still_owed, without_spared
 from worker.core.ports import UNMETERED, DeliveryError, Outcome
 from worker.loops.pauses import Patience
 
@@ -177,6 +177,11 @@ class Deliver:
         if not owed and delivery.kind is not Kind.OPS:
             self._settle(step.withdrawn(delivery, now), claim)
             return
+        owed, spared = without_spared(claim, owed, now), owed
+        if spared and not owed:
+            self._settle(step.withdrawn(delivery, now, step.TAKEN_MEANWHILE), claim)
+            return
+        gone = (*gone, *(review for review in spared if review not in owed))
         if until := self._held_until(claim, now):
             if delivery.queue is not None and self._is_in_vain(claim, delivery.queue.queue_id, now):
                 self._settle(step.withdrawn(delivery, now, step.UNPOLLED), claim)

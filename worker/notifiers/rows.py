@@ -136,7 +136,7 @@ def _entry(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen
         return [_SEPARATOR.join(part for part in parts if part)]
     facts = _facts(message, line, detail, pen) if detail.facts else []
     run_type = pen.words(line.facts.run_type, _TYPE_NAME) if detail.facts and Show.TYPE in message.show else ""
-    parts = [name, label.added, place, run_type, *_times(message, line, pen), *facts, *_marks(line, pen)]
+    parts = [name, label.added, place, run_type, *_times(message, line, pen), *facts, *_marks(message, line, pen)]
     previews = _previews(message, line, label, detail, pen) if detail.extra else []
     return ["• " + _SEPARATOR.join(part for part in parts if part), *previews]
 
@@ -222,13 +222,16 @@ def _tags(tags: tuple[str, ...], limit: int, pen: Pen) -> str:
     return " ".join(shown[:limit]) + (f" +{len(shown) - limit}" if len(shown) > limit else "")
 
 
-def _marks(line: Line, pen: Pen) -> list[str]:
+def _marks(message: Message, line: Line, pen: Pen) -> list[str]:
     is_news = line.purpose in FIRST_SIGHT and not line.back
     return [
         _progress(line, pen),
         "back in the queue" if line.back else "",
         "new" if is_news else "escalated" if line.purpose is Kind.ESCALATION else "",
         _reserved(line, pen),
+        f"{pen.words(line.claimed_by, _PERSON_NAME)} has it" if line.claimed_by else "",
+        f"{pen.words(line.had_by, _PERSON_NAME)} had it" if line.had_by else "",
+        f"snoozed until {pen.soon(line.snoozed_until, message)}" if line.snoozed_until else "",
     ]
 
 

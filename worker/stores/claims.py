@@ -141,13 +141,21 @@ def _take(
         return None
     _write(connection, choice.taking, now)
     claim = _claim(connection, choice.taking.taken, now + lease, member)
-    return replace(claim, polled_at=_polled_at(connection, row) if row.kind is Kind.DIRECT else row.polled_at)
+    if row.kind is not Kind.DIRECT:
+        return replace(claim, polled_at=row.polled_at, muted_until=row.muted_until)
+    queues = connection.execute(_QUEUES_OF, {"number": row.delivery_id}).all()
+    return replace(
+        claim,
+        # The one that was polled longest ago, and the mute that ends first: see `Claim`.
+        polled_at=_first([each.completed_at for each in queues]),
+        muted_until=_first([each.muted_until for each in queues]),
+    )
 
 
-def _polled_at(connection: Connection, row: Row[Any]) -> datetime | None:
-    """When the queue of a direct message was last polled completely for which that is longest ago."""
-    polled = [each.completed_at for each in connection.execute(_QUEUES_OF, {"number": row.delivery_id})]
-    return None if None in polled else min(polled, default=None)
+def _first(instants: Sequence[datetime | None]) -> datetime | None:
+    """The first of the instants that several queues have; None where one of them has none."""
+    found = [at for at in instants if at is not None]
+    return min(found, default=None) if len(found) == len(instants) else None
 
 
 def _claim(connection: Connection, taken: Candidate[int], lease_until: datetime, member: Member | None) -> Claim:
@@ -258,7 +266,7 @@ def _speaks_of(connection: Connection, number: int) -> tuple[tuple[Review, ...],
 _OF_ITS_QUEUES = KNOWN_QUEUES.c.queue_id == REVIEWS.c.queue_id
 _SPOKEN_IN = (DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"), SPEAKS)
 _QUEUES_OF = (
-    sa.select(KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.completed_at)
+    sa.select(KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.completed_at, KNOWN_QUEUES.c.muted_until)
     .distinct()
     .join_from(DELIVERY_REVIEWS, REVIEWS)
     .join(KNOWN_QUEUES, _OF_ITS_QUEUES)

@@ -19,7 +19,7 @@ from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
 from worker.core.instants import instant_at, microseconds
-from worker.core.model import NO_ONE, Access, Facts, Reviewer, Who
+from worker.core.model import NO_ACTS, NO_ONE, Access, Acts, Facts, Reviewer, Who
 from worker.core.overview import Reason
 from worker.core.owed import Destination, destination_of
 
@@ -238,6 +238,27 @@ class WhoColumn(_AsItIs[Who]):
     impl = sa.Text
     cache_ok = True
     keep, give = staticmethod(_write_who), staticmethod(_read_who)
+
+
+# Few runs have any, but each is read at every poll.
+@lru_cache(1024)
+def _write_acts(acts: Acts) -> str | None:
+    """Encode what is there; None where nothing is."""
+    return json.dumps(msgspec.to_builtins(acts), separators=(",", ":")) if acts != NO_ACTS else None
+
+
+@lru_cache(1024)
+def _read_acts(text: str | None) -> Acts:
+    """Decode what `_write_acts` wrote."""
+    return NO_ACTS if text is None else msgspec.convert(json.loads(text), Acts)
+
+
+class ActsColumn(_AsItIs[Acts]):
+    """What people have said of a run, as JSON; NULL where no one has said anything."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_write_acts), staticmethod(_read_acts)
 
 
 class Reviewers(NamedTuple):

@@ -43,18 +43,22 @@ _KEPT_TRUE = sa.and_(
 )
 
 
-def owe_edits(connection: Connection, review_ids: Iterable[int], now: datetime) -> None:
-    """Owe an edit to every message that may be posted, is kept true, and speaks of one of these reviews."""
+def owe_edits(connection: Connection, review_ids: Iterable[int], now: datetime, *, at_once: bool = False) -> None:
+    """Owe an edit to every message that may be posted, is kept true, and speaks of one of these reviews.
+
+    One that shows an act of a person is made `at_once`, past the debounce.
+    """
     for some in chunks(review_ids):
-        connection.execute(_owing(connection.dialect.name), {"some": some, "now": now})
+        connection.execute(_owing(connection.dialect.name, at_once=at_once), {"some": some, "now": now})
 
 
 @cache
-def _owing(dialect: str) -> sa.Update:
+def _owing(dialect: str, *, at_once: bool) -> sa.Update:
     some: sa.BindParameter[Any] = sa.bindparam("some", expanding=True)
     speak = sa.select(DELIVERY_REVIEWS.c.delivery_id).where(DELIVERY_REVIEWS.c.review_id.in_(some), SPEAKS)
     concerned = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(speak), _KEPT_TRUE)
-    return concerned.values(edit_at=_earliest(dialect))
+    # With a claim that has begun, this edit comes right after it: see `_edited`.
+    return concerned.values(edit_at=sa.bindparam("now", type_=At()) if at_once else _earliest(dialect))
 
 
 def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
@@ -201,7 +205,8 @@ _DUE = (
     # An edit whose worker crashed is free again once its lease has ended.
     .where(sa.or_(DELIVERIES.c.lease_until.is_(None), DELIVERIES.c.lease_until <= NOW))
     .where(DELIVERIES.c.destination.not_in(sa.bindparam("skip", expanding=True)))
-    .order_by(DELIVERIES.c.edit_at, DELIVERIES.c.delivery_id)
+    # Of several owed at once the newest first: it is the one that people look at, or have just pressed a button of.
+    .order_by(DELIVERIES.c.edit_at, DELIVERIES.c.delivery_id.desc())
     .limit(1)
     .with_for_update(of=DELIVERIES, skip_locked=True)
 )
@@ -308,6 +313,8 @@ def _edited(dialect: str) -> sa.Update:
     # too, but never sooner than the debounce allows.
     owed = sa.type_coerce(DELIVERIES.c.edit_at, sa.BigInteger)
     held = latest(dialect, owed, sa.bindparam("held", type_=sa.BigInteger))
+    # Owed to an act of a person while this one was made: whatever else is, waits for the end of the lease.
+    held = sa.case((DELIVERIES.c.edit_at < DELIVERIES.c.lease_until, owed), else_=held)
     unchanged = DELIVERIES.c.edit_at == sa.bindparam("was")
     edit_at = sa.case((unchanged, sa.bindparam("due", type_=DELIVERIES.c.edit_at.type)), else_=held)
     return sa.update(DELIVERIES).where(*outbox.HAS_LEASE).values(lease_until=None, edit_at=edit_at)

@@ -13,6 +13,7 @@ from worker.core.instants import microseconds
 from worker.core.model import Entry, Kind, Review, Window
 from worker.core.outbox import entry_of
 from worker.core.owed import Delivery, State
+from worker.stores.acts import mutes
 from worker.stores.budgets import hold_inbox, note_pings
 from worker.stores.columns import At
 from worker.stores.database import chunks, insert, latest
@@ -118,7 +119,9 @@ def _desk(connection: Connection, queue_ids: Collection[Id], numbers: dict[About
         for reader, number, *heard in connection.execute(_HEARD, {"queue": queue_id}):
             spoken[reader, about[number]] = Spoken(*heard)
     begun = connection.execute(sa.select(KNOWN_QUEUES.c.queue_id).where(_IS_BEGUN)).scalars()
-    return Desk(reviews, frozenset(begun), spoken, _windows(connection, now), _pings(connection, now))
+    return Desk(
+        reviews, frozenset(begun), spoken, _windows(connection, now), _pings(connection, now), mutes(connection)
+    )
 
 
 def _windows(connection: Connection, now: datetime) -> Mapping[str, Window]:

@@ -71,6 +71,7 @@ _QUEUE = (
     KNOWN_QUEUES.c.reviewers,
     KNOWN_QUEUES.c.disagreed,
     _POLLED_AT,
+    KNOWN_QUEUES.c.muted_until,
 )
 _SETTLED_BY_LOOP = (
     "state", "due_at", "held_until", "mention", "remind_in", "attempts", "attempted_at", "looks", "plain", "last_error",

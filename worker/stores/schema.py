@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 import worker
+from worker.core.actions import Act, Refusal
 from worker.core.audience import Problem
 from worker.core.model import Fate, Kind, RemindIn
 from worker.core.owed import State
 from worker.core.ports import DATABASE_URL, ConfigError
 from worker.stores.columns import (
+    ActsColumn,
     AddedAt,
     At,
     DestinationColumn,
@@ -80,6 +82,7 @@ KNOWN_QUEUES = sa.Table(
     sa.Column("disagreed", sa.Integer),
     sa.Column("direct_since", At),
     sa.Column("written", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("muted_until", At),
 )
 
 REVIEWS = sa.Table(
@@ -102,6 +105,7 @@ REVIEWS = sa.Table(
     sa.Column("closed_at", At),
     sa.Column("how_left", Word(Fate), key="fate"),
     sa.Column("who", WhoColumn),
+    sa.Column("acts", ActsColumn),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
     _partial("ix_reviews_open", "queue_id", "since", where=IS_OPEN),
     _partial("ix_reviews_closed", "closed_at", where=sa.text("closed_at IS NOT NULL")),
@@ -202,6 +206,27 @@ INBOXES = sa.Table(
     sa.Column("host", IdColumn),
 )
 
+# Every act of a person, refused ones too. A press that comes twice has the same `envelope_id`. An act on a run that is
+# known has the number of its review, and goes with it.
+ACTS = sa.Table(
+    "acts",
+    metadata,
+    sa.Column("act_id", SURROGATE, primary_key=True),
+    sa.Column("at", At, nullable=False),
+    sa.Column("act", Word(Act), nullable=False),
+    sa.Column("through", Plain, nullable=False),
+    sa.Column("who", Plain, nullable=False),
+    sa.Column("name", Plain, nullable=False),
+    sa.Column("email", Plain, nullable=False),
+    sa.Column("queue_id", IdColumn, nullable=False),
+    sa.Column("queue_run_id", IdColumn),
+    sa.Column("review_id", sa.ForeignKey("reviews.review_id")),
+    sa.Column("until", At),
+    sa.Column("refusal", Word(Refusal)),
+    sa.Column("envelope_id", Plain, unique=True),
+    sa.Index("ix_acts_review", "review_id"),
+)
+
 CHANNEL_PAUSES = sa.Table(
     "pauses",
     metadata,
@@ -277,7 +302,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0014"
+HEAD = "0015"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from worker.core.directory import introduced
 from worker.core.model import Kind, Memory
 from worker.core.owed import State
-from worker.stores import assignments, budgets, claims, edits, inboxes, outbox, people, reviews, upkeep
+from worker.stores import acts, assignments, budgets, claims, edits, inboxes, outbox, people, reviews, upkeep
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from worker.core.actions import Acted, Action, Record, Subject
     from worker.core.audience import Problem
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
@@ -81,6 +82,7 @@ class SqlStore:
                 revision=row.revision,
                 listing=row.listing or "",
                 window=outbox.window_of(connection, row, now),
+                muted_until=row.muted_until,
             )
             plan = decide(memory)
             reviews.conclude_poll(connection, row, plan, now)
@@ -95,6 +97,14 @@ class SqlStore:
             return plan
 
         return self._database.write(work)
+
+    def act(self, action: Action, decide: Callable[[Subject], Acted], now: datetime) -> Acted:
+        """See `Store.act`."""
+        return self._database.write(lambda connection: acts.act(connection, action, decide, now))
+
+    def records(self, most: int) -> Sequence[Record]:
+        """See `Store.records`."""
+        return self._database.read(lambda connection: acts.records(connection, most))
 
     def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
         """See `Store.polled`."""
@@ -325,8 +335,10 @@ class SqlStore:
 
     def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
         """See `Store.prune`."""
-        return self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before)) + self._in_steps(
-            lambda connection: upkeep.prune_reviews(connection, closed_before)
+        return (
+            self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before))
+            + self._in_steps(lambda connection: upkeep.prune_reviews(connection, closed_before))
+            + self._in_steps(lambda connection: acts.prune_acts(connection, closed_before))
         )
 
     def cards(self) -> Sequence[Card]:
@@ -354,7 +366,13 @@ class SqlStore:
 
     def forget(self, email: str, now: datetime) -> int:
         """See `Store.forget`."""
-        return self._database.write(lambda connection: people.forget_person(connection, email, now))
+
+        def work(connection: Connection) -> int:
+            # Before the directory forgets by which user the person acted.
+            acted = acts.forget_acts(connection, email, now)
+            return people.forget_person(connection, email, now) or min(acted, 1)
+
+        return self._database.write(work)
 
     def readmit(self, ids: Collection[str]) -> None:
         """See `Store.readmit`."""

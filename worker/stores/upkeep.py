@@ -12,6 +12,7 @@ from worker.core.ports import DATABASE_URL, ConfigError, StoreError
 from worker.stores.database import CHUNK, chunks, insert
 from worker.stores.outbox import in_state
 from worker.stores.schema import (
+    ACTS,
     CALLS,
     DELIVERIES,
     DELIVERY_REVIEWS,
@@ -105,6 +106,7 @@ def prune_reviews(connection: Connection, before: datetime) -> int:
     )
     old = connection.execute(query).scalars().all()
     connection.execute(sa.delete(TURNS).where(TURNS.c.review_id.in_(old)))
+    connection.execute(sa.delete(ACTS).where(ACTS.c.review_id.in_(old)))
     connection.execute(sa.delete(REVIEWS).where(REVIEWS.c.review_id.in_(old)))
     return len(old)
 

@@ -87,7 +87,7 @@ class TestARole:
     @pytest.mark.parametrize(
         ("granted", "denied", "said"),
         [
-            ([], [], r"GRANT SELECT, INSERT, UPDATE, DELETE ON deliveries, .*, reviews, turns, workers TO guest"),
+            ([], [], r"GRANT SELECT, INSERT, UPDATE, DELETE ON acts, deliveries, .*, reviews, turns, workers TO guest"),
             ([NUMBERS, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"], [], "GRANT INSERT, UPDATE, DELETE ON"),
             (
                 [ROWS, NUMBERS],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from worker.core.model import Entry, Kind
@@ -38,11 +38,17 @@ class Circumstances:
     """What a notice of one queue depends on beside its runs.
 
     `window` is the one that the queue's last announcement opened; `is_baselined` is False before the baseline.
+    `muted_until` is the end of the last mute.
     """
 
     policy: EscalationPolicy
     window: Window | None = None
     is_baselined: bool = True
+    muted_until: datetime | None = None
+
+    def muted(self, now: datetime) -> datetime | None:
+        """Until when the queue is muted; None where it is not."""
+        return self.muted_until if self.muted_until is not None and self.muted_until > now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,16 @@ def _next(given: Circumstances, review: Review, now: datetime) -> _Coming | None
         else _Coming(step, max(at, review.first_seen_at), max(step.goes_at(at), step.calendar.opens(now)))
         for step, at in dues
     ]
+    coming = [_unmuted(given, each, now) for each in coming]
     return min(reversed([each for each in coming if each.goes_at < NEVER]), key=lambda each: each.goes_at, default=None)
+
+
+def _unmuted(given: Circumstances, coming: _Coming, now: datetime) -> _Coming:
+    """A step as a mute of its queue lets it go out."""
+    until = given.muted(now)
+    if until is None or coming.step.kind is Kind.ESCALATION or coming.goes_at >= until:
+        return coming
+    return replace(coming, goes_at=coming.step.goes_at(until))
 
 
 def _announcement(given: Circumstances, step: Step, review: Review, now: datetime) -> _Coming:
@@ -155,12 +170,28 @@ def _window_ends(given: Circumstances, now: datetime) -> datetime | None:
 
 def _why(coming: _Coming, given: Circumstances, review: Review, now: datetime, advice: Advice) -> str:
     step = coming.step
+    if (spared := _why_spared(coming, given, review, now)) is not None:
+        return spared
     if step.kind is Kind.ANNOUNCEMENT:
         return _why_announced(coming, given, now)
     if step.kind is Kind.ESCALATION:
         return f"it waits for {advice.escalate_after} then"
     again = review.told_at is not None and review.told_at >= step.first_at(review)
     return f"{advice.remind_every} after the last notice" if again else f"it waits for {advice.stale_after} then"
+
+
+def _why_spared(coming: _Coming, given: Circumstances, review: Review, now: datetime) -> str | None:
+    """That somebody has taken the run or put it off, or muted the queue, where the step waits for that."""
+    zone, acts = coming.step.calendar.zone, review.acts
+    muted_until = given.muted(now)
+    if muted_until is not None and coming.step.kind is not Kind.ESCALATION and coming.goes_at >= muted_until:
+        return f"the queue is muted until {day_time_in(muted_until, zone)}"
+    until = acts.spared_until(coming.step.kind)
+    if until is None or until <= now:
+        return None
+    if until == acts.snoozed_until:
+        return f"it is snoozed until {day_time_in(until, zone)}"
+    return f"{acts.claimed_name} has it until {day_time_in(until, zone)}"
 
 
 def _why_announced(coming: _Coming, given: Circumstances, now: datetime) -> str:
