@@ -205,6 +205,75 @@ def _forget(email: Annotated[str, typer.Argument(help="The e-mail, in any case."
         raise SystemExit(Exit.DONE if people.forget(email) else Exit.FAILED)
 
 
+_What = Annotated[str, typer.Argument(help="A run, as `why` takes it.")]
+_Queue = Annotated[str, typer.Argument(help="A queue's id or name.")]
+_Until = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="A duration (1h), opening (the next after today), or an instant (2026-12-24T10:00)."
+    ),
+]
+
+
+@app.command("claim")
+def _claim(
+    what: _What,
+    *,
+    by: Annotated[str, typer.Option(metavar="EMAIL", help="Who takes it.")],
+) -> None:
+    """Take a run for a person: nobody is reminded of it for a while; an escalation still comes."""
+    _act("claim", what, by=by)
+
+
+@app.command("unclaim")
+def _unclaim(what: _What) -> None:
+    """Give a run back, whoever has it."""
+    _act("give_back", what)
+
+
+@app.command("snooze")
+def _snooze(what: _What, *, until: _Until) -> None:
+    """Keep silent about a run until a time."""
+    _act("snooze", what, until=until)
+
+
+@app.command("mute")
+def _mute(queue: _Queue, *, until: _Until) -> None:
+    """Hold the posts and direct messages about a queue until a time; escalations still come."""
+    _act("mute", queue, until=until)
+
+
+@app.command("unmute")
+def _unmute(queue: _Queue) -> None:
+    """End the mute of a queue."""
+    _act("unmute", queue)
+
+
+@app.command("actions")
+def _actions(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
+    as_json: _Json = False,
+) -> None:
+    """Show what people did: when, who, what, on which run or queue, through what, and what came of it."""
+    from worker.commands import acting
+
+    with reported():
+        acting.actions(limit, as_json=as_json)
+
+
+def _act(act: str, on: str, *, by: str = "", until: str = "") -> None:
+    from worker.commands import acting
+
+    with reported():
+        try:
+            acting.perform(act, on, by=by, until=until)
+        except acting.WrittenError as error:
+            raise typer.BadParameter(str(error), param_hint="--by" if by else "--until") from None
+        except acting.NotDoneError as error:
+            fail(str(error), Exit.FAILED)
+
+
 @app.command("migrate")
 def _migrate(
     *,

@@ -15,6 +15,7 @@ from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
 from worker.commands.upcoming import circumstances_of
+from worker.core.actions import REFUSALS
 from worker.core.directory import persons_of
 from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
@@ -24,12 +25,13 @@ from worker.core.status.upcoming import upcoming
 from worker.core.text import plain
 from worker.rules import corrections, rules_for
 from worker.settings.names import ADVICE
-from worker.stores import reviews
+from worker.stores import acts, reviews
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from worker.core.actions import Record
     from worker.core.model import Id, Polled, Queue, Review
     from worker.core.owed import Delivery, Story, StoryNotice
     from worker.core.status.upcoming import Upcoming
@@ -71,16 +73,19 @@ def why(what: str, *, as_json: bool) -> bool:
     with opened(settings) as store:
         now = store.now(SystemClock())
         rules = _rules(store, settings, now)
-        meant = _meant(store, what.strip())
-        found = [each for queue_run_id in meant for each in store.stories(queue_run_id)]
+        runs_meant = meant(store, what.strip())
+        found = [each for queue_run_id in runs_meant for each in store.stories(queue_run_id)]
+        acted = {run: store.search(partial(acts.records_of, queue_run_id=run)) for run in runs_meant[:1]}
         polls = {each.queue.queue_id: each for each in store.polls()} if found else {}
         stories = [(each, _upcoming(store, polls[each.queue.queue_id], rules, each.review, now)) for each in found]
     if as_json:
-        tables.print_json([story_json(each, coming) for each, coming in stories])
-    elif len(meant) > 1:
-        _print_list(found, now)
+        tables.print_json([story_json(each, coming, _of_stay(each, acted)) for each, coming in stories])
+    elif len(runs_meant) > 1:
+        print_meant(found, now)
     else:
-        tables.say(*(line for each, coming in stories for line in story_lines(each, coming, now)))
+        tables.say(
+            *(line for each, coming in stories for line in story_lines(each, coming, now, _of_stay(each, acted)))
+        )
     return bool(found)
 
 
@@ -88,6 +93,14 @@ def _rules(store: SqlStore, settings: Settings, now: datetime) -> RulesOf:
     """The rules of queues, with everyone who is known."""
     persons = persons_of(store.cards(), corrections(settings), now)
     return rules_for(settings, SystemClock(), lambda: persons)
+
+
+def _of_stay(story: Story, acted: Mapping[Id, Sequence[Record]]) -> list[Record]:
+    """The acts on one stay of a run: from when it was first seen until it closed."""
+    review = story.review
+    mine = (each for each in acted.get(review.queue_run_id, ()) if each.action.queue_id == story.queue.queue_id)
+    closed_at = review.closed_at
+    return [each for each in mine if review.first_seen_at <= each.at and (closed_at is None or each.at <= closed_at)]
 
 
 def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> Iterator[Waiting]:
@@ -103,7 +116,7 @@ def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, n
     )
 
 
-def _meant(store: SqlStore, what: str) -> Sequence[Id]:
+def meant(store: SqlStore, what: str) -> Sequence[Id]:
     """The queue runs that a link to a post, ids, or a part of a name may mean."""
     if post := _POST.search(what):
         return store.search(partial(reviews.by_post, channel=post[1], ts=f"{post[2]}.{post[3]}"))
@@ -122,7 +135,8 @@ def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _print_list(found: Sequence[Story], now: datetime) -> None:
+def print_meant(found: Sequence[Story], now: datetime) -> None:
+    """Several runs of which one is to be named."""
     latest = {each.review.queue_run_id: each for each in found}
     print_stories(list(latest.values()), now)
     if len(latest) >= _MOST:
@@ -178,8 +192,32 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
         "age_seconds": int(age_of(review, now).total_seconds()),
         "reserved": review.reserved,
         "disagreed": review.who.disagreed,
+        **acts_json(review),
         "last_notified_at": stamp(review.told_at),
         "next": upcoming_json(each.upcoming),
+    }
+
+
+def acts_json(review: Review) -> dict[str, Any]:
+    """Who has a run or had it, and until when it is snoozed."""
+    said = review.acts
+    return {
+        "claimed_by": said.claimed_name if said.is_claimed else None,
+        "claimed_until": stamp(said.claimed_until) if said.is_claimed else None,
+        "had_by": said.claimed_name if said.lapsed else None,
+        "snoozed_until": stamp(said.snoozed_until),
+    }
+
+
+def act_json(record: Record) -> dict[str, Any]:
+    """One act in the story of a run."""
+    return {
+        "at": stamp(record.at),
+        "act": record.action.act.value,
+        "who": record.action.actor.name or record.action.actor.who or None,
+        "until": stamp(record.action.until),
+        "through": record.action.through,
+        "refused": None if record.refusal is None else record.refusal.value,
     }
 
 
@@ -223,13 +261,17 @@ def _end(review: Review) -> str:
 
 def _how(review: Review) -> str:
     """What is to be said of a run that waits."""
-    return (", reserved" if review.reserved else "") + (", reviewers disagree" if review.who.disagreed else "")
+    said = review.acts
+    has_it = f", {plain(said.claimed_name)} {'has' if said.is_claimed else 'had'} it" if said.claimed_by else ""
+    snoozed = f", snoozed until {_moment(said.snoozed_until)}" if said.snoozed_until is not None else ""
+    disagree = ", reviewers disagree" if review.who.disagreed else ""
+    return f"{', reserved' if review.reserved else ''}{disagree}{has_it}{snoozed}"
 
 
-def story_lines(story: Story, upcoming: Upcoming, now: datetime) -> list[str]:
+def story_lines(story: Story, upcoming: Upcoming, now: datetime, acted: Sequence[Record] = ()) -> list[str]:
     """Everything that is known of one stay of a run, in order of time, then the next notice."""
     review = story.review
-    happened = sorted(_events(story), key=lambda event: event[0])
+    happened = sorted([*_events(story), *map(_act_event, acted)], key=lambda event: event[0])
     lines = [
         f"{name_of(review)} in {plain(story.queue.name)}",
         f"  queue run {review.queue_run_id}" + (f", run {review.run_id}" if review.run_id else ""),
@@ -253,6 +295,14 @@ def _events(story: Story) -> Iterator[tuple[datetime, str]]:
         yield from _delivery_events(notice, review)
     if review.closed_at is not None:
         yield review.closed_at, f"closed: {_end(review)}"
+
+
+def _act_event(record: Record) -> tuple[datetime, str]:
+    action, actor = record.action, record.action.actor
+    until = "" if action.until is None else f" until {_moment(action.until)}"
+    who = plain(actor.name or actor.email or actor.who or "an operator")
+    refused = "" if record.refusal is None else f"; refused: {REFUSALS[record.refusal]}"
+    return record.at, f"{action.act.value.replace('_', ' ')}{until} by {who}, through {plain(action.through)}{refused}"
 
 
 def _delivery_events(notice: StoryNotice, review: Review) -> Iterator[tuple[datetime, str]]:
@@ -334,7 +384,7 @@ def _waits(delivery: Delivery, now: datetime) -> str:
     return f", next attempt {when}, {_attempts(delivery)}{because}"
 
 
-def story_json(story: Story, upcoming: Upcoming) -> dict[str, Any]:
+def story_json(story: Story, upcoming: Upcoming, acted: Sequence[Record] = ()) -> dict[str, Any]:
     """One stay of `why --json`."""
     review = story.review
     return {
@@ -350,6 +400,8 @@ def story_json(story: Story, upcoming: Upcoming) -> dict[str, Any]:
         "closed_at": stamp(review.closed_at),
         "left": review.fate.value if review.fate else None,
         "notices": [_notice_json(each, review) for each in story.notices],
+        "acts": [act_json(each) for each in acted],
+        **acts_json(review),
         "next": upcoming_json(upcoming),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -21,18 +22,32 @@ from worker.core.status.reasons import reasons
 from worker.core.text import day_time_in, plain
 from worker.rules import rules_for
 from worker.settings.names import ADVICE, some
-from worker.stores import lock, opening
+from worker.stores import acts, lock, opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.calendar import Calendar
-    from worker.core.model import QueueTotals
+    from worker.core.model import Id, QueueTotals
     from worker.core.overview import Process, Reason
     from worker.core.status.upcoming import Held
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
+
+
+@dataclass(frozen=True, slots=True)
+class ActsOfQueue:
+    """What people have said of one queue: how many runs are claimed and snoozed, and until when it is muted."""
+
+    claimed: int = 0
+    snoozed: int = 0
+    muted_until: datetime | None = None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to show."""
+        return self != ActsOfQueue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,7 @@ class Status:
     workers: Sequence[str | None] = ()
     calendars: Sequence[Calendar] = ()
     held: Sequence[Held] = ()
+    acts: Sequence[ActsOfQueue] = ()
     listing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -106,9 +122,16 @@ def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
         workers=[assigned.get(assignment_name(polled.queue.queue_id)) for polled in polls],
         calendars=[rules(polled.queue).calendar for polled in polls],
         held=held_of(store, polls, [rules(polled.queue).policy_for(polled.queue) for polled in polls], now),
+        acts=_acts(store, [polled.queue.queue_id for polled in polls], now),
         listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
     return replace(found, reasons=_once(reasons(found.overview)))
+
+
+def _acts(store: SqlStore, queue_ids: Iterable[Id], now: datetime) -> list[ActsOfQueue]:
+    spared, mutes = store.search(partial(acts.spared_runs, now=now)), store.search(acts.mutes)
+    muted = {queue_id: until for queue_id, until in mutes.items() if until > now}
+    return [ActsOfQueue(*spared.get(each, (0, 0)), muted.get(each)) for each in queue_ids]
 
 
 def _holder(settings: Settings) -> str | None:
@@ -154,7 +177,7 @@ def _print(found: Status) -> None:
         columns.append("Polled by")
         rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
     tables.print_table(columns, rows, empty="No queue has been polled yet.")
-    tables.say(*_hours_lines(found), *_reason_lines(found), *_remark_lines(found))
+    tables.say(*_hours_lines(found), *_acts_lines(found), *_reason_lines(found), *_remark_lines(found))
 
 
 def _first_lines(found: Status) -> list[str]:
@@ -214,6 +237,20 @@ def _held(found: Status, names: Iterable[str]) -> Iterator[tuple[str, Calendar, 
     return ((name, calendar, held) for name, calendar, held in queues if held.until is not None)
 
 
+def _acts_lines(found: Status) -> list[str]:
+    """What people have taken, put off and muted; nothing where there is none."""
+    queues = zip(found.overview.queues, found.acts, found.calendars, strict=True)
+    lines = [f"  {plain(queue.name)}: {acts_text(each, calendar)}" for queue, each, calendar in queues if each.is_any]
+    return ["", "Acts of people:", *lines] if lines else []
+
+
+def acts_text(of: ActsOfQueue, calendar: Calendar) -> str:
+    """How many runs are claimed and snoozed, and until when the queue is muted."""
+    muted = "" if of.muted_until is None else f"muted until {day_time_in(of.muted_until, calendar.zone)}"
+    counts = (f"{count} {word}" for count, word in ((of.claimed, "claimed"), (of.snoozed, "snoozed")) if count)
+    return ", ".join(part for part in (*counts, muted) if part)
+
+
 def hours_text(calendar: Calendar, now: datetime) -> str:
     """Whether a calendar is open, and until when."""
     is_open = calendar.is_open(now)
@@ -260,7 +297,15 @@ def _remark_lines(found: Status) -> list[str]:
 
 def _json(found: Status) -> dict[str, Any]:
     services = [_process_json(process) for process in found.services]
-    queues = zip(found.overview.queues, found.standings, found.workers, found.calendars, found.held, strict=True)
+    queues = zip(
+        found.overview.queues,
+        found.standings,
+        found.workers,
+        found.calendars,
+        found.held,
+        found.acts or [ActsOfQueue()] * len(found.standings),
+        strict=True,
+    )
     return {
         "running": bool(services),
         "service": services[0] if services else None,
@@ -294,8 +339,15 @@ def _reason_json(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _queue_json(
-    queue: QueueView, standing: QueueTotals, worker: str | None, calendar: Calendar, held: Held, *, now: datetime
+def _queue_json(  # noqa: PLR0913  (all that is known of a queue)
+    queue: QueueView,
+    standing: QueueTotals,
+    worker: str | None,
+    calendar: Calendar,
+    held: Held,
+    acted: ActsOfQueue,
+    *,
+    now: datetime,
 ) -> dict[str, Any]:
     """One queue. Ages in whole seconds."""
     polled, oldest = queue.polled, standing.oldest_since
@@ -316,4 +368,7 @@ def _queue_json(
         "worker": worker,
         "open": calendar.is_open(now),
         "held_until": tables.stamp(held.until),
+        "claimed": acted.claimed,
+        "snoozed": acted.snoozed,
+        "muted_until": tables.stamp(acted.muted_until),
     }

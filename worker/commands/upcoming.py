@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from worker.core.owed import State
 from worker.core.status.upcoming import Circumstances, Held, count_held
-from worker.stores import outbox, reviews
+from worker.stores import acts, outbox, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,8 @@ _MOST = 10_000
 def circumstances_of(store: SqlStore, polled: Polled, policy: EscalationPolicy, now: datetime) -> Circumstances:
     """What the next notices of a queue depend on, beside its runs."""
     find = partial(outbox.known_window, queue_id=polled.queue.queue_id, now=now)
-    return Circumstances(policy, store.search(find), polled.baselined_at is not None)
+    muted_until = store.search(acts.mutes).get(polled.queue.queue_id)
+    return Circumstances(policy, store.search(find), polled.baselined_at is not None, muted_until)
 
 
 def held_of(

@@ -172,17 +172,23 @@ def read_text(path: Path) -> str:
         raise ValueError(f"is not UTF-8 text (line {line}); save it as UTF-8") from None
 
 
-NAG_KEYS = {key.removeprefix("nag_"): key for key in SINGLE if key.startswith("nag_")}
+SECTION_KEYS: Mapping[str, Mapping[str, str]] = {
+    section: {key.removeprefix(f"{section}_"): key for key in SINGLE if key.startswith(f"{section}_")}
+    for section in ("nag", "actions")
+}
+"""The settings that have a table of their own in the file: its keys, and the field of each."""
+
+_IN_SECTIONS = {key: f"{section}.{short}" for section, keys in SECTION_KEYS.items() for short, key in keys.items()}
 TOP_KEYS = tuple(
     key
     for key, name in SINGLE.items()
-    if not name.secret and key not in {"config", "listed"} and key not in NAG_KEYS.values()
+    if not name.secret and key not in {"config", "listed"} and key not in _IN_SECTIONS
 )
 TABLE_KEYS = ("queue", *PER_QUEUE)
 CALENDAR_KEYS = tuple(CalendarTable.model_fields)
 
 _NAMED_OTHERWISE = {"listed": "queues", "tables": "queues", "persons": "people"}
-_SECTIONS = ("defaults", "queues", "calendars", "people", "nag")
+_SECTIONS = ("defaults", "queues", "calendars", "people", *SECTION_KEYS)
 
 
 def toml_layer(path: Path, *, label: str) -> Layer:
@@ -196,7 +202,7 @@ def toml_layer(path: Path, *, label: str) -> Layer:
         _top(content),
         _calendars(content.get("calendars", {})),
         ({"persons": persons} if persons else {}, strays),
-        _nag(content.get("nag", {})),
+        *(_section(name, content.get(name, {})) for name in SECTION_KEYS),
         _defaults(content.get("defaults", {})),
         _queues(content.get("queues", [])),
     )
@@ -224,8 +230,8 @@ def _parse(text: str) -> dict[str, Any]:
 def _name(key: str) -> str:
     if key in _NAMED_OTHERWISE:
         return _NAMED_OTHERWISE[key]
-    if key in NAG_KEYS.values():
-        return f"nag.{key.removeprefix('nag_')}"
+    if key in _IN_SECTIONS:
+        return _IN_SECTIONS[key]
     return f"defaults.{key}" if key in PER_QUEUE else key
 
 
@@ -253,11 +259,12 @@ def _calendars(calendars: object) -> tuple[dict[str, Any], list[str]]:
     return {"calendars": tables} if tables else {}, problems
 
 
-def _nag(section: object) -> tuple[dict[str, Any], list[str]]:
+def _section(name: str, section: object) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(section, dict):
-        return {}, ["nag is not a table; write [nag] on a line of its own and the settings below"]
-    given = {NAG_KEYS[key]: value for key, value in section.items() if key in NAG_KEYS}
-    return given, list(_strays(section, tuple(NAG_KEYS), place="nag."))
+        return {}, [f"{name} is not a table; write [{name}] on a line of its own and the settings below"]
+    keys = SECTION_KEYS[name]
+    given = {keys[key]: value for key, value in section.items() if key in keys}
+    return given, list(_strays(section, tuple(keys), place=f"{name}."))
 
 
 def _queues(queues: object) -> tuple[dict[str, Any], list[str]]:

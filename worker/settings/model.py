@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.actions import MayAct
 from worker.core.audience import Audience, Reach, WhoseTurn
 from worker.core.calendar import Times, Week
 from worker.core.delivery import OnUnknown
@@ -46,6 +47,7 @@ from worker.settings.values import (
     listed_queues,
     one_line,
     one_of,
+    open_time,
     open_time_or_never,
     open_time_or_none,
     poll_interval,
@@ -59,6 +61,8 @@ from worker.settings.values import (
 )
 
 DurationOrNever = Annotated[timedelta | None, PlainValidator(duration_or_never)]
+_OpenTimeAlways = Annotated[WrittenDuration, PlainValidator(open_time)]
+_MayAct = Annotated[MayAct, PlainValidator(one_of(MayAct))]
 OpenTime = Annotated[timedelta, PlainValidator(open_time_or_none)]
 OpenTimeOrNever = Annotated[timedelta | None, PlainValidator(open_time_or_never)]
 Interval = Annotated[timedelta, PlainValidator(poll_interval)]
@@ -249,6 +253,8 @@ class Settings(BaseSettings):
     persons: Mapping[str, PersonTable] = Field(default_factory=dict)
     nag_per_run: Annotated[_Budget, Name("WORKER_NAG_PER_RUN")] = 3
     nag_per_person_day: Annotated[_Budget, Name("WORKER_NAG_PER_PERSON_DAY")] = 3
+    actions_claim_for: Annotated[_OpenTimeAlways, Name("WORKER_ACTIONS_CLAIM_FOR")] = WrittenDuration(1)
+    actions_who: Annotated[_MayAct, Name("WORKER_ACTIONS_WHO")] = MayAct.ANYONE
     statuses: Annotated[Statuses, Name("WORKER_STATUSES")] = ("needs_my_review",)
     ops_channel: Annotated[OptionalChannel, Name("WORKER_OPS_CHANNEL")] = None
     langsmith_api: Annotated[_Api, Name("WORKER_LANGSMITH_API")] = LangsmithApi.AUTO

@@ -138,6 +138,11 @@ def open_time_or_never(value: object) -> WrittenDuration | None:
     return _written(value, longest=LONGEST_DURATION, otherwise=", or never")
 
 
+def open_time(value: object) -> WrittenDuration:
+    """A duration of which a calendar says what its days are."""
+    return _written(value, longest=LONGEST_DURATION)
+
+
 def open_time_or_none(value: object) -> WrittenDuration:
     """A duration of which a calendar says what its days are, or `0s` for none at all."""
     if isinstance(value, str) and value.strip().casefold() == _AT_ONCE:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.builders import to
 from tests.support.settings_place import COMPLETE, Place
 from worker.settings import ALL
-from worker.settings.layers import NAG_KEYS, TABLE_KEYS, TOP_KEYS
+from worker.settings.layers import SECTION_KEYS, TABLE_KEYS, TOP_KEYS
 from worker.settings.loading import findings
 from worker.settings.model import EVERY, PerQueue
 from worker.settings.values import NO_CHANNEL
@@ -46,8 +46,9 @@ def in_toml(key: str) -> str:
         return "`queues`"
     if key in PerQueue.model_fields:
         return f"`defaults.{key}`"
-    if key in NAG_KEYS.values():
-        return f"`nag.{key.removeprefix('nag_')}`"
+    for section, keys in SECTION_KEYS.items():
+        if key in keys.values():
+            return f"`{section}.{key.removeprefix(f'{section}_')}`"
     return f"`{key}`" if key in TOP_KEYS else "no"
 
 

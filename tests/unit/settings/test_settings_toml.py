@@ -349,7 +349,7 @@ def test_a_file_that_is_not_text_is_named(place: Place) -> None:
         ("WORKER_OPS_CHANNEL = 'x'", "WORKER_OPS_CHANNEL is not a setting here; write ops_channel"),
         (
             "config = 'x'",
-            "config is not a setting here; known are defaults, queues, calendars, people, nag, allow_http, ",
+            "config is not a setting here; known are defaults, queues, calendars, people, nag, actions, allow_http, ",
         ),
         ("listed = ['x']", "listed is not a setting here"),
         ("tables = []", "tables is not a setting here"),

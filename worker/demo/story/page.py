@@ -47,7 +47,7 @@ HEADERS = {
 }
 
 
-class Action(msgspec.Struct, frozen=True):
+class _Action(msgspec.Struct, frozen=True):
     """The request of a button."""
 
     do: str
@@ -121,14 +121,14 @@ class DemoPage:
         if refusal:
             return refusal
         try:
-            self._do(msgspec.json.decode(await request.body(), type=Action))
+            self._do(msgspec.json.decode(await request.body(), type=_Action))
         except msgspec.DecodeError:
             return PlainTextResponse("no action that this page knows", 400)
         except ImpossibleError as error:
             return PlainTextResponse(str(error), 409)
         return Response(status_code=204)
 
-    def _do(self, action: Action) -> None:
+    def _do(self, action: _Action) -> None:
         """Raises ImpossibleError."""
         if action.do == "add" and action.queue:
             self._stage.add(action.queue)

@@ -1,0 +1,216 @@
+"""The commands by which people act (`claim`, `unclaim`, `snooze`, `mute`, `unmute`), and `actions`, the audit."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from worker.app import last_polls
+from worker.clock import SystemClock
+from worker.commands import tables
+from worker.commands.runs import matching, meant, name_of, print_meant
+from worker.commands.setup import DATABASE, opened, start
+from worker.core.actions import ON_QUEUES, Act, after_today, why_refused
+from worker.core.directory import persons_of
+from worker.core.text import day_time_in, plain
+from worker.loops.act import Perform, Wish
+from worker.rules import corrections, rules_for
+from worker.settings.people import email as email_of
+from worker.settings.values import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from worker.core.actions import Acted, Record
+    from worker.core.calendar import Calendar
+    from worker.core.model import Queue, Review
+    from worker.settings import Settings
+    from worker.stores.sql import SqlStore
+
+SHELL = "shell"
+"""The way of an act that a command does."""
+
+_OPENING = "opening"
+
+
+class WrittenError(ValueError):
+    """A time or an e-mail that cannot be understood: wrong usage."""
+
+
+class NotDoneError(Exception):
+    """Nothing was done: what is meant is not known, or the act was refused. `str()` says why."""
+
+
+def perform(word: str, on: str, *, by: str = "", until: str = "") -> None:
+    """Act on the run or the queue that `on` means. Raises WrittenError, NotDoneError."""
+    settings, email, wanted = start(DATABASE), _email(by), Act(word)
+    with opened(settings) as store:
+        queue, review = (_queue(store, on), None) if wanted in ON_QUEUES else _run(store, on)
+        calendar = rules_for(settings, SystemClock())(queue).calendar
+        now = store.now(SystemClock())
+        wish = Wish(
+            act=wanted,
+            queue_id=queue.queue_id,
+            queue_run_id=None if review is None else review.queue_run_id,
+            email=email,
+            until=_until(until, calendar, now),
+            through=SHELL,
+        )
+        acted = _do(settings, store, wish, now)
+    name = queue.name if review is None else name_of(review)
+    if acted.refusal is not None:
+        raise NotDoneError(f"{plain(name)}: {plain(why_refused(acted))}")
+    tables.say(_done(wanted, name, acted, wish.until, calendar.zone))
+
+
+def _do(settings: Settings, store: SqlStore, wish: Wish, now: datetime) -> Acted:
+    persons = persons_of(store.cards(), corrections(settings), now)
+    doing = Perform(
+        acting=store,
+        polls=store,
+        rules=rules_for(settings, SystemClock(), lambda: persons),
+        persons=lambda: persons,
+        claim_for=settings.actions_claim_for.with_days_of,
+        may_act=settings.actions_who,
+    )
+    return doing(wish, now)
+
+
+def _run(store: SqlStore, what: str) -> tuple[Queue, Review | None]:
+    """The one run that is meant: of several the one that waits."""
+    found = [story for queue_run_id in meant(store, what.strip()) for story in store.stories(queue_run_id)]
+    if not found:
+        raise NotDoneError(
+            f"no run was ever seen that {plain(what)!r} could mean; `review-notifier runs` lists what waits"
+        )
+    waiting = [story for story in found if story.review.is_open]
+    runs = {story.review.queue_run_id: story for story in waiting or found}
+    if len(runs) > 1:
+        print_meant(list(runs.values()), store.now(SystemClock()))
+        raise NotDoneError(f"{plain(what)!r} could mean several runs")
+    (story,) = runs.values()
+    return story.queue, story.review
+
+
+def _queue(store: SqlStore, wanted: str) -> Queue:
+    polled = [each.queue for each in last_polls(store)]
+    found = matching(polled, wanted)
+    if len(found) != 1:
+        names = ", ".join(plain(queue.name) for queue in polled) or "none"
+        raise NotDoneError(f"no queue {plain(wanted)!r} is polled; these are: {names}")
+    return found[0]
+
+
+def _email(by: str) -> str:
+    try:
+        return email_of(by) if by else ""
+    except ValueError as error:
+        raise WrittenError(f"{plain(by)!r} {error}") from None
+
+
+def _until(written: str, calendar: Calendar, now: datetime) -> datetime | None:
+    """The instant that is written: itself, after a duration, or the next opening after today."""
+    if not written:
+        return None
+    if written.strip().casefold() == _OPENING:
+        return after_today(calendar, now)
+    try:
+        return now + duration(written)
+    except (ValueError, OverflowError):
+        return _instant(written, calendar)
+
+
+_DATED = re.compile(r"\d{4}-\d")
+
+
+def _instant(written: str, calendar: Calendar) -> datetime:
+    try:
+        found = datetime.fromisoformat(written.strip()) if _DATED.match(written.strip()) else None
+        at = found and (found if found.tzinfo else found.replace(tzinfo=calendar.zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None:
+        raise WrittenError(
+            f"{plain(written)!r} is no time; write a duration such as 1h or 2d, opening for the next opening after "
+            "today, or an instant such as 2026-12-24T10:00, on the queue's clock, or 2026-12-24T09:00Z"
+        )
+    return at
+
+
+def _done(act: Act, name: str, acted: Acted, until: datetime | None, zone: tzinfo) -> str:
+    """What was done, in words."""
+    run = acted.subject.review
+    if act is Act.CLAIM and run is not None:
+        until = run.acts.claimed_until
+        who = plain(run.acts.claimed_name)
+        what = f"{who} has it until {_moment(until, zone)}, without reminders; escalations still come"
+    elif act is Act.GIVE_BACK:
+        what = "nobody has it now"
+    elif act is Act.SNOOZE:
+        what = f"snoozed until {_moment(until, zone)}"
+    elif act is Act.MUTE:
+        what = f"muted until {_moment(until, zone)}; messages are still edited, and escalations still come"
+    else:
+        what = "not muted any more"
+    return f"{plain(name)}: {what}"
+
+
+def _moment(at: datetime | None, zone: tzinfo) -> str:
+    return "" if at is None else day_time_in(at, zone)
+
+
+def actions(limit: int, *, as_json: bool) -> None:
+    """Show the audit, newest first."""
+    settings = start(DATABASE)
+    with opened(settings) as store:
+        found = store.records(limit)
+    if as_json:
+        tables.print_json([record_json(each) for each in found])
+        return
+    columns = ("When", "Who", "What", "On", "Until", "Through", "Came of it")
+    tables.print_table(columns, [_row(each) for each in found], empty="Nobody has done anything yet.")
+
+
+def record_json(record: Record) -> dict[str, Any]:
+    """One act for programs."""
+    action, actor = record.action, record.action.actor
+    return {
+        "at": tables.stamp(record.at),
+        "act": action.act.value,
+        "who": actor.who or None,
+        "name": actor.name or None,
+        "email": actor.email or None,
+        "queue_id": str(action.queue_id),
+        "queue": record.queue or None,
+        "queue_run_id": None if action.queue_run_id is None else str(action.queue_run_id),
+        "run": record.name or None,
+        "until": tables.stamp(action.until),
+        "through": action.through,
+        "refused": None if record.refusal is None else record.refusal.value,
+    }
+
+
+def _row(record: Record) -> Sequence[str]:
+    action = record.action
+    on = record.name or (str(action.queue_run_id) if action.queue_run_id else "")
+    place = f"{on} in {record.queue}" if on and record.queue else on or record.queue or str(action.queue_id)
+    until = "" if action.until is None else f"{action.until:%Y-%m-%d %H:%M} UTC"
+    came = "done" if record.refusal is None else f"refused: {record.refusal.value.replace('_', ' ')}"
+    return [f"{record.at:%Y-%m-%d %H:%M:%S} UTC", _who(record), _WORDS[action.act], place, until, action.through, came]
+
+
+_WORDS = {
+    Act.CLAIM: "take",
+    Act.GIVE_BACK: "give back",
+    Act.SNOOZE: "snooze",
+    Act.NOT_MINE: "not mine",
+    Act.MUTE: "mute",
+    Act.UNMUTE: "unmute",
+}
+
+
+def _who(record: Record) -> str:
+    actor = record.action.actor
+    return actor.name or actor.email or actor.who or "an operator"
