@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
+
+GETTING_STARTED = Path(__file__).resolve().parents[2] / "docs" / "getting-started.md"
+TOML = re.compile(r"^ *```toml\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 DIRECT = {
     "WORKER_PEOPLE": "assigned",
@@ -140,3 +146,23 @@ def test_a_dry_run_before_the_first_start_works_where_people_are_notified_direct
     langsmith.add_run(team, name="Refund flow")
     done = bench.run("poll", "--dry-run", WORKER_DATABASE_URL="sqlite:///none-yet.db")
     assert (done.returncode, "1 queue: 1 baseline to" in done.stdout) == (0, True)
+
+
+def test_the_settings_of_getting_started_notify_the_reviewers_alone(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    slack.add_user("U0LEAD00001", "owner@example.com", "Owner")
+    slack.add_user("U0SAM000001", "another@example.com", "Sam")
+    langsmith.assign_queue(team, "ada@example.com", "sam@example.com")
+    (block,) = [text for text in TOML.findall(GETTING_STARTED.read_text()) if "people =" in text]
+    (bench.directory / "worker.toml").write_text(dedent(block))
+    for name in DIRECT.keys() - {"WORKER_LANGSMITH_API"}:
+        del bench.environment[name]
+    langsmith.add_run(team, name="Refund flow")
+    checked = bench.run("check")
+    assert checked.returncode == 0, checked.stdout
+    assert bench.run("poll").returncode == 0
+    listed = bench.run("people").stdout
+    assert all(user in listed for user in (PEOPLE["ada"][0], "U0SAM000001"))
+    assert [len(slack.direct_messages(user)) for user in (PEOPLE["ada"][0], "U0SAM000001", "U0LEAD00001")] == [1, 1, 0]
+    assert not [attempt for attempt in slack.posts if attempt.channel.startswith("C")]
