@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 DISABLED = "link_disabled"
 PLANNED = frozenset({"warning", "refresh_requested"})
-_KIND = "link"
+_KIND = "slack_link"
 """The kind of the incident that nobody can act from Slack."""
 
 _FIX = "put a good app-level token (xapp-…, with connections:write) in SLACK_APP_TOKEN, and turn Socket Mode on"

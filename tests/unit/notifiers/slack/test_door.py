@@ -102,14 +102,14 @@ def test_what_fails_for_long_is_an_incident_until_a_link_has_lived(knocking: Kno
     assert knocking.incidents.lasting == {}
     knocking.clock.advance(REST_SECONDS * SECOND)
     knocking.fails()
-    assert knocking.incidents.lasting["link"][0] == "nobody can act from Slack: internal_error"
+    assert knocking.incidents.lasting["slack_link"][0] == "nobody can act from Slack: internal_error"
     slack.heal()
     line = knocking.door.open()
     assert line
     line.link.close()
     up_at = knocking.clock.monotonic()
     knocking.door.proven(up_at)
-    assert (knocking.door.wait() > 0, "link" in knocking.incidents.lasting) == (True, True)
+    assert (knocking.door.wait() > 0, "slack_link" in knocking.incidents.lasting) == (True, True)
     knocking.clock.advance(PROVEN_SECONDS * SECOND)
     knocking.door.proven(up_at)
     assert (knocking.door.wait(), knocking.incidents.lasting) == (0.0, {})
@@ -124,7 +124,7 @@ def test_a_refused_token_rests_five_minutes_with_one_incident(
         knocking.fails()
         assert knocking.waits() == REST_SECONDS
     assert len(knocking.incidents.lasting) == 1
-    (text, fix) = knocking.incidents.lasting["link"]
+    (text, fix) = knocking.incidents.lasting["slack_link"]
     assert (text, "SLACK_APP_TOKEN" in fix) == (f"nobody can act from Slack: {error}", True)
 
 
@@ -134,7 +134,7 @@ def test_socket_mode_that_is_off_rests_five_minutes_with_one_incident(
     slack.sockets.refusal = "link_disabled"
     assert knocking.fails()
     assert knocking.waits() == REST_SECONDS
-    assert "link" in knocking.incidents.lasting
+    assert "slack_link" in knocking.incidents.lasting
 
 
 def test_the_wish_of_slack_is_granted(knocking: Knocking, slack: SimulatedSlack) -> None:
@@ -208,11 +208,11 @@ def test_a_proxy_that_cannot_be_used_is_named(server: Stage, slack: SimulatedSla
     assert knocking.fails()
     knocking.clock.advance(REST_SECONDS * SECOND)
     assert knocking.fails()
-    assert "all_proxy" in knocking.incidents.lasting["link"][0]
+    assert "all_proxy" in knocking.incidents.lasting["slack_link"][0]
 
 
 def test_a_bot_token_opens_nothing(server: Stage, slack: SimulatedSlack) -> None:
     knocking = Knocking(server.root, TOKEN)
     assert knocking.fails()
-    assert knocking.incidents.lasting["link"][0] == "nobody can act from Slack: not_allowed_token_type"
+    assert knocking.incidents.lasting["slack_link"][0] == "nobody can act from Slack: not_allowed_token_type"
     assert slack.sockets.links == 0

@@ -225,8 +225,8 @@ def test_a_link_that_answers_no_ping_is_replaced(listening: Listening, *, deaf: 
 
 def test_a_link_that_an_administrator_disabled_is_an_incident(listening: Listening) -> None:
     listening.sockets.disconnect("link_disabled")
-    assert listening.incidents.begun.get(timeout=10) == "link"
-    (text, fix) = listening.incidents.lasting["link"]
+    assert listening.incidents.begun.get(timeout=10) == "slack_link"
+    (text, fix) = listening.incidents.lasting["slack_link"]
     assert (text, "turn Socket Mode on" in fix) == ("nobody can act from Slack: link_disabled", True)
 
 
