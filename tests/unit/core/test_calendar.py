@@ -210,3 +210,21 @@ def test_calendars_are_values() -> None:
     assert Calendar(BERLIN, YEARS, hours=week(*OFFICE)) == with_hours(*OFFICE)
     with pytest.raises(FrozenInstanceError):
         ALWAYS_OPEN.zone = BERLIN  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "began", "ends"),
+    [
+        pytest.param("UTC", "2026-03-02T12:00", "2026-03-02T00:00", "2026-03-03T00:00", id="of UTC"),
+        pytest.param("Europe/Berlin", "2026-03-02T23:30", "2026-03-02T23:00", "2026-03-03T23:00", id="east of it"),
+        pytest.param("Europe/Berlin", "2026-03-29T12:00", "2026-03-28T23:00", "2026-03-29T22:00", id="of 23 hours"),
+        pytest.param("Europe/Berlin", "2026-10-25T12:00", "2026-10-24T22:00", "2026-10-25T23:00", id="of 25 hours"),
+        pytest.param("Africa/Cairo", "2026-04-24T12:00", "2026-04-23T22:00", "2026-04-24T21:00", id="without midnight"),
+    ],
+)
+def test_a_day_is_one(zone: str, at: str, began: str, ends: str) -> None:
+    calendar = Calendar(ZoneInfo(zone), (2026, 2026))
+    instant = datetime.fromisoformat(f"{at}+00:00")
+    assert calendar.day_began(instant) == datetime.fromisoformat(f"{began}+00:00")
+    assert calendar.day_ends(instant) == datetime.fromisoformat(f"{ends}+00:00")
+    assert calendar.day_began(calendar.day_ends(instant)) == calendar.day_ends(instant)
