@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.acting import ADA, BEN, an_act, do
 from tests.support.builders import DAY, HOUR, LEASE, MINUTE, NOON, SECOND, ident, review
-from tests.support.outbox import QUEUE, owe, post, row, take, take_edit, write
+from tests.support.outbox import QUEUE, owe, post, take, take_edit, write
 from worker.core.actions import Act, Actor, Refusal
 from worker.core.delivery import edited, held
 from worker.core.model import NO_ACTS, Acts, Memory, Polled, Reviewer
@@ -116,7 +116,6 @@ class TestAnEditShowsAnAct:
         claim = take_edit(store, NOON + MINUTE)
         store.settle_edit(edited(claim.delivery, "d", NOON + MINUTE, 30 * SECOND), claim.delivery)
         do(store, an_act(Act.CLAIM), NOON + MINUTE + SECOND)
-        assert row(store).edit_at == NOON + MINUTE + SECOND
         assert take_edit(store, NOON + MINUTE + SECOND).reviews[0].acts.is_claimed
 
     def test_right_after_one_that_is_just_being_made(self, store: Store) -> None:
@@ -137,6 +136,14 @@ class TestAnEditShowsAnAct:
 
         assert store.settle(posted(claim.delivery, NOON + SECOND), claim.delivery, shown=[review("a").key])
         assert take_edit(store, NOON + SECOND).reviews[0].acts.is_claimed
+
+    def test_before_all_other_edits(self, store: Store) -> None:
+        for name in ("a", "b"):
+            owe(store, review(name), name=name)
+            post(store, ts=f"1.{name}")
+        write(store, review("b", done=1), at=NOON + MINUTE)
+        do(store, an_act(Act.CLAIM), NOON + 2 * MINUTE)
+        assert take_edit(store, NOON + 2 * MINUTE).delivery.key == ident("a")
 
     def test_not_where_the_act_was_refused(self, store: Store) -> None:
         owe(store, review("a"))

@@ -62,6 +62,25 @@ DIE_HOLDING_A_CLAIM = """
 take(store)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+CLAIM_A_RUN = """
+from tests.support.acting import *
+from worker.core.actions import *
+acted = do(store, an_act(Act.CLAIM, Actor("U0WHO", "WHO")))
+print(acted.refusal or "done", acted.holder)
+"""
+ACT_AND_DIE = """
+from tests.support.acting import *
+from worker.core.actions import *
+do(store, an_act(Act.CLAIM))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+ACT_AND_DIE_BEFORE_THE_COMMIT = """
+import sqlalchemy as sa
+from tests.support.acting import *
+from worker.core.actions import *
+sa.event.listen(store._database.engine, "commit", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+do(store, an_act(Act.CLAIM))
+"""
 DIE_WHILE_DECIDING = """
 def decide(memory):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -159,6 +178,35 @@ class TestLooksAtInboxes:
         at_once(*polls, *[world.look] * 4)
         world.look()
         assert {name: len(runs) for name, runs in world.owed().items()} == {"U0ADA": 8}
+
+
+class TestActs:
+    def test_two_claims_within_50_ms_through_two_workers_are_one(self, url: str) -> None:
+        with closing(open_store(url, migrate=False)) as store:
+            write(store, review("a"))
+            said = results([process(url, CLAIM_A_RUN.replace("WHO", who)) for who in ("Ada", "Ben")])
+            assert [status for status, _ in said] == [0, 0]
+            came = dict(zip(("Ada", "Ben"), (words for _, words in said), strict=True))
+            (winner,) = [who for who, words in came.items() if words == ["done"]]
+            (loser,) = [who for who in came if who != winner]
+            assert came[loser] == ["taken", winner]
+            assert store.stories(ident("a"))[0].review.acts.claimed_name == winner
+            assert len(store.records(10)) == 2
+
+    def test_kill_9_between_the_decision_and_the_commit_leaves_nothing_and_between_write_and_edit_both(
+        self, url: str
+    ) -> None:
+        with closing(open_store(url, migrate=False)) as store:
+            owe(store, review("a"))
+            claim = take(store)
+            store.settle(posted(claim.delivery), claim.delivery, shown=[review("a").key])
+            assert results([process(url, ACT_AND_DIE_BEFORE_THE_COMMIT)])[0][0] == -signal.SIGKILL
+            assert (store.records(10), store.claim_edit(NOON + MINUTE, LEASE)) == ([], None)
+            assert results([process(url, ACT_AND_DIE)])[0][0] == -signal.SIGKILL
+            edit = store.claim_edit(NOON + MINUTE, LEASE)
+            assert edit is not None
+            assert edit.reviews[0].acts.claimed_name == "Ada"
+            assert len(store.records(10)) == 1
 
 
 class TestClaims:

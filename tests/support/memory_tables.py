@@ -15,6 +15,7 @@ from worker.core.model import (
     ReviewKey,
     Window,
 )
+from worker.core.outbox import ACTS_COME_FIRST
 from worker.core.owed import (
     Delivery,
     Destination,
@@ -101,7 +102,7 @@ class MemoryTables:
         for owed in self._outbox.values():
             mine = [key for key in owed.told if self._queue_id(owed, key) == queue_id]
             if set(mine) & set(keys) and is_kept_true(owed.delivery, now):
-                owed.change(edit_at=now if at_once else earliest_edit(owed.delivery, now))
+                owed.change(edit_at=now - ACTS_COME_FIRST if at_once else earliest_edit(owed.delivery, now))
 
     def _queue_id(self, owed: Owed, key: ReviewKey) -> Id | None:
         return owed.elsewhere[key].queue_id if key in owed.elsewhere else owed.queue_id

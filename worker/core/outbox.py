@@ -6,6 +6,7 @@ The SQL store, the store in memory and the dry run all decide here, so that they
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, POLLED_NO_MORE
@@ -27,6 +28,9 @@ IN_DOUBT = frozenset({State.SENDING, State.UNKNOWN})
 
 LIVE = frozenset({State.PENDING, State.HELD}) | IN_DOUBT
 """States of a delivery that still goes on by itself."""
+
+ACTS_COME_FIRST = timedelta(hours=1)
+"""An edit that shows an act of a person is owed as of so long ago: before all that other changes owe."""
 
 STANDS_FOR_ALL = "a later notice that waits too speaks of every run of it"
 

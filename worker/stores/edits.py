@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from worker.core.instants import microseconds
 from worker.core.model import LISTED, Kind, Review, ReviewKey
-from worker.core.outbox import Candidate, superseded
+from worker.core.outbox import ACTS_COME_FIRST, Candidate, superseded
 from worker.core.owed import Claim, Delivery, Receipt, State
 from worker.stores import outbox
 from worker.stores.claims import queue_shares, queues_of_reviews
@@ -46,10 +46,11 @@ _KEPT_TRUE = sa.and_(
 def owe_edits(connection: Connection, review_ids: Iterable[int], now: datetime, *, at_once: bool = False) -> None:
     """Owe an edit to every message that may be posted, is kept true, and speaks of one of these reviews.
 
-    One that shows an act of a person is made `at_once`, past the debounce.
+    One that shows an act of a person is made `at_once`, past the debounce, and before all others.
     """
     for some in chunks(review_ids):
-        connection.execute(_owing(connection.dialect.name, at_once=at_once), {"some": some, "now": now})
+        asked = {"some": some, "now": now, "soon": now - ACTS_COME_FIRST}
+        connection.execute(_owing(connection.dialect.name, at_once=at_once), asked)
 
 
 @cache
@@ -58,7 +59,7 @@ def _owing(dialect: str, *, at_once: bool) -> sa.Update:
     speak = sa.select(DELIVERY_REVIEWS.c.delivery_id).where(DELIVERY_REVIEWS.c.review_id.in_(some), SPEAKS)
     concerned = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(speak), _KEPT_TRUE)
     # With a claim that has begun, this edit comes right after it: see `_edited`.
-    return concerned.values(edit_at=sa.bindparam("now", type_=At()) if at_once else _earliest(dialect))
+    return concerned.values(edit_at=sa.bindparam("soon", type_=At()) if at_once else _earliest(dialect))
 
 
 def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
