@@ -179,6 +179,8 @@ UNHEARD = (
     line("Refund flow", waiting_for=("Ada",), unheard=(("Ada", Problem.LEFT),)),
     line("Order status", waiting_for=("Ben",), unheard=(("Ben", Problem.NONE),)),
     line("Missing parcel", unheard=(("", Problem.NO_EMAIL),)),
+    line("Slow answer", waiting_for=("Ben", "Zoe"), unheard=(("Zoe", Problem.UNKNOWN),)),
+    line("Wrong answer", waiting_for=("Ben",), unheard=(("", Problem.FORGOTTEN),)),
     line("Late parcel", waiting_for=("Ben", "Zoe"), unheard=(("Zoe", Problem.UNKNOWN), ("Ben", Problem.NONE))),
     line("Old ticket", waiting_for=("Ben", "Eve"), unheard=(("Ben", Problem.NONE), ("Eve", Problem.NONE))),
     line(

@@ -229,9 +229,18 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     )
 
 
+_PROBLEMS = {
+    "missing_scope": Problem.NO_SCOPE,
+    "user_disabled": Problem.LEFT,
+    "user_not_found": Problem.LEFT,
+    "cannot_dm_bot": Problem.BOT,
+}
+"""What a refused direct message says of its reader, where that is more than the refusal."""
+
+
 def _refuse(store: People, user: str, error: DeliveryError, now: datetime) -> None:
     """Remember that no direct message reaches a user: others hear of what this one was to hear."""
-    problem = Problem.NO_SCOPE if error.code == "missing_scope" else Problem.REFUSED
+    problem = _PROBLEMS.get(error.code, Problem.REFUSED)
     if not store.refuse(user, problem, now):
         # An owner is known by the settings alone.
         card = Card(f"user:{user}", user=user, problem=problem, asked_at=now, ask_at=now + LOOKED_UP_FOR)

@@ -99,7 +99,9 @@ def test_the_owner_hears_once_of_a_person_whom_no_message_reaches(
     for _ in range(2):
         assert bench.run("poll", WORKER_OWNER=LEAD).returncode == 0
     assert [len(texts(slack, name)) for name in ("ada", LEAD)] == [0, 1]
-    assert "waiting for Ada" in texts(slack, LEAD)[0]
+    assert "waiting for Ada (has left)" in texts(slack, LEAD)[0]
+    assert "a direct message goes to the owner" in bench.run("runs", WORKER_OWNER=LEAD).stdout
+    assert "has left the Slack workspace" in bench.run("people", WORKER_OWNER=LEAD).stdout
 
 
 def test_the_channel_hears_where_no_message_reaches_anybody(

@@ -145,5 +145,7 @@ def person_json(reached: Reached) -> dict[str, Any]:
 
 def _row(reached: Reached) -> Sequence[str]:
     person = reached.person
-    email = person.email or ", ".join(person.reviewer_ids)
+    # Of an owner only the user is known.
+    ids = (one for one in person.reviewer_ids if one != f"user:{person.user}")
+    email = person.email or ", ".join(ids)
     return [email, person.user, person.name, str(reached.turns), str(reached.called), str(reached.left), reached.why]

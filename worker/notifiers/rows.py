@@ -248,10 +248,10 @@ def _progress(line: Line, pen: Pen) -> str:
 
 def _unheard(line: Line, pen: Pen) -> str:
     """Why too few of those whose turn a run is hear of it: each without a message, and that no more are called."""
-    if len(line.unheard) == 1:
-        (name, problem), *_ = line.unheard
-        return f"{'' if pen.words(name, _PERSON_NAME) else 'the reviewer '}{_UNHEARD[problem]}"
-    missed = [(pen.words(name, _PERSON_NAME) or "one", problem) for name, problem in line.unheard if problem]
+    if len(line.unheard) == 1 and line.waiting_for == (line.unheard[0][0],):
+        return _UNHEARD[line.unheard[0][1]]
+    nameless = "one more" if line.waiting_for else "a reviewer"
+    missed = [(pen.words(name, _PERSON_NAME) or nameless, problem) for name, problem in line.unheard if problem]
     said = [f"{name} {_UNHEARD[problem]}" for name, problem in missed[:_PEOPLE]]
     if len(missed) > _PEOPLE:
         said.append(f"{len(missed) - _PEOPLE:,} more cannot be messaged")

@@ -96,9 +96,12 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
 
 def _directly(policy: EscalationPolicy, review: Review) -> str:
     """Who is notified of a run instead of the channel."""
-    persons = policy.turns.of(review) if policy.turns is not None else ()
-    names = [person.name or person.user for person in persons]
-    known = [name for name in names if name]
+    turns = policy.turns
+    persons = turns.of(review) if turns is not None else ()
+    reached = [person for person in persons if turns is not None and turns.persons.may_be_reached(person)]
+    if not reached:
+        return "a direct message goes to the owner, as none reaches those whose turn it is"
+    known = [name for person in reached if (name := person.name or person.user)]
     return f"direct messages go to {', '.join(known)}" if known else "direct messages go to those whose turn it is"
 
 
