@@ -106,8 +106,12 @@ def _of_stay(story: Story, acted: Mapping[Id, Sequence[Record]]) -> list[Record]
 def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> Iterator[Waiting]:
     """The runs of a queue that wait, oldest first."""
     given = circumstances_of(store, polled, rules(polled.queue).policy_for(polled.queue), now)
+    heard_at = store.search(partial(reviews.heard_at, queue_id=polled.queue.queue_id))
     for review in store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id)):
-        yield Waiting(polled.queue, review, upcoming(given, review, now, ADVICE))
+        # What people are notified of directly counts as said in the channel, which has said nothing.
+        is_said = review.generation > 0 or not given.policy.is_direct(review)
+        instants = [at for at in (review.told_at if is_said else None, heard_at.get(review.key)) if at is not None]
+        yield Waiting(polled.queue, review, upcoming(given, review, now, ADVICE), max(instants, default=None))
 
 
 def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, now: datetime) -> Upcoming:
@@ -146,11 +150,12 @@ def print_meant(found: Sequence[Story], now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One run that waits, and its next notice."""
+    """One run that waits, its next notice, and when somebody was last notified of it."""
 
     queue: Queue
     review: Review
     upcoming: Upcoming
+    told_at: datetime | None = None
 
 
 def print_waiting(found: Sequence[Waiting], now: datetime) -> None:
@@ -160,7 +165,7 @@ def print_waiting(found: Sequence[Waiting], now: datetime) -> None:
 
 
 def _waiting_row(each: Waiting, now: datetime) -> list[str]:
-    review, told_at = each.review, each.review.told_at
+    review, told_at = each.review, each.told_at
     return [
         each.queue.name,
         str(review.queue_run_id),
@@ -193,7 +198,7 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
         "reserved": review.reserved,
         "disagreed": review.who.disagreed,
         **acts_json(review),
-        "last_notified_at": stamp(review.told_at),
+        "last_notified_at": stamp(each.told_at),
         "next": upcoming_json(each.upcoming),
     }
 

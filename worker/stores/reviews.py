@@ -14,7 +14,7 @@ from worker.core.owed import State
 from worker.stores.columns import At, Reviewers
 from worker.stores.database import chunks, insert, insert_many
 from worker.stores.people import without_forgotten
-from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
+from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS, TURNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -320,6 +320,18 @@ def open_reviews(connection: Connection, queue_id: Id) -> Sequence[Review]:
         recall_reviews(connection, queue_id, (), is_known=True),
         key=lambda review: (review.since, str(review.queue_run_id)),
     )
+
+
+def heard_at(connection: Connection, queue_id: Id) -> Mapping[ReviewKey, datetime]:
+    """Of a queue's open reviews that direct messages have called somebody for: when the last one did."""
+    query = (
+        sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, sa.func.max(TURNS.c.told_at).label("at"))
+        .join_from(TURNS, REVIEWS)
+        .where(REVIEWS.c.queue_id == queue_id, IS_OPEN, TURNS.c.told_at.is_not(None), TURNS.c.generation > 0)
+        .group_by(REVIEWS.c.review_id)
+    )
+    rows = connection.execute(query)
+    return {ReviewKey(row.queue_run_id, row.added_at): row.at for row in rows}
 
 
 def _once(connection: Connection, query: sa.Select[Any]) -> Sequence[Id]:
