@@ -227,7 +227,7 @@ def identity(value: object) -> UUID | None:
         return None
     try:
         found = convert(value, UUID)
-    except ValidationError:
+    except (ValidationError, UnicodeEncodeError):
         return None
     # All zeros would join runs that have nothing in common.
     return found if found.int else None
@@ -244,7 +244,7 @@ def _instant(value: str) -> datetime | None:
     try:
         # As rows that are decoded as a whole are read; the standard library knows more ways to write a date.
         found = convert(value, datetime)
-    except ValidationError:
+    except (ValidationError, UnicodeEncodeError):  # the latter for half a character
         try:
             found = datetime.fromisoformat(value.strip().upper())
         except ValueError:
