@@ -64,6 +64,7 @@ class Office:
     now: datetime = NOON
     posts: list[Post] = field(default_factory=list)
     is_posting: bool = True
+    muted: dict[Id, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reviews: dict[Id, dict[Any, Review]] = {queue.queue_id: {} for queue in self.queues}
@@ -134,6 +135,7 @@ class Office:
             spoken=self.spoken,
             windows={reader: Window(at, key, self._entry(key)) for reader, (at, key) in self.windows.items()},
             pings=self._pings(),
+            muted=self.muted,
         )
 
     def _entry(self, key: UUID) -> Entry:

@@ -76,6 +76,12 @@ class Person:
     asked_at: datetime | None = None
 
     @property
+    def every_id(self) -> frozenset[str]:
+        """The ids under which this person may have acted: by the user, an identity, or the e-mail."""
+        known = (self.user, *self.reviewer_ids, listed_id(self.email) if self.email else "")
+        return frozenset(one for one in known if one)
+
+    @property
     def can_be_messaged(self) -> bool:
         """Whether a direct message reaches this person, as far as we know."""
         return bool(self.user) and self.is_notified and self.problem is Problem.NONE
@@ -230,8 +236,7 @@ class Turns:
     def _owing(self, who: Who, not_mine: Sequence[str]) -> Iterable[Person]:
         done = self._persons(who.completed_by)
         owing = (one for one in self._persons(self._ids(who)) if not any(_is_one(one, each) for each in done))
-        # By the user or an id: people act under either.
-        return (one for one in owing if {*one.reviewer_ids, one.user}.isdisjoint(not_mine))
+        return (one for one in owing if not not_mine or one.every_id.isdisjoint(not_mine))
 
     def _ids(self, who: Who) -> Iterable[str]:
         if isinstance(self.whose, tuple):

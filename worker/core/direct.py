@@ -198,7 +198,7 @@ def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
 def _has_in_hand(person: Person, review: Review) -> bool:
     """Whether a person has reserved a run, or taken it."""
     taken = {review.acts.claimed_by} if review.acts.is_claimed else set()
-    return not {*review.who.reserved_by, *taken}.isdisjoint({*person.reviewer_ids, person.user} - {""})
+    return not {*review.who.reserved_by, *taken}.isdisjoint(person.every_id)
 
 
 def _sort(book: _Book, world: World, about: About, review: Review, turns: Turns) -> None:

@@ -123,5 +123,5 @@ def _actor(wish: Wish, person: Person | None) -> Actor:
         name=(person.name if person is not None else "") or wish.name or email.partition("@")[0] or "somebody",
         email=email,
     )
-    also = () if person is None else person.reviewer_ids
-    return replace(known, also=(*also, *((listed_id(email),) if email else ())))
+    also = frozenset() if person is None else person.every_id
+    return replace(known, also=tuple(sorted(also | ({listed_id(email)} if email else set()))))
