@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, review, to
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, plan, review, to
 from tests.support.inboxes import OTHER, Office, office
 from tests.support.outbox import post, posted, take, take_edit
 from tests.support.people import ADA, ASSIGNED, person, who
@@ -17,6 +17,7 @@ from worker.core.model import Facts, Kind
 from worker.core.owed import State
 
 if TYPE_CHECKING:
+    from worker.core.model import Memory
     from worker.core.roles import Store
 
 
@@ -31,6 +32,18 @@ def test_a_run_is_owed_once_to_each_whose_turn_it_is(office: Office) -> None:
     assert office.owed() == {"U0ADA": ["a"], "U0BEN": ["a"]}
     assert office.look().notices == ()
     assert len(office.store.deliveries()) == 2
+
+
+def test_what_nobody_has_heard_is_new_to_the_channel_once_people_are_not_notified_directly(office: Office) -> None:
+    office.see(*(review(name, who=who(one), told_at=NOON) for name, one in (("a", "ada"), ("b", "zoe"))))
+    office.see(review("c", who=who("zoe"), told_at=NOON, generation=1))
+    office.look()
+    office.queues = ()
+    office.look(NOON + MINUTE)
+    memories: list[Memory] = []
+    office.store.update(ASSIGNED, (), lambda memory: (memories.append(memory), plan())[1], NOON + MINUTE)
+    assert {one.facts.name: one.told_at for one in memories[0].reviews} == {"a": NOON, "b": None, "c": NOON}
+    assert memories[0].revision == 1
 
 
 def test_a_message_has_the_queue_of_each_run(office: Office) -> None:

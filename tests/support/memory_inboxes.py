@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from tests.support.memory_outbox import MemoryOutbox
 from worker.core.direct import Desk
 from worker.core.model import Entry, Kind, Window
@@ -34,7 +36,9 @@ class MemoryInboxes(MemoryOutbox):
     def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
         with self._lock:
             plan = decide(self._desk(queue_ids, now))
-            self._begun = frozenset(plan.begun)
+            ended, self._begun = self._begun - plan.begun, frozenset(plan.begun)
+            for queue_id in ended:
+                self._unsay(queue_id)
             self._spoken |= plan.spoken
             for notice in plan.notices:
                 self._owe_directly(notice, now)
@@ -59,6 +63,13 @@ class MemoryInboxes(MemoryOutbox):
 
     def _waiting_in(self, queue_id: Id) -> list[Review]:
         return [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]
+
+    def _unsay(self, queue_id: Id) -> None:
+        heard = {about for (_, about), spoken in self._spoken.items() if spoken.told_at is not None}
+        for one in self._waiting_in(queue_id):
+            if not one.generation and (queue_id, one.key) not in heard:
+                self._reviews[queue_id, one.key] = structs.replace(one, told_at=None)
+        self._revisions[queue_id] += 1
 
     def _owe_directly(self, notice: DirectNotice, now: datetime) -> None:
         delivery = Delivery(

@@ -18,7 +18,7 @@ from worker.stores.budgets import hold_inbox, note_pings
 from worker.stores.columns import At
 from worker.stores.database import chunks, insert, latest
 from worker.stores.outbox import CHANGE_DELIVERY, SELECT_DELIVERIES, delivery_of, in_state, owe_delivery
-from worker.stores.reviews import REVIEW_COLUMNS, SELECT_QUEUE
+from worker.stores.reviews import REVIEW_COLUMNS, SELECT_QUEUE, hold_queue, revise_queue
 from worker.stores.schema import (
     CALLS,
     DELIVERIES,
@@ -78,6 +78,13 @@ _NEVER_POSTED = sa.select(DELIVERIES.c.delivery_id).where(
     DELIVERIES.c.delivery_id.in_(sa.bindparam("some", expanding=True)), in_state(State.WITHDRAWN, State.DEAD)
 )
 _IS_BEGUN = KNOWN_QUEUES.c.direct_since.is_not(None)
+_IS_HEARD = sa.exists().where(TURNS.c.review_id == REVIEWS.c.review_id, TURNS.c.told_at.is_not(None))
+# The channel was spared of these for messages that never called anybody: now they are new to it.
+_UNSAY = (
+    sa.update(REVIEWS)
+    .where(_OF_QUEUE, IS_OPEN, REVIEWS.c.told_at.is_not(None), REVIEWS.c.generation == 0, ~_IS_HEARD)
+    .values(told_at=None)
+)
 
 
 def stirred(connection: Connection, queue_ids: Collection[Id]) -> object:
@@ -149,6 +156,11 @@ def _begin(connection: Connection, begun: Collection[Id], now: datetime) -> None
     """Remember of which queues people are notified directly from now on, and of which no more."""
     mine = KNOWN_QUEUES.c.queue_id.in_(begun)
     connection.execute(sa.update(KNOWN_QUEUES).where(mine, ~_IS_BEGUN).values(direct_since=now))
+    ended = connection.execute(sa.select(KNOWN_QUEUES.c.queue_id).where(~mine, _IS_BEGUN)).scalars().all()
+    for queue_id in sorted(ended, key=str):
+        hold_queue(connection, queue_id)
+        connection.execute(_UNSAY, {"queue": queue_id})
+        revise_queue(connection, queue_id)
     connection.execute(sa.update(KNOWN_QUEUES).where(~mine, _IS_BEGUN).values(direct_since=None))
 
 
