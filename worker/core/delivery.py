@@ -58,6 +58,7 @@ SHORTEST_WISH = timedelta(seconds=1)
 LONGEST_WISH = timedelta(hours=1)
 
 REVIEWED_MEANWHILE = "every run was reviewed before the notice could be posted"
+PASSED_MEANWHILE = "no run was the reader's turn any more when the notice could be posted"
 TAKEN_MEANWHILE = "every run was taken, put off or reviewed before the reminder could be posted"
 UNPOLLED = "its queue is not polled any more, so it is not known whether its runs still wait"
 

@@ -175,7 +175,9 @@ class Deliver:
         letter = letter_of(claim, self._rules, now)
         owed, gone = still_owed(claim.reviews) if letter is None else letter.split()
         if not owed and delivery.kind is not Kind.OPS:
-            self._settle(step.withdrawn(delivery, now), claim)
+            is_passed = any(review.is_open for review in gone)
+            reason = step.PASSED_MEANWHILE if is_passed else step.REVIEWED_MEANWHILE
+            self._settle(step.withdrawn(delivery, now, reason), claim)
             return
         owed, spared = without_spared(claim, owed, now), owed
         if spared and not owed:

@@ -128,6 +128,8 @@ def test_who_completed_the_run_meanwhile_hears_nothing() -> None:
     team.run()
     assert team.heard() == [("U0BEN", ["a"])]
     assert sorted(team.states()) == [State.SENT, State.WITHDRAWN]
+    withdrawn = next(each for each in team.store.deliveries() if each.state is State.WITHDRAWN)
+    assert withdrawn.last_error.startswith("no run was the reader's turn any more")
 
 
 def test_a_message_shows_what_its_reader_has_done_and_what_others_have_got() -> None:
