@@ -88,7 +88,7 @@ def _works_in(cwd: Path, folder: Path) -> bool:
         return False
 
 
-@pytest.mark.long(36)
+@pytest.mark.long(39)
 def test_the_fast_demo_shows_every_kind_of_message_once(tmp_path: Path) -> None:
     with demo(tmp_path, "--fast") as running:
         output, _ = running.communicate(timeout=100)

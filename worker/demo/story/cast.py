@@ -135,8 +135,8 @@ class Tempo:
     opens: int
 
 
-CALM = Tempo(beat=4.0, support_stale=25, support_escalate=85, rag_stale=22, outage=7.0, opens=95)
-FAST = Tempo(beat=0.2, support_stale=8, support_escalate=31, rag_stale=8, outage=2.0, opens=31)
+CALM = Tempo(beat=4.0, support_stale=25, support_escalate=93, rag_stale=22, outage=7.0, opens=103)
+FAST = Tempo(beat=0.2, support_stale=8, support_escalate=34, rag_stale=8, outage=2.0, opens=34)
 
 
 def policies(tempo: Tempo) -> dict[str, str]:
