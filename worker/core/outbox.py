@@ -155,7 +155,11 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
     if not calendar.may_post(now):
         return calendar.opens(now)
     opened_at = calendar.posting_since(now)
-    if claim.delivery.created_at >= opened_at or (claim.polled_at is not None and claim.polled_at >= opened_at):
+    if claim.polled_at is not None and claim.polled_at >= opened_at:
+        return None
+    # A poll decides on what it has just read; a look at the inboxes may rest on the evening before.
+    is_read = claim.delivery.kind is not Kind.DIRECT or claim.polled_at is None
+    if claim.delivery.created_at >= opened_at and is_read:
         return None
     return now + min(max((now - opened_at) / 10, POLL_FIRST), POLL_FIRST_AT_MOST)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.given import QUEUE, a_listing, a_review, a_run, at
 from tests.support.office import FRIDAY, MONDAY, office
 from tests.support.whole_worker import rules_by
 from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, held
-from worker.core.model import Difference, Entry, Memory, Window
+from worker.core.model import Difference, Entry, Kind, Memory, Window
 from worker.core.moment import Moment
 from worker.core.outbox import entry_of, held_until
 from worker.core.owed import NEVER, Claim, State
@@ -85,6 +86,12 @@ class TestUntilWhenAClaimIsHeld:
     )
     def test_is(self, created_at: Any, polled_at: Any, now: Any, until: Any) -> None:
         assert held_until(Claim(delivery(created_at=created_at), (), polled_at=polled_at), office(), now) == until
+
+    def test_what_a_look_at_inboxes_decided_at_an_opening_waits_for_a_poll_too(self) -> None:
+        claim = Claim(delivery(kind=Kind.DIRECT, created_at=MONDAY), (), polled_at=FRIDAY)
+        assert held_until(claim, office(), MONDAY) == MONDAY + POLL_FIRST
+        assert held_until(replace(claim, polled_at=MONDAY), office(), MONDAY) is None
+        assert held_until(replace(claim, polled_at=None), office(), MONDAY) is None
 
     def test_gives_the_claim_back_unposted(self) -> None:
         claimed = delivery(state=State.SENDING, attempted_at=NOON)
