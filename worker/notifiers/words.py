@@ -186,7 +186,7 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
         yield f"{queue.waiting:,} waiting{_oldest(message, queue, pen) if shows_age else ''}"
         yield f"{queue.stale:,} overdue" if queue.stale else ""
     if message.is_for_owner:
-        yield "too few of their reviewers can be notified"
+        yield "too few of the reviewers can be notified"
     if message.kind is Kind.DIRECT and standing.new and standing.overdue:
         yield f"{standing.overdue:,} overdue"
     if standing.along:

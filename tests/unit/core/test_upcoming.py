@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, ident, review, rules_with
+from tests.support.people import PAIR, person, rules_of_people, who
+from worker.core.audience import Problem
 from worker.core.calendar import Calendar
 from worker.core.model import Entry, Kind, Window
 from worker.core.owed import State
@@ -85,6 +87,18 @@ def test_what_came_outside_hours_is_held_until_the_opening(*, is_baselined: bool
     given = Circumstances(office(), window, is_baselined)
     found = upcoming(given, came(FRIDAY_NIGHT), FRIDAY_NIGHT + DAY, ADVICE)
     assert found == Upcoming(MONDAY_MORNING, kind, HELD_WHY, FRIDAY_NIGHT, MONDAY_MORNING)
+
+
+def test_who_is_notified_directly_and_from_when_is_said_in_place_of_a_notice() -> None:
+    turns = rules_of_people(person("Ada"), person("Ben", user="", problem=Problem.UNKNOWN), owner="U0LEAD").turns(PAIR)
+    given = Circumstances(replace(office(stale_after=None), turns=turns))
+
+    def why(at: datetime, *assigned: str) -> str:
+        return upcoming(given, came(FRIDAY_NIGHT, who=who(*assigned)), at, ADVICE).why
+
+    assert why(MONDAY_MORNING, "ada", "ben") == "direct messages go to Ada"
+    assert why(FRIDAY_NIGHT, "ada").startswith("direct messages go to Ada, not before Mon")
+    assert why(MONDAY_MORNING, "ben").startswith("a direct message goes to the owner")
 
 
 def test_what_a_message_shows_already_is_not_held_but_announced_at_the_opening() -> None:

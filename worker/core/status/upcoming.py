@@ -81,7 +81,7 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
         return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
     if (coming := _next(given, review, now)) is None:
         if policy.is_direct(review):
-            return Upcoming(None, None, _directly(policy, review))
+            return Upcoming(None, None, _directly(policy, review, now))
         spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
         return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
     kind = coming.step.kind
@@ -94,7 +94,7 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
     return Upcoming(coming.goes_at, kind, _why(coming, given, review, now, advice))
 
 
-def _directly(policy: EscalationPolicy, review: Review) -> str:
+def _directly(policy: EscalationPolicy, review: Review, now: datetime) -> str:
     """Who is notified of a run instead of the channel."""
     turns = policy.turns
     persons = turns.of(review) if turns is not None else ()
@@ -102,7 +102,11 @@ def _directly(policy: EscalationPolicy, review: Review) -> str:
     if not reached:
         return "a direct message goes to the owner, as none reaches those whose turn it is"
     known = [name for person in reached if (name := person.name or person.user)]
-    return f"direct messages go to {', '.join(known)}" if known else "direct messages go to those whose turn it is"
+    whom = ", ".join(known) or "those whose turn it is"
+    calendar = policy.calendar
+    if calendar.may_post(now) or any(person.calendar for person in reached):
+        return f"direct messages go to {whom}"
+    return f"direct messages go to {whom}, not before {day_time_in(calendar.opens(now), calendar.zone)}"
 
 
 def count_held(given: Circumstances, reviews: Iterable[Review], deliveries: Iterable[Delivery], now: datetime) -> Held:
