@@ -146,7 +146,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
         calendars=calendars,
-        unreachable=lambda user, error: _refuse(store, user, error, clock.now()),
+        unreachable=lambda user, error: _refuse((store, persons), user, error, clock.now()),
         unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
         may_poll=lambda queue_id: roster.may_poll(queue_id),  # noqa: PLW0108  (it is made below)
         nameless=lambda queue_id: poll.known.nameless(queue_id),  # noqa: PLW0108  (it is made below)
@@ -238,14 +238,17 @@ _PROBLEMS = {
 """What a refused direct message says of its reader, where that is more than the refusal."""
 
 
-def _refuse(store: People, user: str, error: DeliveryError, now: datetime) -> None:
+def _refuse(known: tuple[People, KnownPersons], user: str, error: DeliveryError, now: datetime) -> None:
     """Remember that no direct message reaches a user: others hear of what this one was to hear."""
+    store, persons = known
     problem = _PROBLEMS.get(error.code, Problem.REFUSED)
     if not store.refuse(user, problem, now):
         # An owner is known by the settings alone.
         card = Card(f"user:{user}", user=user, problem=problem, asked_at=now, ask_at=now + LOOKED_UP_FOR)
         store.introduce([Reviewer(card.reviewer_id)], now)
         store.answer(card)
+    # Else the next look, which may come first, would owe another message to the same person.
+    persons.look()
     log.warning("person_not_reached", user=user, error=str(error))
 
 

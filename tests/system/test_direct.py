@@ -105,6 +105,18 @@ def test_the_owner_hears_once_of_a_person_whom_no_message_reaches(
     assert "has left the Slack workspace" in bench.run("people", WORKER_OWNER=LEAD).stdout
 
 
+def test_a_person_who_has_left_is_tried_once(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    slack.alter_user(PEOPLE["ada"][0], is_deleted=True)
+    with bench.service(WORKER_OWNER=LEAD) as service:
+        with langsmith.at_once():
+            langsmith.assign(langsmith.add_run(team, name="Refund flow"), "ada@example.com")
+        wait_for(lambda: texts(slack, LEAD), "the owner's message")
+        assert len(service.logged("person_not_reached")) == 1
+        assert service.stop() == 0
+
+
 def test_the_channel_hears_where_no_message_reaches_anybody(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
 ) -> None:
