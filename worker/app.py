@@ -16,12 +16,10 @@ from uuid import uuid4
 import structlog
 
 from worker.clock import SharedClock
-from worker.core.audience import Problem
 from worker.core.delivery import LOOK_AGAIN
-from worker.core.directory import LOOKED_UP_FOR, Card
 from worker.core.inbox import Allowance
 from worker.core.leases import Task
-from worker.core.model import Polled, Queue, Reviewer, id_of
+from worker.core.model import Polled, Queue, id_of
 from worker.core.ports import UNMETERED, StoreError
 from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
@@ -49,14 +47,13 @@ if TYPE_CHECKING:
         Assignments,
         Blindness,
         Clock,
-        DeliveryError,
         Descriptions,
         Members,
         Meter,
         Notifier,
         Source,
     )
-    from worker.core.roles import Channels, Outbox, People, Store
+    from worker.core.roles import Channels, Outbox, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
@@ -146,7 +143,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         incidents=board,
         mentions_a_day=settings.nag_per_person_day,
         calendars=calendars,
-        unreachable=lambda user, error: _refuse((store, persons), user, error, clock.now()),
+        unreachable=persons.refused,
         unseen=lambda: _unseen((roster, poll, rules, assignments), clock.now(), looks),
         may_poll=lambda queue_id: roster.may_poll(queue_id),  # noqa: PLW0108  (it is made below)
         nameless=lambda queue_id: poll.known.nameless(queue_id),  # noqa: PLW0108  (it is made below)
@@ -227,29 +224,6 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         board=board,
         presence=Presence(store, assignments.worker_id, socket.gethostname(), os.getpid(), release()),
     )
-
-
-_PROBLEMS = {
-    "missing_scope": Problem.NO_SCOPE,
-    "user_disabled": Problem.LEFT,
-    "user_not_found": Problem.LEFT,
-    "cannot_dm_bot": Problem.BOT,
-}
-"""What a refused direct message says of its reader, where that is more than the refusal."""
-
-
-def _refuse(known: tuple[People, KnownPersons], user: str, error: DeliveryError, now: datetime) -> None:
-    """Remember that no direct message reaches a user: others hear of what this one was to hear."""
-    store, persons = known
-    problem = _PROBLEMS.get(error.code, Problem.REFUSED)
-    if not store.refuse(user, problem, now):
-        # An owner is known by the settings alone.
-        card = Card(f"user:{user}", user=user, problem=problem, asked_at=now, ask_at=now + LOOKED_UP_FOR)
-        store.introduce([Reviewer(card.reviewer_id)], now)
-        store.answer(card)
-    # Else the next look, which may come first, would owe another message to the same person.
-    persons.look()
-    log.warning("person_not_reached", user=user, error=str(error))
 
 
 def join(store: SqlStore, machine: Clock, pace: timedelta) -> tuple[SharedClock, SqlStore, Shared]:

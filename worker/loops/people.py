@@ -13,7 +13,17 @@ import structlog
 
 from worker.core.audience import NO_PERSONS, Audience, Problem
 from worker.core.cooldown import Cooldown
-from worker.core.directory import NO_CORRECTION, Account, answered, due, listed, persons_of, unmet
+from worker.core.directory import (
+    LOOKED_UP_FOR,
+    NO_CORRECTION,
+    Account,
+    Card,
+    answered,
+    due,
+    listed,
+    persons_of,
+    unmet,
+)
 from worker.core.model import Reviewer
 from worker.core.ports import DeliveryError, SourceError, StoreError
 
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.audience import Persons
-    from worker.core.directory import Card, Correction
+    from worker.core.directory import Correction
     from worker.core.model import Id
     from worker.core.ports import Accounts, Clock, Members
     from worker.core.roles import People, Polls
@@ -44,6 +54,16 @@ SCOPE_AGAIN = timedelta(hours=1)
 
 _LONGEST_WAIT = timedelta(minutes=5)
 _MINUTE = timedelta(minutes=1)
+
+
+_NO_SCOPE = "missing_scope"
+_PROBLEMS = {
+    _NO_SCOPE: Problem.NO_SCOPE,
+    "user_disabled": Problem.LEFT,
+    "user_not_found": Problem.LEFT,
+    "cannot_dm_bot": Problem.BOT,
+}
+"""What a refused direct message says of its reader, where that is more than the refusal."""
 
 
 class KnownPersons:
@@ -69,6 +89,18 @@ class KnownPersons:
     def look(self) -> None:
         """Read again at the next call: somebody was just looked up."""
         self._read = Cooldown()
+
+    def refused(self, user: str, error: DeliveryError) -> None:
+        """Remember that no direct message reaches a user: others hear of what this one was to hear."""
+        problem, now = _PROBLEMS.get(error.code, Problem.REFUSED), self._clock.now()
+        if not self._people.refuse(user, problem, now):
+            # An owner is known by the settings alone.
+            card = Card(f"user:{user}", user=user, problem=problem, asked_at=now, ask_at=now + LOOKED_UP_FOR)
+            self._people.introduce([Reviewer(card.reviewer_id)], now)
+            self._people.answer(card)
+        # Else the next look at the inboxes would owe the same person another message.
+        self.look()
+        log.warning("person_not_reached", user=user, error=str(error))
 
 
 class LookUps:
@@ -241,9 +273,6 @@ class LookUps:
             log.warning(
                 "people_not_looked_up", error=str(error), remedy="`review-notifier check` names what is missing"
             )
-
-
-_NO_SCOPE = "missing_scope"
 
 
 def _corrected(user: str, accounts: Accounts) -> Account:

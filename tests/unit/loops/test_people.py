@@ -363,6 +363,26 @@ def test_everyone_is_read_again_after_a_while_or_a_look_up(world: World) -> None
     assert [person.user for person in known().everyone] == ["U0ADA"]
 
 
+@pytest.mark.parametrize(
+    ("code", "problem", "is_mentioned"),
+    [
+        ("user_disabled", Problem.LEFT, False),
+        ("missing_scope", Problem.NO_SCOPE, False),
+        ("messages_tab_disabled", Problem.REFUSED, True),
+    ],
+)
+def test_who_refused_a_message_is_known_so_at_once(
+    world: World, code: str, problem: Problem, *, is_mentioned: bool
+) -> None:
+    known = KnownPersons(world.store, world.clock, {})
+    world.polled(ADA)
+    world.round()
+    assert known().person("ada").can_be_messaged
+    known.refused("U0ADA", DeliveryError("refused", Outcome.DESTINATION, code=code))
+    ada = known().person("ada")
+    assert (ada.problem, ada.can_be_messaged, ada.can_be_mentioned) == (problem, False, is_mentioned)
+
+
 def test_no_name_and_no_e_mail_is_logged(world: World) -> None:
     world.accounts.failure = DeliveryError("Slack answered fatal_error", Outcome.RETRY, code="fatal_error")
     world.members.failure = SourceError("listing the members", Trouble.REFUSED)
