@@ -28,7 +28,7 @@ def queue_name(queue: Queue | None) -> str:
     """The queue's name, flat; its id, or a word, where it has none."""
     if queue is None:
         return "the queue"
-    return flat(queue.name, QUEUE_NAME) or flat(str(queue.queue_id), QUEUE_NAME)
+    return flat(queue.name, QUEUE_NAME) or flat(str(queue.queue_id), QUEUE_NAME) or "the queue"
 
 
 def headline(message: Message) -> str:
