@@ -17,6 +17,7 @@ DATE = re.compile(
     r"|(\{date_short_pretty\} )?\{time(_secs)?\}\|([0-9]+ [A-Z][a-z]{2} )?[0-9]{2}:[0-9]{2}(:[0-9]{2})? [A-Z]{3,4})"
 )
 LINK = re.compile(r"(?i:https?)://[^|\s<>]+\|[^|<>\n]+")
+CLOCK = re.compile(r"\b[0-9]{2}:[0-9]{2}:[0-9]{2} [A-Z]{3,4}\b")
 SHORTCODE = re.compile(r":[\w+'-]+:")
 ADDRESS = re.compile(
     r"(https?|ftp|mailto|slack)://|\bwww\.\w|\w@\w+\.\w|@(everyone|here|channel)|\w\.[a-z]{2,}\b", re.IGNORECASE
@@ -80,7 +81,8 @@ def formatting(text: str) -> list[str]:
     plain = TOKEN.sub(lambda token: token[1].split("|", 1)[-1], re.sub(r"`[^`\n]*`", "", text))
     assert "`" not in plain, plain
     loose = re.findall(r"\*|(?<![^\W_])_|_(?![^\W_])", plain)
-    return loose + SHORTCODE.findall(plain)
+    # A clock with seconds, which tells runs of one name apart, is no picture.
+    return loose + SHORTCODE.findall(CLOCK.sub("", plain))
 
 
 def struck(text: str) -> list[str]:
