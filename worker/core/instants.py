@@ -10,7 +10,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 # A poll needs the number of a run's date several times: for its record, its key, its row and its next step.
-@lru_cache(4096)
+@lru_cache(1024)
 def microseconds(at: datetime) -> int:
     """The number of an instant. Raises TypeError for one without a zone."""
     return (at - EPOCH) // MICROSECOND
