@@ -6,6 +6,7 @@ It is started warm (see `tests.system.warm`) unless a test asks for `cold`, as a
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,13 +19,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from tests.system import warm
+from worker.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
 
 PATIENCE = 40.0
 """Seconds that a condition is waited for, on a machine with much else to do: where it holds, nothing waits so long."""
+
+
+def soon_after(begun_at: datetime) -> str:
+    """An age that no run has yet that came since then, however slow the machine is, and that it has soon.
+
+    A run that is seen too late for its reminder gets another message. So it is seen by a worker that reminds of
+    nothing, and grows old under the next one.
+    """
+    return f"{math.ceil((SystemClock().now() - begun_at).total_seconds()) + 2}s"
 
 
 def wait_for(condition: Callable[[], Any], what: str, *, patience: float = PATIENCE) -> Any:

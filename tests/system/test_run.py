@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sqlite3
 from contextlib import closing
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.system.conftest import CHANNEL, LEADS
-from tests.system.process import PATIENCE, Bench, stays, wait_for
+from tests.system.process import PATIENCE, Bench, soon_after, stays, wait_for
 from worker.clock import SystemClock
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
     from worker.demo.langsmith.server import SimulatedLangSmith
@@ -38,15 +36,6 @@ def wait_for_kinds(slack: SimulatedSlack, *wanted: str, channel: str = CHANNEL, 
 
 def ago(seconds: float) -> Any:
     return SystemClock().now() - timedelta(seconds=seconds)
-
-
-def soon_after(begun_at: datetime) -> str:
-    """An age that no run has yet that came since then, however slow the machine is, and that it has soon.
-
-    A run that is seen too late for its reminder gets another message. So it is seen by a worker that reminds of
-    nothing, and grows old under the next one.
-    """
-    return f"{math.ceil((SystemClock().now() - begun_at).total_seconds()) + 2}s"
 
 
 @pytest.mark.long(7)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.system.process import wait_for
+from tests.system.process import soon_after, wait_for
+from worker.clock import SystemClock
 
 if TYPE_CHECKING:
     from tests.system.stage import Place, Stage
@@ -26,13 +27,13 @@ def points_on(stage: Stage, place: Place) -> bool:
 def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(stage: Stage) -> None:
     places = {where: stage.add(where, remind_in=where) for where in ("channel", "thread", "both")}
     gone = stage.add("gone", remind_in="thread", remind_every="never")
-    with stage.service(WORKER_STALE_AFTER="1h"):
-        # By a worker of their own: a run that grows stale before the first poll gets a reminder for its first message.
+    with stage.service(WORKER_STALE_AFTER="never"):
+        begun_at = SystemClock().now()
         for place in (*places.values(), gone):
             stage.run(place, f"waits in {place.name}")
         wait_for(lambda: all(messages(stage, place) for place in (*places.values(), gone)), "the first messages")
     stage.slack.delete(gone.channel, messages(stage, gone)[0]["ts"])
-    with stage.service(WORKER_STALE_AFTER="1s", WORKER_REMIND_EVERY="6s"):
+    with stage.service(WORKER_STALE_AFTER=soon_after(begun_at), WORKER_REMIND_EVERY="6s"):
         wait_for(lambda: all(len(messages(stage, place)) >= 3 for place in places.values()), "two reminders each")
         for place in places.values():
             wait_for(partial(points_on, stage, place), "the former one points to it", patience=45)
@@ -44,5 +45,6 @@ def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(
             assert (reply.get("thread_ts") == first["ts"]) is in_thread, where
             assert (reply.get("subtype") == "thread_broadcast") is (where == "both"), where
         assert "overdue in" in newer["text"] or "newer reminder" in newer["text"]
-    (alone,) = messages(stage, gone)
+    alone, *others = messages(stage, gone)
+    assert not others, (alone, others, stage.bench.run("deliveries").stdout)
     assert "thread_ts" not in alone
