@@ -61,11 +61,18 @@ class Link:
     def receive(self) -> bytes:
         """The next message; b'' where none came for a few seconds. Raises NetError where the link has ended."""
         failure: NetError
+        now = self._clock.monotonic()
+        is_silent = now >= self._beat_at and self._pong is not None and not self._pong.is_set()
         try:
-            self._beat()
-            return self._connection.recv(max(self._beat_at - self._clock.monotonic(), 0.0), decode=False)
+            if now >= self._beat_at and not is_silent:
+                self._beat(now)
+            # A process that stood still receives what came meanwhile before it calls its peer dead.
+            return self._connection.recv(max(self._beat_at - now, 0.0), decode=False)
         except TimeoutError:
-            return b""
+            if not is_silent:
+                return b""
+            text = f"the other end did not answer a ping within {self._ping_seconds:g} s"
+            failure = NetError(FailureKind.DEADLINE, text)
         except (ConnectionClosed, OSError) as error:
             failure = _ended(error)
         raise failure
@@ -86,13 +93,7 @@ class Link:
         with self._closing:
             self._connection.close()
 
-    def _beat(self) -> None:
-        """Send the ping that is due. Raises NetError where the last one was not answered."""
-        now = self._clock.monotonic()
-        if now < self._beat_at:
-            return
-        if self._pong is not None and not self._pong.is_set():
-            raise NetError(FailureKind.DEADLINE, f"the other end did not answer a ping within {self._ping_seconds:g} s")
+    def _beat(self, now: float) -> None:
         self.pong_at = now
         self._beat_at = now + self._ping_seconds
         # A link that has ended says so when everything that had come before is received.

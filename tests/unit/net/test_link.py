@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.builders import SECOND
+from tests.support.clock import FakeClock
 from tests.support.raw_server import Connection, http, raw_server
 from tests.support.tls_server import AUTHORITY, Tunnel, head, listening
 from worker.clock import SystemClock
@@ -134,3 +136,20 @@ def test_a_peer_that_answers_no_ping_is_dead(plain: str) -> None:
     assert link.receive() == b""
     error = failure(link.receive)
     assert (error.kind, str(error)) == (FailureKind.DEADLINE, "the other end did not answer a ping within 0.1 s")
+
+
+def test_what_came_is_received_although_a_pong_is_overdue() -> None:
+    def twice(connection: socket.socket) -> None:
+        accept(connection)
+        connection.sendall(b"\x81\x05there")
+        while (received := connection.recv(65_536)) and received[0] != CLOSE:
+            pass
+
+    clock = FakeClock()
+    with listening(twice) as port:
+        link = Link(f"ws://127.0.0.1:{port}", clock=clock, ping_seconds=5.0)
+        assert link.receive() == b"hello"
+        # When it is closed, all that came is in its hands.
+        link.close()
+        clock.advance(60 * SECOND)
+        assert link.receive() == b"there"
