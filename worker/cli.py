@@ -274,6 +274,15 @@ def _act(act: str, on: str, *, by: str = "", until: str = "") -> None:
             fail(str(error), Exit.FAILED)
 
 
+@app.command("config")
+def _config(*, as_json: _Json = False) -> None:
+    """Show the settings in force, for each queue, and where each comes from; secrets only as set or not."""
+    from worker.commands import config as command
+
+    with reported():
+        command.config(as_json=as_json)
+
+
 @app.command("migrate")
 def _migrate(
     *,

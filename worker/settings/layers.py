@@ -208,7 +208,7 @@ def toml_layer(path: Path, *, label: str) -> Layer:
     )
     return Layer(
         given={key: value for given, _ in parts for key, value in given.items()},
-        names={key: f"{label}: {_name(key)}" for given, _ in parts for key in given},
+        names={key: f"{label}: {key_in_file(key)}" for given, _ in parts for key in given},
         problems=tuple(f"{label}: {problem}" for _, problems in parts for problem in problems),
         doubts=tuple(f"{label}: {doubt}" for doubt in doubts),
     )
@@ -227,7 +227,8 @@ def _parse(text: str) -> dict[str, Any]:
         raise ValueError("holds a number that is too long for any setting; check that it is the right one") from None
 
 
-def _name(key: str) -> str:
+def key_in_file(key: str) -> str:
+    """Where the value of a field stands in the file."""
     if key in _NAMED_OTHERWISE:
         return _NAMED_OTHERWISE[key]
     if key in _IN_SECTIONS:

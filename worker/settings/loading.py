@@ -58,6 +58,17 @@ def load(
 
     Raises ConfigError with a line on each mistake, without any secret.
     """
+    return loaded(needs, environ=environ, directory=directory, run_secrets=run_secrets)[0]
+
+
+def loaded(
+    needs: frozenset[Need],
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    run_secrets: Path = RUN_SECRETS,
+) -> tuple[Settings, Layers]:
+    """The same, with the places that they were read from."""
     texts = os.environ if environ is None else environ  # noqa: TID251  the one reader of the environment
     here = (directory or _here()).absolute()
     local, broken = dotenv(here / ".env")
@@ -69,7 +80,7 @@ def load(
     problems += [*_unreachable(settings, needs), *_unknown_calendars(settings, layers)] if settings else []
     if settings is None or problems:
         raise ConfigError(masked("\n".join(problems), _secrets(layers)))
-    return settings
+    return settings, layers
 
 
 def _here() -> Path:
