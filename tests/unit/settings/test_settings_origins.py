@@ -74,9 +74,9 @@ def test_each_setting_says_where_it_comes_from(place: Place) -> None:
     assert shown["WORKER_DATABASE_URL"] == ("sqlite:////var/lib/notifier/worker.db", "STATE_DIRECTORY")
     assert shown["WORKER_HTTP_ADDRESS"] == ("127.0.0.1:9311", "worker.toml, line 3")
     assert shown["WORKER_KEEP_REVIEWS"] == ("90d", "default")
-    assert shown["WORKER_NAG_PER_RUN"] == ("5", "worker.toml, line 26")
+    assert shown["WORKER_NAG_PER_RUN"] == ("5", "worker.toml, line 27")
     assert shown["calendars.berlin.hours"] == ("Mon-Thu 09:00-17:30, Fri 09:00-15:00", "worker.toml, line 6")
-    assert shown["people.ada@example.com.slack"] == ("U0REVIEWER1", "worker.toml, line 24")
+    assert shown["people.ada@example.com.slack"] == ("U0REVIEWER1", "worker.toml, line 25")
     assert shown["WORKER_QUEUES"] == ("Support QA, Legal", "worker.toml, line 14")
     support, legal = everything.queues
     assert (support.queue, legal.queue) == ("Support QA", "Legal")
