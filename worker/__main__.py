@@ -69,9 +69,9 @@ def main() -> None:
             if command in _PATIENCE and sys.argv[1:] == [command]:
                 _work(command)
             else:
-                from worker.cli import app  # noqa: PLC0415 - see the module's docstring
+                from worker import cli  # noqa: PLC0415 - see the module's docstring
 
-                app()
+                cli.command_line()()
         finally:
             _flush()
 

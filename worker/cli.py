@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from typer.core import TyperArgument, TyperGroup, TyperOption
+from typer.main import get_command
 
 from worker.commands.exits import Exit, fail, reported
 from worker.core.owed import State
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from typer._click.core import Command
+    from typer.core import TyperCommand
+
+HELP = ["-h", "--help"]
+
 app = typer.Typer(
     name="review-notifier",
     help="Watch LangSmith annotation queues and notify reviewers in Slack of runs that are new, stale and done.",
+    epilog="Exit status: 0 done, 1 the work failed, 2 wrong usage, 75 another process has the database, "
+    "78 settings or database cannot be used. Start with `demo`; to set up, `check` says what is missing.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": HELP},
 )
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Set up": ("check", "queues", "config", "migrate", "demo"),
+    "Run": ("run", "poll"),
+    "Look": ("status", "runs", "why", "deliveries", "hours", "people", "actions"),
+    "Act": ("claim", "unclaim", "snooze", "mute", "unmute"),
+    "Fix": ("retry", "backup"),
+}
+"""The commands as `--help` shows them; one that is missing here stands below the others."""
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -101,8 +122,10 @@ def _status(*, as_json: _Json = False) -> None:
 @app.command("deliveries")
 def _deliveries(
     *,
-    state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
+    state: Annotated[
+        State | None, typer.Option(metavar="STATE", help=f"Only deliveries in this state: {', '.join(State)}.")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="At most so many.")] = 100,
     as_json: _Json = False,
 ) -> None:
     """Show the outbox, newest first."""
@@ -252,7 +275,7 @@ def _unmute(queue: _Queue) -> None:
 @app.command("actions")
 def _actions(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="At most so many.")] = 100,
     as_json: _Json = False,
 ) -> None:
     """Show what people did: when, who, what, on which run or queue, through what, and what came of it."""
@@ -329,3 +352,31 @@ def _demo(
 
     with reported():
         raise SystemExit(play(fast=fast, port=port, open_browser=open_browser))
+
+
+def command_line() -> TyperGroup:
+    """The commands, in groups, ready to be called."""
+    line = cast("TyperGroup", get_command(app))
+    places = {name: (number, panel) for number, (panel, name) in enumerate(_grouped())}
+    line.commands = dict(sorted(line.commands.items(), key=lambda each: places.get(each[0], (len(places), ""))))
+    for name, command in line.commands.items():
+        # Those without a group would stand above the others.
+        cast("TyperCommand", command).rich_help_panel = places.get(name, (0, "Others"))[1]
+    _show_no_types(line)
+    return line
+
+
+def _grouped() -> Iterator[tuple[str, str]]:
+    return ((panel, name) for panel, names in GROUPS.items() for name in names)
+
+
+def _show_no_types(command: Command) -> None:
+    """Show no `<bool>` behind options that take no value."""
+    asked = command.get_help_option(typer.Context(command, help_option_names=HELP))
+    for option in (*command.params, asked):
+        if isinstance(option, TyperOption) and option.is_flag:
+            option.metavar = ""
+        elif isinstance(option, TyperArgument) and option.metavar is None and option.name:
+            option.metavar = option.name.upper()
+    for each in command.commands.values() if isinstance(command, TyperGroup) else ():
+        _show_no_types(each)

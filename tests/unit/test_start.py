@@ -32,8 +32,8 @@ finally:
     assert "typer" not in sys.modules
 """
 PARSED = """
-from worker.cli import app
-app()
+from worker.cli import command_line
+command_line()()
 """
 NEEDLESS = {
     *(
