@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Set up": ("check", "queues", "config", "migrate", "demo"),
+    "Set up": ("check", "test", "queues", "config", "migrate", "demo"),
     "Run": ("run", "poll"),
     "Look": ("status", "runs", "why", "deliveries", "hours", "people", "actions"),
     "Act": ("claim", "unclaim", "snooze", "mute", "unmute"),
@@ -98,6 +98,26 @@ def _check(
 
     with reported():
         well = command.check(as_json=as_json, live=live)
+        raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
+@app.command("test")
+def _test(
+    *,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="C", help="Only there: a channel's id or name; can be given several times."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Post a test message to each channel, edit it, look it up, delete it: proves every right that is needed."""
+    from worker.commands import trial
+
+    with reported():
+        try:
+            well = trial.test(channel or (), as_json=as_json)
+        except trial.PlaceError as error:
+            raise typer.BadParameter(str(error), param_hint="--channel") from None
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.builders import delivery
-from tests.system.conftest import CHANNEL
+from tests.system.conftest import CHANNEL, LEADS
 from tests.system.process import Bench, wait_for
 from tests.system.watched import dead_mans_switch
 from worker.clock import SystemClock
@@ -443,3 +443,21 @@ def test_a_calendar_that_is_never_open_is_refused_before_anything_is_touched(
     assert "calendars.n is never open in the next year; take days out of closed" in refused.stderr
     assert not langsmith.requests
     assert not (bench.directory / "worker.db").exists()
+
+
+def test_test_posts_edits_looks_up_and_deletes_without_langsmith_and_outside_hours(
+    bench: Bench, slack: SimulatedSlack
+) -> None:
+    bench.environment = {name: bench.environment[name] for name in ("SLACK_BOT_TOKEN", "SLACK_BASE_URL")}
+    missing = bench.run("test")
+    assert (missing.returncode, "WORKER_CHANNEL: is missing" in missing.stderr) == (78, True)
+    closed = {"WORKER_HOURS": "Mon 00:00-00:01", "WORKER_ZONE": "UTC"}
+    done = bench.run("test", "--json", WORKER_CHANNEL=CHANNEL, **closed)
+    found = {each["check"].partition(" in ")[0]: each["ok"] for each in json.loads(done.stdout)}
+    assert (done.returncode, found) == (0, dict.fromkeys(("post", "edit", "look up", "delete"), True))
+    assert not slack.messages(CHANNEL)
+    assert not list(bench.directory.iterdir())
+    slack.kick(LEADS)
+    refused = bench.run("test", "--channel", LEADS, WORKER_CHANNEL=CHANNEL)
+    assert (refused.returncode, "/invite" in refused.stdout) == (1, True)
+    assert len(slack.posts) == 2

@@ -163,6 +163,7 @@ def test_what_a_page_links_to_exists(name: str) -> None:
 SCOPES = {
     "auth_test": set(),
     "chat_postMessage": {"chat:write"},
+    "chat_delete": {"chat:write"},
     "chat_update": {"chat:write"},
     "close": set(),
     "conversations_history": {"channels:history", "groups:history"},

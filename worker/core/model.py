@@ -30,7 +30,11 @@ class Kind(StrEnum):
     ESCALATION = "escalation"
     DIRECT = "direct"
     OPS = "ops"
+    TEST = "test"
 
+
+TEXT_ONLY = frozenset({Kind.OPS, Kind.TEST})
+"""Kinds of messages that speak of no run, but have a text of their own."""
 
 FIRST_SIGHT = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})
 """Kinds of notices about runs that were not known before."""

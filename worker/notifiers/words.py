@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.core.model import Fate, Kind, Show
+from worker.core.model import TEXT_ONLY, Fate, Kind, Show
 from worker.core.text import flat
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def queue_name(queue: Queue | None) -> str:
 
 def headline(message: Message) -> str:
     """The first line of the message, flat but not yet escaped."""
-    if message.kind is Kind.OPS:
+    if message.kind in TEXT_ONLY:
         return flat(message.text, 2_500)
     total, waiting, place = _counted(message)
     if message.successor is not None:

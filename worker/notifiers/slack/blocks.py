@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from worker.core.model import Kind
+from worker.core.model import TEXT_ONLY
 from worker.core.text import clock_time, time_ago
 from worker.notifiers.rows import DETAILS, Detail, Pen, entries
 from worker.notifiers.slack import markup
@@ -83,7 +83,7 @@ def size(blocks: list[Block]) -> int:
 
 
 def _blocks(message: Message, team_url: str) -> list[Block]:
-    if message.kind is Kind.OPS:
+    if message.kind in TEXT_ONLY:
         return [_section(_cut(message.text, markup.words, SECTION_LIMIT))]
     if message.successor is not None:
         return [_context([_pointer(message, team_url, markup.words)])]
@@ -172,7 +172,7 @@ def _context(elements: list[str]) -> Block:
 
 def _text(message: Message, team_url: str) -> str:
     """The whole message without blocks, for notifications and screen readers."""
-    if message.kind is Kind.OPS:
+    if message.kind in TEXT_ONLY:
         return _cut(message.text, markup.bare, _TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url, markup.bare)

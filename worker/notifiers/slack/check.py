@@ -27,7 +27,7 @@ def examine(slack: Slack, channels: Iterable[Destination]) -> Iterator[Finding]:
         identity = slack.identity()
     except DeliveryError as error:
         # With a bad token every channel would fail for the same reason.
-        yield Finding("slack token", ok=False, text=str(error), remedy=_token_remedy(error))
+        yield Finding("slack token", ok=False, text=str(error), remedy=token_remedy(error))
         return
     yield Finding("slack token", ok=True, text=f"{identity.user} in {identity.team} ({identity.url})")
     yield from _posting(identity)
@@ -40,13 +40,14 @@ def examine_app_token(slack: Slack) -> Iterator[Finding]:
     try:
         slack.link_url()
     except DeliveryError as error:
-        remedy = _APP_REMEDY if error.outcome is Outcome.TOKEN else _token_remedy(error)
+        remedy = _APP_REMEDY if error.outcome is Outcome.TOKEN else token_remedy(error)
         yield Finding("slack app token", ok=False, text=f"no link can be opened ({error.code})", remedy=remedy)
         return
     yield Finding("slack app token", ok=True, text="a link can be opened")
 
 
-def _token_remedy(error: DeliveryError) -> str:
+def token_remedy(error: DeliveryError) -> str:
+    """The fix where Slack does not say whose the token is."""
     if error.outcome is Outcome.TOKEN:
         return "set SLACK_BOT_TOKEN to the Bot User OAuth Token of the app, under OAuth & Permissions"
     return WAYS.get(error.code, "check SLACK_BASE_URL, and this machine's way to it")
@@ -76,16 +77,24 @@ def _trouble(channel: Channel, scopes: frozenset[str] | None) -> tuple[str, str]
         return " is archived", "unarchive it, or set another channel"
     if not channel.is_member:
         return ": the app is not in it", "invite the app to the channel: /invite with its name"
-    reading = "groups:history" if channel.is_private else "channels:history"
+    reading = reading_scope(channel)
     if scopes is not None and reading not in scopes:
         lost = f": without {reading} the worker cannot look up after a lost answer whether a message was posted"
         return f"{lost}, and WORKER_ON_UNKNOWN decides", add_scope(reading)
     return "", ""
 
 
+def reading_scope(channel: Channel) -> str:
+    """The scope by which the messages of a channel are looked up."""
+    return "groups:history" if channel.is_private else "channels:history"
+
+
 def add_scope(scope: str) -> str:
-    """The fix for a missing scope."""
-    return f"add {scope} to the app's bot token scopes and reinstall it"
+    """The fix for a missing scope: where to click."""
+    return (
+        f"add {scope} to the app's bot token scopes (https://api.slack.com/apps, OAuth & Permissions, Bot Token Scopes)"
+        " and press Reinstall to Workspace; the token stays the same"
+    )
 
 
 def _channel_remedy(error: DeliveryError) -> str:

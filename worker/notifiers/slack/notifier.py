@@ -144,6 +144,14 @@ class Slack:
             channel=receipt.channel,
         )
 
+    def delete(self, receipt: Receipt) -> None:
+        """Delete a post of ours. Raises DeliveryError."""
+        self._call(
+            Doing.EDIT,
+            lambda: self._client.chat_delete(channel=receipt.channel, ts=receipt.ts),
+            channel=receipt.channel,
+        )
+
     def fingerprint(self, message: Message) -> str:
         """See `Notifier.fingerprint`."""
         return fingerprint(message)

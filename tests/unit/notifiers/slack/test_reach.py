@@ -10,6 +10,7 @@ from tests.support.slack_stage import TOKEN, Stage, stage
 from worker.core.audience import Problem
 from worker.core.model import Reviewer
 from worker.demo.slack.server import ALL_SCOPES
+from worker.notifiers.slack.check import add_scope
 from worker.notifiers.slack.notifier import Slack
 from worker.notifiers.slack.reach import MOST, REASONS, Whom, examine_people
 
@@ -100,7 +101,7 @@ def test_scopes_are_found_missing_where_they_are_needed(examine: Examine, slack:
     found = examine(reviewers=(ADAS,), is_direct=True)
     missing = {name for name, finding in found.items() if name.startswith("slack scope") and not finding.ok}
     assert missing == {f"slack scope {one}" for one in ("users:read.email", "users:read", "im:write", "im:history")}
-    assert found["slack scope im:write"].remedy == "add im:write to the app's bot token scopes and reinstall it"
+    assert found["slack scope im:write"].remedy == add_scope("im:write")
     assert not found["reviewer Ada@Example.com"].ok
     assert examine(reviewers=(ADAS,)).keys() & {"slack scope im:write", "slack scope im:history"} == set()
     assert examine() == {}
