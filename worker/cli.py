@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Set up": ("check", "test", "queues", "config", "migrate", "demo"),
+    "Set up": ("files", "check", "test", "queues", "config", "migrate", "demo"),
     "Run": ("run", "poll"),
     "Look": ("status", "runs", "why", "deliveries", "hours", "people", "actions"),
     "Act": ("claim", "unclaim", "snooze", "mute", "unmute"),
@@ -119,6 +119,32 @@ def _test(
         except trial.PlaceError as error:
             raise typer.BadParameter(str(error), param_hint="--channel") from None
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
+@app.command("files")
+def _files(
+    name: Annotated[
+        str | None, typer.Argument(help="Which one, or a folder of them; without it, all are listed.")
+    ] = None,
+    *,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write into; - prints it.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Write what comes along: Slack manifests, systemd unit, compose files, examples, alert rules, dashboard."""
+    from worker.commands import files
+    from worker.commands.writing import UnwrittenError
+
+    with reported():
+        if name is None:
+            files.print_list(as_json=as_json)
+            return
+        try:
+            files.write_files(name, to, force=force)
+        except files.UnknownFileError as error:
+            raise typer.BadParameter(str(error), param_hint="NAME") from None
+        except UnwrittenError as error:
+            fail(str(error), Exit.FAILED)
 
 
 @app.command("queues")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,9 +15,21 @@ def copied() -> set[str]:
     return {name for line in lines for name in line.split()}
 
 
-def test_the_builder_is_sent_what_is_copied_and_so_no_secret() -> None:
+def sent() -> set[str]:
+    """What the builder is sent of it."""
     first, *rest = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert first == "*"
-    assert {line[1:] for line in rest if line.startswith("!")} == copied()
+    return {line[1:] for line in rest if line.startswith("!")}
+
+
+def test_the_builder_is_sent_what_is_copied_and_so_no_secret() -> None:
+    deployed = {name for name in sent() if name.startswith("deploy/")}
+    assert sent() - deployed | {"deploy"} == copied()
     assert all((ROOT / name).exists() for name in copied())
-    assert not any(name in {".", ".env", "deploy"} for name in copied())
+    assert not any(name in {".", ".env"} for name in copied())
+
+
+def test_of_the_files_for_deployment_the_builder_is_sent_those_that_the_package_carries() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    carried = {name for name in build["targets"]["wheel"]["force-include"] if name.startswith("deploy/")}
+    assert {name for name in sent() if name.startswith("deploy/")} == carried
