@@ -102,6 +102,20 @@ class TestAnActOnARun:
         assert acts_of(store) == CLAIMED
 
 
+class TestWhatWaits:
+    def test_is_read_whole_or_as_far_as_somebody_has_acted(self, store: Store) -> None:
+        write(store, review("a"), review("b"), review("gone", closed_at=NOON))
+        do(store, an_act(Act.CLAIM))
+        assert {each.queue_run_id for each in store.waiting(QUEUE.queue_id)} == {ident("a"), ident("b")}
+        assert [each.acts for each in store.waiting(QUEUE.queue_id, taken=True)] == [CLAIMED]
+
+    def test_mutes_are_known_by_their_queues(self, store: Store) -> None:
+        write(store, review("a"))
+        assert store.mutes() == {}
+        do(store, an_act(Act.MUTE))
+        assert store.mutes() == {QUEUE.queue_id: NOON + DAY}
+
+
 def replace_name(of: object) -> object:
     from msgspec import structs  # noqa: PLC0415
 

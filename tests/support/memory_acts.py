@@ -9,10 +9,11 @@ from msgspec import structs
 from tests.support.memory_tables import MemoryTables, added_or_first
 from worker.core.actions import Acted, Record, Refusal, Subject, without_person
 from worker.core.audience import email_key
+from worker.core.model import NO_ACTS
 from worker.core.owed import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.actions import Action
@@ -57,6 +58,14 @@ class MemoryActing(MemoryTables):
     def records(self, most: int) -> Sequence[Record]:
         with self._lock:
             return self._records[::-1][:most]
+
+    def waiting(self, queue_id: Id, *, taken: bool = False) -> Sequence[Review]:
+        with self._lock:
+            mine = [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]
+            return [review for review in mine if not taken or review.acts != NO_ACTS]
+
+    def mutes(self) -> Mapping[Id, datetime]:
+        return {queue_id: until for queue_id, until in self._mutes.items() if until is not None}
 
     def _prune_acts(self, before: datetime) -> int:
         """The acts on reviews that are gone go with them, uncounted; those on queues when they are old enough."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.runs import matching, meant, name_of, print_meant
+from worker.commands.runs import meant, name_of, print_meant
 from worker.commands.setup import DATABASE, opened, start
-from worker.core.actions import ON_QUEUES, Act, after_today, why_refused
+from worker.core.actions import ON_QUEUES, Act
 from worker.core.directory import persons_of
-from worker.core.text import day_time_in, plain
+from worker.core.outcome import done_text, refused_text
+from worker.core.request import matching
+from worker.core.text import plain
+from worker.core.until import until_of
 from worker.loops.act import Perform, Wish
 from worker.rules import corrections, rules_for
 from worker.settings.people import email as email_of
@@ -21,7 +22,7 @@ from worker.settings.values import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import tzinfo
+    from datetime import datetime
 
     from worker.core.actions import Acted, Record
     from worker.core.calendar import Calendar
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 SHELL = "shell"
 """The way of an act that a command does."""
-
-_OPENING = "opening"
 
 
 class WrittenError(ValueError):
@@ -61,8 +60,8 @@ def perform(word: str, on: str, *, by: str = "", until: str = "") -> None:
         acted = _do(settings, store, wish, now)
     name = queue.name if review is None else name_of(review)
     if acted.refusal is not None:
-        raise NotDoneError(f"{plain(name)}: {plain(why_refused(acted))}")
-    tables.say(_done(wanted, name, acted, wish.until, calendar.zone))
+        raise NotDoneError(refused_text(name, acted))
+    tables.say(done_text(wanted, name, acted, wish.until, calendar.zone))
 
 
 def _do(settings: Settings, store: SqlStore, wish: Wish, now: datetime) -> Acted:
@@ -111,54 +110,13 @@ def _email(by: str) -> str:
 
 
 def _until(written: str, calendar: Calendar, now: datetime) -> datetime | None:
-    """The instant that is written: itself, after a duration, or the next opening after today."""
+    """The instant that is written, where one is."""
     if not written:
         return None
-    if written.strip().casefold() == _OPENING:
-        return after_today(calendar, now)
     try:
-        return now + duration(written)
-    except (ValueError, OverflowError):
-        return _instant(written, calendar)
-
-
-_DATED = re.compile(r"\d{4}-\d")
-
-
-def _instant(written: str, calendar: Calendar) -> datetime:
-    try:
-        found = datetime.fromisoformat(written.strip()) if _DATED.match(written.strip()) else None
-        at = found and (found if found.tzinfo else found.replace(tzinfo=calendar.zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        at = None
-    if at is None:
-        raise WrittenError(
-            f"{plain(written)!r} is no time; write a duration such as 1h or 2d, opening for the next opening after "
-            "today, or an instant such as 2026-12-24T10:00, on the queue's clock, or 2026-12-24T09:00Z"
-        )
-    return at
-
-
-def _done(act: Act, name: str, acted: Acted, until: datetime | None, zone: tzinfo) -> str:
-    """What was done, in words."""
-    run = acted.subject.review
-    if act is Act.CLAIM and run is not None:
-        until = run.acts.claimed_until
-        who = plain(run.acts.claimed_name)
-        what = f"{who} has it until {_moment(until, zone)}, without reminders; escalations still come"
-    elif act is Act.GIVE_BACK:
-        what = "nobody has it now"
-    elif act is Act.SNOOZE:
-        what = f"snoozed until {_moment(until, zone)}"
-    elif act is Act.MUTE:
-        what = f"muted until {_moment(until, zone)}; messages are still edited, and escalations still come"
-    else:
-        what = "not muted any more"
-    return f"{plain(name)}: {what}"
-
-
-def _moment(at: datetime | None, zone: tzinfo) -> str:
-    return "" if at is None else day_time_in(at, zone)
+        return until_of(written, calendar, now, duration)
+    except ValueError as error:
+        raise WrittenError(str(error)) from None
 
 
 def actions(limit: int, *, as_json: bool) -> None:

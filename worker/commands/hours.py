@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.runs import matching
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import stamp
 from worker.core.calendar import NO_WEEK
 from worker.core.model import Queue
 from worker.core.ports import ConfigError, StoreError
+from worker.core.request import matching
 from worker.core.text import plain
 from worker.settings.calendars import calendar_of, zone_named
 

@@ -21,6 +21,7 @@ from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
 from worker.core.owed import State
 from worker.core.policy import age_of
+from worker.core.request import matching
 from worker.core.status.upcoming import upcoming
 from worker.core.text import plain
 from worker.rules import corrections, rules_for
@@ -127,16 +128,6 @@ def meant(store: SqlStore, what: str) -> Sequence[Id]:
     if ids := [UUID(found) for found in _ID.findall(what)]:
         return store.search(partial(reviews.by_ids, ids=ids))
     return store.search(partial(reviews.by_part, part=what, most=_MOST)) if what else []
-
-
-def matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
-    """The queue of this id or name, else those whose name differs in case and blanks alone."""
-    exact = [queue for queue in queues if wanted.lower() == str(queue.queue_id).lower() or wanted == queue.name]
-    return exact or [queue for queue in queues if _folded(queue.name) == _folded(wanted)]
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
 
 
 def print_meant(found: Sequence[Story], now: datetime) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from worker.core.model import Difference, Facts, Fate, Id, Kind, Queue, Reviewer, Show, Snapshot, Unchanged
     from worker.core.overview import Area
     from worker.core.owed import Receipt
+    from worker.core.worklist import Worklist
 
 
 class Trouble(StrEnum):
@@ -320,6 +321,14 @@ class Answers(Protocol):
 
         The text is escaped here. Its line breaks stay, so names in it are to be flat.
         """
+        ...
+
+    def show(self, place: str, user: str, worklist: Worklist, *, thread: str = "") -> None:
+        """Show a worklist to a person in a channel."""
+        ...
+
+    def publish(self, user: str, page: Worklist | str) -> None:
+        """Replace our own page as a person sees it: by a worklist, or by a text, which is escaped here."""
         ...
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
     from worker.core.leases import Assignment, Renewal
-    from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Reviewer, ReviewKey
+    from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Review, Reviewer, ReviewKey
     from worker.core.overview import Process
     from worker.core.owed import Backlog, Claim, Delivery, Destination, Pause, State, Story
     from worker.core.plan import Plan
@@ -86,6 +86,14 @@ class Acting(Protocol):
 
     def records(self, most: int) -> Sequence[Record]:
         """The audit, newest first, at most so many."""
+        ...
+
+    def waiting(self, queue_id: Id, *, taken: bool = False) -> Sequence[Review]:
+        """A queue's open reviews, in any order; where `taken`, only those on which somebody has acted."""
+        ...
+
+    def mutes(self) -> Mapping[Id, datetime]:
+        """When the last mute of each queue that ever had one ends, or has ended."""
         ...
 
 

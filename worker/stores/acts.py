@@ -138,6 +138,14 @@ def _record(row: sa.Row[Any]) -> Record:
     return Record(row.at, action, row.queue or "", row.facts.name, row.refusal)
 
 
+def waiting(connection: Connection, queue_id: Id, *, taken: bool) -> Sequence[Review]:
+    """The open reviews of a queue, or those of them on which somebody has acted."""
+    query = sa.select(*reviews.REVIEW_COLUMNS).where(REVIEWS.c.queue_id == queue_id, IS_OPEN)
+    if taken:
+        query = query.where(REVIEWS.c.acts.is_not(None))
+    return [Review(*row) for row in connection.execute(query)]
+
+
 def mutes(connection: Connection) -> dict[Id, datetime]:
     """Until when each queue is muted, or was last."""
     query = sa.select(KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.muted_until).where(

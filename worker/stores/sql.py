@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
     from worker.core.leases import Assignment
-    from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Reviewer, ReviewKey
+    from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Review, Reviewer, ReviewKey
     from worker.core.overview import Process
     from worker.core.owed import Backlog, Claim, Delivery, Destination, Pause, Story
     from worker.core.plan import Plan
@@ -217,6 +217,14 @@ class SqlStore:
             return True
 
         return self._database.write(work)
+
+    def waiting(self, queue_id: Id, *, taken: bool = False) -> Sequence[Review]:
+        """See `Store.waiting`."""
+        return self._database.read(lambda connection: acts.waiting(connection, queue_id, taken=taken))
+
+    def mutes(self) -> Mapping[Id, datetime]:
+        """See `Store.mutes`."""
+        return self._database.read(acts.mutes)
 
     def claim_edit(self, now: datetime, lease: timedelta, skip: Collection[Destination] = ()) -> Claim | None:
         """See `Store.claim_edit`. Asked every second, so the writers are left alone where nothing is owed."""

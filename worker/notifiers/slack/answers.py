@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack import markup
+from worker.notifiers.slack.worklists import notice_blocks, worklist_blocks, worklist_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from worker.core.worklist import Worklist
     from worker.notifiers.slack.notifier import Slack
 
 _LONGEST = 2_900
@@ -26,9 +28,20 @@ class SlackAnswers:
 
     def ephemeral(self, place: str, user: str, text: str, *, thread: str = "") -> None:
         """See `Answers.ephemeral`. In a channel that the app is not in it is a direct message instead."""
-        lines = text[:_LONGEST].split("\n")
-        shown = "\n".join(markup.bare(line, _LONGEST) for line in lines)
-        fields = {"text": shown[:_LONGEST], "blocks": json.dumps([_section(lines)])}
+        shown = "\n".join(markup.bare(line, _LONGEST) for line in text[:_LONGEST].split("\n"))
+        self._answer(place, user, shown[:_LONGEST], notice_blocks(text), thread)
+
+    def show(self, place: str, user: str, worklist: Worklist, *, thread: str = "") -> None:
+        """See `Answers.show`."""
+        self._answer(place, user, worklist_text(worklist), worklist_blocks(worklist), thread)
+
+    def publish(self, user: str, page: Worklist | str) -> None:
+        """See `Answers.publish`."""
+        blocks = notice_blocks(page) if isinstance(page, str) else worklist_blocks(page)
+        self._slack.ask("views.publish", user_id=user, view=json.dumps({"type": "home", "blocks": blocks}))
+
+    def _answer(self, place: str, user: str, text: str, blocks: Sequence[dict[str, Any]], thread: str) -> None:
+        fields = {"text": text, "blocks": json.dumps(list(blocks))}
         try:
             reply = {"thread_ts": thread} if thread else {}
             self._slack.ask("chat.postEphemeral", channel=place, user=user, **fields, **reply)
@@ -37,13 +50,3 @@ class SlackAnswers:
             if error.outcome is not Outcome.DESTINATION:
                 raise
             self._slack.ask("chat.postMessage", channel=user, **fields)
-
-    def publish(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
-        """Replace the page that a person sees in the app's home tab."""
-        self._slack.ask("views.publish", user_id=user, view=json.dumps({"type": "home", "blocks": list(blocks)}))
-
-
-def _section(lines: Sequence[str]) -> dict[str, Any]:
-    # Plain text: there is nothing in it that any client could take for markup, a mention or a link.
-    text = "\n".join(markup.title(line, _LONGEST) for line in lines)
-    return {"type": "section", "text": {"type": "plain_text", "text": text, "emoji": False}}

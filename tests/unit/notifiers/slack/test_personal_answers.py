@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.builders import NOON, queue, review, rules_with
 from tests.support.slack_stage import CHANNEL
+from worker.core.audience import NO_PERSONS
 from worker.core.ports import DeliveryError, Outcome
+from worker.core.worklist import Shelf, worklist_in
 from worker.notifiers.slack.answers import SlackAnswers
 
 if TYPE_CHECKING:
     from worker.core.ports import Answers
+    from worker.core.worklist import Worklist
     from worker.demo.slack.server import SimulatedSlack
     from worker.notifiers.slack.notifier import Slack
 
@@ -73,9 +77,27 @@ def test_an_answer_that_fails_otherwise_is_an_error_and_no_second_message(
     assert slack.direct_messages(ADA) == []
 
 
-def test_a_page_is_published(answers: SlackAnswers, slack: SimulatedSlack) -> None:
-    answers.publish(ADA, [{"type": "divider"}])
-    assert slack.personal.home(ADA) == {"type": "home", "blocks": [{"type": "divider"}]}
+def worklist() -> Worklist:
+    own = queue("Support QA")
+    return worklist_in(Shelf(own, rules_with().view(own), [review("Refund")], 1), ADA, NO_PERSONS, NOON)
+
+
+def test_a_worklist_is_shown_to_its_person_alone(answers: SlackAnswers, slack: SimulatedSlack) -> None:
+    answers.show(CHANNEL, ADA, worklist(), thread="1.0")
+    (shown,) = slack.personal.ephemerals(ADA)
+    assert shown.text.startswith("1 run waits in Support QA")
+    assert (shown.thread_ts, shown.blocks[0]["text"]["text"]) == ("1.0", "1 run waits in Support QA")
+
+
+@pytest.mark.parametrize(
+    ("page", "begins"),
+    [("You are a <guest>.", "You are a \u2039guest\u203a."), (worklist(), "1 run waits in Support QA")],
+)
+def test_a_page_is_published(answers: SlackAnswers, slack: SimulatedSlack, page: Any, begins: str) -> None:
+    answers.publish(ADA, page)
+    home = slack.personal.home(ADA)
+    assert home is not None
+    assert (home["type"], home["blocks"][0]["text"]["text"]) == ("home", begins)
 
 
 def test_the_bots_own_team_is_known(notifier: Slack) -> None:
