@@ -37,9 +37,10 @@ from worker.stores.assignments import Member
 from worker.version import release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from worker.core.model import Id
     from worker.core.overview import ApiInUse
     from worker.core.owed import Destination
     from worker.core.ports import (
@@ -300,6 +301,11 @@ def take_over(outbox: Outbox, now: datetime) -> None:
         log.warning("taken_over", deliveries=left)
 
 
+def note_polls(parts: Parts, polled: Iterable[Polled]) -> Mapping[Id, int]:
+    """Write how the polls stand, and once an hour what is overdue; see `Store.polled`."""
+    return parts.store.polled(polled, lambda queue, at: parts.rules(queue).stale_before(at))
+
+
 def remember_roster(parts: Parts) -> None:
     """Write down which queues are polled, for `status` in another process."""
     # Quoted, because ids that are no UUIDs may contain blanks.
@@ -342,7 +348,7 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
     for queue in parts.roster.queues.values():
         progress(queue)
         well = parts.poll(queue) and well
-    parts.store.polled(parts.poll.known.polled())
+    note_polls(parts, parts.poll.known.polled())
     if parts.assignments.has(Task.PEOPLE):
         # Before anything is posted, so that it reaches and names the right people.
         parts.look_ups.wake()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from worker.core.audience import NO_PERSONS, Audience, Persons, Reach, Turns
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.directory import Correction
+from worker.core.history import Measure
 from worker.core.letter import QueueShown
 from worker.core.policy import EscalationPolicy, ladder
 from worker.settings.calendars import calendar_of
@@ -49,6 +50,11 @@ class QueueRules:
         if self.settings.tell is not Reach.DIRECT or self.settings.people is Audience.NOBODY:
             return self.policy
         return replace(self.policy, turns=self.turns(queue))
+
+    @property
+    def measure(self) -> Measure:
+        """How the waits of the queue's runs are measured."""
+        return Measure(self.calendar, self.settings.stale_after)
 
     def stale_before(self, now: datetime) -> datetime | None:
         """Since when a run has to have waited to be stale now; None: none ever is."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.app import RENEW_EVERY, TICK, remember_roster, try_again
+from worker.app import RENEW_EVERY, TICK, note_polls, remember_roster, try_again
 from worker.core.cooldown import Cooldown
 from worker.core.leases import Task
 from worker.core.ports import StoreError
@@ -236,7 +236,7 @@ class Service:
         """Write the state of the polls, for `status` in another process, and read whether reviews changed elsewhere."""
         polled = [polled for polled in self._parts.poll.known.polled() if polled.completed_at or polled.failing_since]
         if polled:
-            self._parts.poll.known.noticed(self._parts.store.polled(polled))
+            self._parts.poll.known.noticed(note_polls(self._parts, polled))
 
     def _shortest_interval(self) -> timedelta:
         intervals = [queue.poll_interval for queue in (*self._parts.settings.queues, self._parts.settings.defaults)]

@@ -16,6 +16,7 @@ from tests.support.memory_tables import (
     is_kept_true,
     kept_form,
 )
+from worker.core.history import NOTHING, PLAINLY, corrections, hour_of, marks, with_change
 from worker.core.message import totals_of
 from worker.core.model import (
     LISTED,
@@ -39,11 +40,13 @@ from worker.core.owed import (
     Story,
     StoryNotice,
 )
+from worker.core.roles import never_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from worker.core.history import Hours, Measure
     from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Queue
     from worker.core.overview import Process
@@ -74,7 +77,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             window = self._window(queue.queue_id, now)
             is_baselined = known.baselined_at is not None
             muted_until = self._mutes.get(queue.queue_id)
-            plan = decide(Memory(is_baselined, recalled, revision, listing, window, muted_until))
+            plan = decide(Memory(is_baselined, recalled, revision, listing, window, muted_until, known.completed_at))
             self._listings[queue.queue_id] = plan.listing or listing
             if plan.is_baselined:
                 self._polled[queue.queue_id] = replace(known, baselined_at=known.baselined_at or now)
@@ -103,7 +106,22 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             elif plan.entered and window is not None:
                 self._enter(self._outbox[window.host], plan.entered, now)
             self._owe_edits(queue.queue_id, altered, now)
+            self._add_hours(queue.queue_id, plan.tally)
             return plan
+
+    def _add_hours(self, queue_id: Id, tally: Hours) -> None:
+        mine = self._hours.setdefault(queue_id, {})
+        for start, change in tally.items():
+            mine[start] = with_change(mine.get(start, NOTHING), change)
+
+    def hours(self, since: datetime, until: datetime, queue_id: Id | None = None) -> Mapping[Id, Hours]:
+        with self._lock:
+            asked = self._hours if queue_id is None else {queue_id: self._hours.get(queue_id, {})}
+            found = {
+                of: {start: mine[start] for start in sorted(mine) if hour_of(since) <= start < until}
+                for of, mine in asked.items()
+            }
+            return {of: mine for of, mine in found.items() if mine}
 
     def _window(self, queue_id: Id, now: datetime) -> Window | None:
         window = self._windows.get(queue_id)
@@ -119,11 +137,14 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
                 owed.purposes |= dict.fromkeys(new, Kind.ANNOUNCEMENT)
             owed.change(edit_at=max(now, owed.delivery.lease_until or now))
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
+    def polled(
+        self, polls: Iterable[Polled], stale_before: Callable[[Queue, datetime], datetime | None] = never_stale
+    ) -> Mapping[Id, int]:
         with self._lock:
             every = list(polls)
             for polled in every:
                 known = self._seen(polled.queue)
+                self._mark_hour(known, polled, stale_before)
                 self._polled[polled.queue.queue_id] = replace(
                     known,
                     completed_at=polled.completed_at or known.completed_at,
@@ -133,12 +154,22 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
                 )
             return {polled.queue.queue_id: self._revisions[polled.queue.queue_id] for polled in every}
 
-    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime) -> bool:
+    def _mark_hour(
+        self, known: Polled, polled: Polled, stale_before: Callable[[Queue, datetime], datetime | None]
+    ) -> None:
+        at, before = polled.completed_at, known.completed_at
+        if at is not None and (before is None or hour_of(before) < hour_of(at)):
+            queue_id = polled.queue.queue_id
+            standing = totals_of(self._open(queue_id), stale_before(polled.queue, hour_of(at)))
+            self._add_hours(queue_id, marks(at, before, standing))
+
+    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime, measure: Measure = PLAINLY) -> bool:
         with self._lock:
             latest: dict[Id, Review] = {}
             for review in sorted(self._closed(queue_id), key=_ended):
                 latest[review.queue_run_id] = review
             news = {run: how for run, how in left.items() if run in latest and latest[run].fate is not how}
+            self._add_hours(queue_id, corrections((latest[run] for run in news), left, measure))
             for queue_run_id, how in news.items():
                 review = latest[queue_run_id]
                 self._reviews[queue_id, review.key] = structs.replace(review, fate=how)
@@ -244,8 +275,11 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
         with self._lock:
             return sorted(self._processes.values(), key=lambda process: process.started_at, reverse=True)
 
-    def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
+    def prune(self, *, settled_before: datetime, closed_before: datetime, hours_before: datetime | None = None) -> int:
         with self._lock:
+            for mine in self._hours.values() if hours_before is not None else ():
+                for start in [start for start in mine if start.date() < hours_before.date()]:
+                    del mine[start]
             old = [key for key, owed in self._outbox.items() if _is_over(owed.delivery, settled_before)]
             for key in old:
                 del self._outbox[key]

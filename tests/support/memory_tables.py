@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from worker.core.actions import Record
     from worker.core.directory import Card
+    from worker.core.history import Hour
     from worker.core.inbox import About, Spoken
     from worker.core.model import Id, Queue, Reviewer
     from worker.core.overview import Process
@@ -80,6 +81,7 @@ class MemoryTables:
         self._begun: frozenset[Id] = frozenset()
         self._spoken: dict[tuple[str, About], Spoken] = {}
         self._inboxes: dict[str, tuple[datetime, UUID]] = {}
+        self._hours: dict[Id, dict[datetime, Hour]] = {}
         self._mutes: dict[Id, datetime | None] = {}
         self._records: list[Record] = []
         self._pauses: dict[Destination, Pause] = {}

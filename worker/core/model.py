@@ -364,6 +364,7 @@ class Memory:
     queue's reviews that were made outside a poll's transaction: a poll that decided on another number has missed some.
     `listing` is the listing that the last concluded snapshot was read from, '' where that is not known. `window` is the
     one that the last announcement opened, None where there is none. `muted_until` is the end of the last mute.
+    `completed_at` is the last complete poll that was noted (None: none was).
     """
 
     baselined: bool
@@ -372,6 +373,7 @@ class Memory:
     listing: str = ""
     window: Window | None = None
     muted_until: datetime | None = None
+    completed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

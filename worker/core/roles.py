@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from worker.core.history import PLAINLY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
@@ -16,11 +18,17 @@ if TYPE_CHECKING:
     from worker.core.audience import Problem
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
+    from worker.core.history import Hours, Measure
     from worker.core.leases import Assignment, Renewal
     from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Review, Reviewer, ReviewKey
     from worker.core.overview import Process
     from worker.core.owed import Backlog, Claim, Delivery, Destination, Pause, State, Story
     from worker.core.plan import Plan
+
+
+def never_stale(_queue: Queue, _at: datetime) -> datetime | None:
+    """Say that no run of any queue is ever stale."""
+    return None
 
 
 class Reviews(Protocol):
@@ -43,14 +51,18 @@ class Reviews(Protocol):
         `whole` is asked for, of the open ones those in `keys` alone. It must be pure,
         because the database may ask for the transaction to be repeated. The plan's reviews are written (in place of
         those with the same key); its notices become pending deliveries due at once, unless their key is owed already.
-        Its `listing`, where it names one, is the one that `decide` gets the next time.
+        Its `listing`, where it names one, is the one that `decide` gets the next time. Its `tally` is added to the
+        queue's hours.
         Every message that may be posted (sending, unknown, sent) and speaks of a written review is owed an edit at
         `max(now, edit_held_until, lease_until)`, unless its `edit_until` has passed.
         """
         ...
 
-    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime) -> bool:
-        """Remember the fates of closed reviews, and owe edits as `update` does; returns whether any of them was new."""
+    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime, measure: Measure = PLAINLY) -> bool:
+        """Remember the fates of closed reviews, and owe edits as `update` does; returns whether any of them was new.
+
+        The hours in which they left are corrected; `measure` says how their waits were measured.
+        """
         ...
 
     def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
@@ -213,8 +225,13 @@ class Channels(Protocol):
 class Polls(Protocol):
     """The state of the polls of queues, and the numbers of runs that wait in them."""
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
+    def polled(
+        self, polls: Iterable[Polled], stale_before: Callable[[Queue, datetime], datetime | None] = never_stale
+    ) -> Mapping[Id, int]:
         """Remember the state of polls, for `status`. `baselined_at` and an unknown `completed_at` are left alone.
+
+        The first complete poll of an hour that is noted marks the hour as seen, with what waits, and gives the hour
+        before it what was overdue at its end: runs with `since <= stale_before(queue, end)`.
 
         Returns the revision of every queue that was written. It rises by one with each change of a queue's reviews
         outside `update`: `learn` and `describe` where anything was new, and `retry`.
@@ -227,6 +244,17 @@ class Polls(Protocol):
 
     def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
         """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`."""
+        ...
+
+
+class History(Protocol):
+    """What came, left and waited in each hour; the other roles write it with what they write anyway."""
+
+    def hours(self, since: datetime, until: datetime, queue_id: Id | None = None) -> Mapping[Id, Hours]:
+        """The hours that begin from the one that holds `since` on, and before `until`, of one queue or of every one.
+
+        Queues and hours of which nothing is known are not among them; an hour that a newer program wrote is left out.
+        """
         ...
 
 
@@ -311,11 +339,12 @@ class Processes(Protocol):
 class Upkeep(Protocol):
     """The work that keeps the database small."""
 
-    def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
+    def prune(self, *, settled_before: datetime, closed_before: datetime, hours_before: datetime | None = None) -> int:
         """Forget settled deliveries and closed reviews older than that, in small transactions; returns the row count.
 
         The acts on a review go with it, those on a queue when they are as old. A review that a kept delivery speaks of
-        stays, and so does a delivery that was edited since `settled_before`.
+        stays, and so does a delivery that was edited since `settled_before`. Of the history the days go that ended
+        before `hours_before` (None: none do).
         """
         ...
 
@@ -364,7 +393,20 @@ class People(Protocol):
 
 
 class Store(
-    Reviews, Acting, Outbox, Channels, Polls, Deliveries, Inboxes, Budgets, Notes, Processes, Upkeep, People, Protocol
+    Reviews,
+    Acting,
+    Outbox,
+    Channels,
+    Polls,
+    History,
+    Deliveries,
+    Inboxes,
+    Budgets,
+    Notes,
+    Processes,
+    Upkeep,
+    People,
+    Protocol,
 ):
     """All roles at once: what the store on an SQL database is. A loop asks for the role that it uses."""
 

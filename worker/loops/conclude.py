@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.first_sight import is_first_sight, plan_first_sight
+from worker.core.history import tallied
 from worker.core.model import Difference, Snapshot
 from worker.core.plan import Remainder, plan, plan_difference
 from worker.core.remade import Remade
@@ -116,6 +117,16 @@ def _decide(
     found: Listed, rules: QueueRules, now: datetime, remainder: Remainder, revision: int, memory: Memory
 ) -> Plan:
     """Decide on a listing. Pure; raises WholeNeededError for a difference that does not say enough."""
+    decided = _planned(found, rules, now, remainder, revision, memory)
+    # What the listing does not show waits still.
+    waiting = found.count + len(decided.remainder.unlisted)
+    tally = tallied(decided.reviews, memory, rules.measure, waiting=waiting, now=now, ahead=found.ahead)
+    return replace(decided, tally=tally)
+
+
+def _planned(
+    found: Listed, rules: QueueRules, now: datetime, remainder: Remainder, revision: int, memory: Memory
+) -> Plan:
     policy = rules.policy_for(found.queue)
     if isinstance(found, Snapshot):
         if is_first_sight(found, memory, policy, now):

@@ -16,6 +16,7 @@ from worker.core.ports import SourceError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from worker.core.history import Measure
     from worker.core.model import Difference, Facts, Id, Queue, Show, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
     from worker.core.roles import Reviews
@@ -149,18 +150,20 @@ class Parting:
         doubts = doubts.opened(when=bool(gone))
         try:
             earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST_FATES) if has_earlier else ()
-            answered = self._ask(queue, dict.fromkeys((*earlier, *gone)), doubts, store)
+            answered = self._ask(queue, dict.fromkeys((*earlier, *gone)), doubts, store, rules.measure)
         except (SourceError, StoreError) as error:
             answered = None
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
         return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
 
-    def _ask(self, queue: Queue, wanted: Mapping[Id, None], doubts: Doubts, store: Reviews) -> Doubts | None:
+    def _ask(
+        self, queue: Queue, wanted: Mapping[Id, None], doubts: Doubts, store: Reviews, measure: Measure
+    ) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
         if not wanted:
             return doubts.answered(are_open=False)
         left = self._source.fates(queue.queue_id, wanted.keys())
         if not left:
             return None
-        is_news = store.learn(queue.queue_id, left, self._clock.now())
+        is_news = store.learn(queue.queue_id, left, self._clock.now(), measure)
         return doubts.answered(are_open=not wanted.keys() <= left.keys(), is_news=is_news)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from worker.core.history import KEPT
 from worker.core.overview import Process
 from worker.core.status.reasons import only_here
 
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class Housekeep:
-    """Prunes settled deliveries and closed reviews. To be called each hour or so."""
+    """Prunes settled deliveries, closed reviews and the oldest history. To be called each hour or so."""
 
     def __init__(self, *, store: Upkeep, clock: Clock, keep_deliveries: timedelta, keep_reviews: timedelta) -> None:
         """Keep settled deliveries, and closed reviews, for these times."""
@@ -36,7 +37,11 @@ class Housekeep:
     def __call__(self) -> int:
         """Delete rows that are too old; returns their number. Raises StoreError: the next call goes on from there."""
         now = self._clock.now()
-        pruned = self._store.prune(settled_before=now - self._keep_deliveries, closed_before=now - self._keep_reviews)
+        pruned = self._store.prune(
+            settled_before=now - self._keep_deliveries,
+            closed_before=now - self._keep_reviews,
+            hours_before=now - KEPT,
+        )
         self._store.maintain()
         if pruned:
             log.info("pruned", rows=pruned)

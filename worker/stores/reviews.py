@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from msgspec import structs
 
+from worker.core.history import corrections, hour_of, marks
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
 from worker.stores.columns import At, Reviewers
 from worker.stores.database import chunks, insert, insert_many
+from worker.stores.history import add_hours
 from worker.stores.people import without_forgotten
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS, TURNS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
 
+    from worker.core.history import Hour, Measure
     from worker.core.model import Facts, Fate, Id
     from worker.core.plan import Plan
 
@@ -56,7 +59,7 @@ _SELECT_CLOSED = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_CLOSED, _SOME)
 _SELECT_SOME = sa.select(*REVIEW_COLUMNS).where(_MINE, _SOME)
 _SELECT_NUMBERS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, REVIEWS.c.review_id).where(_MINE, _SOME)
 _SELECT_LEFT = (
-    sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.review_id, REVIEWS.c.fate)
+    sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id)
     .where(_MINE, IS_CLOSED, _SOME)
     .order_by(REVIEWS.c.closed_at, REVIEWS.c.added_at)
 )
@@ -133,22 +136,27 @@ def describe_reviews(connection: Connection, queue_id: Id, facts: Mapping[Id, Fa
     return list(news)
 
 
-def learn_fates(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> list[int]:
-    """Note how the latest closed stay of each run ended; the numbers of those for which that is news."""
-    news = {number: how for number, was, how in _latest_closed(connection, queue_id, left) if was is not how}
+def learn_fates(
+    connection: Connection, queue_id: Id, left: Mapping[Id, Fate], measure: Measure
+) -> tuple[list[int], Mapping[datetime, Hour]]:
+    """Note how the latest closed stay of each run ended; the numbers of those for which that is news.
+
+    The second value is what their hours gain by it.
+    """
+    latest = _latest_closed(connection, queue_id, left)
+    news = {number: review for number, review in latest.items() if review.fate is not left[review.queue_run_id]}
     for some in chunks(news):
-        connection.execute(_UPDATE, [{"number": number, "fate": news[number]} for number in some])
-    return list(news)
+        values = [{"number": number, "fate": left[news[number].queue_run_id]} for number in some]
+        connection.execute(_UPDATE, values)
+    return list(news), corrections(news.values(), left, measure)
 
 
-def _latest_closed(
-    connection: Connection, queue_id: Id, left: Mapping[Id, Fate]
-) -> Iterable[tuple[int, Fate | None, Fate]]:
+def _latest_closed(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> Mapping[int, Review]:
     asked = ({"queue": queue_id, "some": some} for some in chunks(left))
     rows = (row for each in asked for row in connection.execute(_SELECT_LEFT, each))
     # In the order in which they ended: of each run the last row remains.
     latest = {row.queue_run_id: row for row in rows}
-    return ((row.review_id, row.fate, left[queue_run_id]) for queue_run_id, row in latest.items())
+    return {row.review_id: Review(*row[:-1]) for row in latest.values()}
 
 
 # Asked for each message: building these statements costs more than running them. No run has waited since before NULL.
@@ -221,9 +229,12 @@ def conclude_poll(connection: Connection, row: Row[Any], plan: Plan, now: dateti
         connection.execute(CHANGE_QUEUE, {"queue": row.queue_id, **news})
 
 
-def note_poll(connection: Connection, polled: Polled) -> int:
+def note_poll(
+    connection: Connection, polled: Polled, stale_before: Callable[[Queue, datetime], datetime | None]
+) -> int:
     """Remember how the polls of one queue stand; its revision."""
     row = lock_queue(connection, polled.queue)
+    _mark_hour(connection, row, polled, stale_before)
     news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error, "trouble": polled.trouble}
     # A poll that failed leaves the time of the last one that did not.
     if polled.completed_at is not None:
@@ -231,6 +242,18 @@ def note_poll(connection: Connection, polled: Polled) -> int:
     connection.execute(CHANGE_QUEUE, {"queue": polled.queue.queue_id, **news})
     revision: int = row.revision
     return revision
+
+
+def _mark_hour(
+    connection: Connection, row: Row[Any], polled: Polled, stale_before: Callable[[Queue, datetime], datetime | None]
+) -> None:
+    """Write that the hour of the last complete poll was seen, once an hour."""
+    at, before = polled.completed_at, row.completed_at
+    if at is None or (before is not None and hour_of(before) >= hour_of(at)):
+        return
+    asked = {"queue": row.queue_id, "stale_before": stale_before(polled.queue, hour_of(at))}
+    mine = connection.execute(_STANDING, asked).one()
+    add_hours(connection, row.queue_id, marks(at, before, QueueTotals(mine.waiting, mine.stale)))
 
 
 def every_poll(connection: Connection) -> Sequence[Polled]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 import sqlalchemy as sa
 
 from worker.core.directory import introduced
+from worker.core.history import PLAINLY
 from worker.core.model import Kind, Memory
 from worker.core.owed import State
-from worker.stores import acts, assignments, budgets, claims, edits, inboxes, outbox, people, reviews, upkeep
+from worker.core.roles import never_stale
+from worker.stores import acts, assignments, budgets, claims, edits, history, inboxes, outbox, people, reviews, upkeep
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from worker.core.audience import Problem
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
+    from worker.core.history import Hours, Measure
     from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Polled, Queue, QueueTotals, Review, Reviewer, ReviewKey
     from worker.core.overview import Process
@@ -83,6 +86,7 @@ class SqlStore:
                 listing=row.listing or "",
                 window=outbox.window_of(connection, row, now),
                 muted_until=row.muted_until,
+                completed_at=row.completed_at,
             )
             plan = decide(memory)
             reviews.conclude_poll(connection, row, plan, now)
@@ -94,6 +98,7 @@ class SqlStore:
             if plan.opened is None and plan.entered and memory.window is not None:
                 outbox.enter_reviews(connection, queue.queue_id, memory.window.host, plan.entered, now)
             edits.owe_edits(connection, altered, now)
+            history.add_hours(connection, queue.queue_id, plan.tally)
             return plan
 
         return self._database.write(work)
@@ -106,7 +111,9 @@ class SqlStore:
         """See `Store.records`."""
         return self._database.read(lambda connection: acts.records(connection, most))
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:
+    def polled(
+        self, polls: Iterable[Polled], stale_before: Callable[[Queue, datetime], datetime | None] = never_stale
+    ) -> Mapping[Id, int]:
         """See `Store.polled`."""
         # In one order everywhere, so that two workers never wait for each other in a circle.
         every = sorted(polls, key=lambda polled: str(polled.queue.queue_id))
@@ -115,21 +122,23 @@ class SqlStore:
             ids = [polled.queue.queue_id for polled in every]
             ours = set(ids) if self._member is None else self._member.hold_queues(connection, ids)
             return {
-                polled.queue.queue_id: reviews.note_poll(connection, polled)
+                polled.queue.queue_id: reviews.note_poll(connection, polled, stale_before)
                 for polled in every
                 if polled.queue.queue_id in ours
             }
 
         return self._database.write(work)
 
-    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime) -> bool:
+    def learn(self, queue_id: Id, left: Mapping[Id, Fate], now: datetime, measure: Measure = PLAINLY) -> bool:
         """See `Store.learn`."""
 
         def work(connection: Connection) -> bool:
             self._hold(connection)
             if reviews.hold_queue(connection, queue_id) is None:
                 return False
-            return _acted(connection, queue_id, reviews.learn_fates(connection, queue_id, left), now)
+            news, tally = reviews.learn_fates(connection, queue_id, left, measure)
+            history.add_hours(connection, queue_id, tally)
+            return _acted(connection, queue_id, news, now)
 
         return self._database.write(work)
 
@@ -273,6 +282,10 @@ class SqlStore:
         """See `Store.standing`."""
         return self._database.read(lambda connection: reviews.queue_standing(connection, queue_id, stale_before))
 
+    def hours(self, since: datetime, until: datetime, queue_id: Id | None = None) -> Mapping[Id, Hours]:
+        """See `Store.hours`."""
+        return self._database.read(lambda connection: history.every_hour(connection, since, until, queue_id))
+
     def assigned(self) -> Mapping[str, str]:
         """Which worker, by its name, has which assignment, by its name; empty with SQLite."""
         if self._database.engine.dialect.name != "postgresql":
@@ -341,8 +354,10 @@ class SqlStore:
         """See `Store.remember`."""
         self._database.write(lambda connection: upkeep.remember_note(connection, name, value))
 
-    def prune(self, *, settled_before: datetime, closed_before: datetime) -> int:
+    def prune(self, *, settled_before: datetime, closed_before: datetime, hours_before: datetime | None = None) -> int:
         """See `Store.prune`."""
+        if hours_before is not None:
+            self._database.write(lambda connection: history.prune_hours(connection, hours_before))
         return (
             self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before))
             + self._in_steps(lambda connection: upkeep.prune_reviews(connection, closed_before))
