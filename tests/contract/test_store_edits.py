@@ -127,6 +127,17 @@ class TestAnEditIsOwed:
         assert (row(store).edit_at == LATER) is owed
 
     @pytest.mark.parametrize(
+        ("state", "owed"),
+        [(State.PENDING, True), (State.HELD, True), (State.WITHDRAWN, False), (State.DEAD, False)],
+        ids=lambda value: getattr(value, "value", value),
+    )
+    def test_for_one_that_waits_while_an_attempt_is_in_doubt(self, store: Store, state: State, *, owed: bool) -> None:
+        owe(store, review("a"))
+        put_back(store, take(store), NOON + DAY, state=state, attempted_at=NOON)
+        close(store)
+        assert (row(store).edit_at == LATER) is owed
+
+    @pytest.mark.parametrize(
         ("edit_for", "owed"),
         [
             pytest.param(None, False, id="not where messages are not kept true"),

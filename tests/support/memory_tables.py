@@ -158,9 +158,11 @@ def by_age(review: Review) -> tuple[datetime, bytes, datetime]:
 
 
 def is_kept_true(delivery: Delivery, now: datetime) -> bool:
-    if delivery.edit_until is None:
-        return delivery.state in {State.SENDING, State.UNKNOWN}
-    return delivery.state in {State.SENDING, State.UNKNOWN, State.SENT} and delivery.edit_until > now
+    if delivery.state is State.SENT:
+        return delivery.edit_until is not None and delivery.edit_until > now
+    is_in_doubt = delivery.state in {State.PENDING, State.HELD} and delivery.attempted_at is not None
+    may_be_posted = is_in_doubt or delivery.state in {State.SENDING, State.UNKNOWN}
+    return may_be_posted and (delivery.edit_until is None or delivery.edit_until > now)
 
 
 def earliest_edit(delivery: Delivery, now: datetime) -> datetime:

@@ -36,9 +36,14 @@ _OF_READER = DELIVERIES.c.queue_id.is_(None)
 
 _ABOUT_QUEUE = sa.or_(_OF_QUEUE, _OF_READER)
 _IS_SENDING = outbox.in_state(State.SENDING)
+# An attempt in doubt may have posted it, also where it waits to be sent again: a look may find the message yet.
+_MAY_BE_POSTED = sa.or_(
+    outbox.in_state(State.SENDING, State.UNKNOWN, State.SENT),
+    sa.and_(outbox.in_state(State.PENDING, State.HELD), DELIVERIES.c.attempted_at.is_not(None)),
+)
 # How long a message is kept true is settled with its receipt: before that, nothing has passed.
 _KEPT_TRUE = sa.and_(
-    outbox.in_state(State.SENDING, State.UNKNOWN, State.SENT),
+    _MAY_BE_POSTED,
     sa.or_(sa.and_(DELIVERIES.c.edit_until.is_(None), ~IS_SENT), DELIVERIES.c.edit_until > NOW),
 )
 

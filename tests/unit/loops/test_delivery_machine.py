@@ -367,6 +367,19 @@ def test_nothing_is_lost_and_nothing_seen_twice(machine: type[DeliveryMachine]) 
         run_state_machine_as_test(machine, settings=THOROUGH)
 
 
+def test_a_run_that_is_reviewed_while_a_post_in_doubt_waits_to_be_sent_again_is_crossed_off_where_it_is_found() -> None:
+    machine = BlindMachine()
+    machine.history(readable=False)
+    machine.owe(count=1, channel=CHANNEL, fault=Fault.LOST)
+    machine.work(wait=0, worker=0)
+    machine.crash(name="settled")
+    machine.work(wait=5, worker=0)
+    machine.close(number=0)
+    machine.crash(name="claimed")
+    machine.work(wait=1, worker=0)
+    machine.teardown()
+
+
 @pytest.mark.parametrize(
     ("machine", "law"),
     [
