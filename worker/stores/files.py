@@ -45,6 +45,9 @@ DRAFT = ".review-notifier-copy-"
 _BESIDE = ("-journal", "-wal", "-shm")
 """How the names of the files end that SQLite makes beside a database."""
 
+_MARK = slice(68, 72)
+"""Where SQLite's file format has the application id."""
+
 _PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
 """What may be over at the next try, by the beginning of SQLite's name for it."""
 
@@ -76,12 +79,24 @@ def is_new_file(path: Path) -> bool:
 def check_file(path: Path, within: float | None = CHECK_FOR, scripts: Path | None = None) -> Fit:
     """How the schema of a database of ours stands; ConfigError for a file that is not ours or not sound.
 
-    Touches neither the file nor anything beside it. What is not looked through after so many seconds counts as sound
-    (None: everything).
+    Touches neither the file nor anything beside it, except where it can only be read after SQLite has put right what a
+    killed process left half-way in it. What is not looked through after so many seconds counts as sound (None:
+    everything).
     """
     if not path.is_file():
         raise ConfigError(f"{DATABASE_URL}: {path} is no file: name another, or move what is there away")
-    return undisturbed(path, lambda opened, whole: _examine(path, opened, within if whole else None, scripts))
+
+    def look(opened: sqlite3.Connection, whole: bool) -> Fit:  # noqa: FBT001  as `undisturbed` calls it
+        return _examine(path, opened, within if whole else None, scripts)
+
+    try:
+        return undisturbed(path, look)
+    except ConfigError as error:
+        # What is half written reads as damaged, until its journal or its log is heeded.
+        if not _is_unsound(error) or _is_whole(path) or not _bears_our_mark(path):
+            raise
+    _put_right(path)
+    return undisturbed(path, look)
 
 
 def revision_of_file(path: Path) -> str | None:
@@ -106,6 +121,22 @@ def undisturbed(path: Path, look: Callable[[sqlite3.Connection, bool], _T]) -> _
                 raise
         sleep(_PAUSE)
     raise AssertionError  # the last try returned or raised
+
+
+def _is_unsound(error: ConfigError) -> bool:
+    return isinstance(error.__cause__, sqlite3.Error) and error.__cause__.sqlite_errorname.startswith(tuple(UNSOUND))
+
+
+def _bears_our_mark(path: Path) -> bool:
+    """Whether the first page, read as plain bytes, is that of a database of ours."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(_MARK.stop)[_MARK]) == APPLICATION_ID
+
+
+def _put_right(path: Path) -> None:
+    """Let SQLite undo or finish what a killed process left half-way, as every usual connection does."""
+    with _explained(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _beside_and_date(path: Path) -> tuple[object, ...]:

@@ -253,6 +253,43 @@ class TestADatabaseThatCannotBeUsed:
         with closing(open_store(url(used), migrate=True)) as store:
             assert store.standing(QUEUE.queue_id, None).waiting == 300
 
+    def torn(self, path: Path) -> None:
+        """In the middle of a change of the schema: its first page is written, those that this one names are not."""
+        kill = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)"
+        kill += "; c.executescript('PRAGMA cache_size = 5; BEGIN')"
+        kill += "; [c.execute(f'CREATE TABLE more_{n} (x{n:0500})') for n in range(90)]; os._exit(0)"
+        subprocess.run([sys.executable, "-c", kill, path], check=True)
+
+    def half_folded_in(self, path: Path) -> None:
+        """With half of the log in the file, and without its index: as copied while the service runs."""
+        before = path.read_bytes()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            for number in range(90):
+                connection.execute(f"CREATE TABLE more_{number} (x{number:0500})")
+            with_log = path.with_name("worker.db-wal").read_bytes()
+        path.write_bytes(path.read_bytes()[:4096] + before[4096:])
+        path.with_name("worker.db-wal").write_bytes(with_log)
+
+    @pytest.mark.parametrize("how", [True, False], ids=["to work", "to look"])
+    @pytest.mark.parametrize(("left", "journal"), [(torn, "delete"), (half_folded_in, "wal")])
+    def test_is_not_one_whose_schema_was_just_being_written(
+        self, used: Path, left: Callable[[object, Path], None], journal: str, *, how: bool
+    ) -> None:
+        ask(used, f"PRAGMA journal_mode = {journal}")
+        left(self, used)
+        with closing(open_store(url(used), migrate=how)) as store:
+            assert store.standing(QUEUE.queue_id, None).waiting == 300
+
+    def test_is_not_touched_where_it_is_torn_and_of_another_program(self, used: Path) -> None:
+        with closing(sqlite3.connect(used)) as connection:
+            connection.executescript("PRAGMA journal_mode = delete; PRAGMA application_id = 7")
+        self.torn(used)
+        before = everything(used.parent)
+        with pytest.raises(ConfigError, match="another program"):
+            open_store(url(used), migrate=True)
+        assert everything(used.parent) == before
+
     def test_is_not_one_that_is_too_large_to_be_looked_through(self, used: Path) -> None:
         files.check_file(used, within=0)
 
