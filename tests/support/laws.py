@@ -8,6 +8,7 @@ test or another profile adds stands upon this.
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import engine
 
 EXPLORING = settings(
     settings.get_profile("default"),
@@ -16,6 +17,9 @@ EXPLORING = settings(
     deadline=None,  # for a single example: the machine may be busy with other tests
     suppress_health_check=[HealthCheck.too_slow],  # the same
 )
+
+# A minute instead of five, in which a test would run into its own time-out, and that would pass for another failure.
+engine.MAX_SHRINKING_SECONDS = 60
 
 for name in ("default", "ci"):
     settings.register_profile(name, EXPLORING)

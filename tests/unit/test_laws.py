@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import engine
 
 LAW = """
 import tests.support.laws
@@ -80,3 +81,7 @@ def test_the_line_above_a_law_or_a_state_machine_replays_the_failure(script: str
 def test_no_profile_hurries_or_repeats_itself() -> None:
     for profile in (settings.get_profile("ci"), settings.get_profile("default"), settings()):
         assert (profile.derandomize, profile.deadline, profile.print_blob) == (False, None, True)
+
+
+def test_a_failure_is_made_small_in_less_time_than_a_test_may_take(pytestconfig: pytest.Config) -> None:
+    assert float(pytestconfig.getini("timeout")) > engine.MAX_SHRINKING_SECONDS
