@@ -17,7 +17,7 @@ from worker.commands.exits import Exit
 from worker.core.owed import State
 from worker.core.ports import Trouble
 from worker.core.status.reasons import KINDS, readiness
-from worker.notifiers.slack import errors
+from worker.notifiers.slack import check, errors
 from worker.settings.model import EVERY
 from worker.stores.sqlite import NETWORK
 
@@ -182,6 +182,14 @@ SCOPES_OF_PEOPLE = {
 }
 """What it asks for more where people are meant, of direct messages too."""
 
+SCOPES_OF_ACTING = {
+    "users.info": {"users:read"},
+    "chat.postEphemeral": {"chat:write"},
+    "chat.postMessage": {"chat:write"},
+    "views.publish": set(),  # the home tab, which is no scope
+}
+"""What it asks for the methods by which people are answered; for a command it asks `commands`."""
+
 SLACK = ROOT / "worker" / "notifiers" / "slack"
 MANIFESTS = ROOT / "deploy" / "slack"
 
@@ -205,16 +213,36 @@ def test_the_slack_app_for_people_asks_for_exactly_what_people_need_more() -> No
     assert sorted(bot_scopes("manifest-people.yaml")) == sorted({*bot_scopes("manifest.yaml"), *more})
 
 
-@pytest.mark.parametrize("manifest", ["manifest.yaml", "manifest-people.yaml"])
+def test_the_slack_app_for_acting_asks_for_exactly_what_acting_needs_more() -> None:
+    called = set(re.findall(r'\.ask\(\s*"([\w.]+)"', (SLACK / "answers.py").read_text()))
+    assert called == SCOPES_OF_ACTING.keys() - {"users.info"}
+    more = set().union(*SCOPES_OF_ACTING.values(), {"commands"})
+    assert set(bot_scopes("manifest-actions.yaml")) == {*bot_scopes("manifest-people.yaml"), *more}
+    assert check.ACTING.keys() == more - set(bot_scopes("manifest.yaml"))
+
+
+def test_the_slack_app_for_acting_is_sent_what_is_heard() -> None:
+    manifest = yaml.safe_load((MANIFESTS / "manifest-actions.yaml").read_text())
+    settings, features = manifest["settings"], manifest["features"]
+    assert settings["event_subscriptions"] == {"bot_events": ["app_home_opened"]}
+    assert (settings["interactivity"], settings["socket_mode_enabled"]) == ({"is_enabled": True}, True)
+    assert [each["command"] for each in features["slash_commands"]] == ["/reviews"]
+    assert features["app_home"]["home_tab_enabled"] is True
+
+
+@pytest.mark.parametrize("manifest", ["manifest.yaml", "manifest-people.yaml", "manifest-actions.yaml"])
 def test_each_scope_has_its_reason(manifest: str) -> None:
     text = (MANIFESTS / manifest).read_text()
     assert re.findall(r"- ([\w:.]+) +# \S", text) == bot_scopes(manifest)
     assert yaml.safe_load(text)["settings"]["token_rotation_enabled"] is False
 
 
-def test_only_the_slack_app_for_people_has_a_place_for_direct_messages() -> None:
-    homes = [yaml.safe_load(file.read_text())["features"]["app_home"] for file in sorted(MANIFESTS.glob("*.yaml"))]
-    assert [home["messages_tab_enabled"] for home in homes] == [True, False]
+def test_only_the_slack_apps_for_people_have_a_place_for_direct_messages() -> None:
+    homes = {
+        file.stem: yaml.safe_load(file.read_text())["features"]["app_home"]["messages_tab_enabled"]
+        for file in MANIFESTS.glob("*.yaml")
+    }
+    assert homes == {"manifest": False, "manifest-people": True, "manifest-actions": True}
 
 
 def test_network_file_systems_are_warned_of() -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from worker.core.model import Queue, Snapshot
     from worker.core.owed import Destination
     from worker.loops.roster import Roster
+    from worker.notifiers.slack.notifier import Slack
     from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.sources.langsmith.source import LangSmith
@@ -307,7 +308,7 @@ def check(*, as_json: bool, live: bool) -> bool:
             *check_langsmith(source, roster, settings, rules, see),
             *first_poll.findings(),
             *slack_check.examine(notifier, sorted(channels_of(settings, roster, rules))),
-            *_app_token(settings),
+            *_acting(settings, notifier),
             *examine_people(notifier, whom(settings, source, roster, rules, listed)),
             *(ask_live(source, roster) if live else ()),
         ]
@@ -318,10 +319,11 @@ def check(*, as_json: bool, live: bool) -> bool:
     return all(finding.ok for finding in found)
 
 
-def _app_token(settings: Settings) -> Iterator[Finding]:
+def _acting(settings: Settings, notifier: Slack) -> Iterator[Finding]:
     if settings.slack_app_token is not None:
         with slack(settings, settings.slack_app_token) as client:
             yield from slack_check.examine_app_token(client)
+        yield from slack_check.examine_acting(notifier)
 
 
 def _waiting(source: LangSmith, queue: Queue) -> int | None:

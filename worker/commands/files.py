@@ -70,6 +70,7 @@ _VERSIONS = "the versions of all libraries that the tests ran with"
 CARRIED = (
     _deployed("slack/manifest.yaml", "the Slack app: messages in channels"),
     _deployed("slack/manifest-people.yaml", "the Slack app that also mentions people and writes to them"),
+    _deployed("slack/manifest-actions.yaml", "the same with menus in messages, /reviews and a Home tab"),
     Carried("settings/.env.example", "every setting with its meaning, to become .env", ".env.example"),
     Carried("settings/worker.toml.example", "settings of each queue, to become worker.toml", "worker.toml.example"),
     _deployed("systemd/install.sh", "installs the service, upgrades it, rolls it back"),

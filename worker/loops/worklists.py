@@ -52,6 +52,11 @@ class Worklists:
         """The queues that can be asked for, by name."""
         return [each.queue for each in self._polled()]
 
+    def is_reviewer(self, user: str, queue: Queue) -> bool:
+        """Whether a user of the notifier is one of the reviewers of a queue."""
+        person = self._persons().with_user(user)
+        return person is not None and self._rules(queue).turns(queue).is_reviewer(person)
+
     def _polled(self) -> Sequence[Polled]:
         wanted = set(self._queues())
         return [each for each in self._polls.polls() if each.queue.queue_id in wanted]

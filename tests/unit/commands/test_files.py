@@ -44,7 +44,7 @@ def test_every_file_for_deployment_is_carried_and_built_into_the_package() -> No
         (".env.example", ["settings/.env.example"]),
         ("constraints", ["systemd/constraints.txt"]),
         ("kubernetes", ["kubernetes/review-notifier.yaml"]),
-        ("slack/", ["slack/manifest.yaml", "slack/manifest-people.yaml"]),
+        ("slack/", ["slack/manifest.yaml", "slack/manifest-people.yaml", "slack/manifest-actions.yaml"]),
         ("all", [each.name for each in CARRIED]),
     ],
 )

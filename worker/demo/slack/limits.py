@@ -32,13 +32,11 @@ def text_error(text: object, blocks: object) -> str:
     return "msg_too_long" if len(text or "") > _TEXT_LIMIT else ""
 
 
-def block_errors(blocks: object) -> list[str]:
-    """The errors of the blocks, each with a JSON pointer, as Slack words it."""
+def block_errors(blocks: object, *, most: int = _BLOCKS_LIMIT) -> list[str]:
+    """The errors of the blocks, `most` of which are allowed, each with a JSON pointer, as Slack words it."""
     if not isinstance(blocks, list):
         return ["must provide an array [json-pointer:/blocks]"]
-    errors = (
-        [f"no more than {_BLOCKS_LIMIT} items allowed [json-pointer:/blocks]"] if len(blocks) > _BLOCKS_LIMIT else []
-    )
+    errors = [f"no more than {most} items allowed [json-pointer:/blocks]"] if len(blocks) > most else []
     for number, block in enumerate(blocks):
         errors += _block(block, f"/blocks/{number}")
     return errors + _ids(blocks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from worker.demo.slack import limits
 from worker.demo.slack.workspace import APP_ID, TEAM_ID, MethodError, checked, is_person
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Personal:
         self._users = users
         self._sockets = sockets
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._ephemerals: list[Ephemeral] = []
         self._homes: dict[str, dict[str, Any]] = {}
         self._numbers = count(1)
@@ -111,6 +112,11 @@ class Personal:
         with self._lock:
             return self._homes.get(user)
 
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+        """Wait until a condition holds, which is asked whenever somebody is shown something; whether it does."""
+        with self._lock:
+            return self._lock.wait_for(holds, seconds)
+
     def _act(self, shown: _Arguments, action_id: str, value: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401
         block_id = how.get("block_id", shown.get("block_id", "block"))
         act = {"action_id": action_id, "block_id": block_id, "action_ts": f"{self._clock.now().timestamp():.6f}"}
@@ -134,17 +140,20 @@ class Personal:
         shown = Ephemeral(channel.channel_id, user, arguments.get("text") or "", arguments.get("blocks") or [], thread)
         with self._lock:
             self._ephemerals.append(shown)
+            self._lock.notify_all()
         return {"message_ts": f"{self._clock.now().timestamp():.6f}"}
 
     def _publish(self, arguments: _Arguments) -> dict[str, Any]:
         user, view = str(arguments.get("user_id") or ""), arguments.get("view")
         if not isinstance(view, dict) or view.get("type") != "home" or not isinstance(view.get("blocks"), list):
             raise MethodError("invalid_arguments", response_metadata={"messages": ["[ERROR] no view of type home"]})
-        if len(view["blocks"]) > _VIEW_BLOCKS:
-            raise MethodError("invalid_arguments", response_metadata={"messages": ["[ERROR] too many blocks"]})
+        if errors := limits.block_errors(view["blocks"], most=_VIEW_BLOCKS):
+            listed = [f"[ERROR] {error}" for error in errors]
+            raise MethodError("invalid_blocks", errors=errors, response_metadata={"messages": listed})
         self._users.refuse(user)
         with self._lock:
             self._homes[user] = view
+            self._lock.notify_all()
         return {"view": {"type": "home", "id": f"V{user[1:]}"}}
 
 

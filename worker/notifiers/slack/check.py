@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from worker.notifiers.slack.notifier import BotIdentity, Channel, Slack
 
 POSTING = "chat:write"
+ACTING = {
+    "commands": "people cannot write /reviews",
+    "users:read": "it cannot be seen who is a guest, so nothing that anybody does is taken",
+}
+"""The scopes of the bot that acting needs, and what is missing without each."""
+
 _APP_REMEDY = (
     "set SLACK_APP_TOKEN to an app-level token of the app with connections:write (Basic Information), "
     "and turn Socket Mode on"
@@ -44,6 +50,18 @@ def examine_app_token(slack: Slack) -> Iterator[Finding]:
         yield Finding("slack app token", ok=False, text=f"no link can be opened ({error.code})", remedy=remedy)
         return
     yield Finding("slack app token", ok=True, text="a link can be opened")
+
+
+def examine_acting(slack: Slack) -> Iterator[Finding]:
+    """Check the scopes that acting needs. Nothing where the bot's token is bad: that is a finding of its own."""
+    try:
+        scopes = slack.identity().scopes
+    except DeliveryError:
+        return
+    # None where Slack did not list them: what is missing shows when somebody acts.
+    for scope in (one for one in ACTING if scopes is not None and one not in scopes):
+        text = f"is missing: {ACTING[scope]}"
+        yield Finding(f"slack scope {scope}", ok=False, text=text, remedy=add_scope(scope))
 
 
 def token_remedy(error: DeliveryError) -> str:

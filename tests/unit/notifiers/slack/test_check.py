@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import to
 from tests.support.slack_stage import CHANNEL
 from worker.demo.slack.server import ALL_SCOPES
-from worker.notifiers.slack.check import examine, examine_app_token
+from worker.notifiers.slack.check import examine, examine_acting, examine_app_token
 from worker.notifiers.slack.notifier import Slack
 
 if TYPE_CHECKING:
@@ -126,3 +126,16 @@ def test_the_app_token_is_proven_without_a_link(
         (finding,) = examine_app_token(client)
     assert (finding.ok, remedy in finding.remedy, error in finding.text) == (ok, True, True)
     assert slack.sockets.links == 0
+
+
+@pytest.mark.parametrize(("scope", "missing"), [("commands", "/reviews"), ("users:read", "guest")])
+def test_a_scope_that_acting_lacks_is_a_finding(
+    notifier: Slack, slack: SimulatedSlack, scope: str, missing: str
+) -> None:
+    assert list(examine_acting(notifier)) == []
+    slack.scopes = ALL_SCOPES - {scope}
+    (finding,) = examine_acting(notifier)
+    assert (finding.name, finding.ok, missing in finding.text) == (f"slack scope {scope}", False, True)
+    assert f"add {scope}" in finding.remedy
+    slack.token_error = "token_revoked"
+    assert list(examine_acting(notifier)) == []
