@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from worker.app import Parts
     from worker.core.model import Id, Queue
-    from worker.core.ports import Clock
+    from worker.core.ports import Clock, Inbox
     from worker.process import Stop
     from worker.web.monitor import Monitor
 
@@ -76,8 +76,8 @@ class Service:
         self._remembered: set[Id] | None = None
         self._people_known = False
 
-    def run(self, stop: Stop) -> None:
-        """Work until `stop` is set; returns when no post is in flight any more."""
+    def run(self, stop: Stop, inbox: Inbox | None = None) -> None:
+        """Work until `stop` is set; returns when no post is in flight any more. People are heard through an `inbox`."""
         clock = self._parts.clock
         if self._parts.assignments.is_shared:
             # Before anything is written: only from the first renewal on do we go by the database's clock.
@@ -99,6 +99,8 @@ class Service:
         self._loop("polls", _LOOK_EVERY, lambda: None, pool="polls")
         self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()
+        if inbox is not None:
+            inbox.start()
         while not stop.wait(TICK.total_seconds()):
             self._ticker.mind_the_clock()
             for name in stop.noted():
@@ -106,7 +108,11 @@ class Service:
                     "signal_ignored", signal=name, remedy="settings are read at the start: restart to change them"
                 )
             self._monitor.alive()
-        self._stop()
+        self._stop(inbox)
+
+    def hurry_edits(self) -> None:
+        """Make the edits that are owed now, not at the next tick."""
+        self._ticker.hurry("edit")
 
     def _loop(
         self, name: str, interval: timedelta, work: Callable[[], object], *, pool: str, after: timedelta = _NOW
@@ -115,9 +121,12 @@ class Service:
         self._monitor.pulse.expect(name, max(HANGS_AFTER, interval * 3))
         self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool, after=after)
 
-    def _stop(self) -> None:
+    def _stop(self, inbox: Inbox | None) -> None:
         """Start nothing new, and let a post in flight end; meanwhile write the last state and give the lease back."""
         self._stopping.set()
+        # First, and beside all else: what people do from now on goes to another worker's link.
+        closing = threading.Thread(target=inbox.stop if inbox else lambda: None, name="inbox-end", daemon=True)
+        closing.start()
         self._monitor.end()
         self._ticker.stop()
         handing_over = threading.Thread(target=self._hand_over, name="hand-over", daemon=True)
@@ -125,6 +134,7 @@ class Service:
         if not self._posting.acquire(timeout=POST_PATIENCE):
             log.warning("post_abandoned", remedy="it is looked up at the next start")
         handing_over.join(_DATABASE_PATIENCE)
+        closing.join(_DATABASE_PATIENCE)
 
     def _hand_over(self) -> None:
         self._guarded("note", self._note)()
@@ -215,8 +225,13 @@ class Service:
             self._parts.look_ups()
 
     def _edit(self) -> None:
-        while self._parts.assignments.has(Task.EDITS) and not self._is_stopping("edit") and self._parts.edit.step():
-            pass
+        pace, edit = _NOW, self._parts.edit
+        while self._parts.assignments.has(Task.EDITS) and not self._stopping.wait(pace.total_seconds()):
+            while not self._is_stopping("edit") and edit.step():
+                pass
+            # A tick would be too late by up to its whole length for an edit that shows what somebody has just done.
+            if not (pace := edit.paced_for):
+                return
 
     def _is_stopping(self, loop: str) -> bool:
         # Asked between two steps of a loop, so that a long row of them counts as a sign of life, too.

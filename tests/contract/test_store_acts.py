@@ -261,3 +261,22 @@ def test_the_same_envelope_on_two_workers_at_once_is_one_act(sql_store: Store) -
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(claim, range(2)), key=str) == [None, Refusal.REPEATED]
     assert len(sql_store.records(10)) == 1
+
+
+class TestAnEnvelope:
+    def test_is_heard_once_a_day(self, store: Store) -> None:
+        assert store.first_heard("E1", NOON)
+        assert store.first_heard("E2", NOON)
+        assert not store.first_heard("E1", NOON + HOUR)
+        assert not store.first_heard("E1", NOON + DAY)
+        assert store.first_heard("E1", NOON + DAY + SECOND)
+
+    def test_is_heard_by_one_of_several_workers(self, sql_store: Store) -> None:
+        start = Barrier(4)
+
+        def hear(_: int) -> bool:
+            start.wait()
+            return sql_store.first_heard("E1", NOON)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(hear, range(4))) == [False, False, False, True]

@@ -11,6 +11,7 @@ from worker.core.actions import Acted, Record, Refusal, Subject, without_person
 from worker.core.audience import email_key
 from worker.core.model import NO_ACTS
 from worker.core.owed import State
+from worker.stores.acts import HEARD_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -66,6 +67,13 @@ class MemoryActing(MemoryTables):
 
     def mutes(self) -> Mapping[Id, datetime]:
         return {queue_id: until for queue_id, until in self._mutes.items() if until is not None}
+
+    def first_heard(self, envelope_id: str, now: datetime) -> bool:
+        with self._lock:
+            self._heard = {each: at for each, at in self._heard.items() if at >= now - HEARD_FOR}
+            is_first = envelope_id not in self._heard
+            self._heard.setdefault(envelope_id, now)
+            return is_first
 
     def _prune_acts(self, before: datetime) -> int:
         """The acts on reviews that are gone go with them, uncounted; those on queues when they are old enough."""

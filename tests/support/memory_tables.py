@@ -84,6 +84,7 @@ class MemoryTables:
         self._hours: dict[Id, dict[datetime, Hour]] = {}
         self._mutes: dict[Id, datetime | None] = {}
         self._records: list[Record] = []
+        self._heard: dict[str, datetime] = {}
         self._pauses: dict[Destination, Pause] = {}
         self._notes: dict[str, str] = {}
         self._cards: dict[str, Card] = {}

@@ -120,7 +120,7 @@ def langsmith(
 def hiding(settings: Settings) -> Callable[[str], str]:
     """Take the token and the key out of a text."""
     # Not the database's password: Slack never gets it, and a short one may occur in a message's timestamp.
-    given = (settings.slack_bot_token, settings.langsmith_api_key)
+    given = (settings.slack_bot_token, settings.slack_app_token, settings.langsmith_api_key)
     redact = redactor(secret.get_secret_value() for secret in given if secret)
     return lambda text: redact(None, "", text)
 

@@ -40,8 +40,10 @@ from worker.web.systemd import from_environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worker.core.ports import Assignments, Clock
+    from worker.app import Parts
+    from worker.core.ports import Assignments, Clock, Inbox
     from worker.loops.roster import Roster
+    from worker.notifiers.slack.notifier import Slack
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
@@ -72,8 +74,24 @@ def run() -> None:
                 board=board,
             )
             log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
-            Service(parts, monitor, machine).run(process.STOP)
+            service = Service(parts, monitor, machine)
+            with _listening(settings, parts, notifier, machine, service.hurry_edits) as inbox:
+                service.run(process.STOP, inbox)
             log.info("stopped")
+
+
+@contextlib.contextmanager
+def _listening(
+    settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]
+) -> Iterator[Inbox | None]:
+    """The inbox of the service, where an app token opens one."""
+    if settings.slack_app_token is None:
+        yield None
+        return
+    from worker.commands.hearing import inbox_for  # noqa: PLC0415  nothing of it is imported without an app token
+
+    with inbox_for(settings, parts, notifier, machine, acted) as inbox:
+        yield inbox
 
 
 def poll() -> bool:

@@ -179,6 +179,14 @@ def after_today(calendar: Calendar, now: datetime) -> datetime:
     return calendar.next_opening(ends) or ends + MORNING
 
 
+def on_monday(calendar: Calendar, now: datetime) -> datetime:
+    """The first opening from the next Monday on, which is never today."""
+    begins = calendar.day_ends(now)
+    while begins.astimezone(calendar.zone).weekday() != 0:
+        begins = calendar.day_ends(begins)
+    return calendar.next_opening(begins) or begins + MORNING
+
+
 def _on_queue(action: Action, subject: Subject, now: datetime) -> Acted:
     if action.act is Act.MUTE:
         return Acted(replace(subject, muted_until=action.until))

@@ -332,6 +332,18 @@ class Answers(Protocol):
         ...
 
 
+class Inbox(Protocol):
+    """Hears what people do in the notifier's service. Thread-safe."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+        ...
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Say goodbye to the service, and wait for what was heard to be treated, twice so many seconds at most."""
+        ...
+
+
 class Assignments(Protocol):
     """The queues and tasks of this worker at present. Thread-safe; only `renew` and `leave` use the database."""
 

@@ -108,6 +108,10 @@ class Acting(Protocol):
         """When the last mute of each queue that ever had one ends, or has ended."""
         ...
 
+    def first_heard(self, envelope_id: str, now: datetime) -> bool:
+        """Note an envelope of the notifier's service; False where any worker has noted it within a day."""
+        ...
+
 
 class Outbox(Protocol):
     """The deliveries that are owed: added, claimed, and settled or given back."""

@@ -69,7 +69,7 @@ class Perform:
     def __call__(self, wish: Wish, now: datetime) -> Acted:
         """Do it, or refuse it; either is in the audit. Raises StoreError, after which nothing was done."""
         person = self._person(wish)
-        queue = self._queue(wish.queue_id)
+        queue = self.queue(wish.queue_id)
         until = wish.until
         if wish.act is Act.CLAIM and until is None:
             calendar = self._rules(queue).calendar
@@ -93,15 +93,16 @@ class Perform:
         log.info("acted", act=action.act.value, queue=queue.name, through=action.through, refusal=refusal)
         return acted
 
+    def queue(self, queue_id: Id) -> Queue:
+        """A queue as it is known; by its id alone where it is not. Raises StoreError."""
+        known = (each.queue for each in self._polls.polls() if each.queue.queue_id == queue_id)
+        return next(known, Queue(queue_id, str(queue_id)))
+
     def _person(self, wish: Wish) -> Person | None:
         persons = self._persons()
         if wish.user:
             return persons.with_user(wish.user)
         return persons.person(listed_id(wish.email)) if wish.email else None
-
-    def _queue(self, queue_id: Id) -> Queue:
-        known = (each.queue for each in self._polls.polls() if each.queue.queue_id == queue_id)
-        return next(known, Queue(queue_id, str(queue_id)))
 
     def _may(self, person: Person | None, subject: Subject, *, is_operator: bool) -> bool:
         """Whether the settings let a person act; an operator always may."""

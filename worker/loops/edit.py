@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +17,7 @@ from worker.loops.deliver import letter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from worker.core.message import Message
     from worker.core.owed import Claim, Delivery
@@ -73,6 +74,12 @@ class Edit:
             return True
         self._edit(claim, message, lambda: self._clock.monotonic() < start_by)
         return True
+
+    @property
+    def paced_for(self) -> timedelta:
+        """The wait until the next edit may be made, after one was; zero where there was none, or it failed."""
+        left = self._cooldown.left(self._clock.monotonic())
+        return left if left <= self._notifier.limits.edit_pace else timedelta(0)
 
     def _finish(self) -> None:
         """Finish the step that a failing database has cut off. Raises StoreError."""

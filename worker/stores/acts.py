@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from worker.core.owed import State
 from worker.stores import edits, reviews
 from worker.stores.columns import At, FactsColumn
 from worker.stores.database import insert
-from worker.stores.schema import ACTS, DELIVERIES, IS_OPEN, KNOWN_QUEUES, PEOPLE, REVIEWS
+from worker.stores.schema import ACTS, DELIVERIES, ENVELOPES, IS_OPEN, KNOWN_QUEUES, PEOPLE, REVIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -48,6 +49,9 @@ _NEWEST = (
 ACTS_A_STEP = 1000
 _MOST_OF_ONE = 1000
 """So many acts on one run are shown."""
+
+HEARD_FOR = timedelta(days=1)
+"""The time for which an envelope is known again; a service that repeats one does so within minutes."""
 
 
 def act(connection: Connection, action: Action, decide: Callable[[Subject], Acted], now: datetime) -> Acted:
@@ -112,6 +116,14 @@ def _let_go() -> sa.Update:
     at = sa.bindparam("now", type_=At())
     held = (DELIVERIES.c.queue_id == sa.bindparam("queue"), DELIVERIES.c.state == State.PENDING)
     return sa.update(DELIVERIES).where(*held, DELIVERIES.c.held_until > at).values(held_until=at)
+
+
+def first_heard(connection: Connection, envelope_id: str, now: datetime) -> bool:
+    """Note an envelope; the rules are those of `Store.first_heard`."""
+    connection.execute(sa.delete(ENVELOPES).where(ENVELOPES.c.heard_at < now - HEARD_FOR))
+    # The row that comes back says it: some drivers cannot count what a conflict has kept out.
+    added = insert(connection.dialect, ENVELOPES).on_conflict_do_nothing().returning(ENVELOPES.c.envelope_id)
+    return connection.execute(added, {"envelope_id": envelope_id, "heard_at": now}).first() is not None
 
 
 def records(connection: Connection, most: int) -> Sequence[Record]:

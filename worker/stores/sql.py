@@ -111,6 +111,10 @@ class SqlStore:
         """See `Store.records`."""
         return self._database.read(lambda connection: acts.records(connection, most))
 
+    def first_heard(self, envelope_id: str, now: datetime) -> bool:
+        """See `Store.first_heard`."""
+        return self._database.write(lambda connection: acts.first_heard(connection, envelope_id, now))
+
     def polled(
         self, polls: Iterable[Polled], stale_before: Callable[[Queue, datetime], datetime | None] = never_stale
     ) -> Mapping[Id, int]:

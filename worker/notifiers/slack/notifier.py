@@ -180,6 +180,10 @@ class Slack:
         self._identity = errors.bot_identity(response)
         return self._identity
 
+    def team_id(self) -> str:
+        """The id of the team that the token is for, asked for once. Raises DeliveryError."""
+        return self._known_identity().team_id
+
     def channel(self, channel: str) -> Channel:
         """Look a channel up by id, or a public one by name. Raises DeliveryError."""
         if not errors.is_id(channel):

@@ -1,0 +1,83 @@
+"""What a control of a message says, as it is written and as it is read from a press."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.office import FRIDAY, MONDAY, office
+from worker.core.actions import Act, on_monday
+from worker.core.calendar import ALWAYS_OPEN
+from worker.core.controls import HOUR, LONGEST, ON_QUEUE, ON_RUN, Choice, Span, block_of, choice_of, value_of
+
+IDS = st.uuids() | st.text(max_size=60)
+QUEUE, RUN = uuid4(), uuid4()
+
+
+@given(IDS, IDS, st.sampled_from(Span))
+def test_what_is_written_is_read(queue_id: object, queue_run_id: object, span: Span) -> None:
+    run, queue = block_of(queue_id, queue_run_id), block_of(queue_id)  # type: ignore[arg-type]
+    snooze, mute = value_of(Act.SNOOZE, span, FRIDAY), value_of(Act.MUTE, span)
+    if run:
+        assert choice_of(ON_RUN, run, snooze) == Choice(Act.SNOOZE, queue_id, queue_run_id, span, FRIDAY)  # type: ignore[arg-type]
+    assert choice_of(ON_QUEUE, queue, mute) == Choice(Act.MUTE, queue_id, None, span)  # type: ignore[arg-type]
+    assert len(run) <= LONGEST
+
+
+def test_ids_say_nothing_to_a_reader() -> None:
+    assert "secret" not in block_of("secret queue", "secret run")
+    assert len(block_of(uuid4(), uuid4())) < 50
+    assert block_of("q" * 200, RUN) == ""
+
+
+@given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
+def test_anything_else_is_no_choice(action: str, block: str, value: str) -> None:
+    assert choice_of(action, block, value) is None
+    assert choice_of(ON_RUN, block, "claim") is None or "." in block
+    assert choice_of(ON_RUN, block_of(QUEUE, RUN), value) is None
+
+
+@pytest.mark.parametrize(
+    ("action", "block", "value"),
+    [
+        pytest.param(ON_RUN, block_of(QUEUE, RUN), "mute hour", id="mute in a run's menu"),
+        pytest.param(ON_QUEUE, block_of(QUEUE), "claim", id="claim in a queue's menu"),
+        pytest.param(ON_RUN, block_of(QUEUE), "claim", id="no run"),
+        pytest.param(ON_QUEUE, block_of(QUEUE, RUN), "mute hour", id="a run too many"),
+        pytest.param(ON_RUN, block_of(QUEUE, RUN), "snooze", id="no end"),
+        pytest.param(ON_RUN, block_of(QUEUE, RUN), "claim hour", id="an end that it has not"),
+        pytest.param(ON_RUN, block_of(QUEUE, RUN), "snooze opening 999999999999999", id="the end of time"),
+        pytest.param("other", block_of(QUEUE, RUN), "claim", id="another action"),
+    ],
+)
+def test_what_does_not_fit_together_is_no_choice(action: str, block: str, value: str) -> None:
+    assert choice_of(action, block, value) is None
+
+
+class TestTheEnd:
+    def test_is_as_the_menu_said_while_that_is_to_come(self) -> None:
+        snooze = Choice(Act.SNOOZE, QUEUE, RUN, Span.OPENING, MONDAY)
+        assert snooze.until(office(), FRIDAY) == MONDAY
+
+    def test_is_the_next_such_instant_once_that_has_passed(self) -> None:
+        old = MONDAY - timedelta(days=7)
+        assert Choice(Act.SNOOZE, QUEUE, RUN, Span.OPENING, old).until(office(), FRIDAY) == MONDAY
+        assert Choice(Act.MUTE, QUEUE, None, Span.MONDAY, old).until(office(), FRIDAY) == MONDAY
+        assert Choice(Act.SNOOZE, QUEUE, RUN, Span.HOUR).until(office(), FRIDAY) == FRIDAY + HOUR
+
+    def test_is_never_years_away(self) -> None:
+        made_up = Choice(Act.MUTE, QUEUE, None, Span.MONDAY, FRIDAY + timedelta(days=4000))
+        assert made_up.until(office(), FRIDAY) == MONDAY
+
+    def test_is_none_where_an_act_needs_none(self) -> None:
+        assert Choice(Act.CLAIM, QUEUE, RUN).until(office(), FRIDAY) is None
+
+
+def test_monday_is_never_today() -> None:
+    assert on_monday(office(), MONDAY) == MONDAY + timedelta(days=7)
+    assert on_monday(office(), MONDAY - timedelta(days=5)) == MONDAY
+    assert on_monday(ALWAYS_OPEN, MONDAY).weekday() == 0

@@ -1,0 +1,75 @@
+"""The composition of what hears people in Slack. Imported only where there is an app token."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+from worker.commands.setup import slack
+from worker.core.leases import LINKS
+from worker.loops.act import Perform
+from worker.loops.hear import Gate, Hear
+from worker.loops.people import KnownPersons
+from worker.loops.press import Presses
+from worker.notifiers.slack.answers import SlackAnswers
+from worker.notifiers.slack.door import Door
+from worker.notifiers.slack.inbox import SocketInbox
+from worker.notifiers.slack.people import SlackPeople
+from worker.rules import corrections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from worker.app import Parts
+    from worker.core.ports import Clock
+    from worker.notifiers.slack.notifier import Slack
+    from worker.settings import Settings
+
+
+@contextlib.contextmanager
+def inbox_for(
+    settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]
+) -> Iterator[SocketInbox]:
+    """The inbox of the service, not yet started; `acted` is called after each act of a person."""
+    with slack(settings, settings.slack_app_token) as client:
+        door = Door(
+            client,
+            route=settings.route,
+            clock=machine,
+            incidents=parts.board,
+            # Its own: it spreads opens, and guards nothing.
+            jitter=random.Random().random,  # noqa: S311
+            allow_plain=settings.slack_base_url.startswith("http://"),
+        )
+        yield SocketInbox(
+            door,
+            take=_hear(settings, parts, notifier, machine, acted),
+            seen=lambda envelope_id: not parts.store.first_heard(envelope_id, parts.clock.now()),
+            clock=machine,
+            wanted=lambda: any(parts.assignments.has(task) for task in LINKS),
+        )
+
+
+def _hear(settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]) -> Hear:
+    answers = SlackAnswers(notifier)
+    perform = Perform(
+        acting=parts.store,
+        polls=parts.store,
+        rules=parts.rules,
+        persons=KnownPersons(parts.store, parts.clock, corrections(settings)),
+        claim_for=settings.actions_claim_for.with_days_of,
+        may_act=settings.actions_who,
+    )
+    return Hear(
+        gate=Gate(team=notifier.team_id, accounts=SlackPeople(notifier), clock=machine),
+        answers=answers,
+        presses=Presses(
+            perform=perform,
+            answers=answers,
+            rules=parts.rules,
+            clock=parts.clock,
+            through=notifier.limits.scheme,
+            acted=acted,
+        ),
+    )

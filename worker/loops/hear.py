@@ -1,0 +1,139 @@
+"""Hears what people do in the notifier's service: lets members in, and hands each thing to the part that treats it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import structlog
+
+from worker.core.audience import Problem
+from worker.core.cooldown import Cooldown
+from worker.core.ports import Command, DeliveryError, HomeOpened, Press, StoreError
+from worker.core.replies import GUESTS, NOT_HERE, NOT_PEOPLE, NOT_SEEN, NOT_TAKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.core.ports import Accounts, Answers, Clock, Heard
+
+log = structlog.get_logger(__name__)
+
+KNOWN_SECONDS = 600.0
+"""The time for which a member is let in without being looked up again."""
+
+_MOST_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A full member of our own team who does something, with the name to show."""
+
+    user: str
+    name: str = ""
+
+
+T = TypeVar("T", Press, Command, HomeOpened)
+Treat: TypeAlias = "Callable[[T, Visitor], None]"
+"""Treats one thing that a member does. May raise StoreError, after which nothing was done."""
+
+
+class NotAdmittedError(Exception):
+    """A person who may not act. `str()` is what this person is shown."""
+
+
+class Gate:
+    """Lets full members of our own team in. Used by one thread."""
+
+    def __init__(self, *, team: Callable[[], str], accounts: Accounts, clock: Clock) -> None:
+        """`team` gives the id of our own team, and may raise DeliveryError."""
+        self._team = team
+        self._accounts = accounts
+        self._clock = clock
+        self._known: dict[str, tuple[Visitor, Cooldown]] = {}
+
+    def __call__(self, user: str, team: str) -> Visitor:
+        """The member who acts. Raises NotAdmittedError."""
+        try:
+            is_ours = team == self._team()
+            return self._member(user) if is_ours else self._refuse(NOT_HERE)
+        except DeliveryError as error:
+            log.warning("member_not_looked_up", error=str(error))
+        return self._refuse(NOT_SEEN)
+
+    def _member(self, user: str) -> Visitor:
+        now = self._clock.monotonic()
+        visitor, lasting = self._known.get(user, (None, Cooldown()))
+        if visitor is not None and not lasting.is_over(now):
+            return visitor
+        account = self._accounts.by_id(user)
+        if account is None or account.problem is Problem.LEFT:
+            return self._refuse(NOT_HERE)
+        if account.problem is not Problem.NONE:
+            return self._refuse(GUESTS if account.problem is Problem.GUEST else NOT_PEOPLE)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        visitor = Visitor(user, account.name)
+        self._known[user] = visitor, Cooldown(now + KNOWN_SECONDS)
+        return visitor
+
+    def _refuse(self, text: str) -> Visitor:
+        raise NotAdmittedError(text)
+
+
+class Hear:
+    """Treats everything that people do, one after the other. What has no part that treats it is left alone."""
+
+    def __init__(
+        self,
+        *,
+        gate: Callable[[str, str], Visitor],
+        answers: Answers,
+        presses: Treat[Press] | None = None,
+        commands: Treat[Command] | None = None,
+        pages: Treat[HomeOpened] | None = None,
+    ) -> None:
+        """`gate` gets a user and that user's team, and gives the member or raises NotAdmittedError."""
+        self._gate = gate
+        self._answers = answers
+        self._presses = presses
+        self._commands = commands
+        self._pages = pages
+
+    def __call__(self, what: Heard) -> None:
+        """Treat one thing, or answer why it is not done."""
+        try:
+            self._treat(what, self._gate(what.user, what.team))
+        except NotAdmittedError as refusal:
+            log.info("not_admitted", what=type(what).__name__, reason=str(refusal))
+            answer(self._answers, what, str(refusal))
+        except StoreError as error:
+            log.warning("not_taken", what=type(what).__name__, error=str(error))
+            answer(self._answers, what, NOT_TAKEN)
+
+    def _treat(self, what: Heard, visitor: Visitor) -> None:
+        match what:
+            case Press() if self._presses is not None:
+                self._presses(what, visitor)
+            case Command() if self._commands is not None:
+                self._commands(what, visitor)
+            case HomeOpened() if self._pages is not None:
+                self._pages(what, visitor)
+            case _:
+                log.info("not_treated", what=type(what).__name__)
+
+
+def answer(answers: Answers, what: Heard, text: str) -> None:
+    """Show a person a text where that person did something; a person who opened our page sees that alone."""
+    if isinstance(what, HomeOpened):
+        return
+    thread = ""
+    if isinstance(what, Command):
+        place = what.place
+    else:
+        # Where no message was pressed on, a place is missing: the person is sent the answer.
+        place, thread = (what.on.channel, what.thread) if what.on is not None else (what.user, "")
+    try:
+        answers.ephemeral(place, what.user, text, thread=thread)
+    except DeliveryError as error:
+        log.warning("not_answered", error=str(error))
