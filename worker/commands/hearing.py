@@ -12,6 +12,7 @@ from worker.loops.act import Perform
 from worker.loops.hear import Gate, Hear
 from worker.loops.people import KnownPersons
 from worker.loops.press import Presses
+from worker.loops.worklists import Worklists
 from worker.notifiers.slack.answers import SlackAnswers
 from worker.notifiers.slack.door import Door
 from worker.notifiers.slack.inbox import SocketInbox
@@ -53,11 +54,19 @@ def inbox_for(
 
 def _hear(settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]) -> Hear:
     answers = SlackAnswers(notifier)
+    persons = KnownPersons(parts.store, parts.clock, corrections(settings))
+    worklists = Worklists(
+        acting=parts.store,
+        polls=parts.store,
+        rules=parts.rules,
+        persons=persons,
+        queues=lambda: {*parts.roster.queues},
+    )
     perform = Perform(
         acting=parts.store,
         polls=parts.store,
         rules=parts.rules,
-        persons=KnownPersons(parts.store, parts.clock, corrections(settings)),
+        persons=persons,
         claim_for=settings.actions_claim_for.with_days_of,
         may_act=settings.actions_who,
     )
@@ -71,5 +80,6 @@ def _hear(settings: Settings, parts: Parts, notifier: Slack, machine: Clock, act
             clock=parts.clock,
             through=notifier.limits.scheme,
             acted=acted,
+            worklists=worklists,
         ),
     )

@@ -11,6 +11,7 @@ from worker.core.audience import Problem
 from worker.core.cooldown import Cooldown
 from worker.core.ports import Command, DeliveryError, HomeOpened, Press, StoreError
 from worker.core.replies import GUESTS, NOT_HERE, NOT_PEOPLE, NOT_SEEN, NOT_TAKEN
+from worker.core.text import flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ KNOWN_SECONDS = 600.0
 """The time for which a member is let in without being looked up again."""
 
 _MOST_KNOWN = 1000
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Gate:
             return self._refuse(GUESTS if account.problem is Problem.GUEST else NOT_PEOPLE)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        visitor = Visitor(user, account.name)
+        visitor = Visitor(user, flat(account.name, _LONGEST_NAME))
         self._known[user] = visitor, Cooldown(now + KNOWN_SECONDS)
         return visitor
 
@@ -127,13 +129,16 @@ def answer(answers: Answers, what: Heard, text: str) -> None:
     """Show a person a text where that person did something; a person who opened our page sees that alone."""
     if isinstance(what, HomeOpened):
         return
-    thread = ""
-    if isinstance(what, Command):
-        place = what.place
-    else:
-        # Where no message was pressed on, a place is missing: the person is sent the answer.
-        place, thread = (what.on.channel, what.thread) if what.on is not None else (what.user, "")
+    place, thread = place_of(what)
     try:
         answers.ephemeral(place, what.user, text, thread=thread)
     except DeliveryError as error:
         log.warning("not_answered", error=str(error))
+
+
+def place_of(what: Press | Command) -> tuple[str, str]:
+    """Where an answer is shown: the channel, and the first message of the thread."""
+    if isinstance(what, Command):
+        return what.place, ""
+    # What was pressed on a page was pressed in no channel: the person is sent the answer.
+    return (what.on.channel, what.thread) if what.on is not None else (what.user, "")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from worker.core.actions import Refusal
 from worker.core.controls import MINE, choice_of
+from worker.core.ports import DeliveryError
 from worker.core.replies import NO_CONTROL, reply_to
 from worker.loops.act import Wish
-from worker.loops.hear import answer
+from worker.loops.hear import answer, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker.core.ports import Answers, Clock, Press
     from worker.loops.act import Perform
-    from worker.loops.hear import Treat, Visitor
+    from worker.loops.hear import Visitor
+    from worker.loops.worklists import Worklists
     from worker.rules import RulesOf
+
+log = structlog.get_logger(__name__)
 
 
 class Presses:
@@ -31,24 +37,21 @@ class Presses:
         clock: Clock,
         through: str,
         acted: Callable[[], None],
-        mine: Treat[Press] | None = None,
+        worklists: Worklists,
     ) -> None:
-        """`acted` is called after each act that changed anything; `through` names the notifier's service in the audit.
-
-        `mine` shows people what waits for them.
-        """
+        """`acted` is called after each act that changed anything; `through` names the service in the audit."""
         self._perform = perform
         self._answers = answers
         self._rules = rules
         self._clock = clock
         self._through = through
         self._acted = acted
-        self._mine = mine
+        self._worklists = worklists
 
     def __call__(self, press: Press, visitor: Visitor) -> None:
         """Do what was pressed, or answer why not. Raises StoreError, after which nothing was done."""
-        if press.action == MINE and self._mine is not None:
-            self._mine(press, visitor)
+        if press.action == MINE:
+            self._show(press, visitor)
             return
         choice = choice_of(press.action, press.block, press.value)
         if choice is None:
@@ -73,3 +76,12 @@ class Presses:
         if acted.refusal is not Refusal.REPEATED:
             text = reply_to(choice.act, acted, queue, choice.queue_run_id, calendar.zone)
             answer(self._answers, press, text)
+
+    def _show(self, press: Press, visitor: Visitor) -> None:
+        """Show a person what waits for that person."""
+        worklist = self._worklists.of(visitor.user, self._clock.now())
+        place, thread = place_of(press)
+        try:
+            self._answers.show(place, visitor.user, worklist, thread=thread)
+        except DeliveryError as error:
+            log.warning("not_answered", error=str(error))

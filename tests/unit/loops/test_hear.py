@@ -16,7 +16,7 @@ from tests.support.people import ASSIGNED, person
 from tests.support.whole_worker import rules_by
 from worker.core.actions import Act, MayAct
 from worker.core.audience import Audience, Persons, Problem
-from worker.core.controls import ON_QUEUE, ON_RUN, Span, block_of, value_of
+from worker.core.controls import MINE, ON_QUEUE, ON_RUN, Span, block_of, value_of
 from worker.core.directory import Account
 from worker.core.model import Fate, Polled
 from worker.core.owed import Receipt
@@ -24,10 +24,13 @@ from worker.core.ports import Command, DeliveryError, HomeOpened, Outcome, Press
 from worker.loops.act import Perform
 from worker.loops.hear import KNOWN_SECONDS, Gate, Hear, Visitor
 from worker.loops.press import Presses
+from worker.loops.worklists import Worklists
 from worker.settings.values import WrittenDuration
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from worker.core.worklist import Worklist
 
 TEAM, ADA, BEN, ZOE, EVE = "T0", "U0ADA", "U0BEN", "U0ZOE", "U0EVE"
 RUN = review("a").queue_run_id
@@ -58,12 +61,19 @@ class Shown:
     """What each person was shown alone: where, to whom, in which thread, and the text."""
 
     texts: list[tuple[str, str, str, str]] = field(default_factory=list)
+    lists: list[tuple[str, str, str, Worklist]] = field(default_factory=list)
     error: DeliveryError | None = None
 
     def ephemeral(self, place: str, user: str, text: str, *, thread: str = "") -> None:
         if self.error:
             raise self.error
         self.texts.append((place, user, thread, text))
+
+    def show(self, place: str, user: str, worklist: Worklist, *, thread: str = "") -> None:
+        self.lists.append((place, user, thread, worklist))
+
+    def publish(self, user: str, page: Worklist | str) -> None:
+        raise NotImplementedError(user, page)
 
 
 class Refusing(MemoryStore):
@@ -96,7 +106,6 @@ class Room:
         )
         self.shown = Shown()
         self.hurried = 0
-        self.mine: list[tuple[Press, Visitor]] = []
         self.treated: list[Any] = []
         self.numbers = iter(range(1000))
         rules = rules_by(office(), people=Audience.ASSIGNED)
@@ -118,7 +127,13 @@ class Room:
                 clock=self.clock,
                 through="test",
                 acted=self.hurry,
-                mine=lambda press, visitor: self.mine.append((press, visitor)),
+                worklists=Worklists(
+                    acting=self.store,
+                    polls=self.store,
+                    rules=lambda _queue: rules,
+                    persons=lambda: Persons((person("Ada", user=ADA),)),
+                    queues=lambda: {ASSIGNED.queue_id},
+                ),
             ),
             commands=lambda *one: self.treated.append(one),
         )
@@ -149,8 +164,8 @@ class TestAPress:
         assert (room.acts.claimed_by, room.acts.claimed_name, room.hurried) == (ADA, "Ada", 1)
         assert room.shown.texts[0][:3] == ("C1", ADA, "")
         assert "Ada has it already" in room.press(user=BEN)
-        assert "given back" in room.press("give_back")
-        assert "not yours" in room.press("not_mine", user=BEN)
+        assert "nobody has it now" in room.press("give_back")
+        assert "not your turn" in room.press("not_mine", user=BEN)
         assert "snoozed until Fri 6 Mar" in room.press("snooze hour")
         assert room.hurried == 4
         assert {each.action.through for each in room.store.records(9)} == {"test"}
@@ -209,8 +224,9 @@ class TestAPress:
 
     def test_of_my_reviews_lists_them(self) -> None:
         room = Room()
-        room.press(action="mine", block="", value="")
-        assert room.mine[0][1] == Visitor(ADA, "Ada")
+        room.press(action=MINE, block="", value="", thread="0.5")
+        (place, user, thread, worklist) = room.shown.lists[0]
+        assert (place, user, thread, worklist.message.total) == ("C1", ADA, "0.5", 1)
 
     def test_is_not_taken_while_the_database_is_away_and_its_person_is_shown_so(self) -> None:
         room = Room()
