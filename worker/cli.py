@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
+from worker import setting_up
 from worker.commands.exits import Exit, fail, reported
 from worker.core.owed import State
 
@@ -32,13 +33,15 @@ app = typer.Typer(
 )
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Set up": ("files", "check", "test", "queues", "config", "migrate", "demo"),
+    "Set up": ("init", "files", "check", "test", "queues", "config", "migrate", "demo"),
     "Run": ("run", "poll"),
     "Look": ("status", "runs", "why", "deliveries", "hours", "people", "actions"),
     "Act": ("claim", "unclaim", "snooze", "mute", "unmute"),
     "Fix": ("retry", "backup"),
 }
 """The commands as `--help` shows them; one that is missing here stands below the others."""
+
+app.add_typer(setting_up.app)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -99,52 +102,6 @@ def _check(
     with reported():
         well = command.check(as_json=as_json, live=live)
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
-
-
-@app.command("test")
-def _test(
-    *,
-    channel: Annotated[
-        list[str] | None,
-        typer.Option(metavar="C", help="Only there: a channel's id or name; can be given several times."),
-    ] = None,
-    as_json: _Json = False,
-) -> None:
-    """Post a test message to each channel, edit it, look it up, delete it: proves every right that is needed."""
-    from worker.commands import trial
-
-    with reported():
-        try:
-            well = trial.test(channel or (), as_json=as_json)
-        except trial.PlaceError as error:
-            raise typer.BadParameter(str(error), param_hint="--channel") from None
-        raise SystemExit(Exit.DONE if well else Exit.FAILED)
-
-
-@app.command("files")
-def _files(
-    name: Annotated[
-        str | None, typer.Argument(help="Which one, or a folder of them; without it, all are listed.")
-    ] = None,
-    *,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write into; - prints it.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
-    as_json: _Json = False,
-) -> None:
-    """Write what comes along: Slack manifests, systemd unit, compose files, examples, alert rules, dashboard."""
-    from worker.commands import files
-    from worker.commands.writing import UnwrittenError
-
-    with reported():
-        if name is None:
-            files.print_list(as_json=as_json)
-            return
-        try:
-            files.write_files(name, to, force=force)
-        except files.UnknownFileError as error:
-            raise typer.BadParameter(str(error), param_hint="NAME") from None
-        except UnwrittenError as error:
-            fail(str(error), Exit.FAILED)
 
 
 @app.command("queues")

@@ -461,3 +461,24 @@ def test_test_posts_edits_looks_up_and_deletes_without_langsmith_and_outside_hou
     refused = bench.run("test", "--channel", LEADS, WORKER_CHANNEL=CHANNEL)
     assert (refused.returncode, "/invite" in refused.stdout) == (1, True)
     assert len(slack.posts) == 2
+
+
+def test_init_goes_from_nothing_to_the_first_message(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    langsmith.add_run(queue, name="waiting")
+    given = bench.environment
+    bench.environment = {name: given[name] for name in ("LANGSMITH_ENDPOINT", "SLACK_BASE_URL")}
+    missing = bench.run("init")
+    assert (missing.returncode, "--key" in missing.stderr) == (2, True)
+    options = ["--queues", "Support QA", "--channel", "support", "--yes", "--test"]
+    secrets = {name: given[name] for name in ("LANGSMITH_API_KEY", "SLACK_BOT_TOKEN")}
+    done = bench.run("init", *options, **secrets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "next poll: 1 queue: 1 baseline" in done.stdout
+    assert "delete in #support" in done.stdout
+    bench.environment = {}
+    assert bench.run("poll").returncode == 0
+    assert [message["text"].split("\n")[0] for message in slack.messages(CHANNEL)] == ["1 run is waiting in Support QA"]
+    again = bench.run("init", *options, **secrets)
+    assert (again.returncode, "--force" in again.stderr) == (1, True)

@@ -229,6 +229,7 @@ _NOT_BOT_TOKENS = (
     ("xapp-", "is an app-level token (xapp-)"),
     ("xoxe", "is a token that expires (xoxe), because token rotation is on for the app"),
     ("lsv2_", "is a LangSmith key"),
+    ("https://hooks.slack.com/", "is the address of an incoming webhook, which can neither edit nor look up a message"),
 )
 _NOT_APP_TOKENS = (("xoxb-", "is a bot token (xoxb-)"), *(one for one in _NOT_BOT_TOKENS if one[0] != "xapp-"))
 

@@ -1,0 +1,109 @@
+"""Tries single answers of `init` with the services, before anything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker.clock import SystemClock
+from worker.commands.setup import langsmith, slack
+from worker.core.ports import ConfigError, DeliveryError, SourceError
+from worker.notifiers.slack.rooms import listed_channels
+from worker.settings import Need, load
+from worker.settings.calendars import never_open, zone_named
+from worker.settings.loading import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker.core.model import Queue
+    from worker.notifiers.slack.errors import BotIdentity, Channel
+    from worker.settings import Settings
+    from worker.sources.langsmith.source import LangSmith
+
+_WHERE = frozenset({"LANGSMITH_ENDPOINT", "LANGSMITH_WORKSPACE_ID", "SLACK_BASE_URL", "WORKER_ALLOW_HTTP"})
+_OF_KEY = _WHERE | {"LANGSMITH_API_KEY"}
+_OF_SLACK = _WHERE | {"SLACK_BOT_TOKEN", "WORKER_CHANNEL"}
+_OF_HOURS = frozenset({"WORKER_ZONE", "WORKER_HOURS", "WORKER_HOLIDAYS"})
+ASKED = _OF_KEY | _OF_SLACK | _OF_HOURS | {"WORKER_QUEUES"}
+"""The settings that count as answers where the environment has them."""
+
+_OURS = ("LANGSMITH_", "SLACK_", "WORKER_", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY")
+_LOCALTIME = "/etc/localtime"
+_UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal"})
+MOST = 30
+"""Queues whose waiting runs are counted."""
+
+
+def from_environment() -> dict[str, str]:
+    """The answers that the environment has already."""
+    return {name: text for name, text in surroundings().items() if name in ASKED and text.strip()}
+
+
+def try_hours(answers: Mapping[str, str]) -> None:
+    """Read zone, hours and holidays, as far as there are answers. Raises ConfigError."""
+    _settings(answers, _OF_HOURS)
+
+
+def _settings(answers: Mapping[str, str], names: frozenset[str], *needs: Need) -> Settings:
+    """The settings that these answers make by themselves, without any file. Raises ConfigError."""
+    given = {name: text for name, text in surroundings().items() if not name.startswith(_OURS)}
+    given |= {name: answer for name, answer in answers.items() if name in names}
+    with tempfile.TemporaryDirectory() as nothing:
+        settings = load(frozenset(needs), environ=given, directory=Path(nothing), run_secrets=Path(nothing))
+    if problems := [*never_open(settings, SystemClock().now())]:
+        raise ConfigError("\n".join(problems))
+    return settings
+
+
+def machine_zone() -> str:
+    """The time zone of this machine; empty where it is not known."""
+    return zone_of(surroundings().get("TZ", ""), os.path.realpath(_LOCALTIME))
+
+
+def zone_of(given: str, link: str) -> str:
+    """The zone that TZ names, else the one that /etc/localtime leads to; empty where `tzdata` knows none of them."""
+    for name in (given.removeprefix(":"), link.partition("/zoneinfo/")[2].removeprefix("posix/")):
+        with contextlib.suppress(ValueError):
+            return "UTC" if name in _UTC else zone_named(name).key
+    return ""
+
+
+def seen_queues(answers: Mapping[str, str]) -> tuple[Sequence[tuple[Queue, int | None]], str]:
+    """The queues that the key can see with what waits in them, and whose view that is. Raises SourceError."""
+    with langsmith(_settings(answers, _OF_KEY, Need.LANGSMITH), SystemClock()) as source:
+        queues = source.queues()
+        counts = [_waiting(source, queue) for queue in queues[:MOST]] + [None] * len(queues[MOST:])
+        return list(zip(queues, counts, strict=True)), source.whose()
+
+
+def _waiting(source: LangSmith, queue: Queue) -> int | None:
+    try:
+        return source.waiting(queue.queue_id)
+    except SourceError:
+        return None
+
+
+def seen_channels(answers: Mapping[str, str]) -> tuple[BotIdentity, Sequence[Channel] | None]:
+    """Whose the token is, and the channels; None where they cannot be listed. Raises DeliveryError."""
+    with slack(_settings(answers, _OF_SLACK, Need.SLACK)) as notifier:
+        identity = notifier.identity()
+        try:
+            return identity, listed_channels(notifier)
+        except DeliveryError:
+            return identity, None
+
+
+def seen_channel(answers: Mapping[str, str]) -> Channel | None:
+    """The channel of the answers; None where the app may not look at channels. Raises DeliveryError."""
+    settings = _settings(answers, _OF_SLACK, Need.SLACK)
+    with slack(settings) as notifier:
+        try:
+            return notifier.channel(settings.defaults.channel.place)
+        except DeliveryError as error:
+            if error.code in {"missing_scope", "unknown_method"}:
+                return None
+            raise
