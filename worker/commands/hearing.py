@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from worker.commands.setup import slack
 from worker.core.leases import LINKS
 from worker.loops.act import Perform
+from worker.loops.ask import AnswerCommand, ShowPage
 from worker.loops.hear import Gate, Hear
 from worker.loops.people import KnownPersons
 from worker.loops.press import Presses
@@ -18,6 +19,7 @@ from worker.notifiers.slack.door import Door
 from worker.notifiers.slack.inbox import SocketInbox
 from worker.notifiers.slack.people import SlackPeople
 from worker.rules import corrections
+from worker.settings.values import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +75,19 @@ def _hear(settings: Settings, parts: Parts, notifier: Slack, machine: Clock, act
     return Hear(
         gate=Gate(team=notifier.team_id, accounts=SlackPeople(notifier), clock=machine),
         answers=answers,
+        clock=machine,
+        pages=ShowPage(worklists=worklists, answers=answers, clock=parts.clock),
+        commands=AnswerCommand(
+            worklists=worklists,
+            perform=perform,
+            answers=answers,
+            rules=parts.rules,
+            clock=parts.clock,
+            duration=duration,
+            may_see=settings.actions_who,
+            through=notifier.limits.scheme,
+            acted=acted,
+        ),
         presses=Presses(
             perform=perform,
             answers=answers,

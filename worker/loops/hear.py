@@ -24,6 +24,9 @@ KNOWN_SECONDS = 600.0
 """The time for which a member is let in without being looked up again."""
 
 _MOST_KNOWN = 1000
+
+PAGE_SECONDS = 60.0
+"""The time between two publications of one person's page."""
 _LONGEST_NAME = 80
 
 
@@ -84,26 +87,32 @@ class Gate:
 
 
 class Hear:
-    """Treats everything that people do, one after the other. What has no part that treats it is left alone."""
+    """Treats everything that people do, one after the other. Used by one thread."""
 
     def __init__(
         self,
         *,
         gate: Callable[[str, str], Visitor],
         answers: Answers,
-        presses: Treat[Press] | None = None,
-        commands: Treat[Command] | None = None,
-        pages: Treat[HomeOpened] | None = None,
+        clock: Clock,
+        presses: Treat[Press],
+        commands: Treat[Command],
+        pages: Treat[HomeOpened],
     ) -> None:
         """`gate` gets a user and that user's team, and gives the member or raises NotAdmittedError."""
         self._gate = gate
         self._answers = answers
+        self._clock = clock
         self._presses = presses
         self._commands = commands
         self._pages = pages
+        self._published: dict[str, Cooldown] = {}
 
     def __call__(self, what: Heard) -> None:
         """Treat one thing, or answer why it is not done."""
+        # Before anything is looked up: who leafs through the app opens its page again and again.
+        if isinstance(what, HomeOpened) and not self._is_page_due(what.user):
+            return
         try:
             self._treat(what, self._gate(what.user, what.team))
         except NotAdmittedError as refusal:
@@ -115,22 +124,30 @@ class Hear:
 
     def _treat(self, what: Heard, visitor: Visitor) -> None:
         match what:
-            case Press() if self._presses is not None:
+            case Press():
                 self._presses(what, visitor)
-            case Command() if self._commands is not None:
+            case Command():
                 self._commands(what, visitor)
-            case HomeOpened() if self._pages is not None:
+            case HomeOpened():
                 self._pages(what, visitor)
-            case _:
-                log.info("not_treated", what=type(what).__name__)
+
+    def _is_page_due(self, user: str) -> bool:
+        """Whether the page of a user was not published within the last minute; if so, it counts as published now."""
+        now = self._clock.monotonic()
+        self._published = {each: rest for each, rest in self._published.items() if not rest.is_over(now)}
+        if user in self._published:
+            return False
+        self._published[user] = Cooldown(now + PAGE_SECONDS)
+        return True
 
 
 def answer(answers: Answers, what: Heard, text: str) -> None:
-    """Show a person a text where that person did something; a person who opened our page sees that alone."""
-    if isinstance(what, HomeOpened):
-        return
-    place, thread = place_of(what)
+    """Show a person a text where that person did something, or on our page where that was opened."""
     try:
+        if isinstance(what, HomeOpened):
+            answers.publish(what.user, text)
+            return
+        place, thread = place_of(what)
         answers.ephemeral(place, what.user, text, thread=thread)
     except DeliveryError as error:
         log.warning("not_answered", error=str(error))

@@ -21,6 +21,7 @@ from worker.core.directory import Account
 from worker.core.model import Fate, Polled
 from worker.core.owed import Receipt
 from worker.core.ports import Command, DeliveryError, HomeOpened, Outcome, Press, StoreError
+from worker.core.replies import GUESTS
 from worker.loops.act import Perform
 from worker.loops.hear import KNOWN_SECONDS, Gate, Hear, Visitor
 from worker.loops.press import Presses
@@ -62,6 +63,7 @@ class Shown:
 
     texts: list[tuple[str, str, str, str]] = field(default_factory=list)
     lists: list[tuple[str, str, str, Worklist]] = field(default_factory=list)
+    pages: list[tuple[str, Worklist | str]] = field(default_factory=list)
     error: DeliveryError | None = None
 
     def ephemeral(self, place: str, user: str, text: str, *, thread: str = "") -> None:
@@ -73,7 +75,7 @@ class Shown:
         self.lists.append((place, user, thread, worklist))
 
     def publish(self, user: str, page: Worklist | str) -> None:
-        raise NotImplementedError(user, page)
+        self.pages.append((user, page))
 
 
 class Refusing(MemoryStore):
@@ -135,7 +137,9 @@ class Room:
                     queues=lambda: {ASSIGNED.queue_id},
                 ),
             ),
+            clock=self.clock,
             commands=lambda *one: self.treated.append(one),
+            pages=lambda *one: self.treated.append(one),
         )
 
     def hurry(self) -> None:
@@ -284,12 +288,24 @@ class TestOnlyMembers:
         assert "only members" in room.press()
 
 
-def test_each_thing_goes_to_its_part_and_what_has_none_is_left_alone() -> None:
+def test_each_thing_goes_to_its_part_or_is_refused_where_it_was_done() -> None:
     room = Room()
     command = Command("E", ADA, TEAM, "C1", "/reviews", "mine")
     room.hear(command)
-    room.hear(HomeOpened("F", ADA, TEAM))
-    assert room.treated == [(command, Visitor(ADA, "Ada"))]
+    opened = HomeOpened("F", ADA, TEAM)
+    room.hear(opened)
+    assert room.treated == [(command, Visitor(ADA, "Ada")), (opened, Visitor(ADA, "Ada"))]
     room.hear(replace(command, user=ZOE))
     room.hear(HomeOpened("G", ZOE, TEAM))
     assert [(place, user) for place, user, *_ in room.shown.texts] == [("C1", ZOE)]
+    assert room.shown.pages == [(ZOE, GUESTS)]
+
+
+def test_a_page_is_published_at_most_once_a_minute_a_person() -> None:
+    room = Room()
+    for seconds in (0, 30, 29, 2):
+        room.clock.advance(seconds * SECOND)
+        room.hear(HomeOpened("E", ADA, TEAM))
+        room.hear(HomeOpened("E", ZOE, TEAM))
+    assert len(room.treated) == 2
+    assert room.shown.pages == [(ZOE, GUESTS)] * 2

@@ -119,7 +119,9 @@ def _press(envelope_id: str, raw: _Interaction) -> Press | None:
 
 
 def _command(envelope_id: str, raw: _Written) -> Command:
-    return Command(envelope_id, raw.user_id, raw.team_id, raw.channel_id, raw.command, raw.text)
+    # Slack escapes these three in what people write: else no queue named `R&D` would be found.
+    text = raw.text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return Command(envelope_id, raw.user_id, raw.team_id, raw.channel_id, raw.command, text)
 
 
 def _opened(envelope_id: str, raw: _Event) -> HomeOpened | None:

@@ -96,6 +96,13 @@ def test_what_is_none_of_ours_is_nothing(kind: str, payload: object) -> None:
     assert read(kind, payload) is None
 
 
+def test_what_slack_escapes_in_a_command_is_read_as_it_was_written() -> None:
+    written = {"command": "/reviews", "user_id": "U1", "channel_id": "C1", "text": "R&amp;D &lt;new&gt; &amp;lt;"}
+    command = read("slash_commands", written)
+    assert command is not None
+    assert getattr(command, "text", "") == "R&D <new> &lt;"
+
+
 def test_a_large_payload_is_read_and_what_it_drags_along_is_not_kept() -> None:
     press = pressed(state={"values": {"x": "y" * 1_000_000}}, message={"text": "z" * 1_000_000})
     assert len(repr(press)) < 300
