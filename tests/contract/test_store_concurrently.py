@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import forks
 from tests.support.builders import DAY, LEASE, MINUTE, NOON, SECOND, deciding, delivery, ident, notice, queue, review
 from tests.support.inboxes import office
 from tests.support.outbox import QUEUE, owe, posted, row, take, write
@@ -104,23 +104,34 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return created
 
 
-def process(url: str, script: str, opening: str = OPEN) -> subprocess.Popen[str]:
+class Other:
     """Another process that has the same database open and waits to be let go."""
-    command = [sys.executable, "-c", opening + script, url]
-    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert started.stdout
-    assert started.stdout.readline() == "ready\n"
-    return started
+
+    def __init__(self, url: str, script: str, opening: str = OPEN) -> None:
+        waits, self._go = os.pipe()
+        said, says = os.pipe()
+        self._process = forks.Process([url], script=opening + script, streams=[waits, says, 2])
+        os.close(waits)
+        os.close(says)
+        self._said = os.fdopen(said)
+        assert self._said.readline() == "ready\n"
+
+    def go(self) -> None:
+        os.close(self._go)
+
+    def result(self) -> tuple[int, list[str]]:
+        """The exit status, and what it said."""
+        with self._said:
+            said = self._said.read().split()
+        return self._process.wait(60), said
 
 
-def results(processes: Iterable[subprocess.Popen[str]]) -> list[tuple[int, list[str]]]:
-    """Let all go at once; the exit status of each and what it said."""
+def results(processes: Iterable[Other]) -> list[tuple[int, list[str]]]:
+    """Let all go at once; how each ended."""
     processes = list(processes)
     for each in processes:
-        assert each.stdin
-        each.stdin.write("go\n")
-        each.stdin.flush()
-    return [(each.wait(60), said.split()) for each in processes for said in [each.communicate()[0]]]
+        each.go()
+    return [each.result() for each in processes]
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:
@@ -158,7 +169,7 @@ class TestBudgets:
         with closing(open_store(url, migrate=False)) as store:
             for number in range(40):
                 store.owe(delivery(f"{number}", kind=Kind.OPS))
-            said = results([process(url, SPEND_ALL.format(first=first)) for first in (0, 20)])
+            said = results([Other(url, SPEND_ALL.format(first=first)) for first in (0, 20)])
             assert [status for status, _ in said] == [0, 0]
             assert sum(len(called) for _, called in said) == 7
             assert store.spent({"U1": NOON}, ident("none")) == {"U1": 7}
@@ -184,7 +195,7 @@ class TestActs:
     def test_two_claims_within_50_ms_through_two_workers_are_one(self, url: str) -> None:
         with closing(open_store(url, migrate=False)) as store:
             write(store, review("a"))
-            said = results([process(url, CLAIM_A_RUN.replace("WHO", who)) for who in ("Ada", "Ben")])
+            said = results([Other(url, CLAIM_A_RUN.replace("WHO", who)) for who in ("Ada", "Ben")])
             assert [status for status, _ in said] == [0, 0]
             came = dict(zip(("Ada", "Ben"), (words for _, words in said), strict=True))
             (winner,) = [who for who, words in came.items() if words == ["done"]]
@@ -200,9 +211,9 @@ class TestActs:
             owe(store, review("a"))
             claim = take(store)
             store.settle(posted(claim.delivery), claim.delivery, shown=[review("a").key])
-            assert results([process(url, ACT_AND_DIE_BEFORE_THE_COMMIT)])[0][0] == -signal.SIGKILL
+            assert results([Other(url, ACT_AND_DIE_BEFORE_THE_COMMIT)])[0][0] == -signal.SIGKILL
             assert (store.records(10), store.claim_edit(NOON + MINUTE, LEASE)) == ([], None)
-            assert results([process(url, ACT_AND_DIE)])[0][0] == -signal.SIGKILL
+            assert results([Other(url, ACT_AND_DIE)])[0][0] == -signal.SIGKILL
             edit = store.claim_edit(NOON + MINUTE, LEASE)
             assert edit is not None
             assert edit.reviews[0].acts.claimed_name == "Ada"
@@ -214,7 +225,7 @@ class TestClaims:
         with closing(open_store(url, migrate=False)) as store:
             for number in range(200):
                 store.owe(delivery(f"{number}", kind=Kind.OPS))
-            said = results([process(url, CLAIM_ALL) for _ in range(2)])
+            said = results([Other(url, CLAIM_ALL) for _ in range(2)])
             claimed = [key for status, keys in said for key in keys if status == 0]
             assert (len(claimed), len(set(claimed))) == (200, 200)
 
@@ -253,7 +264,7 @@ class TestClaims:
     def test_of_a_process_that_was_killed_come_back_as_unknown(self, url: str) -> None:
         with closing(open_store(url, migrate=False)) as store:
             owe(store, review("a"))
-            assert results([process(url, DIE_HOLDING_A_CLAIM)]) == [(-signal.SIGKILL, [])]
+            assert results([Other(url, DIE_HOLDING_A_CLAIM)]) == [(-signal.SIGKILL, [])]
             assert store.claim(NOON + LEASE - SECOND, LEASE) is None
             again = take(store, NOON + LEASE)
             assert (again.delivery.state, again.delivery.attempted_at) == (State.UNKNOWN, NOON)
@@ -279,7 +290,7 @@ class TestUpdates:
 
     @pytest.mark.parametrize("script", [DIE_WHILE_DECIDING, DIE_BEFORE_THE_COMMIT], ids=["deciding", "committing"])
     def test_of_a_process_that_was_killed_leave_nothing(self, url: str, script: str) -> None:
-        assert results([process(url, script)]) == [(-signal.SIGKILL, [])]
+        assert results([Other(url, script)]) == [(-signal.SIGKILL, [])]
         with closing(open_store(url, migrate=False)) as store:
             assert (store.deliveries(), store.polls(), store.stories(ident("a"))) == ([], [], [])
             owe(store, review("a"))
@@ -363,7 +374,7 @@ class TestNames:
 def test_a_fresh_database_may_be_opened_by_two_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/new.db"
     # Not threads: a process loses its locks of a file when it closes any other descriptor of it, and a start looks.
-    assert results(process(url, "", OPEN_FOR_THE_FIRST_TIME) for _ in range(3)) == [(0, [])] * 3
+    assert results(Other(url, "", OPEN_FOR_THE_FIRST_TIME) for _ in range(3)) == [(0, [])] * 3
     with closing(open_store(url, migrate=False)) as store:
         assert store.deliveries() == []
 

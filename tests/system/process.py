@@ -1,6 +1,6 @@
 """The real process over loopback: start it, watch what it logs, stop or kill it.
 
-It is started warm (see `tests.system.warm`) unless a test asks for `cold`, as a user's shell starts it.
+It is forked (see `tests.support.forks`) unless a test asks for `cold`, as a user's shell starts it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from tests.system import warm
+from tests.support import forks
 from worker.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ class Bench:
     def _start(self, arguments: Sequence[str], more: Mapping[str, str], *, out: int, err: int, cold: bool) -> Started:
         env = self.env(more)
         if not cold:
-            return warm.Process(arguments, self.directory, env, out=out, err=err)
+            with open(os.devnull) as nothing:  # noqa: PTH123 - no path, but a device
+                return forks.Process(arguments, streams=[nothing.fileno(), out, err], cwd=self.directory, env=env)
         command = [sys.executable, "-m", "worker", *arguments]
         return subprocess.Popen(command, cwd=self.directory, env=env, stdout=out, stderr=err)
 

@@ -168,17 +168,17 @@ def test_a_demo_that_is_killed_takes_its_worker_along(tmp_path: Path) -> None:
 STARTER = """
 import os, sys, time
 from pathlib import Path
-from tests.system import warm
+from tests.support import forks
 here = Path(sys.argv[1])
 env = {"PYTHONPATH": os.environ["PYTHONPATH"], "HOME": str(here), "TMPDIR": str(here), "PATH": os.defpath}
 if __name__ == "__main__":
-    with open(os.devnull, "w") as nowhere:
-        warm.Process(["demo"], here, env, out=nowhere.fileno(), err=nowhere.fileno())
+    with open(os.devnull, "r+") as nowhere:
+        started = forks.Process(["demo"], streams=[nowhere.fileno()] * 3, cwd=here, env=env)
     time.sleep(60)
 """
 
 
-def test_what_a_test_run_that_is_killed_has_started_warm_ends_too(tmp_path: Path) -> None:
+def test_what_a_test_run_that_is_killed_has_forked_ends_too(tmp_path: Path) -> None:
     starter = tmp_path / "starter.py"
     starter.write_text(STARTER)
     command = [sys.executable, str(starter), str(tmp_path)]
