@@ -1,4 +1,4 @@
-"""Serves `/livez`, `/readyz` and `/metrics`, read-only."""
+"""Serves `/livez`, `/readyz` and `/metrics` at once, and everything else by the pages, where there are any."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from worker.web.server import JSON, Server
+from worker.web.exchange import JSON, Reply
+from worker.web.server import Server
 from worker.web.sockets import is_expected, listen
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from worker.core.ports import Clock
     from worker.core.status.reasons import Check
+    from worker.web.exchange import Request
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_HOST = 100
@@ -31,22 +33,25 @@ class Health:
         ready: Callable[[], Sequence[Check]],
         metrics: Callable[[], bytes],
         hosts: Collection[str] = (),
+        pages: Callable[[Request], Reply] | None = None,
     ) -> None:
         """`hanging` names the loops that make no progress; `ready` gives the conditions of being ready.
 
-        `hosts` are public names under which the pages may be asked for.
+        `hosts` are public names under which the pages may be asked for. `pages` reply to all other requests, in a
+        thread of their own.
         """
         self._clock = clock
         self._hanging = hanging
         self._ready = ready
         self._metrics = metrics
         self._hosts = hosts
+        self._pages = pages
         self._server: Server | None = None
 
     def start(self, address: tuple[str, int]) -> int:
         """Listen on host and port (0 takes a free one) and serve from a thread; the port. Raises ConfigError."""
         listeners = listen(address)
-        self._server = Server(listeners, self._asked, self._clock)
+        self._server = Server(listeners, self._asked, self._clock, self._pages)
         threading.Thread(target=self._server.serve, name="health", daemon=True).start()
         return int(listeners[0].getsockname()[1])
 
@@ -55,41 +60,44 @@ class Health:
         if self._server is not None:
             self._server.stop()
 
-    def _asked(self, path: str, host: str) -> tuple[HTTPStatus, str, bytes]:
-        return self.answer(path) if is_expected(host, self._hosts) else _refused(host)
+    def _asked(self, request: Request) -> Reply | None:
+        host = request.header("host")
+        return self._answer(request) if is_expected(host, self._hosts) else _refused(host)
 
-    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        """The status, content type and body of a page."""
-        match path:
-            case "/livez":
+    def _answer(self, request: Request) -> Reply | None:
+        """The reply; None where the pages give it."""
+        is_read = request.method != "POST"
+        match request.path:
+            case "/livez" if is_read:
                 return self._livez()
-            case "/readyz":
+            case "/readyz" if is_read:
                 return self._readyz()
-            case "/metrics":
-                return HTTPStatus.OK, METRICS, self._metrics()
-            case _:
-                return HTTPStatus.NOT_FOUND, JSON, _json({"error": "try /livez, /readyz or /metrics"})
+            case "/metrics" if is_read:
+                return Reply(HTTPStatus.OK, METRICS, self._metrics())
+        if self._pages is not None:
+            return None
+        return Reply(HTTPStatus.NOT_FOUND, JSON, _json({"error": "try /livez, /readyz or /metrics"}))
 
-    def _livez(self) -> tuple[HTTPStatus, str, bytes]:
+    def _livez(self) -> Reply:
         hanging = list(self._hanging())
         status = HTTPStatus.SERVICE_UNAVAILABLE if hanging else HTTPStatus.OK
-        return status, JSON, _json({"alive": not hanging, "hanging": hanging})
+        return Reply(status, JSON, _json({"alive": not hanging, "hanging": hanging}))
 
-    def _readyz(self) -> tuple[HTTPStatus, str, bytes]:
+    def _readyz(self) -> Reply:
         checks = self._ready()
         ready = bool(checks) and all(check.ok for check in checks)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         found = {check.name: {"ok": check.ok, "text": check.text} for check in checks}
-        return status, JSON, _json({"ready": ready, "checks": found})
+        return Reply(status, JSON, _json({"ready": ready, "checks": found}))
 
 
-def _refused(host: str) -> tuple[HTTPStatus, str, bytes]:
+def _refused(host: str) -> Reply:
     shown = host[:LONGEST_HOST]
     reason = (
         f"the Host header is {shown!r}: this port answers to addresses, localhost and private names, so that no page "
         "in a browser can read it under a public name; to be asked by this one, list it in WORKER_HTTP_HOSTS"
     )
-    return HTTPStatus.FORBIDDEN, JSON, _json({"error": reason})
+    return Reply(HTTPStatus.FORBIDDEN, JSON, _json({"error": reason}))
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold

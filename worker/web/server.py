@@ -1,7 +1,7 @@
 """A small HTTP server in one thread, for short requests: a slow client never keeps others from their answers.
 
 No client has a thread of its own that it could keep. Each has a deadline for its whole request and answer, and where
-there are too many, the oldest one makes room for the next.
+there are too many, the oldest one makes room for the next. Pages that take time are made in one thread beside it.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import socket
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
+
+from worker.web.background import Background, reply_to
+from worker.web.exchange import JSON, LARGEST_HEAD, Exchange, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from worker.core.ports import Clock
+    from worker.web.background import Job
+    from worker.web.exchange import Request
 
-    Answer = Callable[[str, str], tuple[HTTPStatus, str, bytes]]
+    Answer = Callable[[Request], Reply | None]
 
 log = structlog.get_logger(__name__)
 
@@ -32,52 +35,81 @@ CLIENTS_AT_ONCE = 64
 CLIENT_SECONDS = 5.0
 """The time that a client may take for its request and our answer together."""
 
+PAGE_SECONDS = 10.0
+"""The time that a page may take to be made."""
+
 LINGER_SECONDS = 1.0
 """The time for which we go on reading after the answer: closing at once might keep the client from seeing it."""
 
-LARGEST_HEAD = 16 << 10
 SHORTAGE_SECONDS = 0.1
-FAILED = b'{"error": "this page cannot be made; the log has the reason"}\n'
-JSON = "application/json; charset=utf-8"
+
+_LATER = (("Retry-After", "5"),)
+BUSY = Reply(
+    HTTPStatus.SERVICE_UNAVAILABLE, JSON, b'{"error": "too many pages are asked for at once; try again"}\n', _LATER
+)
+LATE = Reply(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    JSON,
+    b'{"error": "the page is not ready in time, as the database answers too slowly; /readyz says more"}\n',
+    _LATER,
+)
+_WAKE, _STOP = b"+", b"\0"
 
 
 class _Client:
     """A connection, from its first byte to its last."""
 
-    __slots__ = ("deadline", "head", "rest", "socket")
+    __slots__ = ("deadline", "exchange", "job", "received", "rest", "socket")
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         """Begin with nothing received; everything has to be over at `deadline`."""
         self.socket = connection
         self.deadline = deadline
-        self.head = bytearray()
+        self.received = bytearray()
+        """The head of the request; once that is whole, its body."""
+        self.exchange: Exchange | None = None
+        self.job: Job[_Client] | None = None
+        """The page that is being made for it."""
         self.rest: memoryview | None = None
         """The rest of the answer that is still to be sent; None before there is an answer."""
 
 
 class Server:
-    """Answers GET and HEAD on its listeners until it is stopped."""
+    """Answers requests on its listeners until it is stopped."""
 
-    def __init__(self, listeners: Sequence[socket.socket], answer: Answer, clock: Clock) -> None:
-        """`answer` makes status, content type and body of a path and the `Host` header, at once."""
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        answer: Answer,
+        clock: Clock,
+        pages: Callable[[Request], Reply] | None = None,
+    ) -> None:
+        """`answer` replies at once; `pages` replies to what it gives None for, and may take its time.
+
+        Without `pages` nothing but GET and HEAD is understood.
+        """
         self._listeners = listeners
         self._answer = answer
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._clients: dict[socket.socket, _Client] = {}
         """The connected clients, the oldest first."""
-        self._stopped, self._stop = socket.socketpair()
+        self._woken, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self._pages: Background[_Client] | None = None if pages is None else Background(pages, self._page_made)
 
     def serve(self) -> None:
         """Serve until `stop` is called from another thread."""
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(self._stopped, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
         while True:
             for key, _ in self._selector.select(self._patience()):
-                if key.fileobj is self._stopped:
-                    return self._close()
-                if key.data is None:
+                if key.fileobj is self._woken:
+                    if _STOP in self._woken.recv(LARGEST_HEAD):
+                        return self._close()
+                    self._send_pages()
+                elif key.data is None:
                     self._accept(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
                 else:
                     self._go_on(key.data)
@@ -86,10 +118,16 @@ class Server:
     def stop(self) -> None:
         """End `serve`, which closes everything."""
         with suppress(OSError):
-            self._stop.send(b"\0")
+            self._wake.send(_STOP)
+
+    def _page_made(self) -> None:
+        with suppress(OSError):  # it is full of such signs, or closed
+            self._wake.send(_WAKE)
 
     def _close(self) -> None:
-        for each in (*self._listeners, *self._clients, self._stopped, self._stop):
+        if self._pages is not None:
+            self._pages.stop()
+        for each in (*self._listeners, *self._clients, self._woken, self._wake):
             each.close()
         self._selector.close()
 
@@ -101,7 +139,8 @@ class Server:
 
     def _accept(self, listener: socket.socket) -> None:
         if len(self._clients) >= CLIENTS_AT_ONCE:
-            self._end(next(iter(self._clients.values())))
+            # Who waits for a page has asked for it in time; these are few, since not many pages are made at once.
+            self._end(next(client for client in self._clients.values() if client.job is None))
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
@@ -115,8 +154,8 @@ class Server:
         self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _go_on(self, client: _Client) -> None:
-        if client.socket not in self._clients:
-            return  # ended within this very round
+        if client.socket not in self._clients or client.job is not None:
+            return  # ended, or made to wait, within this very round
         try:
             if client.rest:
                 self._write(client)
@@ -132,12 +171,55 @@ class Server:
         if not received:
             self._end(client)
         elif client.rest is None:
-            client.head += received
-            if _is_whole(client.head) or len(client.head) > LARGEST_HEAD:
-                self._reply(client, _Reply(bytes(client.head), self._answer).written)
+            client.received += received
+            self._understand(client)
 
-    def _reply(self, client: _Client, answer: bytes) -> None:
-        client.head.clear()
+    def _understand(self, client: _Client) -> None:
+        """Go on with what was received, as soon as it is whole."""
+        if client.exchange is None:
+            end = _end_of_head(client.received)
+            if end is None and len(client.received) <= LARGEST_HEAD:
+                return
+            client.exchange = Exchange(bytes(client.received[:end]), posts=self._pages is not None)
+            client.received = client.received[end:] if end is not None else bytearray()
+        exchange = client.exchange
+        if exchange.written:
+            self._send(client, exchange.written)
+        elif len(client.received) >= exchange.length:
+            self._reply(client, exchange, exchange.request(bytes(client.received[: exchange.length])))
+
+    def _reply(self, client: _Client, exchange: Exchange, request: Request) -> None:
+        reply = reply_to(request, self._answer)
+        if reply is None and self._pages is not None and (job := self._pages.put(client, request)) is not None:
+            client.job = job
+            client.deadline = self._clock.monotonic() + PAGE_SECONDS
+            # Nothing more is expected, and a client that is only half open may wait for its page.
+            self._selector.unregister(client.socket)
+        else:
+            self._send(client, exchange.reply(reply or BUSY))
+
+    def _send_pages(self) -> None:
+        """Send the pages that are made to those who still wait for them."""
+        for job, reply in self._pages.take() if self._pages is not None else ():
+            if not job.is_over:
+                self._send_page(job, reply)
+
+    def _send_page(self, job: Job[_Client], reply: Reply) -> None:
+        client, job.is_over = job.asker, True
+        if client.exchange is None:
+            raise AssertionError  # who waits for a page has asked for it
+        client.job = None
+        client.deadline = self._clock.monotonic() + CLIENT_SECONDS
+        self._selector.register(client.socket, selectors.EVENT_WRITE, client)
+        try:
+            self._send(client, client.exchange.reply(reply))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._end(client)
+
+    def _send(self, client: _Client, answer: bytes) -> None:
+        client.received.clear()
         client.rest = memoryview(answer)
         self._selector.modify(client.socket, selectors.EVENT_WRITE, client)
         self._write(client)
@@ -153,7 +235,10 @@ class Server:
     def _end_the_late(self) -> None:
         now = self._clock.monotonic()
         for client in [client for client in self._clients.values() if client.deadline <= now]:
-            self._end(client)
+            if client.job is not None:
+                self._send_page(client.job, LATE)
+            else:
+                self._end(client)
 
     def _end(self, client: _Client) -> None:
         del self._clients[client.socket]
@@ -161,52 +246,7 @@ class Server:
         client.socket.close()
 
 
-def _is_whole(head: bytearray) -> bool:
-    return b"\r\n\r\n" in head or b"\n\n" in head
-
-
-class _Reply(BaseHTTPRequestHandler):
-    """The standard library's reading of a request, and the answer to it, without a connection."""
-
-    server_version = "review-notifier"
-    sys_version = ""
-    default_request_version = "HTTP/1.0"  # also what is no HTTP gets an answer with a status
-
-    def __init__(self, head: bytes, answer: Answer) -> None:
-        self._answer = answer
-        self.rfile = BytesIO(head)
-        self.wfile = self._written = BytesIO()
-        self.client_address = ("", 0)
-        self.requestline, self.request_version, self.command = "", "", ""
-        if len(head) > LARGEST_HEAD:
-            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        else:
-            self.handle_one_request()
-
-    @property
-    def written(self) -> bytes:
-        """The whole answer."""
-        return self._written.getvalue()
-
-    def do_GET(self) -> None:
-        """Answer."""
-        status, content_type, body = self._made()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - as in http.server
-
-    def _made(self) -> tuple[HTTPStatus, str, bytes]:
-        try:
-            return self._answer(self.path.partition("?")[0], self.headers.get("Host", ""))
-        except Exception as error:
-            log.error("page_failed", page=self.path[:100], exc_info=error)
-            return HTTPStatus.INTERNAL_SERVER_ERROR, JSON, FAILED
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as in http.server
-        """A probe each few seconds is not worth a line."""
+def _end_of_head(received: bytearray) -> int | None:
+    """Where the head of a request ends; None where it is not whole yet."""
+    ends = [at + len(end) for end in (b"\r\n\r\n", b"\n\n") if (at := received.find(end)) >= 0]
+    return min(ends, default=None)

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.clock import FakeClock
-from worker.web.server import CLIENT_SECONDS, CLIENTS_AT_ONCE, LARGEST_HEAD, Server
+from worker.web.background import MOST_ASKED
+from worker.web.exchange import LARGEST_BODY, LARGEST_HEAD, Reply
+from worker.web.server import CLIENT_SECONDS, CLIENTS_AT_ONCE, PAGE_SECONDS, Server
 from worker.web.sockets import listen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from worker.web.exchange import Request
 
 REQUEST = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LARGE = b"x" * (8 << 20)
@@ -51,12 +55,14 @@ def rest(client: socket.socket) -> bytes:
 
 
 @contextmanager
-def served() -> Iterator[Served]:
-    def answer(path: str, _host: str) -> tuple[HTTPStatus, str, bytes]:
-        return HTTPStatus.OK, "text/plain", LARGE if path == "/large" else path.encode()
+def served(pages: Callable[[Request], Reply] | None = None) -> Iterator[Served]:
+    def answer(request: Request) -> Reply | None:
+        if pages is not None and request.path.startswith("/slow"):
+            return None
+        return Reply(HTTPStatus.OK, "text/plain", LARGE if request.path == "/large" else request.path.encode())
 
     listeners, clock = listen(("127.0.0.1", 0)), FakeClock()
-    server = Server(listeners, answer, clock)
+    server = Server(listeners, answer, clock, pages)
     thread = threading.Thread(target=server.serve, daemon=True)
     port = listeners[0].getsockname()[1]
     thread.start()
@@ -141,4 +147,144 @@ def test_clients_that_break_off_leave_nothing_behind() -> None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset instead of an end
             client.sendall(part)
             client.close()
+        assert server.ask().endswith(b"/page")
+
+
+SLOW = REQUEST.replace(b"/page", b"/slow?from=here")
+POST = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+class Pages:
+    """Pages that take as long as a test wants."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Semaphore(0)
+        self.asked: list[Request] = []
+        self.begun = threading.Semaphore(0)
+
+    def __call__(self, request: Request) -> Reply:
+        self.asked.append(request)
+        self.begun.release()
+        assert self.may_go_on.acquire(timeout=60)
+        return Reply(HTTPStatus.OK, "text/plain", b"slow page", (("X-More", "1"),))
+
+    def finish(self, many: int = 1) -> None:
+        self.may_go_on.release(many)
+
+    def wait(self) -> None:
+        assert self.begun.acquire(timeout=60)
+
+
+def test_a_page_that_takes_time_keeps_no_other_answer() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        waiting = server.connect()
+        waiting.sendall(SLOW)
+        pages.wait()
+        assert server.ask().endswith(b"/page")
+        pages.finish()
+        answer = rest(waiting)
+    assert answer.endswith(b"slow page")
+    assert b"X-More: 1\r\n" in answer
+    assert (pages.asked[0].path, pages.asked[0].query) == ("/slow", "from=here")
+
+
+def test_who_half_closes_gets_a_page_as_well() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        waiting = server.connect()
+        waiting.sendall(SLOW)
+        waiting.shutdown(socket.SHUT_WR)
+        pages.wait()
+        pages.finish()
+        assert rest(waiting).endswith(b"slow page")
+
+
+def test_a_page_that_is_not_ready_in_time_is_refused_and_the_next_one_served() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        waiting = server.connect()
+        waiting.sendall(SLOW)
+        pages.wait()
+        server.clock.advance(timedelta(seconds=PAGE_SECONDS + 1))
+        assert server.ask()
+        assert rest(waiting).startswith(b"HTTP/1.0 503")
+        pages.finish(2)
+        assert server.ask(SLOW).endswith(b"slow page")
+
+
+def test_only_so_many_pages_are_waited_for() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        first = server.connect()
+        first.sendall(SLOW)
+        pages.wait()
+        others = [server.connect() for _ in range(MOST_ASKED)]
+        for each in others:
+            each.sendall(SLOW)
+            assert server.ask()  # the server has seen it by now
+        refused = server.ask(SLOW)
+        assert refused.startswith(b"HTTP/1.0 503")
+        assert b"Retry-After: 5\r\n" in refused
+        assert server.ask().endswith(b"/page")
+        pages.finish(1 + MOST_ASKED)
+        assert all(rest(each).endswith(b"slow page") for each in (first, *others))
+
+
+def test_who_waits_for_a_page_is_not_dropped_for_silent_clients() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        waiting = server.connect()
+        waiting.sendall(SLOW)
+        pages.wait()
+        for _ in range(CLIENTS_AT_ONCE + 5):
+            server.connect()
+        assert server.ask().endswith(b"/page")
+        pages.finish()
+        assert rest(waiting).endswith(b"slow page")
+
+
+def test_a_page_that_fails_is_answered_and_so_is_the_next() -> None:
+    answers = iter([ValueError("a bug"), Reply(HTTPStatus.OK, "text/plain", b"good")])
+
+    def pages(_request: Request) -> Reply:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with served(pages) as server:
+        assert server.ask(SLOW).startswith(b"HTTP/1.0 500")
+        assert server.ask(SLOW).endswith(b"good")
+
+
+def test_a_form_is_read_whole_however_it_comes() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        client = server.connect()
+        client.sendall(POST % 9 + b"tok")
+        assert server.ask()
+        client.sendall(b"en=abc and more")
+        pages.wait()
+        pages.finish()
+        assert rest(client).endswith(b"slow page")
+    assert (pages.asked[0].method, pages.asked[0].body) == ("POST", b"token=abc")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (POST % (LARGEST_BODY + 1), b"413"),
+        (POST.replace(b"%d", b"9" * 5000), b"413"),
+        (POST.replace(b"%d", b"-1"), b"400"),
+        (POST.replace(b"%d", "¹".encode()), b"400"),
+        (POST.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked"), b"411"),
+        (SLOW.replace(b"Host: localhost", b"Host: localhost\r\nHost: other"), b"400"),
+        (SLOW.replace(b"GET", b"PUT"), b"501"),
+    ],
+    ids=["too large", "absurd", "negative", "no number", "chunked", "two hosts", "another method"],
+)
+def test_what_cannot_be_a_form_of_ours_is_refused(head: bytes, status: bytes) -> None:
+    with served(Pages()) as server:
+        assert server.ask(head).startswith(b"HTTP/1.0 " + status)
         assert server.ask().endswith(b"/page")
