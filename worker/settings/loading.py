@@ -213,12 +213,20 @@ def _of_all(settings: Settings) -> Iterator[str]:
     workspace = settings.langsmith_workspace_id
     if workspace is not None and queue_id(workspace) is None:
         yield "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again"
+    yield from _of_page(settings)
     yield from _of_calendars(settings)
     yield from _of_people(settings)
     if settings.keep_reviews < SHORT_MEMORY:
         yield "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again"
     if settings.keep_deliveries < SHORT_MEMORY:
         yield "WORKER_KEEP_DELIVERIES is shorter than 1d; keep some days, or `why` and `deliveries` soon know nothing"
+
+
+def _of_page(settings: Settings) -> Iterator[str]:
+    if settings.http_token is not None and settings.http_open:
+        yield "WORKER_HTTP_OPEN has no effect: WORKER_HTTP_TOKEN is set, so the page asks for it; remove one of them"
+    if settings.http_address is None and (settings.http_token is not None or settings.http_open):
+        yield "WORKER_HTTP_TOKEN and WORKER_HTTP_OPEN have no effect without WORKER_HTTP_ADDRESS; set it too"
 
 
 def _of_calendars(settings: Settings) -> Iterator[str]:
@@ -352,6 +360,7 @@ def secrets(settings: Settings) -> tuple[str, ...]:
             settings.slack_bot_token,
             settings.slack_app_token,
             settings.heartbeat_url,
+            settings.http_token,
         )
         if secret is not None
     ]

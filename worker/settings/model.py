@@ -43,6 +43,7 @@ from worker.settings.values import (
     duration,
     duration_or_never,
     header_value,
+    http_token,
     langsmith_key,
     listed_queues,
     one_line,
@@ -210,6 +211,7 @@ Address = Annotated[tuple[str, int] | None, PlainValidator(host_and_port)]
 Zone = Annotated[str, PlainValidator(zone_name)]
 Hours = Annotated[Week | None, PlainValidator(weekly_hours)]
 Countries = Annotated[tuple[str, ...], PlainValidator(country_codes)]
+_HttpToken = Annotated[SecretStr | None, PlainValidator(http_token)]
 Hosts = Annotated[tuple[str, ...], PlainValidator(host_names)]
 _Heartbeat = Annotated[SecretStr | None, _web(heartbeat)]
 Duration = Annotated[timedelta, PlainValidator(duration)]
@@ -264,6 +266,8 @@ class Settings(BaseSettings):
     )
     http_address: Annotated[Address, Name("WORKER_HTTP_ADDRESS")] = None
     http_hosts: Annotated[Hosts, Name("WORKER_HTTP_HOSTS")] = ()
+    http_token: Annotated[_HttpToken, Name("WORKER_HTTP_TOKEN", secret=True)] = None
+    http_open: Annotated[Flag, Name("WORKER_HTTP_OPEN")] = False
     heartbeat_url: Annotated[_Heartbeat, Name("WORKER_HEARTBEAT_URL", secret=True)] = None
     keep_deliveries: Annotated[Duration, Name("WORKER_KEEP_DELIVERIES")] = timedelta(days=30)
     keep_reviews: Annotated[Duration, Name("WORKER_KEEP_REVIEWS")] = timedelta(days=90)

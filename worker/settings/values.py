@@ -338,6 +338,21 @@ def app_token(value: object) -> SecretStr:
     return _token(value, "xapp-", _NOT_APP_TOKENS, remedy)
 
 
+_LEAST_TOKEN = 16
+"""Characters of a token that cannot be guessed by trying."""
+
+
+def http_token(value: object) -> SecretStr:
+    """A token of one's own choice, which opens the page."""
+    token = _secret(value)
+    if len(token) < _LEAST_TOKEN:
+        raise ValueError(
+            f"is no token that keeps others out; write at least {_LEAST_TOKEN} characters, as"
+            " `openssl rand -hex 32` makes them"
+        )
+    return SecretStr(token)
+
+
 def _token(value: object, beginning: str, others: Sequence[tuple[str, str]], remedy: str) -> SecretStr:
     token = _secret(value)
     for prefix, what in others:

@@ -55,6 +55,14 @@ def test_settings_that_make_sense_have_no_findings(place: Place) -> None:
             "stale_after is shorter than poll_interval; set it longer, or poll more often (for 'Support QA')",
         ),
         (
+            {"WORKER_HTTP_OPEN": "true"},
+            "WORKER_HTTP_TOKEN and WORKER_HTTP_OPEN have no effect without WORKER_HTTP_ADDRESS; set it too",
+        ),
+        (
+            {"WORKER_HTTP_ADDRESS": ":80", "WORKER_HTTP_OPEN": "true", "WORKER_HTTP_TOKEN": "0123456789abcdef"},
+            "WORKER_HTTP_OPEN has no effect: WORKER_HTTP_TOKEN is set, so the page asks for it; remove one of them",
+        ),
+        (
             {"LANGSMITH_WORKSPACE_ID": "acme"},
             "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again",
         ),

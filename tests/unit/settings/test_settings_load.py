@@ -62,6 +62,8 @@ def test_every_single_setting_is_read(place: Place) -> None:
             "WORKER_DATABASE_URL": "postgresql://u:p@host/db",
             "WORKER_HTTP_ADDRESS": "[::1]:8080",
             "WORKER_HTTP_HOSTS": "a.example.com,b.example.com",
+            "WORKER_HTTP_TOKEN": "0123456789abcdef",
+            "WORKER_HTTP_OPEN": "true",
             "WORKER_HEARTBEAT_URL": "https://hc.example.com/ping/1",
             "WORKER_KEEP_DELIVERIES": "3d",
             "WORKER_KEEP_REVIEWS": "4d",
@@ -83,6 +85,7 @@ def test_every_single_setting_is_read(place: Place) -> None:
     assert settings.database_url == "postgresql+psycopg://u:p@host/db"
     assert settings.http_address == ("::1", 8080)
     assert settings.http_hosts == ("a.example.com", "b.example.com")
+    assert (reveal(settings.http_token), settings.http_open) == ("0123456789abcdef", True)
     assert reveal(settings.heartbeat_url) == "https://hc.example.com/ping/1"
     assert (settings.keep_deliveries, settings.keep_reviews) == (timedelta(days=3), timedelta(days=4))
     assert (settings.log_level, settings.log_format) == (LogLevel.DEBUG, LogFormat.JSON)
@@ -242,6 +245,7 @@ def test_a_bad_value_in_dotenv_is_named_with_its_file(place: Place) -> None:
         ("SLACK_BOT_TOKEN", "xoxb-1"),
         ("WORKER_DATABASE_URL", "postgresql+psycopg://u:p@host/db"),
         ("WORKER_HEARTBEAT_URL", "https://hc.example.com/1"),
+        ("WORKER_HTTP_TOKEN", "0123456789abcdef"),
     ],
 )
 def test_each_secret_comes_from_a_file_too(place: Place, name: str, value: str) -> None:
@@ -452,6 +456,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("SLACK_BOT_TOKEN", "abc", "the value does not begin with xoxb-"),
         ("WORKER_DATABASE_URL", "oracle://x", "the value is neither SQLite nor PostgreSQL"),
         ("WORKER_HEARTBEAT_URL", "hc.example.com", "the value is not a whole address"),
+        ("WORKER_HTTP_TOKEN", "0123456789abcde", "the value is no token that keeps others out"),
     ],
 )
 def test_a_bad_value_is_named_shown_and_remedied(place: Place, name: str, value: str, line: str) -> None:

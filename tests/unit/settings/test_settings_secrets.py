@@ -19,6 +19,7 @@ MARKED = {
     "SLACK_APP_TOKEN": "xapp-MARKED",
     "WORKER_DATABASE_URL": "postgresql://user:MARKED%40word@host/db",
     "WORKER_HEARTBEAT_URL": "https://hc.example.com/ping/MARKED",
+    "WORKER_HTTP_TOKEN": "MARKED0123456789abcdef",
 }
 OPEN = [name.env for name in EVERY.values() if not name.secret]
 
