@@ -60,14 +60,8 @@ class Reached:
 def people(*, as_json: bool) -> None:
     """List every reviewer."""
     settings = start(DATABASE)
-    clock = SystemClock()
     with opened(settings) as store:
-        now = store.now(clock)
-        persons = persons_of(store.cards(), corrections(settings), now)
-        turns = _turns(store, settings, persons)
-        called = {person: _called(store, settings, person, now) for person in persons.everyone}
-    budget = settings.nag_per_person_day
-    found = [Reached(person, turns[person], called[person], budget) for person in persons.everyone]
+        found = reached(store, settings, store.now(SystemClock()))
     if as_json:
         tables.print_json([person_json(each) for each in found])
         return
@@ -75,6 +69,15 @@ def people(*, as_json: bool) -> None:
     tables.print_table(columns, [_row(each) for each in found], empty="No reviewer is known yet.")
     if not wants_people(settings):
         tables.say(_NO_PEOPLE)
+
+
+def reached(store: SqlStore, settings: Settings, now: datetime) -> list[Reached]:
+    """Every reviewer, with what waits for each."""
+    persons = persons_of(store.cards(), corrections(settings), now)
+    turns = _turns(store, settings, persons)
+    called = {person: _called(store, settings, person, now) for person in persons.everyone}
+    budget = settings.nag_per_person_day
+    return [Reached(person, turns[person], called[person], budget) for person in persons.everyone]
 
 
 def forget(email: str) -> bool:
@@ -114,8 +117,8 @@ def _turns(store: SqlStore, settings: Settings, persons: Persons) -> Mapping[Per
         if given.people is Audience.NOBODY:
             continue
         turns = Turns(polled.queue, given.people, persons, given.owner)
-        for review in store.search(partial(reviews.open_reviews, queue_id=polled.queue.queue_id)):
-            found.update(turns.of(review))
+        for review, many in store.search(partial(reviews.counts_by_who, queue_id=polled.queue.queue_id)):
+            found.update(dict.fromkeys(turns.of(review), many))
     return found
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id, QueueTotals
     from worker.core.overview import Process, Reason
     from worker.core.status.upcoming import Held
+    from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
@@ -94,9 +95,9 @@ def status(*, as_json: bool) -> bool:
     return not found.reasons
 
 
-def read_status(settings: Settings, store: SqlStore, now: datetime) -> Status:
-    """The state of the worker, as far as the database shows it."""
-    rules = rules_for(settings, SystemClock())
+def read_status(settings: Settings, store: SqlStore, now: datetime, rules: RulesOf | None = None) -> Status:
+    """The state of the worker, as far as the database shows it; with `rules` that are made already, none are made."""
+    rules = rules or rules_for(settings, SystemClock())
     processes, assigned, polls = store.processes(), store.assigned(), last_polls(store)
     holder = _holder(settings)
     living = store.alive()

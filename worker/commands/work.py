@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from worker.notifiers.slack.notifier import Slack
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
+    from worker.web.shown import Reading
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,13 @@ def run() -> None:
     machine = SystemClock()
     with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, assignments):
         board = Board(clock)
-        monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()))
+
+        def reading() -> Reading:
+            from worker.commands.pages import PageReader  # noqa: PLC0415  only where somebody looks
+
+            return PageReader(settings, notifier.address)
+
+        monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()), reading=reading)
         with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
             parts = build(
                 settings,

@@ -46,6 +46,20 @@ def open_store(url: str, *, migrate: bool, patience: timedelta = _PATIENCE, sett
     return _open_sqlite(path, migrate=migrate, patience=patience)
 
 
+def open_beside(url: str, *, patience: timedelta, setting: str = DATABASE_URL) -> SqlStore:
+    """Open connections of their own to a database that this process has open already; nothing is looked at again.
+
+    A look at an SQLite file from within would end the locks that the process has on it.
+    """
+    where = parse_url(url)
+    path = _path(where)
+    if path is not None:
+        return SqlStore(sqlite.connect_to_file(path, patience=patience), lambda: None)
+    from worker.stores import postgres  # noqa: PLC0415  most never need it; a start should be quick
+
+    return SqlStore(postgres.connect_to_server(where, patience=patience, setting=setting), lambda: None)
+
+
 def migrate_database(url: str, *, scripts: Path | None = None) -> None:
     """Make a database or bring it to the newest schema; ConfigError where it is newer, foreign or unusable.
 

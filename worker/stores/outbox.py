@@ -310,6 +310,12 @@ def newest(connection: Connection, state: State | None, limit: int) -> Sequence[
     return [delivery_of(row) for row in connection.execute(query)]
 
 
+def newest_of(connection: Connection, queue_id: Id, most: int) -> Sequence[Delivery]:
+    """The deliveries that speak of one queue's runs alone, newest first, at most so many."""
+    query = SELECT_DELIVERIES.where(DELIVERIES.c.queue_id == queue_id).order_by(DELIVERIES.c.delivery_id.desc())
+    return [delivery_of(row) for row in connection.execute(query.limit(most))]
+
+
 def by_beginning(connection: Connection, beginning: str) -> Sequence[Delivery]:
     """The deliveries whose key begins so, with or without its dashes; the newest first."""
     sought = beginning.replace("-", "").lower()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
     from worker.core.history import Hour, Measure
-    from worker.core.model import Facts, Fate, Id
+    from worker.core.model import Acts, Facts, Fate, Id, Who
     from worker.core.plan import Plan
 
 # In the order of Review's fields, so that a row becomes a Review as it is.
@@ -343,6 +343,31 @@ def open_reviews(connection: Connection, queue_id: Id) -> Sequence[Review]:
         recall_reviews(connection, queue_id, (), is_known=True),
         key=lambda review: (review.since, str(review.queue_run_id)),
     )
+
+
+_OLDEST = _SELECT_OPEN.order_by(*OLDEST_FIRST).limit(sa.bindparam("most")).offset(sa.bindparam("past"))
+_ALIKE = (
+    sa.select(REVIEWS.c.who, REVIEWS.c.acts, REVIEWS.c.done, sa.func.count(), sa.func.min(REVIEWS.c.since))
+    .where(_MINE, IS_OPEN)
+    .group_by(REVIEWS.c.who, REVIEWS.c.acts, REVIEWS.c.done)
+)
+
+
+def oldest_reviews(connection: Connection, queue_id: Id, most: int, past: int = 0) -> Sequence[Review]:
+    """Some of a queue's open reviews, oldest first: at most so many, `past` the oldest ones."""
+    rows = connection.execute(_OLDEST, {"queue": queue_id, "most": most, "past": past})
+    return [Review(*row) for row in rows]
+
+
+def counts_by_who(connection: Connection, queue_id: Id) -> Sequence[tuple[Review, int]]:
+    """How many of a queue's open reviews are alike in whose turn they are, each time with one that stands for them."""
+    # Counted by the database: thousands of runs name a handful of people.
+    rows = connection.execute(_ALIKE, {"queue": queue_id})
+    return [(_of_whom(who, acts, done, since), many) for who, acts, done, many, since in rows]
+
+
+def _of_whom(who: Who, acts: Acts, done: int, since: datetime) -> Review:
+    return Review("", None, None, since, since, done=done, who=who, acts=acts)
 
 
 def heard_at(connection: Connection, queue_id: Id) -> Mapping[ReviewKey, datetime]:

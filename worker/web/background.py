@@ -16,7 +16,7 @@ from worker.web.exchange import JSON, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worker.web.exchange import Request
+    from worker.web.exchange import PageRequest
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ FAILED = Reply(
 _Asker = TypeVar("_Asker")
 
 
-def reply_to(request: Request, make: Callable[[Request], Reply | None]) -> Reply | None:
+def reply_to(request: PageRequest, make: Callable[[PageRequest], Reply | None]) -> Reply | None:
     """The reply that `make` makes; a bug in it is logged, and others get their answers all the same."""
     try:
         return make(request)
@@ -44,14 +44,14 @@ class Job(Generic[_Asker]):
     """A reply to be made. `is_over` once nobody waits for it any more."""
 
     asker: _Asker
-    request: Request
+    request: PageRequest
     is_over: bool = False
 
 
 class Background(Generic[_Asker]):
     """One thread with a bounded queue. Only the thread that answers puts in and takes out."""
 
-    def __init__(self, make: Callable[[Request], Reply], notify: Callable[[], None]) -> None:
+    def __init__(self, make: Callable[[PageRequest], Reply], notify: Callable[[], None]) -> None:
         """`make` makes a reply; `notify` is called, from the thread, when one can be taken."""
         self._make = make
         self._notify = notify
@@ -59,7 +59,7 @@ class Background(Generic[_Asker]):
         self._made: deque[tuple[Job[_Asker], Reply]] = deque()
         self._thread: threading.Thread | None = None
 
-    def put(self, asker: _Asker, request: Request) -> Job[_Asker] | None:
+    def put(self, asker: _Asker, request: PageRequest) -> Job[_Asker] | None:
         """Let a reply be made; None where too many are waited for already."""
         if self._asked.qsize() >= MOST_ASKED:
             return None

@@ -21,7 +21,7 @@ _TWICE = ("host", "content-length", "authorization", "origin")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PageRequest:
     """A whole request. `path` is as it was sent, without the query; names of headers are in lower case."""
 
     method: str
@@ -45,7 +45,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Exchange(BaseHTTPRequestHandler):
+class HttpExchange(BaseHTTPRequestHandler):
     """The standard library's reading of a request, and the answer to it, without a connection."""
 
     server_version = "review-notifier"
@@ -59,7 +59,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.client_address = ("", 0)
         self.requestline, self.request_version, self.command = "", "", ""
         self._methods = ("GET", "HEAD", "POST") if posts else ("GET", "HEAD")
-        self._request: Request | None = None
+        self._request: PageRequest | None = None
         if len(head) > LARGEST_HEAD:
             self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
@@ -77,11 +77,11 @@ class Exchange(BaseHTTPRequestHandler):
         """The number of bytes that the request's body has."""
         return int(self._request.header("content-length") or 0) if self._request and self.command == "POST" else 0
 
-    def request(self, body: bytes) -> Request:
+    def request(self, body: bytes) -> PageRequest:
         """The request with its body."""
         if self._request is None:
             raise AssertionError  # it is refused already
-        return Request(self._request.method, self._request.path, self._request.query, self._request.headers, body)
+        return PageRequest(self._request.method, self._request.path, self._request.query, self._request.headers, body)
 
     def reply(self, reply: Reply) -> bytes:
         """Write an answer; the bytes of it."""
@@ -96,13 +96,13 @@ class Exchange(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
         return self.written
 
-    def _checked(self) -> Request | None:
+    def _checked(self) -> PageRequest | None:
         """The request without its body; None where it is refused."""
         if refusal := self._refusal():
             self.send_error(refusal)
             return None
         path, _, query = self.path.partition("?")
-        return Request(self.command, path, query, {name.lower(): value for name, value in self.headers.items()})
+        return PageRequest(self.command, path, query, {name.lower(): value for name, value in self.headers.items()})
 
     def _refusal(self) -> HTTPStatus | None:
         if self.command not in self._methods:

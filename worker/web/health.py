@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from worker.web.exchange import JSON, Reply
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from worker.core.ports import Clock
     from worker.core.status.reasons import Check
-    from worker.web.exchange import Request
+    from worker.web.exchange import PageRequest
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_HOST = 100
@@ -33,7 +34,7 @@ class Health:
         ready: Callable[[], Sequence[Check]],
         metrics: Callable[[], bytes],
         hosts: Collection[str] = (),
-        pages: Callable[[Request], Reply] | None = None,
+        pages: Callable[[PageRequest], Reply] | None = None,
     ) -> None:
         """`hanging` names the loops that make no progress; `ready` gives the conditions of being ready.
 
@@ -47,10 +48,13 @@ class Health:
         self._hosts = hosts
         self._pages = pages
         self._server: Server | None = None
+        self.is_local = False
+        """Whether this machine alone reaches the address."""
 
     def start(self, address: tuple[str, int]) -> int:
         """Listen on host and port (0 takes a free one) and serve from a thread; the port. Raises ConfigError."""
         listeners = listen(address)
+        self.is_local = all(ip_address(each.getsockname()[0].partition("%")[0]).is_loopback for each in listeners)
         self._server = Server(listeners, self._asked, self._clock, self._pages)
         threading.Thread(target=self._server.serve, name="health", daemon=True).start()
         return int(listeners[0].getsockname()[1])
@@ -60,11 +64,11 @@ class Health:
         if self._server is not None:
             self._server.stop()
 
-    def _asked(self, request: Request) -> Reply | None:
+    def _asked(self, request: PageRequest) -> Reply | None:
         host = request.header("host")
         return self._answer(request) if is_expected(host, self._hosts) else _refused(host)
 
-    def _answer(self, request: Request) -> Reply | None:
+    def _answer(self, request: PageRequest) -> Reply | None:
         """The reply; None where the pages give it."""
         is_read = request.method != "POST"
         match request.path:

@@ -13,13 +13,18 @@ from worker.web.heartbeat import Cycle, Heartbeat
 from worker.web.systemd import Notify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker.core.model import Id
     from worker.core.overview import Overview
     from worker.core.ports import Clock, Meter
     from worker.loops.observe import Look, Observer
     from worker.settings import Settings
+    from worker.web.exchange import PageRequest, Reply
     from worker.web.health import Health
     from worker.web.metrics import Metrics
+    from worker.web.shown import Reading
+    from worker.web.site import Site
 
 PINGS = 3
 """The number of signs of life within systemd's time limit: one may be lost."""
@@ -28,17 +33,26 @@ PINGS = 3
 class Monitor:
     """Shows the service to others: pages, metrics, heartbeat, systemd, as far as the settings ask for them."""
 
-    def __init__(self, settings: Settings, *, clock: Clock, notify: Notify | None = None) -> None:
-        """`notify` reaches the service manager, where there is one."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        notify: Notify | None = None,
+        reading: Callable[[], Reading] | None = None,
+    ) -> None:
+        """`notify` reaches the service manager, where there is one; `reading` makes the reader of the page."""
         self._settings = settings
         self._clock = clock
         self._notify = notify or Notify(None)
+        self._reading = reading
         self._is_ending = False
         self._overview: Overview | None = None
         self._look: Look | None = None
         self.pulse = Pulse(clock)
         self._metrics = self._count() if settings.http_address else None
         self._health: Health | None = None
+        self._site: Site | None = None
         url = settings.heartbeat_url.get_secret_value() if settings.heartbeat_url else ""
         self._heartbeat = Heartbeat(url, clock=clock, route=settings.route(url)) if url else None
         self._cycle = Cycle()
@@ -61,9 +75,27 @@ class Monitor:
                 ready=self._ready,
                 metrics=self._metrics.exposition,
                 hosts=self._settings.http_hosts,
+                pages=self._pages if self._reading else None,
             )
             self._health.start(self._settings.http_address)
         self._notify.ready()
+
+    def _pages(self, request: PageRequest) -> Reply:
+        if self._site is None and self._reading is not None:
+            from worker.web.admission import Admission  # noqa: PLC0415 - only where somebody looks
+            from worker.web.site import Site  # noqa: PLC0415
+
+            settings = self._settings
+            admission = Admission(
+                token=settings.http_token.get_secret_value() if settings.http_token else "",
+                is_open=settings.http_open,
+                is_local=self._health is not None and self._health.is_local,
+                hosts=settings.http_hosts,
+            )
+            self._site = Site(admission, self._reading, self._clock)
+        if self._site is None:
+            raise AssertionError  # without a reader there are no pages
+        return self._site(request)
 
     def read(self, _queue_id: Id, _runs: int) -> None:
         """Take note that a page of a long list was read: its poll makes progress."""
@@ -101,6 +133,8 @@ class Monitor:
         self._notify.stopping()
         if self._health:
             self._health.stop()
+        if self._site:
+            self._site.close()
 
     def _report(self, overview: Overview) -> None:
         if not self._is_ending:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.web.background import Background, reply_to
-from worker.web.exchange import JSON, LARGEST_HEAD, Exchange, Reply
+from worker.web.exchange import JSON, LARGEST_HEAD, HttpExchange, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from worker.core.ports import Clock
     from worker.web.background import Job
-    from worker.web.exchange import Request
+    from worker.web.exchange import PageRequest
 
-    Answer = Callable[[Request], Reply | None]
+    Answer = Callable[[PageRequest], Reply | None]
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class _Client:
         self.deadline = deadline
         self.received = bytearray()
         """The head of the request; once that is whole, its body."""
-        self.exchange: Exchange | None = None
+        self.exchange: HttpExchange | None = None
         self.job: Job[_Client] | None = None
         """The page that is being made for it."""
         self.rest: memoryview | None = None
@@ -82,7 +82,7 @@ class Server:
         listeners: Sequence[socket.socket],
         answer: Answer,
         clock: Clock,
-        pages: Callable[[Request], Reply] | None = None,
+        pages: Callable[[PageRequest], Reply] | None = None,
     ) -> None:
         """`answer` replies at once; `pages` replies to what it gives None for, and may take its time.
 
@@ -127,6 +127,9 @@ class Server:
     def _close(self) -> None:
         if self._pages is not None:
             self._pages.stop()
+        for client in self._clients.values():
+            if client.job is not None:
+                client.job.is_over = True
         for each in (*self._listeners, *self._clients, self._woken, self._wake):
             each.close()
         self._selector.close()
@@ -180,7 +183,7 @@ class Server:
             end = _end_of_head(client.received)
             if end is None and len(client.received) <= LARGEST_HEAD:
                 return
-            client.exchange = Exchange(bytes(client.received[:end]), posts=self._pages is not None)
+            client.exchange = HttpExchange(bytes(client.received[:end]), posts=self._pages is not None)
             client.received = client.received[end:] if end is not None else bytearray()
         exchange = client.exchange
         if exchange.written:
@@ -188,7 +191,7 @@ class Server:
         elif len(client.received) >= exchange.length:
             self._reply(client, exchange, exchange.request(bytes(client.received[: exchange.length])))
 
-    def _reply(self, client: _Client, exchange: Exchange, request: Request) -> None:
+    def _reply(self, client: _Client, exchange: HttpExchange, request: PageRequest) -> None:
         reply = reply_to(request, self._answer)
         if reply is None and self._pages is not None and (job := self._pages.put(client, request)) is not None:
             client.job = job

@@ -20,7 +20,7 @@ from worker.web.sockets import listen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worker.web.exchange import Request
+    from worker.web.exchange import PageRequest
 
 REQUEST = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LARGE = b"x" * (8 << 20)
@@ -55,8 +55,8 @@ def rest(client: socket.socket) -> bytes:
 
 
 @contextmanager
-def served(pages: Callable[[Request], Reply] | None = None) -> Iterator[Served]:
-    def answer(request: Request) -> Reply | None:
+def served(pages: Callable[[PageRequest], Reply] | None = None) -> Iterator[Served]:
+    def answer(request: PageRequest) -> Reply | None:
         if pages is not None and request.path.startswith("/slow"):
             return None
         return Reply(HTTPStatus.OK, "text/plain", LARGE if request.path == "/large" else request.path.encode())
@@ -159,10 +159,10 @@ class Pages:
 
     def __init__(self) -> None:
         self.may_go_on = threading.Semaphore(0)
-        self.asked: list[Request] = []
+        self.asked: list[PageRequest] = []
         self.begun = threading.Semaphore(0)
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: PageRequest) -> Reply:
         self.asked.append(request)
         self.begun.release()
         assert self.may_go_on.acquire(timeout=60)
@@ -247,7 +247,7 @@ def test_who_waits_for_a_page_is_not_dropped_for_silent_clients() -> None:
 def test_a_page_that_fails_is_answered_and_so_is_the_next() -> None:
     answers = iter([ValueError("a bug"), Reply(HTTPStatus.OK, "text/plain", b"good")])
 
-    def pages(_request: Request) -> Reply:
+    def pages(_request: PageRequest) -> Reply:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer

@@ -184,6 +184,12 @@ class Slack:
         """The id of the team that the token is for, asked for once. Raises DeliveryError."""
         return self._known_identity().team_id
 
+    def address(self, receipt: Receipt) -> str:
+        """The address of a posted message; empty before Slack has said whose token it is. Asks nothing."""
+        from worker.notifiers.slack import blocks  # noqa: PLC0415 - see `render`
+
+        return blocks.permalink(self._identity.url, receipt) if self._identity else ""
+
     def channel(self, channel: str) -> Channel:
         """Look a channel up by id, or a public one by name. Raises DeliveryError."""
         if not errors.is_id(channel):
