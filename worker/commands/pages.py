@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from worker.core.outbox import ready_at
 from worker.core.owed import NEVER, State
 from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
-from worker.core.text import day_time_in, web_address
+from worker.core.text import age, day_time_in, web_address
 from worker.rules import corrections, rules_for, wants_people
 from worker.settings.names import ADVICE, DATABASE_SETTING
 from worker.stores import opening, outbox, reviews
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
     from worker.commands.status import Status
     from worker.core.audience import Person, Persons, Turns
     from worker.core.model import Facts, Polled, Review
-    from worker.core.overview import Process, Reason
+    from worker.core.overview import Advice, Process, Reason
     from worker.core.owed import Delivery, Pause, Receipt
     from worker.core.status.upcoming import Upcoming
-    from worker.settings import Settings
+    from worker.settings import PerQueue, Settings
     from worker.stores.sql import SqlStore
 
 RUNS_A_PAGE = 100
@@ -187,11 +188,11 @@ class PageReader:
         """The runs of a queue that wait, oldest first, from the `offset` on."""
         rules, queue = self._rules(polled.queue), polled.queue
         given = circumstances_of(store, polled, rules.policy_for(queue), now)
-        turns, before = rules.turns(queue), rules.stale_before(now)
+        turns, before, advice = rules.turns(queue), rules.stale_before(now), _advice(rules.settings)
         find = partial(reviews.oldest_reviews, queue_id=queue.queue_id, most=RUNS_A_PAGE, past=offset)
         return [
             _run(
-                each, turns, upcoming(given, each, now, ADVICE), show=rules.settings.show, stale_before=before, now=now
+                each, turns, upcoming(given, each, now, advice), show=rules.settings.show, stale_before=before, now=now
             )
             for each in store.search(find)
         ]
@@ -235,6 +236,13 @@ class PageReader:
             budget_left=reached.left,
             why_unresolved=reached.why or None,
         )
+
+
+def _advice(settings: PerQueue) -> Advice:
+    """The durations of a queue's ladder themselves: who owns a queue need not know what the settings are called."""
+    said = {key: getattr(settings, key) for key in ("stale_after", "remind_every", "escalate_after")}
+    words: dict[str, Any] = {key: age(value) for key, value in said.items() if value is not None}
+    return replace(ADVICE, **words)
 
 
 def _unsettled(store: SqlStore) -> list[Delivery]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,6 +23,7 @@ from worker.commands.setup import (
     sole_process,
     start,
 )
+from worker.core.ports import DeliveryError
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.report import Board
@@ -61,6 +63,8 @@ def run() -> None:
         def reading() -> Reading:
             from worker.commands.pages import PageReader  # noqa: PLC0415  only where somebody looks
 
+            # Links to messages need the team's name, which takes a request; the first page need not wait for it.
+            threading.Thread(target=_introduced, args=(notifier,), name="identity", daemon=True).start()
             return PageReader(settings, notifier.address)
 
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()), reading=reading)
@@ -190,6 +194,12 @@ def dry_run() -> bool:
         tables.say("Nothing to post of what could be read." if unread else "Nothing to post.")
     tables.say(*unread)
     return not unread
+
+
+def _introduced(notifier: Slack) -> None:
+    """Ask Slack whose token it is; where it does not answer, other calls ask again."""
+    with contextlib.suppress(DeliveryError):
+        notifier.identity()
 
 
 def _unfound(roster: Roster) -> Iterator[str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from worker.web.charts import sparkline
 from worker.web.html import Html, element, outward_link, pieces
-from worker.web.layout import figure, from_now, part, waited, whole_page
+from worker.web.layout import figure, from_now, part, waited, whole_page, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,11 +73,12 @@ def reasons_list(reasons: Sequence[ReasonRow], now: datetime) -> Html:
 
 
 def _reason(reason: ReasonRow, now: datetime) -> Content:
-    since: Content = ["since ", from_now(reason.since, now)] if reason.since else None
+    # Most texts say it themselves.
+    is_dated = reason.since is not None and "since" not in reason.text
     return [
         element("p", element("strong", f"{reason.area}: "), reason.text, class_="what"),
-        element("p", "Fix: ", reason.fix, class_="how"),
-        element("p", since, class_="when") if since else None,
+        element("p", "Fix: ", with_code(reason.fix), class_="how"),
+        element("p", "for ", waited(reason.since, now), class_="when") if reason.since and is_dated else None,
     ]
 
 
@@ -154,12 +157,15 @@ def person_label(person: TurnRow | PersonRow) -> str:
 def _undelivered(front: Front) -> Html | None:
     if not front.undelivered and not front.pauses:
         return None
+    # Why a channel is refused stands there already.
+    paused = {each.channel for each in front.pauses}
+    undelivered = [replace(each, why="") if each.channel in paused else each for each in front.undelivered]
     return part(
         "Not delivered yet",
         element("ul", *(element("li", _pause(each, front.taken_at)) for each in front.pauses), class_="rows")
         if front.pauses
         else None,
-        messages_list(front.undelivered, front.taken_at) if front.undelivered else None,
+        messages_list(undelivered, front.taken_at) if undelivered else None,
     )
 
 
@@ -168,8 +174,12 @@ def _pause(pause: PauseRow, now: datetime) -> Content:
     tried: Content = ["; tried again ", from_now(pause.until, now)] if pause.until > now else "; tried again now"
     return [
         element("p", f"{place}: {pause.why}", class_="what"),
-        element("p", "since ", from_now(pause.since, now), tried),
+        element("p", "for ", waited(pause.since, now), tried),
     ]
+
+
+_KINDS = {"ops": "The worker's own trouble", "direct": "Direct message"}
+"""What messages are called whose kind is no word for people."""
 
 
 def messages_list(messages: Sequence[MessageRow], now: datetime) -> Html:
@@ -180,7 +190,7 @@ def messages_list(messages: Sequence[MessageRow], now: datetime) -> Html:
 
 
 def _message(message: MessageRow, now: datetime) -> Content:
-    what = f"{message.kind}{f' of {message.queue}' if message.queue else ''}"
+    what = f"{_KINDS.get(message.kind, message.kind.capitalize())}{f': {message.queue}' if message.queue else ''}"
     label = outward_link(message.url, what)
     edited: Content = (" · edited ", from_now(message.edited_at, now)) if message.edited_at else None
     when: Content = [from_now(message.settled_at or message.created_at, now), edited, _next(message, now)]
@@ -202,18 +212,17 @@ def _next(message: MessageRow, now: datetime) -> Content:
 def _people(front: Front) -> Html:
     if not front.people:
         return part("People", element("p", "No reviewer is known yet."))
-    head = element(
-        "tr", *(element("th", each, scope="col") for each in ("Who", "Turn", "Called today", "Left", "Note"))
-    )
+    names = ("Who", "Runs", "Called today", "Calls left")
+    head = element("tr", *(element("th", each, scope="col") for each in names))
     rows = element("tbody", *(_person(each) for each in front.people))
     return part("People", element("table", element("thead", head), rows, class_="people"))
 
 
 def _person(person: PersonRow) -> Html:
     known = " · ".join(each for each in (person.email, person.slack) if each and each != person_label(person))
+    notes = (known, f"Not reached: {person.why_unresolved}" if person.why_unresolved else "")
     return element(
         "tr",
-        element("th", person_label(person), element("small", known) if known else None, scope="row"),
+        element("th", person_label(person), *(element("small", each) for each in notes if each), scope="row"),
         *(element("td", each, class_="number") for each in (person.turns, person.called_today, person.budget_left)),
-        element("td", person.why_unresolved),
     )

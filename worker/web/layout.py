@@ -24,6 +24,7 @@ def whole_page(title: str, *content: Content, can_sign_out: bool = False, is_liv
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{title} · {_TITLE}" if title else _TITLE),
+        element("link", rel="icon", href="/icon.svg", type="image/svg+xml"),
         element("link", rel="stylesheet", href="/page.css"),
         element("script", src="/page.js", defer=True) if is_live else None,
     )
@@ -79,6 +80,11 @@ def part(title: str, *content: Content, class_: str = "") -> Html:
     """A part of a page under its own heading."""
     name = title.lower().replace(" ", "-")
     return element("section", element("h2", title, id=name), *content, aria_labelledby=name, class_=class_ or None)
+
+
+def with_code(text: str) -> Content:
+    """A sentence of ours, in which commands stand between backticks."""
+    return [element("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))]
 
 
 def from_now(at: datetime, now: datetime) -> Html:

@@ -84,7 +84,10 @@ def _runs(shown: QueuePage) -> Html:
     if not shown.queue.waiting:
         return part("Runs that wait", element("p", "None."))
     first, last = shown.offset + 1, shown.offset + len(shown.runs)
-    listed = element("ol", *(_run(each, shown.taken_at) for each in shown.runs), class_="rows runs", start=first)
+    # Where all of them wait for the same people, that stands above already.
+    are_alike = len({tuple(each.waits_for) for each in shown.runs}) == 1
+    rows = (_run(each, shown.taken_at, names_people=not are_alike) for each in shown.runs)
+    listed = element("ol", *rows, class_="rows runs", start=first)
     said = f"{first:,} to {last:,} of {shown.queue.waiting:,}, oldest first." if shown.runs else "There are no more."
     return part("Runs that wait", element("p", said), listed if shown.runs else None, _pages(shown))
 
@@ -99,20 +102,25 @@ def _pages(shown: QueuePage) -> Html | None:
     return element("nav", *links, aria_label="More runs", class_="pages") if any(links) else None
 
 
-def _run(run: RunRow, now: datetime) -> Html:
+def _run(run: RunRow, now: datetime, *, names_people: bool) -> Html:
+    overdue = element("span", "overdue", class_="bad") if run.overdue else None
     return element(
         "li",
         element("span", outward_link(run.url, run.label), class_="what"),
         element("span", run.run_type, class_="type") if run.run_type else None,
-        element(
-            "span", waited(run.since, now), " overdue" if run.overdue else "", class_="bad" if run.overdue else "when"
-        ),
+        element("span", "for ", waited(run.since, now), " · " if overdue else None, overdue, class_="when"),
         element("span", *(element("code", tag) for tag in run.tags), class_="tags") if run.tags else None,
-        *(element("span", each, class_="why") for each in _about(run, now)),
+        element("p", *_dotted(_about(run, now, names_people=names_people)), class_="why"),
     )
 
 
-def _about(run: RunRow, now: datetime) -> Iterator[Content]:
+def _dotted(content: Iterator[Content]) -> Iterator[Content]:
+    for number, each in enumerate(content):
+        yield " · " if number else None
+        yield each
+
+
+def _about(run: RunRow, now: datetime, *, names_people: bool) -> Iterator[Content]:
     """What else there is to say of a run, a piece each."""
     if run.claimed_by:
         yield f"{run.claimed_by} has it"
@@ -120,7 +128,7 @@ def _about(run: RunRow, now: datetime) -> Iterator[Content]:
         yield "reserved"
     if run.snoozed_until is not None:
         yield ["snoozed, ends ", from_now(run.snoozed_until, now)]
-    if run.waits_for:
+    if run.waits_for and names_people:
         yield f"waits for {', '.join(run.waits_for)}"
     texts = (("error", run.error), ("in", run.inputs_preview), ("out", run.outputs_preview), ("thread", run.thread))
     yield from (f"{word}: {text[:_LONGEST_TEXT]}" for word, text in texts if text)

@@ -32,7 +32,11 @@ log = structlog.get_logger(__name__)
 
 HTML = "text/html; charset=utf-8"
 _STATIC = Path(__file__).parent / "static"
-_FILES = {"/page.css": "text/css; charset=utf-8", "/page.js": "text/javascript; charset=utf-8"}
+_FILES = {
+    "/icon.svg": "image/svg+xml",
+    "/page.css": "text/css; charset=utf-8",
+    "/page.js": "text/javascript; charset=utf-8",
+}
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
