@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worker.clock import SystemClock
+from worker.commands.flow import days_of, flow_of, since_when
 from worker.commands.people import reached
+from worker.commands.run_rows import ladder_in_words, run_row
 from worker.commands.status import hours_text, read_status
 from worker.commands.upcoming import circumstances_of
 from worker.core.audience import NO_PERSONS
 from worker.core.directory import persons_of
-from worker.core.model import Show, shortened
 from worker.core.outbox import ready_at
 from worker.core.owed import NEVER, State
-from worker.core.policy import age_of
 from worker.core.status.upcoming import upcoming
-from worker.core.text import age, day_time_in, web_address
+from worker.core.text import day_time_in, web_address
 from worker.rules import corrections, rules_for, wants_people
 from worker.settings.names import ADVICE, DATABASE_SETTING
 from worker.stores import opening, outbox, reviews
 from worker.version import release
+from worker.web.cache import Cache
 from worker.web.shown import (
     Front,
     MessageRow,
@@ -38,22 +38,25 @@ from worker.web.shown import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from worker.commands.people import Reached
     from worker.commands.status import Status
     from worker.core.audience import Person, Persons, Turns
-    from worker.core.model import Facts, Polled, Review
-    from worker.core.overview import Advice, Process, Reason
+    from worker.core.history import Hours
+    from worker.core.model import Id, Polled
+    from worker.core.overview import Process, Reason
     from worker.core.owed import Delivery, Pause, Receipt
-    from worker.core.status.upcoming import Upcoming
-    from worker.settings import PerQueue, Settings
+    from worker.settings import Settings
     from worker.stores.sql import SqlStore
 
 RUNS_A_PAGE = 100
 _MESSAGES = 20
 """Messages that are shown: of each state that needs something still, and of the last ones."""
+
+_PAST_SECONDS = 20.0
+"""The time for which the last days are not read again."""
 
 _PATIENCE = timedelta(seconds=3)
 """The time for which the database may not answer; then the page says so."""
@@ -70,6 +73,7 @@ class PageReader:
         self._settings = settings
         self._link = link
         self._store: SqlStore | None = None
+        self._kept = Cache(SystemClock(), _PAST_SECONDS)
         self._persons: Persons = NO_PERSONS
         self._rules = rules_for(settings, SystemClock(), lambda: self._persons)
         # Whoever reads without a token need not be one of us.
@@ -106,10 +110,11 @@ class PageReader:
             return None
         wanted = polls[number].queue.queue_id
         posted = store.search(partial(outbox.newest_of, queue_id=wanted, most=_MESSAGES))
+        past = self._past(store, now).get(wanted, {})
         return QueuePage(
             taken_at=now,
             queue=self._queue(store, found, number),
-            flow=None,
+            flow=flow_of(past, found.calendars[number].zone, now),
             runs=self._runs(store, polls[number], offset, now),
             offset=offset,
             limit=RUNS_A_PAGE,
@@ -164,8 +169,12 @@ class PageReader:
             muted_until=acted.muted_until,
             turns=waits_for,
             nobodys=nobodys,
-            days=[],
+            days=days_of(self._past(store, now).get(polled.queue.queue_id, {}), calendar.zone, now),
         )
+
+    def _past(self, store: SqlStore, now: datetime) -> Mapping[Id, Hours]:
+        """The last days of every queue, by the hour."""
+        return self._kept.get("past", lambda: store.hours(since_when(now), now))
 
     def _turns(self, store: SqlStore, turns: Turns) -> tuple[list[TurnRow], int]:
         """How many runs wait for each person, most first, and for nobody in particular."""
@@ -188,10 +197,10 @@ class PageReader:
         """The runs of a queue that wait, oldest first, from the `offset` on."""
         rules, queue = self._rules(polled.queue), polled.queue
         given = circumstances_of(store, polled, rules.policy_for(queue), now)
-        turns, before, advice = rules.turns(queue), rules.stale_before(now), _advice(rules.settings)
+        turns, before, advice = rules.turns(queue), rules.stale_before(now), ladder_in_words(rules.settings)
         find = partial(reviews.oldest_reviews, queue_id=queue.queue_id, most=RUNS_A_PAGE, past=offset)
         return [
-            _run(
+            run_row(
                 each, turns, upcoming(given, each, now, advice), show=rules.settings.show, stale_before=before, now=now
             )
             for each in store.search(find)
@@ -238,13 +247,6 @@ class PageReader:
         )
 
 
-def _advice(settings: PerQueue) -> Advice:
-    """The durations of a queue's ladder themselves: who owns a queue need not know what the settings are called."""
-    said = {key: getattr(settings, key) for key in ("stale_after", "remind_every", "escalate_after")}
-    words: dict[str, Any] = {key: age(value) for key, value in said.items() if value is not None}
-    return replace(ADVICE, **words)
-
-
 def _unsettled(store: SqlStore) -> list[Delivery]:
     """What is not delivered, the most urgent state first, at most a few of each."""
     return [each for state in _UNSETTLED for each in store.deliveries(state, _MESSAGES)]
@@ -261,55 +263,3 @@ def _reason(reason: Reason) -> ReasonRow:
 
 def _pause(pause: Pause) -> PauseRow:
     return PauseRow(pause.destination.place, pause.since, pause.until, pause.error or pause.reason)
-
-
-def _run(
-    review: Review,
-    turns: Turns,
-    coming: Upcoming,
-    *,
-    show: Collection[Show],
-    stale_before: datetime | None,
-    now: datetime,
-) -> RunRow:
-    said = review.acts
-    return RunRow(
-        queue_run_id=str(review.queue_run_id),
-        run_id=str(review.run_id) if review.run_id else None,
-        label=_label(review, show),
-        url=web_address(review.facts.url),
-        since=review.since,
-        age_seconds=int(age_of(review, now).total_seconds()),
-        overdue=stale_before is not None and review.since <= stale_before,
-        reserved=review.reserved,
-        waits_for=[each.name or each.user or "somebody without a name" for each in turns.of(review)],
-        next_due_at=coming.due_at,
-        next_why=coming.why,
-        claimed_by=said.claimed_name if said.is_claimed else None,
-        snoozed_until=said.snoozed_until,
-        **_shown(review.facts, show),
-    )
-
-
-def _label(review: Review, show: Collection[Show]) -> str:
-    """The name of a run, where it may be shown, else the beginning of its id."""
-    if Show.NAME in show and review.facts.name:
-        return review.facts.name
-    return f"run {shortened(review.run_id)}" if review.run_id else str(review.queue_run_id)
-
-
-_TEXTS = {
-    Show.TYPE: "run_type",
-    Show.TAGS: "tags",
-    Show.ERROR: "error",
-    Show.INPUTS_PREVIEW: "inputs_preview",
-    Show.OUTPUTS_PREVIEW: "outputs_preview",
-    Show.THREAD: "thread",
-    Show.TOKENS: "tokens",
-    Show.COST: "cost",
-}
-"""The facts of a run that may be shown beside its name, by the word that allows each."""
-
-
-def _shown(facts: Facts, show: Collection[Show]) -> dict[str, Any]:
-    return {key: getattr(facts, key) for allowed, key in _TEXTS.items() if allowed in show}

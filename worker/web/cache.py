@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FRESH_SECONDS = 1.0
-"""The time for which everything is kept."""
+"""The time for which a value is kept that was made at once."""
 
 _SHARE = 20.0
 """What took long to make is kept for so many times as long, so that making it never takes more than its share."""
@@ -24,9 +24,10 @@ _MOST = 64
 class Cache:
     """A bounded set of values by their keys."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Begin with nothing."""
+    def __init__(self, clock: Clock, seconds: float = FRESH_SECONDS) -> None:
+        """Begin with nothing; a value is kept for so many seconds at least."""
         self._clock = clock
+        self._seconds = seconds
         self._kept: OrderedDict[Hashable, tuple[float, object]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
@@ -38,7 +39,7 @@ class Cache:
         value = make()
         ended = self._clock.monotonic()
         self._kept.pop(key, None)
-        self._kept[key] = ended + max(FRESH_SECONDS, _SHARE * (ended - began)), value
+        self._kept[key] = ended + max(self._seconds, _SHARE * (ended - began)), value
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
         return value

@@ -33,7 +33,7 @@ def queue_page(shown: QueuePage, *, can_sign_out: bool) -> bytes:
         figures(queue, now),
         element("ul", *(element("li", each) for each in queue_facts(queue, now)), class_="facts"),
         _turns(queue),
-        _flow(shown.flow) if shown.flow is not None else None,
+        _flow(shown.flow),
         _runs(shown),
         part("Last messages", messages_list(shown.messages, now)),
         can_sign_out=can_sign_out,

@@ -202,7 +202,7 @@ class QueuePage(Struct, frozen=True):
 
     taken_at: datetime
     queue: QueueRow
-    flow: Flow | None
+    flow: Flow
     runs: list[RunRow]
     offset: int
     limit: int

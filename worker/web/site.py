@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 import structlog
 
+from worker.core.cooldown import Cooldown
 from worker.core.ports import StoreError
 from worker.web import layout
 from worker.web.admission import CLOSED, is_secure, signed_out
@@ -59,6 +61,7 @@ _FOREIGN = (
     "this request was made by a page of another site: its Origin is neither this address nor a name in "
     "WORKER_HTTP_HOSTS"
 )
+_NOTE_EVERY = timedelta(minutes=1)
 _NOT_SHOWN = "give the token of WORKER_HTTP_TOKEN: Authorization: Bearer TOKEN"
 
 
@@ -97,6 +100,7 @@ class Site:
         self._reading: Reading | None = None
         self._clock = clock
         self._cache = Cache(clock)
+        self._noted = Cooldown()
 
     def __call__(self, request: PageRequest) -> Reply:
         """The reply to any request but those for health and metrics."""
@@ -147,10 +151,16 @@ class Site:
         if not self._admission.token:
             return _redirect(path)
         if not self._admission.is_token(given.get("token", [""])[0].strip()):
-            log.warning("page_refused", remedy="somebody gave a token that is not the one of WORKER_HTTP_TOKEN")
+            self._note_refusal()
             problem = "That is not the token."
             return Reply(HTTPStatus.UNAUTHORIZED, HTML, layout.form(path, problem))
         return _redirect(path, self._admission.cookie(self._clock.now(), is_secure=is_secure(request)))
+
+    def _note_refusal(self) -> None:
+        # Who tries tokens must not fill the log.
+        if self._noted.is_over(self._clock.monotonic()):
+            self._noted = Cooldown.of(_NOTE_EVERY, self._clock.monotonic())
+            log.warning("page_refused", remedy="somebody gave a token that is not the one of WORKER_HTTP_TOKEN")
 
     def _shown(self, request: PageRequest) -> Reply:
         path = request.path
