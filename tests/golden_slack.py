@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from msgspec import structs
 
 from worker.core.audience import Problem
+from worker.core.controls import Controls, Ends
 from worker.core.message import Line, Message, Shares
 from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import Destination, QueueShare, Receipt
@@ -201,6 +202,18 @@ def direct(lines: tuple[Line, ...], **changes: object) -> Message:
     return message(Kind.DIRECT, lines, destination=Destination("slack", "U0ADA00001"), **(usual | changes))
 
 
+BERLIN = ZoneInfo("Europe/Berlin")
+ENDS = Ends(AS_OF.replace(day=24, hour=8, minute=0), AS_OF.replace(day=30, hour=8, minute=0), BERLIN)
+
+
+def pressable(made: Message, queue_ends: Ends | None = ENDS) -> Message:
+    """The same message with what can be pressed in it, each of its runs by an id of its own."""
+    lines = tuple(replace(one, queue_run_id=UUID(int=number)) for number, one in enumerate(made.lines))
+    return replace(
+        made, lines=lines, controls=Controls(tuple(ENDS if one.is_waiting else None for one in lines), queue_ends)
+    )
+
+
 CASES: dict[str, Message] = {
     "baseline_many": queue_has(message(Kind.BASELINE, _lines(10), total=5_000, waiting=5_000), 5_000, 312, 8),
     "baseline_one": queue_has(message(Kind.BASELINE, _lines(1)), 1, hours=0.1),
@@ -341,6 +354,29 @@ CASES: dict[str, Message] = {
             queue_line(HOSTILE, 0, 4, url="https://x.example/a|b>c<d", queue_id=HOSTILE),
             queue_line("a|b>c<d&e ~x~", 2, queue_id=HOSTILE),
         ),
+    ),
+    "controls": pressable(
+        queue_has(
+            message(
+                Kind.ANNOUNCEMENT,
+                (
+                    SOON[0],
+                    *DONE[:2],
+                    replace(SOON[1], claimed_by="Ada"),
+                    replace(SOON[2], reserved=True),
+                ),
+                zone=BERLIN,
+                is_edit=True,
+            ),
+            3,
+        )
+    ),
+    "controls_of_queues": pressable(standing(direct(OF_QUEUES), overdue=1), None),
+    "controls_of_ten": pressable(queue_has(message(Kind.REMINDER, MANY_LATE), 5_000, 312, 8)),
+    "controls_of_ten_with_previews": pressable(
+        message(
+            Kind.ANNOUNCEMENT, tuple(replace(EVERYTHING, run_id=UUID(int=n)) for n in range(10)), show=frozenset(Show)
+        )
     ),
     "plain": replace(queue_has(message(Kind.ANNOUNCEMENT, MIXED, plain=True), 9, 3, 1), is_edit=True),
 }

@@ -30,12 +30,14 @@ class QueueRules:
 
     `settings` are filled in, and the days in the durations of the ladder are those of the `calendar`: they are open
     time. `policy` is the ladder. `persons` are those who are known where the queue's runs are somebody's turn.
+    `has_controls` says whether messages have something to press, because presses are heard.
     """
 
     settings: PerQueue
     policy: EscalationPolicy
     calendar: Calendar = ALWAYS_OPEN
     persons: Persons = NO_PERSONS
+    has_controls: bool = False
 
     def turns(self, queue: Queue) -> Turns:
         """Whose turn the runs of the queue are, as it is now."""
@@ -109,7 +111,8 @@ def rules_for(settings: Settings, clock: Clock, persons: Callable[[], Persons] =
         if settings.nag_per_person_day == 0:
             # A budget of nothing reaches nobody: then the channel is all there is.
             given = given.model_copy(update={"tell": Reach.CHANNEL})
-        return rules_of(given, calendar_of(settings.calendar_table(given.calendar), year))
+        found = rules_of(given, calendar_of(settings.calendar_table(given.calendar), year))
+        return replace(found, has_controls=settings.hears_people)
 
     def of(queue: Queue | None) -> QueueRules:
         found = rules(None if queue is None else (queue.queue_id, queue.name), clock.now().year)

@@ -104,14 +104,18 @@ def _block_limits(block: Mapping[str, Any]) -> list[str]:
         return [] if ok else [f"header {text}"]
     if block["type"] == "section":
         return [] if 0 < len(block["text"]["text"]) <= 3_000 else [f"section of {len(block['text']['text'])}"]
+    if block["type"] == "actions":
+        return [] if 0 < len(block["elements"]) <= 25 else [f"actions of {len(block['elements'])}"]
     assert block["type"] == "context", block
     if not 0 < len(block["elements"]) <= 10:
         return [f"context of {len(block['elements'])}"]
     return [f"element of {len(e['text'])}" for e in block["elements"] if not 0 < len(e["text"]) <= 3_000]
 
 
-def _text_objects(blocks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for block in blocks:
-        yield from block.get("elements", [])
-        if "text" in block:
-            yield block["text"]
+def _text_objects(part: Any) -> Iterator[dict[str, Any]]:
+    """Every text in the blocks, at any depth."""
+    if isinstance(part, dict) and part.get("type") in {"plain_text", "mrkdwn"}:
+        yield part
+    elif isinstance(part, dict | list):
+        for each in part.values() if isinstance(part, dict) else part:
+            yield from _text_objects(each)

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from worker.core.actions import ON_QUEUES, WITH_END, Act, after_today, on_monday
+from worker.core.model import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
     from worker.core.calendar import Calendar
-    from worker.core.model import Id
+    from worker.core.message import Message
+    from worker.core.model import Id, Queue
 
 ON_RUN, ON_QUEUE, MINE = "run", "queue", "mine"
 """The controls: the menu of a run, that of a queue, and the button that lists the reader's own runs."""
@@ -114,3 +119,47 @@ def _read(part: str) -> Id:
     if not part.startswith(_TEXT):
         raise ValueError(part)
     return raw.decode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When something ends that is put off now: at the next opening after today, or on Monday, on the queue's clock."""
+
+    opening_at: datetime
+    monday_at: datetime
+    zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What can be pressed in a message: one value for each of its lines, None where nothing can; and for its queue."""
+
+    lines: tuple[Ends | None, ...] = ()
+    queue: Ends | None = None
+
+
+_WITH_CONTROLS = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT, Kind.REMINDER, Kind.ESCALATION, Kind.DIRECT})
+
+
+def with_controls(message: Message, calendar_of: Callable[[Queue], Calendar], now: datetime) -> Message:
+    """The message with what can be pressed in it; nothing can where nothing waits, or a newer one is pointed to."""
+    is_over = not message.waiting or message.successor is not None
+    if message.kind not in _WITH_CONTROLS or message.plain or is_over:
+        return message
+    ends = {queue: _ends(calendar_of(queue), now) for queue in _queues(message)}
+    lines = (
+        line.is_waiting and line.queue_run_id is not None and (line.queue or message.queue) for line in message.lines
+    )
+    controls = Controls(
+        lines=tuple(ends[queue] if queue else None for queue in lines),
+        queue=ends[message.queue] if message.queue is not None else None,
+    )
+    return replace(message, controls=controls)
+
+
+def _queues(message: Message) -> set[Queue]:
+    return {queue for queue in (message.queue, *(line.queue for line in message.lines)) if queue is not None}
+
+
+def _ends(calendar: Calendar, now: datetime) -> Ends:
+    return Ends(after_today(calendar, now), on_monday(calendar, now), calendar.zone)

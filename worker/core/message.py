@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.audience import Problem, Turns
+    from worker.core.controls import Controls
     from worker.core.model import Facts, Id, Queue, Review
     from worker.core.owed import Claim, Destination, QueueShare, Receipt
 
@@ -55,6 +56,8 @@ class Line:
     is_done: bool = False
     is_others: bool = False
     unheard: tuple[tuple[str, Problem], ...] = ()
+    # Never shown: what is pressed about the run is known by it. A digest of what is shown must not change with it.
+    queue_run_id: Id | None = field(default=None, repr=False)
 
     @property
     def is_waiting(self) -> bool:
@@ -90,7 +93,7 @@ class Message:
     those at `as_of`; what is shown as text alone gives times on the clock of `zone`. `is_edit` says that it replaces
     what was posted before, `is_for_owner` that a direct one is about what no one else could be sent. `root` is the
     message to answer in its thread; `broadcast` shows the answer in the channel too. `successor` makes it one line that
-    points to a newer reminder.
+    points to a newer reminder. `controls` are what people can press (None: nothing).
     """
 
     key: UUID
@@ -113,6 +116,7 @@ class Message:
     zone: tzinfo = UTC
     is_edit: bool = False
     is_for_owner: bool = False
+    controls: Controls | None = None
 
 
 def never_stale(_review: Review) -> datetime | None:
@@ -219,6 +223,8 @@ def fingerprint(message: Message) -> str:
         sorted(message.show),
         message.queue_lines,
         message.is_for_owner,
+        # Whether anything can be pressed; not until when, which changes with time alone.
+        *([True] if message.controls is not None else []),
     )
     # Not as UTF-8: text from outside may hold halves of characters.
     return hashlib.sha256(ascii(shown).encode()).hexdigest()[:32]
@@ -293,4 +299,5 @@ def line_of(
         claimed_by=acts.claimed_name if acts.is_claimed else "",
         had_by=acts.claimed_name if acts.lapsed else "",
         snoozed_until=acts.snoozed_until,
+        queue_run_id=review.queue_run_id,
     )

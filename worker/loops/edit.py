@@ -13,7 +13,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
 from worker.core.outbox import edit_held_until
 from worker.core.ports import UNMETERED, DeliveryError, Outcome
-from worker.loops.deliver import letter_of
+from worker.loops.deliver import letter_of, pressable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class Edit:
         self._claiming = now = self._clock.now()
         claim = self._store.claim_edit(now, step.LEASE)
         if claim is not None:
-            message = self._composed(claim, now)
+            message = pressable(self._composed(claim, now), self._rules, now)
         self._claiming = None
         if claim is None:
             return False

@@ -120,9 +120,13 @@ def entries(message: Message, detail: Detail, pen: Pen) -> list[str]:
     """The rows of every run, or queue, that the message lists."""
     if message.queue_lines:
         return list(_queues(message, detail, pen))
+    return [row for rows in run_rows(message, detail, pen) for row in rows]
+
+
+def run_rows(message: Message, detail: Detail, pen: Pen) -> list[list[str]]:
+    """The rows of each run that the message lists."""
     labels = _labels(message, detail, pen)
-    listed = zip(message.lines, labels, strict=True)
-    return [row for line, label in listed for row in _entry(message, line, label, detail, pen)]
+    return [_entry(message, *each, detail, pen) for each in zip(message.lines, labels, strict=True)]
 
 
 def _entry(message: Message, line: Line, label: _Label, detail: Detail, pen: Pen) -> list[str]:

@@ -299,6 +299,11 @@ class Settings(BaseSettings):
         """Whether every queue that the key can see is polled."""
         return ALL_QUEUES in self.listed
 
+    @property
+    def hears_people(self) -> bool:
+        """Whether people can act where they read messages."""
+        return self.slack_app_token is not None
+
     def calendar_table(self, name: str) -> CalendarTable:
         """The settings of a calendar by its name; where none is named, what stands outside of all tables."""
         flat = CalendarTable.model_construct(zone=self.zone)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from worker.core.model import TEXT_ONLY
 from worker.core.text import clock_time, time_ago
-from worker.notifiers.rows import DETAILS, Detail, Pen, entries
-from worker.notifiers.slack import markup
+from worker.notifiers.rows import DETAILS, Detail, Pen, entries, run_rows
+from worker.notifiers.slack import controls, markup
 from worker.notifiers.words import context, headline, more, note, queue_name
 
 if TYPE_CHECKING:
@@ -87,8 +87,17 @@ def _blocks(message: Message, team_url: str) -> list[Block]:
         return [_section(_cut(message.text, markup.words, SECTION_LIMIT))]
     if message.successor is not None:
         return [_context([_pointer(message, team_url, markup.words)])]
-    candidates = (_digest(message, detail) for detail in DETAILS)
-    return next(_fitting(candidates))
+    return next(_fitting(_candidates(message)))
+
+
+def _candidates(message: Message) -> Iterator[list[Block]]:
+    """The message from all its parts to the least; what can be pressed goes before anything that can be read."""
+    if message.controls is not None:
+        yield _digest(message, DETAILS[0], menus=True, footer=True)
+    for detail in DETAILS:
+        if message.controls is not None:
+            yield _digest(message, detail, footer=True)
+        yield _digest(message, detail)
 
 
 def _fitting(candidates: Iterable[list[Block]]) -> Iterator[list[Block]]:
@@ -100,7 +109,7 @@ def _fitting(candidates: Iterable[list[Block]]) -> Iterator[list[Block]]:
     yield blocks
 
 
-def _digest(message: Message, detail: Detail) -> list[Block]:
+def _digest(message: Message, detail: Detail, *, menus: bool = False, footer: bool = False) -> list[Block]:
     rest = _more(message, detail)
     mentions = _mentions(message)
     standing = context(message, MRKDWN)
@@ -108,9 +117,29 @@ def _digest(message: Message, detail: Detail) -> list[Block]:
         _header(headline(message)),
         *([_context([standing])] if standing else []),
         *([_section(f"{mentions} please have a look")] if mentions else []),
-        *(_section(part) for part in _packed([*entries(message, detail, MRKDWN), *([rest] if rest else [])])),
+        *_body(message, detail, [rest] if rest else [], menus=menus),
         *_footer(message),
+        *(controls.below(message) if footer else []),
     ]
+
+
+def _body(message: Message, detail: Detail, rest: list[str], *, menus: bool) -> Iterator[Block]:
+    """The runs in as few sections as possible; with `menus` each in one of its own."""
+    found = controls.run_menus(message) if menus else []
+    if not any(found):
+        yield from (_section(part) for part in _packed([*entries(message, detail, MRKDWN), *rest]))
+        return
+    plain: list[str] = []
+    for rows, menu in zip(run_rows(message, detail, MRKDWN), found, strict=True):
+        if menu is None:
+            plain += rows
+            continue
+        yield from (_section(part) for part in _packed(plain))
+        plain = []
+        first, *others = _packed(rows)
+        yield {**_section(first), **menu}
+        yield from (_section(part) for part in others)
+    yield from (_section(part) for part in _packed([*plain, *rest]))
 
 
 def _more(message: Message, detail: Detail) -> str:
