@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
-from worker.core.controls import ON_RUN, block_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -17,22 +17,40 @@ if TYPE_CHECKING:
 ADA, GUEST = "U0ADA00001", "U0GUEST001"
 
 
+def menu(message: dict[str, Any]) -> dict[str, Any]:
+    """The first menu of a run that a message shows: which block it is in, and its values by their labels."""
+    (block,) = (block for block in message["blocks"] if "accessory" in block)
+    options = {each["text"]["text"]: each["value"] for each in block["accessory"]["options"]}
+    return {"block_id": block["block_id"], "options": options}
+
+
+def press(slack: SimulatedSlack, user: str, label: str) -> None:
+    (message,) = slack.messages(CHANNEL)
+    shown = menu(message)
+    how = {"block_id": shown["block_id"], "option": shown["options"][label]}
+    slack.personal.press(user, CHANNEL, message["ts"], "run", **how)
+
+
 def test_a_press_is_an_act_an_answer_and_an_edit(
     bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
 ) -> None:
     slack.add_user(ADA, "ada@example.com", "Ada")
     slack.add_user(GUEST, name="Guest", guest=True)
-    run = langsmith.add_run(queue, name="checkout")
+    langsmith.add_run(queue, name="checkout")
     with bench.service(SLACK_APP_TOKEN=slack.app_token) as service:
         wait_for(lambda: slack.messages(CHANNEL) and slack.sockets.links == 1, "a message and a link")
-        (message,) = slack.messages(CHANNEL)
-        slack.personal.press(ADA, CHANNEL, message["ts"], ON_RUN, block_id=block_of(queue, run), option="claim")
+        press(slack, ADA, "I take it")
         wait_for(lambda: "Ada has it" in slack.messages(CHANNEL)[0]["text"], "the edit")
         (shown,) = wait_for(lambda: slack.personal.ephemerals(ADA), "the answer")
         assert "checkout: you have it until" in shown.text
-        slack.personal.press(GUEST, CHANNEL, message["ts"], ON_RUN, block_id=block_of(queue, run), option="give_back")
+        press(slack, GUEST, "Give it back")
         (shown,) = wait_for(lambda: slack.personal.ephemerals(GUEST), "the answer to a guest")
         assert "guests cannot act" in shown.text
+        (message,) = slack.messages(CHANNEL)
+        slack.personal.press(ADA, CHANNEL, message["ts"], "mine")
+        wait_for(lambda: len(slack.personal.ephemerals(ADA)) == 2, "what waits for Ada")
+        assert "checkout" in slack.personal.ephemerals(ADA)[1].text
         assert service.stop() == 0
     assert slack.sockets.close_codes == [1000]
+    assert [each["act"] for each in json.loads(bench.run("actions", "--json").stdout)] == ["claim"]
     assert len(slack.posts) == 1

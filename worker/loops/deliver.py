@@ -422,7 +422,8 @@ def letter_of(claim: Claim, rules: RulesOf, now: datetime) -> Letter | None:
 
 def pressable(message: Message, rules: RulesOf, now: datetime) -> Message:
     """A message with what people can press in it, where presses are heard."""
-    return with_controls(message, lambda queue: rules(queue).calendar, now) if rules(None).has_controls else message
+    is_heard = rules(message.queue).has_controls
+    return with_controls(message, lambda queue: rules(queue).calendar, now) if is_heard else message
 
 
 def called_by(delivery: Delivery, owed: Iterable[Review], rules: RulesOf) -> tuple[str, ...]:

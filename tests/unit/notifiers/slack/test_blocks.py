@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests import golden_slack as golden
 from tests.support import slack_reader as reader
 from worker.core.message import Line, Message, Shares, fingerprint
-from worker.core.model import Facts, Fate, Kind, Queue, QueueTotals, Show
+from worker.core.model import TEXT_ONLY, Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import QueueShare, Receipt
 from worker.demo.slack import limits
 from worker.notifiers.rows import DETAILS, entries
@@ -172,7 +172,7 @@ def test_no_outside_text_breaks_a_limit_calls_links_or_formats(message: Message)
 def test_outside_text_adds_no_row_and_takes_none_away(message: Message) -> None:
     previews = {Show.ERROR, Show.INPUTS_PREVIEW, Show.OUTPUTS_PREVIEW}
     quiet = replace(message, show=message.show - previews, plain=False, successor=None)
-    if quiet.kind is Kind.OPS or quiet.queue_lines:
+    if quiet.kind in TEXT_ONLY or quiet.queue_lines:
         return
     shown = rows(blocks.render(quiet))
     extra = bool(quiet.mention) + (quiet.total > len(quiet.lines))
@@ -182,7 +182,7 @@ def test_outside_text_adds_no_row_and_takes_none_away(message: Message) -> None:
 @settings(max_examples=50, deadline=None)
 @given(messages())
 def test_reviewed_lines_are_struck_and_no_others(message: Message) -> None:
-    if message.plain or message.successor or message.kind is Kind.OPS or message.queue_lines:
+    if message.plain or message.successor or message.kind in TEXT_ONLY or message.queue_lines:
         return
     struck = [span for text in reader.mrkdwn(blocks.render(message)) for span in reader.struck(text)]
     assert len(struck) == sum(line.fate is not None for line in message.lines)
