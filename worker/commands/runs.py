@@ -16,6 +16,7 @@ from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
 from worker.commands.upcoming import circumstances_of
 from worker.core.actions import REFUSALS
+from worker.core.audience import NO_PERSONS
 from worker.core.directory import persons_of
 from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.actions import Record
+    from worker.core.audience import Person, Turns
     from worker.core.model import Id, Polled, Queue, Review
     from worker.core.owed import Delivery, Story, StoryNotice
     from worker.core.status.upcoming import Upcoming
@@ -112,7 +114,9 @@ def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> 
         # What people are notified of directly counts as said in the channel, which has said nothing.
         is_said = review.generation > 0 or not given.policy.is_direct(review)
         instants = [at for at in (review.told_at if is_said else None, heard_at.get(review.key)) if at is not None]
-        yield Waiting(polled.queue, review, upcoming(given, review, now, ADVICE), max(instants, default=None))
+        coming = upcoming(given, review, now, ADVICE)
+        turns = rules(polled.queue).turns(polled.queue)
+        yield Waiting(polled.queue, review, coming, max(instants, default=None), turns)
 
 
 def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, now: datetime) -> Upcoming:
@@ -141,18 +145,35 @@ def print_meant(found: Sequence[Story], now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One run that waits, its next notice, and when somebody was last notified of it."""
+    """One run that waits, its next notice, when somebody was last notified of it, and whose turn it is."""
 
     queue: Queue
     review: Review
     upcoming: Upcoming
     told_at: datetime | None = None
+    turns: Turns | None = None
+
+    @property
+    def whose_turn(self) -> list[str]:
+        """Those whose turn it is, by their names, or else by their ids."""
+        return [] if self.turns is None else [_name_or_id(person) for person in self.turns.of(self.review)]
+
+    @property
+    def assigned_to(self) -> list[str]:
+        """Those to whom the source has assigned it, likewise, whether or not the settings name any people."""
+        persons = NO_PERSONS if self.turns is None else self.turns.persons
+        return [_name_or_id(persons.person(one, self.queue)) for one in self.review.who.assigned_to]
 
 
 def print_waiting(found: Sequence[Waiting], now: datetime) -> None:
     """`runs` for people."""
-    columns = ("Queue", "Queue run", "Name", "Age", "Last notified", "Next due", "Why")
-    print_table(columns, [_waiting_row(each, now) for each in found], empty="Nothing waits.")
+    columns = ["Queue", "Queue run", "Name", "Age", "Last notified", "Next due", "Why"]
+    rows = [_waiting_row(each, now) for each in found]
+    whose = [", ".join(each.whose_turn or each.assigned_to) for each in found]
+    if any(whose):
+        columns.insert(3, "Whose turn")
+        rows = [[*row[:3], names, *row[3:]] for row, names in zip(rows, whose, strict=True)]
+    print_table(columns, rows, empty="Nothing waits.")
 
 
 def _waiting_row(each: Waiting, now: datetime) -> list[str]:
@@ -188,10 +209,16 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
         "age_seconds": int(age_of(review, now).total_seconds()),
         "reserved": review.reserved,
         "disagreed": review.who.disagreed,
+        "assigned_to": each.assigned_to,
+        "whose_turn": each.whose_turn,
         **acts_json(review),
         "last_notified_at": stamp(each.told_at),
         "next": upcoming_json(each.upcoming),
     }
+
+
+def _name_or_id(person: Person) -> str:
+    return person.name or person.user or person.reviewer_ids[0]
 
 
 def acts_json(review: Review) -> dict[str, Any]:
