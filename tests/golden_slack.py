@@ -176,6 +176,11 @@ ENDED = (
     line("Old ticket", fate=Fate.REVIEWED),
     line("Spam", fate=Fate.REMOVED),
 )
+BEYOND = (
+    line("Refund flow", overdue=True, reminded=3),
+    line("Order status", waiting_for=("Ben",), reminded=1),
+    line("Missing parcel", purpose=Kind.ESCALATION, waiting_for=("Ada",)),
+)
 UNHEARD = (
     line("Refund flow", waiting_for=("Ada",), unheard=(("Ada", Problem.LEFT),)),
     line("Order status", waiting_for=("Ben",), unheard=(("Ben", Problem.NONE),)),
@@ -323,6 +328,7 @@ CASES: dict[str, Message] = {
     "direct_done": replace(direct(ENDED[:3]), is_edit=True),
     "direct_hostile": direct((replace(line(HOSTILE, waiting_for=(HOSTILE,)), queue=queue(HOSTILE)),)),
     "owner": direct(UNHEARD, is_for_owner=True),
+    "owner_of_channel": direct(BEYOND, is_for_owner=True),
     "owner_partly": direct((*UNHEARD[:1], *ENDED[2:3]), is_for_owner=True, is_edit=True),
     "owner_done": direct((*ENDED[2:3], *ENDED[2:3]), is_for_owner=True, is_edit=True),
     "ops": message(Kind.OPS, queue=None, text=f"The queue {HOSTILE} cannot be polled since 09:12 UTC."),

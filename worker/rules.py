@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from worker.core.audience import NO_PERSONS, Audience, Persons, Reach, Turns
 from worker.core.calendar import ALWAYS_OPEN, Calendar
+from worker.core.direct import QueueTurns
 from worker.core.directory import Correction
 from worker.core.history import Measure
 from worker.core.letter import QueueShown
+from worker.core.model import Kind
 from worker.core.policy import EscalationPolicy, ladder
 from worker.settings.calendars import calendar_of
 from worker.settings.values import WrittenDuration
@@ -29,8 +31,9 @@ class QueueRules:
     """Everything that holds for one queue.
 
     `settings` are filled in, and the days in the durations of the ladder are those of the `calendar`: they are open
-    time. `policy` is the ladder. `persons` are those who are known where the queue's runs are somebody's turn.
-    `has_controls` says whether messages have something to press, because presses are heard.
+    time. `policy` is the ladder. `persons` are those who are known where the queue's runs are somebody's turn, or the
+    queue has an owner, who alone hears of a run after so many `reminders`. `has_controls` says whether messages have
+    something to press, because presses are heard.
     """
 
     settings: PerQueue
@@ -38,6 +41,7 @@ class QueueRules:
     calendar: Calendar = ALWAYS_OPEN
     persons: Persons = NO_PERSONS
     has_controls: bool = False
+    reminders: int = 3
 
     def turns(self, queue: Queue) -> Turns:
         """Whose turn the runs of the queue are, as it is now."""
@@ -45,13 +49,37 @@ class QueueRules:
 
     def view(self, queue: Queue) -> QueueShown:
         """What a direct message shows of the queue's runs."""
-        return QueueShown(self.turns(queue), self.settings.show, self.policy.stale_at, self.policy.calendar.zone)
+        turns = self.turns(queue)
+        zone, most = self.policy.calendar.zone, self._most_reminders(turns)
+        return QueueShown(turns, self.settings.show, self.policy.stale_at, zone, most, self.is_direct)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether people are notified directly of the queue's runs."""
+        return self.settings.tell is not Reach.CHANNEL and self.settings.people is not Audience.NOBODY
+
+    def queue_turns(self, queue: Queue) -> QueueTurns:
+        """The queue as a look at the inboxes needs it."""
+        turns = self.turns(queue)
+        spares_channel = self.is_direct and self.settings.tell is Reach.DIRECT
+        return QueueTurns(self.policy, turns, self.is_direct, spares_channel, self._most_reminders(turns))
 
     def policy_for(self, queue: Queue) -> EscalationPolicy:
-        """The ladder of the queue's channel, which leaves out the runs of which people are notified directly."""
-        if self.settings.tell is not Reach.DIRECT or self.settings.people is Audience.NOBODY:
+        """The ladder of the queue's channel, which leaves out the runs of which people are notified directly.
+
+        After so many reminders of a run only the owner hears of it, where there is one whom messages reach.
+        """
+        spares_channel = self.is_direct and self.settings.tell is Reach.DIRECT
+        if not spares_channel and not self.settings.owner:
             return self.policy
-        return replace(self.policy, turns=self.turns(queue))
+        turns = self.turns(queue)
+        most = self._most_reminders(turns)
+        # Of no reminders at all none is the first.
+        steps = self.policy.steps if most != 0 else self.policy.without(Kind.REMINDER)
+        return replace(self.policy, steps=steps, turns=turns if spares_channel else None, reminders=most)
+
+    def _most_reminders(self, turns: Turns) -> int | None:
+        return self.reminders if turns.has_owner else None
 
     @property
     def measure(self) -> Measure:
@@ -110,13 +138,14 @@ def rules_for(settings: Settings, clock: Clock, persons: Callable[[], Persons] =
         given = settings.defaults if queue is None else settings.for_queue(*queue)
         if settings.nag_per_person_day == 0:
             # A budget of nothing reaches nobody: then the channel is all there is.
-            given = given.model_copy(update={"tell": Reach.CHANNEL})
+            given = given.model_copy(update={"tell": Reach.CHANNEL, "owner": ""})
         found = rules_of(given, calendar_of(settings.calendar_table(given.calendar), year))
-        return replace(found, has_controls=settings.hears_people)
+        return replace(found, has_controls=settings.hears_people, reminders=settings.nag_per_run)
 
     def of(queue: Queue | None) -> QueueRules:
         found = rules(None if queue is None else (queue.queue_id, queue.name), clock.now().year)
-        return found if found.settings.people is Audience.NOBODY else replace(found, persons=persons())
+        is_nobodys = found.settings.people is Audience.NOBODY and not found.settings.owner
+        return found if is_nobodys else replace(found, persons=persons())
 
     return of
 
@@ -127,9 +156,10 @@ def corrections(settings: Settings) -> Mapping[str, Correction]:
 
 
 def wants_direct(settings: Settings) -> bool:
-    """Whether people are notified directly of the runs of any queue."""
+    """Whether people are notified directly of the runs of any queue, or an owner may be."""
     queues = (*settings.queues, settings.defaults)
-    return any(queue.people is not Audience.NOBODY and queue.tell is not Reach.CHANNEL for queue in queues)
+    are_people = (queue.people is not Audience.NOBODY and queue.tell is not Reach.CHANNEL for queue in queues)
+    return any(are_people) or any(queue.owner for queue in queues)
 
 
 def wants_people(settings: Settings) -> bool:

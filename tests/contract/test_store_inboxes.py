@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, plan, review, to
+from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, notice, plan, review, to
 from tests.support.inboxes import OTHER, Office, office
 from tests.support.outbox import post, posted, take, take_edit
 from tests.support.people import ADA, ASSIGNED, person, who
+from worker.core.audience import Audience, Reach
 from worker.core.model import Facts, Kind
 from worker.core.owed import State
 
@@ -142,6 +143,36 @@ def test_the_owner_hears_of_whom_no_message_reaches(office: Office) -> None:
     office.look()
     claim = take(office.store)
     assert (claim.delivery.destination, claim.delivery.reader) == (to("U0LEAD"), "owner:U0LEAD")
+
+
+BESIDE = {"owner": "U0LEAD", "people": Audience.NOBODY, "tell": Reach.CHANNEL}
+
+
+def test_the_owner_hears_of_what_the_channel_was_reminded_of_often_enough(store: Store) -> None:
+    office = Office(store, settings=BESIDE)
+    worn = review("a", told_at=NOON - DAY, since=NOON - 9 * DAY, generation=4, reminded=3)
+    office.see(worn, review("b", told_at=NOON - DAY, since=NOON - 9 * DAY, generation=4))
+    assert office.look().begun == set()
+    assert office.owed() == {"U0LEAD": ["a"]}
+
+
+def test_the_owner_hears_once_of_a_call_that_was_over_the_budget_once_its_message_is_up(store: Store) -> None:
+    office = Office(store, settings=BESIDE)
+    runs = [review(name, told_at=NOON, generation=1) for name in "ab"]
+    told = notice(*runs, kind=Kind.ESCALATION, mention=["U0ADA"])
+    store.update(ASSIGNED, {run.queue_run_id for run in runs}, deciding(*runs, notices=(told,)), NOON)
+    claim = take(store)
+    for passed in ("ab", "b"):
+        given = [run.key for run in runs if run.facts.name in passed]
+        assert store.spend(told.key, {"U0ADA": NOON}, 0, NOON, lambda _called, given=given: given) == []
+    before = store.stirred([ASSIGNED.queue_id])
+    assert office.look().notices == ()
+    store.settle(posted(claim.delivery), claim.delivery)
+    assert store.stirred([ASSIGNED.queue_id]) != before
+    office.look()
+    assert office.owed() == {"U0LEAD": ["b"]}
+    assert take(store).purposes == {runs[1].key: Kind.ESCALATION}
+    assert office.look(NOON + 2 * DAY).notices == ()
 
 
 def test_what_is_stirred_leads_to_another_look(office: Office) -> None:

@@ -101,6 +101,7 @@ def review(
     closed_at: datetime | None = None,
     fate: Fate | None = None,
     who: Who = NO_ONE,
+    reminded: int = 0,
 ) -> Review:
     """Our memory of one stay; its wait began when it was added."""
     return Review(
@@ -119,6 +120,7 @@ def review(
         closed_at=closed_at,
         fate=fate,
         who=who,
+        reminded=reminded,
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 from tests.support.builders import DAY, HOUR, NOON, rules_with
 from tests.support.people import ASSIGNED
 from worker.core.audience import Audience, Persons, Reach
-from worker.core.direct import Desk, DirectPlan, QueueTurns, World, plan_direct
+from worker.core.direct import Desk, World, plan_direct
 from worker.core.inbox import Allowance
 from worker.core.model import Entry, Kind, Window
 from worker.rules import rules_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Person
     from worker.core.calendar import Calendar
+    from worker.core.direct import DirectPlan, QueueTurns
     from worker.core.inbox import About, Spoken
     from worker.core.model import Id, Queue, Review
 
@@ -65,6 +66,7 @@ class Office:
     posts: list[Post] = field(default_factory=list)
     is_posting: bool = True
     muted: dict[Id, datetime] = field(default_factory=dict)
+    passed: set[About] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.reviews: dict[Id, dict[Any, Review]] = {queue.queue_id: {} for queue in self.queues}
@@ -92,6 +94,7 @@ class Office:
         self.next_due_at = decided.next_due_at
         self.spoken |= decided.spoken
         self.begun |= decided.begun
+        self.passed -= decided.heard
         for notice in decided.notices:
             self.hosts[notice.key] = Post(notice.reader, self.now, dict(notice.runs))
             self.windows[notice.reader] = self.now, notice.key
@@ -126,7 +129,7 @@ class Office:
         rules = rules_with(**(usual | self.settings))
         if (calendar := self.hours.get(queue.queue_id)) is not None:
             rules = rules_of(rules.settings, calendar)
-        return QueueTurns(rules.policy, replace(rules, persons=persons).turns(queue))
+        return replace(rules, persons=persons, reminders=PER_RUN).queue_turns(queue)
 
     def desk(self) -> Desk:
         return Desk(
@@ -136,6 +139,7 @@ class Office:
             windows={reader: Window(at, key, self._entry(key)) for reader, (at, key) in self.windows.items()},
             pings=self._pings(),
             muted=self.muted,
+            passed=self.passed,
         )
 
     def _entry(self, key: UUID) -> Entry:

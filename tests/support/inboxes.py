@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tests.support.builders import HOUR, NOON, deciding, queue, rules_with
 from tests.support.people import ADA, ASSIGNED, person
 from worker.core.audience import Audience, Persons, Reach
-from worker.core.direct import QueueTurns, World, plan_direct
+from worker.core.direct import World, plan_direct
 from worker.core.inbox import Allowance
+from worker.loops.direct import of_owners
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,11 +38,11 @@ class Office:
 
     def look(self, at: datetime = NOON) -> DirectPlan:
         """Decide on all inboxes."""
-        rules = rules_with(people=Audience.ASSIGNED, tell=Reach.DIRECT, announce_every=HOUR, **self.settings)
-        rules = replace(rules, persons=Persons(self.persons))
-        turns = {one.queue_id: QueueTurns(rules.policy, rules.turns(one)) for one in self.queues}
+        usual = {"people": Audience.ASSIGNED, "tell": Reach.DIRECT, "announce_every": HOUR}
+        rules = replace(rules_with(**usual | self.settings), persons=Persons(self.persons))
+        turns = {one.queue_id: rules.queue_turns(one) for one in self.queues}
         world = World(turns, rules.persons, Allowance(3, 3), {}, "slack")
-        return self.store.direct([*turns], lambda desk: plan_direct(world, desk, at), at)
+        return self.store.direct([*turns], lambda desk: plan_direct(world, desk, at), at, owners=of_owners(turns))
 
     def owed(self) -> dict[str, list[str]]:
         """What waits for each place, oldest first."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.memory_tables import Owed
     from worker.core.direct import DirectNotice, DirectPlan
     from worker.core.inbox import About
-    from worker.core.model import Id, Review
+    from worker.core.model import Id, Review, ReviewKey
 
 
 class MemoryInboxes(MemoryOutbox):
@@ -31,11 +31,27 @@ class MemoryInboxes(MemoryOutbox):
             queues = {queue_id: (self._written[queue_id], self._revisions[queue_id]) for queue_id in queue_ids}
             shown = {queue_id: self._polled[queue_id].queue for queue_id in queue_ids if queue_id in self._polled}
             hosts = [self._outbox[host].delivery for _, host in self._inboxes.values() if host in self._outbox]
-            return queues, shown, [(host.state, host.edit_until) for host in hosts]
+            return queues, shown, [(host.state, host.edit_until) for host in hosts], self._passed()
 
-    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+    def _passed(self) -> dict[About, datetime]:
+        sent = [owed for owed in self._outbox.values() if owed.delivery.state is State.SENT]
+        return {
+            (owed.queue_id, key): at
+            for owed in sent
+            for key, at in owed.passed.items()
+            if owed.queue_id is not None and key in owed.told
+        }
+
+    def direct(
+        self,
+        queue_ids: Collection[Id],
+        decide: Callable[[Desk], DirectPlan],
+        now: datetime,
+        *,
+        owners: Collection[Id] = (),
+    ) -> DirectPlan:
         with self._lock:
-            plan = decide(self._desk(queue_ids, now))
+            plan = decide(self._desk(queue_ids, now, owners))
             ended, self._begun = self._begun - plan.begun, frozenset(plan.begun)
             for queue_id in ended:
                 self._unsay(queue_id)
@@ -46,9 +62,13 @@ class MemoryInboxes(MemoryOutbox):
                 owed = self._outbox[entered.host]
                 if self._speak(owed, entered.runs):
                     owed.change(edit_at=max(now, owed.delivery.lease_until or now))
+            for queue_id, key in plan.heard:
+                for owed in self._outbox.values():
+                    if owed.queue_id == queue_id:
+                        owed.passed.pop(key, None)
             return plan
 
-    def _desk(self, queue_ids: Collection[Id], now: datetime) -> Desk:
+    def _desk(self, queue_ids: Collection[Id], now: datetime, owners: Collection[Id]) -> Desk:
         windows = {}
         for reader, (opened_at, host) in self._inboxes.items():
             entry = entry_of(self._outbox[host].delivery, now) if host in self._outbox else Entry.NEVER
@@ -58,8 +78,12 @@ class MemoryInboxes(MemoryOutbox):
             if of in self._outbox and self._outbox[of].delivery.state not in {State.WITHDRAWN, State.DEAD}:
                 pings.setdefault(who, []).append(at)
         reviews = {queue_id: self._waiting_in(queue_id) for queue_id in queue_ids}
+        passed = set(self._passed())
+        for queue_id in owners:
+            every = reviews.get(queue_id, [])
+            reviews[queue_id] = [one for one in every if one.reminded or (queue_id, one.key) in passed]
         muted = {queue_id: until for queue_id, until in self._mutes.items() if until is not None}
-        return Desk(reviews, self._begun, dict(self._spoken), windows, pings, muted)
+        return Desk(reviews, self._begun, dict(self._spoken), windows, pings, muted, passed)
 
     def _waiting_in(self, queue_id: Id) -> list[Review]:
         return [review for (of, _), review in self._reviews.items() if of == queue_id and review.is_open]
@@ -89,12 +113,20 @@ class MemoryInboxes(MemoryOutbox):
             owed.elsewhere[key] = self._polled[queue_id].queue
         return len(new)
 
-    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+    def spend(
+        self,
+        key: UUID,
+        since: Mapping[str, datetime],
+        most: int,
+        now: datetime,
+        passed: Callable[[Sequence[str]], Collection[ReviewKey]] = lambda _called: (),
+    ) -> Sequence[str]:
         with self._lock:
             spent = self.spent(since, key)
             called = [reader for reader in since if spent[reader] < most]
             self._pings = {(of, who): at for (of, who), at in self._pings.items() if of != key}
             self._pings |= {(key, reader): now for reader in called}
+            self._outbox[key].passed = dict.fromkeys(passed(called), now)
             return called
 
     def spent(self, since: Mapping[str, datetime], but: UUID) -> Mapping[str, int]:

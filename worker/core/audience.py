@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from worker.core.model import NO_ONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.model import Queue, Review, Who
+    from worker.core.model import Queue, Review, ReviewKey, Who
 
 TURN = "turn"
 """In a list of people to mention: those whose turn a run is."""
@@ -201,6 +201,23 @@ class Turns:
     def can_finish(self, review: Review, called: int) -> bool:
         """Whether so many of those whose turn a run is finish it without the rest: never where it is assigned."""
         return not review.who.assigned_to and called >= self.queue.reviewers_per_run - review.done
+
+    def passed_on(
+        self, mention: Sequence[str], reviews: Iterable[Review], called: Collection[str]
+    ) -> tuple[ReviewKey, ...]:
+        """The runs of which the owner has to hear: a message was to mention people for them, and calls others alone."""
+        if not self.has_owner:
+            return ()
+        is_missed = any(one != TURN and one not in called for one in mention)
+        by_turn = TURN in mention
+        return tuple(each.key for each in reviews if is_missed or (by_turn and self._is_missed(each, called)))
+
+    def _is_missed(self, review: Review, called: Collection[str]) -> bool:
+        """Whether mentions that call these users leave out people whose turn a run is, and without whom it waits on."""
+        persons = [person for person in self.of(review) if person.is_notified]
+        # Who is still to be looked up may hear of it yet.
+        reached = [one for one in persons if one.user in called or one.problem is Problem.NOT_ASKED]
+        return len(reached) < len(persons) and not self.can_finish(review, len(reached))
 
     @property
     def has_owner(self) -> bool:

@@ -17,8 +17,10 @@ from worker.core.audience import is_listed
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.inbox import Inbox, OpenTurn, Spoken, joined, ladder_of, plan_inbox
 from worker.core.model import Entry, Kind
+from worker.core.moment import Moment
 from worker.core.owed import Destination
 from worker.core.plan import NAMESPACE, notice_key
+from worker.core.policy import is_worn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,10 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueueTurns:
-    """A queue whose people are notified directly: its ladder, and whose turn its runs are."""
+    """A queue whose people are notified directly, or whose owner is: its ladder, and whose turn its runs are.
+
+    People are notified only where it `is_direct`, and the channel is not where that `spares_channel`. After so many
+    `reminders` of one run in the channel the owner hears of it instead (None: there is no owner).
+    """
 
     policy: EscalationPolicy
     turns: Turns
+    is_direct: bool = True
+    spares_channel: bool = True
+    reminders: int | None = None
 
 
 OWNER = "owner:"
@@ -51,7 +60,8 @@ class Desk:
     `reviews` are the open ones of each queue. Of the queues in `begun` people were notified directly before. `spoken`
     is what the readers have heard, by the ids under which they were known then. `windows` are those that the last
     message to each reader opened. `pings` are the instants of all messages that called somebody lately. `muted` is when
-    the last mute of each queue ends.
+    the last mute of each queue ends. `passed` are the runs of escalations that have not called somebody because a
+    day's budget was spent.
     """
 
     reviews: Mapping[Id, Sequence[Review]]
@@ -60,6 +70,7 @@ class Desk:
     windows: Mapping[str, Window] = field(default_factory=dict)
     pings: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     muted: Mapping[Id, datetime] = field(default_factory=dict)
+    passed: Collection[About] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +94,16 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class DirectPlan:
-    """What one look at all inboxes decided. `spoken` is to be written, and that the queues have `begun`."""
+    """What one look at all inboxes decided. `spoken` is to be written, and that the queues have `begun`.
+
+    For the runs in `heard` owners are called, so that these are `passed` no more.
+    """
 
     notices: tuple[DirectNotice, ...] = ()
     entered: tuple[Entered, ...] = ()
     spoken: Mapping[tuple[str, About], Spoken] = field(default_factory=dict)
     begun: frozenset[Id] = frozenset()
+    heard: frozenset[About] = frozenset()
     next_due_at: datetime | None = None
 
 
@@ -141,7 +156,8 @@ class _Book:
             ladder = self._ladders[about[0], user] = ladder_of(queue.policy, self._world.calendars.get(user))
         spoken = self.heard(ids, about, review, was_there=person is not None)
         is_own = person is not None and _has_in_hand(person, review)
-        turn = OpenTurn(about, review, ladder, spoken, is_own, self._desk.muted.get(about[0]))
+        is_passed = person is None and about in self._desk.passed
+        turn = OpenTurn(about, review, ladder, spoken, is_own, self._desk.muted.get(about[0]), is_passed)
         self.turns[inbox].setdefault(about, (turn, kept_id(ids[0])))
 
     def inbox(self, reader: str) -> Inbox:
@@ -169,9 +185,17 @@ class _Book:
 def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
     """Decide for every reader: the people whose turn runs are first, then the owners, who hear what these do not."""
     book = _Book(world, desk, now)
+    dues: list[datetime] = []
     for queue_id, queue in world.queues.items():
-        for review in desk.reviews.get(queue_id, ()):
+        reviews = desk.reviews.get(queue_id, ())
+        for review in reviews if queue.is_direct else ():
             _sort(book, world, (queue_id, review.key), review, queue.turns)
+        worn = _Worn.of(queue, now)
+        for review in reviews:
+            about = queue_id, review.key
+            if worn.is_owners(review) or about in desk.passed:
+                _pass_on(book, about, review, queue.turns)
+            dues += worn.comes_at(review)
     plans: dict[str, InboxPlan] = {}
     passed: dict[About, list[Review]] = {}
     for reader in sorted(one for one in book.turns if not one.startswith(OWNER)):
@@ -190,9 +214,46 @@ def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
         notices=tuple(notices),
         entered=tuple(entered),
         spoken=book.spoken,
-        begun=frozenset(world.queues),
-        next_due_at=min((plan.next_due_at for plan in plans.values() if plan.next_due_at is not None), default=None),
+        begun=frozenset(queue_id for queue_id, queue in world.queues.items() if queue.is_direct),
+        heard=frozenset(call.turn.about for plan in plans.values() for call in plan.called if call.turn.is_passed),
+        next_due_at=min(
+            (*dues, *(plan.next_due_at for plan in plans.values() if plan.next_due_at is not None)), default=None
+        ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Worn:
+    """The runs of a queue of which its channel was reminded often enough: the owner is, once that is due again."""
+
+    queue: QueueTurns
+    moment: Moment | None
+    now: datetime
+
+    @classmethod
+    def of(cls, queue: QueueTurns, now: datetime) -> _Worn:
+        if queue.reminders is None:
+            return cls(queue, None, now)
+        return cls(queue, Moment.of(ladder_of(queue.policy, None), now), now)
+
+    def is_owners(self, review: Review) -> bool:
+        if self.moment is None or not self._concerns(review):
+            return False
+        step = self.moment.due(review)
+        return step is not None and step.kind is Kind.REMINDER
+
+    def comes_at(self, review: Review) -> Iterable[datetime]:
+        """When the owner has to hear of a run that is not due yet."""
+        if self.moment is None or not self._concerns(review):
+            return ()
+        due_at = self.moment.policy.next_due_at(review)
+        return (due_at,) if due_at is not None and due_at > self.now else ()
+
+    def _concerns(self, review: Review) -> bool:
+        if not is_worn(review, self.queue.reminders):
+            return False
+        # Of these the channel is reminded no more, since people are notified of them directly.
+        return not (self.queue.spares_channel and self.queue.turns.is_direct(review))
 
 
 def _has_in_hand(person: Person, review: Review) -> bool:

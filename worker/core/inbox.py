@@ -67,7 +67,8 @@ class OpenTurn:
     """One run that is a reader's turn, with the ladder by which the reader is notified of it.
 
     `is_own` says that the reader has it in hand, and so need not hear that it is new. `muted_until` is when the last
-    mute of its queue ends.
+    mute of its queue ends. One that `is_passed` was escalated, and a call that was over the budget of its day is the
+    owner's to hear of.
     """
 
     about: About
@@ -76,6 +77,7 @@ class OpenTurn:
     spoken: Spoken
     is_own: bool = False
     muted_until: datetime | None = None
+    is_passed: bool = False
 
     def is_muted(self, now: datetime) -> bool:
         """Whether its queue is muted, so that no one is called for it."""
@@ -83,8 +85,9 @@ class OpenTurn:
 
     @property
     def view(self) -> Review:
-        """The review as the reader has heard of it."""
-        return structs.replace(self.review, told_at=self.spoken.told_at, generation=self.spoken.generation)
+        """The review as the reader has heard of it; of a call that is passed on, nothing so far."""
+        told_at = None if self.is_passed else self.spoken.told_at
+        return structs.replace(self.review, told_at=told_at, generation=self.spoken.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,8 @@ def _due(
         elif step.kind is Kind.REMINDER and turn.spoken.reminded >= budget.run and not inbox.is_daily:
             worn.append(turn)
         elif step.kind is Kind.REMINDER or not turn.is_own:
-            due.append(Call(turn, step.kind, moment.told_at(step, view)))
+            kind = Kind.ESCALATION if turn.is_passed else step.kind
+            due.append(Call(turn, kind, moment.told_at(step, view)))
     return due, near, tuple(worn), muted
 
 
@@ -226,7 +230,8 @@ def _next_due_at(inbox: Inbox, called: Sequence[Call], new: Sequence[Call], now:
     dues += [_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items()]
     dues += [_announces_at(call.turn.ladder, inbox.window, now) for call in new]
     # What is held until a calendar opens.
-    dues += [turn.ladder.calendar.opens(now) for turn in inbox.turns if turn.spoken.told_at is None and not turn.is_own]
+    unheard = (turn for turn in inbox.turns if turn.spoken.told_at is None or turn.is_passed)
+    dues += [turn.ladder.calendar.opens(now) for turn in unheard if not turn.is_own]
     return min((at for at in dues if now < at < NEVER), default=None)
 
 
@@ -243,7 +248,7 @@ def _announces_at(ladder: EscalationPolicy, window: Window | None, now: datetime
 
 def ladder_of(policy: EscalationPolicy, calendar: Calendar | None) -> EscalationPolicy:
     """The ladder by which a reader is notified: that of the queue without its escalations, by the reader's calendar."""
-    steps = tuple(step for step in policy.steps if step.kind is not Kind.ESCALATION)
+    steps = policy.without(Kind.ESCALATION)
     if calendar is None:
         return replace(policy, steps=steps, turns=None)
     steps = tuple(replace(step, calendar=calendar) for step in steps)

@@ -11,6 +11,7 @@ from worker.core.audience import Problem
 from worker.core.direct import OWNER
 from worker.core.message import Message, Shares, line_of
 from worker.core.model import FIRST_SIGHT, LISTED, Kind
+from worker.core.policy import is_worn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueueShown:
-    """What a message shows of the runs of one queue, and whose turn they are."""
+    """What a message shows of the runs of one queue, and whose turn they are.
+
+    After so many `reminders` in its channel the owner hears of a run instead (None: there is no owner).
+    """
 
     turns: Turns
     show: frozenset[Show]
     stale_at: Callable[[Review], datetime | None]
     zone: tzinfo
+    reminders: int | None = None
+    is_direct: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,17 @@ class Letter:
         if turns.is_nobodys:
             return True
         if self.is_for_owner:
-            return bool(turns.of(review))
+            return bool(turns.of(review)) or self._is_passed(review) or self._is_worn(review)
         person = self.person(turns)
         return person is not None and person.can_be_messaged and turns.is_of(person, review)
+
+    def _is_passed(self, review: Review) -> bool:
+        """Whether the owner hears of a run because an escalation could not mention anybody."""
+        return self.is_for_owner and self._purpose(review) is Kind.ESCALATION
+
+    def _is_worn(self, review: Review) -> bool:
+        """Whether the owner hears of a run because its channel was reminded of it often enough."""
+        return self.is_for_owner and is_worn(review, self._view(review).reminders)
 
     def split(self) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
         """The runs that are still the reader's, and the others."""
@@ -139,7 +153,8 @@ class Letter:
     def _line(self, review: Review, *, several: bool) -> Line:
         view, queue = self._view(review), self.claim.queues[review.key]
         purposes = {self._purpose(each) for each in self.claim.reviews}
-        purpose = self._purpose(review) if len(purposes) > 1 else None
+        is_passed = self._is_passed(review)
+        purpose = self._purpose(review) if len(purposes) > 1 or is_passed else None
         line = line_of(review, queue.reviewers_per_run, view.stale_at(review), self.now, purpose, view.turns)
         person = None if self.is_for_owner else self.person(view.turns)
         is_done = person is not None and review.is_open and view.turns.has_completed(person, review)
@@ -149,7 +164,8 @@ class Letter:
             is_done=is_done,
             is_others=review.is_open and not is_done and not self.concerns(review),
             waiting_for=self._waiting_for(review, view.turns, line, person),
-            unheard=_unheard(review, view.turns) if self.is_for_owner else (),
+            reminded=review.reminded if self._is_worn(review) else 0,
+            unheard=_unheard(review, view.turns) if self.is_for_owner and view.is_direct and not is_passed else (),
         )
 
     def _waiting_for(self, review: Review, turns: Turns, line: Line, person: Person | None) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Line:
     In a direct message `queue` is the run's where there are several; `is_done` says that the reader has reviewed it,
     `is_others` that it is the turn of others by now. To an owner, `unheard` says why too few of those whose turn it is
     could be notified: each one's name, raw, with the problem, which is NONE of those who were called often enough.
+    Where it hears of the run since its channel was reminded often enough, `reminded` counts these reminders.
     """
 
     facts: Facts
@@ -56,6 +57,7 @@ class Line:
     is_done: bool = False
     is_others: bool = False
     unheard: tuple[tuple[str, Problem], ...] = ()
+    reminded: int = 0
     # Never shown: what is pressed about the run is known by it. A digest of what is shown must not change with it.
     queue_run_id: Id | None = field(default=None, repr=False)
 

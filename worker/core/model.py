@@ -304,7 +304,7 @@ class Review(msgspec.Struct, frozen=True):
     `since` is the time at which its wait began, by the last snapshot. `told_at` is the instant up to which notices have
     spoken of it (None: none has). Both are by the clock of the source, and `told_at` is never before `since`.
     `generation` rises with every notice about it, so that no two notices share a key. `absent_at` marks a first absence
-    from a listing of several pages; `closed_at` makes it a tombstone.
+    from a listing of several pages; `closed_at` makes it a tombstone. `reminded` counts the reminders in its channel.
     """
 
     queue_run_id: Id
@@ -323,6 +323,7 @@ class Review(msgspec.Struct, frozen=True):
     fate: Fate | None = None
     who: Who = NO_ONE
     acts: Acts = NO_ACTS
+    reminded: int = 0
 
     @property
     def key(self) -> ReviewKey:

@@ -155,7 +155,7 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     policy, there = moment.policy, moment.now
     # By identity: a key takes longer to make and to compare than the decision itself.
     spoken = {id(review): structs.replace(review, told_at=review.since) for review in silent}
-    spoken |= {id(part.review): _spoken(part.review, part.told_at) for part in due.parts}
+    spoken |= {id(part.review): _spoken(part) for part in due.parts}
     notices = _notices(seen.queue.queue_id, due.parts, spoken)
     altered = {id(review): review for review in found.changed} | spoken
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
@@ -360,8 +360,12 @@ def may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Window
     return window.opened_at < opened_at and any(review.first_seen_at < opened_at for review in new)
 
 
-def _spoken(review: Review, told_at: datetime) -> Review:
-    return structs.replace(review, told_at=told_at, generation=review.generation + 1)
+def _spoken(part: _Part) -> Review:
+    """A review once its notice is decided on."""
+    review = part.review
+    after = structs.replace(review, told_at=part.told_at, generation=review.generation + 1)
+    # Most are announced: one copy costs half of two.
+    return after if part.step.kind is not Kind.REMINDER else structs.replace(after, reminded=review.reminded + 1)
 
 
 def _notices(queue_id: Id, parts: Iterable[_Part], spoken: Mapping[int, Review]) -> list[Notice]:

@@ -103,7 +103,8 @@ class EscalationPolicy:
     """The ladder of one queue, lowest step first. `spare_reserved` keeps all but the lowest from reserved runs.
 
     After an announcement the next one waits `announce_every`, which counts by `calendar`. `turns` says of which runs
-    people are notified directly, so that of these only escalations go to the channel (None: of none).
+    people are notified directly, so that of these only escalations go to the channel (None: of none). After so many
+    `reminders` of one run only an owner hears of it (None: there is none, and they go on).
     """
 
     steps: tuple[Step, ...]
@@ -111,6 +112,11 @@ class EscalationPolicy:
     announce_every: timedelta = ZERO
     calendar: Calendar = ALWAYS_OPEN
     turns: Turns | None = None
+    reminders: int | None = None
+
+    def without(self, kind: Kind) -> tuple[Step, ...]:
+        """The steps of all other kinds."""
+        return tuple(step for step in self.steps if step.kind is not kind)
 
     @property
     def destination(self) -> Destination:
@@ -134,11 +140,15 @@ class EscalationPolicy:
         if review.absent_at is not None:
             return _NO_STEPS
         most = 1 if review.reserved and self.spare_reserved else len(self.steps)
-        return range(self._beside if self.is_direct(review) else 0, most)
+        return range(self._beside if self.is_direct(review) or self.is_worn(review) else 0, most)
 
     def is_direct(self, review: Review) -> bool:
         """Whether people are notified of a run directly."""
         return self.turns is not None and self.turns.is_direct(review)
+
+    def is_worn(self, review: Review) -> bool:
+        """Whether the channel was reminded of a run so often that only the owner still hears of it."""
+        return is_worn(review, self.reminders)
 
     @property
     def _beside(self) -> int:
@@ -217,6 +227,11 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
         announce_every=rungs.announce_every,
         calendar=calendar,
     )
+
+
+def is_worn(review: Review, reminders: int | None) -> bool:
+    """Whether a channel was reminded of a run as often as it may be (None: there is no limit)."""
+    return reminders is not None and review.told_at is not None and review.reminded >= reminders
 
 
 def age_of(review: Review, now: datetime) -> timedelta:

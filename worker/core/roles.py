@@ -289,13 +289,22 @@ class Inboxes(Protocol):
         """A value that is another one once something has changed that direct messages follow from."""
         ...
 
-    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+    def direct(
+        self,
+        queue_ids: Collection[Id],
+        decide: Callable[[Desk], DirectPlan],
+        now: datetime,
+        *,
+        owners: Collection[Id] = (),
+    ) -> DirectPlan:
         """Read, decide and write in one transaction; returns the plan that was written.
 
         `decide` gets the open reviews of these queues with what readers have heard of them; it must be pure, because
         the database may ask for the transaction to be repeated. The plan's notices become pending deliveries due at
         once, and the messages that are kept true of their readers. What has `entered` a message is shown by an edit of
-        it, or from the first where it is not posted yet. No two looks are made at the same time.
+        it, or from the first where it is not posted yet. No two looks are made at the same time. Of the queues in
+        `owners` only the reviews are read of which an owner may hear: those that a channel was reminded of, and those
+        that are passed on.
         """
         ...
 
@@ -303,8 +312,17 @@ class Inboxes(Protocol):
 class Budgets(Protocol):
     """How often messages call people: by a mention, or by being sent to one of them."""
 
-    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+    def spend(
+        self,
+        key: UUID,
+        since: Mapping[str, datetime],
+        most: int,
+        now: datetime,
+        passed: Callable[[Sequence[str]], Collection[ReviewKey]] = lambda _called: (),
+    ) -> Sequence[str]:
         """Let a delivery call people at `now`; returns those, of `since`, who may be called once more.
+
+        By these `passed`, which must be pure, says of which of its reviews the owner is to hear once it is posted.
 
         A person may be called by `most` deliveries since the instant that `since` gives. One that never came to a post
         does not count, one that may be posted does. A second call for the same delivery takes the place of the first.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -216,13 +217,17 @@ class Deliver:
 
     def _mention(self, claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[str, ...]:
         """The people whom the message may still call today."""
-        called = called_by(claim.delivery, owed, self._rules)
-        if not called:
+        if not claim.delivery.mention:
             return ()
-        since = {user: (self._calendars(user) or ALWAYS_OPEN).day_began(now) for user in called}
+        since = {
+            user: (self._calendars(user) or ALWAYS_OPEN).day_began(now)
+            for user in called_by(claim.delivery, owed, self._rules)
+        }
+        turns = self._rules(claim.delivery.queue).turns(claim.delivery.queue) if claim.delivery.queue else None
+        passed = partial(turns.passed_on, claim.delivery.mention, owed) if turns else lambda _called: ()
         # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
         self._claiming = now
-        called = tuple(self._budgets.spend(claim.delivery.key, since, self._mentions_a_day, now))
+        called = tuple(self._budgets.spend(claim.delivery.key, since, self._mentions_a_day, now, passed))
         self._claiming = None
         return called
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.audience import Audience, Reach
 from worker.core.cooldown import Cooldown
-from worker.core.direct import QueueTurns, World, plan_direct
+from worker.core.direct import World, plan_direct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Persons
     from worker.core.calendar import Calendar
-    from worker.core.direct import Desk, DirectPlan
+    from worker.core.direct import Desk, DirectPlan, QueueTurns
     from worker.core.inbox import Allowance
-    from worker.core.model import Id, Queue
+    from worker.core.model import Id
     from worker.core.ports import Clock
     from worker.core.roles import Inboxes, Polls
     from worker.rules import CalendarOf, QueueRules, RulesOf
@@ -96,13 +95,13 @@ class Direct:
         self._rests, self._seen = Cooldown(), None
 
     def _concerned(self) -> Mapping[Id, QueueTurns]:
-        """The queues whose people are notified directly, each with its rules; those with a first sight behind them."""
+        """The queues whose people or owners may be notified directly; those with a first sight behind them."""
         polled = set(self._queues())
         known = {each.queue.queue_id: each for each in self._polls.polls() if each.queue.queue_id in polled}
         return {
-            queue_id: queue_turns(self._rules(each.queue), each.queue)
+            queue_id: self._rules(each.queue).queue_turns(each.queue)
             for queue_id, each in known.items()
-            if each.baselined_at is not None and is_direct(self._rules(each.queue))
+            if each.baselined_at is not None and concerns_readers(self._rules(each.queue))
         }
 
     def _look(self, queues: Mapping[Id, QueueTurns], now: datetime) -> DirectPlan:
@@ -112,21 +111,21 @@ class Direct:
         def decide(desk: Desk) -> DirectPlan:
             return plan_direct(world, desk, now)
 
-        decided = self._inboxes.direct(list(queues), decide, now)
+        decided = self._inboxes.direct(list(queues), decide, now, owners=of_owners(queues))
         if decided.notices or decided.entered:
             log.info("people_notified", messages=len(decided.notices), edits=len(decided.entered))
             self._owed()
         return decided
 
 
-def is_direct(rules: QueueRules) -> bool:
-    """Whether people are notified directly of a queue's runs."""
-    return rules.settings.tell is not Reach.CHANNEL and rules.settings.people is not Audience.NOBODY
+def concerns_readers(rules: QueueRules) -> bool:
+    """Whether anyone may be notified directly of a queue's runs: its people, or its owner."""
+    return rules.is_direct or bool(rules.settings.owner)
 
 
-def queue_turns(rules: QueueRules, queue: Queue) -> QueueTurns:
-    """A queue as a look at the inboxes needs it."""
-    return QueueTurns(rules.policy, rules.turns(queue))
+def of_owners(queues: Mapping[Id, QueueTurns]) -> frozenset[Id]:
+    """The queues of which only the owner is notified directly, and of no runs but those with notices before."""
+    return frozenset(queue_id for queue_id, queue in queues.items() if not queue.is_direct and queue.reminders != 0)
 
 
 def calendars_of(given: CalendarOf, persons: Persons, queues: Mapping[Id, QueueTurns]) -> Mapping[str, Calendar]:

@@ -9,7 +9,7 @@ from worker.core.direct import World, plan_direct
 from worker.core.model import Kind
 from worker.core.owed import Claim, Delivery, State
 from worker.loops.deliver import letter_of
-from worker.loops.direct import calendars_of, is_direct, queue_turns
+from worker.loops.direct import calendars_of, concerns_readers, of_owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,9 +73,9 @@ class DirectPreview:
     def _decided(self, seen: Seen) -> DirectPlan:
         now, persons = self._clock.now(), self._persons()
         queues = {
-            queue_id: queue_turns(self._rules(queue), queue)
+            queue_id: self._rules(queue).queue_turns(queue)
             for queue_id, (queue, _) in seen.items()
-            if is_direct(self._rules(queue))
+            if concerns_readers(self._rules(queue))
         }
         world = World(queues, persons, self._budget, calendars_of(self._calendars, persons, queues), self._scheme)
 
@@ -84,7 +84,7 @@ class DirectPreview:
             raise _NothingWrittenError(plan_direct(world, replace(desk, reviews=planned), now))
 
         try:
-            return self._inboxes.direct(list(queues), decide, now)
+            return self._inboxes.direct(list(queues), decide, now, owners=of_owners(queues))
         except _NothingWrittenError as decision:
             return decision.decided
 

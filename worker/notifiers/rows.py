@@ -231,12 +231,18 @@ def _marks(message: Message, line: Line, pen: Pen) -> list[str]:
     return [
         _progress(line, pen),
         "back in the queue" if line.back else "",
-        "new" if is_news else "escalated" if line.purpose is Kind.ESCALATION else "",
+        "new" if is_news else _escalated(message) if line.purpose is Kind.ESCALATION else "",
+        f"its channel was reminded {counted(line.reminded, 'time')}" if line.reminded else "",
         _reserved(line, pen),
         f"{pen.words(line.claimed_by, _PERSON_NAME)} has it" if line.claimed_by else "",
         f"{pen.words(line.had_by, _PERSON_NAME)} had it" if line.had_by else "",
         f"snoozed until {pen.soon(line.snoozed_until, message)}" if line.snoozed_until else "",
     ]
+
+
+def _escalated(message: Message) -> str:
+    # To an owner only what could not call anybody is passed on.
+    return "escalated without a mention, as the day's budget is spent" if message.is_for_owner else "escalated"
 
 
 def _progress(line: Line, pen: Pen) -> str:

@@ -185,7 +185,7 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
     if queue is not None:
         yield f"{queue.waiting:,} waiting{_oldest(message, queue, pen) if shows_age else ''}"
         yield f"{queue.stale:,} overdue" if queue.stale else ""
-    if message.is_for_owner:
+    if any(line.unheard for line in message.lines):
         yield "too few of the reviewers can be notified"
     if message.kind is Kind.DIRECT and standing.new and standing.overdue:
         yield f"{standing.overdue:,} overdue"

@@ -9,15 +9,17 @@ import sqlalchemy as sa
 from worker.core.owed import State
 from worker.stores.columns import At
 from worker.stores.database import insert
-from worker.stores.outbox import in_state
+from worker.stores.outbox import in_state, pass_reviews
 from worker.stores.schema import CALLS, DELIVERIES, INBOXES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.engine import Connection
+
+    from worker.core.model import ReviewKey
 
 _HOLD = sa.select(INBOXES.c.reader).where(INBOXES.c.reader == sa.bindparam("reader")).with_for_update()
 _SPENT = (
@@ -45,7 +47,14 @@ def pings_since(connection: Connection, since: Mapping[str, datetime], but: UUID
     }
 
 
-def spend(connection: Connection, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+def spend(
+    connection: Connection,
+    key: UUID,
+    since: Mapping[str, datetime],
+    most: int,
+    now: datetime,
+    passed: Callable[[Sequence[str]], Collection[ReviewKey]],
+) -> Sequence[str]:
     """Let a delivery call those who may be called once more; the rules are those of `Budgets.spend`."""
     # In one order everywhere, so that two workers never wait for each other in a circle.
     for reader in sorted(since):
@@ -56,6 +65,7 @@ def spend(connection: Connection, key: UUID, since: Mapping[str, datetime], most
     # An attempt before may have been allowed to call others.
     connection.execute(_FORGET, {"number": number})
     note_pings(connection, number, called, now)
+    pass_reviews(connection, number, passed(called), now)
     return called
 
 

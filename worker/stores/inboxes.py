@@ -17,7 +17,15 @@ from worker.stores.acts import mutes
 from worker.stores.budgets import hold_inbox, note_pings
 from worker.stores.columns import At
 from worker.stores.database import chunks, insert, latest
-from worker.stores.outbox import CHANGE_DELIVERY, SELECT_DELIVERIES, delivery_of, in_state, owe_delivery
+from worker.stores.outbox import (
+    CHANGE_DELIVERY,
+    IS_SENT,
+    SELECT_DELIVERIES,
+    SPEAKS,
+    delivery_of,
+    in_state,
+    owe_delivery,
+)
 from worker.stores.reviews import REVIEW_COLUMNS, SELECT_QUEUE, hold_queue, revise_queue
 from worker.stores.schema import (
     CALLS,
@@ -25,6 +33,7 @@ from worker.stores.schema import (
     DELIVERY_REVIEWS,
     INBOXES,
     IS_OPEN,
+    IS_PASSED,
     KNOWN_QUEUES,
     REVIEWS,
     TURNS,
@@ -48,6 +57,21 @@ _OF_QUEUE = REVIEWS.c.queue_id == sa.bindparam("queue")
 # Held against polls, so that what an edit is owed for is not changed unseen meanwhile.
 _HOLD_QUEUE = SELECT_QUEUE.with_for_update(read=True)
 _OPEN = sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id).where(_OF_QUEUE, IS_OPEN)
+_NUMBERS_PASSED = sa.select(DELIVERY_REVIEWS.c.review_id).where(IS_PASSED)
+# All of a large queue need not be read where most are none of the owner's business.
+_OWNERS = _OPEN.where(sa.or_(REVIEWS.c.reminded > 0, REVIEWS.c.review_id.in_(_NUMBERS_PASSED)))
+# Passed on once the message is up that could not call anybody.
+_PASSED = (
+    sa.select(DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id, DELIVERY_REVIEWS.c.passed_at)
+    .join_from(DELIVERY_REVIEWS, DELIVERIES)
+    .where(IS_PASSED, SPEAKS, IS_SENT)
+    .order_by(DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id)
+)
+_PASS_NO_MORE = (
+    sa.update(DELIVERY_REVIEWS)
+    .where(IS_PASSED, DELIVERY_REVIEWS.c.review_id == sa.bindparam("of"))
+    .values(passed_at=None)
+)
 _HEARD = (
     # Behind the first two in the order of Spoken's fields.
     sa.select(
@@ -93,11 +117,16 @@ def stirred(connection: Connection, queue_ids: Collection[Id]) -> object:
     queues = sa.select(*columns).where(KNOWN_QUEUES.c.queue_id.in_(queue_ids)).order_by(KNOWN_QUEUES.c.queue_id)
     keys = [row.host for row in connection.execute(_HOSTS)]
     hosts = [tuple(row) for some in chunks(keys) for row in connection.execute(_STATES, {"some": some})]
-    return [tuple(row) for row in connection.execute(queues)], hosts
+    passed = [tuple(row) for row in connection.execute(_PASSED)]
+    return [tuple(row) for row in connection.execute(queues)], hosts, passed
 
 
 def direct(
-    connection: Connection, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime
+    connection: Connection,
+    queue_ids: Collection[Id],
+    decide: Callable[[Desk], DirectPlan],
+    now: datetime,
+    owners: Collection[Id],
 ) -> DirectPlan:
     """Decide on direct messages and write that down; the rules are those of `Inboxes.direct`."""
     # One look at a time, whichever worker makes it.
@@ -105,30 +134,41 @@ def direct(
     for queue_id in sorted(queue_ids, key=str):
         connection.execute(_HOLD_QUEUE, {"queue": queue_id}).all()
     numbers: dict[About, int] = {}
-    plan = decide(_desk(connection, queue_ids, numbers, now))
+    plan = decide(_desk(connection, queue_ids, owners, numbers, now))
     _begin(connection, plan.begun, now)
     _write_spoken(connection, plan.spoken, numbers)
     for notice in plan.notices:
         _owe(connection, notice, numbers, now)
     for entered in plan.entered:
         _enter(connection, entered, numbers, now)
+    for about in plan.heard:
+        connection.execute(_PASS_NO_MORE, {"of": numbers[about]})
     return plan
 
 
-def _desk(connection: Connection, queue_ids: Collection[Id], numbers: dict[About, int], now: datetime) -> Desk:
+def _desk(
+    connection: Connection,
+    queue_ids: Collection[Id],
+    owners: Collection[Id],
+    numbers: dict[About, int],
+    now: datetime,
+) -> Desk:
     reviews: dict[Id, Sequence[Review]] = {}
     spoken: dict[tuple[str, About], Spoken] = {}
+    about: dict[int, About] = {}
     for queue_id in queue_ids:
-        rows = [(Review(*row[:-1]), row[-1]) for row in connection.execute(_OPEN, {"queue": queue_id})]
-        about = {number: (queue_id, review.key) for review, number in rows}
-        numbers |= {key: number for number, key in about.items()}
+        query = _OWNERS if queue_id in owners else _OPEN
+        rows = [(Review(*row[:-1]), row[-1]) for row in connection.execute(query, {"queue": queue_id})]
+        about |= {number: (queue_id, review.key) for review, number in rows}
         reviews[queue_id] = [review for review, _ in rows]
         for reader, number, *heard in connection.execute(_HEARD, {"queue": queue_id}):
-            spoken[reader, about[number]] = Spoken(*heard)
+            if number in about:
+                spoken[reader, about[number]] = Spoken(*heard)
+    numbers |= {key: number for number, key in about.items()}
     begun = connection.execute(sa.select(KNOWN_QUEUES.c.queue_id).where(_IS_BEGUN)).scalars()
-    return Desk(
-        reviews, frozenset(begun), spoken, _windows(connection, now), _pings(connection, now), mutes(connection)
-    )
+    passed = {about[row.review_id] for row in connection.execute(_PASSED) if row.review_id in about}
+    windows, pings = _windows(connection, now), _pings(connection, now)
+    return Desk(reviews, frozenset(begun), spoken, windows, pings, mutes(connection), passed)
 
 
 def _windows(connection: Connection, now: datetime) -> Mapping[str, Window]:

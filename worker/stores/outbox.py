@@ -27,7 +27,16 @@ from worker.stores import reviews
 from worker.stores.columns import At
 from worker.stores.database import chunks, insert, insert_many, latest
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
-from worker.stores.schema import CHANNEL_PAUSES, DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS
+from worker.stores.schema import (
+    CHANNEL_PAUSES,
+    DELIVERIES,
+    DELIVERY_REVIEWS,
+    IS_LIVE,
+    IS_OPEN,
+    IS_PASSED,
+    KNOWN_QUEUES,
+    REVIEWS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -242,6 +251,16 @@ _SPOKEN = _OF_MESSAGE.where(
         )
     )
 )
+
+
+_PASS_NONE = _OF_MESSAGE.where(IS_PASSED).values(passed_at=None)
+
+
+def pass_reviews(connection: Connection, number: int, passed: Collection[ReviewKey], now: datetime) -> None:
+    """Note of which reviews the owner is to hear instead of those whom a message does not call, and of no others."""
+    connection.execute(_PASS_NONE, {"number": number})
+    for some in chunks(passed):
+        connection.execute(_SPOKEN, [{**_key(number, key), "passed_at": now} for key in some])
 
 
 def _key(number: int, key: ReviewKey) -> dict[str, Any]:

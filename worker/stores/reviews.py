@@ -46,6 +46,7 @@ REVIEW_COLUMNS = (
     REVIEWS.c.fate,
     REVIEWS.c.who,
     REVIEWS.c.acts,
+    REVIEWS.c.reminded,
 )
 OLDEST_FIRST = (REVIEWS.c.since, REVIEWS.c.queue_run_id, REVIEWS.c.added_at)
 IS_CLOSED = REVIEWS.c.closed_at.is_not(None)

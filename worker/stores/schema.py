@@ -50,6 +50,7 @@ SURROGATE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # Written out in queries too: a partial index is used only where the query repeats its condition word by word.
 IS_LIVE = sa.text("state IN ('pending', 'sending', 'unknown', 'held')")
 IS_OPEN = sa.text("closed_at IS NULL")
+IS_PASSED = sa.text("passed_at IS NOT NULL")
 IS_UNEXPLAINED = sa.text("closed_at IS NOT NULL AND how_left IS NULL")
 
 
@@ -106,6 +107,7 @@ REVIEWS = sa.Table(
     sa.Column("how_left", Word(Fate), key="fate"),
     sa.Column("who", WhoColumn),
     sa.Column("acts", ActsColumn),
+    sa.Column("reminded", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
     _partial("ix_reviews_open", "queue_id", "since", where=IS_OPEN),
     _partial("ix_reviews_closed", "closed_at", where=sa.text("closed_at IS NOT NULL")),
@@ -156,7 +158,8 @@ DELIVERIES = sa.Table(
 
 # Which reviews a delivery speaks of. `position` is a review's place in the message's list, NULL where it is only
 # counted; `left_out` means that the message does not speak of it after all. `purpose` is the kind of notice that it
-# stands there for, NULL where that is the delivery's own.
+# stands there for, NULL where that is the delivery's own. `passed_at` is when the message was to call somebody for it
+# whose budget was spent, until the owner is called instead.
 DELIVERY_REVIEWS = sa.Table(
     "delivery_reviews",
     metadata,
@@ -165,7 +168,9 @@ DELIVERY_REVIEWS = sa.Table(
     sa.Column("position", sa.Integer),
     sa.Column("left_out", sa.Boolean, nullable=False),
     sa.Column("purpose", Word(Kind)),
+    sa.Column("passed_at", At),
     sa.Index("ix_delivery_reviews_review", "review_id"),
+    _partial("ix_delivery_reviews_passed", "review_id", where=IS_PASSED),
     sqlite_with_rowid=False,
 )
 
@@ -321,7 +326,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0017"
+HEAD = "0018"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -330,13 +330,27 @@ class SqlStore:
         """See `Store.stirred`."""
         return self._database.read(lambda connection: inboxes.stirred(connection, queue_ids))
 
-    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+    def direct(
+        self,
+        queue_ids: Collection[Id],
+        decide: Callable[[Desk], DirectPlan],
+        now: datetime,
+        *,
+        owners: Collection[Id] = (),
+    ) -> DirectPlan:
         """See `Store.direct`."""
-        return self._database.write(lambda connection: inboxes.direct(connection, queue_ids, decide, now))
+        return self._database.write(lambda connection: inboxes.direct(connection, queue_ids, decide, now, owners))
 
-    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+    def spend(
+        self,
+        key: UUID,
+        since: Mapping[str, datetime],
+        most: int,
+        now: datetime,
+        passed: Callable[[Sequence[str]], Collection[ReviewKey]] = lambda _called: (),
+    ) -> Sequence[str]:
         """See `Store.spend`."""
-        return self._database.write(lambda connection: budgets.spend(connection, key, since, most, now))
+        return self._database.write(lambda connection: budgets.spend(connection, key, since, most, now, passed))
 
     def spent(self, since: Mapping[str, datetime], but: UUID) -> Mapping[str, int]:
         """See `Store.spent`."""

@@ -11,7 +11,7 @@ from tests.support.desk import Office, Post
 from tests.support.office import office
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
 from tests.unit.core.hours import WORKDAYS, row
-from worker.core.audience import Problem
+from worker.core.audience import Audience, Problem, Reach
 from worker.core.model import Kind
 
 TRIO = tuple(person(name) for name in ("Ada", "Ben", "Eve"))
@@ -210,6 +210,33 @@ class TestTheOwner:
         assert world.look() == []
         world.given_up = frozenset({"ada"})
         assert heard(world.look(HOUR)) == {f"owner:{LEAD}": ["a"]}
+
+    def test_hears_of_what_its_channel_was_reminded_of_often_enough_once_that_is_due_again(self) -> None:
+        world = Office(settings={"owner": LEAD, "people": Audience.NOBODY, "tell": Reach.CHANNEL})
+        world.put(run("a", hours=80, told_at=NOON, generation=4, reminded=3))
+        world.put(run("b", hours=80, told_at=NOON - 3 * DAY, generation=3, reminded=2))
+        assert world.look() == []
+        assert world.next_due_at == NOON + DAY
+        assert heard(world.look(DAY)) == {f"owner:{LEAD}": ["a"]}
+        assert world.look(HOUR) == []
+        assert heard(world.look(DAY)) == {f"owner:{LEAD}": ["a"]}
+        assert world.begun == {ASSIGNED.queue_id}
+
+    def test_hears_of_no_reminders_beside_those_that_people_get_directly(self) -> None:
+        world = Office(TRIO, settings={"owner": LEAD})
+        world.put(run("a", "ada", hours=80, told_at=NOON - 2 * DAY, generation=4, reminded=3))
+        assert heard(world.look()) == {"U0ADA": ["a"]}
+
+    def test_hears_of_each_escalation_that_could_not_call_anybody(self) -> None:
+        world = Office(settings={"owner": LEAD, "people": Audience.NOBODY, "tell": Reach.CHANNEL})
+        world.put(run("a", told_at=NOON), run("b", told_at=NOON))
+        world.passed = {(ASSIGNED.queue_id, run("a", told_at=NOON).key)}
+        assert heard(world.look(), Kind.ESCALATION) == {f"owner:{LEAD}": ["a"]}
+        assert world.look(MINUTE) == []
+        world.passed = {(ASSIGNED.queue_id, run("a", told_at=NOON).key)}
+        assert world.look(HOUR) == []
+        assert len(world.posts[0].shown) == 1
+        assert heard(world.look(12 * HOUR)) == {f"owner:{LEAD}": ["a"]}
 
     def test_gets_one_message_a_day_into_which_later_ones_enter(self) -> None:
         world = Office((), settings={"owner": LEAD}, given_up=frozenset({"ada"}))

@@ -220,7 +220,7 @@ def test_a_run_absent_once_is_not_reminded_of() -> None:
 
 def test_what_is_told_is_remembered_with_its_age_and_a_new_generation() -> None:
     decided = plan(a_listing(a_run()), recalled(a_review(generation=3)), a_policy(), at(5))
-    assert decided.reviews == (a_review(told_at=at(5), generation=4),)
+    assert decided.reviews == (a_review(told_at=at(5), generation=4, reminded=1),)
 
 
 def test_what_changes_without_being_told_is_remembered_too() -> None:

@@ -80,10 +80,7 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
     if review.absent_at is not None:
         return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
     if (coming := _next(given, review, now)) is None:
-        if policy.is_direct(review):
-            return Upcoming(None, None, _directly(policy, review, now))
-        spared = review.reserved and policy.spare_reserved and len(policy.steps) > 1
-        return Upcoming(None, None, "it is reserved" if spared else "the settings ask for nothing more")
+        return Upcoming(None, None, _why_nothing(policy, review, now))
     kind = coming.step.kind
     if kind is Kind.ANNOUNCEMENT and not given.is_baselined:
         kind = Kind.BASELINE
@@ -92,6 +89,17 @@ def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice
         why = f"held from {day_time(coming.due_at, zone)} until {day_time_in(coming.goes_at, zone)}"
         return Upcoming(coming.goes_at, kind, why, coming.due_at, coming.goes_at)
     return Upcoming(coming.goes_at, kind, _why(coming, given, review, now, advice))
+
+
+def _why_nothing(policy: EscalationPolicy, review: Review, now: datetime) -> str:
+    """Why no further notice about a run goes to the channel."""
+    if policy.is_direct(review):
+        return _directly(policy, review, now)
+    if review.reserved and policy.spare_reserved and len(policy.steps) > 1:
+        return "it is reserved"
+    if policy.is_worn(review):
+        return f"its channel was reminded of it {review.reminded} times: from now on only the owner is"
+    return "the settings ask for nothing more"
 
 
 def _directly(policy: EscalationPolicy, review: Review, now: datetime) -> str:
