@@ -95,12 +95,18 @@ def matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
 
 
 def similar(queues: Sequence[Queue], wanted: str, most: int = 3) -> list[Queue]:
-    """The queues that may be meant: whose names hold what is wanted, or are spelled much like it; the best first."""
+    """The queues that may be meant: whose name, or a word of it, holds what is wanted or is spelled much like it."""
     sought = _folded(wanted)
-    by_name = {_folded(queue.name): queue for queue in queues}
-    holding = [name for name in by_name if sought and sought in name]
-    close = get_close_matches(sought, by_name, n=most)
-    return [by_name[name] for name in dict.fromkeys((*holding, *close))][:most]
+    spelled = [(spelling, queue) for queue in queues for spelling in _spellings(queue)]
+    holding = [queue for spelling, queue in spelled if sought and sought in spelling]
+    close = get_close_matches(sought, {spelling for spelling, _ in spelled}, n=most)
+    near = [queue for each in close for spelling, queue in spelled if spelling == each]
+    return list({queue.queue_id: queue for queue in (*holding, *near)}.values())[:most]
+
+
+def _spellings(queue: Queue) -> list[str]:
+    name = _folded(queue.name)
+    return [name, *name.split()]
 
 
 def _folded(name: str) -> str:

@@ -32,6 +32,7 @@ class Ephemeral:
     text: str
     blocks: list[dict[str, Any]] = field(default_factory=list)
     thread_ts: str = ""
+    ts: str = ""
 
 
 class Personal:
@@ -136,12 +137,13 @@ class Personal:
         if not channel.is_member:
             raise MethodError("channel_not_found" if channel.is_private else "not_in_channel")
         checked(arguments.get("text"), arguments.get("blocks"))
-        thread = str(arguments.get("thread_ts") or "")
-        shown = Ephemeral(channel.channel_id, user, arguments.get("text") or "", arguments.get("blocks") or [], thread)
+        thread, ts = str(arguments.get("thread_ts") or ""), f"{self._clock.now().timestamp():.6f}"
+        text, blocks = arguments.get("text") or "", arguments.get("blocks") or []
+        shown = Ephemeral(channel.channel_id, user, text, blocks, thread, ts)
         with self._lock:
             self._ephemerals.append(shown)
             self._lock.notify_all()
-        return {"message_ts": f"{self._clock.now().timestamp():.6f}"}
+        return {"message_ts": ts}
 
     def _publish(self, arguments: _Arguments) -> dict[str, Any]:
         user, view = str(arguments.get("user_id") or ""), arguments.get("view")

@@ -31,6 +31,12 @@ CLEO = _Reviewer("U0CLEO00001", "Cleo Haddad", "cleo@example.com")
 BOARD = (ADA, CLEO, BEN)
 """The reviewers, in the order in which they take up a run. Ben is on holiday."""
 
+VISITORS = (CLEO, ADA, BEN)
+"""The people whom visitors of the page play, one after the other."""
+
+COMMAND = "/reviews"
+"""The command of the app."""
+
 DIRECT_MESSAGES = {f"D{each.user[1:]}": each for each in BOARD}
 """The channel of the direct messages of the app with each of them."""
 

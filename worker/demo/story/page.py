@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from worker.demo.story import cast
-from worker.demo.story.stage import LANGSMITH, SLACK, ImpossibleError
+from worker.demo.story.stage import LANGSMITH, SLACK, Control, ImpossibleError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -36,7 +37,7 @@ _LOOK_SECONDS = 0.2
 BEAT = 50
 """After so many looks without a change something is sent, so that a lost browser is noticed."""
 
-LARGEST_ACTION = 1_000
+LARGEST_ACTION = 2_000
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -48,11 +49,21 @@ HEADERS = {
 
 
 class _Action(msgspec.Struct, frozen=True):
-    """The request of a button."""
+    """The request of a button. `user` is the person whom the visitor plays, for what people do in Slack."""
 
     do: str
     queue: UUID | None = None
     run: UUID | None = None
+    user: str = ""
+    channel: str = ""
+    ts: str = ""
+    action: str = ""
+    block: str = ""
+    option: str = ""
+    text: str = ""
+
+
+_PLAYED = {each.user for each in cast.VISITORS}
 
 
 class DemoPage:
@@ -75,6 +86,14 @@ class DemoPage:
             "heal-slack": lambda: stage.heal(SLACK),
             "lose-answer": stage.lose_answer,
         }
+        self._as_person: dict[str, Callable[[_Action], None]] = {
+            "press": lambda each: stage.press(
+                each.user, each.channel, each.ts, Control(each.action, each.block, each.option)
+            ),
+            "write": lambda each: stage.write(each.user, each.channel, each.text),
+            "open-home": lambda each: stage.open_home(each.user),
+        }
+        self._visitors = itertools.cycle(each.user for each in cast.VISITORS)
         self.app = Starlette(
             routes=[
                 Route("/", self._index),
@@ -104,7 +123,11 @@ class DemoPage:
         return StreamingResponse(self._states(), media_type="text/event-stream")
 
     async def _states(self) -> AsyncIterator[str]:
-        """The whole state whenever it has changed, so that a page that missed one, or comes again, needs no other."""
+        """The whole state whenever it has changed, so that a page that missed one, or comes again, needs no other.
+
+        First comes whom the visitor plays: another person than the visitor before.
+        """
+        yield f"event: you\ndata: {json.dumps(next(self._visitors))}\n\n"
         last, unchanged = "", 0
         while not self._closing.is_set():
             state = json.dumps(view(self._stage))
@@ -134,6 +157,8 @@ class DemoPage:
             self._stage.add(action.queue)
         elif action.do in self._on_run and action.run:
             self._on_run[action.do](action.run)
+        elif action.do in self._as_person and action.user in _PLAYED:
+            self._as_person[action.do](action)
         elif action.do in self._on_stage:
             self._on_stage[action.do]()
         else:
@@ -184,6 +209,9 @@ def view(stage: Stage) -> _Json:
         "direct": _direct(messages),
         "names": cast.NAMES,
         "messages": _newest(messages),
+        "people": [{"id": each.user, "name": each.name} for each in cast.VISITORS],
+        "private": _private(stage),
+        "homes": {each.user: (stage.slack.personal.home(each.user) or {}).get("blocks", []) for each in cast.VISITORS},
         "queues": [_queue(stage, name, queue_id) for name, queue_id in stage.queues.items()],
         "log": [_said(said) for said in stage.said()[-_SHOWN:]],
     }
@@ -201,6 +229,24 @@ def _direct(messages: Mapping[str, list[_Json]]) -> list[_Json]:
 def _newest(messages: Mapping[str, list[_Json]]) -> list[_Json]:
     newest = [_message(channel, message) for channel, some in messages.items() for message in some[-_SHOWN:]]
     return sorted(newest, key=lambda message: str(message["ts"]))
+
+
+def _private(stage: Stage) -> list[_Json]:
+    """What the app has shown single people alone."""
+    return [
+        {
+            "user": each.user,
+            "channel": shown.channel,
+            "ts": shown.ts,
+            "thread_ts": shown.thread_ts or None,
+            "broadcast": False,
+            "edited": False,
+            "text": shown.text,
+            "blocks": shown.blocks,
+        }
+        for each in cast.VISITORS
+        for shown in stage.slack.personal.ephemerals(each.user)[-_SHOWN:]
+    ]
 
 
 def _message(channel: str, message: _Json) -> _Json:

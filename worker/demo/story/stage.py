@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections import Counter, deque
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from worker.demo.langsmith.server import SimulatedLangSmith
 from worker.demo.langsmith.state import DONE, MINE, Key
 from worker.demo.slack.server import Mode, SimulatedSlack
+from worker.demo.slack.workspace import MethodError
 from worker.demo.story import cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -43,6 +45,15 @@ class Chapter:
     step: int = 0
     of: int = 1
     over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What a person presses, and the `option` that is chosen in a menu."""
+
+    action: str
+    block: str = ""
+    option: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +181,26 @@ class Stage:
         """Let Slack make the next post and break off before it says so."""
         self.slack.fail("chat.postMessage", mode=Mode.COMMIT_THEN_DROP, times=1, channel=channel)
 
+    def press(self, user: str, channel: str, ts: str, control: Control) -> None:
+        """Let a person press a control of a message."""
+        with _possible():
+            how = {"block_id": control.block} if control.block else {}
+            how |= {"option": control.option} if control.option else {}
+            self.slack.personal.press(user, channel, ts, control.action, **how)
+
+    def write(self, user: str, channel: str, text: str) -> None:
+        """Let a person write a command of the app in a channel."""
+        name, _, rest = text.strip().partition(" ")
+        if name != cast.COMMAND:
+            raise ImpossibleError(f"the app has one command here: {cast.COMMAND}")
+        with _possible():
+            self.slack.personal.command(user, channel, name, rest)
+
+    def open_home(self, user: str) -> None:
+        """Let a person open the app's own page."""
+        with _possible():
+            self.slack.personal.open_home(user)
+
     def _add(self, queue_id: UUID, trace: TracedRun) -> UUID:
         return self.langsmith.add_run(
             queue_id,
@@ -216,6 +247,16 @@ class Stage:
     def _see(self, event: Event) -> None:
         with self._lock:
             self._seen[event.kind, event.channel, kind_of(event.message)] += 1
+
+
+@contextlib.contextmanager
+def _possible() -> Iterator[None]:
+    """What Slack refuses a person is impossible."""
+    try:
+        yield
+    except MethodError as refusal:
+        gone = "the worker has no link to Slack at present" if refusal.code == "no_link" else "it is not there any more"
+        raise ImpossibleError(gone) from None
 
 
 def kind_of(message: dict[str, Any]) -> str:

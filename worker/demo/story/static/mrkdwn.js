@@ -1,5 +1,6 @@
 // Renders Slack's mrkdwn and Block Kit as DOM nodes. Text is always text, links are http(s) only.
 
+import { control } from "./controls.js";
 import { el } from "./dom.js";
 
 const TOKEN =
@@ -30,10 +31,10 @@ export function mrkdwn(text, names) {
   return nodes;
 }
 
-/** The nodes of a message's blocks; of its text where it has none. */
-export function blocks(message, names) {
+/** The nodes of a message's blocks; of its text where it has none. `press` gets what is pressed in them. */
+export function blocks(message, names, press) {
   if (!message.blocks.length) return [el("div", { class: "section" }, mrkdwn(message.text, names))];
-  return message.blocks.map((block) => render(block, names));
+  return message.blocks.map((block) => render(block, names, press));
 }
 
 /** Bring every relative date within `root` up to date. */
@@ -44,9 +45,16 @@ export function tick(root, now = Date.now() / 1000) {
   }
 }
 
-function render(block, names) {
+function render(block, names, press) {
   if (block.type === "header") return el("h4", { class: "header" }, block.text.text);
-  if (block.type === "section") return el("div", { class: "section" }, object(block.text, names));
+  if (block.type === "section") {
+    const text = el("div", { class: "section" }, object(block.text, names));
+    const beside = block.accessory && control(block.accessory, block.block_id, press);
+    return beside ? el("div", { class: "row" }, text, beside) : text;
+  }
+  if (block.type === "actions") {
+    return el("div", { class: "controls" }, block.elements.map((each) => control(each, block.block_id, press)));
+  }
   if (block.type === "context") {
     return el("div", { class: "context" }, block.elements.map((part) => el("span", {}, object(part, names))));
   }

@@ -4,18 +4,25 @@ import { el, sync } from "./dom.js";
 import { LangSmith } from "./langsmith.js";
 import { tick } from "./mrkdwn.js";
 import { Slack } from "./slack.js";
+import { Visitor } from "./visitor.js";
 
 const $ = (id) => document.getElementById(id);
-const slack = new Slack({ channels: $("channels"), feed: $("feed"), empty: $("empty"), jump: $("jump"), live: $("live") });
+const visitor = new Visitor({ who: $("who"), form: $("command"), text: $("written") }, act, () => slack.draw());
+const slack = new Slack(
+  { channels: $("channels"), feed: $("feed"), empty: $("empty"), jump: $("jump"), live: $("live") },
+  visitor,
+);
 const langsmith = new LangSmith($("queues"), act);
 
 async function act(action) {
   const request = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(action) };
   const answer = await fetch("act", request).catch(() => null);
-  $("trouble").textContent = answer?.ok ? "" : "That did not work. Is the demo still running in its terminal?";
+  const why = answer?.status === 409 ? await answer.text() : "Is the demo still running in its terminal?";
+  $(action.user ? "slack-trouble" : "trouble").textContent = answer?.ok ? "" : `That did not work: ${why}`;
 }
 
 function show(state) {
+  visitor.update(state);
   slack.update(state);
   langsmith.update(state);
   tell(state.story);
@@ -71,6 +78,7 @@ setInterval(() => {
 }, 1000);
 
 const events = new EventSource("events");
+events.addEventListener("you", (event) => visitor.propose(JSON.parse(event.data)));
 events.addEventListener("state", (event) => show(JSON.parse(event.data)));
 events.addEventListener("open", () => document.body.classList.remove("lost"));
 events.addEventListener("error", () => document.body.classList.add("lost"));

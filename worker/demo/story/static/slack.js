@@ -4,12 +4,14 @@ import { el, sync } from "./dom.js";
 import { blocks, tick } from "./mrkdwn.js";
 
 const ALL = "all";
+const HOME = "home";
 const NEAR = 80; // pixels from the end that still count as being at the end
 
-/** Draws the channels and their messages into `parts` = {channels, feed, empty, jump, live}. */
+/** Draws the channels and their messages into `parts` = {channels, feed, empty, jump, live}, as `visitor` sees them. */
 export class Slack {
-  constructor(parts) {
+  constructor(parts, visitor) {
     this.parts = parts;
+    this.visitor = visitor;
     this.chosen = ALL;
     this.seen = new Map();
     this.fresh = new Map();
@@ -30,12 +32,9 @@ export class Slack {
     const names = this.names();
     const { added, edited } = this.news();
     this.fresh = new Map([...added.map((m) => [id(m), "new"]), ...edited.map((m) => [id(m), "changed"])]);
-    const roots = this.shown().filter((message) => !isReply(message) || message.broadcast);
-    sync(feed, roots.map((root) => this.withReplies(root)), {
-      key: (message) => message.key,
-      make: (message) => this.message(message, names),
-    });
-    this.parts.empty.hidden = roots.length > 0;
+    const shown = this.chosen === HOME ? this.home() : this.roots().map((root) => this.withReplies(root));
+    sync(feed, shown, { key: (message) => message.key, make: (message) => this.message(message, names) });
+    this.parts.empty.hidden = shown.length > 0;
     tick(feed);
     if (!first) this.tell(added, edited);
     if (followed && (first || added.length)) feed.scrollTop = feed.scrollHeight;
@@ -45,6 +44,9 @@ export class Slack {
 
   choose(channel) {
     this.chosen = channel;
+    // A command is written where one is; else in the first channel.
+    this.visitor.channel = this.places().some((place) => place.id === channel) ? channel : this.state.channels[0].id;
+    if (channel === HOME) this.visitor.openHome();
     this.seenHere();
     this.draw();
     this.parts.feed.scrollTop = this.parts.feed.scrollHeight;
@@ -59,14 +61,27 @@ export class Slack {
     return [...this.state.channels, ...this.state.direct];
   }
 
-  shown() {
-    return this.state.messages.filter((message) => this.chosen === ALL || message.channel === this.chosen);
+  /** What is shown to everybody, and to the visitor alone, in order of time. */
+  messages() {
+    const alone = this.visitor.shown(this.state);
+    return alone.length ? [...this.state.messages, ...alone].sort((one, other) => one.ts - other.ts) : this.state.messages;
+  }
+
+  roots() {
+    const here = this.messages().filter((message) => this.chosen === ALL || message.channel === this.chosen);
+    return here.filter((message) => !isReply(message) || message.broadcast);
+  }
+
+  /** The app's own page, as the visitor sees it. */
+  home() {
+    const page = this.state.homes[this.visitor.user] ?? [];
+    return page.length ? [{ key: HOME, channel: HOME, blocks: page, text: "", home: true }] : [];
   }
 
   withReplies(root) {
     const replies = isReply(root)
       ? []
-      : this.state.messages.filter((m) => isReply(m) && m.thread_ts === root.ts && m.channel === root.channel);
+      : this.messages().filter((m) => isReply(m) && m.thread_ts === root.ts && m.channel === root.channel);
     return { ...root, key: id(root), replies };
   }
 
@@ -78,13 +93,14 @@ export class Slack {
   message(message, names) {
     return el(
       "li",
-      { class: `message ${this.fresh.get(message.key) ?? ""}`, id: `m-${message.key}` },
+      { class: `message ${message.private ? "private" : ""} ${this.fresh.get(message.key) ?? ""}`, id: `m-${message.key}` },
       el("span", { class: "avatar", "aria-hidden": "true" }),
       el("div", { class: "content" }, this.byline(message, names), this.body(message, names), this.thread(message, names)),
     );
   }
 
   byline(message, names) {
+    if (message.home) return el("div", { class: "byline" }, el("b", {}, "Review Notifier"), el("span", { class: "where" }, "Home"));
     const at = new Date(Number(message.ts) * 1000);
     return el(
       "div",
@@ -93,12 +109,20 @@ export class Slack {
       el("span", { class: "badge" }, "app"),
       el("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
       el("span", { class: "where" }, where(message.channel, names)),
+      message.private ? this.alone(message) : null,
     );
+  }
+
+  /** That nobody else sees a message, and the way to be rid of it. */
+  alone(message) {
+    const dismiss = el("button", { type: "button", onclick: () => this.visitor.dismiss(message) }, "Dismiss");
+    return el("span", { class: "alone" }, "Only visible to you ", dismiss);
   }
 
   body(message, names) {
     const edited = message.edited ? el("span", { class: "edited" }, "(edited)") : null;
-    return el("div", { class: "blocks" }, blocks(message, names), edited);
+    const press = (pressed) => this.visitor.press(message, pressed);
+    return el("div", { class: "blocks" }, blocks(message, names, press), edited);
   }
 
   thread(message, names) {
@@ -118,14 +142,16 @@ export class Slack {
       places.map((place) => ({ ...place, unread: this.unreadIn(place.id), chosen: this.chosen === place.id })),
     );
     const heading = direct.length ? [{ id: "direct", heading: "Direct messages" }] : [];
-    sync(this.parts.channels, [all, ...channels, ...heading, ...direct], {
+    const home = { id: HOME, name: "Home of the app", about: "What waits for you", unread: 0, chosen: this.chosen === HOME };
+    sync(this.parts.channels, [all, home, ...channels, ...heading, ...direct], {
       key: (place) => place.id,
       make: (place) => (place.heading ? el("li", { class: "heading" }, place.heading) : this.channel(place)),
     });
   }
 
   channel(channel) {
-    const label = channel.id === ALL || isDirect(channel.id) ? channel.name : `# ${channel.name}`;
+    const isNamed = channel.id === ALL || channel.id === HOME || isDirect(channel.id);
+    const label = isNamed ? channel.name : `# ${channel.name}`;
     const unread = channel.unread ? el("span", { class: "unread" }, String(channel.unread)) : null;
     const press = { type: "button", "aria-pressed": String(channel.chosen), title: channel.about };
     return el("li", {}, el("button", { ...press, onclick: () => this.choose(channel.id) }, el("span", {}, label), unread));
@@ -148,7 +174,7 @@ export class Slack {
   news() {
     const added = [];
     const edited = [];
-    for (const message of this.state.messages) {
+    for (const message of this.messages()) {
       const before = this.seen.get(id(message));
       const json = JSON.stringify(message);
       if (before === undefined) added.push(message);
