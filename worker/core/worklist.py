@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from worker.core.audience import Persons
+    from worker.core.audience import Person, Persons
     from worker.core.letter import QueueShown
     from worker.core.message import Line
     from worker.core.model import Queue, Review, Show
@@ -90,7 +90,7 @@ def worklist_of(user: str, persons: Persons, shelves: Sequence[Shelf], now: date
     person = persons.with_user(user)
     ids = {user} if person is None else person.every_id | {user}
     found = [
-        _found(shelf, review, ids, now)
+        _without(person, _found(shelf, review, ids, now))
         for shelf in shelves
         for review in shelf.reviews
         if _is_claimed_by(ids, review, now) or (person is not None and shelf.view.turns.is_of(person, review))
@@ -114,6 +114,14 @@ def worklist_in(shelf: Shelf, user: str, persons: Persons, now: datetime) -> Wor
     muted_until = shelf.muted_until if shelf.muted_until is not None and shelf.muted_until > now else None
     shown = _worklist(found, [shelf], now)
     return replace(shown, message=replace(shown.message, queue=shelf.queue), muted_until=muted_until)
+
+
+def _without(person: Person | None, found: _Found) -> _Found:
+    """The same, which names of those whose turn it is the others alone."""
+    if person is None or person.name not in found.line.waiting_for:
+        return found
+    others = tuple(name for name in found.line.waiting_for if name != person.name)
+    return replace(found, line=replace(found.line, waiting_for=others))
 
 
 def _is_claimed_by(ids: Iterable[str], review: Review, now: datetime) -> bool:

@@ -76,6 +76,8 @@ def _nobodys(worklist: Worklist, pen: Pen) -> str:
     if others:
         listed.append(f"{counted(len(others), 'more queue')} ({sum(waiting for _, waiting in others):,})")
     total = sum(waiting for _, waiting in worklist.nobodys)
+    if len(worklist.nobodys) == 1:
+        return f"Nobody's turn in particular: {counted(total)} in {pen.words(queue_name(named[0][0]), QUEUE_NAME)}"
     return f"Nobody's turn in particular: {counted(total)} in {', '.join(listed)}"
 
 

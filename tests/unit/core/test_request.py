@@ -58,7 +58,16 @@ def test_quotes_around_a_name_are_none_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "best"),
-    [("Suport QA", SUPPORT), ("suport", SUPPORT), ("groundng", RAG), ("support", SUPPORT), ("rag", RAG), ("RAG bot grounding", RAG), ("zzz", None), ("", None)],
+    [
+        ("Suport QA", SUPPORT),
+        ("suport", SUPPORT),
+        ("groundng", RAG),
+        ("support", SUPPORT),
+        ("rag", RAG),
+        ("RAG bot grounding", RAG),
+        ("zzz", None),
+        ("", None),
+    ],
 )
 def test_which_queue_may_be_meant(wanted: str, best: object) -> None:
     assert similar(QUEUES, wanted)[:1] == ([] if best is None else [best])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, review, rules_with
-from tests.support.people import ASSIGNED, person, rules_of_people
+from tests.support.people import ASSIGNED, PAIR, person, rules_of_people, who
 from worker.core.audience import Persons
 from worker.core.model import Acts, Show
 from worker.core.worklist import Shelf, Worklist, worklist_in, worklist_of
@@ -50,6 +50,15 @@ def test_it_lists_what_is_the_turn_of_the_one_who_asks_the_oldest_first() -> Non
     assert (names(mine), mine.message.total, mine.overdue) == (["old", "new"], 2, 1)
     assert mine.is_known
     assert worklist_of(ZOE.user, EVERYONE, [assigned(new, old)], NOW).message.total == 0
+
+
+def test_of_a_run_that_others_owe_too_the_others_are_named() -> None:
+    view = rules_of_people(ADA, BEN).view(PAIR)
+    own = review("a", who=who("ada", "ben"))
+    mine = worklist_of(ADA.user, EVERYONE, [Shelf(PAIR, view, [own], 1)], NOW)
+    assert mine.message.lines[0].waiting_for == ("Ben",)
+    whole = worklist_in(Shelf(PAIR, view, [own], 1), ADA.user, EVERYONE, NOW)
+    assert whole.message.lines[0].waiting_for == ("Ada", "Ben")
 
 
 def test_what_another_has_comes_later_and_what_is_put_off_last() -> None:

@@ -7,7 +7,10 @@ import { Slack } from "./slack.js";
 import { Visitor } from "./visitor.js";
 
 const $ = (id) => document.getElementById(id);
-const visitor = new Visitor({ who: $("who"), form: $("command"), text: $("written") }, act, () => slack.draw());
+const visitor = new Visitor({ who: $("who"), form: $("command"), text: $("written") }, act, {
+  played: () => slack.choose(slack.chosen),
+  changed: () => slack.draw(),
+});
 const slack = new Slack(
   { channels: $("channels"), feed: $("feed"), empty: $("empty"), jump: $("jump"), live: $("live") },
   visitor,

@@ -37,7 +37,8 @@ export class Slack {
     this.parts.empty.hidden = shown.length > 0;
     tick(feed);
     if (!first) this.tell(added, edited);
-    if (followed && (first || added.length)) feed.scrollTop = feed.scrollHeight;
+    // An answer to what the visitor has just done is at the end.
+    if ((followed && (first || added.length)) || added.some((message) => message.private)) feed.scrollTop = feed.scrollHeight;
     if (!first) this.point([...edited, ...added]);
     this.drawChannels();
   }

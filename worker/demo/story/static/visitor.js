@@ -2,11 +2,12 @@
 
 import { el } from "./dom.js";
 
-/** Plays one person; `act` sends what is done, `changed` is called when it is another person, or less is shown. */
+/** Plays one person; `act` sends what is done, `played` is called for another person, `changed` when less is shown. */
 export class Visitor {
-  constructor(parts, act, changed) {
+  constructor(parts, act, { played, changed }) {
     this.parts = parts;
     this.act = act;
+    this.played = played;
     this.changed = changed;
     this.user = "";
     this.dismissed = new Set();
@@ -21,7 +22,7 @@ export class Visitor {
 
   play(user) {
     this.user = user;
-    this.changed();
+    this.played();
   }
 
   update(state) {
