@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 _LONGEST = 2_000
 """Characters of one text."""
 
-_VOID = frozenset({"meta", "link", "input", "rect", "line", "polyline", "br"})
+_VOID = frozenset({"meta", "link", "input"})
 """Elements that have no content, so no end either."""
+
+_DRAWN = frozenset({"rect", "polyline"})
+"""Elements of a drawing without content: unless they end, all that follow would lie within them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ def element(tag: str, *content: Content, **attributes: _Value) -> Html:
     An attribute that is True stands alone, one that is None or False is left out.
     """
     shown = "".join(_attribute(name, value) for name, value in attributes.items())
+    if tag in _DRAWN:
+        return Html(f"<{tag}{shown}/>")
     inner = "" if tag in _VOID else f"{pieces(content).text}</{tag}>"
     return Html(f"<{tag}{shown}>{inner}")
 

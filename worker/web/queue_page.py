@@ -73,7 +73,7 @@ def _said(flow: Flow) -> Iterator[str]:
         half, most = (_duration(each) for each in (flow.first_review_p50_seconds, flow.first_review_p95_seconds))
         yield f"Half were first reviewed within {half}, 95 % within {most}."
     if flow.overdue_share is not None:
-        yield f"{flow.overdue_share:.0%} were overdue by then."
+        yield f"{100 * flow.overdue_share:.0f} % were overdue by then."
 
 
 def _duration(seconds: int) -> str:

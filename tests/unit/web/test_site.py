@@ -67,7 +67,7 @@ def test_a_queue_has_a_page_of_its_own_with_its_runs_and_its_past() -> None:
         "Refund flow",
         "next notice <time",
         "6 came; 4 reviewed, 1 removed.",
-        "25% were overdue",
+        "25 % were overdue",
         "<svg",
         "<table>",
     ):
