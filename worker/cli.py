@@ -207,6 +207,23 @@ def _hours(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
+@app.command("simulate")
+def _simulate(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=400, help="How much of the past.")] = 30,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A worker.toml whose policy is tried, beside the present one.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Show what a policy would have made of the remembered time: posts, calls, delays. Posts and writes nothing."""
+    from worker.commands import simulate as command
+
+    with reported():
+        well = command.simulate(days=days, config=config, as_json=as_json)
+        raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
 _people = typer.Typer(help="Show every reviewer, and how each is reached.", invoke_without_command=True)
 app.add_typer(_people, name="people")
 

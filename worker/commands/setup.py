@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from worker import logs
 from worker.clock import SystemClock
@@ -15,6 +18,7 @@ from worker.logs import redactor
 from worker.notifiers.slack.notifier import Slack
 from worker.settings import Need, Settings, load, secrets
 from worker.settings.calendars import never_open
+from worker.settings.loading import surroundings
 from worker.settings.names import DATABASE_SETTING
 from worker.sources.langsmith.source import LangSmith
 from worker.stores import opening
@@ -44,6 +48,21 @@ def start(needs: frozenset[Need]) -> Settings:
         raise ConfigError("\n".join(problems))
     logs.configure_logging(level=settings.log_level, form=settings.log_format, secrets=secrets(settings))
     return settings
+
+
+def start_aside(needs: frozenset[Need], config: Path) -> Settings:
+    """Read the settings as they would be with another `worker.toml`. Raises ConfigError."""
+    if not config.is_file():
+        raise ConfigError(f"--config: there is no file {config}; name a worker.toml")
+    settings = load(needs, environ={**surroundings(), "WORKER_CONFIG": str(config.absolute())})
+    if problems := [*never_open(settings, SystemClock().now())]:
+        raise ConfigError("\n".join(problems))
+    return settings
+
+
+def quiet() -> None:
+    """Let nothing be logged from here on: what is played is not what happens."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @contextlib.contextmanager

@@ -137,6 +137,14 @@ def records_of(connection: Connection, queue_run_id: Id) -> Sequence[Record]:
     return [_record(row) for row in reversed(found.all())]
 
 
+def acts_since(connection: Connection, since: datetime) -> Sequence[Record]:
+    """The acts from a time on that changed something, oldest first."""
+    done = (
+        _NEWEST.limit(None).where(ACTS.c.at >= since, ACTS.c.refusal.is_(None)).order_by(None).order_by(ACTS.c.act_id)
+    )
+    return [_record(row) for row in connection.execute(done)]
+
+
 def _record(row: sa.Row[Any]) -> Record:
     action = Action(
         act=row.act,

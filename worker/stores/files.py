@@ -243,6 +243,16 @@ def copy_file(path: Path, target: Path) -> None:
         raise StoreError(f"no backup was made: {target}: {error.strerror}") from error
 
 
+def copy_untouched(path: Path, target: Path) -> None:
+    """Copy a database that may be in use to a file of our own, and touch neither it nor anything beside it."""
+
+    def copy(source: sqlite3.Connection, _: bool) -> None:  # noqa: FBT001  as `undisturbed` calls it
+        with closing(sqlite3.connect(target, isolation_level=None)) as copied:
+            source.backup(copied)
+
+    undisturbed(path, copy)
+
+
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A file of a passing name in the same directory, gone in the end."""

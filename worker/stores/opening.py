@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -58,6 +59,26 @@ def open_beside(url: str, *, patience: timedelta, setting: str = DATABASE_URL) -
     from worker.stores import postgres  # noqa: PLC0415  most never need it; a start should be quick
 
     return SqlStore(postgres.connect_to_server(where, patience=patience, setting=setting), lambda: None)
+
+
+@contextmanager
+def open_copy(url: str, *, setting: str = DATABASE_URL) -> Iterator[SqlStore]:
+    """Open a database to read from it: a passing copy of an SQLite file, so that nothing beside it is touched either.
+
+    Raises as `open_store` does.
+    """
+    path = _path(parse_url(url))
+    if path is None:
+        with closing(open_store(url, migrate=False, setting=setting)) as store:
+            yield store
+        return
+    _check_present(path)
+    schema.require_head(files.check_file(path, files.LOOK_FOR), f"the database {path}", files.restoring(path))
+    with tempfile.TemporaryDirectory(prefix="review-notifier-") as directory:
+        copy = Path(directory) / "aside.db"
+        files.copy_untouched(path, copy)
+        with closing(SqlStore(sqlite.connect_to_file(copy, patience=_PATIENCE), lambda: None)) as store:
+            yield store
 
 
 def migrate_database(url: str, *, scripts: Path | None = None) -> None:

@@ -1,0 +1,144 @@
+"""What `simulate` makes of a past equals what the worker did then, under a clock that flies past both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.flight import Flight
+from benchmarks.month import Policy, worker_toml
+from benchmarks.team import QUEUES, berlin, scenario
+from worker.commands.simulate import play_policies
+from worker.commands.simulated import columns, figure_rows, heading, simulation_json
+from worker.core.actions import OPERATOR, Act, Action, Record
+from worker.core.simulation import past_from
+from worker.settings import load
+from worker.stores.opening import open_store
+from worker.stores.past import recall_past
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.flight import Post
+    from worker.commands.simulated import Played
+    from worker.core.simulation import Past
+    from worker.settings import Settings
+
+BEGIN = berlin(3, 23, 15)
+GIVEN = scenario(BEGIN, BEGIN + timedelta(hours=2, minutes=45), queues=QUEUES[:2])
+"""From the afternoon until after closing, which is at half past five."""
+
+LADDER: dict[str, Any] = {
+    "calendar": "berlin",
+    "announce_every": "30m",
+    "stale_after": "1h",
+    "remind_every": "1h",
+    "escalate_after": "2h",
+    "escalate_mention": ["U0LEADANN"],
+}
+DIRECT = LADDER | {"people": "assigned", "tell": "direct", "owner": "U0OWNER"}
+
+
+def settings_of(directory: Path, policy: Policy) -> Settings:
+    (directory / "worker.toml").write_text(worker_toml(policy, GIVEN), encoding="utf-8")
+    return load(frozenset(), environ={}, directory=directory, run_secrets=directory)
+
+
+def lived(directory: Path, policy: Policy) -> tuple[list[Post], Past, Settings]:
+    """The posts that the worker made, and what it remembers of that time."""
+    settings = settings_of(directory, policy)
+    with closing(open_store(f"sqlite:///{directory / 'worker.db'}", migrate=True)) as store:
+        flight = Flight(store, GIVEN, directory)
+        flight.play()
+        past = store.search(lambda connection: recall_past(connection, BEGIN, BEGIN, GIVEN.end))
+    return flight.board.posts, past, settings
+
+
+@pytest.fixture(scope="module")
+def by_ladder(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Post], Past, Settings]:
+    return lived(tmp_path_factory.mktemp("ladder"), Policy("ladder", LADDER))
+
+
+def figures(past: Past, settings: Settings) -> Played:
+    (played,) = play_policies(past, [(None, settings)])
+    return played
+
+
+def test_the_present_policy_makes_the_posts_that_were_made(by_ladder: tuple[list[Post], Past, Settings]) -> None:
+    posts, past, settings = by_ladder
+    played = figures(past, settings)
+    assert {queue.queue.queue_id: queue.posts for queue in played.figures.queues} == past.sent
+    assert sum(past.sent.values()) == len(posts) > 9
+    assert {kind.value for kind in Counter(post.kind for post in posts)} >= {"baseline", "announcement", "escalation"}
+    assert played.figures.calls == past.calls == {"U0LEADANN": sum(bool(post.mentions) for post in posts)}
+    assert played.figures.every is not None
+    assert played.figures.every.shown.p95 is not None
+    assert played.figures.every.shown.p95 < timedelta(minutes=1)
+
+
+def test_people_are_called_as_often_as_they_were(tmp_path: Path) -> None:
+    posts, past, settings = lived(tmp_path, Policy("direct", DIRECT, nag={"per_person_day": 30}))
+    played = figures(past, settings)
+    called = Counter(
+        post.place if post.is_direct else name for post in posts for name in post.mentions or (post.place,)
+    )
+    in_fact, simulated = sum(past.calls.values()), sum(played.figures.calls.values())
+    assert abs(simulated - in_fact) <= max(1, in_fact * 0.05)
+    assert played.figures.direct > 9
+    assert set(played.figures.calls) <= set(called)
+
+
+def test_another_policy_is_played_on_the_same_past(
+    tmp_path: Path, by_ladder: tuple[list[Post], Past, Settings]
+) -> None:
+    _, past, present = by_ladder
+    calmer = settings_of(tmp_path, Policy("calmer", {"calendar": "berlin", "announce_every": "4h"}))
+    both = play_policies(past, [(None, present), (tmp_path / "calmer.toml", calmer)])
+    ladder, calm = (each.figures.every for each in both)
+    assert ladder is not None
+    assert calm is not None
+    assert calm.posts < ladder.posts
+    assert calm.came == ladder.came > 9
+    assert calm.days == ladder.days == 2
+    shown = list(figure_rows(past, both))
+    assert columns(both) == ["", "Present policy", "calmer.toml", "In fact"]
+    assert {len(row) for row in shown} == {4}
+    in_fact = f"{sum(past.sent.values()) / 2:.1f}"
+    assert shown[0] == ["Posts a queue and working day", in_fact, f"{calm.posts / 2:.1f}", in_fact]
+
+
+def test_what_people_did_is_done_again(by_ladder: tuple[list[Post], Past, Settings]) -> None:
+    _, past, settings = by_ladder
+    mute = Record(BEGIN + timedelta(minutes=1), Action(Act.MUTE, OPERATOR, QUEUES[0].queue_id, until=GIVEN.end))
+    muted = figures(replace(past, records=[mute]), settings)
+    (first, second) = (queue.posts for queue in muted.figures.queues)
+    assert first < past.sent[QUEUES[0].queue_id]
+    assert second == past.sent[QUEUES[1].queue_id]
+
+
+def test_a_queue_of_which_nothing_is_remembered_is_named(
+    tmp_path: Path, by_ladder: tuple[list[Post], Past, Settings]
+) -> None:
+    _, past, _ = by_ladder
+    named = settings_of(tmp_path, Policy("as 0.1", {"announce_every": "0s"}))
+    without = replace(past, polls=[each for each in past.polls if each.queue != QUEUES[1]])
+    assert figures(without, named).missing == [str(QUEUES[1].queue_id)]
+
+
+def test_a_past_that_is_shorter_than_was_asked_for_is_said_to_be(
+    by_ladder: tuple[list[Post], Past, Settings],
+) -> None:
+    _, past, settings = by_ladder
+    played = [figures(past, settings)]
+    lines = list(heading(past, 30, played, GIVEN.begin.tzinfo))  # type: ignore[arg-type]
+    assert "Only 2 h of the 30 days are remembered." in lines
+    assert simulation_json(past, 30, played)["remembered_days"] == 0.115
+    kept = BEGIN + timedelta(hours=1)
+    assert past_from(past.polls, kept) == kept
+    assert past_from(past.polls, BEGIN - timedelta(days=9)) == BEGIN
+    assert past_from([], kept) is None

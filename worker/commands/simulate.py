@@ -1,0 +1,110 @@
+"""The `simulate` command: a policy on the remembered time, beside the present one and what was posted in fact."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from worker.clock import SystemClock
+from worker.commands.setup import quiet, start, start_aside
+from worker.commands.simulated import Played, columns, figure_rows, heading, notes, simulation_json
+from worker.commands.tables import print_json, print_table, say
+from worker.core.simulation import Ruled, measure, past_from, with_everyone, working_days
+from worker.notifiers.slack.notifier import LIMITS
+from worker.rules import rules_for
+from worker.settings import Need
+from worker.settings.names import DATABASE_SETTING
+from worker.simulation import Simulation
+from worker.stores import opening
+from worker.stores.imagined import Imagined
+from worker.stores.past import recall_past
+from worker.stores.reviews import every_poll
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from worker.core.model import Id
+    from worker.core.ports import Clock
+    from worker.core.roles import Store
+    from worker.core.simulation import Past
+    from worker.settings import Settings
+    from worker.stores.sql import SqlStore
+
+    Policy = tuple[Path | None, Settings]
+
+_QUEUES = frozenset({Need.QUEUES})
+_NOTHING = "Nothing is remembered of these queues: let `review-notifier run` poll them for some days first."
+
+WARM_UP = timedelta(days=7)
+"""So long before the time that counts a policy is played, so that what waits then has been spoken of by it."""
+
+
+def simulate(*, days: int, config: Path | None, as_json: bool) -> bool:
+    """Show what the present policy, and that of a file, make of the remembered time; False where there is none."""
+    present = start(_QUEUES)
+    policies: list[Policy] = [(None, present)]
+    if config is not None:
+        policies.append((config, start_aside(_QUEUES, config)))
+    quiet()
+    clock = SystemClock()
+    with opening.open_copy(present.database_url, setting=DATABASE_SETTING) as store:
+        past = _remembered(store, clock, timedelta(days=days), present.keep_reviews)
+    played = [] if past is None else play_policies(past, policies)
+    if past is None or not any(each.figures.queues for each in played):
+        say(_NOTHING)
+        return False
+    if as_json:
+        print_json(simulation_json(past, days, played))
+        return True
+    say(*heading(past, days, played, rules_for(present, clock)(None).calendar.zone))
+    print_table(columns(played), figure_rows(past, played), empty="")
+    say(*notes(played))
+    return True
+
+
+def _remembered(store: SqlStore, clock: Clock, wanted: timedelta, kept: timedelta) -> Past | None:
+    now = store.now(clock)
+    first = past_from(store.search(every_poll), now - kept)
+    if first is None or first >= now:
+        return None
+    begin: datetime = max(now - wanted, first)
+    return store.search(lambda connection: recall_past(connection, max(begin - WARM_UP, first), begin, now))
+
+
+def play_policies(past: Past, policies: Sequence[Policy]) -> list[Played]:
+    """What comes of each policy."""
+    simulations: list[tuple[Path | None, Simulation, Imagined]] = []
+    for config, settings in policies:
+        whose = (queue.people for queue in (*settings.queues, settings.defaults))
+        store = Imagined(with_everyone(past, whose))
+        simulation = Simulation(settings, past, cast("Store", store), scheme=LIMITS.scheme)
+        simulation.play()
+        simulations.append((config, simulation, store))
+    zone = simulations[0][1].rules(None).calendar.zone
+    days = _days(past, [simulation for _, simulation, _ in simulations])
+    return [
+        Played(
+            config,
+            measure(past, store.posted, store.entered, _ruled(simulation), days, zone),
+            sorted(simulation.missing),
+        )
+        for config, simulation, store in simulations
+    ]
+
+
+def _days(past: Past, simulations: Sequence[Simulation]) -> Mapping[Id, int]:
+    """The working days of each queue: the same for all policies, by the last that has hours."""
+    queues = {queue_id: queue for each in simulations for queue_id, queue in each.queues.items()}
+    return {
+        queue_id: len(
+            working_days((each.rules(queue).calendar for each in reversed(simulations)), past.begin, past.end)
+        )
+        for queue_id, queue in queues.items()
+    }
+
+
+def _ruled(simulation: Simulation) -> Mapping[Id, Ruled]:
+    rules = {queue_id: simulation.rules(queue) for queue_id, queue in simulation.queues.items()}
+    return {queue_id: Ruled(each.calendar, each.policy.stale_at) for queue_id, each in rules.items()}
