@@ -24,7 +24,7 @@ from worker.clock import SystemClock
 from worker.core.diff import digest
 from worker.core.instants import EPOCH, microseconds
 from worker.core.message import fingerprint
-from worker.core.model import Facts, Queue, QueueRun, Show, Snapshot, Unchanged
+from worker.core.model import Facts, Field, Queue, QueueRun, Snapshot, Unchanged
 from worker.core.owed import Destination, Receipt
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
@@ -114,7 +114,7 @@ class Churn:
         self._runs: list[QueueRun] = []
         self._number = 0
 
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+    def snapshot(self, queue_id: UUID, fields: frozenset[Field], concluded: object = None) -> Snapshot | Unchanged:
         """What waits now."""
         del queue_id, fields
         now = self._clock.now()

@@ -14,7 +14,19 @@ from msgspec import structs
 
 from worker.core.calendar import Calendar, Holiday
 from worker.core.directory import Account
-from worker.core.model import NO_ONE, Access, Facts, Fate, Queue, QueueRun, Reviewer, Show, Snapshot, Unchanged, Who
+from worker.core.model import (
+    NO_ONE,
+    Access,
+    Facts,
+    Fate,
+    Field,
+    Queue,
+    QueueRun,
+    Reviewer,
+    Snapshot,
+    Unchanged,
+    Who,
+)
 from worker.core.owed import NEVER
 from worker.core.ports import SourceError, Trouble
 
@@ -218,7 +230,7 @@ class Listings:
         for events in self._events.values():
             events.sort(key=lambda event: event[0], reverse=True)
 
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot | Unchanged:
+    def snapshot(self, queue_id: Id, fields: frozenset[Field], concluded: object = None) -> Snapshot | Unchanged:
         """What waits now, oldest first; how many events are to come is what a listing is known by."""
         del fields
         now, queue, events = self._clock.now(), self._queues[queue_id], self._events[queue_id]

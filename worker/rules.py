@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from worker.core.model import Id, Queue
+    from worker.core.model import Id, Queue, Show, Trait
     from worker.core.ports import Clock
     from worker.settings import PerQueue, Settings
 
@@ -42,6 +42,11 @@ class QueueRules:
     persons: Persons = NO_PERSONS
     has_controls: bool = False
     reminders: int = 3
+
+    @property
+    def fields(self) -> frozenset[Show | Trait]:
+        """What a source is asked for of each run: what may be shown, and what filters need."""
+        return self.settings.show | self.policy.filters.needs
 
     def turns(self, queue: Queue) -> Turns:
         """Whose turn the runs of the queue are, as it is now."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from benchmarks.figures import Figure, ratio
 from benchmarks.ours import polling, quiet
-from worker.core.model import Facts, Queue, QueueRun, Snapshot
+from worker.core.model import Facts, Field, Queue, QueueRun, Snapshot
 from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.children import Server
     from benchmarks.scale import Scale
-    from worker.core.model import Fate, Show
+    from worker.core.model import Fate
 
 WAITING = 500
 CHANGED = 5
@@ -44,7 +44,7 @@ class Moving:
         """The same in seconds."""
         return self.looks * 60.0
 
-    def snapshot(self, _queue_id: UUID, _fields: frozenset[Show], _concluded: object = None) -> Snapshot:
+    def snapshot(self, _queue_id: UUID, _fields: frozenset[Field], _concluded: object = None) -> Snapshot:
         """The next listing."""
         self.looks += 1
         first = self.looks * CHANGED

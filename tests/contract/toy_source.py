@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.core.model import Facts, Fate, Queue, QueueRun, Show, Snapshot
+from worker.core.model import Facts, Fate, Field, Queue, QueueRun, Show, Snapshot
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class ToySource:
         self._clock = clock
         self.shelves: dict[Id, list[Id]] = {}
 
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: object = None) -> Snapshot:  # noqa: ARG002
+    def snapshot(self, queue_id: Id, fields: frozenset[Field], concluded: object = None) -> Snapshot:  # noqa: ARG002
         if queue_id not in self.shelves:
             raise SourceError(f"there is no shelf {queue_id}", Trouble.MISSING)
         runs = [

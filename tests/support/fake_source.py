@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from tests.support.builders import NOON
-from worker.core.model import Difference, Snapshot, Unchanged
+from worker.core.model import Difference, Field, Snapshot, Unchanged
 from worker.core.ports import SourceError, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Facts, Fate, Queue, QueueRun, Show
+    from worker.core.model import Facts, Fate, Queue, QueueRun, Traits
     from worker.core.ports import Unseen
 
 
@@ -36,7 +36,8 @@ class Mark:
 class FakeSource:
     """`left` is what `fates` answers, `known` what `facts`, `unseen` what `blindness` does.
 
-    `more` is set on every snapshot. `listed`, `asked`, `described` and `looked` record the calls of `snapshot`,
+    `more` is set on every snapshot; `traits_of` are what filters may ask for, and `sifted` records what they did.
+    `listed`, `asked`, `described` and `looked` record the calls of `snapshot`,
     `fates`, `facts` and `blindness`; `given` records what snapshots were given as `concluded`.
     """
 
@@ -44,6 +45,8 @@ class FakeSource:
         self.listed: list[UUID] = []
         self.asked: list[set[UUID]] = []
         self.given: list[object] = []
+        self.sifted: list[set[UUID]] = []
+        self.traits_of: dict[UUID, Traits] = {}
         self.described: list[set[UUID]] = []
         self.looked: list[UUID] = []
         self.unseen: dict[UUID, Unseen] = {}
@@ -58,6 +61,7 @@ class FakeSource:
             "fates": [],
             "facts": [],
             "blindness": [],
+            "traits": [],
         }
 
     def show(self, queue: Queue, *runs: QueueRun, one_page: bool = True) -> None:
@@ -84,15 +88,15 @@ class FakeSource:
         self._failures[call] += [SourceError(f"told to be {trouble}", trouble, retry_after=retry_after)] * times
 
     @overload
-    def snapshot(self, queue_id: UUID, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    def snapshot(self, queue_id: UUID, fields: frozenset[Field], concluded: None = None) -> Snapshot: ...
     @overload
     def snapshot(
-        self, queue_id: UUID, fields: frozenset[Show], concluded: object
+        self, queue_id: UUID, fields: frozenset[Field], concluded: object
     ) -> Snapshot | Unchanged | Difference: ...
     def snapshot(
         self,
         queue_id: UUID,
-        fields: frozenset[Show],  # noqa: ARG002
+        fields: frozenset[Field],  # noqa: ARG002
         concluded: object = None,
     ) -> Snapshot | Unchanged | Difference:
         self.listed.append(queue_id)
@@ -125,12 +129,24 @@ class FakeSource:
         queue_id: UUID,
         queue_run_ids: Collection[UUID],
         *,
-        show: frozenset[Show],  # noqa: ARG002
+        show: frozenset[Field],  # noqa: ARG002
     ) -> Mapping[UUID, Facts]:
         assert queue_id in self._queues
         self.described.append(set(queue_run_ids))
         self._raise("facts")
         return {run: known for run, known in self.known.items() if run in queue_run_ids}
+
+    def traits(
+        self,
+        queue_id: UUID,
+        queue_run_ids: Collection[UUID],
+        *,
+        fields: frozenset[Field],  # noqa: ARG002
+    ) -> Mapping[UUID, Traits]:
+        assert queue_id in self._queues
+        self.sifted.append(set(queue_run_ids))
+        self._raise("traits")
+        return {run: traits for run, traits in self.traits_of.items() if run in queue_run_ids}
 
     def blindness(self, queue_id: UUID) -> Unseen | None:
         self.looked.append(queue_id)

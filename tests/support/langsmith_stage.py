@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.support.clock import FakeClock
-from worker.core.model import Show
+from worker.core.model import Field, Show
 from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving
 from worker.sources.langsmith.source import LangSmith
@@ -69,7 +69,7 @@ class Stage:
         self.sources.append(LangSmith(**(given | settings)))
         return self.source
 
-    def snapshot(self, queue_id: UUID, show: frozenset[Show] = SHOW) -> Snapshot:
+    def snapshot(self, queue_id: UUID, show: frozenset[Field] = SHOW) -> Snapshot:
         """Read a queue, as a first poll does."""
         return self.source.snapshot(queue_id, show)
 

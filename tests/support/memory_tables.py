@@ -155,8 +155,8 @@ def added_or_first(review: Review) -> datetime:
     return review.added_at or datetime.min.replace(tzinfo=UTC)
 
 
-def by_age(review: Review) -> tuple[datetime, bytes, datetime]:
-    return review.since, kept_form(review.queue_run_id), added_or_first(review)
+def by_age(review: Review) -> tuple[str, datetime, bytes, datetime]:
+    return review.rank, review.since, kept_form(review.queue_run_id), added_or_first(review)
 
 
 def is_kept_true(delivery: Delivery, now: datetime) -> bool:

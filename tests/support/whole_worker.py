@@ -89,6 +89,7 @@ class Worker:
             rules=rules,
             owed=lambda: None,
             jitter=lambda: 0.0,
+            descriptions=self.source,
         )
         world: Any = {"store": store, "polls": store, "notifier": notifier, "clock": clock, "rules": rules}
         self.deliver = Deliver(**world, channels=store, budgets=store, ops=ops, unseen=self._unseen)

@@ -164,7 +164,7 @@ def check_langsmith(
 
 def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[[Snapshot], None]) -> Iterator[Finding]:
     """Check that the queue can be read as a poll would read it, and that the key sees all of it."""
-    show = rules(queue).settings.show
+    show = rules(queue).fields
     try:
         snapshot = source.snapshot(queue.queue_id, show)
         remarks = source.remarks(queue.queue_id)
@@ -201,7 +201,7 @@ def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> 
     if source.outlook.api is not Api.ITEMS:
         return
     for queue in polled:
-        show = rules(queue).settings.show
+        show = rules(queue).fields
         try:
             if source.ask_for_a_name(queue.queue_id, show=show):
                 yield Finding("LangSmith names", ok=True, text="a run was looked up by its id")

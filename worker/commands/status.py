@@ -212,7 +212,7 @@ def _row(queue: QueueView, standing: QueueTotals, now: datetime) -> list[str | T
     style = "red" if queue.is_late(now) else ""
     return [
         queue.name,
-        str(standing.waiting),
+        str(standing.waiting) + (f" (+{standing.left_out} left out)" if standing.left_out else ""),
         str(standing.stale),
         "" if standing.oldest_since is None else tables.age_text(now - standing.oldest_since),
         Text(tables.ago_text(queue.polled.completed_at, now), style=style),
@@ -357,6 +357,7 @@ def _queue_json(  # noqa: PLR0913  (all that is known of a queue)
         "name": polled.queue.name,
         "waiting": standing.waiting,
         "stale": standing.stale,
+        "left_out": standing.left_out,
         "disagreed": polled.queue.disagreed,
         "oldest_since": tables.stamp(oldest),
         "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),

@@ -170,7 +170,7 @@ class Turns:
 
     def of(self, review: Review) -> tuple[Person, ...]:
         """The people whose turn a run is, each once."""
-        if self.is_nobodys or not review.is_open:
+        if self.is_nobodys or not review.is_open or review.left_out:
             return ()
         sought = review.who, self._is_enough(review), review.acts.not_mine
         if sought not in self._found:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from worker.core.actions import unclaimed
-from worker.core.model import NO_ACTS, Facts, Review
+from worker.core.filters import known_traits
+from worker.core.model import NO_ACTS, NO_TRAITS, Facts, Review
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -170,6 +171,7 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         who=_who(run, review),
         acts=_acts(run, review),
         facts=facts,
+        traits=known_traits(run.traits, review.traits),
         absent_at=None,
         closed_at=None,
         fate=None,
@@ -203,6 +205,7 @@ def _shows(run: QueueRun, review: Review, now: datetime) -> bool:
         return False
     return (
         (run.who == review.who or _who(run, review) == review.who)
+        and (run.traits is NO_TRAITS or known_traits(run.traits, review.traits) == review.traits)
         and wait_began(run, review.since, now) == review.since
         and (run.facts == review.facts or _better(run.facts, review.facts) == review.facts)
     )
@@ -230,6 +233,7 @@ def begin_review(run: QueueRun, now: datetime, *, back: bool) -> Review:
         done=run.done,
         who=run.who,
         facts=run.facts,
+        traits=run.traits,
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from worker.core.diff import begin_review, is_early
 from worker.core.dues import decides_at
+from worker.core.filters import NO_FILTERS
 from worker.core.model import Entry, Kind, ReviewKey, Window
 from worker.core.moment import Moment
 from worker.core.owed import Notice
@@ -31,7 +32,7 @@ def is_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy,
     """Whether a listing is all that is known of a queue, and may be spoken of now."""
     is_new = not memory.baselined and not memory.reviews and len(snapshot.runs) > 0
     there = now - snapshot.ahead
-    return is_new and policy.calendar.may_post(there) and not is_muted(memory, there)
+    return is_new and policy.filters is NO_FILTERS and policy.calendar.may_post(there) and not is_muted(memory, there)
 
 
 def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:

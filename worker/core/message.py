@@ -201,9 +201,11 @@ def compose_edit(  # noqa: PLR0913  (what it says, each by name)
 
 def totals_of(reviews: Iterable[Review], stale_before: datetime | None) -> QueueTotals:
     """Count the open ones of a queue's reviews; stale are those with `since <= stale_before`."""
-    waiting = [review for review in reviews if review.is_open]
+    every = [review for review in reviews if review.is_open]
+    waiting = [review for review in every if not review.left_out]
     return QueueTotals(
         waiting=len(waiting),
+        left_out=len(every) - len(waiting),
         stale=0 if stale_before is None else sum(review.since <= stale_before for review in waiting),
         reserved=sum(review.reserved for review in waiting),
         oldest_since=min((review.since for review in waiting), default=None),

@@ -203,6 +203,34 @@ NO_ACTS = Acts()
 """One value for all runs of which no one has said anything: most are, and are known by it."""
 
 
+class Trait(StrEnum):
+    """One thing that a filter may need to know of a traced run. It is asked for like what may be shown, and is not."""
+
+    NAME = "filter by name"
+    TYPE = "filter by type"
+    TAGS = "filter by tags"
+    ERROR = "filter by error"
+    FEEDBACK = "filter by feedback"
+
+
+Field: TypeAlias = Show | Trait
+"""What a source may be asked for of a run: what a message may show, or what a filter needs."""
+
+
+class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What filters know of a traced run; None where something is not known. `scores` are means, by feedback key."""
+
+    name: str | None = None
+    run_type: str | None = None
+    tags: tuple[str, ...] | None = None
+    failed: bool | None = None
+    scores: tuple[tuple[str, float], ...] | None = None
+
+
+NO_TRAITS = Traits()
+"""One value for all runs of which no filter needs anything."""
+
+
 class QueueRun(msgspec.Struct, frozen=True):
     """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it.
 
@@ -218,6 +246,7 @@ class QueueRun(msgspec.Struct, frozen=True):
     facts: Facts = Facts()
     who: Who = NO_ONE
     shows_assigned: bool = True
+    traits: Traits = NO_TRAITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +334,8 @@ class Review(msgspec.Struct, frozen=True):
     spoken of it (None: none has). Both are by the clock of the source, and `told_at` is never before `since`.
     `generation` rises with every notice about it, so that no two notices share a key. `absent_at` marks a first absence
     from a listing of several pages; `closed_at` makes it a tombstone. `reminded` counts the reminders in its channel.
+    `left_out` is the filter that keeps it from people, '' where none does. Messages list runs by `rank`, those of one
+    rank oldest first.
     """
 
     queue_run_id: Id
@@ -324,6 +355,9 @@ class Review(msgspec.Struct, frozen=True):
     who: Who = NO_ONE
     acts: Acts = NO_ACTS
     reminded: int = 0
+    traits: Traits = NO_TRAITS
+    left_out: str = ""
+    rank: str = ""
 
     @property
     def key(self) -> ReviewKey:
@@ -394,7 +428,10 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class QueueTotals:
-    """The numbers of one queue's runs and of the deliveries owed about them, for `status` and the metrics."""
+    """The numbers of one queue's runs and of the deliveries owed about them, for `status` and the metrics.
+
+    Runs that its filters leave out are counted in `left_out` alone.
+    """
 
     waiting: int = 0
     stale: int = 0
@@ -402,3 +439,4 @@ class QueueTotals:
     oldest_since: datetime | None = None
     undelivered: int = 0
     dead: int = 0
+    left_out: int = 0

@@ -91,7 +91,7 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
         return replace(decided, remainder=replace(decided.remainder, turns=policy.turns))
     is_switched = memory.listing not in {"", snapshot.listing}
     there = now - snapshot.ahead
-    found = _without_ended(diff(snapshot, memory.reviews, now, is_switched=is_switched), there)
+    found = _judged(_without_ended(diff(snapshot, memory.reviews, now, is_switched=is_switched), there), policy)
     revealed = snapshot.revealed if is_switched else frozenset()
     waiting, silent = _beside_the_channel(found.open, policy)
     first, later = _apart(waiting, revealed, baselined=memory.baselined)
@@ -127,7 +127,7 @@ def plan_difference(
     """
     if not memory.baselined or memory.listing != difference.listing or remainder.turns != policy.turns:
         return None
-    found = _without_ended(diff(difference, memory.reviews, now), now - difference.ahead)
+    found = _judged(_without_ended(diff(difference, memory.reviews, now), now - difference.ahead), policy)
     waiting, silent = _beside_the_channel(found.open, policy)
     found = replace(found, open=tuple(waiting))
     moment = Moment.of(policy, now - difference.ahead)
@@ -161,7 +161,7 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
     dues = dues_together(moment.dues(after), others)
-    unspoken = {review.queue_run_id for review in after if review.told_at is None}
+    unspoken = {review.queue_run_id for review in after if review.told_at is None and not review.left_out}
     due_at = decides_at(dues, policy, opened or memory.window, there, memory.muted_until)
     again = tuple(run for run in seen.runs if is_early(run, there) or (unspoken and run.queue_run_id in unspoken))
     return Plan(
@@ -206,12 +206,12 @@ def still_owed(
 
 
 def without_spared(claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[Review, ...]:
-    """The reviews less those that a reminder was to speak of and that somebody has taken, or put off, meanwhile."""
+    """The reviews less those that a filter leaves out, and those of a reminder that somebody has taken or put off."""
 
     def is_spared(review: Review) -> bool:
         kind = claim.purposes.get(review.key, claim.delivery.kind)
         until = review.acts.spared_until(kind) if kind is Kind.REMINDER else None
-        return until is not None and until > now
+        return bool(review.left_out) or (until is not None and until > now)
 
     return tuple(review for review in owed if not is_spared(review))
 
@@ -254,6 +254,17 @@ def _without_ended(found: Diff, now: datetime) -> Diff:
     )
 
 
+def _judged(found: Diff, policy: EscalationPolicy) -> Diff:
+    """What was found, with the filter that leaves each run out now."""
+    judged = policy.filters.judged
+    other = {id(review): after for review in found.open if (after := judged(review)) is not review}
+    if not other:
+        return found
+    still = (review for review in found.changed if id(review) not in other)
+    waiting = tuple(other.get(id(review), review) for review in found.open)
+    return replace(found, open=waiting, changed=(*still, *other.values()))
+
+
 def _beside_the_channel(waiting: Sequence[Review], policy: EscalationPolicy) -> tuple[Sequence[Review], list[Review]]:
     """What waits, as the channel sees it, and those of which people are notified directly for the first time.
 
@@ -279,10 +290,12 @@ def _apart(
     What is seen for the first time only because the other listing could not show it is not new: it may be old.
     """
     if not baselined:
-        return waiting, ()
+        return [review for review in waiting if not review.left_out], ()
     if not revealed:
         return (), waiting
-    are_first = [review.told_at is None and review.queue_run_id in revealed for review in waiting]
+    are_first = [
+        review.told_at is None and review.queue_run_id in revealed and not review.left_out for review in waiting
+    ]
     first = [review for review, is_first in zip(waiting, are_first, strict=True) if is_first]
     return first, [review for review, is_first in zip(waiting, are_first, strict=True) if not is_first]
 
@@ -383,6 +396,8 @@ def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) 
     purposes = {part.review.key: part.step.kind for part in parts}
     after = [spoken[id(part.review)] for part in parts]
     reviews = oldest_first([(review.since, review.key) for review in after])
+    if ranks := {review.key: review.rank for review in after if review.rank}:
+        reviews = tuple(sorted(reviews, key=lambda key: ranks.get(key, "")))
     return Notice(
         key=notice_key(queue_id, step.kind, step.destination, after),
         kind=step.kind,
@@ -419,8 +434,12 @@ def _held_until(waiting: Iterable[Review], policy: EscalationPolicy, memory: Mem
     """When what came outside hours, and was neither spoken of nor shown so far, may be; under a mute, what is new."""
     opens = policy.calendar.opens
     if memory.muted_until is not None and is_muted(memory, now):
-        return opens(memory.muted_until) if any(review.told_at is None for review in waiting) else None
+        is_new = any(review.told_at is None and not review.left_out for review in waiting)
+        return opens(memory.muted_until) if is_new else None
     if (until := opens(now)) <= now:
         return None
-    is_held = any(review.told_at is None and opens(review.first_seen_at) > review.first_seen_at for review in waiting)
+    is_held = any(
+        review.told_at is None and not review.left_out and opens(review.first_seen_at) > review.first_seen_at
+        for review in waiting
+    )
     return until if is_held else None

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from worker.core.calendar import ALWAYS_OPEN
+from worker.core.filters import NO_FILTERS, Filters, filters_of
 from worker.core.model import NO_ACTS, Kind, RemindIn
 from worker.core.owed import NEVER
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Turns
     from worker.core.calendar import Calendar, Times
+    from worker.core.filters import Conditions, Order
     from worker.core.model import Review, Window
     from worker.core.owed import Destination
 
@@ -104,7 +106,8 @@ class EscalationPolicy:
 
     After an announcement the next one waits `announce_every`, which counts by `calendar`. `turns` says of which runs
     people are notified directly, so that of these only escalations go to the channel (None: of none). After so many
-    `reminders` of one run only an owner hears of it (None: there is none, and they go on).
+    `reminders` of one run only an owner hears of it (None: there is none, and they go on). No one hears of the runs
+    that `filters` leave out.
     """
 
     steps: tuple[Step, ...]
@@ -113,6 +116,7 @@ class EscalationPolicy:
     calendar: Calendar = ALWAYS_OPEN
     turns: Turns | None = None
     reminders: int | None = None
+    filters: Filters = NO_FILTERS
 
     def without(self, kind: Kind) -> tuple[Step, ...]:
         """The steps of all other kinds."""
@@ -132,12 +136,12 @@ class EscalationPolicy:
         return self.calendar.opens(self.calendar.later(window.opened_at, self.announce_every))
 
     def steps_for(self, review: Review) -> tuple[Step, ...]:
-        """The steps that concern a review as it is now. One that is absent, perhaps reviewed, is let be."""
+        """The steps that concern a review as it is now. One that is absent, perhaps reviewed, or left out is let be."""
         return tuple(self.steps[number] for number in self.numbers_for(review))
 
     def numbers_for(self, review: Review) -> range:
         """The numbers of the steps that concern a review, counted from the lowest of the ladder."""
-        if review.absent_at is not None:
+        if review.absent_at is not None or review.left_out:
             return _NO_STEPS
         most = 1 if review.reserved and self.spare_reserved else len(self.steps)
         return range(self._beside if self.is_direct(review) or self.is_worn(review) else 0, most)
@@ -191,6 +195,9 @@ class Rungs(Protocol):
     escalate_to: Destination
     escalate_mention: tuple[str, ...]
     escalate_outside_hours: bool
+    only: Conditions | None
+    skip: Conditions | None
+    order: tuple[Order, ...]
 
 
 def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
@@ -226,6 +233,7 @@ def ladder(rungs: Rungs, calendar: Calendar = ALWAYS_OPEN) -> EscalationPolicy:
         spare_reserved=not rungs.remind_reserved,
         announce_every=rungs.announce_every,
         calendar=calendar,
+        filters=filters_of(rungs.only, rungs.skip, rungs.order),
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.core.directory import Account
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
-    from worker.core.model import Difference, Facts, Fate, Id, Kind, Queue, Reviewer, Show, Snapshot, Unchanged
+    from worker.core.model import Difference, Facts, Fate, Field, Id, Kind, Queue, Reviewer, Snapshot, Traits, Unchanged
     from worker.core.overview import Area
     from worker.core.owed import Receipt
     from worker.core.worklist import Worklist
@@ -132,13 +132,13 @@ class Source(Protocol):
     """
 
     @overload
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    def snapshot(self, queue_id: Id, fields: frozenset[Field], concluded: None = None) -> Snapshot: ...
     @overload
     def snapshot(
-        self, queue_id: Id, fields: frozenset[Show], concluded: object
+        self, queue_id: Id, fields: frozenset[Field], concluded: object
     ) -> Snapshot | Unchanged | Difference: ...
     def snapshot(
-        self, queue_id: Id, fields: frozenset[Show], concluded: object = None
+        self, queue_id: Id, fields: frozenset[Field], concluded: object = None
     ) -> Snapshot | Unchanged | Difference:
         """Read one queue completely, with these fields of its runs, or raise: half a listing is no listing.
 
@@ -163,11 +163,15 @@ class Source(Protocol):
 class Descriptions(Protocol):
     """The facts that a `bare` snapshot lacks; for sources that have such snapshots. Raises SourceError."""
 
-    def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Show]) -> Mapping[Id, Facts]:
+    def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Field]) -> Mapping[Id, Facts]:
         """The facts of runs of the last snapshot, as many as a budget of requests allows.
 
         A run that is missing in the answer could not be asked about now: ask again later.
         """
+        ...
+
+    def traits(self, queue_id: Id, queue_run_ids: Collection[Id], *, fields: frozenset[Field]) -> Mapping[Id, Traits]:
+        """What filters need of runs of the last snapshot, in the same way."""
         ...
 
 

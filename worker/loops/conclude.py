@@ -17,7 +17,7 @@ from worker.core.plan import Remainder, plan, plan_difference
 from worker.core.remade import Remade
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from worker.core.model import Id, Memory, Unchanged
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_NOTHING_LEFT = Remainder()
+NOTHING_LEFT = Remainder()
+
+MOST_SIFTED = 1000
+"""Runs that are asked about for filters at once: as many as one query may name. Others are shown until they are."""
 
 LARGE = 10_000
 """Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
@@ -70,6 +73,14 @@ class WholeNeededError(Exception):
     """Ends a transaction with nothing written: the difference alone does not say what has to be decided."""
 
 
+class UnknownTraitsError(Exception):
+    """Ends a transaction with nothing written: filters need more of these runs than the listing shows."""
+
+    def __init__(self, runs: Sequence[Id]) -> None:
+        super().__init__(runs)
+        self.runs = runs
+
+
 class Conclude:
     """Decides on a listing and writes that down. Thread-safe for different queues."""
 
@@ -82,17 +93,19 @@ class Conclude:
         store: Reviews,
         found: Listed,
         rules: QueueRules,
-        remainder: Remainder = _NOTHING_LEFT,
+        remainder: Remainder = NOTHING_LEFT,
         revision: int = 0,
+        *,
+        is_sifted: bool = False,
     ) -> Plan:
         """Plan and write; one line for a poll that changed something.
 
         A difference is decided on with the `remainder` of the last decision, after which the queue had this `revision`.
-        Raises WholeNeededError where that is not enough.
+        Raises WholeNeededError where that is not enough, and unless all `is_sifted` that can be, UnknownTraitsError.
         """
         with self._large if len(found.runs) >= LARGE else nullcontext():
             now = self._clock.now()
-            decide = partial(_decide, found, rules, now, remainder, revision)
+            decide = partial(_decide, found, rules, now, remainder, revision, is_sifted=is_sifted)
             decided = store.update(found.queue, _ids(found), decide, now, whole=isinstance(found, Snapshot))
         if decided.reviews:
             log.info(
@@ -113,10 +126,23 @@ def _ids(found: Listed) -> Collection[Id]:
     return Remade(len(found.runs), lambda: (run.queue_run_id for run in found.runs))
 
 
-def _decide(
-    found: Listed, rules: QueueRules, now: datetime, remainder: Remainder, revision: int, memory: Memory
+def _decide(  # noqa: PLR0913  (what a decision is made of)
+    found: Listed,
+    rules: QueueRules,
+    now: datetime,
+    remainder: Remainder,
+    revision: int,
+    memory: Memory,
+    *,
+    is_sifted: bool = False,
 ) -> Plan:
-    """Decide on a listing. Pure; raises WholeNeededError for a difference that does not say enough."""
+    """Decide on a listing. Pure; raises WholeNeededError for a difference that does not say enough.
+
+    Unless it `is_sifted`, raises UnknownTraitsError for a bare listing of which filters need more.
+    """
+    filters = rules.policy_for(found.queue).filters
+    if found.bare and not is_sifted and (unknown := filters.unknown(found.runs, memory.reviews)):
+        raise UnknownTraitsError(unknown[:MOST_SIFTED])
     decided = _planned(found, rules, now, remainder, revision, memory)
     # What the listing does not show waits still.
     waiting = found.count + len(decided.remainder.unlisted)

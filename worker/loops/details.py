@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from worker.core.history import Measure
-    from worker.core.model import Difference, Facts, Id, Queue, Show, Snapshot
+    from worker.core.model import Difference, Facts, Field, Id, Queue, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules
@@ -38,7 +38,7 @@ class Naming:
         self._descriptions = descriptions
         self._clock = clock
 
-    def described(self, seen: ListedT, queue_run_ids: Collection[Id], show: frozenset[Show]) -> ListedT:
+    def described(self, seen: ListedT, queue_run_ids: Collection[Id], show: frozenset[Field]) -> ListedT:
         """The listing with the facts of these runs that can be had now. Never raises for a failure."""
         try:
             found = self._facts(seen.queue.queue_id, queue_run_ids, show)
@@ -50,6 +50,22 @@ class Naming:
             return seen
         runs = [
             structs.replace(run, facts=found[run.queue_run_id]) if run.queue_run_id in found else run
+            for run in seen.runs
+        ]
+        return replace(seen, runs=runs)
+
+    def sifted(self, seen: ListedT, queue_run_ids: Collection[Id], fields: frozenset[Field]) -> ListedT:
+        """The listing with what filters need of these runs, as far as it can be had now. Never raises for a failure."""
+        if self._descriptions is None:
+            return seen
+        try:
+            found = self._descriptions.traits(seen.queue.queue_id, queue_run_ids, fields=fields)
+        except SourceError as error:
+            # A run of which nothing is known is shown: no filter may lose one.
+            log.debug("runs_not_sifted", queue=seen.queue.name, error=str(error))
+            return seen
+        runs = [
+            structs.replace(run, traits=found[run.queue_run_id]) if run.queue_run_id in found else run
             for run in seen.runs
         ]
         return replace(seen, runs=runs)
@@ -77,7 +93,7 @@ class Naming:
         return (one for one, known in found.items() if is_bare(known))
 
     def _learn(
-        self, queue: Queue, wanted: Collection[Id], doubts: Doubts, store: Reviews, show: frozenset[Show]
+        self, queue: Queue, wanted: Collection[Id], doubts: Doubts, store: Reviews, show: frozenset[Field]
     ) -> Doubts | None:
         """The doubts after an answer; None where there was something to learn, and nothing was."""
         if not wanted:
@@ -88,7 +104,7 @@ class Naming:
         is_news = store.describe(queue.queue_id, found, self._clock.now())
         return doubts.answered(are_open=not found.keys() >= set(wanted), is_news=is_news)
 
-    def _facts(self, queue_id: Id, queue_run_ids: Collection[Id], show: frozenset[Show]) -> Mapping[Id, Facts]:
+    def _facts(self, queue_id: Id, queue_run_ids: Collection[Id], show: frozenset[Field]) -> Mapping[Id, Facts]:
         return {} if self._descriptions is None else self._descriptions.facts(queue_id, queue_run_ids, show=show)
 
 

@@ -194,7 +194,7 @@ class Look:
             polled,
             interval,
             trouble=seen.polled.trouble,
-            waiting=seen.waiting,
+            waiting=max(seen.waiting - (standing.left_out if standing else 0), 0),
             unusable=seen.unusable,
             new=seen.new,
             gone=seen.gone,

@@ -12,12 +12,12 @@ import structlog
 from worker.core.cooldown import Cooldown
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
 from worker.core.overview import Area
-from worker.core.plan import Plan, undescribed, widened
+from worker.core.plan import Plan, Remainder, undescribed, widened
 from worker.core.ports import STORE, UNMETERED, Fenced, SourceError, StoreError, Trouble
 from worker.core.status.reasons import rows_text
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
-from worker.loops.conclude import Conclude, Concluded, WholeNeededError
+from worker.loops.conclude import NOTHING_LEFT, Conclude, Concluded, UnknownTraitsError, WholeNeededError
 from worker.loops.details import Doubts, Naming, Parting
 from worker.loops.report import Board, Complaint
 
@@ -306,10 +306,20 @@ class Poll:
         if isinstance(found, Difference) and known is not None:
             found, revision = widened(found, known.remainder), progress.known_revision
             try:
-                return found, self._conclude(store, found, rules, known.remainder, revision)
+                return self._sifted(store, found, rules, known.remainder, revision)
             except WholeNeededError:
-                found = self._source.snapshot(progress.queue.queue_id, rules.settings.show)
-        return found, self._conclude(store, found, rules)
+                found = self._source.snapshot(progress.queue.queue_id, rules.fields)
+        return self._sifted(store, found, rules)
+
+    def _sifted(
+        self, store: Reviews, found: Listed, rules: QueueRules, remainder: Remainder = NOTHING_LEFT, revision: int = 0
+    ) -> tuple[Listed, Plan]:
+        """Decide once what filters need is known of the runs, as far as it can be had now."""
+        try:
+            return found, self._conclude(store, found, rules, remainder, revision)
+        except UnknownTraitsError as unknown:
+            found = self._naming.sifted(found, unknown.runs, rules.fields)
+        return found, self._conclude(store, found, rules, remainder, revision, is_sifted=True)
 
 
 class _Failures:
@@ -376,7 +386,7 @@ class _Failures:
 
 def _snapshot(source: Source, clock: Clock, progress: Progress, rules: QueueRules) -> Snapshot | Unchanged | Difference:
     """The listing, or its difference from the concluded one where no more has to be decided on."""
-    queue_id, fields, known = progress.queue.queue_id, rules.settings.show, progress.concluded
+    queue_id, fields, known = progress.queue.queue_id, rules.fields, progress.concluded
     if known is None or known.is_due(rules, clock.now()):
         return source.snapshot(queue_id, fields)
     found = source.snapshot(queue_id, fields, known.same.concluded)

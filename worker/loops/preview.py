@@ -15,6 +15,7 @@ from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.owed import Claim, Delivery, QueueShare, State
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
+from worker.loops.conclude import MOST_SIFTED
 from worker.loops.deliver import called_by
 from worker.loops.details import Naming
 
@@ -111,7 +112,7 @@ class Preview:
     def poll(self, queue: Queue) -> None:
         """Plan the notices that a poll of the queue would owe, or note that it could not be read. Raises StoreError."""
         try:
-            snapshot = self._source.snapshot(queue.queue_id, self._rules(queue).settings.show)
+            snapshot = self._source.snapshot(queue.queue_id, self._rules(queue).fields)
         except SourceError as error:
             log.warning("queue_failing", queue=queue.name, error=str(error))
             self.unread.append(f"{queue.name} could not be read: {error}")
@@ -124,6 +125,10 @@ class Preview:
         rules = self._rules(queue)
         self._queues[queue.queue_id] = queue
         decision = self._decide(snapshot, rules, now)
+        unknown = rules.policy.filters.unknown(snapshot.runs, decision.memory.reviews) if snapshot.bare else ()
+        if unknown:
+            snapshot = self._naming.sifted(snapshot, unknown[:MOST_SIFTED], rules.fields)
+            decision = self._decide(snapshot, rules, now)
         if snapshot.bare and (lacking := undescribed(decision.decided)):
             snapshot = self._naming.described(snapshot, lacking, rules.settings.show)
             decision = self._decide(snapshot, rules, now)

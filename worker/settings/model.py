@@ -15,6 +15,7 @@ from worker.core.actions import MayAct
 from worker.core.audience import Audience, Reach, WhoseTurn
 from worker.core.calendar import Times, Week
 from worker.core.delivery import OnUnknown
+from worker.core.filters import Conditions, Order
 from worker.core.model import RemindIn, Show
 from worker.core.owed import Destination
 from worker.net.route import Route
@@ -29,6 +30,7 @@ from worker.settings.addresses import (
     web_url,
 )
 from worker.settings.calendars import NO_HOURS, CalendarTable, country_codes, weekly_hours, weekly_times, zone_name
+from worker.settings.filters import conditions, order
 from worker.settings.names import Name, Need
 from worker.settings.network import Network
 from worker.settings.people import PersonTable, mentions_or_turn, slack_user, whose_turn
@@ -76,6 +78,8 @@ Flag = Annotated[bool, PlainValidator(boolean)]
 _Shown = Annotated[frozenset[Show], PlainValidator(set_of(Show))]
 _Place = Annotated[RemindIn, PlainValidator(one_of(RemindIn))]
 Remedy = Annotated[OnUnknown, PlainValidator(one_of(OnUnknown))]
+_Conditions = Annotated[Conditions | None, PlainValidator(conditions)]
+_Ordered = Annotated[tuple[Order, ...], PlainValidator(order)]
 CalendarName = Annotated[str, PlainValidator(one_line)]
 
 
@@ -110,6 +114,9 @@ class PerQueue(BaseModel):
     remind_in: Annotated[_Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
     edit_for: Annotated[DurationOrNever, Name("WORKER_EDIT_FOR")] = timedelta(days=7)
     on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND
+    only: Annotated[_Conditions, Name("WORKER_ONLY")] = None
+    skip: Annotated[_Conditions, Name("WORKER_SKIP")] = None
+    order: Annotated[_Ordered, Name("WORKER_ORDER")] = ()
 
     def overridden_by(self, table: Self) -> Self:
         """These settings, with those of one queue's table in their place."""

@@ -15,7 +15,7 @@ from worker.stores.assignments import is_resting, take_channel
 from worker.stores.columns import DestinationColumn
 from worker.stores.database import chunks, insert
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
-from worker.stores.reviews import OLDEST_FIRST, REVIEW_COLUMNS, SELECT_QUEUE, queue_of
+from worker.stores.reviews import LISTED_FIRST, REVIEW_COLUMNS, SELECT_QUEUE, queue_of
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, KNOWN_QUEUES, REVIEWS
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ _SPEAKS_OF = (
     sa.select(*REVIEW_COLUMNS, DELIVERY_REVIEWS.c.purpose)
     .join_from(DELIVERY_REVIEWS, REVIEWS)
     .where(DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"), SPEAKS)
-    .order_by(*OLDEST_FIRST)
+    .order_by(*LISTED_FIRST)
 )
 
 

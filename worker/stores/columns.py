@@ -19,7 +19,7 @@ from msgspec import structs
 from sqlalchemy.types import TypeDecorator
 
 from worker.core.instants import instant_at, microseconds
-from worker.core.model import NO_ACTS, NO_ONE, Access, Acts, Facts, Reviewer, Who
+from worker.core.model import NO_ACTS, NO_ONE, NO_TRAITS, Access, Acts, Facts, Reviewer, Traits, Who
 from worker.core.overview import Reason
 from worker.core.owed import Destination, destination_of
 
@@ -259,6 +259,24 @@ class ActsColumn(_AsItIs[Acts]):
     impl = sa.Text
     cache_ok = True
     keep, give = staticmethod(_write_acts), staticmethod(_read_acts)
+
+
+def _write_traits(traits: Traits) -> str | None:
+    """Encode what is known; None where nothing is."""
+    return json.dumps(msgspec.to_builtins(traits), separators=(",", ":")) if traits != NO_TRAITS else None
+
+
+def _read_traits(text: str | None) -> Traits:
+    """Decode what `_write_traits` wrote."""
+    return NO_TRAITS if text is None else msgspec.convert(json.loads(text), Traits)
+
+
+class TraitsColumn(_AsItIs[Traits]):
+    """What filters know of a run, as JSON; NULL where no filter needs anything."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_write_traits), staticmethod(_read_traits)
 
 
 class Reviewers(NamedTuple):

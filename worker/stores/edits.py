@@ -17,7 +17,7 @@ from worker.stores.claims import queue_shares, queues_of_reviews
 from worker.stores.columns import BEGINS_WITH_NAME, At
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
-from worker.stores.reviews import IS_CLOSED, OLDEST_FIRST, REVIEW_COLUMNS
+from worker.stores.reviews import IS_CLOSED, LISTED_FIRST, REVIEW_COLUMNS
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, IS_UNEXPLAINED, REVIEWS
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ _PURPOSES = _SPOKEN_OF.with_only_columns(REVIEWS.c.queue_run_id, REVIEWS.c.added
 )
 _LISTED = (
     _SPOKEN_OF.with_only_columns(*REVIEW_COLUMNS, REVIEWS.c.review_id)
-    .order_by(IS_CLOSED, REVIEWS.c.closed_at.desc(), *OLDEST_FIRST)
+    .order_by(IS_CLOSED, REVIEWS.c.closed_at.desc(), *LISTED_FIRST)
     .limit(sa.bindparam("most"))
 )
 _LIST = sa.update(DELIVERY_REVIEWS).where(_OF_MESSAGE, DELIVERY_REVIEWS.c.review_id == sa.bindparam("review"))
@@ -342,7 +342,7 @@ def _nameless_runs() -> tuple[sa.Select[Any], ...]:
         sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.facts, REVIEWS.c.since)
         .where(REVIEWS.c.review_id.in_(sa.union(_posted(about), _to_be_posted(about))), IS_OPEN, nameless)
         .where(REVIEWS.c.queue_id == sa.bindparam("queue"))
-        .order_by(*OLDEST_FIRST)
+        .order_by(*LISTED_FIRST)
         .limit(sa.bindparam("most"))
         for about in (_OF_QUEUE, _OF_READER)
     )
@@ -360,7 +360,7 @@ def _posted(about: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 def _to_be_posted(about: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """What messages will list that are not posted yet, as far as is known: the oldest that wait."""
-    place = sa.func.row_number().over(partition_by=DELIVERIES.c.delivery_id, order_by=OLDEST_FIRST)
+    place = sa.func.row_number().over(partition_by=DELIVERIES.c.delivery_id, order_by=LISTED_FIRST)
     spoken = (
         sa.select(DELIVERY_REVIEWS.c.review_id, place.label("place"))
         .select_from(DELIVERIES)

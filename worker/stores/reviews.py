@@ -47,8 +47,17 @@ REVIEW_COLUMNS = (
     REVIEWS.c.who,
     REVIEWS.c.acts,
     REVIEWS.c.reminded,
+    REVIEWS.c.traits,
+    REVIEWS.c.left_out,
+    REVIEWS.c.rank,
 )
 OLDEST_FIRST = (REVIEWS.c.since, REVIEWS.c.queue_run_id, REVIEWS.c.added_at)
+LISTED_FIRST = (REVIEWS.c.rank, *OLDEST_FIRST)
+"""The order in which messages list runs."""
+
+SHOWN = REVIEWS.c.left_out == ""
+"""That no filter keeps a run from people."""
+
 IS_CLOSED = REVIEWS.c.closed_at.is_not(None)
 
 # Built once: building a statement costs more than running it.
@@ -162,10 +171,11 @@ def _latest_closed(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]
 
 # Asked for each message: building these statements costs more than running them. No run has waited since before NULL.
 _STANDING = sa.select(
-    sa.func.count().label("waiting"),
-    sa.func.count().filter(REVIEWS.c.since <= sa.bindparam("stale_before", type_=At())).label("stale"),
-    sa.func.count().filter(REVIEWS.c.reserved).label("reserved"),
-    sa.func.min(REVIEWS.c.since).label("oldest_since"),
+    sa.func.count().filter(SHOWN).label("waiting"),
+    sa.func.count().filter(SHOWN, REVIEWS.c.since <= sa.bindparam("stale_before", type_=At())).label("stale"),
+    sa.func.count().filter(SHOWN, REVIEWS.c.reserved).label("reserved"),
+    sa.func.min(REVIEWS.c.since).filter(SHOWN).label("oldest_since"),
+    sa.func.count().filter(sa.not_(SHOWN)).label("left_out"),
 ).where(REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _OWED = sa.select(sa.func.count()).where(DELIVERIES.c.queue_id == sa.bindparam("queue"))
 _UNDELIVERED, _DEAD = _OWED.where(IS_LIVE), _OWED.where(DELIVERIES.c.state == State.DEAD)
@@ -182,6 +192,7 @@ def queue_standing(connection: Connection, queue_id: Id, stale_before: datetime 
         oldest_since=mine.oldest_since,
         undelivered=connection.execute(_UNDELIVERED, asked).scalar_one(),
         dead=connection.execute(_DEAD, asked).scalar_one(),
+        left_out=mine.left_out,
     )
 
 
@@ -346,22 +357,25 @@ def open_reviews(connection: Connection, queue_id: Id) -> Sequence[Review]:
     )
 
 
-_OLDEST = _SELECT_OPEN.order_by(*OLDEST_FIRST).limit(sa.bindparam("most")).offset(sa.bindparam("past"))
+_OLDEST = _SELECT_OPEN.where(SHOWN).order_by(*OLDEST_FIRST).limit(sa.bindparam("most")).offset(sa.bindparam("past"))
 _ALIKE = (
     sa.select(REVIEWS.c.who, REVIEWS.c.acts, REVIEWS.c.done, sa.func.count(), sa.func.min(REVIEWS.c.since))
-    .where(_MINE, IS_OPEN)
+    .where(_MINE, IS_OPEN, SHOWN)
     .group_by(REVIEWS.c.who, REVIEWS.c.acts, REVIEWS.c.done)
 )
 
 
 def oldest_reviews(connection: Connection, queue_id: Id, most: int, past: int = 0) -> Sequence[Review]:
-    """Some of a queue's open reviews, oldest first: at most so many, `past` the oldest ones."""
+    """Some of a queue's open reviews that people hear of, oldest first: at most so many, `past` the oldest ones."""
     rows = connection.execute(_OLDEST, {"queue": queue_id, "most": most, "past": past})
     return [Review(*row) for row in rows]
 
 
 def counts_by_who(connection: Connection, queue_id: Id) -> Sequence[tuple[Review, int]]:
-    """How many of a queue's open reviews are alike in whose turn they are, each time with one that stands for them."""
+    """How many of a queue's open reviews are alike in whose turn they are, each time with one that stands for them.
+
+    Those that a filter keeps from people are left out.
+    """
     # Counted by the database: thousands of runs name a handful of people.
     rows = connection.execute(_ALIKE, {"queue": queue_id})
     return [(_of_whom(who, acts, done, since), many) for who, acts, done, many, since in rows]

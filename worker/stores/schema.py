@@ -24,6 +24,7 @@ from worker.stores.columns import (
     Plain,
     ReasonsColumn,
     ReviewersColumn,
+    TraitsColumn,
     WhoColumn,
     Word,
     Words,
@@ -108,6 +109,9 @@ REVIEWS = sa.Table(
     sa.Column("who", WhoColumn),
     sa.Column("acts", ActsColumn),
     sa.Column("reminded", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("traits", TraitsColumn),
+    sa.Column("left_out", Plain, nullable=False, server_default=sa.text("''")),
+    sa.Column("rank", Plain, nullable=False, server_default=sa.text("''")),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
     _partial("ix_reviews_open", "queue_id", "since", where=IS_OPEN),
     _partial("ix_reviews_closed", "closed_at", where=sa.text("closed_at IS NOT NULL")),
@@ -326,7 +330,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0018"
+HEAD = "0019"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -10,6 +10,7 @@ from tests.support.builders import to
 from tests.support.settings_place import COMPLETE, Place
 from worker.core.audience import Audience, Reach
 from worker.core.delivery import OnUnknown
+from worker.core.filters import Conditions, Order
 from worker.core.model import RemindIn, Show
 from worker.settings import ALL, LangsmithApi
 from worker.settings.layers import TABLE_KEYS
@@ -88,6 +89,9 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "remind_in": RemindIn.CHANNEL,
             "edit_for": timedelta(days=7),
             "on_unknown": OnUnknown.RESEND,
+            "only": None,
+            "skip": None,
+            "order": (),
         }
     ]
     assert (settings.defaults.channel.place, settings.defaults.stale_after) == ("C0123456789", timedelta(hours=4))
@@ -119,6 +123,9 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         remind_in = "both"
         edit_for = "never"
         on_unknown = "hold"
+        only = {{ error = false }}
+        skip = {{ tags = "test" }}
+        order = "age"
     """
     (queue,) = toml(place, text).load().queues
     assert named(queue) == {
@@ -143,6 +150,9 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         "remind_in": RemindIn.BOTH,
         "edit_for": None,
         "on_unknown": OnUnknown.HOLD,
+        "only": Conditions(error=False),
+        "skip": Conditions(tags=("test",)),
+        "order": (Order.AGE,),
     }
 
 

@@ -75,10 +75,8 @@ class _Coming:
 def upcoming(given: Circumstances, review: Review, now: datetime, advice: Advice) -> Upcoming:
     """The notice that comes next, should the run go on waiting and the settings stay as they are."""
     policy = given.policy
-    if review.closed_at is not None:
-        return Upcoming(None, None, "it does not wait any more")
-    if review.absent_at is not None:
-        return Upcoming(None, None, "the last listing did not show it: it may be reviewed")
+    if why := _let_be(review):
+        return Upcoming(None, None, why)
     if (coming := _next(given, review, now)) is None:
         return Upcoming(None, None, _why_nothing(policy, review, now))
     kind = coming.step.kind
@@ -102,6 +100,15 @@ def _why_nothing(policy: EscalationPolicy, review: Review, now: datetime) -> str
     return "the settings ask for nothing more"
 
 
+def _let_be(review: Review) -> str:
+    """Why there is no notice about a run as it is now, whatever the settings ask for; '' where there may be one."""
+    if review.closed_at is not None:
+        return "it does not wait any more"
+    if review.absent_at is not None:
+        return "the last listing did not show it: it may be reviewed"
+    return f"the filter {review.left_out} of its queue leaves it out" if review.left_out else ""
+
+
 def _directly(policy: EscalationPolicy, review: Review, now: datetime) -> str:
     """Who is notified of a run instead of the channel."""
     turns = policy.turns
@@ -119,7 +126,7 @@ def _directly(policy: EscalationPolicy, review: Review, now: datetime) -> str:
 
 def count_held(given: Circumstances, reviews: Iterable[Review], deliveries: Iterable[Delivery], now: datetime) -> Held:
     """What of a queue is held, of its open reviews and the deliveries that are owed about it."""
-    nexts = (_next(given, review, now) for review in reviews if review.is_open and review.absent_at is None)
+    nexts = (_next(given, review, now) for review in reviews if given.policy.steps_for(review) and review.is_open)
     runs = [coming.goes_at for coming in nexts if coming is not None and coming.is_held(now)]
     waiting = [until for each in deliveries if (until := _delivery_held_until(given, each, now)) is not None]
     return Held(len(runs), len(waiting), min((*runs, *waiting), default=None))

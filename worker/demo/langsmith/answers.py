@@ -55,6 +55,7 @@ def run_answer(place: Place, key: Key) -> Json:
         "thread_id": place.thread_id,
         "total_tokens": place.tokens,
         "total_cost": place.cost,
+        "feedback_stats": _feedback(place),
         "trace_tier": "shortlived",
         "queue_run_id": str(place.queue_run_id),
         "last_reviewed_time": _stamp(place.last_reviewed_at),
@@ -112,9 +113,15 @@ def queried(place: Place, selects: Collection[str]) -> Json:
         "total_tokens": place.tokens,
         "total_cost": None if place.cost is None else float(place.cost),
         "start_time": zulu(place.started_at),
+        "feedback_stats": _feedback(place),
     }
     wanted = {select.lower() for select in selects} or {"id"}
     return {name: value for name, value in known.items() if name in wanted and value is not None}
+
+
+def _feedback(place: Place) -> Json | None:
+    """The feedback of a run by its key; nothing at all where there is none."""
+    return {key: {"n": 1, "avg": score, "values": {}} for key, score in place.scores.items()} or None
 
 
 def _uuid(thread_id: str | None) -> str | None:

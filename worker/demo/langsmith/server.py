@@ -10,7 +10,7 @@ from worker.demo.langsmith.faults import How, SourceFault, SourceFaults
 from worker.demo.langsmith.state import ASSIGNED, TENANT_ID, Annotations, Key, Person, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -164,6 +164,7 @@ class SimulatedLangSmith:
         payload: int = 0,
         tokens: int = 0,
         cost: str | None = None,
+        scores: Mapping[str, float] | None = None,
         run_id: UUID | None = None,
     ) -> UUID:
         """Put a run (or a conversation) into a queue; its `queue_run_id`.
@@ -187,6 +188,7 @@ class SimulatedLangSmith:
             payload=payload,
             tokens=tokens,
             cost=cost,
+            scores=scores or {},
         )
         self._annotations.put(place)
         return place.queue_run_id

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from worker.core.ports import Clock
 
@@ -76,6 +76,7 @@ class Place:
     payload: int = 0
     tokens: int = 0
     cost: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
     own_added_at: dict[UUID, datetime] = field(default_factory=dict)
     assigned_to: list[UUID] = field(default_factory=list)
     reserved_by: list[UUID] = field(default_factory=list)

@@ -18,7 +18,7 @@ from worker.sources.langsmith.listing import Former
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from worker.core.model import Id, Show
+    from worker.core.model import Field, Id
     from worker.core.ports import Clock
     from worker.sources.langsmith.listing import Listing
 
@@ -80,7 +80,7 @@ class Choice:
 
     def __init__(  # noqa: PLR0913  (the parts of a choice, all by name)
         self,
-        readers: Mapping[Api, Callable[[Id, frozenset[Show], Former], Listing]],
+        readers: Mapping[Api, Callable[[Id, frozenset[Field], Former], Listing]],
         *,
         exists: Callable[[Id], bool],
         clock: Clock,
@@ -116,7 +116,7 @@ class Choice:
             return self._outlook
 
     def read(
-        self, queue_id: Id, show: frozenset[Show], former: tuple[Api, Former] | None = None
+        self, queue_id: Id, show: frozenset[Field], former: tuple[Api, Former] | None = None
     ) -> tuple[Api, Listing]:
         """Read a queue completely, and by which listing; what `former` shows by the same is not found again."""
         api = self.outlook.api
@@ -146,7 +146,7 @@ class Choice:
             return Outlook(Api.RUNS)
         return Outlook(Api.ITEMS, former=Ending(date(sunset[0])) if sunset else None)
 
-    def _by_runs(self, queue_id: Id, show: frozenset[Show], before: Former) -> tuple[Api, Listing]:
+    def _by_runs(self, queue_id: Id, show: frozenset[Field], before: Former) -> tuple[Api, Listing]:
         try:
             listing = self._readers[Api.RUNS](queue_id, show, before)
         except SourceError as error:
@@ -160,7 +160,7 @@ class Choice:
             self._look_at(Outlook(Api.RUNS))
         return Api.RUNS, listing
 
-    def _by_items(self, queue_id: Id, show: frozenset[Show], before: Former) -> tuple[Api, Listing]:
+    def _by_items(self, queue_id: Id, show: frozenset[Field], before: Former) -> tuple[Api, Listing]:
         try:
             listing = self._readers[Api.ITEMS](queue_id, show, before)
         except SourceError as error:
@@ -185,20 +185,20 @@ class Choice:
         # The question whether the queue exists costs a request, so it comes last.
         return self._fixed is Api.AUTO and error.trouble is Trouble.MISSING and self._exists(queue_id)
 
-    def _instead(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> tuple[Api, Listing]:
+    def _instead(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Field]) -> tuple[Api, Listing]:
         """The queue exists but its listing does not: read the other, and stay with it."""
         listing = self._or_raise(api, error, queue_id, show)
         self._decide(Outlook(api), because="the server no longer has the listing that was read")
         return api, listing
 
-    def _or_raise(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Show]) -> Listing:
+    def _or_raise(self, api: Api, error: SourceError, queue_id: Id, show: frozenset[Field]) -> Listing:
         try:
             return self._readers[api](queue_id, show, Former())
         # The first failure is the one that people can act on.
         except SourceError:
             raise error from None
 
-    def _prepare(self, found: Ending, queue_id: Id, show: frozenset[Show], listing: Listing) -> None:
+    def _prepare(self, found: Ending, queue_id: Id, show: frozenset[Field], listing: Listing) -> None:
         """The listing in use will end: go over to the other as soon as it answers lawfully."""
         with self._lock:
             now = self._clock.monotonic()
@@ -213,7 +213,7 @@ class Choice:
         self._look_at(Outlook(Api.RUNS, found, obstacle))
         self._say_once_a_day(found, obstacle)
 
-    def _obstacle(self, queue_id: Id, show: frozenset[Show], listing: Listing) -> str:
+    def _obstacle(self, queue_id: Id, show: frozenset[Field], listing: Listing) -> str:
         """Why the queue cannot be read by the other listing; '' where it can."""
         if self._fixed is not Api.AUTO:
             return "WORKER_LANGSMITH_API=runs is set"

@@ -20,11 +20,13 @@ from worker.sources.langsmith.rows import (
     DISAGREED,
     Trace,
     conversation,
+    facts,
     lawful,
     project,
     run_url,
     runs_url,
     section_params,
+    traits,
     utc,
     who,
 )
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.model import Id, Who
+    from worker.core.model import Id, Traits, Who
     from worker.sources.langsmith.http import Answer, Http
     from worker.sources.langsmith.listing import Former
     from worker.sources.langsmith.names import Names
@@ -75,9 +77,17 @@ class Items:
 
     def facts(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Facts]:
         """What may be shown of runs of the last reading, as far as it can be had now. Never raises."""
-        traces = {one: at for one in queue_run_ids if (at := self._trace(one, wanted)) is not None}
+        traces = self._traces(queue_run_ids, wanted)
         found = self._names.of(traces, wanted)
-        return {one: structs.replace(known, url=_url(traces[one], wanted)) for one, known in found.items()}
+        return {one: facts(row, wanted.show, _url(traces[one], wanted)) for one, row in found.items()}
+
+    def traits(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Traits]:
+        """What filters need of runs of the last reading, as far as it can be had now. Never raises."""
+        found = self._names.of(self._traces(queue_run_ids, wanted), wanted)
+        return {one: traits(row, wanted.show) for one, row in found.items()}
+
+    def _traces(self, queue_run_ids: Collection[Id], wanted: Wanted) -> dict[Id, Trace]:
+        return {one: at for one in queue_run_ids if (at := self._trace(one, wanted)) is not None}
 
     def ask_for_a_name(self, wanted: Wanted) -> bool:
         """Look one run of the last reading up, to see whether that works; False where there is none.

@@ -11,17 +11,17 @@ import structlog
 
 from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
-from worker.core.model import Show
+from worker.core.model import Show, Trait
 from worker.core.ports import SourceError, Trouble
 from worker.sources.langsmith.errors import unlawful
-from worker.sources.langsmith.rows import facts, identity
+from worker.sources.langsmith.rows import identity
 from worker.sources.langsmith.wire import QueriedRow, UnlawfulError, envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from worker.core.model import Facts, Id
+    from worker.core.model import Field, Id
     from worker.core.ports import Clock
     from worker.sources.langsmith.http import Http
     from worker.sources.langsmith.rows import Trace, Wanted
@@ -55,7 +55,7 @@ REFUSED_PAUSE = timedelta(hours=1)
 MARGIN = timedelta(minutes=1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
-SELECTS = {
+SELECTS: Mapping[Field, str] = {
     Show.NAME: "NAME",
     Show.TYPE: "RUN_TYPE",
     Show.TAGS: "TAGS",
@@ -65,6 +65,11 @@ SELECTS = {
     Show.THREAD: "THREAD_ID",
     Show.TOKENS: "TOTAL_TOKENS",
     Show.COST: "TOTAL_COST",
+    Trait.NAME: "NAME",
+    Trait.TYPE: "RUN_TYPE",
+    Trait.TAGS: "TAGS",
+    Trait.ERROR: "ERROR",
+    Trait.FEEDBACK: "FEEDBACK_STATS",
 }
 
 
@@ -127,13 +132,12 @@ class Names:
         """Wait no longer."""
         self._stopping.set()
 
-    def of(self, traces: Mapping[Id, Trace], wanted: Wanted) -> dict[Id, Facts]:
-        """The facts of those that could be looked up now, without links. Never raises."""
+    def of(self, traces: Mapping[Id, Trace], wanted: Wanted) -> dict[Id, QueriedRow]:
+        """What LangSmith says of those that could be looked up now. Never raises."""
         try:
-            found = self._all(traces, wanted)
+            return self._all(traces, wanted)
         except SourceError:
             return {}
-        return {one: facts(row, wanted.show, "") for one, row in found.items()}
 
     def ask(self, trace: Trace, wanted: Wanted) -> None:
         """Look one run up, to see whether that can be done. Raises SourceError."""
@@ -141,7 +145,7 @@ class Names:
 
     def _all(self, traces: Mapping[Id, Trace], wanted: Wanted) -> dict[Id, QueriedRow]:
         """What is known of each. Raises the last error where nothing could be had."""
-        selects = tuple(sorted(SELECTS[shown] for shown in wanted.show if shown in SELECTS))
+        selects = tuple(sorted({SELECTS[shown] for shown in wanted.show if shown in SELECTS}))
         if not selects or not traces:
             return {}
         mine = {one: Sought(trace, wanted.tenant_id, selects) for one, trace in traces.items()}

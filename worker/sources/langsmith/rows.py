@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
 
-from msgspec import ValidationError, convert
+from msgspec import UNSET, ValidationError, convert
 
 from worker.core.instants import EPOCH
-from worker.core.model import NO_ONE, Facts, QueueRun, Show, Who
-from worker.sources.langsmith.wire import BriefRow, LawfulItem, Row
+from worker.core.model import NO_ONE, NO_TRAITS, Facts, QueueRun, Show, Trait, Traits, Who
+from worker.sources.langsmith.wire import BriefRow, LawfulItem, Row, WholeRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.core.model import Id
+    from worker.core.model import Field, Id
     from worker.sources.langsmith.wire import ItemRow, QueriedRow
 
 CONVERSATION = "THREAD"
@@ -40,7 +40,7 @@ class Wanted:
 
     queue_id: Id
     status: str
-    show: frozenset[Show]
+    show: frozenset[Field]
     web: str = ""
     tenant_id: UUID | None = None
 
@@ -54,14 +54,16 @@ class Trace:
     began_at: datetime | None
 
 
-def row_type(show: frozenset[Show]) -> type[BriefRow]:
+def row_type(show: frozenset[Field]) -> type[BriefRow]:
     """What of a row of `runs` is kept until it is known whether anything has changed."""
+    if not show.isdisjoint({Trait.ERROR, Trait.FEEDBACK}):
+        return WholeRow
     return BriefRow if show.isdisjoint(LONG) else Row
 
 
 def run_mark(row: BriefRow) -> int:
     """Condenses what is used of a row of `runs` but for its links, which are signed at each answer."""
-    state = length(row.reserved_by) > 0, length(row.completed_by), who(row)
+    state = length(row.reserved_by) > 0, length(row.completed_by), who(row), scores(row)
     try:
         return hash((row.queue_run_id, row.name, row.added_at, row.effective_added_at, state))
     except TypeError:  # a list or an object where text belongs, which is not used
@@ -97,6 +99,7 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
         who=who(row),
         shows_assigned=row.assigned_to is not None,
         facts=facts(row, wanted.show, run_url(wanted.web, row.app_path, **ids)),
+        traits=traits(row, wanted.show),
     )
 
 
@@ -161,7 +164,7 @@ def project(value: str | None) -> bytes:
     return bytes(16) if found is None else found.bytes
 
 
-def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:
+def facts(row: BriefRow | QueriedRow, show: frozenset[Field], url: str) -> Facts:
     """What `show` allows of a run, cleaned and cut."""
     return Facts(
         name=text(row.name) if Show.NAME in show else "",
@@ -179,6 +182,33 @@ def facts(row: BriefRow | QueriedRow, show: frozenset[Show], url: str) -> Facts:
         tokens=count(row.total_tokens) if Show.TOKENS in show else None,
         cost=amount(row.total_cost) if Show.COST in show else "",
     )
+
+
+def traits(row: BriefRow | QueriedRow, fields: frozenset[Field]) -> Traits:
+    """What filters need of a run, as far as the row says it."""
+    if fields.isdisjoint(Trait):
+        return NO_TRAITS
+    return Traits(
+        name=text(row.name) if Trait.NAME in fields else None,
+        run_type=text(row.run_type).lower() if Trait.TYPE in fields else None,
+        tags=tags(row.tags) if Trait.TAGS in fields else None,
+        failed=bool(getattr(row, "error", None)) if Trait.ERROR in fields else None,
+        scores=scores(row) if Trait.FEEDBACK in fields else None,
+    )
+
+
+def scores(row: BriefRow | QueriedRow) -> tuple[tuple[str, float], ...] | None:
+    """The mean score of each feedback key that has one; None where the row does not say."""
+    given = getattr(row, "feedback_stats", UNSET)
+    if not isinstance(given, dict):
+        return () if given is None else None
+    means = {text(key): _score(each.get("avg")) for key, each in given.items() if isinstance(each, dict)}
+    return tuple(sorted((key, mean) for key, mean in means.items() if mean is not None))
+
+
+def _score(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_TOKENS
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def conversation(row: LawfulItem, wanted: Wanted, url: str) -> Facts:

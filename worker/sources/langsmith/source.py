@@ -29,7 +29,7 @@ from worker.sources.langsmith.sight import SENTENCES, Live, View, whose
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from worker.core.model import Facts, Id, Queue, QueueRun, Reviewer, Show
+    from worker.core.model import Facts, Field, Id, Queue, QueueRun, Reviewer, Traits
     from worker.core.overview import ApiInUse
     from worker.core.ports import Clock
     from worker.net.route import Route
@@ -51,7 +51,7 @@ class _Concluded:
     """How a listing looked, to know it again: opaque to everybody else."""
 
     api: Api
-    fields: frozenset[Show]
+    fields: frozenset[Field]
     leaves: Sequence[Leaf]
     health: object
 
@@ -127,13 +127,13 @@ class LangSmith:
         self._urls: dict[Id, str] = {}
 
     @overload
-    def snapshot(self, queue_id: Id, fields: frozenset[Show], concluded: None = None) -> Snapshot: ...
+    def snapshot(self, queue_id: Id, fields: frozenset[Field], concluded: None = None) -> Snapshot: ...
     @overload
     def snapshot(
-        self, queue_id: Id, fields: frozenset[Show], concluded: object
+        self, queue_id: Id, fields: frozenset[Field], concluded: object
     ) -> Snapshot | Unchanged | Difference: ...
     def snapshot(
-        self, queue_id: Id, fields: frozenset[Show], concluded: object = None
+        self, queue_id: Id, fields: frozenset[Field], concluded: object = None
     ) -> Snapshot | Unchanged | Difference:
         """Read one queue completely, or raise; see `Source.snapshot`."""
         taken_at = self._clock.now()
@@ -170,14 +170,21 @@ class LangSmith:
         """Every queue that the key can see."""
         return self._directory.queues()
 
-    def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Show]) -> Mapping[Id, Facts]:
+    def facts(self, queue_id: Id, queue_run_ids: Collection[Id], *, show: frozenset[Field]) -> Mapping[Id, Facts]:
         """What may be shown of runs that were listed without it; see `Descriptions.facts`."""
         found: dict[Id, Facts] = {}
         for wanted in self._wanted(queue_id, show):
             found |= self._items.facts(queue_run_ids, wanted)
         return found
 
-    def ask_for_a_name(self, queue_id: Id, *, show: frozenset[Show]) -> bool:
+    def traits(self, queue_id: Id, queue_run_ids: Collection[Id], *, fields: frozenset[Field]) -> Mapping[Id, Traits]:
+        """What filters need of runs that were listed without it; see `Descriptions.traits`."""
+        found: dict[Id, Traits] = {}
+        for wanted in self._wanted(queue_id, fields):
+            found |= self._items.traits(queue_run_ids, wanted)
+        return found
+
+    def ask_for_a_name(self, queue_id: Id, *, show: frozenset[Field]) -> bool:
         """Look a run of the queue's last snapshot up, to see whether that works; False where there is none to look up.
 
         Raises SourceError.
@@ -245,7 +252,7 @@ class LangSmith:
         self._names.close()
         self._http.close()
 
-    def _read_whole(self, queue_id: Id, fields: frozenset[Show], before: _Concluded | None) -> tuple[Api, Listing]:
+    def _read_whole(self, queue_id: Id, fields: frozenset[Field], before: _Concluded | None) -> tuple[Api, Listing]:
         """Read a queue, as long as the key is known to be good, and by which listing that was."""
         self._standing.admit()
         try:
@@ -264,7 +271,7 @@ class LangSmith:
         return api, listing
 
     def _read(
-        self, read: Callable[[Wanted, Former], Listing], queue_id: Id, show: frozenset[Show], former: Former
+        self, read: Callable[[Wanted, Former], Listing], queue_id: Id, show: frozenset[Field], former: Former
     ) -> Listing:
         """Every wanted section of a queue by one of the listings. What the first one shows of a run counts."""
         # In the order of the settings: a run that moves between two sections is shown by the first.
@@ -288,7 +295,7 @@ class LangSmith:
     def _lists_disagreements(self, queue_id: Id) -> bool:
         return DISAGREED in self._statuses and self._disagreements.has_any(queue_id)
 
-    def _wanted(self, queue_id: Id, show: frozenset[Show]) -> Sequence[Wanted]:
+    def _wanted(self, queue_id: Id, show: frozenset[Field]) -> Sequence[Wanted]:
         tenant_id = self._directory.tenant_id(queue_id)
         return [Wanted(queue_id, status, show, self._web, tenant_id) for status in self._statuses]
 

@@ -66,6 +66,12 @@ class Row(BriefRow, frozen=True, gc=False):
     outputs_preview: Any = None
 
 
+class WholeRow(Row, frozen=True, gc=False):
+    """One row of `runs` with what only filters need."""
+
+    feedback_stats: Any = msgspec.UNSET
+
+
 class ItemRow(msgspec.Struct, frozen=True, gc=False):
     """One row of `items` of any kind: membership only."""
 
@@ -111,6 +117,7 @@ class QueriedRow(msgspec.Struct, frozen=True, gc=False):
     thread_id: Any = None
     total_tokens: Any = None
     total_cost: Any = None
+    feedback_stats: Any = None
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
