@@ -1,8 +1,11 @@
-# Every target sets up .venv by itself, from constraints.txt: a fresh machine needs Python 3.11+, pip and make.
+# Every target sets up what it needs by itself, from constraints.txt: a fresh machine needs Python 3.11+, pip and make.
 PYTHON ?= python3
+DOCKER ?= docker
+RELEASED = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)-demo/.ready
 RELEASE := $(VENV)-release/.ready
 BENCH := $(VENV)-bench/.ready
 MUTANTS := $(VENV)-mutants/.ready
@@ -12,19 +15,36 @@ LOWEST := $(VENV)-lowest/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest lint lock audit dist bench month profile soak crashes coverage mutants clean
+.PHONY: help demo test lowest lint lock audit dist image bench month profile soak crashes coverage mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=python3.11")'
+
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=python3.11")'
+	@$(NEW_ENOUGH)
+	@echo "Making $(VENV) with the developers' tools (about 700 MB): some minutes, once."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## see it work: the real worker against a simulated LangSmith and Slack
-	@$(BIN)/review-notifier demo $(ARGS)
+# What users install, and nothing more. Where Python has a pip that can, the environment needs none of its own; without
+# byte code it takes two thirds of the time and of the room, and what the demo imports is compiled as it starts.
+$(DEMO): PIP = $(PYTHON) -m pip --python $(VENV)-demo/bin/python
+$(DEMO): pyproject.toml constraints.txt
+	@$(NEW_ENOUGH)
+	@echo "Making $(VENV)-demo with what the worker needs to run (about 80 MB): half a minute, once."
+	@rm -rf $(VENV)-demo && $(PYTHON) -m venv --without-pip $(VENV)-demo
+	@$(PIP) --version >/dev/null 2>&1 || $(VENV)-demo/bin/python -m ensurepip --default-pip >/dev/null
+	@pip="$(PIP)"; $$pip --version >/dev/null 2>&1 || pip="$(VENV)-demo/bin/python -m pip"; \
+	{ $$pip install --disable-pip-version-check --progress-bar off --no-compile -c constraints.txt -e . 2>&1 && touch $@; } | \
+		awk '/^Collecting /{sub(/[^A-Za-z0-9._-].*/, "", $$2); printf "%s%s", (n++ ? " " : "  getting "), $$2; fflush()} \
+			/^Installing /{print "\n  installing"} /^ *(ERROR|error)/{print}'
+	@[ -e $@ ] || { echo "The installation failed; the lines above that begin with ERROR say why." >&2; exit 1; }
+
+demo: $(DEMO) ## see it work: the real worker against a simulated LangSmith and Slack
+	@$(VENV)-demo/bin/review-notifier demo $(ARGS)
 
 # More processes than cores: the tests of the real process mostly wait.
 test: $(READY) ## run every test
@@ -64,7 +84,8 @@ $(RELEASE): pyproject.toml constraints.txt
 audit: $(RELEASE) ## look for known vulnerabilities in what constraints.txt names (asks the package index)
 	@$(VENV)-release/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
-dist: $(RELEASE) ## build wheel, sdist and their list of parts into dist/, and install both cleanly
+# The image is what `review-notifier files container` writes: tagged by the release, built of the package index.
+dist: $(RELEASE) ## build wheel, sdist, the image's recipe and the list of parts (SBOM) into dist/, and install both cleanly
 	@rm -rf dist && $(VENV)-release/bin/python -m build --outdir dist .
 	@set -e; for built in dist/*.tar.gz dist/*.whl; do \
 		rm -rf $(VENV)-dist && $(PYTHON) -m venv --without-pip $(VENV)-dist; \
@@ -75,8 +96,15 @@ dist: $(RELEASE) ## build wheel, sdist and their list of parts into dist/, and i
 	done
 	@$(VENV)-release/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file dist/sbom.cdx.json $(VENV)-dist/bin/python
+	@$(VENV)-dist/bin/langsmith-review-notifier files container --to $(VENV)-dist >/dev/null
+	@tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C $(VENV)-dist -cf - container | gzip -n \
+		> dist/langsmith-review-notifier-$(RELEASED)-image.tar.gz
 	@cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 	@rm -rf $(VENV)-dist
+
+image: ## build the image of this checkout, tagged by its version, with docker or with DOCKER=podman
+	@$(DOCKER) build -f deploy/container/Dockerfile -t review-notifier:$(RELEASED) \
+		--build-arg VERSION=$(RELEASED) --build-arg COMMIT="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" .
 
 # By itself: what is measured must not be slowed by the tools of the tests, nor the other way round.
 $(BENCH): pyproject.toml constraints.txt
@@ -113,4 +141,4 @@ crashes: $(READY) ## kill the worker at random moments, N=100 on each database, 
 	@$(BIN)/python -m pytest -q -n 0 -p no:randomly --timeout 0 tests/system/test_crashes.py -k random --crashes $(N)
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench $(VENV)-mutants $(VENV)-lowest bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-release $(VENV)-dist $(VENV)-bench $(VENV)-mutants $(VENV)-lowest $(VENV)-demo bench.json bench.svg mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

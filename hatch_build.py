@@ -1,7 +1,8 @@
-"""Writes the commit that a wheel or sdist is built of into the package, for `review-notifier --version`."""
+"""What a build adds: the commit that it was made of, and the README with links that hold on a package index."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,11 +10,39 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 WRITTEN = Path("worker") / "_commit.txt"
 
 COMMIT = ("git", "-c", "safe.directory=*", "describe", "--always", "--dirty=-modified", "--abbrev=12", "--exclude=*")
 """Root may install from somebody else's checkout, of which git would say nothing without `safe.directory`."""
+
+LINK = re.compile(r"(?<!`)(!?)\[([^\]\[]*)\]\((?!https?:|#|mailto:)([^)\s]+)\)")
+"""A link or a picture whose target is a file beside the README."""
+
+
+class ReadmeHook(MetadataHookInterface):
+    """Gives the package the README, with the addresses of its files at this release."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Before a build, and wherever the metadata is asked for."""
+        readme = (Path(self.root) / "README.md").read_text(encoding="utf-8")
+        source = metadata["urls"]["Source"]
+        text = published(readme, source=source, tag=f"v{metadata['version']}")
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+
+def published(readme: str, *, source: str, tag: str) -> str:
+    """The README with absolute links: to pages of the files, and to a picture itself."""
+
+    def absolute(link: re.Match[str]) -> str:
+        picture, label, target = link.groups()
+        kind = "raw" if picture else "blob"
+        return f"{picture}[{label}]({source}/{kind}/{tag}/{target})"
+
+    return LINK.sub(absolute, readme)
 
 
 class CommitHook(BuildHookInterface[Any]):
