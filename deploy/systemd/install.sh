@@ -1,10 +1,13 @@
 #!/bin/sh
-# Installs or upgrades the service, or rolls it back. Run it as root, from a checkout or an unpacked release:
+# Installs or upgrades the service, or rolls it back. Run it as root, from a checkout, an unpacked release, or the folder
+# that `review-notifier files systemd` has written:
 #
 #   install.sh            install this version beside the others and switch to it
 #   install.sh rollback   switch back to the version before, with the SQLite database as it was before the upgrade
 #
-# PYTHON names the interpreter to use (3.11 or newer). ROOT is put before every path, for trying it out.
+# The first installation carries over the .env of the checkout, or of the folder above that of this file, and the
+# worker.toml beside it; DOTENV names another .env. PYTHON names the interpreter to use (3.11 or newer). ROOT is put
+# before every path, for trying it out.
 set -eu
 # The user of the service has to get to its program and settings, whatever root is used to.
 umask 022
@@ -13,8 +16,20 @@ ROOT=${ROOT:-}
 PYTHON=${PYTHON:-python3}
 SYSTEMCTL=${SYSTEMCTL:-systemctl}
 
+# What is installed from a package index where there is no checkout; `review-notifier files` writes its own release here.
+release=
+
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-source=$(CDPATH='' cd -- "$here/../.." && pwd)
+if [ -z "$release" ]; then
+    source=$(CDPATH='' cd -- "$here/../.." && pwd)
+    package=$source
+    examples=$source
+else
+    source=$(dirname -- "$here")
+    package=langsmith-review-notifier==$release
+    examples=$here
+fi
+dotenv=${DOTENV:-$source/.env}
 home=$ROOT/opt/review-notifier
 settings=$ROOT/etc/review-notifier
 state=$ROOT/var/lib/review-notifier
@@ -36,19 +51,71 @@ build() {
     chmod 755 "$version"
     trap 'rm -rf "$version"' EXIT
     "$PYTHON" -m venv "$version"
-    "$version/bin/python" -m pip install --quiet --disable-pip-version-check -c "$source/constraints.txt" "$source"
+    "$version/bin/python" -m pip install --quiet --disable-pip-version-check -c "$examples/constraints.txt" "$package"
     "$version/bin/review-notifier" --version
 }
 
 write_settings() {
     mkdir -p "$settings"
     chmod 755 "$settings"
-    [ -e "$settings/worker.toml" ] || cp "$source/worker.toml.example" "$settings/worker.toml"
+    trial=$(dirname -- "$dotenv")/worker.toml
+    if [ -z "$before" ] && [ ! -e "$settings/worker.toml" ] && [ -e "$trial" ]; then
+        cp "$trial" "$settings/worker.toml"
+        say "Carried over: $trial"
+    fi
+    # As comments alone: the queues and channels of an example are nobody's.
+    [ -e "$settings/worker.toml" ] ||
+        sed 's/^[^#]/# &/' "$examples/worker.toml.example" >"$settings/worker.toml"
     [ -e "$settings/environment" ] || cp "$here/environment" "$settings/environment"
     for secret in langsmith_api_key slack_bot_token; do
         [ -e "$settings/$secret" ] || (umask 077 && : >"$settings/$secret")
         chmod 600 "$settings/$secret"
     done
+}
+
+# The secrets of the .env go to their files, the rest to `environment`; the program itself knows which are which.
+carry_over() {
+    [ -z "$before" ] && [ -e "$dotenv" ] && [ ! -s "$settings/langsmith_api_key" ] &&
+        [ ! -s "$settings/slack_bot_token" ] || return 0
+    "$version/bin/python" -I - "$dotenv" "$settings" "$here" "$units/review-notifier.service.d" <<'PROGRAM'
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from dotenv import dotenv_values
+from worker.settings.model import EVERY
+
+dotenv, settings, here, more = map(Path, sys.argv[1:])
+secret = {name for one in EVERY.values() if one.secret for name in one.envs}
+found = {name: text for name, text in dotenv_values(dotenv, interpolate=False).items() if text and text.strip()}
+# Paths of the folder that it comes from, which the service does not see, and a database that it has not.
+left = {name for name in found if name.endswith("_FILE") and name.removesuffix("_FILE") in secret} | {"WORKER_CONFIG"}
+left |= {name for name, text in found.items() if name == "WORKER_DATABASE_URL" and text.startswith("sqlite")}
+left |= {name for name, text in found.items() if name not in secret and "\n" in text}
+carried = {name: text for name, text in found.items() if name not in left}
+
+os.umask(0o077)
+more.mkdir(mode=0o755, parents=True, exist_ok=True)
+for name in sorted(secret & carried.keys()):
+    (settings / name.lower()).write_text(carried[name].strip() + "\n", encoding="utf-8")
+    (settings / name.lower()).chmod(0o600)
+    if name not in {"LANGSMITH_API_KEY", "SLACK_BOT_TOKEN"}:
+        part = more / f"60-{name.lower()}.conf"
+        if name == "WORKER_DATABASE_URL":
+            shutil.copy(here / "postgresql.conf", part)
+        else:
+            part.write_text(f"[Service]\nLoadCredential={name.lower()}:/etc/review-notifier/{name.lower()}\n")
+        part.chmod(0o644)
+with open(settings / "environment", "a", encoding="utf-8") as environment:
+    environment.write(f"\n# From {dotenv}:\n")
+    for name in sorted(carried.keys() - secret):
+        text = carried[name].replace("\\", "\\\\").replace('"', '\\"')
+        environment.write(f'{name}="{text}"\n')
+print(f"Carried over from {dotenv}: {', '.join(sorted(carried)) or 'nothing'}")
+if left & found.keys():
+    print(f"Left where they are: {', '.join(sorted(left & found.keys()))}")
+PROGRAM
 }
 
 # Before its first start, too, `check` finds where the database will be. systemd takes the folder over.
@@ -114,12 +181,16 @@ install() {
     [ -z "$before" ] || save_database "$before"
     trap - EXIT
     write_settings
+    carry_over
     make_state
     write_units
     [ -z "$before" ] || ln -sfn "$before" "$home/previous"
     switch_to "$version"
     forget_older
-    if [ ! -s "$settings/langsmith_api_key" ] || [ ! -s "$settings/slack_bot_token" ]; then
+    if [ -z "$before" ] && [ -s "$settings/langsmith_api_key" ] && [ -s "$settings/slack_bot_token" ]; then
+        say "Now run:"
+        say "  review-notifier check && systemctl enable --now review-notifier"
+    elif [ ! -s "$settings/langsmith_api_key" ] || [ ! -s "$settings/slack_bot_token" ]; then
         say "Now write the secrets into $settings/langsmith_api_key and $settings/slack_bot_token,"
         say "queues and channels into $settings/worker.toml, and run:"
         say "  review-notifier check && systemctl enable --now review-notifier"

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.support.settings_place import KEY, TOKEN
+from worker.commands.files import write_files
+from worker.version import release
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYSTEMD = REPOSITORY / "deploy" / "systemd"
+INSTALLER = SYSTEMD / "install.sh"
 UNIT = SYSTEMD / "review-notifier.service"
 
 PYTHON = """#!/bin/sh
 # `-m venv DIR` makes a version whose program says its own number; whatever else is asked is done.
 [ "$1" = -I ] && exec "{python}" "$@"
-[ "$1 ${2-}" = "-m venv" ] || exit 0
+[ "$1 ${2-}" = "-m venv" ] || { echo "$*" >> "{root}/asked"; exit 0; }
 number=$(cat "{root}/number")
 mkdir -p "$3/bin"
 cp "$0" "$3/bin/python"
@@ -53,13 +60,21 @@ class Machine:
             )
             program.chmod(0o755)
 
-    def install(self, *arguments: str, number: int = 1, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
+    def install(
+        self,
+        *arguments: str,
+        number: int = 1,
+        umask: int = 0o022,
+        installer: Path = INSTALLER,
+        dotenv: str = "/nowhere/.env",
+    ) -> subprocess.CompletedProcess[str]:
         """Run the installer of release `number`."""
         (self.root / "number").write_text(str(number))
         tools = {"PYTHON": "python.sh", "SYSTEMCTL": "systemctl.sh", "ROOT": ""}
         return subprocess.run(
-            [SYSTEMD / "install.sh", *arguments],
-            env={"PATH": "/usr/bin:/bin"} | {name: str(self.root / file) for name, file in tools.items()},
+            [installer, *arguments],
+            env={"PATH": "/usr/bin:/bin", "DOTENV": dotenv}
+            | {name: str(self.root / file) for name, file in tools.items()},
             capture_output=True,
             text=True,
             check=False,
@@ -300,3 +315,59 @@ def test_a_rollback_follows_no_link_of_the_folder(machine: Machine) -> None:
     assert (machine.database.read_text(), machine.database.is_symlink()) == ("before", False)
     assert (machine.database.stat().st_uid, machine.database.stat().st_mode & 0o777) == (61_234, 0o600)
     assert not (machine.root / "opt/review-notifier/backups/replaced.db").exists()
+
+
+DOTENV = """# mine
+LANGSMITH_API_KEY='lsv2_sk_0123456789abcdef'
+SLACK_BOT_TOKEN="xoxb-123-456-abcdef"
+SLACK_APP_TOKEN=xapp-1-A-2-b
+WORKER_QUEUES=Support QA, "Rag" # two
+WORKER_HOURS=Mon-Thu 09:00-17:30; Fri 09:00-15:00
+WORKER_DATABASE_URL=sqlite:///worker.db
+HTTPS_PROXY=http://proxy:3128
+"""
+
+
+def test_the_env_of_the_trial_is_carried_over_once(machine: Machine) -> None:
+    mine = machine.root / "mine.env"
+    mine.write_text(DOTENV)
+    done = machine.install(dotenv=str(mine))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Left where they are: WORKER_DATABASE_URL" in done.stdout
+    assert "systemctl enable --now" in done.stdout
+    assert TOKEN not in done.stdout
+    secrets = {name: (machine.settings / name).read_text() for name in ("langsmith_api_key", "slack_bot_token")}
+    assert secrets == {"langsmith_api_key": f"{KEY}\n", "slack_bot_token": f"{TOKEN}\n"}
+    assert {(machine.settings / name).stat().st_mode & 0o777 for name in (*secrets, "slack_app_token")} == {0o600}
+    part = machine.root / "etc/systemd/system/review-notifier.service.d/60-slack_app_token.conf"
+    assert part.read_text() == "[Service]\nLoadCredential=slack_app_token:/etc/review-notifier/slack_app_token\n"
+    wrapper = runpy.run_path(str(SYSTEMD / "review-notifier"))
+    environment = (machine.settings / "environment").read_text()
+    assert wrapper["parse"](environment) == {
+        "WORKER_QUEUES": 'Support QA, "Rag"',
+        "WORKER_HOURS": "Mon-Thu 09:00-17:30; Fri 09:00-15:00",
+        "HTTPS_PROXY": "http://proxy:3128",
+    }
+    mine.write_text("LANGSMITH_API_KEY=another\n")
+    machine.install(number=2, dotenv=str(mine))
+    assert (machine.settings / "environment").read_text() == environment
+    assert (machine.settings / "langsmith_api_key").read_text() == f"{KEY}\n"
+
+
+def test_no_queue_of_the_example_is_live(machine: Machine) -> None:
+    machine.install()
+    text = (machine.settings / "worker.toml").read_text()
+    assert tomllib.loads(text) == {}
+    assert "# [[queues]]" in text
+
+
+def test_without_a_checkout_the_release_is_installed_with_what_lies_beside_the_installer(machine: Machine) -> None:
+    write_files("systemd", machine.root, force=False)
+    (machine.root / ".env").write_text(DOTENV)
+    (machine.root / "worker.toml").write_text('zone = "UTC"\n')
+    done = machine.install(installer=machine.root / "systemd" / "install.sh", dotenv="")
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = (machine.root / "asked").read_text()
+    assert f"-c {machine.root}/systemd/constraints.txt langsmith-review-notifier=={release()}" in asked
+    assert (machine.settings / "langsmith_api_key").read_text() == f"{KEY}\n"
+    assert (machine.settings / "worker.toml").read_text() == 'zone = "UTC"\n'

@@ -57,6 +57,7 @@ _ADAPTED = {
     "    image: review-notifier\n": "    image: review-notifier:RELEASE\n",
     "cp ../../worker.toml.example worker.toml ": "review-notifier files toml && mv worker.toml.example worker.toml ",
     "COMMIT=$(git rev-parse HEAD) docker": "docker",
+    "\nrelease=\n": "\nrelease=RELEASE\n",
 }
 """What is true in a checkout alone, with what is written in its place."""
 
@@ -79,6 +80,7 @@ CARRIED = (
     _deployed("systemd/review-notifier", "runs a command as the service would"),
     _deployed("systemd/backoff.conf", "longer and longer pauses between restarts, for systemd 254 and newer"),
     _deployed("systemd/postgresql.conf", "the unit with PostgreSQL"),
+    Carried("systemd/worker.toml.example", "what the installer begins a worker.toml with", "worker.toml.example"),
     Carried("systemd/constraints.txt", _VERSIONS, "constraints.txt"),
     _deployed("container/Dockerfile", "the image"),
     _deployed("container/compose.yaml", "one container with SQLite on a volume"),
