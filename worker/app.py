@@ -69,6 +69,9 @@ RENEW_EVERY = timedelta(seconds=0.5)
 ROSTER = "roster"
 """The name under which the ids of the queues that are polled are remembered, for `status`."""
 
+_CONTROLS = "controls"
+"""The name under which it is remembered, as this word, that messages have something to press."""
+
 PASS_PATIENCE = timedelta(seconds=60)
 """The time for which a single pass goes on with deliveries that are not settled at once."""
 
@@ -293,6 +296,17 @@ def try_again(channels: Channels, now: datetime) -> None:
         channels.pause(replace(pause, until=now))
 
 
+def match_controls(store: Store, now: datetime, *, are_on: bool) -> None:
+    """Let every message that is kept true have what can be pressed, or nothing, where that was otherwise before."""
+    wanted = _CONTROLS if are_on else ""
+    if (store.recall(_CONTROLS) or "") == wanted:
+        return
+    # In this order: after a crash in between it is done once more, which costs no edit that is not needed.
+    messages = store.reshow(now)
+    store.remember(_CONTROLS, wanted)
+    log.info("controls_changed", are_on=are_on, messages=messages)
+
+
 def take_over(outbox: Outbox, now: datetime) -> None:
     """Free the deliveries of a process that was killed, where no other process can be alive."""
     # A message that was just being sent may still arrive, as after any lost answer, so the look waits as long.
@@ -341,6 +355,7 @@ def with_assignments(parts: Parts) -> Iterator[None]:
 def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: None) -> bool:
     """The `poll` command: poll every queue once and deliver what is due; returns whether all of it worked."""
     try_again(parts.store, parts.clock.now())
+    match_controls(parts.store, parts.clock.now(), are_on=parts.settings.hears_people)
     parts.presence.begin("poll", parts.clock.now())
     parts.roster.refresh()
     remember_roster(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.app import RENEW_EVERY, TICK, note_polls, remember_roster, try_again
+from worker.app import RENEW_EVERY, TICK, match_controls, note_polls, remember_roster, try_again
 from worker.core.cooldown import Cooldown
 from worker.core.leases import Task
 from worker.core.ports import StoreError
@@ -84,6 +84,8 @@ class Service:
             self._guarded("assignments", self._renew)()
         self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
         self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
+        are_on = self._parts.settings.hears_people
+        self._guarded("edit", lambda: match_controls(self._parts.store, clock.now(), are_on=are_on))()
         self._warm_up = Cooldown.of(FIRST_POLLS, clock.monotonic())
         self._monitor.begin(self._parts.look)
         if self._parts.assignments.is_shared:

@@ -525,3 +525,20 @@ class TestUnexplained:
         assert self.ask(store) == ["a"]
         write(store, structs.replace(older, added_at=NOON - HOUR))
         assert self.ask(store) == []
+
+
+class TestAllMessagesShownAgain:
+    def test_are_owed_an_edit_each_while_they_are_kept_true(self, store: Store) -> None:
+        for name in ("a", "b"):
+            owe(store, review(name), name=name)
+            post(store, ts=f"1.{name}")
+        owe(store, review("c"), name="c")
+        assert store.claim_edit(NOON + MINUTE, LEASE) is None
+        assert store.reshow(NOON + MINUTE) == 2
+        taken = {take_edit(store, NOON + MINUTE).delivery.key for _ in range(2)}
+        assert taken == {ident("a"), ident("b")}
+
+    def test_are_not_once_they_are_kept_true_no_more(self, store: Store) -> None:
+        owe(store, review("a"))
+        post(store)
+        assert store.reshow(NOON + 30 * DAY) == 0

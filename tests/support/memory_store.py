@@ -13,6 +13,7 @@ from tests.support.memory_tables import (
     Owed,
     added_or_first,
     by_age,
+    earliest_edit,
     is_kept_true,
     kept_form,
 )
@@ -292,6 +293,13 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             for each in closed:
                 del self._reviews[each]
             return len(old) + len(closed) + self._prune_acts(closed_before)
+
+    def reshow(self, now: datetime) -> int:
+        with self._lock:
+            kept = [owed for owed in self._outbox.values() if is_kept_true(owed.delivery, now)]
+            for owed in kept:
+                owed.change(edit_at=earliest_edit(owed.delivery, now))
+            return len(kept)
 
     def maintain(self) -> None:
         """Nothing to give back."""

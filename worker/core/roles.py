@@ -359,7 +359,7 @@ class Processes(Protocol):
 
 
 class Upkeep(Protocol):
-    """The work that keeps the database small."""
+    """The work that keeps the database small, and all messages alike."""
 
     def prune(self, *, settled_before: datetime, closed_before: datetime, hours_before: datetime | None = None) -> int:
         """Forget settled deliveries and closed reviews older than that, in small transactions; returns the row count.
@@ -367,6 +367,13 @@ class Upkeep(Protocol):
         The acts on a review go with it, those on a queue when they are as old. A review that a kept delivery speaks of
         stays, and so does a delivery that was edited since `settled_before`. Of the history the days go that ended
         before `hours_before` (None: none do).
+        """
+        ...
+
+    def reshow(self, now: datetime) -> int:
+        """Owe an edit, as `update` does, to every message that may be posted and is kept true; returns their number.
+
+        For what changes in all messages at once. One that shows the same all the same costs no edit.
         """
         ...
 

@@ -67,6 +67,12 @@ def _owing(dialect: str, *, at_once: bool) -> sa.Update:
     return concerned.values(edit_at=sa.bindparam("soon", type_=At()) if at_once else _earliest(dialect))
 
 
+def reshow(connection: Connection, now: datetime) -> int:
+    """Owe an edit to all; the rules are those of `Store.reshow`."""
+    every = sa.update(DELIVERIES).where(_KEPT_TRUE).values(edit_at=_earliest(connection.dialect.name))
+    return connection.execute(every, {"now": now}).rowcount
+
+
 def unexplained(connection: Connection, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
     """Find the runs that left in an unknown way; the rules are those of `Store.unexplained`."""
     asked = {"queue": queue_id, "now": now, "most": most}

@@ -382,6 +382,10 @@ class SqlStore:
             + self._in_steps(lambda connection: acts.prune_acts(connection, closed_before))
         )
 
+    def reshow(self, now: datetime) -> int:
+        """See `Store.reshow`."""
+        return self._database.write(lambda connection: edits.reshow(connection, now))
+
     def cards(self) -> Sequence[Card]:
         """See `Store.cards`."""
         return self._database.read(people.every_card)
