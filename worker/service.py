@@ -75,6 +75,7 @@ class Service:
         self._scheduled: set[Id] = set()
         self._remembered: set[Id] | None = None
         self._people_known = False
+        self._inbox: Inbox | None = None
 
     def run(self, stop: Stop, inbox: Inbox | None = None) -> None:
         """Work until `stop` is set; returns when no post is in flight any more. People are heard through an `inbox`."""
@@ -102,6 +103,7 @@ class Service:
         self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()
         if inbox is not None:
+            self._inbox = inbox
             inbox.start()
         while not stop.wait(TICK.total_seconds()):
             self._ticker.mind_the_clock()
@@ -110,7 +112,7 @@ class Service:
                     "signal_ignored", signal=name, remedy="settings are read at the start: restart to change them"
                 )
             self._monitor.alive()
-        self._stop(inbox)
+        self._stop()
 
     def hurry_edits(self) -> None:
         """Make the edits that are owed now, not at the next tick."""
@@ -123,10 +125,11 @@ class Service:
         self._monitor.pulse.expect(name, max(HANGS_AFTER, interval * 3))
         self._ticker.every(interval, self._guarded(name, work), name=name, pool=pool, after=after)
 
-    def _stop(self, inbox: Inbox | None) -> None:
+    def _stop(self) -> None:
         """Start nothing new, and let a post in flight end; meanwhile write the last state and give the lease back."""
         self._stopping.set()
         # First, and beside all else: what people do from now on goes to another worker's link.
+        inbox = self._inbox
         closing = threading.Thread(target=inbox.stop if inbox else lambda: None, name="inbox-end", daemon=True)
         closing.start()
         self._monitor.end()
@@ -243,7 +246,8 @@ class Service:
     def _watch(self) -> None:
         self._monitor.seen(self._parts.watch)
         if self._parts.watch.overview:
-            self._parts.presence.show(self._parts.watch.overview, self._monitor.reasons())
+            link = self._inbox.state if self._inbox is not None else None
+            self._parts.presence.show(self._parts.watch.overview, self._monitor.reasons(), link)
 
     def _housekeep(self) -> None:
         if self._parts.assignments.has(Task.HOUSE):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tests.support.builders import MINUTE, NOON
-from worker.core.overview import Area, Process, Reason
+from worker.core.overview import Area, LinkState, Process, Reason
 
 if TYPE_CHECKING:
     from worker.core.roles import Store
@@ -24,6 +24,13 @@ def test_a_process_comes_back_as_it_was_noted_last(store: Store) -> None:
     one = process()
     store.note(one)
     store.note(later := replace(one, reasons=(BLIND, replace_subject("q2")), ended_at=NOON + MINUTE))
+    assert store.processes() == [later]
+
+
+def test_the_link_of_a_process_comes_back(store: Store) -> None:
+    one = process(link=LinkState())
+    store.note(one)
+    store.note(later := replace(one, link=LinkState(NOON, NOON + MINUTE, 1, 2)))
     assert store.processes() == [later]
 
 

@@ -43,6 +43,7 @@ def inbox_for(
             incidents=parts.board,
             # Its own: it spreads opens, and guards nothing.
             jitter=random.Random().random,  # noqa: S311
+            others=lambda: min(parts.assignments.workers, len(LINKS)) - 1,
             allow_plain=settings.slack_base_url.startswith("http://"),
         )
         yield SocketInbox(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Calendar
     from worker.core.model import Id, QueueTotals
-    from worker.core.overview import Process, Reason
+    from worker.core.overview import LinkState, Process, Reason
     from worker.core.status.upcoming import Held
     from worker.rules import RulesOf
     from worker.settings import Settings
@@ -185,7 +185,8 @@ def _first_lines(found: Status) -> list[str]:
     """The lines about the services that run, or about the last process."""
     now = found.overview.taken_at
     if found.services:
-        return [f"A service runs: {_who(process, now)}" for process in found.services]
+        running = [f"A service runs: {_who(process, now)}" for process in found.services]
+        return [*running, *(link_text(each.link, now) for each in found.services if each.link is not None)]
     if found.alive:
         return [f"No service runs; a single pass is at work: {_who(process, now)}" for process in found.alive]
     if found.holder:
@@ -196,6 +197,19 @@ def _first_lines(found: Status) -> list[str]:
     ended = "did not stop by itself" if last.ended_at is None else f"ended {tables.ago_text(last.ended_at, now)}"
     what = "service" if last.command == "run" else "pass"
     return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
+
+
+def link_text(link: LinkState, now: datetime) -> str:
+    """Whether people are heard, since when, and by which links."""
+    if link.connected_at is None or link.pong_at is None:
+        return "What people do in Slack is not heard by it at present"
+    count = "1 link" if link.links == 1 else f"{link.links} links"
+    counted = f", of {link.counted} that Slack counts" if link.counted != link.links else ""
+    return (
+        f"What people do in Slack is heard since {link.connected_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"({tables.age_text(now - link.connected_at)}) over {count}{counted}, "
+        f"last sign of life {tables.ago_text(link.pong_at, now)}"
+    )
 
 
 def _listing_lines(found: Status) -> list[str]:
@@ -326,6 +340,17 @@ def _process_json(process: Process) -> dict[str, Any]:
         "host": process.host,
         "since": tables.stamp(process.started_at),
         "version": process.version,
+        "link": None if process.link is None else link_json(process.link),
+    }
+
+
+def link_json(link: LinkState) -> dict[str, Any]:
+    """The link by which people are heard, for programs."""
+    return {
+        "connected_at": tables.stamp(link.connected_at),
+        "links": link.links,
+        "counted": link.counted,
+        "last_pong_at": tables.stamp(link.pong_at),
     }
 
 

@@ -49,12 +49,25 @@ class Reason(msgspec.Struct, frozen=True):
     since: datetime | None = None
 
 
+class LinkState(msgspec.Struct, frozen=True):
+    """The link by which a process hears people: up since `connected_at`, with a sign of life at `pong_at`.
+
+    Both are None while there is none. The process holds so many `links`; the notifier's service counts `counted` of
+    all processes.
+    """
+
+    connected_at: datetime | None = None
+    pong_at: datetime | None = None
+    links: int = 0
+    counted: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process that works, or has worked, on this database.
 
     `command` is `run` or `poll`. `ended_at` stays None where it was killed. `reasons` are only those that the database
-    does not show anyway.
+    does not show anyway; `link` is None where it is not to hear people.
     """
 
     process_id: UUID
@@ -65,6 +78,7 @@ class Process:
     started_at: datetime
     ended_at: datetime | None = None
     reasons: tuple[Reason, ...] = ()
+    link: LinkState | None = None
 
 
 @dataclass(frozen=True, slots=True)

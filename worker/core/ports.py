@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
     from worker.core.model import Difference, Facts, Fate, Field, Id, Kind, Queue, Reviewer, Snapshot, Traits, Unchanged
-    from worker.core.overview import Area
+    from worker.core.overview import Area, LinkState
     from worker.core.owed import Receipt
     from worker.core.worklist import Worklist
 
@@ -343,6 +343,11 @@ class Inbox(Protocol):
         """Begin to listen."""
         ...
 
+    @property
+    def state(self) -> LinkState:
+        """The link as it is at present."""
+        ...
+
     def stop(self, seconds: float = 5.0) -> None:
         """Say goodbye to the service, and wait for what was heard to be treated, twice so many seconds at most."""
         ...
@@ -359,6 +364,11 @@ class Assignments(Protocol):
     @property
     def worker_id(self) -> UUID:
         """The id of this process, which no other one has."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """The number of workers that live, with this one, as far as it knows."""
         ...
 
     def of(self, queue_id: Id) -> Assignment | None:

@@ -29,6 +29,7 @@ class Alone:
     """The Assignments of a worker that is alone."""
 
     is_shared = False
+    workers = 1
 
     def __init__(self) -> None:
         self.worker_id = uuid4()
@@ -80,6 +81,11 @@ class Shared:
         self._workers = 0
         self._ours: tuple[Mapping[str, Assignment], float] = ({}, 0.0)
         """Our assignments and the monotonic end of the lease: one value, so that every thread sees both alike."""
+
+    @property
+    def workers(self) -> int:
+        """See `Assignments.workers`."""
+        return max(self._workers, 1)
 
     def of(self, queue_id: Id) -> Assignment:
         """See `Assignments.of`."""

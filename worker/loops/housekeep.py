@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import structs
 
 from worker.core.history import KEPT
 from worker.core.overview import Process
@@ -14,10 +16,10 @@ from worker.core.status.reasons import only_here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
-    from worker.core.overview import Overview, Reason
+    from worker.core.overview import LinkState, Overview, Reason
     from worker.core.ports import Clock
     from worker.core.roles import Processes, Upkeep
 
@@ -76,6 +78,10 @@ class Pulse:
             return tuple(sorted(loop for loop, limit in self._limits.items() if now - self._beats[loop] > limit))
 
 
+PONG_EVERY = timedelta(minutes=1)
+"""The time between two signs of life of a link that are written."""
+
+
 class Presence:
     """The row of this process in the database. Thread-safe; every method may raise StoreError."""
 
@@ -93,9 +99,20 @@ class Presence:
         self._process = Process(self._process_id, command, *self._who, started_at=now)
         self._write()
 
-    def show(self, overview: Overview, more: Sequence[Reason] = ()) -> None:
-        """Write the reasons of an overview, and `more`, why the worker is not well, unless they are written already."""
-        self._write(reasons=(*only_here(overview), *more))
+    def show(self, overview: Overview, more: Sequence[Reason] = (), link: LinkState | None = None) -> None:
+        """Write the reasons of an overview, and `more`, why the worker is not well, unless they are written already.
+
+        The same holds for its `link`, of which a sign of life is written once a minute.
+        """
+        self._write(reasons=(*only_here(overview), *more), link=self._lasting(link))
+
+    def _lasting(self, link: LinkState | None) -> LinkState | None:
+        """A link with its last sign of life as it was written, unless that is a minute old."""
+        written = self._written.link if self._written is not None else None
+        if link is None or link.pong_at is None or written is None or written.pong_at is None:
+            return link
+        is_late = link.pong_at - written.pong_at >= PONG_EVERY
+        return link if is_late else structs.replace(link, pong_at=written.pong_at)
 
     def passed(self, overview: Overview, now: datetime) -> None:
         """Write the end of a single pass, with the reasons that it found."""

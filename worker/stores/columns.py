@@ -20,7 +20,7 @@ from sqlalchemy.types import TypeDecorator
 
 from worker.core.instants import instant_at, microseconds
 from worker.core.model import NO_ACTS, NO_ONE, NO_TRAITS, Access, Acts, Facts, Reviewer, Traits, Who
-from worker.core.overview import Reason
+from worker.core.overview import LinkState, Reason
 from worker.core.owed import Destination, destination_of
 
 if TYPE_CHECKING:
@@ -321,9 +321,25 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _write_link(link: LinkState | None) -> str | None:
+    return None if link is None else msgspec.json.encode(link).decode()
+
+
+def _read_link(text: str | None) -> LinkState | None:
+    return None if text is None else msgspec.json.decode(text, type=LinkState)
+
+
 class ReasonsColumn(_AsItIs[tuple[Reason, ...]]):
     """Reasons why a process is not well, as JSON."""
 
     impl = sa.Text
     cache_ok = True
     keep, give = staticmethod(_write_reasons), staticmethod(_read_reasons)
+
+
+class LinkColumn(_AsItIs[LinkState | None]):
+    """The link by which a process hears people, as JSON; NULL where it is not to."""
+
+    impl = sa.Text
+    cache_ok = True
+    keep, give = staticmethod(_write_link), staticmethod(_read_link)

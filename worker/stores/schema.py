@@ -21,6 +21,7 @@ from worker.stores.columns import (
     DestinationColumn,
     FactsColumn,
     IdColumn,
+    LinkColumn,
     Plain,
     ReasonsColumn,
     ReviewersColumn,
@@ -286,6 +287,7 @@ PROCESSES = sa.Table(
     sa.Column("started_at", At, nullable=False),
     sa.Column("ended_at", At),
     sa.Column("reasons", ReasonsColumn, nullable=False),
+    sa.Column("link", LinkColumn),
 )
 
 # An id is that of an identity of the source, or made of an e-mail of the settings. One that is forgotten keeps its id
@@ -330,7 +332,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0019"
+HEAD = "0020"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

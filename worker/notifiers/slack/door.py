@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core.overview import Area
+from worker.core.overview import Area, LinkState
 from worker.core.ports import DeliveryError, Outcome
 from worker.net.failures import FailureKind, NetError
 from worker.net.link import PING_SECONDS, Link, place_of
 from worker.notifiers.slack.envelopes import envelope_of
+from worker.notifiers.slack.ghosts import Ghosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from worker.core.ports import Clock, Incidents
     from worker.net.route import Route
@@ -44,10 +47,14 @@ SHORTEST_LIFE = 1.0
 
 @dataclass(eq=False, slots=True)
 class LiveLink:
-    """A link that is up since `up_at`, and how long it is to be read; `is_leaving`: Slack has given it up."""
+    """A link that is up since `up_at`, by the monotonic clock, and how long it is to be read.
+
+    `is_leaving`: Slack has given it up.
+    """
 
     link: Link
     up_at: float
+    opened_at: datetime
     reader: threading.Thread = field(default_factory=threading.Thread)
     read_until: float = float("inf")
     is_leaving: bool = False
@@ -64,10 +71,14 @@ class Door:
         clock: Clock,
         incidents: Incidents,
         jitter: Callable[[], float],
+        others: Callable[[], int] = lambda: 0,
         allow_plain: bool = False,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
-        """`slack` has the app token; `route` gives the route to a root; `allow_plain` is for Slack without TLS."""
+        """`slack` has the app token; `route` gives the route to a root; `allow_plain` is for Slack without TLS.
+
+        `others` gives how many links other workers may hold.
+        """
         self._slack = slack
         self._route = route
         self._clock = clock
@@ -78,8 +89,9 @@ class Door:
         self._failures = 0
         self._rest = 0.0
         self._failing_since = 0.0
+        self.ghosts = Ghosts(others=others, clock=clock, incidents=incidents)
         self.connections = 0
-        """The links of the app that Slack counted at the last hello: more than its workers hold are ghosts."""
+        """The links of the app that Slack counted at the last hello."""
 
     def wait(self) -> float:
         """The seconds to wait before a link is opened."""
@@ -89,16 +101,25 @@ class Door:
         backoff = min(2.0 ** min(self._failures - 1, 10), _LONGEST_WAIT) * (1 + self._jitter()) / 2
         return max(backoff, self._rest)
 
-    def open(self) -> LiveLink | None:
-        """Open a link, up to Slack's hello; None where that failed."""
+    def open(self, beside: int = 0) -> LiveLink | None:
+        """Open a link, up to Slack's hello, `beside` others of ours; None where that failed."""
         try:
             link = self._opened()
         except (DeliveryError, NetError) as error:
             self.failed(error)
             return None
         self._rest = 0.0
+        self.ghosts.counted(self.connections, beside + 1)
         log.info("slack_link_open", connections=self.connections)
-        return LiveLink(link, self._clock.monotonic())
+        return LiveLink(link, self._clock.monotonic(), self._clock.now())
+
+    def state(self, lines: Sequence[LiveLink]) -> LinkState:
+        """The links that are open, oldest first."""
+        if not lines:
+            return LinkState()
+        silent = self._clock.monotonic() - max(line.link.pong_at for line in lines)
+        pong_at = self._clock.now() - timedelta(seconds=silent)
+        return LinkState(lines[-1].opened_at, pong_at, len(lines), self.connections)
 
     def failed(self, error: DeliveryError | NetError) -> None:
         """Take note of a link that could not be opened, or broke."""

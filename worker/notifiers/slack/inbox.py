@@ -19,6 +19,7 @@ from worker.notifiers.slack.envelopes import acknowledgement, envelope_of, heard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker.core.overview import LinkState
     from worker.core.ports import Clock, Heard
     from worker.notifiers.slack.door import Door, LiveLink
     from worker.notifiers.slack.envelopes import SlackEnvelope
@@ -48,7 +49,7 @@ class SocketInbox:
         wanted: Callable[[], bool] = always,
         most_waiting: int = MOST_WAITING,
     ) -> None:
-        """`take` gets what is heard, one after the other; `seen` says of an envelope's id whether it came before.
+        """`take` gets what is heard, in order; `seen` says of an envelope's id whether it came before.
 
         `wanted` is asked every second whether this worker is to listen.
         """
@@ -74,16 +75,16 @@ class SocketInbox:
         self._hand.join(seconds)
 
     @property
-    def pong_at(self) -> float | None:
-        """The monotonic time at which Slack was last known to be there; None while there is no link."""
-        return max((line.link.pong_at for line in tuple(self._lines)), default=None)
+    def state(self) -> LinkState:
+        """See `Inbox.state`."""
+        return self._door.state(tuple(self._lines))
 
     def _keep(self) -> None:
         while not self._over.is_set():
             self._turn.clear()
             if self._wanted():
                 self._wanted_at = self._clock.monotonic()
-                if all(line.is_leaving for line in tuple(self._lines)):
+                if all(line.is_leaving for line in tuple(self._lines)) or self._door.ghosts.is_recount_due:
                     self._renew()
             elif self._clock.monotonic() - self._wanted_at >= KEPT_SECONDS:
                 self._close()
@@ -98,7 +99,7 @@ class SocketInbox:
 
     def _renew(self) -> None:
         """Open one more link after the wait that is due; those that Slack has given up are read on for a while."""
-        if self._over.wait(self._door.wait()) or (line := self._door.open()) is None:
+        if self._over.wait(self._door.wait()) or (line := self._door.open(len(self._lines))) is None:
             self._turn.set()
             return
         for old in tuple(self._lines):
@@ -136,15 +137,14 @@ class SocketInbox:
 
     def _hand_over(self) -> None:
         while (what := self._waiting.get()) is not None:
-            # One that goes wrong must not take the others along.
-            try:
+            try:  # one that goes wrong must not take the others along
                 if not self._was_seen(what):
                     self._take(what)
             except Exception:
                 log.exception("press_failed", envelope=what.envelope_id)
 
     def _was_seen(self, what: Heard) -> bool:
-        # Where the database is away it refuses the act as well, and the person is answered so.
-        with suppress(StoreError):
+        try:
             return self._seen(what.envelope_id)
-        return False
+        except StoreError:  # it refuses the act as well, and the person is answered so
+            return False

@@ -16,6 +16,7 @@ from worker.clock import SystemClock
 from worker.core.ports import Command, HomeOpened, Press, StoreError
 from worker.net.route import DIRECT
 from worker.notifiers.slack.door import Door
+from worker.notifiers.slack.ghosts import AGAIN_SECONDS, Ghosts
 from worker.notifiers.slack.inbox import KEPT_SECONDS, OLD_SECONDS, SocketInbox
 from worker.notifiers.slack.notifier import Slack
 
@@ -47,7 +48,7 @@ class Listening:
         self.ids: set[str] = set()
         self.wanted = True
         self.clock = FakeClock()
-        door = Door(
+        self.door = Door(
             Slack(token=self.slack.app_token, base_url=server.root, seconds=5),
             route=lambda _: DIRECT,
             clock=SystemClock(),
@@ -57,7 +58,7 @@ class Listening:
             ping_seconds=beat,
         )
         self.inbox = SocketInbox(
-            door,
+            self.door,
             take=self.take,
             seen=self.seen,
             clock=self.clock,
@@ -246,7 +247,7 @@ def test_a_worker_listens_while_that_is_its_assignment(listening: Listening) -> 
 def test_an_end_closes_the_link_and_works_on_what_was_acknowledged(listening: Listening) -> None:
     listening.press("zero")
     assert listening.heard().value == "zero"
-    assert listening.inbox.pong_at is not None
+    assert listening.inbox.state.pong_at is not None
     listening.free.clear()
     listening.press("one")
     listening.press("two")
@@ -256,4 +257,26 @@ def test_an_end_closes_the_link_and_works_on_what_was_acknowledged(listening: Li
     listening.until_links(0)
     assert listening.sockets.close_codes == [1000]
     assert [listening.taken.get_nowait().value for _ in range(2)] == ["one", "two"]
-    assert listening.inbox.pong_at is None
+    assert listening.inbox.state.pong_at is None
+
+
+def test_the_state_shows_since_when_there_is_a_link_and_how_many(listening: Listening) -> None:
+    listening.press()
+    listening.heard()
+    state = listening.inbox.state
+    assert (state.links, state.counted) == (1, 1)
+    assert None not in {state.connected_at, state.pong_at}
+    listening.sockets.disconnect("refresh_requested")
+    listening.until_links(2)
+    listening.press()
+    listening.heard()
+    assert (listening.inbox.state.links, listening.inbox.state.counted) == (2, 2)
+
+
+def test_links_are_counted_again_where_slack_counts_too_many(listening: Listening) -> None:
+    clock = FakeClock()
+    listening.door.ghosts = Ghosts(others=lambda: 0, clock=clock, incidents=listening.incidents)
+    listening.door.ghosts.counted(3, 1)
+    clock.advance(AGAIN_SECONDS * SECOND)
+    listening.until_links(2)
+    assert "slack_ghost" not in listening.incidents.lasting
