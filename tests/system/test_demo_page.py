@@ -20,7 +20,7 @@ from tests.system.picture import reduced
 from worker.demo.story import cast
 from worker.demo.story.cast import TracedRun
 from worker.demo.story.play import YOUR_TURN, Performance
-from worker.demo.story.stage import LANGSMITH, SLACK
+from worker.demo.story.stage import LANGSMITH, SLACK, Control
 from worker.demo.story.terminal import Terminal
 from worker.process import STOP
 
@@ -209,6 +209,57 @@ def test_a_direct_message_stands_beside_the_channels(page: Page, demo: Demo) -> 
     page.get_by_role("button", name=f"Complete: {cast.SAFETY_NEW.name}").click()
     expect(message(page, "Nothing left for you to review in Safety board ✓")).to_have_count(1)
     page.get_by_role("button", name="All channels").click()
+
+
+def test_of_two_who_take_a_run_the_first_has_it_and_the_other_is_shown_who(page: Page, demo: Demo) -> None:
+    demo.arrive(cast.RAG, TracedRun("Taken by one of two"))
+    shown = message(page, "Taken by one of two")
+    expect(shown).to_have_count(1)
+    posted = next(m for m in demo.stage.messages()[cast.RAG_CHANNEL] if "Taken by one of two" in str(m["blocks"]))
+    menu = next(block for block in posted["blocks"] if "accessory" in block)
+    page.locator("#who").select_option(label=cast.CLEO.name)
+    shown.locator(".menu summary").first.click()
+    shown.get_by_role("button", name="I take it").click()
+    expect(message(page, "you have it until")).to_contain_text("Only visible to you")
+    expect(shown.filter(has_text=f"{cast.CLEO.name} has it")).to_have_count(1)
+    # The menu as the other one still has it open.
+    stale = Control(menu["accessory"]["action_id"], menu["block_id"], menu["accessory"]["options"][0]["value"])
+    demo.stage.press(cast.ADA.user, cast.RAG_CHANNEL, posted["ts"], stale)
+    page.locator("#who").select_option(label=cast.ADA.name)
+    refused = message(page, f"{cast.CLEO.name} has it already")
+    expect(refused).to_have_count(1)
+    expect(message(page, "you have it until")).to_have_count(0)
+    refused.get_by_role("button", name="Dismiss").click()
+    expect(refused).to_have_count(0)
+
+
+def test_what_somebody_writes_and_opens_is_answered_to_this_person_alone(page: Page) -> None:
+    page.locator("#who").select_option(label=cast.CLEO.name)
+    page.locator("#written").fill("/reviews Claims desk")
+    page.get_by_role("button", name="Send").click()
+    expect(message(page, "2 runs wait in Claims desk")).to_contain_text("Only visible to you")
+    page.get_by_role("button", name="Home of the app").click()
+    expect(page.locator("#feed > .message")).to_contain_text("for your review")
+    page.get_by_role("button", name="All channels").click()
+
+
+def test_a_mute_asks_first(page: Page, demo: Demo) -> None:
+    page.locator("#who").select_option(label=cast.CLEO.name)
+    footer = message(page, "3 runs are waiting in RAG bot").locator(".controls").last
+    for answer, mutes in (("deny", 0), ("confirm", 1)):
+        footer.locator(".menu summary").click()
+        footer.get_by_role("button", name="Mute 1 h").click()
+        dialog = page.locator("dialog")
+        expect(dialog).to_be_visible()
+        buttons = dialog.get_by_role("button")
+        buttons.nth(0 if answer == "deny" else 1).click()
+        expect(dialog).to_have_count(0)
+        if mutes:
+            expect(message(page, "muted until")).to_have_count(1)
+        acted = [said for said in demo.stage.said() if said.text.startswith("Acted: act mute")]
+        assert len(acted) == mutes
+    demo.stage.write(cast.CLEO.user, cast.RAG_CHANNEL, f"/reviews unmute {cast.RAG}")
+    expect(message(page, "not muted any more")).to_have_count(1)
 
 
 def test_langsmith_breaks_and_heals(page: Page, demo: Demo) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+CLEO, RAG = cast.CLEO.user, cast.RAG_CHANNEL
+
+
 @pytest.fixture(scope="module")
 def stage() -> Stage:
     return Stage(FakeClock(), cast.CALM)
@@ -81,6 +84,11 @@ def test_a_large_action_is_not_read(client: httpx.Client) -> None:
         pytest.param({"do": "complete"}, 409, id="no run given"),
         pytest.param({"do": "complete", "run": str(uuid4())}, 409, id="an unknown run"),
         pytest.param({"do": "add", "queue": str(uuid4())}, 409, id="an unknown queue"),
+        pytest.param({"do": "open-home", "user": "U0NOBODY"}, 409, id="a person whom no visitor plays"),
+        pytest.param({"do": "write", "user": CLEO, "channel": "C0NONE", "text": "/reviews"}, 409, id="no such channel"),
+        pytest.param({"do": "write", "user": CLEO, "channel": RAG, "text": "/remind me"}, 409, id="another command"),
+        pytest.param({"do": "write", "user": CLEO, "channel": RAG, "text": "/reviews"}, 409, id="no link to Slack"),
+        pytest.param({"do": "press", "user": CLEO, "channel": RAG, "ts": "1.0", "action": "run"}, 409, id="no link"),
     ],
 )
 def test_what_cannot_be_done_is_refused(client: httpx.Client, action: Any, status: int) -> None:

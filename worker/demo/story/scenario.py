@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker.demo.story import cast
-from worker.demo.story.stage import LANGSMITH
+from worker.demo.story.stage import LANGSMITH, Control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,6 +187,13 @@ class Scenario:
                 _edited(cast.CLAIMS_CHANNEL, "baseline"),
                 act=lambda: self._arrive_at_claims(cast.CLAIMS_MORNING),
             ),
+            Scene(
+                "I take it",
+                "Ada and Ben press the menu of the same run at the same moment. The first has it, the other is shown "
+                "who. The message says so within two seconds, and nobody is reminded of the run.",
+                _all(_answered(cast.ADA.user), _answered(cast.BEN.user), _shows(cast.CLAIMS_CHANNEL, "has it")),
+                act=lambda: self._take(cast.ADA.user, cast.BEN.user),
+            ),
         ]
 
     def _end(self) -> list[Scene]:
@@ -207,6 +214,14 @@ class Scenario:
 
     def _arrive_at_claims(self, trace: TracedRun) -> None:
         self.stage.arrive(cast.CLAIMS, [trace])
+
+    def _take(self, *users: str) -> None:
+        """Let people press the first item of the menu of the first run that the claims desk's message has one for."""
+        message = self.stage.messages()[cast.CLAIMS_CHANNEL][-1]
+        block, menu = next((block, block["accessory"]) for block in message["blocks"] if "accessory" in block)
+        control = Control(menu["action_id"], block["block_id"], menu["options"][0]["value"])
+        for user in users:
+            self.stage.press(user, cast.CLAIMS_CHANNEL, message["ts"], control)
 
     def _bring_rag(self) -> None:
         self.rag.extend(self.stage.arrive(cast.RAG, cast.RAG_NEW))
@@ -229,6 +244,14 @@ def _posted(*messages: tuple[str, str], times: int = 1) -> Callable[[Stage], boo
 
 def _edited(channel: str, kind: str) -> Callable[[Stage], bool]:
     return lambda stage: stage.seen("edit", channel, kind) > 0
+
+
+def _answered(user: str) -> Callable[[Stage], bool]:
+    return lambda stage: bool(stage.slack.personal.ephemerals(user))
+
+
+def _shows(channel: str, words: str) -> Callable[[Stage], bool]:
+    return lambda stage: any(words in str(message.get("blocks")) for message in stage.messages()[channel])
 
 
 def _said(beginning: str) -> Callable[[Stage], bool]:
