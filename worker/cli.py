@@ -240,12 +240,14 @@ def _list_people(context: typer.Context, *, as_json: _Json = False) -> None:
 
 
 @_people.command("forget")
-def _forget(email: Annotated[str, typer.Argument(help="The e-mail, in any case.")]) -> None:
-    """Delete the name, e-mail and Slack id of a person from the database, for good."""
+def _forget(
+    who: Annotated[str, typer.Argument(metavar="EMAIL", help="The e-mail, in any case, or the Slack id (U…).")],
+) -> None:
+    """Delete the name, e-mail and Slack id of a person from the database, with what this person did, for good."""
     from worker.commands import people
 
     with reported():
-        raise SystemExit(Exit.DONE if people.forget(email) else Exit.FAILED)
+        raise SystemExit(Exit.DONE if people.forget(who) else Exit.FAILED)
 
 
 _What = Annotated[str, typer.Argument(help="A run, as `why` takes it.")]

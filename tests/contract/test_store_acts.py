@@ -233,6 +233,14 @@ class TestTheAudit:
         assert (store.records(10), acts_of(store)) == ([], NO_ACTS)
         assert store.forget("ada@example.com", NOON + MINUTE) == 0
 
+    def test_forgets_somebody_who_is_known_by_a_users_id_alone(self, store: Store) -> None:
+        write(store, review("a"), review("b"))
+        do(store, an_act(Act.CLAIM, BEN))
+        do(store, an_act(Act.CLAIM, name="b"))
+        assert store.forget("U0SOMEBODY", NOON + MINUTE) == 0
+        assert store.forget(BEN.who, NOON + MINUTE) == 1
+        assert (acts_of(store), [each.action.actor for each in store.records(10)]) == (NO_ACTS, [ADA])
+
 
 @pytest.mark.parametrize("count", [2, 6], ids=["two claims within 50 ms through two workers", "six at once"])
 def test_the_first_of_several_who_claim_at_once_wins(sql_store: Store, count: int) -> None:

@@ -51,10 +51,10 @@ class MemoryPeople(MemoryActing):
             named = {one for who in every for one in (*who.assigned_to, *who.reserved_by, *who.completed_by)}
             return named - self._cards.keys()
 
-    def forget(self, email: str, now: datetime) -> int:
+    def forget(self, whom: str, now: datetime) -> int:
         with self._lock:
-            wanted = email_key(email)
-            acted = self._forget_acts({listed_id(wanted), *self._users(wanted)}, wanted, now)
+            wanted = email_key(whom)
+            acted = self._forget_acts({whom.strip(), listed_id(wanted), *self._users(wanted)}, wanted, now)
             ids = {card.reviewer_id for card in self._cards.values() if card.email == wanted}
             for queue_id, polled in self._polled.items():
                 assigned = polled.queue.assigned

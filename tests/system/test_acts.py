@@ -76,6 +76,9 @@ def test_people_forget_deletes_what_a_person_did(bench: Bench, langsmith: Simula
     assert "Forgotten" in said(bench, "people", "forget", ADA)
     assert found(bench, "actions") == []
     assert found(bench, "runs")[0]["claimed_by"] is None
+    left = "".join(file.read_bytes().decode(errors="replace") for file in bench.directory.glob("worker.db*"))
+    assert ADA not in left
+    assert "nobody with the Slack id" in said(bench, "people", "forget", "U0NOBODY0001", status=1)
 
 
 @pytest.mark.parametrize(

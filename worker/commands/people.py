@@ -80,18 +80,23 @@ def reached(store: SqlStore, settings: Settings, now: datetime) -> list[Reached]
     return [Reached(person, turns[person], called[person], budget) for person in persons.everyone]
 
 
-def forget(email: str) -> bool:
-    """Delete what is kept of a person; False where nothing is."""
-    settings = start(DATABASE)
+def forget(whom: str) -> bool:
+    """Delete what is kept of a person, by an e-mail or a Slack id; False where nothing is."""
+    settings, whom = start(DATABASE), whom.strip()
     with opened(settings) as store:
-        forgotten = store.forget(email, store.now(SystemClock()))
+        emails = [whom] if "@" in whom else sorted({each.email for each in store.cards() if each.user == whom} - {""})
+        # The id last: with the e-mail goes what was done under the id, too.
+        forgotten = sum(store.forget(one, store.now(SystemClock())) for one in dict.fromkeys((*emails, whom)))
         # The bytes as well: a write-ahead log keeps them until it is worked off.
         store.maintain()
     if not forgotten:
-        sys.stderr.write(f"review-notifier: nobody with the e-mail {plain(email)!r} is known; `people` lists all\n")
+        by = "the e-mail" if "@" in whom else "the Slack id"
+        listed = "`people` lists reviewers, `actions` those who acted"
+        sys.stderr.write(f"review-notifier: nobody with {by} {plain(whom)!r} is known; {listed}\n")
         return False
-    tables.say(f"Forgotten: {email_key(email)}. What is posted stays in Slack, backups keep what they have.")
-    if _is_set(settings, email):
+    who = " and ".join(map(email_key, emails)) or whom
+    tables.say(f"Forgotten: {plain(who)}. What is posted stays in Slack, backups keep what they have.")
+    if any(_is_set(settings, email) for email in emails):
         tables.say(
             "The settings still name this e-mail: take it out of people and [people], or it becomes known again."
         )

@@ -408,11 +408,12 @@ class People(Protocol):
         """The ids of identities that open reviews name and that have no card."""
         ...
 
-    def forget(self, email: str, now: datetime) -> int:
+    def forget(self, whom: str, now: datetime) -> int:
         """Delete the name, e-mail and user of everybody with an e-mail; returns the number of their ids.
 
         Of each identity its id alone stays, so that no poll brings the rest back. What these people did is deleted too,
-        from the audit and from the runs that they have taken.
+        from the audit and from the runs that they have taken. For a user's id in place of an e-mail only that is
+        deleted: anybody may act, also those of whom nothing else is known.
         """
         ...
 

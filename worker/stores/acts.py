@@ -193,11 +193,11 @@ def prune_acts(connection: Connection, before: datetime) -> int:
     return len(numbers)
 
 
-def forget_acts(connection: Connection, email: str, now: datetime) -> int:
-    """Delete every act of a person, and what the runs that wait show of it; how many acts."""
-    wanted = email_key(email)
+def forget_acts(connection: Connection, whom: str, now: datetime) -> int:
+    """Delete every act of a person, known by an e-mail or a user's id, and what runs show of it; how many acts."""
+    wanted = email_key(whom)
     users = connection.execute(sa.select(PEOPLE.c.user).where(PEOPLE.c.email == wanted)).scalars()
-    ids = {listed_id(wanted), *users} - {""}
+    ids = {whom.strip(), listed_id(wanted), *users} - {""}
     acted = REVIEWS.c.acts.is_not(None)
     queue_ids = connection.execute(sa.select(REVIEWS.c.queue_id).distinct().where(acted)).scalars().all()
     for queue_id in sorted(queue_ids, key=str):

@@ -86,11 +86,14 @@ def named_strangers(connection: Connection) -> set[str]:
     return named - _cards(connection, named).keys()
 
 
+def overwrite_deleted(connection: Connection) -> None:
+    """Let what is deleted from now on be overwritten as well, where the database would leave its bytes in the file."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
 def forget_person(connection: Connection, email: str, now: datetime) -> int:
     """Delete name, e-mail and user of everybody with an e-mail, and keep that they are forgotten; how many ids."""
-    if connection.dialect.name == "sqlite":
-        # Else the bytes would stay in the file until something else is written over them.
-        connection.exec_driver_sql("PRAGMA secure_delete = ON")
     wanted = email_key(email)
     ids = set(connection.execute(sa.select(PEOPLE.c.reviewer_id).where(PEOPLE.c.email == wanted)).scalars())
     ids |= _named_by_queues(connection, wanted)

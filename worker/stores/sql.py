@@ -409,13 +409,14 @@ class SqlStore:
         """See `Store.strangers`."""
         return self._database.read(people.named_strangers)
 
-    def forget(self, email: str, now: datetime) -> int:
+    def forget(self, whom: str, now: datetime) -> int:
         """See `Store.forget`."""
 
         def work(connection: Connection) -> int:
+            people.overwrite_deleted(connection)
             # Before the directory forgets by which user the person acted.
-            acted = acts.forget_acts(connection, email, now)
-            return people.forget_person(connection, email, now) or min(acted, 1)
+            acted = acts.forget_acts(connection, whom, now)
+            return people.forget_person(connection, whom, now) or min(acted, 1)
 
         return self._database.write(work)
 
