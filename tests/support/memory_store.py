@@ -107,7 +107,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             elif plan.entered and window is not None:
                 self._enter(self._outbox[window.host], plan.entered, now)
             self._owe_edits(queue.queue_id, altered, now)
-            self._add_hours(queue.queue_id, plan.tally)
+            self._add_hours(queue.queue_id, plan.tally.hours)
             return plan
 
     def _add_hours(self, queue_id: Id, tally: Hours) -> None:

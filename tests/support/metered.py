@@ -6,7 +6,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.support.overviews import overview, view
-from worker.core.model import Kind, QueueTotals
+from worker.core.actions import Act
+from worker.core.meter import DONE
+from worker.core.model import Fate, Kind, QueueTotals
 from worker.core.overview import ApiInUse
 from worker.core.owed import Backlog, State
 from worker.web.metrics import Metrics
@@ -25,6 +27,10 @@ def samples() -> dict[str, set[str]]:
     metrics.delivered(Kind.BASELINE, "sent")
     metrics.edited("made")
     metrics.throttled()
+    metrics.closed(queue(), Fate.REVIEWED)
+    metrics.waited(queue(), HOUR)
+    metrics.called(1, 1)
+    metrics.acted(Act.CLAIM, DONE)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics.exposition().decode()):
         for sample in family.samples:

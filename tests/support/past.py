@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.builders import NOON
+from worker.core.history import Tally
 from worker.core.plan import Plan
 
 if TYPE_CHECKING:
@@ -15,4 +16,4 @@ if TYPE_CHECKING:
 
 def write_hours(store: Reviews, queue: Queue, hours: Hours) -> None:
     """Add to the hours of a queue."""
-    store.update(queue, (), lambda _: Plan(tally=hours), NOON)
+    store.update(queue, (), lambda _: Plan(tally=Tally(hours)), NOON)

@@ -253,32 +253,53 @@ def _corrected(review: Review, closed_at: datetime, fate: Fate, measure: Measure
     return change + measure.ended(review.since, closed_at, is_first=not review.done, sign=sign)
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a decision on a listing adds to the past of a queue.
+
+    `hours` are changes of hours, `ended` the runs whose stay has ended, and `first` the open time that passed up to the
+    first review, for those that seem to have had it.
+    """
+
+    hours: Hours = field(default_factory=dict)
+    ended: tuple[Id, ...] = ()
+    first: Mapping[Id, timedelta] = field(default_factory=dict)
+
+
+NO_TALLY = Tally()
+
+
 def tallied(
-    written: Collection[Review],
-    memory: Memory,
-    measure: Measure,
-    *,
-    waiting: int,
-    now: datetime,
-    ahead: timedelta,
-) -> Mapping[datetime, Hour]:
-    """What the hours gain by a complete listing that was decided on at `now`, and by the reviews `written` for it.
+    written: Collection[Review], memory: Memory, measure: Measure, *, waiting: int, now: datetime, ahead: timedelta
+) -> Tally:
+    """What is added by a complete listing that was decided on at `now`, and by the reviews `written` for it.
 
     `waiting` is how many wait after it; `ahead` by how much `now` is ahead of the clock that the reviews are dated by.
     """
     if not written:
-        return {}
-    tally = {hour_of(now): Hour(waiting=waiting)}
+        return NO_TALLY
+    look = Hour(waiting=waiting)
     # What is there at the first sight of a queue came at some time or other before it.
-    if memory.baselined or memory.reviews:
-        for at, change in _changes(written, memory, measure, now, now - ahead):
-            tally[hour_of(at)] = tally.get(hour_of(at), NOTHING) + change
-    return tally
+    if not (memory.baselined or memory.reviews):
+        return Tally({hour_of(now): look})
+    there = now - ahead
+    changes = list(_changes(written, memory, measure, now, there))
+    hours = {hour_of(now): look}
+    for _, at, change in changes:
+        hours[hour_of(at)] = hours.get(hour_of(at), NOTHING) + change
+    ended = tuple(review.queue_run_id for review, _, change in changes if change.unknown > 0)
+    first = {
+        review.queue_run_id: measure.calendar.age(review.since, there)
+        for review, _, change in changes
+        if any(count > 0 for count in change.first.counts.values())
+    }
+    return Tally(hours, ended, first)
 
 
 def _changes(
     written: Collection[Review], memory: Memory, measure: Measure, now: datetime, there: datetime
-) -> Iterator[tuple[datetime, Hour]]:
+) -> Iterator[tuple[Review, datetime, Hour]]:
+    """What each review changes, and in which hour."""
     runs = {review.queue_run_id for review in written}
     before = {review.key: review for review in memory.reviews if review.queue_run_id in runs}
     # The same stays, under the ids that another listing gives them.
@@ -288,16 +309,16 @@ def _changes(
         former = before.get(review.key)
         if former is None:
             if review.first_seen_at >= there and review.is_open:
-                yield _came_at(review, memory, there), Hour(came=1)
+                yield review, _came_at(review, memory, there), Hour(came=1)
         elif former.closed_at is not None:
             if review.is_open:
-                yield former.closed_at, _reopened(former, former.closed_at, measure)
+                yield review, former.closed_at, _reopened(former, former.closed_at, measure)
         elif review.is_open:
             if review.done and not former.done and not is_blind:
-                yield now, measure.begun(review.since, there)
+                yield review, now, measure.begun(review.since, there)
         elif review.run_id is None or review.run_id not in renamed:
             wait = NOTHING if is_blind else measure.ended(review.since, there, is_first=not former.done)
-            yield now, Hour(unknown=1) + wait
+            yield review, now, Hour(unknown=1) + wait
 
 
 def _came_at(review: Review, memory: Memory, there: datetime) -> datetime:

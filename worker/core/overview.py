@@ -171,7 +171,8 @@ class QueueView:
 
     `trouble` is the kind of failure of its last poll, empty where that was complete. `unusable` counts the rows of its
     listing that are no run. `new` and `gone` count the runs that were announced, and that left, since the process
-    started. `standing` is None until it has been counted. `here` is False where another worker polls the queue.
+    started. `held_until` is when what is held may go out (None: nothing is). `standing` is None until it has been
+    counted. `here` is False where another worker polls the queue.
     """
 
     polled: Polled
@@ -181,6 +182,7 @@ class QueueView:
     unusable: int = 0
     new: int = 0
     gone: int = 0
+    held_until: datetime | None = None
     standing: QueueTotals | None = None
     here: bool = True
 

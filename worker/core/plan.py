@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha1
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from msgspec import structs, to_builtins
 from worker.core.actions import with_ends
 from worker.core.diff import diff, is_bare, is_early
 from worker.core.dues import decides_at, dues_together, dues_without
+from worker.core.history import NO_TALLY, Tally
 from worker.core.model import LISTED, Entry, Kind, ReviewKey, Window
 from worker.core.moment import Moment
 from worker.core.owed import Notice
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Turns
     from worker.core.diff import Diff
-    from worker.core.history import Hour
     from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, Snapshot
     from worker.core.owed import Claim, Destination
     from worker.core.policy import EscalationPolicy, Step
@@ -63,7 +63,7 @@ class Plan:
     `entered` are reviews that the message of the open window is to show by an edit; `opened` is a window that one of
     the notices opens. `held_until` is when what is held may go out at last (None: nothing is). `is_baselined` is False
     where the queue's first sight itself is held: then the next poll begins again. `revision` is that of the memory
-    that it was decided on. `tally` is what the hours of the queue's history gain.
+    that it was decided on. `tally` is what it adds to the queue's past.
     """
 
     reviews: Collection[Review] = ()
@@ -77,7 +77,7 @@ class Plan:
     is_baselined: bool = True
     closed: tuple[Id, ...] = ()
     remainder: Remainder = Remainder()
-    tally: Mapping[datetime, Hour] = field(default_factory=dict)
+    tally: Tally = NO_TALLY
 
 
 def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: datetime) -> Plan:

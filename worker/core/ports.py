@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.core.directory import Account
     from worker.core.leases import Assignment, Task
     from worker.core.message import Message
-    from worker.core.model import Difference, Facts, Fate, Field, Id, Kind, Queue, Reviewer, Snapshot, Traits, Unchanged
+    from worker.core.model import Difference, Facts, Fate, Field, Id, Queue, Reviewer, Snapshot, Traits, Unchanged
     from worker.core.overview import Area, LinkState
     from worker.core.owed import Receipt
     from worker.core.worklist import Worklist
@@ -394,42 +394,3 @@ class Assignments(Protocol):
 
 STORE = "store"
 """The trouble of a poll that failed in the database; the others are those of `Trouble`."""
-
-
-class Meter(Protocol):
-    """Counts work. Thread-safe; never raises, so that counting is never in the way of the work."""
-
-    def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
-        """A poll ended after `seconds`; `trouble` is empty where it was complete."""
-        ...
-
-    def delivered(self, kind: Kind, outcome: str) -> None:
-        """A delivery was treated; `outcome` is the state that it has now (`pending`: to be tried again)."""
-        ...
-
-    def edited(self, outcome: str) -> None:
-        """An owed edit was treated: `made`, `unneeded`, `failed` (to be tried again) or `given_up`."""
-        ...
-
-    def throttled(self) -> None:
-        """The notifier asked for a pause."""
-        ...
-
-
-class NullMeter:
-    """Counts nothing: for a single pass, and for tests of other things."""
-
-    def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
-        """Do not count a poll."""
-
-    def delivered(self, kind: Kind, outcome: str) -> None:
-        """Do not count a delivery."""
-
-    def edited(self, outcome: str) -> None:
-        """Do not count an edit."""
-
-    def throttled(self) -> None:
-        """Do not count a pause."""
-
-
-UNMETERED = NullMeter()

@@ -51,8 +51,8 @@ class Reviews(Protocol):
         `whole` is asked for, of the open ones those in `keys` alone. It must be pure,
         because the database may ask for the transaction to be repeated. The plan's reviews are written (in place of
         those with the same key); its notices become pending deliveries due at once, unless their key is owed already.
-        Its `listing`, where it names one, is the one that `decide` gets the next time. Its `tally` is added to the
-        queue's hours.
+        Its `listing`, where it names one, is the one that `decide` gets the next time. The hours of its
+        `tally` are added to the queue's.
         Every message that may be posted (sending, unknown, sent) and speaks of a written review is owed an edit at
         `max(now, edit_held_until, lease_until)`, unless its `edit_until` has passed.
         """

@@ -9,6 +9,7 @@ import structlog
 
 from worker.core.actions import OPERATOR, Act, Acted, Action, Actor, MayAct, Subject, apply
 from worker.core.audience import Turns, email_key, listed_id
+from worker.core.meter import DONE, UNMETERED
 from worker.core.model import Queue
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from worker.core.audience import Person, Persons
+    from worker.core.meter import Meter
     from worker.core.model import Id
     from worker.core.roles import Acting, Polls
     from worker.rules import RulesOf
@@ -45,7 +47,7 @@ class Wish:
 class Perform:
     """Performs what people ask for. Thread-safe."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it needs, all by name)
         self,
         *,
         acting: Acting,
@@ -54,11 +56,13 @@ class Perform:
         persons: Callable[[], Persons],
         claim_for: Callable[[timedelta], timedelta],
         may_act: MayAct,
+        meter: Meter = UNMETERED,
     ) -> None:
         """`claim_for` gives how long a claim lasts, in open time, where a usual open day is so long.
 
-        `may_act` says who may act.
+        `may_act` says who may act; `meter` counts what was done and what was refused.
         """
+        self._meter = meter
         self._acting = acting
         self._polls = polls
         self._rules = rules
@@ -89,6 +93,7 @@ class Perform:
 
         acted = self._acting.act(action, decide, now)
         refusal = acted.refusal and acted.refusal.value
+        self._meter.acted(action.act, refusal or DONE)
         # Who it was stands in the audit alone, from which people can be forgotten.
         log.info("acted", act=action.act.value, queue=queue.name, through=action.through, refusal=refusal)
         return acted

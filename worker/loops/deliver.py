@@ -17,11 +17,12 @@ from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
 from worker.core.letter import Letter
 from worker.core.message import compose_post
+from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind
 from worker.core.outbox import held_until, is_in_vain
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed, without_spared
-from worker.core.ports import UNMETERED, DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome
 from worker.loops.pauses import Patience
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.message import Message
+    from worker.core.meter import Meter
     from worker.core.model import Id, Queue, Review, ReviewKey
     from worker.core.overview import Asked
     from worker.core.owed import Claim, Delivery, Destination, Receipt
-    from worker.core.ports import Clock, Incidents, Meter, Notifier
+    from worker.core.ports import Clock, Incidents, Notifier
     from worker.core.roles import Budgets, Channels, Outbox, Polls
     from worker.loops.report import Ops
     from worker.rules import CalendarOf, RulesOf
@@ -227,9 +229,10 @@ class Deliver:
         passed = partial(turns.passed_on, claim.delivery.mention, owed) if turns else lambda _called: ()
         # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
         self._claiming = now
-        called = tuple(self._budgets.spend(claim.delivery.key, since, self._mentions_a_day, now, passed))
+        may_call = tuple(self._budgets.spend(claim.delivery.key, since, self._mentions_a_day, now, passed))
         self._claiming = None
-        return called
+        self._meter.called(len(may_call), max(len(since) - len(may_call), 0))
+        return may_call
 
     def _spend(self, claim: Claim, now: datetime) -> bool:
         """Count a direct message among those of its reader's day; False where it has to wait for the next day."""
@@ -240,6 +243,7 @@ class Deliver:
         self._claiming = now
         may_go = self._budgets.spend(delivery.key, {user: began}, self._mentions_a_day, now)
         self._claiming = None
+        self._meter.called(len(may_go), 1 - len(may_go))
         if not may_go:
             self._settle(step.held(delivery, calendar.day_ends(now), claimed_at=now), claim)
         return bool(may_go)

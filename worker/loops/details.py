@@ -11,12 +11,14 @@ from msgspec import structs
 
 from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
+from worker.core.model import Fate
 from worker.core.ports import SourceError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from worker.core.history import Measure
+    from worker.core.history import Measure, Tally
+    from worker.core.meter import Meter
     from worker.core.model import Difference, Facts, Field, Id, Queue, Snapshot
     from worker.core.ports import Clock, Descriptions, Source
     from worker.core.roles import Reviews
@@ -148,7 +150,7 @@ class Doubts:
 class Parting:
     """Asks for the fates of runs that left, and remembers them. Thread-safe for different queues.
 
-    Only the wording of messages depends on them.
+    Only the wording of messages and the figures of the past depend on them.
     """
 
     def __init__(self, *, source: Source, clock: Clock) -> None:
@@ -157,29 +159,41 @@ class Parting:
 
     def __call__(
         self, queue: Queue, gone: Collection[Id], doubts: Doubts, *, store: Reviews, rules: QueueRules
-    ) -> Doubts:
-        """Ask about runs that are `gone` since the last poll, and about earlier ones. Never raises for a failure."""
+    ) -> tuple[Doubts, Mapping[Id, Fate]]:
+        """Ask about runs that are `gone` since the last poll, and about earlier ones. Never raises for a failure.
+
+        Returns the doubts that are left, and the fates that were learned.
+        """
         if not gone and not doubts.may_be_asked(self._clock.monotonic()):
-            return doubts
+            return doubts, {}
         # Where all can be asked about and nothing was in doubt, the database has nothing to add.
         has_earlier = doubts.are_open or len(gone) > MOST_FATES
         doubts = doubts.opened(when=bool(gone))
         try:
             earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST_FATES) if has_earlier else ()
-            answered = self._ask(queue, dict.fromkeys((*earlier, *gone)), doubts, store, rules.measure)
+            answered, left = self._ask(queue, dict.fromkeys((*earlier, *gone)), doubts, store, rules.measure)
         except (SourceError, StoreError) as error:
-            answered = None
+            answered, left = None, {}
             log.debug("how_left_unknown", queue=queue.name, error=str(error))
-        return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval)
+        return answered or doubts.unanswered(self._clock.monotonic(), rules.settings.poll_interval), left
 
     def _ask(
         self, queue: Queue, wanted: Mapping[Id, None], doubts: Doubts, store: Reviews, measure: Measure
-    ) -> Doubts | None:
-        """The doubts after an answer; None where there was something to learn, and nothing was."""
+    ) -> tuple[Doubts | None, Mapping[Id, Fate]]:
+        """The doubts after an answer, and the answer; None where there was something to learn, and nothing was."""
         if not wanted:
-            return doubts.answered(are_open=False)
+            return doubts.answered(are_open=False), {}
         left = self._source.fates(queue.queue_id, wanted.keys())
         if not left:
-            return None
+            return None, left
         is_news = store.learn(queue.queue_id, left, self._clock.now(), measure)
-        return doubts.answered(are_open=not wanted.keys() <= left.keys(), is_news=is_news)
+        return doubts.answered(are_open=not wanted.keys() <= left.keys(), is_news=is_news), left
+
+
+def count_ended(meter: Meter, queue: Queue, tally: Tally, left: Mapping[Id, Fate]) -> None:
+    """Count what has ended, by its fate as far as that is known at the end of the same poll."""
+    for queue_run_id in tally.ended:
+        meter.closed(queue, left.get(queue_run_id, Fate.UNKNOWN))
+    for queue_run_id, wait in tally.first.items():
+        if left.get(queue_run_id) is not Fate.REMOVED:
+            meter.waited(queue, wait)

@@ -11,8 +11,9 @@ import structlog
 from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
+from worker.core.meter import UNMETERED
 from worker.core.outbox import edit_held_until
-from worker.core.ports import UNMETERED, DeliveryError, Outcome
+from worker.core.ports import DeliveryError, Outcome
 from worker.loops.deliver import letter_of, pressable
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.message import Message
+    from worker.core.meter import Meter
     from worker.core.owed import Claim, Delivery
-    from worker.core.ports import Clock, Meter, Notifier
+    from worker.core.ports import Clock, Notifier
     from worker.core.roles import Outbox, Polls
     from worker.rules import RulesOf
 

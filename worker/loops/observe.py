@@ -153,12 +153,20 @@ class Look:
         counted = {queue_id: self._standings[queue_id] for queue_id in ours & self._standings.keys()}
         for queue_id in ours:
             state = states.get(queue_id)
-            if is_time or self._counted.get(queue_id) != state:
+            if is_time or self._counted.get(queue_id) != state or self._is_first_stale(queues[queue_id], now):
                 counted |= self._counted_now(queues[queue_id], now, is_polled=state is not None)
                 self._counted[queue_id] = state
         self._standings = counted
         if is_time:
             self._counted_again = Cooldown.of(COUNT_EVERY, self._clock.monotonic())
+
+    def _is_first_stale(self, queue: Queue, now: datetime) -> bool:
+        """Whether a run has become stale since its queue was counted and none was: nothing else has to change for it."""
+        standing = self._standings.get(queue.queue_id)
+        if standing is None or standing.stale or standing.oldest_since is None:
+            return False
+        stale_before = self._rules(queue).stale_before(now)
+        return stale_before is not None and standing.oldest_since <= stale_before
 
     def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[Id, QueueTotals]:
         standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now))
@@ -198,6 +206,7 @@ class Look:
             unusable=seen.unusable,
             new=seen.new,
             gone=seen.gone,
+            held_until=seen.held_until,
             standing=standing,
         )
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.cooldown import Cooldown
+from worker.core.meter import UNMETERED
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
 from worker.core.overview import Area
 from worker.core.plan import Plan, Remainder, undescribed, widened
-from worker.core.ports import STORE, UNMETERED, Fenced, SourceError, StoreError, Trouble
+from worker.core.ports import STORE, Fenced, SourceError, StoreError, Trouble
 from worker.core.status.reasons import rows_text
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import NOTHING_LEFT, Conclude, Concluded, UnknownTraitsError, WholeNeededError
-from worker.loops.details import Doubts, Naming, Parting
+from worker.loops.details import Doubts, Naming, Parting, count_ended
 from worker.loops.report import Board, Complaint
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.leases import Assignment
+    from worker.core.meter import Meter
     from worker.core.model import Id
-    from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Meter, Source
+    from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf
 
@@ -48,14 +50,16 @@ class Seen:
     """The state of the polls of one queue, as other loops may see it.
 
     `completed` is the monotonic time of the last complete one, `waiting` counts the runs of its listing, `unusable` the
-    rows that are no run; `revision` is the queue's as of the last transaction. Since the process started, `decisions`
-    counts the listings that were decided on, `new` the runs that were announced and `gone` those that left.
+    rows that are no run; `held_until` is when what is held may go out (None: nothing is), and `revision` the queue's as
+    of the last transaction. Since the process started, `decisions` counts the listings that were decided on, `new` the
+    runs that were announced and `gone` those that left.
     """
 
     polled: Polled
     completed: float = 0.0
     waiting: int = 0
     unusable: int = 0
+    held_until: datetime | None = None
     revision: int = 0
     decisions: int = 0
     new: int = 0
@@ -126,6 +130,7 @@ class Progress:
         """A listing was decided on, and that is written down."""
         self.concluded = Concluded.of(found, rules, decided)
         seen = replace(self.seen, revision=decided.revision, decisions=self.seen.decisions + 1)
+        seen = replace(seen, held_until=decided.held_until)
         new = sum(len(notice.reviews) for notice in decided.notices if notice.kind in FIRST_SIGHT)
         gone = len(decided.closed)
         self.seen = replace(seen, new=seen.new + new, gone=seen.gone + gone)
@@ -295,7 +300,8 @@ class Poll:
         if decided.notices:
             # After the look for names: a message should have them from the first.
             self._owed()
-        fates = self._parting(found.queue, gone, progress.waits.fates, store=store, rules=rules)
+        fates, left = self._parting(found.queue, gone, progress.waits.fates, store=store, rules=rules)
+        count_ended(self._meter, found.queue, decided.tally, left)
         progress.waits = replace(progress.waits, fates=fates)
         polled = replace(progress.seen.polled, queue=found.queue, completed_at=now)
         progress.seen = replace(progress.seen, polled=polled, completed=self._clock.monotonic())

@@ -98,7 +98,7 @@ class SqlStore:
             if plan.opened is None and plan.entered and memory.window is not None:
                 outbox.enter_reviews(connection, queue.queue_id, memory.window.host, plan.entered, now)
             edits.owe_edits(connection, altered, now)
-            history.add_hours(connection, queue.queue_id, plan.tally)
+            history.add_hours(connection, queue.queue_id, plan.tally.hours)
             return plan
 
         return self._database.write(work)

@@ -41,7 +41,7 @@ def tally(*written: Review, before: tuple[Review, ...] = (), measure: Measure = 
     """What the hour of a poll at noon gains."""
     completed_at = more.get("completed_at", KNOWN)
     memory = Memory(baselined=True, reviews=before, completed_at=completed_at)  # type: ignore[arg-type]
-    return tallied(written, memory, measure, waiting=7, now=NOON, ahead=timedelta(0)).get(NOON, NOTHING)
+    return tallied(written, memory, measure, waiting=7, now=NOON, ahead=timedelta(0)).hours.get(NOON, NOTHING)
 
 
 def closed(before: Review, **news: object) -> Review:
@@ -85,7 +85,7 @@ class TestAPoll:
     def test_counts_what_is_new_when_its_wait_began(self) -> None:
         run = review("a", added_at=NOON - 3 * HOUR, first_seen_at=NOON)
         memory = Memory(baselined=True, reviews=(), completed_at=NOON - 5 * HOUR)
-        found = tallied([run], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0))
+        found = tallied([run], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
         assert found == {NOON: Hour(waiting=1), NOON - 3 * HOUR: Hour(came=1)}
 
     def test_counts_what_has_an_old_date_after_the_last_listing_which_did_not_show_it(self) -> None:
@@ -94,12 +94,12 @@ class TestAPoll:
 
     def test_counts_nothing_that_was_there_at_the_first_sight(self) -> None:
         memory = Memory(baselined=False, reviews=())
-        found = tallied([review("a")], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0))
+        found = tallied([review("a")], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
         assert found == {NOON: Hour(waiting=1)}
 
     def test_counts_what_came_while_the_first_sight_is_held(self) -> None:
         memory = Memory(baselined=False, reviews=(review("old"),), completed_at=KNOWN)
-        found = tallied([review("a")], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0))
+        found = tallied([review("a")], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
         assert found[NOON].came == 1
 
     def test_measures_what_left(self) -> None:
@@ -133,7 +133,7 @@ class TestAPoll:
         before = review("a", added_at=NOON - 2 * HOUR, closed_at=NOON - HOUR, fate=Fate.REVIEWED)
         memory = Memory(baselined=True, reviews=(before,), completed_at=KNOWN)
         again = structs.replace(before, closed_at=None, fate=None)
-        found = tallied([again], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0))
+        found = tallied([again], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
         assert found[NOON - HOUR].reviewed == -1
         assert with_change(Hour(reviewed=1, first=waits(HOUR), last=waits(HOUR)), found[NOON - HOUR]) == NOTHING
 

@@ -12,6 +12,7 @@ from tests.support.memory_store import MemoryStore
 from tests.unit.loops.stage import RULES, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit
+from worker.core.meter import NullMeter
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, StoreError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Meter:
+class Meter(NullMeter):
     """Notes what it is told."""
 
     edits: list[str] = field(default_factory=list)

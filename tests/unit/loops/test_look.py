@@ -161,6 +161,23 @@ def test_queues_are_counted_once_a_minute_and_only_where_somebody_wants_it() -> 
     assert nobody.store.counts == 0
 
 
+def test_the_first_run_to_become_stale_is_counted_at_once() -> None:
+    stage = Stage()
+    stage.source.answer = snapshot(queue_run("a", added_at=NOON - HOUR + timedelta(seconds=10)))
+    stage.poll(QUEUE)
+    assert [seen.standing and seen.standing.stale for seen in stage.look().queues] == [0]
+    stage.clock.advance(timedelta(seconds=10))
+    assert [seen.standing and seen.standing.stale for seen in stage.look().queues] == [1]
+    assert stage.store.counts == 2
+
+
+def test_what_is_held_is_shown_until_it_is_decided_on() -> None:
+    stage = Stage()
+    stage.source.answer = snapshot(queue_run("a"))
+    stage.poll(QUEUE)
+    assert [seen.held_until for seen in stage.look().queues] == [None]
+
+
 def test_a_database_that_does_not_answer_is_an_error_and_the_rest_is_still_shown() -> None:
     stage = Stage()
     stage.store.pause(pause())

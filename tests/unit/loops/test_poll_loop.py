@@ -17,6 +17,7 @@ from tests.support.fake_source import FakeSource
 from tests.support.memory_store import MemoryStore
 from tests.support.outbox import post
 from worker.core.leases import Assignment
+from worker.core.meter import NullMeter
 from worker.core.model import Facts, Fate, Kind, QueueRun
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
@@ -111,10 +112,20 @@ class FakeShift:
 
 
 @dataclass
-class Meter:
+class Meter(NullMeter):
     """Notes what it is told."""
 
     polls: list[tuple[str, float, str]] = field(default_factory=list)
+    left: list[Fate] = field(default_factory=list)
+    waits: list[timedelta] = field(default_factory=list)
+
+    def closed(self, queue: Queue, fate: Fate) -> None:
+        assert queue == QUEUE
+        self.left.append(fate)
+
+    def waited(self, queue: Queue, wait: timedelta) -> None:
+        assert queue == QUEUE
+        self.waits.append(wait)
 
     def polled(self, queue: Queue, *, seconds: float, trouble: str = "") -> None:
         self.polls.append((queue.name, seconds, trouble))
@@ -616,6 +627,14 @@ class TestHowRunsLeft:
         stage.source.show(QUEUE, queue_run("a", added_at=NOON + MINUTE), queue_run("b"))
         stage.tick()
         assert stage.source.asked == []
+
+    def test_is_counted_as_far_as_it_is_known_at_the_end_of_the_poll(self) -> None:
+        stage = self.left()
+        stage.store.polled(stage.poll.known.polled())
+        stage.source.show(QUEUE)
+        stage.tick()
+        assert sorted(stage.meter.left) == [Fate.REMOVED, Fate.UNKNOWN]
+        assert stage.meter.waits == [2 * MINUTE]
 
     @pytest.mark.parametrize("broken", ["source", "store"])
     def test_matters_not_where_it_cannot_be_told(self, broken: str) -> None:

@@ -8,7 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.support.overviews import overview, view
-from worker.core.model import Kind, QueueTotals
+from worker.core.actions import Act, Refusal
+from worker.core.meter import DONE
+from worker.core.model import Fate, Kind, QueueTotals
 from worker.core.overview import ApiInUse
 from worker.core.owed import Backlog, State
 from worker.web.metrics import Metrics
@@ -62,6 +64,35 @@ def test_deliveries_and_edits_are_counted_by_what_became_of_them() -> None:
     assert value(counted, "edits_total", outcome="made") == 1
 
 
+def test_what_left_is_counted_by_its_fate_and_measured() -> None:
+    counted = metrics()
+    counted.closed(queue(), Fate.REVIEWED)
+    counted.waited(queue(), 90 * MINUTE)
+    assert value(counted, "reviews_closed_total", queue="Support QA", fate="reviewed") == 1
+    assert value(counted, "reviews_closed_total", queue="Support QA", fate="removed") == 0
+    assert value(counted, "time_to_review_seconds_bucket", queue="Support QA", le="3600.0") == 0
+    assert value(counted, "time_to_review_seconds_bucket", queue="Support QA", le="7200.0") == 1
+
+
+def test_calls_and_acts_are_counted_by_what_became_of_them() -> None:
+    counted = metrics()
+    counted.called(2, 1)
+    counted.acted(Act.CLAIM, DONE)
+    counted.acted(Act.CLAIM, Refusal.TAKEN.value)
+    assert value(counted, "calls_total", outcome="made") == 2
+    assert value(counted, "calls_total", outcome="spared") == 1
+    assert value(counted, "acts_total", act="claim", outcome="done") == 1
+    assert value(counted, "acts_total", act="claim", outcome="taken") == 1
+    assert value(counted, "acts_total", act="snooze", outcome="done") == 0
+
+
+def test_what_is_held_is_shown_by_its_end() -> None:
+    seen = metrics(overview(view(held_until=NOON + HOUR), view("Triage")))
+    held = "queue_held_until_timestamp_seconds"
+    assert value(seen, held, queue="Support QA") == (NOON + HOUR).timestamp()
+    assert value(seen, held, queue="Triage") == 0
+
+
 @pytest.mark.parametrize(("hanging", "ready"), [((), 1), (("edit",), 0)])
 def test_a_loop_that_hangs_is_a_condition_that_does_not_hold(hanging: tuple[str, ...], ready: int) -> None:
     shown = Metrics(version="1.2.3", commit="abc", overview=overview, hanging=lambda: hanging)
@@ -77,6 +108,8 @@ def test_failures_begin_at_zero_before_the_first_of_them() -> None:
     for trouble in ("refused", "unreachable", "store"):
         assert value(shown, "poll_failures_total", queue="Support QA", trouble=trouble) == 0
     assert value(shown, "polls_total", queue="Support QA") == 0
+    assert value(shown, "reviews_closed_total", queue="Support QA", fate="reviewed") == 0
+    assert value(shown, "time_to_review_seconds_count", queue="Support QA") == 0
     assert value(shown, "deliveries_total", kind="ops", outcome="held") == 0
     assert value(shown, "edits_total", outcome="failed") == 0
 
