@@ -154,7 +154,7 @@ def test_days_that_are_too_old_are_forgotten(store: Store) -> None:
 
 
 def test_a_day_that_a_newer_program_wrote_is_left_alone_and_not_read(sql_store: SqlStore) -> None:
-    newer = b"\x92\x02\xa3new"
+    newer = b"\x02new"
     write_hours(sql_store, QUEUE, {NOON: Hour(came=1), NOON + DAY: Hour(came=1)})
     database = sql_store._database  # noqa: SLF001  nobody else writes such a row
     database.write(lambda connection: connection.execute(sa.update(HISTORY).values(hours=newer)))

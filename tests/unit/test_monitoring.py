@@ -58,8 +58,28 @@ def test_every_metric_of_ours_is_shown_or_watched() -> None:
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
 def test_every_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
-    assert set(rule["annotations"]) == {"summary", "remedy"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
+def test_every_alert_names_a_place_in_the_operations_that_there_is(rule: dict[str, Any]) -> None:
+    page, _, place = rule["annotations"]["runbook_url"].partition("#")
+    written = (MONITORING.parents[1] / "docs" / page.rpartition("/docs/")[2]).read_text()
+    titles = re.findall(r"^#+ (.+)$", written, re.MULTILINE)
+    assert place in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_panel_about_queues_follows_the_choice_of_queues() -> None:
+    about_queues = [
+        match
+        for panel in panels()
+        for target in panel["targets"]
+        for match in METRIC.finditer(target["expr"])
+        if "queue" in samples().get(match[0].partition("{")[0], set())
+    ]
+    assert about_queues
+    assert {match[1] for match in about_queues} == {'queue=~"$queue"'}
 
 
 def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:

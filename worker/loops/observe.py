@@ -161,7 +161,7 @@ class Look:
             self._counted_again = Cooldown.of(COUNT_EVERY, self._clock.monotonic())
 
     def _is_first_stale(self, queue: Queue, now: datetime) -> bool:
-        """Whether a run has become stale since its queue was counted and none was: nothing else has to change for it."""
+        """Whether a run has become stale since its queue was counted, and none was."""
         standing = self._standings.get(queue.queue_id)
         if standing is None or standing.stale or standing.oldest_since is None:
             return False

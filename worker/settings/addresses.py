@@ -74,15 +74,15 @@ def heartbeat(value: object, *, allow_http: bool) -> SecretStr:
 
 
 def host_and_port(value: object) -> tuple[str, int]:
-    """The address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `:8080`; the host comes back without brackets.
+    """The address to listen on: `127.0.0.1:8814`, `[::1]:8814`, `:8814`; the host comes back without brackets.
 
-    `*` stands for all addresses of this machine: `:8080`, `*:8080`.
+    `*` stands for all addresses of this machine: `:8814`, `*:8814`.
     """
     match = _HOST_PORT.fullmatch(one_line(value))
     if match is None or not 0 < int(match["port"]) <= _LAST_PORT:
         raise ValueError(
             f"is not host:port with a port from 1 to {_LAST_PORT}; "
-            "write 127.0.0.1:8080 for this machine alone, :8080 for others too"
+            "write 127.0.0.1:8814 for this machine alone, :8814 for others too"
         )
     if match["v6"]:
         _check_ipv6(match["v6"])
@@ -153,7 +153,7 @@ def _check_ipv6(host: str) -> None:
     try:
         ipaddress.IPv6Address(host)
     except ValueError:
-        raise ValueError("is not an IPv6 address in its brackets; write one such as [::1]:8080") from None
+        raise ValueError("is not an IPv6 address in its brackets; write one such as [::1]:8814") from None
 
 
 SQLITE = "sqlite"

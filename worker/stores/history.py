@@ -1,19 +1,20 @@
 """The history in a table: the hours of a day of one queue in one row, packed.
 
-A row is the version of its form and a list an hour, in which nothing stands at its end. Counts that are equal in both
-measures of a wait stand there once.
+A row is the version of its form and, compressed, a list an hour. A list ends where there is nothing more; counts that
+are equal in both measures of a wait stand there once.
 """
 
 from __future__ import annotations
 
+import zlib
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
 
-from worker.core.history import HOUR, NO_WAITS, NOTHING, Hour, Waits, hour_of, with_change
+from worker.core.history import HOUR, NO_WAITS, Hour, Waits, hour_of, with_change
 from worker.stores.schema import HISTORY
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ VERSION = 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
+
+Packed: TypeAlias = "dict[int, list[Any]]"
+"""The hours of a day by their number, each as the list of its values."""
+
 _ABSENT: list[Any] = [None, None, 0, 0, 0, 0, 0, [], None, None, None]
 """What stands for the values of an hour that its list does not reach, in its order."""
 
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
-_unpack_hours = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 
 _SELECT = sa.select(HISTORY.c.day, HISTORY.c.hours).where(
     HISTORY.c.queue_id == sa.bindparam("queue"), HISTORY.c.day.in_(sa.bindparam("days", expanding=True))
@@ -61,7 +65,7 @@ def add_hours(connection: Connection, queue_id: Id, tally: Mapping[datetime, Hou
             continue
         for start, change in tally.items():
             if day_of(start) == day:
-                hours[start.hour] = with_change(hours.get(start.hour, NOTHING), change)
+                hours[start.hour] = _packed_hour(with_change(_hour(hours.get(start.hour, [])), change))
         _write(connection, queue_id, day, packed(hours), is_new=day not in known)
 
 
@@ -81,9 +85,9 @@ def every_hour(connection: Connection, since: datetime, until: datetime, queue_i
     found: dict[Id, dict[datetime, Hour]] = {}
     for row in connection.execute(query.order_by(HISTORY.c.queue_id, HISTORY.c.day)):
         midnight = _EPOCH + row.day * _DAY
-        for number, hour in sorted((unpacked(row.hours) or {}).items()):
+        for number, kept in sorted((unpacked(row.hours) or {}).items()):
             if first <= (start := midnight + number * HOUR) < until:
-                found.setdefault(row.queue_id, {})[start] = hour
+                found.setdefault(row.queue_id, {})[start] = _hour(kept)
     return found
 
 
@@ -92,15 +96,14 @@ def prune_hours(connection: Connection, before: datetime) -> int:
     return connection.execute(sa.delete(HISTORY).where(HISTORY.c.day < day_of(before))).rowcount
 
 
-def packed(hours: Mapping[int, Hour]) -> bytes:
-    """The hours of a day, by their number."""
-    return _pack((VERSION, {number: _packed_hour(hour) for number, hour in hours.items()}))
+def packed(hours: Packed) -> bytes:
+    """A row: the version of its form, and the hours, compressed."""
+    return bytes([VERSION]) + zlib.compress(_encode(hours))
 
 
-def unpacked(row: bytes) -> dict[int, Hour] | None:
-    """The hours of a day; None where a newer program packed them."""
-    version, hours = _unpack(row)
-    return None if version > VERSION else {number: _hour(kept) for number, kept in _unpack_hours(hours).items()}
+def unpacked(row: bytes) -> Packed | None:
+    """The hours of a row; None where a newer program packed them."""
+    return _decode(zlib.decompress(row[1:])) if row[0] <= VERSION else None
 
 
 def _packed_hour(hour: Hour) -> list[Any]:

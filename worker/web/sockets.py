@@ -26,9 +26,9 @@ _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPP
 _REMEDIES = {
     errno.EADDRINUSE: "another program has it (`ss -ltnp` shows which): end that, or choose another port",
     errno.EACCES: "this user may not use that port: choose one above 1023",
-    errno.EADDRNOTAVAIL: "this machine has no such address: write :8080 for all that it has, 127.0.0.1:8080 for itself",
+    errno.EADDRNOTAVAIL: "this machine has no such address: write :8814 for all that it has, 127.0.0.1:8814 for itself",
 }
-_NO_NAME = "no address belongs to that name: correct it, or write an address such as 127.0.0.1:8080"
+_NO_NAME = "no address belongs to that name: correct it, or write an address such as 127.0.0.1:8814"
 _OTHER = "choose a free port above 1023, or an address of this machine"
 
 

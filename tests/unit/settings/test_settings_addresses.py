@@ -156,13 +156,13 @@ def test_a_heartbeat_keeps_its_path_and_query() -> None:
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("127.0.0.1:8814", ("127.0.0.1", 8814)),
         ("0.0.0.0:1", ("0.0.0.0", 1)),
         ("localhost:65535", ("localhost", 65535)),
-        ("[::1]:8080", ("::1", 8080)),
-        ("[::]:8080", ("::", 8080)),
-        (":8080", ("*", 8080)),
-        ("*:8080", ("*", 8080)),
+        ("[::1]:8814", ("::1", 8814)),
+        ("[::]:8814", ("::", 8814)),
+        (":8814", ("*", 8814)),
+        ("*:8814", ("*", 8814)),
     ],
 )
 def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
@@ -172,15 +172,15 @@ def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "8080",
-        "**:8080",
+        "8814",
+        "**:8814",
         "*.a:80",
         "a..b:80",
         ".:80",
         "x" * 64 + ":80",
         "localhost",
         "localhost:",
-        "::1:8080",
+        "::1:8814",
         "a:0",
         "a:65536",
         "a:99999",
@@ -189,7 +189,7 @@ def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
     ],
 )
 def test_a_bad_address_to_listen_on_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not host:port with a port from 1 to 65535; write 127\.0\.0\.1:8080"):
+    with pytest.raises(ValueError, match=r"is not host:port with a port from 1 to 65535; write 127\.0\.0\.1:8814"):
         addresses.host_and_port(text)
 
 

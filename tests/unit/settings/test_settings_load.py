@@ -60,7 +60,7 @@ def test_every_single_setting_is_read(place: Place) -> None:
             "WORKER_LANGSMITH_API": "items",
             "WORKER_REQUESTS_PER_SECOND": "2.5",
             "WORKER_DATABASE_URL": "postgresql://u:p@host/db",
-            "WORKER_HTTP_ADDRESS": "[::1]:8080",
+            "WORKER_HTTP_ADDRESS": "[::1]:8814",
             "WORKER_HTTP_HOSTS": "a.example.com,b.example.com",
             "WORKER_HTTP_TOKEN": "0123456789abcdef",
             "WORKER_HTTP_OPEN": "true",
@@ -83,7 +83,7 @@ def test_every_single_setting_is_read(place: Place) -> None:
     assert settings.langsmith_api is LangsmithApi.ITEMS
     assert settings.requests_per_second == 2.5
     assert settings.database_url == "postgresql+psycopg://u:p@host/db"
-    assert settings.http_address == ("::1", 8080)
+    assert settings.http_address == ("::1", 8814)
     assert settings.http_hosts == ("a.example.com", "b.example.com")
     assert (reveal(settings.http_token), settings.http_open) == ("0123456789abcdef", True)
     assert reveal(settings.heartbeat_url) == "https://hc.example.com/ping/1"
@@ -443,7 +443,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("WORKER_LANGSMITH_API", "v2", "'v2' is not one of auto, runs, items"),
         ("WORKER_REQUESTS_PER_SECOND", "0", "'0' is not a number above 0"),
         ("WORKER_OPS_CHANNEL", "\udcc3\udc9c", r"'\udcc3\udc9c' is not UTF-8 text, or the locale is not one of UTF-8"),
-        ("WORKER_HTTP_ADDRESS", "8080", "'8080' is not host:port"),
+        ("WORKER_HTTP_ADDRESS", "8814", "'8814' is not host:port"),
         ("WORKER_LOG_LEVEL", "loud", "'loud' is not one of debug, info, warning, error"),
         ("WORKER_LOG_FORMAT", "xml", "'xml' is not one of auto, console, json"),
         ("WORKER_ALLOW_HTTP", "perhaps", "'perhaps' is neither true nor false"),
@@ -516,7 +516,7 @@ def test_links_to_services_are_no_findings_and_no_names_that_may_be_meant(place:
 
 
 def test_what_only_looks_like_a_link_is_found(place: Place) -> None:
-    (line,) = place.load({"WORKER_PORT": "8080"}).unknown_names()
+    (line,) = place.load({"WORKER_PORT": "8814"}).unknown_names()
     assert line.startswith("WORKER_PORT is not a setting")
 
 
