@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.runs import meant, name_of, print_meant
+from worker.commands.runs import meant, name_of, not_polled, print_meant
 from worker.commands.setup import DATABASE, opened, start
 from worker.core.actions import ON_QUEUES, Act
 from worker.core.directory import persons_of
+from worker.core.guidance import several_queues
 from worker.core.outcome import done_text, refused_text
 from worker.core.request import matching
 from worker.core.text import plain
@@ -96,9 +97,10 @@ def _run(store: SqlStore, what: str) -> tuple[Queue, Review | None]:
 def _queue(store: SqlStore, wanted: str) -> Queue:
     polled = [each.queue for each in last_polls(store)]
     found = matching(polled, wanted)
-    if len(found) != 1:
-        names = ", ".join(plain(queue.name) for queue in polled) or "none"
-        raise NotDoneError(f"no queue {plain(wanted)!r} is polled; these are: {names}")
+    if len(found) > 1:
+        raise NotDoneError(several_queues(wanted, found))
+    if not found:
+        raise NotDoneError(not_polled(wanted, polled))
     return found[0]
 
 

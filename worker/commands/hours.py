@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
+from worker.commands.runs import not_polled
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import stamp
 from worker.core.calendar import NO_WEEK
 from worker.core.model import Queue
 from worker.core.ports import ConfigError, StoreError
 from worker.core.request import matching
-from worker.core.text import plain
 from worker.settings.calendars import calendar_of, zone_named
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def hours(wanted: str | None, *, at: str | None, as_json: bool) -> bool:
     known = _known(settings) if wanted else []
     found = matching(known, wanted) if wanted else []
     if wanted and not found:
-        names = ", ".join(plain(queue.name) for queue in known) or "none"
-        sys.stderr.write(f"review-notifier: no queue {plain(wanted)!r} is polled; these are: {names}\n")
+        sys.stderr.write(f"review-notifier: {not_polled(wanted, known)}\n")
         return False
     queue = settings.for_queue(found[0].queue_id, found[0].name) if found else settings.defaults
     table = settings.calendar_table(queue.calendar)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from msgspec import structs
 
 from worker.app import last_polls
 from worker.clock import SystemClock
@@ -15,23 +18,23 @@ from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
 from worker.commands.tables import age_text, delivery_json, print_table, stamp
 from worker.commands.upcoming import circumstances_of
-from worker.core.actions import REFUSALS
+from worker.core.actions import REFUSALS, acts_at
 from worker.core.audience import NO_PERSONS
 from worker.core.directory import persons_of
 from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
 from worker.core.owed import State
 from worker.core.policy import age_of
-from worker.core.request import matching
+from worker.core.request import matching, similar
 from worker.core.status.upcoming import upcoming
-from worker.core.text import plain
+from worker.core.text import day_time_in, plain
 from worker.rules import corrections, rules_for
 from worker.settings.names import ADVICE
 from worker.stores import acts, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from worker.core.actions import Record
     from worker.core.audience import Person, Turns
@@ -60,8 +63,7 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
         queues = polled if wanted is None else matching(polled, wanted)
         found = [waiting for queue in queues for waiting in _waiting(store, polls[queue], rules, now)]
     if wanted is not None and not queues:
-        names = ", ".join(plain(queue.name) for queue in polled) or "none"
-        sys.stderr.write(f"review-notifier: no queue {plain(wanted)!r} is polled; these are: {names}\n")
+        sys.stderr.write(f"review-notifier: {not_polled(wanted, polled)}\n")
         return False
     if as_json:
         tables.print_json([waiting_json(each, now) for each in found])
@@ -116,7 +118,9 @@ def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> 
         instants = [at for at in (review.told_at if is_said else None, heard_at.get(review.key)) if at is not None]
         coming = upcoming(given, review, now, ADVICE)
         turns = rules(polled.queue).turns(polled.queue)
-        yield Waiting(polled.queue, review, coming, max(instants, default=None), turns)
+        # What has ended and no poll has written down yet.
+        review = structs.replace(review, acts=acts_at(review.acts, now))  # noqa: PLW2901
+        yield Waiting(polled.queue, review, coming, max(instants, default=None), turns, given.policy.calendar.zone)
 
 
 def _upcoming(store: SqlStore, polled: Polled, rules: RulesOf, review: Review, now: datetime) -> Upcoming:
@@ -132,6 +136,14 @@ def meant(store: SqlStore, what: str) -> Sequence[Id]:
     if ids := [UUID(found) for found in _ID.findall(what)]:
         return store.search(partial(reviews.by_ids, ids=ids))
     return store.search(partial(reviews.by_part, part=what, most=_MOST)) if what else []
+
+
+def not_polled(wanted: str, polled: Sequence[Queue]) -> str:
+    """That no queue has this name or id, and which may be meant."""
+    near = similar(polled, wanted)
+    meant = f" (did you mean {' or '.join(repr(plain(queue.name)) for queue in near)}?)" if near else ""
+    names = ", ".join(plain(queue.name) for queue in polled) or "none"
+    return f"no queue {plain(wanted)!r} is polled{meant}; these are: {names}"
 
 
 def print_meant(found: Sequence[Story], now: datetime) -> None:
@@ -152,6 +164,7 @@ class Waiting:
     upcoming: Upcoming
     told_at: datetime | None = None
     turns: Turns | None = None
+    zone: tzinfo = UTC
 
     @property
     def whose_turn(self) -> list[str]:
@@ -169,11 +182,24 @@ def print_waiting(found: Sequence[Waiting], now: datetime) -> None:
     """`runs` for people."""
     columns = ["Queue", "Queue run", "Name", "Age", "Last notified", "Next due", "Why"]
     rows = [_waiting_row(each, now) for each in found]
+    acts = [_acts(each) for each in found]
+    if any(acts):
+        columns.append("Acts")
+        rows = [[*row, said] for row, said in zip(rows, acts, strict=True)]
     whose = [", ".join(each.whose_turn or each.assigned_to) for each in found]
     if any(whose):
         columns.insert(3, "Whose turn")
         rows = [[*row[:3], names, *row[3:]] for row, names in zip(rows, whose, strict=True)]
     print_table(columns, rows, empty="Nothing waits.")
+
+
+def _acts(each: Waiting) -> str:
+    """Who has a run, or had it, and until when it is snoozed."""
+    acts, zone = each.review.acts, each.zone
+    has = f" until {day_time_in(acts.claimed_until, zone)}" if acts.is_claimed and acts.claimed_until else ""
+    claimed = f"{acts.claimed_name} {'has' if acts.is_claimed else 'had'} it{has}" if acts.claimed_by else ""
+    snoozed = f"snoozed until {day_time_in(acts.snoozed_until, zone)}" if acts.snoozed_until is not None else ""
+    return ", ".join(part for part in (claimed, snoozed) if part)
 
 
 def _waiting_row(each: Waiting, now: datetime) -> list[str]:
