@@ -31,6 +31,8 @@ class Scale:
     workers: tuple[int, ...]
     worker_queues: int
     workers_for: int
+    owned_runs: int
+    owned_for: int
 
 
 FULL = Scale(
@@ -54,6 +56,8 @@ FULL = Scale(
     workers=(1, 2, 4),
     worker_queues=200,
     workers_for=60,
+    owned_runs=10_000,
+    owned_for=30,
 )
 
 QUICK = Scale(
@@ -77,4 +81,6 @@ QUICK = Scale(
     workers=(1, 2),
     worker_queues=6,
     workers_for=3,
+    owned_runs=500,
+    owned_for=3,
 )

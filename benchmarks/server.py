@@ -133,6 +133,8 @@ def _control(world: World, what: str, query: Mapping[str, str]) -> object:
                 setattr(world, name, value)
         case "add":
             world.add(given["queue"])
+        case "fill":
+            world.more[given["queue"]] += given["runs"]
     return {
         "last": world.last,
         "asked": world.asked,

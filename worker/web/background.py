@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MOST_ASKED = 16
-"""Requests that wait for the thread; a further one is refused at once."""
+MOST_ASKED = 40
+"""Requests that wait for the thread; a further one is refused at once. Fewer than clients that are served at once."""
 
 FAILED = Reply(
     HTTPStatus.INTERNAL_SERVER_ERROR, JSON, b'{"error": "this page cannot be made; the log has the reason"}\n'

@@ -219,9 +219,10 @@ def test_only_so_many_pages_are_waited_for() -> None:
         first = server.connect()
         first.sendall(SLOW)
         pages.wait()
-        others = [server.connect() for _ in range(MOST_ASKED)]
-        for each in others:
-            each.sendall(SLOW)
+        others = []
+        for _ in range(MOST_ASKED):
+            others.append(server.connect())
+            others[-1].sendall(SLOW)
             assert server.ask()  # the server has seen it by now
         refused = server.ask(SLOW)
         assert refused.startswith(b"HTTP/1.0 503")
