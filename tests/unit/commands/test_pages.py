@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +144,6 @@ def test_what_is_older_than_the_days_shown_counts_nowhere() -> None:
     old, new = NOON - timedelta(days=DAYS), NOON - HOUR
     zone = NOON.tzinfo
     assert zone is not None
-    found = flow_of({old: Hour(came=5, waiting=1), new: replace(Hour(came=2), waiting=1)}, zone, NOON)
+    found = flow_of({old: Hour(came=5, waiting=1), new: Hour(came=2, waiting=1)}, zone, NOON)
     assert (found.came, sum(day.came for day in found.days)) == (2, 2)
     assert sum(cell.came for hours in found.week for cell in hours) == 2
