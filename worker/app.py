@@ -181,7 +181,9 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         roster=roster,
         poll=poll,
         deliver=deliver,
-        edit=Edit(store=store, polls=store, notifier=notifier, clock=clock, rules=rules, meter=meter),
+        edit=Edit(
+            store=store, polls=store, notifier=notifier, clock=clock, rules=rules, calendars=calendars, meter=meter
+        ),
         look=look,
         watch=Observer(look=look, store=store, notes=store, ops=ops, assignments=assignments),
         sight=BlindCheck(source=blindness, clock=clock, poll=poll.known, incidents=board),
@@ -197,6 +199,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             scheme=notifier.limits.scheme,
             is_wanted=wants_direct(settings),
             owed=deliver.wake,
+            ahead=poll.known.ahead,
         ),
         look_ups=LookUps(
             directory=store,

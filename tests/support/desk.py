@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -16,7 +17,7 @@ from worker.core.model import Entry, Kind, Window
 from worker.rules import rules_of
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
     from worker.core.audience import Person
@@ -67,6 +68,7 @@ class Office:
     is_posting: bool = True
     muted: dict[Id, datetime] = field(default_factory=dict)
     passed: set[About] = field(default_factory=set)
+    ahead: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         self.reviews: dict[Id, dict[Any, Review]] = {queue.queue_id: {} for queue in self.queues}
@@ -122,6 +124,7 @@ class Office:
             Allowance(self.per_day, PER_RUN),
             self.calendars,
             "slack",
+            self.ahead,
         )
 
     def _turns(self, queue: Queue, persons: Persons) -> QueueTurns:

@@ -46,6 +46,8 @@ class FakeNotifier:
         self.looks: list[Message] = []
         self.edits: list[tuple[Message, Receipt]] = []
         self.probes = 0
+        self.meanwhile: Callable[[], None] | None = None
+        """Happens while an edit is made."""
         self._posts: list[Post] = []
         self._failures: dict[str, list[Failure]] = {"send": [], "find": [], "edit": [], "probe": []}
         self._lock = threading.RLock()
@@ -113,6 +115,8 @@ class FakeNotifier:
             if all(post.receipt != receipt for post in self._posts):
                 raise DeliveryError("no such message", Outcome.EDIT, code="message_not_found")
             self._posts = [replace(post, message=message) if post.receipt == receipt else post for post in self._posts]
+            if self.meanwhile is not None:
+                self.meanwhile()
 
     def probe(self) -> None:
         with self._lock:

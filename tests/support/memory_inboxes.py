@@ -60,8 +60,9 @@ class MemoryInboxes(MemoryOutbox):
                 self._owe_directly(notice, now)
             for entered in plan.entered:
                 owed = self._outbox[entered.host]
-                if self._speak(owed, entered.runs):
-                    owed.change(edit_at=max(now, owed.delivery.lease_until or now))
+                soon = max(now, owed.delivery.lease_until or now)
+                if self._speak(owed, entered.runs, soon):
+                    owed.change(edit_at=soon)
             for queue_id, key in plan.heard:
                 for owed in self._outbox.values():
                     if owed.queue_id == queue_id:
@@ -104,13 +105,15 @@ class MemoryInboxes(MemoryOutbox):
             self._pings[notice.key, notice.destination.place] = now
         self._inboxes[notice.reader] = now, notice.key
 
-    def _speak(self, owed: Owed, runs: Iterable[tuple[About, Kind]]) -> int:
+    def _speak(self, owed: Owed, runs: Iterable[tuple[About, Kind]], entered_at: datetime | None = None) -> int:
         """Let a direct message speak of runs; how many of them it did not speak of before."""
         new = [(about, kind) for about, kind in runs if owed.spoken.get(about[1], True)]
         for (queue_id, key), kind in new:
             owed.spoken[key] = False
             owed.purposes.setdefault(key, kind)
             owed.elsewhere[key] = self._polled[queue_id].queue
+            if entered_at is not None:
+                owed.entered[key] = entered_at
         return len(new)
 
     def spend(

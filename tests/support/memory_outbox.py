@@ -315,7 +315,12 @@ class MemoryOutbox(MemoryTables):
             shares=self._shares(owed),
             queues=self._queues(owed),
             waiting=sum(review.is_open for review in told),
-            entered=sum(review.is_open and review.told_at is None and _is_since(review, claimed) for review in told),
+            entered=sum(
+                review.is_open
+                and (review.told_at is None or claimed.kind is Kind.DIRECT)
+                and owed.entered.get(review.key, shown_at) > shown_at
+                for review in told
+            ),
             left=sum(review.closed_at is not None and review.closed_at > shown_at for review in told),
             successor=successor.delivery.receipt if successor else None,
         )
@@ -435,8 +440,3 @@ def _is_unposted(owed: Owed) -> bool:
 
 def _within(owed: Owed, destination: Destination) -> bool:
     return destination in {EVERYWHERE, owed.delivery.destination}
-
-
-def _is_since(review: Review, message: Delivery) -> bool:
-    """Whether a run that nothing has announced entered a message after it was shown last."""
-    return message.edited_at is None or review.first_seen_at > message.edited_at

@@ -136,7 +136,9 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             owed.spoken |= dict.fromkeys(new, False)
             if owed.delivery.kind is not Kind.ANNOUNCEMENT:
                 owed.purposes |= dict.fromkeys(new, Kind.ANNOUNCEMENT)
-            owed.change(edit_at=max(now, owed.delivery.lease_until or now))
+            soon = max(now, owed.delivery.lease_until or now)
+            owed.entered |= dict.fromkeys(new, soon)
+            owed.change(edit_at=soon)
 
     def polled(
         self, polls: Iterable[Polled], stale_before: Callable[[Queue, datetime], datetime | None] = never_stale

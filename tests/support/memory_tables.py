@@ -41,7 +41,8 @@ class Owed:
     """A delivery with the reviews that it speaks of (True: left out) and those that its message lists.
 
     `purposes` has what those are in it for that have a purpose of their own, `elsewhere` the queues of those that are
-    in another queue than the delivery, `passed` those of which the owner is to hear.
+    in another queue than the delivery, `passed` those of which the owner is to hear, `entered` those
+    that came by an edit.
     """
 
     delivery: Delivery
@@ -50,6 +51,7 @@ class Owed:
     spoken: dict[ReviewKey, bool] = field(default_factory=dict)
     shown: list[ReviewKey] = field(default_factory=list)
     passed: dict[ReviewKey, datetime] = field(default_factory=dict)
+    entered: dict[ReviewKey, datetime] = field(default_factory=dict)
 
     @property
     def queue_id(self) -> Id | None:

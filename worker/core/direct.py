@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid5
@@ -111,7 +112,8 @@ class DirectPlan:
 class World:
     """What a decision about direct messages needs to know beside the desk.
 
-    `calendars` gives a user's own calendar, where there is one; `scheme` is that of the destinations of users.
+    `calendars` gives a user's own calendar, where there is one; `scheme` is that of the destinations of users. Our
+    clock is `ahead` of the one by which runs grow old.
     """
 
     queues: Mapping[Id, QueueTurns]
@@ -119,6 +121,7 @@ class World:
     budget: Allowance
     calendars: Mapping[str, Calendar]
     scheme: str
+    ahead: timedelta = timedelta(0)
 
 
 class _Book:
@@ -174,6 +177,7 @@ class _Book:
             day_began=began,
             day_ends=calendar.day_ends(self._now),
             is_daily=reader.startswith(OWNER),
+            ahead=self._world.ahead,
         )
 
     def call(self, calls: Iterable[Call], reader: str, key: UUID) -> None:
@@ -190,12 +194,12 @@ def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
         reviews = desk.reviews.get(queue_id, ())
         for review in reviews if queue.is_direct else ():
             _sort(book, world, (queue_id, review.key), review, queue.turns)
-        worn = _Worn.of(queue, now)
+        worn = _Worn.of(queue, now - world.ahead)
         for review in reviews:
             about = queue_id, review.key
             if worn.is_owners(review) or about in desk.passed:
                 _pass_on(book, about, review, queue.turns)
-            dues += worn.comes_at(review)
+            dues += (at + world.ahead for at in worn.comes_at(review))
     plans: dict[str, InboxPlan] = {}
     passed: dict[About, list[Review]] = {}
     for reader in sorted(one for one in book.turns if not one.startswith(OWNER)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import structs
@@ -95,7 +96,8 @@ class Inbox:
     """Everything that is one reader's turn, over all queues.
 
     `window` is the one that the last message opened. The reader was called `spent` times since `day_began`. One that is
-    `daily` gets one message a day.
+    `daily` gets one message a day. Our clock is `ahead` of the one that the runs have their dates from: by that they
+    grow old, while messages and days go by ours.
     """
 
     reader: str
@@ -106,6 +108,7 @@ class Inbox:
     day_began: datetime | None = None
     day_ends: datetime = NEVER
     is_daily: bool = False
+    ahead: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ def _due(
     moments: dict[int, Moment] = {}
     for turn in inbox.turns:
         if (moment := moments.get(id(turn.ladder))) is None:
-            moment = moments[id(turn.ladder)] = Moment.of(turn.ladder, now)
+            moment = moments[id(turn.ladder)] = Moment.of(turn.ladder, now - inbox.ahead)
         view = turn.view
         step = moment.due(view)
         if turn.is_muted(now):
@@ -224,15 +227,22 @@ def _next_due_at(inbox: Inbox, called: Sequence[Call], new: Sequence[Call], now:
         if turn.muted_until is not None and turn.is_muted(now):
             dues.append(ladder.calendar.opens(turn.muted_until))
         elif view.acts is not NO_ACTS:
-            dues += [*ends_of(view.acts), ladder.next_due_at(view) or NEVER]
+            dues += [*ends_of(view.acts), *_by_ours(inbox, ladder.next_due_at(view))]
         elif reminder.kind is Kind.REMINDER and len(ladder.steps_for(view)) > 1 and (at := reminder.counts_from(view)):
             waits[id(ladder), at[0]].append((at[1], ladder))
-    dues += [_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items()]
+    first = (_goes_at(min(some, key=lambda each: each[0]), again=again) for (_, again), some in waits.items())
+    dues += [at for each in first for at in _by_ours(inbox, each)]
     dues += [_announces_at(call.turn.ladder, inbox.window, now) for call in new]
     # What is held until a calendar opens.
     unheard = (turn for turn in inbox.turns if turn.spoken.told_at is None or turn.is_passed)
-    dues += [turn.ladder.calendar.opens(now) for turn in unheard if not turn.is_own]
+    there = now - inbox.ahead
+    dues += [at for turn in unheard if not turn.is_own for at in _by_ours(inbox, turn.ladder.calendar.opens(there))]
     return min((at for at in dues if now < at < NEVER), default=None)
+
+
+def _by_ours(inbox: Inbox, at: datetime | None) -> Sequence[datetime]:
+    """An instant of the source's clock by ours, if there is one."""
+    return () if at is None or at >= NEVER else (at + inbox.ahead,)
 
 
 def _goes_at(first: tuple[datetime, EscalationPolicy], *, again: bool) -> datetime:

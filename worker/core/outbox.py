@@ -169,10 +169,14 @@ def is_in_vain(calendar: Calendar, now: datetime) -> bool:
     return calendar.may_post(now) and now - calendar.posting_since(now) >= POLLED_NO_MORE
 
 
-def edit_held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | None:
-    """Until when a claimed edit must not be made, since it would only show new runs; None where it may be now."""
+def edit_held_until(claim: Claim, calendars: Iterable[Calendar], now: datetime) -> datetime | None:
+    """Until when a claimed edit must not be made, since it would only show new runs; None where it may be now.
+
+    Of several `calendars` one that is open is enough.
+    """
     only_adds = claim.entered > 0 and not claim.left and not _shows_act(claim)
-    return calendar.opens(now) if only_adds and not calendar.may_post(now) else None
+    opens = min((calendar.opens(now) for calendar in calendars), default=now) if only_adds else now
+    return opens if opens > now else None
 
 
 def _shows_act(claim: Claim) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.calendar import Calendar
     from worker.core.message import Message
     from worker.core.meter import Meter
     from worker.core.model import Id, Queue, Review, ReviewKey
@@ -264,10 +265,8 @@ class Deliver:
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
         delivery = claim.delivery
         if delivery.kind is Kind.DIRECT:
-            own = self._calendars(delivery.destination.place)
-            queues = {queue.queue_id: queue for queue in claim.queues.values()}.values()
-            calendars = [own] if own else [self._rules(queue).policy.calendar for queue in queues]
-            if not all(self._may_poll(queue.queue_id) for queue in queues):
+            calendars = calendars_of(claim, self._calendars(delivery.destination.place), self._rules)
+            if not all(self._may_poll(queue.queue_id) for queue in claim.queues.values()):
                 claim = replace(claim, polled_at=now)  # no poll of that queue will come
             untils = [held_until(claim, each, now) for each in calendars]
             # The hours of several queues may have nothing in common: those of one are enough.
@@ -409,6 +408,16 @@ class Deliver:
         due_at = self._store.next_due_at()
         wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)
         self._idle = Cooldown.of(wait, self._clock.monotonic())
+
+
+def calendars_of(claim: Claim, own: Calendar | None, rules: RulesOf) -> Sequence[Calendar]:
+    """The calendars of which one has to be open: that of the reader's own, or those of the queues."""
+    if own is not None:
+        return (own,)
+    if claim.delivery.kind is not Kind.DIRECT:
+        return (rules(claim.delivery.queue).policy.calendar,)
+    queues = {queue.queue_id: queue for queue in claim.queues.values()}.values()
+    return tuple(rules(queue).policy.calendar for queue in queues)
 
 
 def nameless_queues(claim: Claim, message: Message) -> list[Queue]:

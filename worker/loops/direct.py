@@ -45,9 +45,12 @@ class Direct:
         budget: Allowance,
         scheme: str,
         owed: Callable[[], None],
+        ahead: Callable[[], timedelta | None] = timedelta,
         is_wanted: bool = True,
     ) -> None:
         """`queues` gives the ids of those that are polled; `owed` is called when there is something to deliver.
+
+        `ahead` says how far our clock is ahead of the one by which runs grow old; None until a poll has shown that.
 
         `scheme` is that of the destinations of users, '' where the notifier reaches no single person. Where it
         `is_wanted` by no setting, the first look remembers that, and is the last.
@@ -62,6 +65,7 @@ class Direct:
         self._budget = budget
         self._scheme = scheme
         self._owed = owed
+        self._ahead = ahead
         self._is_wanted = is_wanted
         self._has_looked = False
         self._rests = Cooldown()
@@ -76,13 +80,16 @@ class Direct:
         if not self._rests.is_over(self._clock.monotonic()):
             return
         self._rests = Cooldown.of(LOOK_EVERY, self._clock.monotonic())
+        ahead = self._ahead()
+        if ahead is None and self._is_wanted:
+            return
         queues = self._concerned()
         now = self._clock.now()
         # From before the look: what changes meanwhile leads to another.
-        seen = (self._inboxes.stirred(queues.keys()), queues.keys(), self._persons() if queues else None)
+        seen = (self._inboxes.stirred(queues.keys()), queues.keys(), self._persons() if queues else None, ahead)
         if seen == self._seen and (self._next_at is None or now < self._next_at):
             return
-        decided = self._look(queues, now)
+        decided = self._look(queues, now, ahead or timedelta(0))
         self._seen, self._next_at, self._has_looked = seen, decided.next_due_at, True
 
     @property
@@ -104,9 +111,10 @@ class Direct:
             if each.baselined_at is not None and concerns_readers(self._rules(each.queue))
         }
 
-    def _look(self, queues: Mapping[Id, QueueTurns], now: datetime) -> DirectPlan:
+    def _look(self, queues: Mapping[Id, QueueTurns], now: datetime, ahead: timedelta) -> DirectPlan:
         persons = self._persons()
-        world = World(queues, persons, self._budget, calendars_of(self._calendars, persons, queues), self._scheme)
+        calendars = calendars_of(self._calendars, persons, queues)
+        world = World(queues, persons, self._budget, calendars, self._scheme, ahead)
 
         def decide(desk: Desk) -> DirectPlan:
             return plan_direct(world, desk, now)

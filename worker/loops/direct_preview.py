@@ -13,6 +13,7 @@ from worker.loops.direct import calendars_of, concerns_readers, of_owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from worker.core.audience import Persons
     from worker.core.direct import Desk, DirectNotice, DirectPlan
@@ -58,11 +59,14 @@ class DirectPreview:
         self._budget = budget
         self._scheme = scheme
 
-    def messages(self, seen: Seen) -> Iterator[Message]:
-        """The messages that would be posted, of queues whose first sight is over with their open reviews."""
+    def messages(self, seen: Seen, ahead: timedelta) -> Iterator[Message]:
+        """The messages that would be posted, of queues whose first sight is over with their open reviews.
+
+        Our clock is `ahead` of the one by which runs grow old.
+        """
         waiting = (claim for claim in self._deliveries.outbox() if claim.delivery.state is State.PENDING)
         yield from self._written(claim for claim in waiting if claim.delivery.kind is Kind.DIRECT)
-        yield from self._written(self._owed(notice, seen) for notice in self._decided(seen).notices)
+        yield from self._written(self._owed(notice, seen) for notice in self._decided(seen, ahead).notices)
 
     def _written(self, claims: Iterator[Claim]) -> Iterator[Message]:
         for claim in claims:
@@ -70,14 +74,15 @@ class DirectPreview:
             if letter is not None and (owed := letter.split()[0]):
                 yield letter.post(owed)
 
-    def _decided(self, seen: Seen) -> DirectPlan:
+    def _decided(self, seen: Seen, ahead: timedelta) -> DirectPlan:
         now, persons = self._clock.now(), self._persons()
         queues = {
             queue_id: self._rules(queue).queue_turns(queue)
             for queue_id, (queue, _) in seen.items()
             if concerns_readers(self._rules(queue))
         }
-        world = World(queues, persons, self._budget, calendars_of(self._calendars, persons, queues), self._scheme)
+        calendars = calendars_of(self._calendars, persons, queues)
+        world = World(queues, persons, self._budget, calendars, self._scheme, ahead)
 
         def decide(desk: Desk) -> DirectPlan:
             planned = {queue_id: [one for one in seen[queue_id][1] if one.is_open] for queue_id in queues}

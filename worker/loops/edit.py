@@ -12,9 +12,10 @@ from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.message import compose_edit
 from worker.core.meter import UNMETERED
+from worker.core.model import Kind
 from worker.core.outbox import edit_held_until
 from worker.core.ports import DeliveryError, Outcome
-from worker.loops.deliver import letter_of, pressable
+from worker.loops.deliver import calendars_of, letter_of, pressable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Claim, Delivery
     from worker.core.ports import Clock, Notifier
     from worker.core.roles import Outbox, Polls
-    from worker.rules import RulesOf
+    from worker.rules import CalendarOf, RulesOf
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 class Edit:
     """Makes edits that are owed. One thread at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (its surroundings, all by name)
         self,
         *,
         store: Outbox,
@@ -41,14 +42,16 @@ class Edit:
         notifier: Notifier,
         clock: Clock,
         rules: RulesOf,
+        calendars: CalendarOf = lambda _user: None,
         meter: Meter = UNMETERED,
     ) -> None:
-        """`rules` gives the rules of a queue."""
+        """`rules` gives the rules of a queue, `calendars` a person's own calendar."""
         self._store = store
         self._polls = polls
         self._notifier = notifier
         self._clock = clock
         self._rules = rules
+        self._calendars = calendars
         self._meter = meter
         self._cooldown = Cooldown()
         self._claiming: datetime | None = None
@@ -71,10 +74,11 @@ class Edit:
         if claim is None:
             return False
         # It was owed before the closing, and could not be made in time.
-        if (until := edit_held_until(claim, self._rules(claim.delivery.queue).policy.calendar, now)) is not None:
+        own = self._calendars(claim.delivery.destination.place) if claim.delivery.kind is Kind.DIRECT else None
+        if (until := edit_held_until(claim, calendars_of(claim, own, self._rules), now)) is not None:
             self._settle(replace(claim.delivery, edit_at=until), claim.delivery)
             return True
-        self._edit(claim, message, lambda: self._clock.monotonic() < start_by)
+        self._edit(claim, message, now, lambda: self._clock.monotonic() < start_by)
         return True
 
     @property
@@ -112,7 +116,7 @@ class Edit:
             turns=None if queue is None else rules.turns(queue),
         )
 
-    def _edit(self, claim: Claim, message: Message, in_time: Callable[[], bool]) -> None:
+    def _edit(self, claim: Claim, message: Message, seen_at: datetime, in_time: Callable[[], bool]) -> None:
         delivery = claim.delivery
         digest = self._notifier.fingerprint(message)
         # Most changes of a review do not show: the limit on edits is needed for those that do.
@@ -126,7 +130,9 @@ class Edit:
         except DeliveryError as error:
             self._failed(claim, error)
             return
-        self._settle(step.edited(delivery, digest, self._clock.now(), self._notifier.limits.edit_every), delivery)
+        after = step.edited(delivery, digest, self._clock.now(), self._notifier.limits.edit_every)
+        # What changed while the edit was made, it does not show.
+        self._settle(replace(after, edited_at=seen_at), delivery)
         self._meter.edited("made")
         log.info("message_edited", key=str(delivery.key), channel=delivery.destination.place, waiting=claim.waiting)
 

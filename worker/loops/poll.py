@@ -52,7 +52,7 @@ class Seen:
     `completed` is the monotonic time of the last complete one, `waiting` counts the runs of its listing, `unusable` the
     rows that are no run; `held_until` is when what is held may go out (None: nothing is), and `revision` the queue's as
     of the last transaction. Since the process started, `decisions` counts the listings that were decided on, `new` the
-    runs that were announced and `gone` those that left.
+    runs that were announced and `gone` those that left. Our clock was `ahead` of the source's.
     """
 
     polled: Polled
@@ -64,6 +64,7 @@ class Seen:
     decisions: int = 0
     new: int = 0
     gone: int = 0
+    ahead: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,12 @@ class Known:
     def seen(self) -> list[Seen]:
         """The same with the numbers that were seen. From any thread."""
         return [progress.seen for progress in self._ours()]
+
+    def ahead(self) -> timedelta | None:
+        """How far our clock was ahead of the source's at the last poll; None before the first."""
+        # Of any queue, whoever polls it now: it is the clock of this machine.
+        every = [progress.seen for progress in list(self._every.values()) if progress.seen.polled.completed_at]
+        return max(every, key=lambda seen: seen.completed).ahead if every else None
 
     def _ours(self) -> list[Progress]:
         # A copy first: a poll of a new queue may add to the dictionary meanwhile, in another thread.
@@ -304,7 +311,7 @@ class Poll:
         count_ended(self._meter, found.queue, decided.tally, left)
         progress.waits = replace(progress.waits, fates=fates)
         polled = replace(progress.seen.polled, queue=found.queue, completed_at=now)
-        progress.seen = replace(progress.seen, polled=polled, completed=self._clock.monotonic())
+        progress.seen = replace(progress.seen, polled=polled, completed=self._clock.monotonic(), ahead=found.ahead)
 
     def _decide(self, progress: Progress, found: Listed, rules: QueueRules, store: Reviews) -> tuple[Listed, Plan]:
         """Decide on a difference where that is enough, else on the whole listing."""

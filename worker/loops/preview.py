@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -90,6 +91,7 @@ class Preview:
         self._naming = Naming(descriptions, clock=clock)
         self.unread: list[str] = []
         """A sentence for each queue that could not be read."""
+        self._ahead = timedelta(0)
         self.entering = 0
         """The number of new runs that enter messages which are posted already, by an edit."""
         # A pass tries every destination again at once, however long its pause would last.
@@ -124,6 +126,7 @@ class Preview:
         now, queue = self._clock.now(), snapshot.queue
         rules = self._rules(queue)
         self._queues[queue.queue_id] = queue
+        self._ahead = snapshot.ahead
         decision = self._decide(snapshot, rules, now)
         unknown = rules.policy.filters.unknown(snapshot.runs, decision.memory.reviews) if snapshot.bare else ()
         if unknown:
@@ -152,7 +155,7 @@ class Preview:
         """The messages that would be posted now, in order."""
         now = self._clock.now()
         free = [each for each in self._candidates if self._calendar(each.delivery).may_post(now)]
-        direct = () if self._direct is None else self._direct.messages(self._seen)
+        direct = () if self._direct is None else self._direct.messages(self._seen, self._ahead)
         return [*self._posted(free, now), *direct]
 
     def held(self) -> Sequence[HeldMessages]:

@@ -254,12 +254,14 @@ def _take(connection: Connection, row: Row[Any], lease_until: datetime) -> Claim
 
 _SPOKEN_OF = sa.select(REVIEWS).join_from(DELIVERY_REVIEWS, REVIEWS).where(_OF_MESSAGE, SPEAKS)
 _SHOWN_AT = sa.bindparam("shown_at", type_=At())
-# Before its first edit a message shows none that nothing has announced, be it seen while that was being posted.
-_CAME_SINCE = sa.or_(REVIEWS.c.first_seen_at > _SHOWN_AT, DELIVERIES.c.edited_at.is_(None))
+# What a channel was notified of meanwhile is no news there; whom direct messages have called is noted elsewhere.
+_IS_NEWS = sa.or_(REVIEWS.c.told_at.is_(None), DELIVERIES.c.kind == Kind.DIRECT)
 _COUNTS = _SPOKEN_OF.join(DELIVERIES, DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id).with_only_columns(
     sa.func.count().label("total"),
     sa.func.count().filter(REVIEWS.c.closed_at.is_(None)).label("waiting"),
-    sa.func.count().filter(REVIEWS.c.closed_at.is_(None), REVIEWS.c.told_at.is_(None), _CAME_SINCE).label("entered"),
+    sa.func.count()
+    .filter(REVIEWS.c.closed_at.is_(None), _IS_NEWS, DELIVERY_REVIEWS.c.entered_at > _SHOWN_AT)
+    .label("entered"),
     sa.func.count().filter(REVIEWS.c.closed_at > _SHOWN_AT).label("left"),
 )
 _PURPOSES = _SPOKEN_OF.with_only_columns(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, DELIVERY_REVIEWS.c.purpose).where(

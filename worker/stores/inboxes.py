@@ -9,20 +9,20 @@ import sqlalchemy as sa
 
 from worker.core.direct import Desk
 from worker.core.inbox import Spoken
-from worker.core.instants import microseconds
 from worker.core.model import Entry, Kind, Review, Window
 from worker.core.outbox import entry_of
 from worker.core.owed import Delivery, State
 from worker.stores.acts import mutes
 from worker.stores.budgets import hold_inbox, note_pings
 from worker.stores.columns import At
-from worker.stores.database import chunks, insert, latest
+from worker.stores.database import chunks, insert
 from worker.stores.outbox import (
     CHANGE_DELIVERY,
     IS_SENT,
     SELECT_DELIVERIES,
     SPEAKS,
     delivery_of,
+    hold_host,
     in_state,
     owe_delivery,
 )
@@ -42,7 +42,6 @@ from worker.stores.schema import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.engine import Connection
 
@@ -228,7 +227,8 @@ def _owe(connection: Connection, notice: DirectNotice, numbers: Mapping[About, i
         reader=notice.reader,
     )
     if owe_delivery(connection, delivery):
-        number = _speak_of(connection, notice.key, notice.runs, numbers)[0]
+        number = hold_host(connection, notice.key, now)[0]
+        _speak_of(connection, number, notice.runs, numbers)
         # Until it is posted it counts as posted now: no other message may be promised what this one spends.
         note_pings(connection, number, [notice.destination.place], now)
     hold_inbox(connection, notice.reader)
@@ -238,33 +238,32 @@ def _owe(connection: Connection, notice: DirectNotice, numbers: Mapping[About, i
 
 def _enter(connection: Connection, entered: Entered, numbers: Mapping[About, int], now: datetime) -> None:
     """Let a message show more: an edit is owed at once where it is up and does not speak of them yet."""
-    number, added = _speak_of(connection, entered.host, entered.runs, numbers)
-    if added:
-        lease = sa.func.coalesce(sa.type_coerce(DELIVERIES.c.lease_until, sa.BigInteger), 0)
-        soon = latest(connection.dialect.name, sa.literal(microseconds(now), sa.BigInteger), lease)
-        connection.execute(CHANGE_DELIVERY.values(edit_at=soon), {"number": number})
+    number, _, soon = hold_host(connection, entered.host, now)
+    if _speak_of(connection, number, entered.runs, numbers, soon):
+        connection.execute(CHANGE_DELIVERY, {"number": number, "edit_at": soon})
 
 
 def _speak_of(
-    connection: Connection, key: UUID, runs: Iterable[tuple[About, Kind]], numbers: Mapping[About, int]
-) -> tuple[int, int]:
-    """Let a delivery speak of runs; its number, and how many of them it did not speak of before."""
-    number: int = connection.execute(sa.select(DELIVERIES.c.delivery_id).where(DELIVERIES.c.key == key)).scalar_one()
+    connection: Connection,
+    number: int,
+    runs: Iterable[tuple[About, Kind]],
+    numbers: Mapping[About, int],
+    entered_at: datetime | None = None,
+) -> int:
+    """Let a delivery speak of runs; how many of them it did not speak of before."""
     added = 0
+    fixed = {"left_out": False, "entered_at": entered_at}
     for some in chunks(runs):
-        rows = [
-            {"delivery_id": number, "review_id": numbers[about], "left_out": False, "purpose": kind}
-            for about, kind in some
-        ]
+        rows = [{"delivery_id": number, "review_id": numbers[about], "purpose": kind, **fixed} for about, kind in some]
         spoken: Any = insert(connection.dialect, DELIVERY_REVIEWS)
         # What was left out, as another's turn, and is the reader's again.
         spoken = spoken.on_conflict_do_update(
             index_elements=["delivery_id", "review_id"],
-            set_={"left_out": False},
+            set_=fixed,
             where=DELIVERY_REVIEWS.c.left_out.is_(sa.true()),
         )
         added += connection.execute(spoken.execution_options(preserve_rowcount=True), rows).rowcount
-    return number, added
+    return added
 
 
 _CALLED_BY = sa.update(TURNS).where(TURNS.c.called_by == sa.bindparam("key")).values(told_at=None)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from worker.core.instants import microseconds
 from worker.core.model import Entry, Kind, Review, ReviewKey, Window
 from worker.core.outbox import as_owed, entry_of
 from worker.core.owed import (
@@ -25,7 +24,7 @@ from worker.core.owed import (
 )
 from worker.stores import reviews
 from worker.stores.columns import At
-from worker.stores.database import chunks, insert, insert_many, latest
+from worker.stores.database import chunks, insert, insert_many
 from worker.stores.reviews import REVIEW_COLUMNS, hold_queue, lock_queue, queue_of, review_numbers, revise_queue
 from worker.stores.schema import (
     CHANNEL_PAUSES,
@@ -65,7 +64,12 @@ MANY = 50
 
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
 
-_NUMBER = sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.kind).where(DELIVERIES.c.key == sa.bindparam("key"))
+# Held first: a claim of its edit has either seen all that enters, or has a lease that is waited for.
+_HOLD = (
+    sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.kind, DELIVERIES.c.lease_until)
+    .where(DELIVERIES.c.key == sa.bindparam("key"))
+    .with_for_update()
+)
 _WAITING = (REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _COUNT_WAITING = sa.select(sa.func.count()).where(*_WAITING)
 _SPEAK_OF_ALL = sa.insert(DELIVERY_REVIEWS).from_select(
@@ -154,19 +158,25 @@ def enter_reviews(
 ) -> None:
     """Let a message that is up show more reviews: an edit of it is owed at once where it does not speak of them yet."""
     numbers = review_numbers(connection, queue_id, entering).values()
-    message, kind = connection.execute(_NUMBER, {"key": host}).one()
+    message, kind, soon = hold_host(connection, host, now)
     # Beside what a baseline found waiting, a run that came later is known as such.
     purpose = None if kind is Kind.ANNOUNCEMENT else Kind.ANNOUNCEMENT
     owed = 0
     for some in chunks(numbers):
-        rows = [{"delivery_id": message, "review_id": review, "left_out": False, "purpose": purpose} for review in some]
+        fixed = {"delivery_id": message, "left_out": False, "purpose": purpose, "entered_at": soon}
+        rows = [{"review_id": review, **fixed} for review in some]
         added = insert(connection.dialect, DELIVERY_REVIEWS).on_conflict_do_nothing()
         owed += connection.execute(added.execution_options(preserve_rowcount=True), rows).rowcount
     if owed:
-        # Past the debounce: a run is shown within a poll. A claim that may have looked already is waited for.
-        lease = sa.func.coalesce(sa.type_coerce(DELIVERIES.c.lease_until, sa.BigInteger), 0)
-        soon = latest(connection.dialect.name, sa.literal(microseconds(now), sa.BigInteger), lease)
-        connection.execute(CHANGE_DELIVERY.values(edit_at=soon), {"number": message})
+        # Past the debounce: a run is shown within a poll.
+        connection.execute(CHANGE_DELIVERY, {"number": message, "edit_at": soon})
+
+
+def hold_host(connection: Connection, host: UUID, now: datetime) -> tuple[int, Kind, datetime]:
+    """Hold a message that more is to enter: its number and kind, and from when on an edit can show that."""
+    number, kind, lease_until = connection.execute(_HOLD, {"key": host}).one()
+    # A claim that may have looked already is waited for.
+    return number, kind, max(now, lease_until or now)
 
 
 def _speak_of(connection: Connection, queue_id: Id, notice: Notice, number: int) -> None:

@@ -164,7 +164,8 @@ DELIVERIES = sa.Table(
 # Which reviews a delivery speaks of. `position` is a review's place in the message's list, NULL where it is only
 # counted; `left_out` means that the message does not speak of it after all. `purpose` is the kind of notice that it
 # stands there for, NULL where that is the delivery's own. `passed_at` is when the message was to call somebody for it
-# whose budget was spent, until the owner is called instead.
+# whose budget was spent, until the owner is called instead. `entered_at` is when the run entered the message by
+# an edit.
 DELIVERY_REVIEWS = sa.Table(
     "delivery_reviews",
     metadata,
@@ -174,6 +175,7 @@ DELIVERY_REVIEWS = sa.Table(
     sa.Column("left_out", sa.Boolean, nullable=False),
     sa.Column("purpose", Word(Kind)),
     sa.Column("passed_at", At),
+    sa.Column("entered_at", At),
     sa.Index("ix_delivery_reviews_review", "review_id"),
     _partial("ix_delivery_reviews_passed", "review_id", where=IS_PASSED),
     sqlite_with_rowid=False,
@@ -332,7 +334,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0020"
+HEAD = "0021"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

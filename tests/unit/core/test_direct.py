@@ -108,6 +108,27 @@ class TestATurn:
         assert heard(world.look(MINUTE)) == {"U0BEN": ["a"]}
 
 
+class TestAClockThatIsWrong:
+    """Runs grow old by the clock that they have their dates from; messages and days go by ours."""
+
+    @pytest.mark.parametrize("wrong", [6 * HOUR, -6 * HOUR], ids=["ahead", "behind"])
+    def test_reminds_no_one_early_or_late(self, wrong: timedelta) -> None:
+        world = Office(TRIO, now=NOON + wrong, ahead=wrong)
+        world.put(run("a", "ada"))
+        assert heard(world.look(), Kind.ANNOUNCEMENT) == {"U0ADA": ["a"]}
+        assert world.next_due_at == NOON + wrong + 4 * HOUR
+        assert world.look(4 * HOUR - MINUTE) == []
+        assert heard(world.look(MINUTE), LATE) == {"U0ADA": ["a"]}
+
+    def test_passes_nothing_to_the_owner_early(self) -> None:
+        beside = {"owner": LEAD, "people": Audience.NOBODY, "tell": Reach.CHANNEL}
+        world = Office(settings=beside, now=NOON + 6 * HOUR, ahead=6 * HOUR)
+        world.put(run("a", hours=80, told_at=NOON, generation=4, reminded=3))
+        assert world.look() == []
+        assert world.next_due_at == NOON + DAY + 6 * HOUR
+        assert heard(world.look(DAY)) == {f"owner:{LEAD}": ["a"]}
+
+
 class TestTheFirstLook:
     def test_counts_what_the_channel_has_said(self) -> None:
         world = Office(TRIO)

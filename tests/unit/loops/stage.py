@@ -51,7 +51,7 @@ class Stage:
         roles = {"channels": self.store, "budgets": self.store}
         budget = {"mentions_a_day": self.mentions_a_day, "calendars": self.calendars.get}
         self.deliver = Deliver(**world, **roles, rules=self.rules_of, ops=ops, **budget)
-        self.edit = Edit(**world, rules=self.rules_of)
+        self.edit = Edit(**world, rules=self.rules_of, calendars=self.calendars.get)
 
     def rules_of(self, _queue: Queue | None) -> QueueRules:
         return self.rules

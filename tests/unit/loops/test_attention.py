@@ -308,6 +308,28 @@ class TestAnEditThatWasOwedAtTheClosing:
         assert worker.posted()[1:] == [(MONDAY, "announcement", 1)]
         assert [message.total for message in worker.notifier.board] == [2, 1]
 
+    @pytest.mark.parametrize("what", ["enters", "leaves"])
+    def test_shows_no_new_run_that_came_while_another_edit_was_made(self, what: str) -> None:
+        worker = a_worker(self.CLOSES - 10 * MINUTE, announce_every=4 * HOUR)
+        worker.show(1)
+        worker.tick()
+        worker.until(self.CLOSES - MINUTE)
+
+        def meanwhile() -> None:
+            worker.notifier.meanwhile = None
+            worker.clock.advance(SECOND)
+            worker.show(*((1, 2, 3) if what == "enters" else (2, 3)))
+            worker.poll(queue(SUPPORT))
+            worker.clock.advance(MINUTE - SECOND)
+
+        worker.notifier.meanwhile = meanwhile
+        worker.show(1, 2)
+        worker.tick()
+        assert worker.clock.now() == self.CLOSES
+        worker.until(self.CLOSES + HOUR)
+        # What has left is ticked off at once, whatever has entered with it.
+        assert [message.total for message in worker.notifier.board] == [2 if what == "enters" else 3]
+
     def test_goes_where_a_run_was_reviewed_meanwhile(self) -> None:
         worker = self.a_run_enters()
         worker.show(2)

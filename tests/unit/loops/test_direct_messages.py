@@ -13,15 +13,18 @@ from tests.support.office import office
 from tests.support.people import ASSIGNED, person, who
 from tests.unit.loops.stage import Stage
 from worker.core.audience import Audience, Persons, Problem, Reach
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.inbox import Allowance
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, always
 from worker.loops.direct import Direct
+from worker.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker.core.calendar import Calendar
     from worker.core.message import Message
     from worker.core.owed import Receipt
     from worker.rules import QueueRules
@@ -49,6 +52,7 @@ class Team(Stage):
 
     persons: Persons = field(default_factory=lambda: Persons(TRIO))
     settings: dict[str, Any] = field(default_factory=dict)
+    calendar: Calendar = ALWAYS_OPEN
     refused: list[str] = field(default_factory=list)
     direct: Direct = field(init=False)
 
@@ -71,7 +75,8 @@ class Team(Stage):
 
     def rules_of(self, _queue: Any) -> QueueRules:
         usual = {"people": Audience.ASSIGNED, "tell": Reach.DIRECT, "announce_every": HOUR}
-        return replace(rules_with(**(usual | self.settings)), persons=self.persons)
+        rules = rules_with(**(usual | self.settings))
+        return replace(rules_of(rules.settings, self.calendar), persons=self.persons)
 
     def refuse(self, user: str) -> None:
         self.refused.append(user)
@@ -169,6 +174,41 @@ def test_a_message_waits_for_the_hours_of_its_reader() -> None:
     team.clock.advance(NOON + 21 * HOUR - team.now)
     team.run()
     assert team.heard() == [("U0ADA", ["a"])]
+
+
+@pytest.mark.parametrize("whose", ["the person's", "the queue's"])
+def test_an_edit_that_is_late_shows_no_new_run_outside_hours(whose: str) -> None:
+    own = {"U0ADA": office()} if whose == "the person's" else {}
+    team = Team(calendars=own, calendar=ALWAYS_OPEN if own else office(), settings={"stale_after": None})
+    team.clock.advance(4 * HOUR)
+    team.see(review("a", who=who("ada")))
+    team.store.polled([replace(team.store.polls()[0], completed_at=team.now)])
+    team.go()
+    team.clock.advance(NOON + 4.5 * HOUR - MINUTE - team.now)
+    team.see(review("b", who=who("ada")))
+    team.look()
+    # The edit was owed before the closing at 17:30 in Berlin, and could not be made in time.
+    team.clock.advance(2 * MINUTE)
+    assert (team.edit.step(), team.edit.step()) == (True, False)
+    assert team.heard() == [("U0ADA", ["a"])]
+    team.clock.advance(NOON + 20 * HOUR - team.now)
+    assert team.edit.step()
+    assert team.heard() == [("U0ADA", ["b", "a"])]
+
+
+def test_an_edit_that_is_late_ticks_off_what_was_reviewed_outside_hours_too() -> None:
+    team = Team(calendars={"U0ADA": office()}, settings={"stale_after": None})
+    team.clock.advance(4 * HOUR)
+    team.see(review("a", who=who("ada")))
+    team.store.polled([replace(team.store.polls()[0], completed_at=team.now)])
+    team.go()
+    team.clock.advance(NOON + 4.5 * HOUR - MINUTE - team.now)
+    team.see(review("b", who=who("ada")))
+    team.look()
+    team.clock.advance(2 * MINUTE)
+    team.see(review("a", who=who("ada"), closed_at=team.now))
+    assert team.edit.step()
+    assert [(each.total, each.waiting) for each in team.notifier.board] == [(2, 1)]
 
 
 @pytest.mark.parametrize("owner", ["", "U0LEAD"])

@@ -1,0 +1,19 @@
+"""When a run entered a message by an edit."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("delivery_reviews", sa.Column("entered_at", sa.BigInteger()))
+
+
+def downgrade() -> None:
+    op.drop_column("delivery_reviews", "entered_at")
