@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.runs import meant, name_of, not_polled, print_meant
+from worker.commands.runs import meant, not_polled, print_meant
 from worker.commands.setup import DATABASE, opened, start
+from worker.commands.stories import name_of
 from worker.core.actions import ON_QUEUES, Act
 from worker.core.directory import persons_of
 from worker.core.guidance import several_queues
