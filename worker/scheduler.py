@@ -35,7 +35,8 @@ class DaemonPool:
     def __init__(self, name: str, size: int) -> None:
         """Start nothing yet, and at most `size` threads."""
         self._name = name
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._size = size
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._missing = iter(range(size))
         self._starting = threading.Lock()
@@ -61,8 +62,10 @@ class DaemonPool:
         if number is not None:
             threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True).start()
 
-    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - as in Executor
-        """Do nothing: the threads are daemons, and need not be waited for."""
+    def shutdown(self, wait: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - as in Executor
+        """Let each thread end once it has nothing to do: they are daemons, and are not waited for."""
+        for _ in range(self._size):
+            self._calls.put(None)
 
     def _work(self) -> None:
         while True:
@@ -71,6 +74,8 @@ class DaemonPool:
             except queue.Empty:
                 self._idle.release()
                 call = self._calls.get()
+            if call is None:
+                return
             call()
 
 

@@ -47,6 +47,13 @@ FIRST_POLLS = timedelta(seconds=30)
 POST_PATIENCE = 28.0
 """Seconds that a stop waits for a post in flight."""
 
+POLL_PATIENCE = 10.0
+"""Seconds that a change of settings waits for polls in flight; those that take longer are broken off."""
+
+_SLICE = 0.25
+RELOAD = "SIGHUP"
+"""The signal that asks for the settings to be read again."""
+
 _DATABASE_PATIENCE = 9.0
 """Seconds that a stop waits for a database that does not answer."""
 
@@ -58,6 +65,10 @@ KEEP_AFTER = timedelta(minutes=5)
 
 HANGS_AFTER = timedelta(minutes=10)
 """A loop without a sign of life for this time hangs. Every wait within a loop has a far shorter deadline."""
+
+
+def _never(_is_asked: bool) -> bool:  # noqa: FBT001
+    return False
 
 
 class Service:
@@ -76,14 +87,29 @@ class Service:
         self._remembered: set[Id] | None = None
         self._people_known = False
         self._inbox: Inbox | None = None
+        self._polling: set[Id] = set()
+        self._idle = threading.Event()
 
-    def run(self, stop: Stop, inbox: Inbox | None = None) -> None:
-        """Work until `stop` is set; returns when no post is in flight any more. People are heard through an `inbox`."""
+    def run(
+        self,
+        stop: Stop,
+        inbox: Inbox | None = None,
+        *,
+        has_changed: Callable[[bool], bool] = _never,
+        is_first: bool = True,
+    ) -> bool:
+        """Work until `stop` is set, or the settings are others; returns whether that was a stop.
+
+        No post is in flight any more then. People are heard through an `inbox`. `has_changed` is asked each second
+        whether the settings are others now, with whether a signal wants them read. Unless this `is_first`, another
+        service of this process has ended for that.
+        """
         clock = self._parts.clock
         if self._parts.assignments.is_shared:
             # Before anything is written: only from the first renewal on do we go by the database's clock.
             self._guarded("assignments", self._renew)()
-        self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
+        if is_first:
+            self._guarded("watch", lambda: self._parts.presence.begin("run", clock.now()))()
         self._guarded("deliver", lambda: try_again(self._parts.store, clock.now()))()
         are_on = self._parts.settings.hears_people
         self._guarded("edit", lambda: match_controls(self._parts.store, clock.now(), are_on=are_on))()
@@ -107,12 +133,16 @@ class Service:
             inbox.start()
         while not stop.wait(TICK.total_seconds()):
             self._ticker.mind_the_clock()
-            for name in stop.noted():
-                log.warning(
-                    "signal_ignored", signal=name, remedy="settings are read at the start: restart to change them"
-                )
+            signals = [*stop.noted()]
+            for name in signals:
+                if name != RELOAD:
+                    log.warning("signal_ignored", signal=name, remedy="nothing: no signal but SIGHUP asks for anything")
             self._monitor.alive()
+            if has_changed(RELOAD in signals):
+                self._pause()
+                return False
         self._stop()
+        return True
 
     def hurry_edits(self) -> None:
         """Make the edits that are owed now, not at the next tick."""
@@ -140,6 +170,26 @@ class Service:
             log.warning("post_abandoned", remedy="it is looked up at the next start")
         handing_over.join(_DATABASE_PATIENCE)
         closing.join(_DATABASE_PATIENCE)
+
+    def _pause(self) -> None:
+        """Start nothing new, and let what is in flight end, for another service of this process to go on."""
+        self._stopping.set()
+        self._ticker.stop()
+        if self._inbox is not None:
+            self._inbox.hold()
+        began = self._parts.clock.monotonic()
+        while not self._posting.acquire(timeout=_SLICE) and self._waits(began, POST_PATIENCE):
+            pass
+        while self._polling and self._waits(began, POLL_PATIENCE):
+            self._idle.clear()
+            self._idle.wait(_SLICE if self._polling else 0)
+        self._guarded("note", self._note)()
+
+    def _waits(self, began: float, seconds: float) -> bool:
+        """Keep what is ours meanwhile; False where it has taken so long."""
+        if self._parts.assignments.is_shared:
+            self._guarded("assignments", self._renew)()
+        return self._parts.clock.monotonic() - began < seconds
 
     def _hand_over(self) -> None:
         self._guarded("note", self._note)()
@@ -188,7 +238,13 @@ class Service:
         )
 
     def _poll(self, queue: Queue) -> None:
-        self._parts.poll(queue)
+        self._polling.add(queue.queue_id)
+        try:
+            if not self._stopping.is_set():
+                self._parts.poll(queue)
+        finally:
+            self._polling.discard(queue.queue_id)
+            self._idle.set()
         self._monitor.pulse.beat("polls")
 
     def _deliver(self) -> None:

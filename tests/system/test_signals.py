@@ -10,12 +10,19 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from tests.system.conftest import CHANNEL, LEADS
 from tests.system.process import Bench, wait_for
+from tests.system.watched import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
+
+    from worker.demo.langsmith.server import SimulatedLangSmith
+    from worker.demo.slack.server import SimulatedSlack
 
 WAITS = """
 import os, signal, sys
@@ -94,10 +101,28 @@ def test_a_terminal_that_is_closed_leaves_alone_what_was_started_with_nohup() ->
         assert outcome(program) == (0, "stopped SIGUSR1")
 
 
-def test_a_reload_that_there_is_not_leaves_one_line_in_the_log(bench: Bench) -> None:
-    with bench.service() as service:
-        wait_for(lambda: service.logged("started"), "a start")
+def test_settings_are_read_again_and_a_bad_file_changes_nothing(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID
+) -> None:
+    """After a signal, and where the file has changed: in the same process, and with nothing posted again."""
+    langsmith.add_run(queue, name="first")
+    file = bench.directory / "worker.toml"
+    pages = free_port()
+    with bench.service(WORKER_HTTP_ADDRESS=f"127.0.0.1:{pages}") as service, httpx.Client(trust_env=False) as client:
+        wait_for(lambda: len(slack.messages(CHANNEL)) == 1, "the baseline")
+        service.popen.send_signal(signal.SIGUSR1)
         service.popen.send_signal(signal.SIGHUP)
-        wait_for(lambda: service.logged("signal_ignored"), "a line about the signal")
-        assert [line["signal"] for line in service.logged("signal_ignored")] == ["SIGHUP"]
+        wait_for(lambda: service.logged("settings_unchanged"), "a look that finds nothing")
+        assert [line["signal"] for line in service.logged("signal_ignored")] == ["SIGUSR1"]
+        file.write_text("[defaults]\nremind_every = 'often'\n")
+        wait_for(lambda: service.logged("settings_refused"), "a refusal")
+        assert not service.logged("reloaded")
+        file.write_text(f"[[queues]]\nqueue = '{queue}'\nchannel = '{LEADS}'\n")
+        wait_for(lambda: service.logged("reloaded"), "another policy")
+        assert client.get(f"http://127.0.0.1:{pages}/livez").status_code == 200
+        langsmith.add_run(queue, name="second")
+        wait_for(lambda: len(slack.messages(LEADS)) == 1, "a message where the new settings want it")
+        assert "second" in slack.messages(LEADS)[0]["text"]
         assert service.stop() == 0
+    assert (len(slack.messages(CHANNEL)), len(slack.messages(LEADS))) == (1, 1)
+    assert len(service.logged("started")) == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
 from worker.commands.setup import slack
 from worker.core.leases import LINKS
@@ -22,7 +23,7 @@ from worker.rules import corrections
 from worker.settings.values import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from worker.app import Parts
     from worker.core.ports import Clock
@@ -30,29 +31,63 @@ if TYPE_CHECKING:
     from worker.settings import Settings
 
 
-@contextlib.contextmanager
-def inbox_for(
-    settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]
-) -> Iterator[SocketInbox]:
-    """The inbox of the service, not yet started; `acted` is called after each act of a person."""
-    with slack(settings, settings.slack_app_token) as client:
+class Listening:
+    """The inbox of the process, which outlives a change of the settings. Closed, its client is."""
+
+    def __init__(self, machine: Clock) -> None:
+        self._machine = machine
+        self._stack = contextlib.ExitStack()
+        self._inbox: SocketInbox | None = None
+        self._opened_by: object = None
+
+    def __enter__(self) -> Self:
+        """The same."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the client."""
+        self._stack.close()
+
+    def inbox(self, settings: Settings, parts: Parts, notifier: Slack, acted: Callable[[], None]) -> SocketInbox | None:
+        """The inbox by these settings, not yet started where it is another; None without an app token.
+
+        `acted` is called after each act of a person.
+        """
+        take = _hear(settings, parts, notifier, self._machine, acted)
+        opened_by = settings.slack_app_token, settings.slack_base_url, settings.network
+        if self._inbox is not None and self._opened_by == opened_by:
+            self._inbox.hand_to(take, partial(_was_seen, parts))
+            return self._inbox
+        if self._inbox is not None:
+            self._inbox.hand_to(take, partial(_was_seen, parts))
+            self._inbox.stop()
+            self._stack.close()
+        self._opened_by = opened_by
+        self._inbox = None if settings.slack_app_token is None else self._opened(settings, parts, take)
+        return self._inbox
+
+    def _opened(self, settings: Settings, parts: Parts, take: Hear) -> SocketInbox:
         door = Door(
-            client,
+            self._stack.enter_context(slack(settings, settings.slack_app_token)),
             route=settings.route,
-            clock=machine,
+            clock=self._machine,
             incidents=parts.board,
             # Its own: it spreads opens, and guards nothing.
             jitter=random.Random().random,  # noqa: S311
             others=lambda: min(parts.assignments.workers, len(LINKS)) - 1,
             allow_plain=settings.slack_base_url.startswith("http://"),
         )
-        yield SocketInbox(
+        return SocketInbox(
             door,
-            take=_hear(settings, parts, notifier, machine, acted),
-            seen=lambda envelope_id: not parts.store.first_heard(envelope_id, parts.clock.now()),
-            clock=machine,
+            take=take,
+            seen=partial(_was_seen, parts),
+            clock=self._machine,
             wanted=lambda: any(parts.assignments.has(task) for task in LINKS),
         )
+
+
+def _was_seen(parts: Parts, envelope_id: str) -> bool:
+    return not parts.store.first_heard(envelope_id, parts.clock.now())
 
 
 def _hear(settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]) -> Hear:

@@ -12,6 +12,7 @@ import structlog
 from worker import process
 from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
 from worker.clock import SystemClock
+from worker.commands.reloading import Reload
 from worker.commands.setup import (
     EVERYTHING,
     PREVIEW,
@@ -42,8 +43,8 @@ from worker.web.systemd import from_environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worker.app import Parts
-    from worker.core.ports import Assignments, Clock, Inbox
+    from worker.commands.hearing import Listening
+    from worker.core.ports import Assignments, Clock
     from worker.loops.roster import Roster
     from worker.notifiers.slack.notifier import Slack
     from worker.settings import Settings
@@ -57,7 +58,10 @@ def run() -> None:
     """Run the service until a signal ends it."""
     settings = start(EVERYTHING)
     machine = SystemClock()
-    with _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, assignments):
+    with (
+        _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, assignments),
+        contextlib.ExitStack() as whole,
+    ):
         board = Board(clock)
 
         def reading() -> Reading:
@@ -65,44 +69,47 @@ def run() -> None:
 
             # Links to messages need the team's name, which takes a request; the first page need not wait for it.
             threading.Thread(target=_introduced, args=(notifier,), name="identity", daemon=True).start()
-            return PageReader(settings, notifier.address)
+            return PageReader(reload.settings, notifier.address)
 
         monitor = Monitor(settings, clock=clock, notify=from_environ(surroundings(), os.getpid()), reading=reading)
-        with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
-            parts = build(
-                settings,
-                clock=clock,
-                store=store,
-                source=source,
-                notifier=notifier,
-                descriptions=source,
-                blindness=source,
-                accounts=SlackPeople(notifier),
-                members=source,
-                meter=monitor.meter,
-                api=lambda: source.outlook.in_use,
-                assignments=assignments,
-                board=board,
-            )
-            log.info("started", queues=len(settings.queues), all_queues=settings.all_queues, view=source.whose())
-            service = Service(parts, monitor, machine)
-            with _listening(settings, parts, notifier, machine, service.hurry_edits) as inbox:
-                service.run(process.STOP, inbox)
-            log.info("stopped")
+        reload, listening, is_over = Reload(settings, board), None, False
+        for name in settings.unknown_names():
+            log.warning("setting_unknown", problem=name)
+        while not is_over:
+            is_first, settings = settings is reload.settings, reload.settings
+            with langsmith(settings, clock, store, monitor.read) as source, slack(settings) as notifier:
+                parts = build(
+                    settings,
+                    clock=clock,
+                    store=store,
+                    source=source,
+                    notifier=notifier,
+                    descriptions=source,
+                    blindness=source,
+                    accounts=SlackPeople(notifier),
+                    members=source,
+                    meter=monitor.meter,
+                    api=lambda: source.outlook.in_use,
+                    assignments=assignments,
+                    board=board,
+                )
+                about = {"queues": len(settings.queues), "all_queues": settings.all_queues, "view": source.whose()}
+                if is_first:
+                    log.info("started", **about)
+                else:
+                    log.info("reloaded", **about)
+                service = Service(parts, monitor, machine)
+                if listening is None and settings.slack_app_token is not None:
+                    listening = whole.enter_context(_listening(machine))
+                inbox = listening.inbox(settings, parts, notifier, service.hurry_edits) if listening else None
+                is_over = service.run(process.STOP, inbox, has_changed=reload, is_first=is_first)
+        log.info("stopped")
 
 
-@contextlib.contextmanager
-def _listening(
-    settings: Settings, parts: Parts, notifier: Slack, machine: Clock, acted: Callable[[], None]
-) -> Iterator[Inbox | None]:
-    """The inbox of the service, where an app token opens one."""
-    if settings.slack_app_token is None:
-        yield None
-        return
-    from worker.commands.hearing import inbox_for  # noqa: PLC0415  nothing of it is imported without an app token
+def _listening(machine: Clock) -> Listening:
+    from worker.commands.hearing import Listening  # noqa: PLC0415  nothing of it is imported without an app token
 
-    with inbox_for(settings, parts, notifier, machine, acted) as inbox:
-        yield inbox
+    return Listening(machine)
 
 
 def poll() -> bool:

@@ -340,7 +340,11 @@ class Inbox(Protocol):
     """Hears what people do in the notifier's service. Thread-safe."""
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, unless that has begun."""
+        ...
+
+    def hold(self) -> None:
+        """Keep what is heard for whoever hears it next, once what is being treated is done."""
         ...
 
     @property

@@ -93,11 +93,14 @@ def _blank_lines(original: str) -> int:
     return original[: len(original) - len(original.lstrip())].count("\n")
 
 
+NO_EFFECT = "is not a setting and has no effect"
+
+
 def unknown_names(texts: Mapping[str, str], *, origin: str = "") -> Iterator[str]:
     """A line on each name that looks like a setting of ours but is none."""
     for env in sorted(texts.keys() - service_links(texts)):
         if env.startswith(PREFIX) and env not in _KNOWN:
-            yield f"{origin}{env} is not a setting and has no effect{_instead(env)}"
+            yield f"{origin}{env} {NO_EFFECT}{_instead(env)}"
 
 
 def other_endpoint(texts: Mapping[str, str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from worker.core.ports import ConfigError
 from worker.settings.addresses import passwords, sqlite_url
 from worker.settings.calendars import NO_HOURS, outside_hours
 from worker.settings.layers import (
+    NO_EFFECT,
     Layer,
     Layers,
     dotenv,
@@ -205,7 +206,9 @@ SHORT_MEMORY = timedelta(days=1)
 
 def findings(settings: Settings) -> tuple[str, ...]:
     """A line on each thing to look at, with the remedy; the worker runs all the same."""
-    lines = [*settings.unknown_names(), *settings.shadowed, *_of_all(settings), *_of_queues(settings)]
+    # One that is near no setting may be another program's: the service says so in its log, and that is enough.
+    unknown = (line for line in settings.unknown_names() if not line.endswith(NO_EFFECT))
+    lines = [*unknown, *settings.shadowed, *_of_all(settings), *_of_queues(settings)]
     return tuple(masked(line, secrets(settings)) for line in lines)
 
 

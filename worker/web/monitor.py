@@ -65,8 +65,17 @@ class Monitor:
         return self._metrics or UNMETERED
 
     def begin(self, look: Look) -> None:
-        """Open the pages and report to systemd that settings and database are good. Raises ConfigError."""
+        """Open the pages and report to systemd that settings and database are good. Raises ConfigError.
+
+        Where they are open already, they show another `look` from now on.
+        """
         self._look = look
+        if self._health is not None:
+            # The settings are others: the page is made by them, at the same address.
+            site, self._site = self._site, None
+            if site:
+                site.close()
+            return
         if self._settings.http_address and self._metrics:
             from worker.web.health import Health  # noqa: PLC0415 - only where somebody looks
 

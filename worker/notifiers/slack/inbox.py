@@ -58,13 +58,24 @@ class SocketInbox:
         self._waiting: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
         self._lines: list[LiveLink] = []
         self._turn, self._over, self._wanted_at = threading.Event(), threading.Event(), float("-inf")
+        self._handing = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="slack-link", daemon=True)
         self._hand = threading.Thread(target=self._hand_over, name="slack-presses", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
-        self._keeper.start()
-        self._hand.start()
+        """Begin to listen, unless that has begun."""
+        if self._keeper.ident is None:
+            self._keeper.start()
+            self._hand.start()
+
+    def hold(self) -> None:
+        """Keep what is heard for whoever takes it next, once what is being treated is done."""
+        self._handing.acquire()
+
+    def hand_to(self, take: Callable[[Heard], None], seen: Callable[[str], bool]) -> None:
+        """Hand what was held to another `take`, and from now on everything."""
+        self._take, self._seen = take, seen
+        self._handing.release()
 
     def stop(self, seconds: float = 5.0) -> None:
         """Close every link with a close frame, and wait for what was acknowledged to be worked on."""
@@ -137,11 +148,13 @@ class SocketInbox:
 
     def _hand_over(self) -> None:
         while (what := self._waiting.get()) is not None:
-            try:  # one that goes wrong must not take the others along
-                if not self._was_seen(what):
-                    self._take(what)
-            except Exception:
-                log.exception("press_failed", envelope=what.envelope_id)
+            with self._handing:
+                # One that goes wrong must not take the others along.
+                try:
+                    if not self._was_seen(what):
+                        self._take(what)
+                except Exception:
+                    log.exception("press_failed", envelope=what.envelope_id)
 
     def _was_seen(self, what: Heard) -> bool:
         try:

@@ -274,9 +274,24 @@ def test_the_state_shows_since_when_there_is_a_link_and_how_many(listening: List
 
 
 def test_links_are_counted_again_where_slack_counts_too_many(listening: Listening) -> None:
+    listening.press()
+    listening.heard()  # so the first count has been made
     clock = FakeClock()
     listening.door.ghosts = Ghosts(others=lambda: 0, clock=clock, incidents=listening.incidents)
     listening.door.ghosts.counted(3, 1)
     clock.advance(AGAIN_SECONDS * SECOND)
     listening.until_links(2)
     assert "slack_ghost" not in listening.incidents.lasting
+
+
+def test_what_is_held_goes_to_whoever_takes_it_next(listening: Listening) -> None:
+    listening.inbox.hold()
+    listening.press("held")
+    listening.until_answered(1)
+    assert listening.begun.empty()
+    taken: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+    listening.inbox.hand_to(taken.put, listening.seen)
+    listening.press("later")
+    assert [taken.get(timeout=10).value for _ in range(2)] == ["held", "later"]  # type: ignore[union-attr]
+    listening.inbox.start()
+    assert listening.sockets.links == 1
