@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -21,6 +20,9 @@ from worker.settings import ALL
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
 
     from worker.settings import Settings
 
@@ -102,13 +104,30 @@ class World:
         return {file.name for file in self.folder.iterdir()}
 
 
+class Door:
+    """A server whose service changes with each test: to start one takes longer than a test."""
+
+    def __init__(self) -> None:
+        self.app: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[tuple[tuple[Door, str], tuple[Door, str]]]:
+    langsmith, slack = Door(), Door()
+    with serving(cast("Starlette", langsmith)) as one, serving(cast("Starlette", slack)) as other:
+        yield (langsmith, one), (slack, other)
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, doors: tuple[tuple[Door, str], tuple[Door, str]]) -> World:
     made = World(tmp_path)
-    with ExitStack() as stack:
-        langsmith, slack = (stack.enter_context(serving(one.app)) for one in (made.langsmith, made.slack))
-        made.roots = {"LANGSMITH_ENDPOINT": langsmith, "SLACK_BASE_URL": f"{slack}/api/"}
-        yield made
+    (langsmith, langsmith_root), (slack, slack_root) = doors
+    langsmith.app, slack.app = made.langsmith.app, made.slack.app
+    made.roots = {"LANGSMITH_ENDPOINT": langsmith_root, "SLACK_BASE_URL": f"{slack_root}/api/"}
+    return made
 
 
 STRAIGHT = [SERVICE_KEY, "1", TOKEN, "2", "Mon-Fri 08:00-16:00", "DE-BE", "Europe/Berlin"]
