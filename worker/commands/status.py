@@ -185,8 +185,7 @@ def _first_lines(found: Status) -> list[str]:
     """The lines about the services that run, or about the last process."""
     now = found.overview.taken_at
     if found.services:
-        running = [f"A service runs: {_who(process, now)}" for process in found.services]
-        return [*running, *(link_text(each.link, now) for each in found.services if each.link is not None)]
+        return [f"A service runs: {_who(process, now)}" for process in found.services] + link_lines(found.services, now)
     if found.alive:
         return [f"No service runs; a single pass is at work: {_who(process, now)}" for process in found.alive]
     if found.holder:
@@ -199,17 +198,22 @@ def _first_lines(found: Status) -> list[str]:
     return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
 
 
-def link_text(link: LinkState, now: datetime) -> str:
-    """Whether people are heard, since when, and by which links."""
-    if link.connected_at is None or link.pong_at is None:
-        return "What people do in Slack is not heard by it at present"
+def link_lines(services: Sequence[Process], now: datetime) -> list[str]:
+    """Whether people are heard, by which process, since when, and over how many links; nothing where none is to."""
+    links = [(each.pid, each.link) for each in services if each.link is not None]
+    # Of several workers two hear people, and the others stand by.
+    up = [(pid, link) for pid, link in links if link.connected_at is not None]
+    if links and not up:
+        return ["What people do in Slack is not heard at present"]
+    return [_link_text(pid, link, now) for pid, link in up]
+
+
+def _link_text(pid: int, link: LinkState, now: datetime) -> str:
     count = "1 link" if link.links == 1 else f"{link.links} links"
-    counted = f", of {link.counted} that Slack counts" if link.counted != link.links else ""
-    return (
-        f"What people do in Slack is heard since {link.connected_at:%Y-%m-%d %H:%M:%S} UTC "
-        f"({tables.age_text(now - link.connected_at)}) over {count}{counted}, "
-        f"last sign of life {tables.ago_text(link.pong_at, now)}"
-    )
+    counted = f" (Slack counts {link.counted})" if link.counted != link.links else ""
+    since = f"{link.connected_at:%Y-%m-%d %H:%M:%S} UTC ({tables.ago_text(link.connected_at, now)})"
+    alive = f"last sign of life {tables.ago_text(link.pong_at, now)}"
+    return f"Process {pid} hears what people do in Slack since {since} over {count}{counted}, {alive}"
 
 
 def _listing_lines(found: Status) -> list[str]:
