@@ -58,6 +58,7 @@ NEEDLESS = {
         "websockets",
     ),
     *("asyncpg", "http.server", "sqlalchemy.dialects.postgresql", "worker.cli", "worker.loops.preview"),
+    *("worker.commands.hearing", "worker.loops.hear", "worker.notifiers.slack.inbox"),
 }
 
 
