@@ -326,7 +326,7 @@ def test_a_backup_made_while_the_service_runs_tells_at_most_one_digest_when_it_i
     ],
 )
 def test_exit_status_of_usage(bench: Bench, arguments: list[str], status: int) -> None:
-    assert bench.run(*arguments, cold=True).returncode == status
+    assert bench.run(*arguments).returncode == status
 
 
 LAWLESS = {

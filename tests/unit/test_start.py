@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import worker
+from tests.support import forks
 from worker.commands.exits import reported
 
 PROGRAM = """
@@ -80,13 +82,15 @@ def test_the_service_is_imported_without_what_it_does_not_use_and_others_can_imp
 @pytest.mark.parametrize("command", ["run", "poll"])
 def test_the_work_ends_as_the_command_line_would_end_it(command: str, tmp_path: Path) -> None:
     """Without options the arguments are not parsed."""
-    place = {"cwd": tmp_path, "env": {"PYTHONPATH": str(Path(worker.__file__).parents[1])}}
-    direct, parsed = (
-        subprocess.run([sys.executable, "-c", given, command], **place, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
-        for given in (DIRECT, PARSED)
-    )
-    assert direct.returncode == parsed.returncode == 78
-    assert direct.stderr == parsed.stderr
+    env = {"PYTHONPATH": str(Path(worker.__file__).parents[1])}
+    begun = [sys.executable, "-c", DIRECT, command]
+    direct = subprocess.run(begun, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    said = tmp_path / "said"
+    with said.open("w") as errors, open(os.devnull, "r+") as nothing:  # noqa: PTH123 - no path, but a device
+        streams = [nothing.fileno(), nothing.fileno(), errors.fileno()]
+        parsed = forks.Process([command], script=PARSED, streams=streams, cwd=tmp_path, env=env)
+        assert direct.returncode == parsed.wait(60) == 78
+    assert direct.stderr == said.read_text()
     assert "LANGSMITH_API_KEY" in direct.stderr
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from slack_bolt import App
-from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk.web import WebClient
 
 from tests.support.slack_stage import CHANNEL, stage
@@ -35,6 +33,10 @@ class BoltApp:
     """An app as one would write it with slack-bolt."""
 
     def __init__(self, root: str, slack: SimulatedSlack) -> None:
+        # Imported where it is used: every process of a test run collects this file.
+        from slack_bolt import App  # noqa: PLC0415
+        from slack_bolt.adapter.socket_mode import SocketModeHandler  # noqa: PLC0415
+
         self.slack = slack
         self.errors: list[Exception] = []
         self.web = WebClient(slack.token, base_url=root)
