@@ -26,7 +26,7 @@ app = typer.Typer(
     name="review-notifier",
     help="Watch LangSmith annotation queues and notify reviewers in Slack of runs that are new, stale and done.",
     epilog="Exit status: 0 done, 1 the work failed, 2 wrong usage, 75 another process has the database, "
-    "78 settings or database cannot be used. Start with `demo`; to set up, `check` says what is missing.",
+    "78 settings or database cannot be used. Start with `demo`; `init` sets up.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": HELP},

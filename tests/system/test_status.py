@@ -9,6 +9,7 @@ import pytest
 
 from tests.system.conftest import CHANNEL
 from tests.system.process import Bench, wait_for
+from worker.version import release
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,7 +43,7 @@ def test_the_first_line_says_whether_a_service_runs(bench: Bench, langsmith: Sim
         wait_for(lambda: service.logged("started"), "it runs")
         wait_for(lambda: "A service runs: process " in first_line(bench), "the service is known")
         found = status(bench, WORKER_POLL_INTERVAL="60s")
-        assert (found["running"], found["service"]["version"]) == (True, "0.1.0")
+        assert (found["running"], found["service"]["version"]) == (True, release())
         assert set(found["service"]) == {"pid", "host", "since", "version"}
         service.kill()
         assert first_line(bench).startswith("No service runs; the last service did not stop by itself: process ")

@@ -57,6 +57,7 @@ _ADAPTED = {
     "    image: review-notifier\n": "    image: review-notifier:RELEASE\n",
     "cp ../../worker.toml.example worker.toml ": "review-notifier files toml && mv worker.toml.example worker.toml ",
     "COMMIT=$(git rev-parse HEAD) docker": "docker",
+    "image: review-notifier:latest ": "image: review-notifier:RELEASE ",
     "\nrelease=\n": "\nrelease=RELEASE\n",
 }
 """What is true in a checkout alone, with what is written in its place."""

@@ -40,10 +40,13 @@ LANGSMITH = frozenset({Need.LANGSMITH})
 PREVIEW = frozenset({Need.LANGSMITH, Need.QUEUES})
 EVERYTHING = frozenset(Need)
 
+_NOTHING_SET = 3
+"""So many missing settings mean that nobody has set up anything yet."""
+
 
 def start(needs: frozenset[Need]) -> Settings:
     """Read the settings that a command needs and set up the logs. Raises ConfigError."""
-    settings = load(needs)
+    settings = _load(needs)
     if problems := [*never_open(settings, SystemClock().now())]:
         raise ConfigError("\n".join(problems))
     logs.configure_logging(level=settings.log_level, form=settings.log_format, secrets=secrets(settings))
@@ -63,6 +66,17 @@ def start_aside(needs: frozenset[Need], config: Path) -> Settings:
 def quiet() -> None:
     """Let nothing be logged from here on: what is played is not what happens."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def _load(needs: frozenset[Need]) -> Settings:
+    """Read the settings; to who has none yet, name the command that asks for them."""
+    try:
+        return load(needs)
+    except ConfigError as error:
+        if str(error).count(": is missing") < _NOTHING_SET:
+            raise
+        text = f"{error}\nAll of them at once: `review-notifier init` asks for them, tries each and writes .env"
+    raise ConfigError(text)
 
 
 @contextlib.contextmanager
