@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import reduce
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from worker.core.actions import acts_at
 from worker.core.message import Message, line_of
-from worker.core.model import LISTED, Kind
+from worker.core.model import LISTED, NO_ACTS, Kind
 from worker.core.owed import Destination
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from worker.core.audience import Person, Persons
     from worker.core.letter import QueueShown
     from worker.core.message import Line
-    from worker.core.model import Queue, Review, Show
+    from worker.core.model import Acts, Queue, Review, Show
 
 _NOWHERE = Destination("nowhere", "")
 _NO_KEY = UUID(int=0)
@@ -70,34 +71,47 @@ class Worklist:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A run to show, and where it stands."""
+    """A run to show, and what people have said of it."""
 
     shelf: Shelf
     review: Review
-    line: Line
+    acts: Acts
     is_yours: bool
+
+    @classmethod
+    def of(cls, shelf: Shelf, review: Review, ids: Collection[str], now: datetime) -> _Found:
+        acts = acts_at(review.acts, now) if review.acts is not NO_ACTS else NO_ACTS
+        return cls(shelf, review, acts, acts.is_claimed and acts.claimed_by in ids)
 
     @property
     def order(self) -> tuple[int, datetime, str]:
         """First what is to be done now, then what another has, then what is put off; the oldest first of each."""
-        is_others = (self.line.reserved or bool(self.line.claimed_by)) and not self.is_yours
-        rank = 2 if self.line.snoozed_until is not None else int(is_others)
+        is_others = (self.review.reserved or self.acts.is_claimed) and not self.is_yours
+        rank = 2 if self.acts.snoozed_until is not None else int(is_others)
         return rank, self.review.since, str(self.review.queue_run_id)
+
+    def is_overdue(self, now: datetime) -> bool:
+        stale_at = self.shelf.view.stale_at(self.review)
+        return stale_at is not None and stale_at <= now
+
+    def line(self, now: datetime, reader: Person | None) -> Line:
+        """The run as it is shown; of those whose turn it is, the others than the reader are named."""
+        view = self.shelf.view
+        of = self.shelf.queue.reviewers_per_run
+        line = line_of(self.review, of, view.stale_at(self.review), now, None, view.turns)
+        others = tuple(name for name in line.waiting_for if reader is None or name != reader.name)
+        return replace(line, waiting_for=others)
 
 
 def worklist_of(user: str, persons: Persons, shelves: Sequence[Shelf], now: datetime) -> Worklist:
     """What is the turn of a user of the notifier, or taken by this one, in all queues."""
     person = persons.with_user(user)
     ids = {user} if person is None else person.every_id | {user}
-    found = [
-        _without(person, _found(shelf, review, ids, now))
-        for shelf in shelves
-        for review in shelf.reviews
-        if _is_claimed_by(ids, review, now) or (person is not None and shelf.view.turns.is_of(person, review))
-    ]
+    everything = (_Found.of(shelf, review, ids, now) for shelf in shelves for review in shelf.reviews)
+    found = [each for each in everything if each.is_yours or _is_turn_of(person, each)]
     peopled = [shelf for shelf in shelves if not shelf.view.turns.is_nobodys]
     return replace(
-        _worklist(found, shelves, now),
+        _worklist(found, shelves, now, person),
         nobodys=tuple(
             (shelf.queue, shelf.waiting) for shelf in shelves if shelf.view.turns.is_nobodys and shelf.waiting
         ),
@@ -110,35 +124,21 @@ def worklist_in(shelf: Shelf, user: str, persons: Persons, now: datetime) -> Wor
     """What waits in one queue, for each reviewer alike, as it is shown to a user."""
     person = persons.with_user(user)
     ids = {user} if person is None else person.every_id | {user}
-    found = [_found(shelf, review, ids, now) for review in shelf.reviews]
+    found = [_Found.of(shelf, review, ids, now) for review in shelf.reviews]
     muted_until = shelf.muted_until if shelf.muted_until is not None and shelf.muted_until > now else None
-    shown = _worklist(found, [shelf], now)
+    shown = _worklist(found, [shelf], now, None)
     return replace(shown, message=replace(shown.message, queue=shelf.queue), muted_until=muted_until)
 
 
-def _without(person: Person | None, found: _Found) -> _Found:
-    """The same, which names of those whose turn it is the others alone."""
-    if person is None or person.name not in found.line.waiting_for:
-        return found
-    others = tuple(name for name in found.line.waiting_for if name != person.name)
-    return replace(found, line=replace(found.line, waiting_for=others))
+def _is_turn_of(person: Person | None, found: _Found) -> bool:
+    return person is not None and found.shelf.view.turns.is_of(person, found.review)
 
 
-def _is_claimed_by(ids: Iterable[str], review: Review, now: datetime) -> bool:
-    acts = acts_at(review.acts, now)
-    return acts.is_claimed and acts.claimed_by in ids
-
-
-def _found(shelf: Shelf, review: Review, ids: Iterable[str], now: datetime) -> _Found:
-    view = shelf.view
-    line = line_of(review, shelf.queue.reviewers_per_run, view.stale_at(review), now, None, view.turns)
-    return _Found(shelf, review, line, _is_claimed_by(ids, review, now))
-
-
-def _worklist(found: Sequence[_Found], shelves: Sequence[Shelf], now: datetime) -> Worklist:
-    ordered = sorted(found, key=lambda each: each.order)
-    listed = ordered[:LISTED]
-    several = len({each.shelf.queue.queue_id for each in ordered}) > 1
+def _worklist(found: Sequence[_Found], shelves: Sequence[Shelf], now: datetime, reader: Person | None) -> Worklist:
+    # There may be thousands, of which only the first few are made into lines.
+    listed = nsmallest(LISTED, found, key=lambda each: each.order)
+    several = len({each.shelf.queue.queue_id for each in found}) > 1
+    lines = [(each.line(now, reader), each.shelf.queue if several else None) for each in listed]
     failing = [shelf.failing_since for shelf in shelves if shelf.failing_since is not None]
     return Worklist(
         message=Message(
@@ -146,15 +146,15 @@ def _worklist(found: Sequence[_Found], shelves: Sequence[Shelf], now: datetime) 
             kind=Kind.DIRECT,
             destination=_NOWHERE,
             as_of=now,
-            lines=tuple(replace(each.line, queue=each.shelf.queue if several else None) for each in listed),
-            total=len(ordered),
-            waiting=len(ordered),
+            lines=tuple(replace(line, queue=queue) for line, queue in lines),
+            total=len(found),
+            waiting=len(found),
             show=_shown(listed),
             zone=shelves[0].view.zone if shelves else UTC,
         ),
-        overdue=sum(each.line.overdue for each in ordered),
-        yours=sum(each.is_yours for each in ordered),
-        snoozed=sum(each.line.snoozed_until is not None for each in ordered),
+        overdue=sum(each.is_overdue(now) for each in found),
+        yours=sum(each.is_yours for each in found),
+        snoozed=sum(each.acts.snoozed_until is not None for each in found),
         failing_since=min(failing, default=None),
     )
 
