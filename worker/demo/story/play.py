@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 DONE, FAILED = 0, 1
 YOUR_TURN = Chapter(
     "The story is over",
-    "Now play yourself: add a run and let it grow stale, complete it, put it back, break a service and heal it.",
+    "Now play yourself: take a run by its menu, write /reviews, add a run and let it grow stale, complete it, put "
+    "it back, break a service and heal it.",
     over=True,
 )
 _QUIET = frozenset({"debug", "info"})
