@@ -63,6 +63,7 @@ def queue_run(
     facts: Facts | None = None,
     who: Who = NO_ONE,
     shows_assigned: bool = True,
+    expires_at: datetime | None = None,
 ) -> QueueRun:
     """A run's place in a queue; both its ids follow from its name."""
     return QueueRun(
@@ -75,6 +76,7 @@ def queue_run(
         facts=facts or Facts(name=str(name), run_type="chain"),
         who=who,
         shows_assigned=shows_assigned,
+        expires_at=expires_at,
     )
 
 
@@ -102,6 +104,7 @@ def review(
     fate: Fate | None = None,
     who: Who = NO_ONE,
     reminded: int = 0,
+    expires_at: datetime | None = None,
 ) -> Review:
     """Our memory of one stay; its wait began when it was added."""
     return Review(
@@ -121,6 +124,7 @@ def review(
         fate=fate,
         who=who,
         reminded=reminded,
+        expires_at=expires_at,
     )
 
 

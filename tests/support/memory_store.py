@@ -240,9 +240,12 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
         with self._lock:
             return sorted(self._polled.values(), key=lambda polled: (polled.queue.name, str(polled.queue.queue_id)))
 
-    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
+    def standing(
+        self, queue_id: Id, stale_before: datetime | None, expiring_before: datetime | None = None
+    ) -> QueueTotals:
         with self._lock:
-            mine = totals_of((r for (of, _), r in self._reviews.items() if of == queue_id), stale_before)
+            every = (r for (of, _), r in self._reviews.items() if of == queue_id)
+            mine = totals_of(every, stale_before, expiring_before)
             states = [owed.delivery.state for owed in self._outbox.values() if owed.queue_id == queue_id]
             undelivered = sum(state in LIVE for state in states)
             return replace(mine, undelivered=undelivered, dead=states.count(State.DEAD))

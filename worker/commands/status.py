@@ -16,6 +16,7 @@ from worker.commands.setup import DATABASE, opened, start
 from worker.commands.upcoming import held_of
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
+from worker.core.message import EXPIRES_WITHIN
 from worker.core.overview import LISTING_IN_USE, Area, Overview, QueueView
 from worker.core.owed import State
 from worker.core.status.reasons import reasons
@@ -115,7 +116,10 @@ def read_status(settings: Settings, store: SqlStore, now: datetime, rules: Rules
     last = processes[0] if processes and not alive else None
     found = Status(
         overview=replace(overview, announced=_known_to_them(alive, last)),
-        standings=[store.standing(each.queue.queue_id, rules(each.queue).stale_before(now)) for each in polls],
+        standings=[
+            store.standing(each.queue.queue_id, rules(each.queue).stale_before(now), now + EXPIRES_WITHIN)
+            for each in polls
+        ],
         reasons=(),
         alive=alive,
         last=last,
@@ -178,7 +182,24 @@ def _print(found: Status) -> None:
         columns.append("Polled by")
         rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
     tables.print_table(columns, rows, empty="No queue has been polled yet.")
-    tables.say(*_hours_lines(found), *_acts_lines(found), *_reason_lines(found), *_remark_lines(found))
+    tables.say(
+        *_hours_lines(found), *_acts_lines(found), *_expiry_lines(found), *_reason_lines(found), *_remark_lines(found)
+    )
+
+
+def _expiry_lines(found: Status) -> list[str]:
+    """The queues with runs that soon no one can review any more, because LangSmith deletes their traces."""
+    counted = zip(found.overview.queues, found.standings, strict=True)
+    lines = [_expiry_line(queue.name, each) for queue, each in counted if each.expiring]
+    return ["", *lines] if lines else []
+
+
+def _expiry_line(name: str, standing: QueueTotals) -> str:
+    first = f"{standing.expires_at:%Y-%m-%d %H:%M} UTC"
+    if standing.expiring == 1:
+        return f"{name}: the trace of 1 run expires on {first}; after that no one can review it"
+    expiring = f"the traces of {standing.expiring} runs expire within {EXPIRES_WITHIN.days} days, the first on {first}"
+    return f"{name}: {expiring}; after that no one can review them"
 
 
 def _first_lines(found: Status) -> list[str]:
@@ -387,6 +408,8 @@ def _queue_json(  # noqa: PLR0913  (all that is known of a queue)
         "waiting": standing.waiting,
         "stale": standing.stale,
         "left_out": standing.left_out,
+        "expiring": standing.expiring,
+        "expires_at": tables.stamp(standing.expires_at),
         "disagreed": polled.queue.disagreed,
         "oldest_since": tables.stamp(oldest),
         "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),

@@ -22,6 +22,9 @@ SAME_INSTANT = timedelta(seconds=1)
 """Dates that differ by less are the same: listings give them with more or with fewer digits."""
 
 
+SAME_EXPIRY = timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Diff:
     """The changes that a snapshot makes to memory.
@@ -175,6 +178,7 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
         absent_at=None,
         closed_at=None,
         fate=None,
+        expires_at=_expiry(run, review),
     )
 
 
@@ -194,6 +198,15 @@ def _who(run: QueueRun, review: Review) -> Who:
     return run.who if run.shows_assigned or not known else structs.replace(run.who, assigned_to=known)
 
 
+def _expiry(run: QueueRun, review: Review) -> datetime | None:
+    """When the run's trace expires: a listing that does not know it, or says almost the same, is no news."""
+    fresh, known = run.expires_at, review.expires_at
+    if fresh is None or known is None:
+        return fresh or known
+    # Retention is counted in days. Were it given as what is left of it, it would be news at each poll.
+    return known if abs(fresh - known) < SAME_EXPIRY else fresh
+
+
 def _is_settled(review: Review) -> bool:
     """Whether being seen again leaves the review as it is."""
     return review.is_open and review.absent_at is None and review.fate is None
@@ -202,6 +215,8 @@ def _is_settled(review: Review) -> bool:
 def _shows(run: QueueRun, review: Review, now: datetime) -> bool:
     """Whether a listed run is in every respect as it is remembered."""
     if run.added_at != review.added_at or run.reserved != review.reserved or run.done != review.done:
+        return False
+    if _expiry(run, review) != review.expires_at:
         return False
     return (
         (run.who == review.who or _who(run, review) == review.who)
@@ -234,6 +249,7 @@ def begin_review(run: QueueRun, now: datetime, *, back: bool) -> Review:
         who=run.who,
         facts=run.facts,
         traits=run.traits,
+        expires_at=run.expires_at,
     )
 
 

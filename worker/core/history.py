@@ -88,6 +88,8 @@ NO_WAITS = Waits()
 class Hour(msgspec.Struct, frozen=True):
     """What one hour of one queue holds.
 
+    Runs that filters leave out are not counted.
+
     - `came`: the runs whose wait began in it, but for those of a baseline.
     - `reviewed`, `removed`, `unknown`: those that left, by their fate as far as it is known.
     - `waiting`, `overdue`: the runs that waited at its end; None where no poll was complete in it.
@@ -248,13 +250,12 @@ def _by_fate(fate: Fate | None, sign: int = 1) -> Hour:
 def marks(at: datetime, before: datetime | None, now: QueueTotals) -> Mapping[datetime, Hour]:
     """What is written at the first complete poll of an hour, `before` which another one was the last.
 
-    `now` counts what waits, and what of it was overdue at the start of the hour. How many waited at the end of the hour
-    before is known: whatever changed that was written. But runs become overdue by themselves.
+    `now` counts what waits, and what of it was overdue at the start of the hour: as it was when the last one ended.
     """
     hour = hour_of(at)
     tally = {hour: Hour(waiting=now.waiting, overdue=now.stale)}
     if before is not None and hour_of(before) == hour - HOUR:
-        tally[hour - HOUR] = Hour(overdue=now.stale)
+        tally[hour - HOUR] = tally[hour]
     return tally
 
 
@@ -262,7 +263,7 @@ def corrections(reviews: Iterable[Review], left: Mapping[Id, Fate], measure: Mea
     """What it changes that the fates of closed reviews are known now; they were counted as the `reviews` have them."""
     tally: dict[datetime, Hour] = {}
     for review in reviews:
-        if review.closed_at is not None:
+        if review.closed_at is not None and not review.left_out:
             at, fate = hour_of(review.closed_at), left[review.queue_run_id]
             tally[at] = tally.get(at, NOTHING) + _corrected(review, review.closed_at, fate, measure)
     return tally
@@ -293,11 +294,17 @@ NO_TALLY = Tally()
 
 
 def tallied(
-    written: Collection[Review], memory: Memory, measure: Measure, *, waiting: int, now: datetime, ahead: timedelta
+    written: Collection[Review],
+    memory: Memory,
+    measure: Measure,
+    *,
+    waiting: int | None,
+    now: datetime,
+    ahead: timedelta,
 ) -> Tally:
     """What is added by a complete listing that was decided on at `now`, and by the reviews `written` for it.
 
-    `waiting` is how many wait after it; `ahead` by how much `now` is ahead of the clock that the reviews are dated by.
+    `waiting` is how many wait after it (None: not known). `now` is `ahead` of the clock that dated the reviews.
     """
     if not written:
         return NO_TALLY
@@ -331,8 +338,10 @@ def _changes(
     for review in written:
         former = before.get(review.key)
         if former is None:
-            if review.first_seen_at >= there and review.is_open:
+            if review.first_seen_at >= there and review.is_open and not review.left_out:
                 yield review, _came_at(review, memory, there), Hour(came=1)
+        elif former.left_out or review.left_out:
+            yield from _filtered(former, review)
         elif former.closed_at is not None:
             if review.is_open:
                 yield review, former.closed_at, _reopened(former, former.closed_at, measure)
@@ -342,6 +351,12 @@ def _changes(
         elif review.run_id is None or review.run_id not in renamed:
             wait = NOTHING if is_blind else measure.ended(review.since, there, is_first=not former.done)
             yield review, now, Hour(unknown=1) + wait
+
+
+def _filtered(former: Review, review: Review) -> Iterator[tuple[Review, datetime, Hour]]:
+    """What it changes that filters leave a run out, or show it, from now on: as if they always had."""
+    if former.is_open and review.is_open and bool(former.left_out) is not bool(review.left_out):
+        yield review, review.since, Hour(came=-1 if review.left_out else 1)
 
 
 def _came_at(review: Review, memory: Memory, there: datetime) -> datetime:

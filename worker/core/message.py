@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from worker.core.actions import acts_at
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from worker.core.owed import Claim, Destination, QueueShare, Receipt
 
 
+EXPIRES_WITHIN = timedelta(days=3)
+"""The time before the end of a run's trace from which on it is said that it expires: then no one can review it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One run in a message. `fate` is None while it waits; `done` of `of` reviewers have completed it.
@@ -29,6 +33,8 @@ class Line:
     where not all of its runs are there for the same reason. `waiting_for` and `reserved_by` are names, raw. `disagreed`
     means that its reviewers disagree. `claimed_by` is the name of the one who has taken it, `had_by` that of the one
     whose claim has lapsed; nothing is posted about it until `snoozed_until`.
+
+    `expires_at` is when its trace expires, where that is soon: no one can review it after that.
 
     In a direct message `queue` is the run's where there are several; `is_done` says that the reader has reviewed it,
     `is_others` that it is the turn of others by now. To an owner, `unheard` says why too few of those whose turn it is
@@ -58,6 +64,8 @@ class Line:
     is_others: bool = False
     unheard: tuple[tuple[str, Problem], ...] = ()
     reminded: int = 0
+    # Not in the digest of the line, which is that of earlier versions where nothing expires: see `fingerprint`.
+    expires_at: datetime | None = field(default=None, repr=False)
     # Never shown: what is pressed about the run is known by it. A digest of what is shown must not change with it.
     queue_run_id: Id | None = field(default=None, repr=False)
 
@@ -199,16 +207,21 @@ def compose_edit(  # noqa: PLR0913  (what it says, each by name)
     )
 
 
-def totals_of(reviews: Iterable[Review], stale_before: datetime | None) -> QueueTotals:
+def totals_of(
+    reviews: Iterable[Review], stale_before: datetime | None, expiring_before: datetime | None = None
+) -> QueueTotals:
     """Count the open ones of a queue's reviews; stale are those with `since <= stale_before`."""
     every = [review for review in reviews if review.is_open]
     waiting = [review for review in every if not review.left_out]
+    ends = [review.expires_at for review in waiting if review.expires_at is not None]
     return QueueTotals(
         waiting=len(waiting),
         left_out=len(every) - len(waiting),
         stale=0 if stale_before is None else sum(review.since <= stale_before for review in waiting),
         reserved=sum(review.reserved for review in waiting),
         oldest_since=min((review.since for review in waiting), default=None),
+        expiring=sum(at <= expiring_before for at in ends) if expiring_before is not None else 0,
+        expires_at=min(ends, default=None),
     )
 
 
@@ -227,6 +240,7 @@ def fingerprint(message: Message) -> str:
         sorted(message.show),
         message.queue_lines,
         message.is_for_owner,
+        *(line.expires_at for line in message.lines if line.expires_at is not None),
         # Whether anything can be pressed; not until when, which changes with time alone.
         *([True] if message.controls is not None else []),
     )
@@ -303,5 +317,10 @@ def line_of(
         claimed_by=acts.claimed_name if acts.is_claimed else "",
         had_by=acts.claimed_name if acts.lapsed else "",
         snoozed_until=acts.snoozed_until,
+        expires_at=review.expires_at if review.is_open and _is_expiring(review, now) else None,
         queue_run_id=review.queue_run_id,
     )
+
+
+def _is_expiring(review: Review, now: datetime) -> bool:
+    return review.expires_at is not None and review.expires_at <= now + EXPIRES_WITHIN

@@ -235,6 +235,7 @@ class QueueRun(msgspec.Struct, frozen=True):
     """A run's place in a queue, as one listing shows it. `done` counts the reviewers who have completed it.
 
     `shows_assigned` is False where the listing does not know of assignments: what is remembered of them holds.
+    `expires_at` is when the source deletes what is to be reviewed (None: not known).
     """
 
     queue_run_id: Id
@@ -247,6 +248,7 @@ class QueueRun(msgspec.Struct, frozen=True):
     who: Who = NO_ONE
     shows_assigned: bool = True
     traits: Traits = NO_TRAITS
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +337,7 @@ class Review(msgspec.Struct, frozen=True):
     `generation` rises with every notice about it, so that no two notices share a key. `absent_at` marks a first absence
     from a listing of several pages; `closed_at` makes it a tombstone. `reminded` counts the reminders in its channel.
     `left_out` is the filter that keeps it from people, '' where none does. Messages list runs by `rank`, those of one
-    rank oldest first.
+    rank oldest first. `expires_at` is when the source deletes what is to be reviewed, as far as it is known.
     """
 
     queue_run_id: Id
@@ -358,6 +360,7 @@ class Review(msgspec.Struct, frozen=True):
     traits: Traits = NO_TRAITS
     left_out: str = ""
     rank: str = ""
+    expires_at: datetime | None = None
 
     @property
     def key(self) -> ReviewKey:
@@ -430,7 +433,8 @@ class Polled:
 class QueueTotals:
     """The numbers of one queue's runs and of the deliveries owed about them, for `status` and the metrics.
 
-    Runs that its filters leave out are counted in `left_out` alone.
+    Runs that its filters leave out are counted in `left_out` alone. `expiring` counts those whose traces expire soon,
+    the first of all at `expires_at` (None: as far as known, none does).
     """
 
     waiting: int = 0
@@ -440,3 +444,5 @@ class QueueTotals:
     undelivered: int = 0
     dead: int = 0
     left_out: int = 0
+    expiring: int = 0
+    expires_at: datetime | None = None

@@ -246,8 +246,13 @@ class Polls(Protocol):
         """The state of the polls of every queue ever seen."""
         ...
 
-    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
-        """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`."""
+    def standing(
+        self, queue_id: Id, stale_before: datetime | None, expiring_before: datetime | None = None
+    ) -> QueueTotals:
+        """Count one queue's open reviews and live or dead deliveries; stale are those with `since <= stale_before`.
+
+        Expiring are those with `expires_at <= expiring_before`.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.core.filters import NO_FILTERS
 from worker.core.first_sight import is_first_sight, plan_first_sight
 from worker.core.history import tallied
 from worker.core.model import Difference, Snapshot
@@ -144,8 +145,8 @@ def _decide(  # noqa: PLR0913  (what a decision is made of)
     if found.bare and not is_sifted and (unknown := filters.unknown(found.runs, memory.reviews)):
         raise UnknownTraitsError(unknown[:MOST_SIFTED])
     decided = _planned(found, rules, now, remainder, revision, memory)
-    # What the listing does not show waits still.
-    waiting = found.count + len(decided.remainder.unlisted)
+    # What the listing does not show waits still. How many the filters leave out only the note of the polls counts.
+    waiting = found.count + len(decided.remainder.unlisted) if filters is NO_FILTERS else None
     tally = tallied(decided.reviews, memory, rules.measure, waiting=waiting, now=now, ahead=found.ahead)
     return replace(decided, tally=tally)
 

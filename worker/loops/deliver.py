@@ -16,7 +16,7 @@ from worker.core.controls import with_controls
 from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
 from worker.core.letter import Letter
-from worker.core.message import compose_post
+from worker.core.message import EXPIRES_WITHIN, compose_post
 from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, Kind
 from worker.core.outbox import held_until, is_in_vain
@@ -285,7 +285,7 @@ class Deliver:
         if queue is not None:
             # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
             self._claiming = now
-            totals = self._polls.standing(queue.queue_id, rules.stale_before(now))
+            totals = self._polls.standing(queue.queue_id, rules.stale_before(now), now + EXPIRES_WITHIN)
             self._claiming = None
         return compose_post(
             claim,

@@ -10,7 +10,7 @@ import structlog
 
 from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
-from worker.core.message import compose_edit
+from worker.core.message import EXPIRES_WITHIN, compose_edit
 from worker.core.meter import UNMETERED
 from worker.core.model import Kind
 from worker.core.outbox import edit_held_until
@@ -105,7 +105,9 @@ class Edit:
         if (letter := letter_of(claim, self._rules, now)) is not None:
             return letter.edit()
         rules, queue = self._rules(claim.delivery.queue), claim.delivery.queue
-        totals = self._polls.standing(queue.queue_id, rules.stale_before(now)) if queue is not None else None
+        totals = None
+        if queue is not None:
+            totals = self._polls.standing(queue.queue_id, rules.stale_before(now), now + EXPIRES_WITHIN)
         return compose_edit(
             claim,
             rules.settings.show,

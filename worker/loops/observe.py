@@ -13,6 +13,7 @@ from worker.core import incidents, reports
 from worker.core.cooldown import Cooldown
 from worker.core.incidents import Group, Incident, report
 from worker.core.leases import Task
+from worker.core.message import EXPIRES_WITHIN
 from worker.core.model import Polled
 from worker.core.overview import PLAIN, Asked, Overview, QueueView
 from worker.core.ports import StoreError
@@ -169,7 +170,7 @@ class Look:
         return stale_before is not None and standing.oldest_since <= stale_before
 
     def _counted_now(self, queue: Queue, now: datetime, *, is_polled: bool) -> dict[Id, QueueTotals]:
-        standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now))
+        standing = self._store.standing(queue.queue_id, self._rules(queue).stale_before(now), now + EXPIRES_WITHIN)
         # Before the first poll of a new queue nothing is known: that is no figure, not 0.
         return {queue.queue_id: standing} if is_polled or standing.waiting else {}
 

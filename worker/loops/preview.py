@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.message import compose_post, totals_of
+from worker.core.message import EXPIRES_WITHIN, compose_post, totals_of
 from worker.core.model import Kind
 from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.owed import Claim, Delivery, QueueShare, State
@@ -205,7 +205,9 @@ class Preview:
         claim = Claim(delivery, purposes=purposes, shares=self._shares(about))
         rules = self._rules(queue)
         totals = totals_of(
-            (review for (of, _), review in self._reviews.items() if of == queue.queue_id), rules.stale_before(now)
+            (review for (of, _), review in self._reviews.items() if of == queue.queue_id),
+            rules.stale_before(now),
+            now + EXPIRES_WITHIN,
         )
         return compose_post(
             claim,

@@ -230,6 +230,7 @@ def _marks(message: Message, line: Line, pen: Pen) -> list[str]:
     is_news = line.purpose in FIRST_SIGHT and not line.back
     return [
         _progress(line, pen),
+        _expiry(message, line, pen),
         "back in the queue" if line.back else "",
         "new" if is_news else _escalated(message) if line.purpose is Kind.ESCALATION else "",
         f"its channel was reminded {counted(line.reminded, 'time')}" if line.reminded else "",
@@ -238,6 +239,14 @@ def _marks(message: Message, line: Line, pen: Pen) -> list[str]:
         f"{pen.words(line.had_by, _PERSON_NAME)} had it" if line.had_by else "",
         f"snoozed until {pen.soon(line.snoozed_until, message)}" if line.snoozed_until else "",
     ]
+
+
+def _expiry(message: Message, line: Line, pen: Pen) -> str:
+    """When its trace expires, or that it has."""
+    if line.expires_at is None:
+        return ""
+    is_over = line.expires_at <= message.as_of
+    return "its trace has expired" if is_over else f"its trace expires {pen.soon(line.expires_at, message)}"
 
 
 def _escalated(message: Message) -> str:

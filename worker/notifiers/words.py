@@ -185,6 +185,7 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
     if queue is not None:
         yield f"{queue.waiting:,} waiting{_oldest(message, queue, pen) if shows_age else ''}"
         yield f"{queue.stale:,} overdue" if queue.stale else ""
+        yield _expiring(queue.expiring)
     if any(line.unheard for line in message.lines):
         yield "too few of the reviewers can be notified"
     if message.kind is Kind.DIRECT and standing.new and standing.overdue:
@@ -200,6 +201,11 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
         yield f"{standing.new:,} new"
     if queue is not None and message.is_edit:
         yield f"as of {pen.day(message.as_of, message)}"
+
+
+def _expiring(count: int) -> str:
+    """How many can be reviewed for a few days only."""
+    return f"{counted(count, 'trace')} {'expires' if count == 1 else 'expire'} within 3 days" if count else ""
 
 
 def _oldest(message: Message, queue: QueueTotals, pen: Pen) -> str:

@@ -342,11 +342,11 @@ class Imagined:
         """See `Store.polls`."""
         return [known.polled for known in self._queues.values()]
 
-    def polled(self, polls: Iterable[Polled]) -> Mapping[Id, int]:  # noqa: ARG002
+    def polled(self, polls: Iterable[Polled], stale_before: object = None) -> Mapping[Id, int]:  # noqa: ARG002
         """The revisions of all queues."""
         return {queue_id: known.revision for queue_id, known in self._queues.items()}
 
-    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:  # noqa: ARG002
+    def standing(self, *_asked: object) -> QueueTotals:
         """No numbers: only words depend on them."""
         return _NO_TOTALS
 

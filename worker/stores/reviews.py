@@ -50,6 +50,7 @@ REVIEW_COLUMNS = (
     REVIEWS.c.traits,
     REVIEWS.c.left_out,
     REVIEWS.c.rank,
+    REVIEWS.c.expires_at,
 )
 OLDEST_FIRST = (REVIEWS.c.since, REVIEWS.c.queue_run_id, REVIEWS.c.added_at)
 LISTED_FIRST = (REVIEWS.c.rank, *OLDEST_FIRST)
@@ -176,15 +177,22 @@ _STANDING = sa.select(
     sa.func.count().filter(SHOWN, REVIEWS.c.reserved).label("reserved"),
     sa.func.min(REVIEWS.c.since).filter(SHOWN).label("oldest_since"),
     sa.func.count().filter(sa.not_(SHOWN)).label("left_out"),
+    sa.func.count()
+    .filter(SHOWN, REVIEWS.c.expires_at <= sa.bindparam("expiring_before", type_=At()))
+    .label("expiring"),
+    sa.func.min(REVIEWS.c.expires_at).filter(SHOWN).label("expires_at"),
 ).where(REVIEWS.c.queue_id == sa.bindparam("queue"), IS_OPEN)
 _OWED = sa.select(sa.func.count()).where(DELIVERIES.c.queue_id == sa.bindparam("queue"))
 _UNDELIVERED, _DEAD = _OWED.where(IS_LIVE), _OWED.where(DELIVERIES.c.state == State.DEAD)
 
 
-def queue_standing(connection: Connection, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
+def queue_standing(
+    connection: Connection, queue_id: Id, stale_before: datetime | None, expiring_before: datetime | None
+) -> QueueTotals:
     """Count a queue's open reviews and what is owed or dead about it."""
     asked = {"queue": queue_id}
-    mine = connection.execute(_STANDING, {**asked, "stale_before": stale_before}).one()
+    bounds = {"stale_before": stale_before, "expiring_before": expiring_before}
+    mine = connection.execute(_STANDING, asked | bounds).one()
     return QueueTotals(
         waiting=mine.waiting,
         stale=mine.stale,
@@ -193,6 +201,8 @@ def queue_standing(connection: Connection, queue_id: Id, stale_before: datetime 
         undelivered=connection.execute(_UNDELIVERED, asked).scalar_one(),
         dead=connection.execute(_DEAD, asked).scalar_one(),
         left_out=mine.left_out,
+        expiring=mine.expiring,
+        expires_at=mine.expires_at,
     )
 
 
@@ -263,7 +273,8 @@ def _mark_hour(
     at, before = polled.completed_at, row.completed_at
     if at is None or (before is not None and hour_of(before) >= hour_of(at)):
         return
-    asked = {"queue": row.queue_id, "stale_before": stale_before(polled.queue, hour_of(at))}
+    bounds = {"stale_before": stale_before(polled.queue, hour_of(at)), "expiring_before": None}
+    asked = {"queue": row.queue_id, **bounds}
     mine = connection.execute(_STANDING, asked).one()
     add_hours(connection, row.queue_id, marks(at, before, QueueTotals(mine.waiting, mine.stale)))
 

@@ -113,6 +113,7 @@ REVIEWS = sa.Table(
     sa.Column("traits", TraitsColumn),
     sa.Column("left_out", Plain, nullable=False, server_default=sa.text("''")),
     sa.Column("rank", Plain, nullable=False, server_default=sa.text("''")),
+    sa.Column("expires_at", At),
     sa.UniqueConstraint("queue_run_id", "queue_id", "added_at"),
     _partial("ix_reviews_open", "queue_id", "since", where=IS_OPEN),
     _partial("ix_reviews_closed", "closed_at", where=sa.text("closed_at IS NOT NULL")),

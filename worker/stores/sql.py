@@ -282,9 +282,13 @@ class SqlStore:
         """See `Store.polls`."""
         return self._database.read(reviews.every_poll)
 
-    def standing(self, queue_id: Id, stale_before: datetime | None) -> QueueTotals:
+    def standing(
+        self, queue_id: Id, stale_before: datetime | None, expiring_before: datetime | None = None
+    ) -> QueueTotals:
         """See `Store.standing`."""
-        return self._database.read(lambda connection: reviews.queue_standing(connection, queue_id, stale_before))
+        return self._database.read(
+            lambda connection: reviews.queue_standing(connection, queue_id, stale_before, expiring_before)
+        )
 
     def hours(self, since: datetime, until: datetime, queue_id: Id | None = None) -> Mapping[Id, Hours]:
         """See `Store.hours`."""

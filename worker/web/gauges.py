@@ -88,6 +88,13 @@ def _of_queues(by_label: Mapping[str, list[QueueView]], now: datetime) -> Iterat
         for label, queues in by_label.items()
         if (counted := [queue.standing for queue in queues if queue.standing])
     }
+    expiring = {label: sum(standing.expiring for standing in counted) for label, counted in standings.items()}
+    yield _gauge(
+        "queue_expiring",
+        "Runs whose traces expire within three days, after which no one can review them",
+        "queue",
+        expiring,
+    )
     stale = {label: sum(standing.stale for standing in counted) for label, counted in standings.items()}
     yield _gauge("queue_stale", "Runs that wait longer than WORKER_STALE_AFTER", "queue", stale)
     oldest = {

@@ -113,7 +113,8 @@ def test_where_a_reminder_goes(
 def test_a_line_tells_how_a_run(given: dict[str, Any], expected: dict[str, Any]) -> None:
     review = a_review(**given)
     message = compose_edit(Claim(a_delivery(), (review,), total=1), SHOWN, NOON)
-    plain = {"facts": review.facts, "run_id": review.run_id, "since": NOON, "of": 2}
+    ids = {"run_id": review.run_id, "queue_run_id": review.queue_run_id}
+    plain = {"facts": review.facts, "since": NOON, "of": 2, **ids}
     assert message.lines == (Line(**plain | expected),)
 
 

@@ -166,10 +166,12 @@ class SimulatedLangSmith:
         cost: str | None = None,
         scores: Mapping[str, float] | None = None,
         run_id: UUID | None = None,
+        expires_at: datetime | None = None,
     ) -> UUID:
         """Put a run (or a conversation) into a queue; its `queue_run_id`.
 
-        It is added now unless `added_at` says otherwise; `payload` is the size of its inputs and of its outputs.
+        It is added now unless `added_at` says otherwise; `payload` is the size of its inputs and of its outputs. Its
+        trace is kept until it `expires_at`.
         """
         added = None if undated else added_at or self._annotations.now()
         place = Place(
@@ -189,6 +191,7 @@ class SimulatedLangSmith:
             tokens=tokens,
             cost=cost,
             scores=scores or {},
+            expires_at=expires_at,
         )
         self._annotations.put(place)
         return place.queue_run_id

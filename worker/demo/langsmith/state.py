@@ -84,6 +84,7 @@ class Place:
     archived: bool = False
     disagreed: bool = False
     last_reviewed_at: datetime | None = None
+    expires_at: datetime | None = None
     lost: frozenset[str] = frozenset()
 
     def seen_added_at(self, reviewer: UUID | None) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
@@ -65,9 +65,10 @@ def run_mark(row: BriefRow) -> int:
     """Condenses what is used of a row of `runs` but for its links, which are signed at each answer."""
     state = length(row.reserved_by) > 0, length(row.completed_by), who(row), scores(row)
     try:
-        return hash((row.queue_run_id, row.name, row.added_at, row.effective_added_at, state))
+        return hash((row.queue_run_id, row.name, row.added_at, row.effective_added_at, row.trace_tier, state))
     except TypeError:  # a list or an object where text belongs, which is not used
-        return hash((*map(_text, (row.queue_run_id, row.name, row.added_at, row.effective_added_at)), state))
+        texts = (row.queue_run_id, row.name, row.added_at, row.effective_added_at, row.trace_tier)
+        return hash((*map(_text, texts), state))
 
 
 def section_params(status: str) -> dict[str, str | int]:
@@ -100,7 +101,14 @@ def of_runs(row: BriefRow, wanted: Wanted, queue_run_id: Id) -> QueueRun:
         shows_assigned=row.assigned_to is not None,
         facts=facts(row, wanted.show, run_url(wanted.web, row.app_path, **ids)),
         traits=traits(row, wanted.show),
+        expires_at=expiry(row),
     )
+
+
+def expiry(row: BriefRow) -> datetime | None:
+    """When the trace of a row is deleted, where LangSmith says how long it keeps it."""
+    received, ttl = instant(row.trace_first_received_at), count(row.ttl_seconds)
+    return received + timedelta(seconds=ttl) if received is not None and ttl and ttl <= LONGEST_TTL else None
 
 
 def who(row: BriefRow | ItemRow | LawfulItem) -> Who:
@@ -234,6 +242,8 @@ TAGS = 20
 PATH_CHARACTERS = 2_000
 
 MOST_TOKENS = 10**15
+LONGEST_TTL = 10 * 365 * 86_400
+"""Seconds; what is kept for longer does not expire in our time."""
 
 _PATH = re.compile(r"/(?![/\\])[\w\-./~%!$&'()*+,;=:@?#]*", re.ASCII)
 _TENANT = re.compile(r"/o/([0-9a-fA-F-]{36})(?:/|$)")

@@ -56,6 +56,9 @@ class BriefRow(msgspec.Struct, frozen=True, gc=False):
     thread_id: Any = None
     total_tokens: Any = None
     total_cost: Any = None
+    trace_tier: Any = None
+    trace_first_received_at: Any = None
+    ttl_seconds: Any = None
 
 
 class Row(BriefRow, frozen=True, gc=False):
