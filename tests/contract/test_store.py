@@ -402,6 +402,14 @@ class TestStanding:
         write(store, review("a", reserved=True), review("b"), review("c", reserved=True, closed_at=NOON))
         assert store.standing(QUEUE.queue_id, None).reserved == 1
 
+    def test_counts_those_whose_traces_expire_soon(self, store: Store) -> None:
+        ends = [NOON + HOUR, NOON + DAY, None]
+        write(store, *(review(number, expires_at=at) for number, at in enumerate(ends)))
+        write(store, review("closed", expires_at=NOON, closed_at=NOON))
+        found = store.standing(QUEUE.queue_id, None, NOON + HOUR)
+        assert (found.expiring, found.expires_at) == (1, NOON + HOUR)
+        assert store.standing(QUEUE.queue_id, None).expiring == 0
+
     def test_calls_nothing_stale_where_nothing_ever_is(self, store: Store) -> None:
         write(store, review("a", since=NOON - DAY))
         assert store.standing(QUEUE.queue_id, None) == QueueTotals(waiting=1, oldest_since=NOON - DAY)

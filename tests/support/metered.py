@@ -17,7 +17,7 @@ from worker.web.metrics import Metrics
 def samples() -> dict[str, set[str]]:
     """The names of all samples, with the labels that they can have."""
     seen = overview(
-        view(waiting=3, disagreed=1, standing=QueueTotals(waiting=3, stale=2, oldest_since=NOON - HOUR)),
+        view(waiting=3, disagreed=1, standing=QueueTotals(waiting=3, stale=2, oldest_since=NOON - HOUR, expiring=1)),
         pauses=[pause()],
         backlog=[Backlog(State.PENDING, 4, NOON - MINUTE)],
         api=ApiInUse("runs", NOON + 10 * DAY),

@@ -67,7 +67,7 @@ class Line:
     # Not in the digest of the line, which is that of earlier versions where nothing expires: see `fingerprint`.
     expires_at: datetime | None = field(default=None, repr=False)
     # Never shown: what is pressed about the run is known by it. A digest of what is shown must not change with it.
-    queue_run_id: Id | None = field(default=None, repr=False)
+    queue_run_id: Id | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_waiting(self) -> bool:

@@ -11,13 +11,14 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from tests.support.builders import DAY, NOON, SECOND, ident
+from tests.support.builders import DAY, HOUR, NOON, SECOND, ident, queue_run, snapshot
+from tests.support.builders import review as remembered
 from tests.support.given import a_listing, a_review, a_run, at
 from worker.core.diff import Diff, diff, digest, is_newer, wait_began
 from worker.core.model import NO_ONE, Facts, Fate, Who
 
 if TYPE_CHECKING:
-    from worker.core.model import QueueRun
+    from worker.core.model import QueueRun, Review
 
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
 ADA = Who(assigned_to=("ada",))
@@ -366,3 +367,27 @@ class TestAnotherEndpoint:
     def test_of_before_knows_a_run_under_another_id_as_new(self) -> None:
         found = diff(a_listing(self.renamed()), [a_review(1)], at(1))
         assert [review.told_at for review in found.open] == [None]
+
+
+class TestWhenATraceExpires:
+    """As far as a listing says so."""
+
+    def seen(self, known: datetime | None, listed: datetime | None) -> Review:
+        before = remembered("a", expires_at=known)
+        found = diff(snapshot(queue_run("a", expires_at=listed)), [before], NOON)
+        return found.open[0]
+
+    def test_is_remembered_of_a_new_run(self) -> None:
+        (found,) = diff(snapshot(queue_run("a", expires_at=NOON + DAY)), [], NOON).open
+        assert found.expires_at == NOON + DAY
+
+    def test_is_kept_where_another_listing_does_not_know_it(self) -> None:
+        assert self.seen(NOON + DAY, None).expires_at == NOON + DAY
+
+    def test_is_taken_over_where_it_is_kept_for_longer_now(self) -> None:
+        assert self.seen(NOON + DAY, NOON + 386 * DAY).expires_at == NOON + 386 * DAY
+
+    def test_is_no_news_where_it_is_almost_the_same(self) -> None:
+        before = remembered("a", expires_at=NOON + DAY)
+        found = diff(snapshot(queue_run("a", expires_at=NOON + DAY + HOUR)), [before], NOON)
+        assert (found.open[0] is before, found.changed) == (True, ())

@@ -12,6 +12,7 @@ from tests.support.builders import CHANNEL, HOUR, NOON, delivery, ident, queue, 
 from tests.support.given import QUEUE, a_review, at
 from worker.core.audience import Audience, Turns
 from worker.core.message import (
+    EXPIRES_WITHIN,
     Line,
     Message,
     Shares,
@@ -113,8 +114,7 @@ def test_where_a_reminder_goes(
 def test_a_line_tells_how_a_run(given: dict[str, Any], expected: dict[str, Any]) -> None:
     review = a_review(**given)
     message = compose_edit(Claim(a_delivery(), (review,), total=1), SHOWN, NOON)
-    ids = {"run_id": review.run_id, "queue_run_id": review.queue_run_id}
-    plain = {"facts": review.facts, "since": NOON, "of": 2, **ids}
+    plain = {"facts": review.facts, "run_id": review.run_id, "since": NOON, "of": 2}
     assert message.lines == (Line(**plain | expected),)
 
 
@@ -277,3 +277,29 @@ def test_a_line_says_whose_turn_its_run_is_where_that_is_asked_for() -> None:
     assert (line.waiting_for, line.reserved_by) == (("Ben",), ("Ben",))
     (line,) = compose_post(claim, (one,), frozenset(), NOON).lines
     assert (line.waiting_for, line.reserved_by) == ((), ())
+
+
+class TestWhatExpires:
+    """A run of which the trace expires soon says so, as does the count of its queue."""
+
+    @pytest.mark.parametrize(
+        ("expires_at", "shown"),
+        [(None, None), (NOON + EXPIRES_WITHIN, NOON + EXPIRES_WITHIN), (NOON + EXPIRES_WITHIN + HOUR, None)],
+    )
+    def test_is_in_its_line(self, expires_at: datetime | None, shown: datetime | None) -> None:
+        message = compose_post(Claim(a_delivery()), (a_review(expires_at=expires_at),), SHOWN, NOON)
+        assert message.lines[0].expires_at == shown
+
+    def test_is_said_no_more_of_what_has_left(self) -> None:
+        left = a_review(expires_at=NOON, closed_at=NOON)
+        assert compose_edit(Claim(a_delivery(), (left,), total=1), SHOWN, NOON).lines[0].expires_at is None
+
+    def test_makes_another_message_and_none_where_nothing_does(self) -> None:
+        owed = [a_review(), a_review(expires_at=NOON + HOUR)]
+        plain, expiring = (compose_post(Claim(a_delivery()), (each,), SHOWN, NOON) for each in owed)
+        assert fingerprint(plain) != fingerprint(expiring)
+
+    def test_is_counted(self) -> None:
+        reviews = [a_review(expires_at=at) for at in (NOON + HOUR, NOON + 3 * HOUR, None)]
+        counted = totals_of(reviews, None, NOON + 2 * HOUR)
+        assert (counted.expiring, counted.expires_at) == (1, NOON + HOUR)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.sources.langsmith import rows
+from worker.sources.langsmith.wire import BriefRow
 
 ID = UUID("11111111-2222-4333-8444-555555555555")
 ANYTHING = st.recursive(
@@ -175,3 +176,31 @@ def test_the_workspace_is_read_from_a_path() -> None:
     assert rows.tenant_of(f"/o/{ID}") == ID
     assert rows.tenant_of(f"/x/o/{ID}/") is None
     assert rows.tenant_of(f"/o/{ID}evil/") is None
+
+
+RECEIVED = "2026-03-02T12:00:00Z"
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("received", "ttl", "expected"),
+    [
+        pytest.param(RECEIVED, 1_209_600, NOON + timedelta(days=14), id="a fortnight"),
+        pytest.param(RECEIVED, None, None, id="no time is given"),
+        pytest.param(None, 1_209_600, None, id="no beginning is given"),
+        pytest.param(RECEIVED, 0, None, id="no time at all"),
+        pytest.param(RECEIVED, -5, None, id="less than none"),
+        pytest.param(RECEIVED, "1209600", None, id="text"),
+        pytest.param(RECEIVED, True, None, id="a truth"),
+        pytest.param(RECEIVED, 10**12, None, id="for ever"),
+    ],
+)
+def test_when_a_trace_expires(received: Any, ttl: Any, expected: datetime | None) -> None:
+    assert rows.expiry(BriefRow(trace_first_received_at=received, ttl_seconds=ttl)) == expected
+
+
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_whatever_is_said_of_a_trace_is_no_crash(received: Any, ttl: Any, tier: Any) -> None:
+    row = BriefRow(trace_first_received_at=received, ttl_seconds=ttl, trace_tier=tier)
+    assert rows.expiry(row) is None or rows.expiry(row) > NOON.replace(year=1969)
+    assert rows.run_mark(row) == rows.run_mark(row)
