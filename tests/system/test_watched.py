@@ -157,6 +157,11 @@ def _up(manager: ServiceManager, pages: Pages) -> None:
     assert pages.metric("ready", check="database") == 1
     assert pages.metric("langsmith_api_info", api="runs") == 1
     assert pages.metric("build_info") == 1
+    page, queues = pages.get("/"), pages.get("/api/queues")
+    assert page is not None
+    assert queues is not None
+    assert "1 run waits for review in Support QA" in page.text
+    assert [(each["name"], each["waiting"]) for each in queues.json()] == [("Support QA", 1)]
 
 
 def _freezes(service: Process, manager: ServiceManager) -> None:

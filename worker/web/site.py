@@ -167,6 +167,8 @@ class Site:
         if path == "/":
             body = self._cache.get("page", lambda: front_page(self._front(), can_sign_out=self._can_sign_out))
             return Reply(HTTPStatus.OK, HTML, body)
+        if path == "/login":
+            return _redirect("/")
         if path.startswith(_QUEUES):
             return self._queue_page(self._queue(request, path.removeprefix(_QUEUES)))
         if path.startswith(_API):

@@ -17,12 +17,13 @@ from worker.commands.flow import DAYS, days_of, flow_of
 from worker.commands.pages import RUNS_A_PAGE, PageReader
 from worker.core.history import Hour, hour_of
 from worker.core.model import Facts, Polled
-from worker.stores.opening import open_store
+from worker.stores.opening import migrate_database, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.postgres import Postgres
     from worker.core.model import Review
     from worker.stores.sql import SqlStore
 
@@ -33,11 +34,14 @@ HIDDEN = Facts(
 
 
 @contextmanager
-def read(directory: Path, **environ: str) -> Iterator[tuple[SqlStore, PageReader]]:
+def read(directory: Path, url: str = "", **environ: str) -> Iterator[tuple[SqlStore, PageReader]]:
     """A store that a worker writes to, and the reader of the page beside it."""
-    url = f"sqlite:///{directory}/worker.db"
+    url = url or f"sqlite:///{directory}/worker.db"
     settings = Place(directory, directory / "mount").load_all(COMPLETE | {"WORKER_DATABASE_URL": url} | environ)
-    with closing(open_store(url, migrate=True)) as store, closing(PageReader(settings, lambda _: "")) as reader:
+    with (
+        closing(open_store(settings.database_url, migrate=True)) as store,
+        closing(PageReader(settings, lambda _: "")) as reader,
+    ):
         yield store, reader
 
 
@@ -118,6 +122,17 @@ def test_reading_does_not_disturb_who_writes(tmp_path: Path) -> None:
         reader.close()
         waiting(store, review("b", since=ago(1)))
         assert reader.front().queues[0].waiting == 2
+
+
+def test_it_is_read_from_postgresql_as_well(tmp_path: Path, postgres_server: Postgres) -> None:
+    url = postgres_server.create()
+    migrate_database(url)
+    with read(tmp_path, url, WORKER_PEOPLE="assigned") as (store, reader):
+        waiting(store, review("a", since=ago(5)))
+        page = reader.queue(str(SUPPORT.queue_id), 0)
+        assert [row.waiting for row in reader.front().queues] == [1]
+    assert page is not None
+    assert [(run.label, run.waits_for) for run in page.runs] == [("a", ["Ada", "Ben"])]
 
 
 def test_the_past_is_read_with_its_gaps(tmp_path: Path) -> None:

@@ -122,6 +122,12 @@ def test_who_signs_out_has_to_show_the_token_again() -> None:
     assert browser.get("/").status == HTTPStatus.UNAUTHORIZED
 
 
+def test_who_is_signed_in_needs_no_form() -> None:
+    browser = Browser(token=TOKEN)
+    browser.post("/login", token=TOKEN)
+    assert dict(browser.get("/login").headers)["Location"] == "/"
+
+
 def test_a_wrong_token_gives_no_cookie() -> None:
     browser = Browser(token=TOKEN)
     reply = browser.post("/login", token="wrong", to="/")

@@ -2,6 +2,7 @@
 "use strict";
 
 const EVERY = 15000;
+const REACHED = "a, summary, [tabindex]";
 const live = document.getElementById("live");
 
 async function refresh() {
@@ -15,12 +16,22 @@ async function refresh() {
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
   const old = document.getElementById("main");
-  // What is open stays open, and who is about to press a link keeps it.
-  const open = [...old.querySelectorAll("details")].map((each) => each.open);
-  fresh.querySelectorAll("details").forEach((each, at) => { each.open = open[at] === true; });
-  if (!old.contains(document.activeElement) && fresh.innerHTML !== old.innerHTML) {
-    old.replaceWith(fresh);
+  const selection = document.getSelection();
+  // Not from under the hands of who is copying something: next time.
+  if (selection.isCollapsed || !old.contains(selection.anchorNode)) {
+    put(fresh, old);
   }
+}
+
+// What is open or scrolled stays so, and what had the focus has it.
+function put(fresh, old) {
+  const reached = [...old.querySelectorAll(REACHED)].indexOf(document.activeElement);
+  const open = [...old.querySelectorAll("details")].map((each) => each.open);
+  const scrolled = [...old.querySelectorAll(".scrolls")].map((each) => each.scrollTop);
+  old.replaceWith(fresh);
+  fresh.querySelectorAll("details").forEach((each, at) => { each.open = open[at] === true; });
+  fresh.querySelectorAll(".scrolls").forEach((each, at) => { each.scrollTop = scrolled[at] ?? 0; });
+  fresh.querySelectorAll(REACHED)[reached]?.focus({ preventScroll: true });
 }
 
 async function tick() {
