@@ -139,7 +139,7 @@ def at_once(*calls: Callable[[], object]) -> list[object]:
     gate = Barrier(len(calls))
 
     def run(call: Callable[[], object]) -> object:
-        gate.wait(10)
+        gate.wait(60)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as threads:

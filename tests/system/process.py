@@ -93,14 +93,14 @@ class Process:
 
     def kill(self) -> None:
         self.popen.kill()
-        self.popen.wait(10)
-        self._reader.join(5)
+        self.popen.wait(PATIENCE)
+        self._reader.join(PATIENCE)
 
-    def stop(self, number: int = signal.SIGTERM, *, patience: float = 15.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, patience: float = PATIENCE) -> int:
         """Ask it to end; its exit status."""
         self.popen.send_signal(number)
         status = self.popen.wait(patience)
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         return status
 
 

@@ -41,8 +41,7 @@ def test_a_claim_from_the_shell_is_in_the_message_within_seconds_and_in_every_co
     with bench.service(WORKER_ESCALATE_AFTER="1d"):
         wait_for(lambda: slack.messages(CHANNEL), "a message")
         assert "ada has it until" in said(bench, "claim", "checkout", "--by", ADA)
-        # Two seconds are promised; the machine of the tests is a busy one.
-        wait_for(lambda: "ada has it" in text(slack), "the edit that shows the claim", patience=4)
+        wait_for(lambda: "ada has it" in text(slack), "the edit that shows the claim")
         assert "ada has it already" in said(bench, "claim", "checkout", "--by", BEN, status=1)
         assert [(each["act"], each["email"], each["refused"]) for each in found(bench, "actions")] == [
             ("claim", BEN, "taken"),

@@ -375,7 +375,7 @@ def test_a_lawless_answer_fails_the_poll_and_forgets_nothing(
 def test_an_unusable_database_is_refused_and_left_alone(bench: Bench, slack: SimulatedSlack, content: bytes) -> None:
     file = bench.directory / "worker.db"
     file.write_bytes(content)
-    done = bench.run("run", patience=10)
+    done = bench.run("run")
     assert done.returncode == 78
     assert "worker.db" in done.stderr
     assert file.read_bytes() == content
@@ -393,7 +393,7 @@ def test_an_unusable_database_is_refused_and_left_alone(bench: Bench, slack: Sim
     ],
 )
 def test_bad_settings_end_with_78_and_a_name(bench: Bench, settings: dict[str, str], named: str) -> None:
-    done = bench.run("run", patience=10, **settings)
+    done = bench.run("run", **settings)
     assert done.returncode == 78
     assert named in done.stderr
     assert "Traceback" not in done.stderr

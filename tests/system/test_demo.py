@@ -68,7 +68,7 @@ def demo(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if popen.poll() is None:
             popen.terminate()
-        popen.communicate(timeout=45)
+        popen.communicate(timeout=100)
 
 
 def told(output: str, kind: str, place: str) -> int:
@@ -121,12 +121,12 @@ def test_the_demo_with_its_page_ends_cleanly(tmp_path: Path, end: signal.Signals
     with demo(tmp_path) as running:
         address = _address(running)
         assert "LangSmith Review Notifier" in httpx.get(address).text
-        with httpx.stream("GET", f"{address}/events", timeout=20) as events:
+        with httpx.stream("GET", f"{address}/events", timeout=60) as events:
             state = next(line for line in events.iter_lines() if "runs are waiting in Support assistant" in line)
         assert state.startswith("data: {")
         assert workers(tmp_path / "tmp")
         running.send_signal(end)
-        output, _ = running.communicate(timeout=45)
+        output, _ = running.communicate(timeout=100)
     assert running.returncode == 0, output
     assert "nothing stays behind" in output
     assert not workers(tmp_path / "tmp")
@@ -137,7 +137,7 @@ def test_a_taken_port_is_named_with_its_remedy(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with demo(tmp_path, "--port", str(port)) as running:
-            output, _ = running.communicate(timeout=30)
+            output, _ = running.communicate(timeout=100)
     assert running.returncode == 78
     assert f"Port {port} cannot be used" in output
     assert "--port" in output
@@ -150,7 +150,7 @@ def test_a_worker_that_dies_ends_the_demo_with_a_word(tmp_path: Path) -> None:
         temporary = tmp_path / "tmp"
         process = wait_for(lambda: workers(temporary), "the worker")[0]
         os.kill(int(Path(process).parts[2]), signal.SIGKILL)
-        output, _ = running.communicate(timeout=30)
+        output, _ = running.communicate(timeout=100)
     assert running.returncode == 1, output
     assert "The worker ended by itself, with status -9" in output
     assert not list(temporary.iterdir())
@@ -162,7 +162,7 @@ def test_a_demo_that_is_killed_takes_its_worker_along(tmp_path: Path) -> None:
         _address(running)
         wait_for(lambda: workers(temporary), "the worker")
         running.kill()
-        wait_for(lambda: not workers(temporary), "the end of the worker", patience=10)
+        wait_for(lambda: not workers(temporary), "the end of the worker")
 
 
 STARTER = """
@@ -186,7 +186,7 @@ def test_what_a_test_run_that_is_killed_has_forked_ends_too(tmp_path: Path) -> N
         # The demo itself, and its worker in a folder below.
         wait_for(lambda: len(workers(tmp_path)) > 1, "the demo and its worker")
         running.kill()
-    wait_for(lambda: not workers(tmp_path), "the end of both", patience=10)
+    wait_for(lambda: not workers(tmp_path), "the end of both")
 
 
 def _address(running: subprocess.Popen[str]) -> str:

@@ -257,14 +257,14 @@ def test_all_follows_queues_that_come(
 def test_a_signal_ends_it_cleanly(bench: Bench, number: str) -> None:
     with bench.service(cold=True) as service:
         wait_for(lambda: service.logged("started"), "start")
-        assert service.stop(signal.Signals[number], patience=10) == 0
+        assert service.stop(signal.Signals[number]) == 0
         assert service.logged("stopped")
 
 
 def test_a_second_instance_is_refused_and_names_the_first(bench: Bench) -> None:
     with bench.service() as service:
         wait_for(lambda: service.logged("started"), "start")
-        second = bench.run("run", patience=10)
+        second = bench.run("run")
         assert second.returncode == 75
         assert f"process {service.popen.pid}" in second.stderr
 

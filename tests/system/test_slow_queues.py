@@ -20,5 +20,5 @@ def test_a_queue_whose_answers_drip_or_never_come_delays_no_other_poll(stage: St
         stage.langsmith.fail(How.HANG, path=str(silent.queue))
         for number in range(2, 5):
             stage.run(well, f"run {number}")
-            wait_for(lambda number=number: len(stage.shown(well)) == number, f"run {number}", patience=5)
+            wait_for(lambda number=number: len(stage.shown(well)) == number, f"run {number}", patience=15)
     assert not stage.shown(dripping) + stage.shown(silent)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.pipes import full_pipe
 from tests.system.conftest import CHANNEL
-from tests.system.process import Bench, wait_for
+from tests.system.process import PATIENCE, Bench, wait_for
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,6 +33,6 @@ def test_runs_are_announced_and_a_stop_is_clean(
         try:
             wait_for(lambda: slack.messages(CHANNEL), "the baseline")
             started.send_signal(signal.SIGTERM)
-            assert started.wait(10) == 0
+            assert started.wait(PATIENCE) == 0
         finally:
             started.kill()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.system.stage import Place, Stage
 
 PLACES = 6
-FAILOVER = 15.0
-"""Seconds within which others have to do what one does no more."""
+FAILOVER = 45.0
+"""Seconds within which others do what one does no more: fifteen, on a machine without much else to do."""
 
 TASKS = {str(task) for task in Task}
 
@@ -80,7 +80,7 @@ def crew(stage: Stage, postgres_url: str) -> Iterator[Crew]:
 def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(crew: Crew, stage: Stage) -> None:
     killed, frozen, stopped = crew.workers
     wait_for(lambda: crew.is_spread(killed, frozen, stopped), "an even spread")
-    crew.tell(crew.places, within=10)
+    crew.tell(crew.places, within=FAILOVER)
     _status_names_the_workers(crew, stage)
 
     orphans = crew.places_of(killed)
@@ -97,8 +97,8 @@ def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(c
     orphans = crew.places_of(stopped)
     assert crew.workers[stopped].stop() == 0
     assert _has_left(crew, stopped)
-    crew.tell(orphans, within=FAILOVER / 2)
-    crew.tell(crew.places, within=10)
+    crew.tell(orphans, within=FAILOVER)
+    crew.tell(crew.places, within=FAILOVER)
     stays(lambda: sum(len(stage.shown(place)) for place in crew.places) == 6 + 6 + 2 + 3 + 3, 2, "nothing comes twice")
     crew.check()
     _logged_no_trouble(crew.workers, frozen)

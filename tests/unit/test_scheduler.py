@@ -124,7 +124,7 @@ def test_the_first_run_comes_at_once_in_a_daemon_thread() -> None:
     ticker = Ticker(SystemClock(), {"polls": 1})
     ticker.every(HOUR, job, name="job", pool="polls")
     ticker.start()
-    assert done.wait(10)
+    assert done.wait(60)
     ticker.stop()
     assert ran[0].daemon
 
@@ -135,7 +135,7 @@ def test_a_pool_has_as_many_threads_as_were_needed_at_once() -> None:
         pool.submit(int, "7").result(10)
     waits = [pool.submit(met.wait, 10) for _ in range(2)]
     assert {each.name for each in threading.enumerate() if each.name.startswith("few-")} == {"few-0", "few-1"}
-    met.wait(10)
+    met.wait(60)
     assert all(each.result(10) is not None for each in waits)
     beyond = [pool.submit(threading.get_ident) for _ in range(20)]
     assert len({each.result(10) for each in beyond}) <= 3

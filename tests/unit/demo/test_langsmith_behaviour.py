@@ -111,7 +111,7 @@ def test_what_happens_at_once_shows_at_once(client: httpx.Client, path: str, lan
         reader.start()
         for _ in range(50):
             langsmith.add_run(queue)
-    reader.join(5)
+    reader.join(60)
     assert seen in ([0], [50])
 
 
@@ -184,7 +184,7 @@ def given_up(client: httpx.Client, path: str) -> None:
 def test_healing_lets_go_of_whoever_hangs(client: httpx.Client, path: str, langsmith: SimulatedLangSmith) -> None:
     langsmith.fail(How.HANG)
     threading.Timer(0.1, langsmith.heal).start()
-    assert client.get(path, timeout=10).status_code == 503
+    assert client.get(path, timeout=60).status_code == 503
 
 
 def test_an_endless_body_goes_on_until_the_client_has_enough(

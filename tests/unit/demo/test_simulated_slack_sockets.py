@@ -78,7 +78,7 @@ def test_slack_sdks_client_hears_what_people_do(client: Client, slack: Simulated
     slack.personal.command(ADA, CHANNEL, "/reviews", "mine")
     slack.personal.open_home(ADA)
     # That client hands over by several threads, so in any order.
-    home, press, command = sorted((client.heard.get(timeout=10) for _ in range(3)), key=lambda heard: heard.type)
+    home, press, command = sorted((client.heard.get(timeout=60) for _ in range(3)), key=lambda heard: heard.type)
     assert (press.type, press.envelope_id) == ("interactive", pressed)
     assert press.payload["message"]["text"] == "hello"
     assert (press.payload["actions"][0]["value"], press.payload["user"]["id"]) == ("one", ADA)
@@ -98,7 +98,7 @@ def test_a_press_is_of_the_control_that_the_message_shows(
     slack.personal.press(ADA, CHANNEL, ts, "run", option="snooze")
     slack.personal.press(ADA, CHANNEL, ts, "go")
     slack.personal.press(ADA, CHANNEL, ts, "gone", "older", block_id="old")
-    heard = (client.heard.get(timeout=10).payload["actions"][0] for _ in range(3))
+    heard = (client.heard.get(timeout=60).payload["actions"][0] for _ in range(3))
     acts = {act["action_id"]: act for act in heard}
     assert {name: (act["type"], act["block_id"]) for name, act in acts.items()} == {
         "run": ("overflow", "row"),

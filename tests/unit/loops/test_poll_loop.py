@@ -787,18 +787,18 @@ def test_two_polls_of_one_queue_never_run_at_once() -> None:
     def slow(queue_id: UUID, *more: Any) -> Any:
         at_once.append(len(at_once))
         inside.set()
-        go_on.wait(5)
+        go_on.wait(60)
         return snapshot(queue_id, *more)
 
     stage.source.snapshot = slow  # type: ignore[method-assign]
     threads = [threading.Thread(target=stage.poll, args=(QUEUE,)) for _ in range(2)]
     for thread in threads:
         thread.start()
-    assert inside.wait(5)
+    assert inside.wait(60)
     assert len(at_once) == 1
     go_on.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert (len(at_once), len(stage.poll.known.polled())) == (2, 1)
 
 
@@ -869,7 +869,7 @@ def test_of_two_very_large_queues_one_is_decided_on_after_the_other() -> None:
 
     stage.store.update = slow  # type: ignore[method-assign]
     assert stage.poll(QUEUE)
-    second.join(10)
+    second.join(60)
     assert (stage.store.updates, most) == (2, 1)
 
 

@@ -81,7 +81,7 @@ def test_what_is_remembered_is_taken_after_a_moment_and_then_at_once(resolver: R
     begin = time.perf_counter()
     for _ in range(100):
         assert found.find(HOST, 443, 10) == ["10.0.0.1"]
-    assert 0.04 < time.perf_counter() - begin < 2
+    assert 0.04 < time.perf_counter() - begin < 8
     assert resolver.asked == 2
 
 
@@ -108,4 +108,4 @@ def test_who_waits_can_be_freed(resolver: Resolver) -> None:
     begin = time.perf_counter()
     with pytest.raises(UnnamedError):
         found.find(HOST, 443, 10)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 8

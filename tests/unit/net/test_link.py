@@ -131,11 +131,11 @@ def test_a_peer_that_shakes_no_hands_ends_with_the_time_for_it() -> None:
 
 
 def test_a_peer_that_answers_no_ping_is_dead(plain: str) -> None:
-    link = opened(plain, ping_seconds=0.1)
+    link = opened(plain, ping_seconds=0.5)
     assert link.receive() == b"hello"
     assert link.receive() == b""
     error = failure(link.receive)
-    assert (error.kind, str(error)) == (FailureKind.DEADLINE, "the other end did not answer a ping within 0.1 s")
+    assert (error.kind, str(error)) == (FailureKind.DEADLINE, "the other end did not answer a ping within 0.5 s")
 
 
 def test_what_came_is_received_although_a_pong_is_overdue() -> None:

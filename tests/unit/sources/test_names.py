@@ -47,7 +47,7 @@ class Queries:
         self.asked.append((len(body["ids"]), projects))
         self.tenants.append(tenant_id)
         self.selects.append(body["selects"])
-        self.gate.wait(5)
+        self.gate.wait(60)
         for project in projects & self.refused.keys():
             raise SourceError(f"{what}: LangSmith answered; no", self.refused[project], retry_after=self.wish)
         rows = [{"id": run_id, "name": run_id[:8]} for run_id in body["ids"]]

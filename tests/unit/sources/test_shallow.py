@@ -60,7 +60,7 @@ def test_what_is_no_whole_array_is_told_at_the_end(body: bytes) -> None:
     begin = time.perf_counter()
     with pytest.raises(BrokenError):
         list(elements(body))
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 30
 
 
 @given(st.binary(max_size=60))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from worker.stores.sql import SqlStore
 
 SHORTLY = timedelta(seconds=0.3)
-BOUNDED = 6
+BOUNDED = 30
 QUEUE = queue()
 ENCRYPTION = {struct.pack("!I", code) for code in (80877103, 80877104)}  # by TLS, by GSSAPI
 LET_IN = b"R" + struct.pack("!II", 8, 0) + b"Z" + struct.pack("!I", 5) + b"I"  # authenticated; ready

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SOON = 0.02
+NOT_YET = 0.5
+"""Seconds in which a test that is slowed by others has gone on."""
+
 PATIENCE = 30
 
 
@@ -53,7 +56,7 @@ def test_calls_each_that_is_overdue_once_and_in_order() -> None:
 
 
 def test_calls_nobody_whose_wait_has_ended() -> None:
-    called, deadlines = Called(), Deadlines(SOON)
+    called, deadlines = Called(), Deadlines(NOT_YET)
     for name in "abc":
         deadlines.begin(name, called.by(name))
     deadlines.end("b")
@@ -62,7 +65,7 @@ def test_calls_nobody_whose_wait_has_ended() -> None:
 
 
 def test_waits_anew_for_one_who_begins_again() -> None:
-    called, deadlines = Called(), Deadlines(SOON)
+    called, deadlines = Called(), Deadlines(NOT_YET)
     for name in ("a", "b", "a"):
         deadlines.begin(name, called.by(name))
     assert [called.next() for _ in "ab"] == ["b", "a"]

@@ -69,7 +69,7 @@ def served(pages: Callable[[PageRequest], Reply] | None = None) -> Iterator[Serv
     with ExitStack() as stack:
         yield Served(port, clock, stack)
         server.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

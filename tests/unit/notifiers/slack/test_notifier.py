@@ -108,7 +108,7 @@ def test_a_reply_that_may_have_been_made_is_not_made_again(notifier: Slack, slac
 @pytest.mark.parametrize("mode", FAULTS)
 def test_every_fault_is_classed_and_nothing_is_posted_twice(server: Stage, slack: SimulatedSlack, mode: Mode) -> None:
     outcome, code = FAULTS[mode]
-    patience = 0.5 if "hang" in mode else 5
+    patience = 2.0 if "hang" in mode else 30
     slack.fail("chat.postMessage", mode=mode, error=code, times=1, delay=0.0, retry_after=7)
     with contextlib.closing(Slack(token=TOKEN, base_url=server.root, seconds=patience)) as notifier:
         error = failure(notifier.send, notice())
@@ -125,7 +125,7 @@ def test_every_mode_is_tried_here() -> None:
 
 def test_a_drip_ends_at_the_total_deadline(server: Stage, slack: SimulatedSlack) -> None:
     slack.fail("chat.postMessage", mode="drip", times=1)
-    patience = 0.4
+    patience = 1.5
     with contextlib.closing(Slack(token=TOKEN, base_url=server.root, seconds=patience)) as notifier:
         error = failure(notifier.send, notice())
     assert (error.outcome, error.code) == (Outcome.UNKNOWN, "deadline")
