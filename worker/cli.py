@@ -255,7 +255,8 @@ _Queue = Annotated[str, typer.Argument(help="A queue's id or name.")]
 _Until = Annotated[
     str,
     typer.Option(
-        metavar="TIME", help="A duration (1h), opening (the next after today), or an instant (2026-12-24T10:00)."
+        metavar="TIME",
+        help="A duration (1h), opening (the next after today), monday, or an instant (2026-12-24T10:00).",
     ),
 ]
 

@@ -51,7 +51,14 @@ def test_a_press_is_an_act_an_answer_and_an_edit(
         slack.personal.press(ADA, CHANNEL, message["ts"], "mine")
         wait_for(lambda: len(slack.personal.ephemerals(ADA)) == 2, "what waits for Ada")
         assert "checkout" in slack.personal.ephemerals(ADA)[1].text
+        slack.personal.command(ADA, CHANNEL, "/reviews", "mute support qa 1h")
+        wait_for(lambda: "muted until" in slack.personal.ephemerals(ADA)[-1].text, "the answer to a command")
+        slack.personal.open_home(GUEST)
+        slack.personal.open_home(ADA)
+        home = wait_for(lambda: slack.personal.home(ADA), "the page")
+        assert "1 run waits for your review" in str(home)
+        assert "guests cannot act" in str(slack.personal.home(GUEST))
         assert service.stop() == 0
     assert slack.sockets.close_codes == [1000]
-    assert [each["act"] for each in json.loads(bench.run("actions", "--json").stdout)] == ["claim"]
+    assert [each["act"] for each in json.loads(bench.run("actions", "--json").stdout)] == ["mute", "claim"]
     assert len(slack.posts) == 1

@@ -22,7 +22,7 @@ def help_text(command: str) -> str:
 {command}: what waits for your review
 {command} QUEUE: what waits in a queue, by its name or id
 {command} mute QUEUE 1h: hold the messages about a queue; escalations still come. Instead of 1h also 30m, 2d, \
-opening (the next one after today), or an instant such as 2026-12-24T10:00
+opening (the next one after today), monday, or an instant such as 2026-12-24T10:00
 {command} unmute QUEUE: end that
 {command} help: this"""
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from worker.core.actions import after_today
+from worker.core.actions import after_today, on_monday
 from worker.core.text import plain
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Calendar
 
-_OPENING = "opening"
+_OPENING, _MONDAY = "opening", "monday"
 _DATED = re.compile(r"\d{4}-\d")
 
 
 def until_of(written: str, calendar: Calendar, now: datetime, duration: Callable[[str], timedelta]) -> datetime:
-    """The instant that is written: itself, after a duration, or the next opening after today.
+    """The instant that is written: itself, after a duration, or the next opening after today or from Monday on.
 
     `duration` reads one, and raises ValueError for anything else. Raises ValueError, which says what can be written.
     """
-    if written.strip().casefold() == _OPENING:
-        return after_today(calendar, now)
+    if (word := written.strip().casefold()) in {_OPENING, _MONDAY}:
+        return after_today(calendar, now) if word == _OPENING else on_monday(calendar, now)
     try:
         return now + duration(written)
     except (ValueError, OverflowError):
@@ -41,6 +41,6 @@ def _instant(written: str, calendar: Calendar) -> datetime:
     if at is None:
         raise ValueError(
             f"{plain(written)!r} is no time; write a duration such as 1h or 2d, opening for the next opening after "
-            "today, or an instant such as 2026-12-24T10:00, on the queue's clock, or 2026-12-24T09:00Z"
+            "today, monday, or an instant such as 2026-12-24T10:00, on the queue's clock, or 2026-12-24T09:00Z"
         )
     return at

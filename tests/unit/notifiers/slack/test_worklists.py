@@ -14,6 +14,7 @@ from tests.support.slack_reader import limits_broken, mrkdwn
 from worker.core.audience import NO_PERSONS
 from worker.core.model import Acts, Facts, Show
 from worker.core.worklist import Shelf, Worklist, worklist_in, worklist_of
+from worker.demo.slack.limits import block_errors
 from worker.notifiers.slack.worklists import worklist_blocks, worklist_text
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def test_hostile_text_is_shown_as_text_and_fits(hostile: str) -> None:
     )
     rendered = {"text": worklist_text(made), "blocks": worklist_blocks(made), "metadata": {}}
     assert limits_broken(rendered) == []
+    assert block_errors(rendered["blocks"], most=100) == []
     assert not [text for text in mrkdwn(rendered) if "<!channel" in text or "|x>" in text]
     assert "\u202e" not in json.dumps(rendered, ensure_ascii=False)
 
