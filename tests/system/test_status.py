@@ -44,7 +44,7 @@ def test_the_first_line_says_whether_a_service_runs(bench: Bench, langsmith: Sim
         wait_for(lambda: "A service runs: process " in first_line(bench), "the service is known")
         found = status(bench, WORKER_POLL_INTERVAL="60s")
         assert (found["running"], found["service"]["version"]) == (True, release())
-        assert set(found["service"]) == {"pid", "host", "since", "version"}
+        assert set(found["service"]) == {"pid", "host", "since", "version", "link"}
         service.kill()
         assert first_line(bench).startswith("No service runs; the last service did not stop by itself: process ")
         assert status(bench, WORKER_POLL_INTERVAL="60s")["running"] is False
