@@ -31,6 +31,7 @@ from worker.loops.observe import Look, Observer
 from worker.loops.people import KnownPersons, LookUps
 from worker.loops.poll import Poll
 from worker.loops.report import Board, Complaint, Ops
+from worker.loops.reports import Reports
 from worker.loops.roster import BlindCheck, Roster
 from worker.rules import calendars_for, corrections, rules_for, wants_direct, wants_people
 from worker.settings.names import ADVICE
@@ -90,6 +91,7 @@ class Parts:
     look_ups: LookUps
     direct: Direct
     housekeep: Housekeep
+    reports: Reports
     complaint: Complaint
     assignments: Assignments
     board: Board
@@ -211,6 +213,16 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
             members=members,
             corrections=corrections(settings),
             found=persons.look,
+        ),
+        reports=Reports(
+            outbox=store,
+            history=store,
+            polls=store,
+            notes=store,
+            clock=clock,
+            rules=rules,
+            queues=lambda: roster.queues,
+            owed=deliver.wake,
         ),
         housekeep=Housekeep(
             store=store,
@@ -365,6 +377,8 @@ def one_pass(parts: Parts, progress: Callable[[Queue], None] = lambda _queue: No
         parts.look_ups()
         parts.direct.wake()
         parts.direct()
+    if parts.assignments.has(Task.HOUSE):
+        parts.reports()
     well = _deliver_all(parts) and well
     parts.presence.passed(parts.look(), parts.clock.now())
     return well and not parts.board.standing

@@ -207,6 +207,33 @@ def _hours(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
+@app.command("report")
+def _report(
+    queue: Annotated[str | None, typer.Argument(help="A queue's id or name; without it, all queues.")] = None,
+    *,
+    days: Annotated[int, typer.Option(min=1, max=396, help="How many days until now.")] = 7,
+    as_json: _Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for programs: a row a queue.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png; a file that is there is replaced.")
+    ] = None,
+    post: Annotated[bool, typer.Option("--post", help="Post it to each queue's channel, once a period.")] = False,
+) -> None:
+    """Show what came, was reviewed and waits in each queue over some days, and when in the week."""
+    from worker.commands import report as command
+
+    if sum((as_json, as_csv, plot is not None, post)) > 1:
+        raise typer.BadParameter("--json, --csv, --plot and --post do different things: give one of them")
+    if plot is not None and plot.suffix.lower() not in {".svg", ".png"}:
+        raise typer.BadParameter(f"{plot} ends neither with .svg nor with .png", param_hint="--plot")
+    with reported():
+        try:
+            well = command.report(command.Wanted(queue, days, as_json, as_csv, plot, post))
+        except command.NotDrawnError as error:
+            fail(str(error), Exit.FAILED)
+        raise SystemExit(Exit.DONE if well else Exit.FAILED)
+
+
 @app.command("simulate")
 def _simulate(
     *,

@@ -126,6 +126,7 @@ class Service:
         self._loop("sight", TICK, self._parts.sight, pool="sight")
         self._loop("people", TICK, self._look_people_up, pool="people")
         self._loop("polls", _LOOK_EVERY, lambda: None, pool="polls")
+        self._loop("reports", TICK, self._report, pool="house")
         self._loop("housekeep", KEEP_EVERY, self._housekeep, pool="keep", after=KEEP_AFTER)
         self._ticker.start()
         if inbox is not None:
@@ -304,6 +305,11 @@ class Service:
         if self._parts.watch.overview:
             link = self._inbox.state if self._inbox is not None else None
             self._parts.presence.show(self._parts.watch.overview, self._monitor.reasons(), link)
+
+    def _report(self) -> None:
+        # Its numbers are those of the first polls, too.
+        if self._parts.assignments.has(Task.HOUSE) and not self._warming_up():
+            self._parts.reports()
 
     def _housekeep(self) -> None:
         if self._parts.assignments.has(Task.HOUSE):

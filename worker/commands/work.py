@@ -150,6 +150,7 @@ def dry_run() -> bool:
     from worker.loops.direct_preview import DirectPreview  # noqa: PLC0415
     from worker.loops.people import KnownPersons  # noqa: PLC0415
     from worker.loops.preview import Preview  # noqa: PLC0415
+    from worker.loops.reports import Reports  # noqa: PLC0415
     from worker.notifiers.console import Console  # noqa: PLC0415
 
     settings = start(PREVIEW)
@@ -184,6 +185,17 @@ def dry_run() -> bool:
         )
         for queue in roster.queues.values():
             preview.poll(queue)
+        reports = Reports(
+            outbox=store,
+            history=store,
+            polls=store,
+            notes=store,
+            clock=clock,
+            rules=rules,
+            queues=lambda: roster.queues,
+        )
+        for owed in reports.due():
+            preview.owe(owed)
         messages, later = preview.messages(), preview.held()
         # While the database is there: direct messages are decided on in it.
         summary = tables.preview_text(len(roster.queues), preview)

@@ -30,10 +30,11 @@ class Kind(StrEnum):
     ESCALATION = "escalation"
     DIRECT = "direct"
     OPS = "ops"
+    REPORT = "report"
     TEST = "test"
 
 
-TEXT_ONLY = frozenset({Kind.OPS, Kind.TEST})
+TEXT_ONLY = frozenset({Kind.OPS, Kind.REPORT, Kind.TEST})
 """Kinds of messages that speak of no run, but have a text of their own."""
 
 FIRST_SIGHT = frozenset({Kind.BASELINE, Kind.ANNOUNCEMENT})

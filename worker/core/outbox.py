@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, POLLED_NO_MORE
-from worker.core.model import FIRST_SIGHT, LATER, NO_ACTS, Entry, Kind
+from worker.core.model import FIRST_SIGHT, LATER, NO_ACTS, TEXT_ONLY, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
 if TYPE_CHECKING:
@@ -269,7 +269,8 @@ def _is_of_same_queue(other: Delivery, delivery: Delivery) -> bool:
 
 
 def _stays_alone(delivery: Delivery) -> bool:
-    return delivery.plain or delivery.queue is None or delivery.attempted_at is not None
+    is_alone = delivery.queue is None or delivery.kind in TEXT_ONLY
+    return delivery.plain or is_alone or delivery.attempted_at is not None
 
 
 def _spoken_of_higher(first: Candidate[R], beside: Sequence[Candidate[R]]) -> frozenset[R]:

@@ -18,7 +18,7 @@ from worker.core.diff import is_bare
 from worker.core.letter import Letter
 from worker.core.message import EXPIRES_WITHIN, compose_post
 from worker.core.meter import UNMETERED
-from worker.core.model import LISTED, Kind
+from worker.core.model import LISTED, TEXT_ONLY, Kind
 from worker.core.outbox import held_until, is_in_vain
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed, without_spared
@@ -179,7 +179,7 @@ class Deliver:
         # Once more just before the post: people may have reviewed runs since the notice was decided on.
         letter = letter_of(claim, self._rules, now)
         owed, gone = still_owed(claim.reviews) if letter is None else letter.split()
-        if not owed and delivery.kind is not Kind.OPS:
+        if not owed and delivery.kind not in TEXT_ONLY:
             is_passed = any(review.is_open for review in gone)
             reason = step.PASSED_MEANWHILE if is_passed else step.REVIEWED_MEANWHILE
             self._settle(step.withdrawn(delivery, now, reason), claim)
@@ -350,7 +350,7 @@ class Deliver:
         gone: Sequence[Review],
         digest: str,
     ) -> None:
-        is_kept_true = delivery.kind is not Kind.OPS and self._notifier.limits.can_edit
+        is_kept_true = delivery.kind not in TEXT_ONLY and self._notifier.limits.can_edit
         edit_for = self._rules(delivery.queue).settings.edit_for if is_kept_true else None
         after = step.sent(delivery, receipt, digest, self._clock.now(), edit_for)
         self._settle(after, claim, shown=owed[:LISTED], left_out=gone)

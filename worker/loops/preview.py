@@ -11,7 +11,7 @@ import structlog
 
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.message import EXPIRES_WITHIN, compose_post, totals_of
-from worker.core.model import Kind
+from worker.core.model import TEXT_ONLY, Kind
 from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
 from worker.core.owed import Claim, Delivery, QueueShare, State
 from worker.core.plan import plan, still_owed, undescribed
@@ -144,6 +144,10 @@ class Preview:
             then = decision.decided.held_until + snapshot.ahead
             self._owe(queue, (), plan(snapshot, _after(decision), rules.policy_for(queue), then))
 
+    def owe(self, delivery: Delivery) -> None:
+        """Let a pass post what speaks of no run, such as a report."""
+        self._add(as_owed(delivery, self._pauses), (), {})
+
     def _owe(self, queue: Queue, known: Iterable[Review], decided: Plan) -> None:
         for review in (*known, *decided.reviews):
             self._reviews[queue.queue_id, review.key] = review
@@ -181,7 +185,7 @@ class Preview:
         # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
         for taken in claims_to_come(candidates, now, self._pauses):
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
-            if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind is Kind.OPS):
+            if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind in TEXT_ONLY):
                 mention = self._mention(taken.delivery, waiting, called, now)
                 called.update(mention)
                 yield self._composed(replace(taken.delivery, mention=mention), taken.reviews, now)

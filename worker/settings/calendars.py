@@ -322,8 +322,8 @@ def _why_never(calendar: Calendar, now: datetime) -> str:
     return ""
 
 
-def outside_hours(times: Times | None, table: CalendarTable) -> Iterator[str]:
-    """A line on the times that lie outside the hours, or in quiet, with the nearest one that does not."""
+def outside_hours(name: str, times: Times | None, table: CalendarTable) -> Iterator[str]:
+    """A line on the times of a setting that lie outside the hours, or in quiet, with the nearest one that does not."""
     spans = _posting(table)
     if times is None or not spans:
         return
@@ -334,7 +334,7 @@ def outside_hours(times: Times | None, table: CalendarTable) -> Iterator[str]:
     for (clock, move), alike in groupby(moves, key=lambda each: each[:2]):
         days = [day for *_, day in alike]
         yield (
-            f"remind_at has {_moment(days, clock)!r}, which is outside hours: what is due then waits for the next "
+            f"{name} has {_moment(days, clock)!r}, which is outside hours: what is due then waits for the next "
             f"opening; write {_moment(days, clock + move)!r}, the nearest time within them"
         )
 

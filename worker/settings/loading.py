@@ -262,10 +262,16 @@ def _of_people(settings: Settings) -> Iterator[str]:
 def _of_queues(settings: Settings) -> Iterator[str]:
     whose: dict[str, list[str]] = {}
     for queue in [*settings.queues, *([settings.defaults] if settings.all_queues else [])]:
-        for line in (*_of_queue(queue), *outside_hours(queue.remind_at, settings.calendar_table(queue.calendar))):
+        for line in (*_of_queue(queue), *_of_times(queue, settings)):
             whose.setdefault(line, []).append(repr(queue.queue) if queue.queue else "every other queue")
     for line, queues in whose.items():
         yield f"{line} (for {some(queues)})"
+
+
+def _of_times(queue: PerQueue, settings: Settings) -> Iterator[str]:
+    table = settings.calendar_table(queue.calendar)
+    yield from outside_hours("remind_at", queue.remind_at, table)
+    yield from outside_hours("report_at", queue.report_at, table)
 
 
 def _of_queue(queue: PerQueue) -> Iterator[str]:

@@ -111,6 +111,7 @@ class PerQueue(BaseModel):
     remind_reserved: Annotated[Flag, Name("WORKER_REMIND_RESERVED")] = False
     show: Annotated[_Shown, Name("WORKER_SHOW")] = frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS})
     remind_at: Annotated[Times | None, PlainValidator(weekly_times), Name("WORKER_REMIND_AT")] = None
+    report_at: Annotated[Times | None, PlainValidator(weekly_times), Name("WORKER_REPORT_AT")] = None
     remind_in: Annotated[_Place, Name("WORKER_REMIND_IN")] = RemindIn.CHANNEL
     edit_for: Annotated[DurationOrNever, Name("WORKER_EDIT_FOR")] = timedelta(days=7)
     on_unknown: Annotated[Remedy, Name("WORKER_ON_UNKNOWN")] = OnUnknown.RESEND

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SET, NOT_SET, DEFAULT = "set", "not set", "default"
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*((?:[\w.-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[\w.-]+)*)\s*=""")
-_AS_GIVEN = {"hours", "remind_at", "only", "skip"}
+_AS_GIVEN = {"hours", "remind_at", "report_at", "only", "skip"}
 _OR_NEVER = {
     key
     for key, field in PerQueue.model_fields.items()

@@ -86,6 +86,7 @@ def test_the_file_of_the_contract_is_read(place: Place) -> None:
             "remind_reserved": False,
             "show": frozenset({Show.NAME, Show.TYPE, Show.AGE, Show.TAGS}),
             "remind_at": None,
+            "report_at": None,
             "remind_in": RemindIn.CHANNEL,
             "edit_for": timedelta(days=7),
             "on_unknown": OnUnknown.RESEND,
@@ -120,6 +121,7 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         remind_reserved = true
         show = "cost"
         remind_at = ["Mon 09:00, 14:00"]
+        report_at = "Tue 08:00"
         remind_in = "both"
         edit_for = "never"
         on_unknown = "hold"
@@ -147,6 +149,7 @@ def test_every_key_of_a_queue_is_read(place: Place) -> None:
         "remind_reserved": True,
         "show": frozenset({Show.COST}),
         "remind_at": ((timedelta(hours=9), timedelta(hours=14)), (), (), (), (), (), ()),
+        "report_at": ((), (timedelta(hours=8),), (), (), (), (), ()),
         "remind_in": RemindIn.BOTH,
         "edit_for": None,
         "on_unknown": OnUnknown.HOLD,
