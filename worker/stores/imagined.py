@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from worker.core.model import Entry, Kind, Memory, Polled, QueueTotals, Window
 from worker.core.outbox import LIVE, STANDS_FOR_ALL, Candidate, choose, concerned, due_longest, entry_of, ready_at
 from worker.core.owed import NEVER, Claim, Delivery, QueueShare, State
 from worker.core.simulation import Posting
+from worker.stores.imagined_rows import ImaginedDelivery, ImaginedQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -26,41 +27,15 @@ if TYPE_CHECKING:
     from worker.core.direct import DirectPlan
     from worker.core.directory import Card
     from worker.core.inbox import About, Spoken
-    from worker.core.model import Fate, Id, Queue, Review
+    from worker.core.model import Fate, Id, Queue, Review, ReviewKey
     from worker.core.outbox import Taking
     from worker.core.owed import Destination, Pause
     from worker.core.plan import Plan
+    from worker.core.roles import Budgets, Inboxes
 
 _BEGIN = datetime(1, 1, 1, tzinfo=UTC)
 _NO_TOTALS = QueueTotals()
 _NEVER_CAME = frozenset({State.WITHDRAWN, State.DEAD})
-
-
-@dataclass(slots=True)
-class _Owed:
-    """A delivery, its place in the outbox, and what it speaks of, each with what it is in the message for."""
-
-    delivery: Delivery
-    place: int
-    spoken: dict[About, Kind]
-    left_out: set[About] = field(default_factory=set)
-
-    @property
-    def told(self) -> dict[About, Kind]:
-        return {about: kind for about, kind in self.spoken.items() if about not in self.left_out}
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is remembered of a queue."""
-
-    polled: Polled
-    reviews: dict[Id, dict[About, Review]] = field(default_factory=dict)
-    waiting: dict[About, Review] = field(default_factory=dict)
-    listing: str = ""
-    revision: int = 0
-    window: Window | None = None
-    muted_until: datetime | None = None
 
 
 class Imagined:
@@ -76,9 +51,9 @@ class Imagined:
         self.entered: dict[About, datetime] = {}
         """When runs entered a message that was posted already."""
         self._cards = cards
-        self._queues: dict[Id, _Known] = {}
-        self._outbox: dict[UUID, _Owed] = {}
-        self._live: dict[UUID, _Owed] = {}
+        self._queues: dict[Id, ImaginedQueue] = {}
+        self._outbox: dict[UUID, ImaginedDelivery] = {}
+        self._live: dict[UUID, ImaginedDelivery] = {}
         self._places = count()
         self._pings: defaultdict[str, dict[UUID, datetime]] = defaultdict(dict)
         self._begun: frozenset[Id] = frozenset()
@@ -126,13 +101,13 @@ class Imagined:
             self._enter(self._outbox[known.window.host], entering, now)
         return plan
 
-    def _known(self, queue: Queue) -> _Known:
-        known = self._queues.setdefault(queue.queue_id, _Known(Polled(queue)))
+    def _known(self, queue: Queue) -> ImaginedQueue:
+        known = self._queues.setdefault(queue.queue_id, ImaginedQueue(Polled(queue)))
         if known.polled.queue != queue:
             known.polled = replace(known.polled, queue=queue)
         return known
 
-    def _write(self, known: _Known, review: Review) -> None:
+    def _write(self, known: ImaginedQueue, review: Review) -> None:
         about = known.polled.queue.queue_id, review.key
         self._fresh[about] = review
         known.reviews.setdefault(review.queue_run_id, {})[about] = review
@@ -148,7 +123,7 @@ class Imagined:
     def _entry(self, host: UUID, now: datetime) -> Entry:
         return entry_of(self._outbox[host].delivery, now) if host in self._outbox else Entry.NEVER
 
-    def _enter(self, owed: _Owed, runs: Mapping[About, Kind], now: datetime) -> None:
+    def _enter(self, owed: ImaginedDelivery, runs: Mapping[About, Kind], now: datetime) -> None:
         new = {about: kind for about, kind in runs.items() if about not in owed.spoken or about in owed.left_out}
         owed.spoken |= new
         owed.left_out -= new.keys()
@@ -192,7 +167,7 @@ class Imagined:
     def _owe(self, delivery: Delivery, speaks_of: dict[About, Kind]) -> bool:
         if delivery.key in self._outbox:
             return False
-        owed = _Owed(delivery, next(self._places), speaks_of)
+        owed = ImaginedDelivery(delivery, next(self._places), speaks_of)
         self._outbox[delivery.key] = self._live[delivery.key] = owed
         return True
 
@@ -225,7 +200,7 @@ class Imagined:
             return self.claim(now, lease, unseen=unseen)
         return self._claimed(self._apply(choice.taking, now), choice.taking.taken.delivery, now, lease)
 
-    def _apply(self, taking: Taking[About], now: datetime) -> _Owed:
+    def _apply(self, taking: Taking[About], now: datetime) -> ImaginedDelivery:
         """Take over what is merged, and leave out what a later notice speaks of."""
         taken = taking.taken.delivery
         owed = self._outbox[taken.key]
@@ -238,7 +213,7 @@ class Imagined:
                 if known.window is not None and known.window.host == merged.delivery.key:
                     known.window = replace(known.window, host=taken.key)
             self._withdraw(other, f"merged into {taken.key}", now)
-        if any(queue_id != _queue_id(owed) for queue_id, _ in owed.spoken):
+        if any(queue_id != owed.queue_id for queue_id, _ in owed.spoken):
             # A message of several queues hosts no runs.
             for known in self._queues.values():
                 if known.window is not None and known.window.host == taken.key:
@@ -247,7 +222,7 @@ class Imagined:
         owed.delivery = replace(owed.delivery, mention=taken.mention, attempts=taken.attempts)
         return owed
 
-    def _claimed(self, owed: _Owed, taken: Delivery, now: datetime, lease: timedelta) -> Claim:
+    def _claimed(self, owed: ImaginedDelivery, taken: Delivery, now: datetime, lease: timedelta) -> Claim:
         until = now + lease
         owed.delivery = replace(
             owed.delivery,
@@ -286,8 +261,8 @@ class Imagined:
             for queue_id, reviews in mine.items()
         )
 
-    def _muted_until(self, told: Iterable[About], owed: _Owed) -> datetime | None:
-        ids = {queue_id for queue_id, _ in told} if owed.delivery.kind is Kind.DIRECT else {_queue_id(owed)}
+    def _muted_until(self, told: Iterable[About], owed: ImaginedDelivery) -> datetime | None:
+        ids = {queue_id for queue_id, _ in told} if owed.delivery.kind is Kind.DIRECT else {owed.queue_id}
         until = [self._queues[queue_id].muted_until for queue_id in ids if queue_id is not None]
         return None if None in until else min((at for at in until if at is not None), default=None)
 
@@ -309,6 +284,8 @@ class Imagined:
         if after.state is State.SENT:
             at = after.settled_at or after.due_at
             self.posted.append(Posting(at, after.kind, after.destination, after.mention, owed.told))
+        if owed.passed:
+            self._stirred, self._looks_at = self._stirred + 1, _BEGIN
         if after.kind is Kind.DIRECT:
             self._stirred += 1
             self._looks_at = self._looks_at if after.state is State.SENT else _BEGIN
@@ -316,14 +293,14 @@ class Imagined:
                 self._take_back(owed)
         return True
 
-    def _take_back(self, owed: _Owed) -> None:
+    def _take_back(self, owed: ImaginedDelivery) -> None:
         """Let a reader not count as called for what a direct message does not speak of after all."""
         back = owed.spoken.keys() if owed.delivery.state is State.WITHDRAWN else owed.left_out
         for (reader, about), heard in self._heard.items() if back else ():
             if heard.called_by == owed.delivery.key and about in back:
                 self._heard[reader, about] = replace(heard, told_at=None)
 
-    def _withdraw(self, owed: _Owed, reason: str, now: datetime) -> None:
+    def _withdraw(self, owed: ImaginedDelivery, reason: str, now: datetime) -> None:
         owed.delivery = replace(owed.delivery, state=State.WITHDRAWN, last_error=reason, settled_at=now)
         self._live.pop(owed.delivery.key, None)
 
@@ -364,9 +341,19 @@ class Imagined:
         """See `Store.stirred`."""
         return self._stirred
 
-    def direct(self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime) -> DirectPlan:
+    def direct(
+        self,
+        queue_ids: Collection[Id],
+        decide: Callable[[Desk], DirectPlan],
+        now: datetime,
+        *,
+        owners: Collection[Id] = (),
+    ) -> DirectPlan:
         """See `Store.direct`."""
-        plan = self._partial(queue_ids, decide, now) or decide(self._desk(queue_ids, now))
+        plan = self._partial(queue_ids, decide, now, owners)
+        if plan is None:
+            waiting = {queue_id: list(self._queues[queue_id].waiting.values()) for queue_id in queue_ids}
+            plan = decide(self._desk(waiting, now, owners))
         self._looks_at, self._fresh = plan.next_due_at or NEVER, {}
         ended, self._begun = self._begun - plan.begun, frozenset(plan.begun)
         for queue_id in ended:
@@ -379,10 +366,13 @@ class Imagined:
             self._inboxes[notice.reader] = now, notice.key
         for entered in plan.entered:
             self._enter(self._outbox[entered.host], dict(entered.runs), now)
+        for about in plan.heard:
+            for passing in self._outbox.values():
+                passing.passed.discard(about)
         return plan
 
     def _partial(
-        self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime
+        self, queue_ids: Collection[Id], decide: Callable[[Desk], DirectPlan], now: datetime, owners: Collection[Id]
     ) -> DirectPlan | None:
         """What is decided on the runs that have come since the last look; None where the others may have a part in it.
 
@@ -395,16 +385,19 @@ class Imagined:
         for (queue_id, _), review in self._fresh.items():
             if queue_id in fresh and review.is_open:
                 fresh[queue_id].append(review)
-        plan = decide(self._desk(queue_ids, now, fresh))
+        plan = decide(self._desk(fresh, now, owners))
         if plan.notices or plan.begun != self._begun:
             return None
         return replace(plan, next_due_at=min(plan.next_due_at or NEVER, self._looks_at))
 
-    def _desk(
-        self, queue_ids: Collection[Id], now: datetime, some: Mapping[Id, Sequence[Review]] | None = None
-    ) -> Desk:
+    def _desk(self, waiting: dict[Id, list[Review]], now: datetime, owners: Collection[Id]) -> Desk:
+        sent = (owed for owed in self._outbox.values() if owed.passed and owed.delivery.state is State.SENT)
+        passed = {about for owed in sent for about in owed.passed & owed.told.keys()}
+        for of in owners:
+            waiting[of] = [one for one in waiting[of] if one.reminded or (of, one.key) in passed]
         return Desk(
-            reviews=some or {of: list(self._queues[of].waiting.values()) for of in queue_ids},
+            reviews=waiting,
+            passed=passed,
             begun=self._begun,
             spoken=self._heard,
             windows={one: Window(at, host, self._entry(host, now)) for one, (at, host) in self._inboxes.items()},
@@ -423,7 +416,14 @@ class Imagined:
                 self._write(known, structs.replace(review, told_at=None))
         known.revision += 1
 
-    def spend(self, key: UUID, since: Mapping[str, datetime], most: int, now: datetime) -> Sequence[str]:
+    def spend(
+        self,
+        key: UUID,
+        since: Mapping[str, datetime],
+        most: int,
+        now: datetime,
+        passed: Callable[[Sequence[str]], Collection[ReviewKey]] = lambda _called: (),
+    ) -> Sequence[str]:
         """See `Store.spend`."""
         spent = self.spent(since, key)
         called = [who for who in since if spent[who] < most]
@@ -431,6 +431,8 @@ class Imagined:
             self._pings[who].pop(key, None)
         for who in called:
             self._pings[who][key] = now
+        owed, keys = self._outbox[key], set(passed(called))
+        owed.passed = {about for about in owed.spoken if about[1] in keys}
         return called
 
     def spent(self, since: Mapping[str, datetime], but: UUID) -> Mapping[str, int]:
@@ -441,5 +443,7 @@ class Imagined:
         }
 
 
-def _queue_id(owed: _Owed) -> Id | None:
-    return owed.delivery.queue.queue_id if owed.delivery.queue else None
+if TYPE_CHECKING:
+    # What the loops ask of a store may change: here it is seen that this one follows.
+    _INBOXES: Inboxes = Imagined(())
+    _BUDGETS: Budgets = Imagined(())

@@ -1,0 +1,50 @@
+"""What the store of a simulation holds of a queue, and of a delivery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.core.inbox import About
+    from worker.core.model import Id, Kind, Polled, Review, Window
+    from worker.core.owed import Delivery
+
+
+@dataclass(slots=True)
+class ImaginedDelivery:
+    """A delivery, its place in the outbox, and what it speaks of, each with what it is in the message for.
+
+    `passed` are those of which an owner is to hear.
+    """
+
+    delivery: Delivery
+    place: int
+    spoken: dict[About, Kind]
+    left_out: set[About] = field(default_factory=set)
+    passed: set[About] = field(default_factory=set)
+
+    @property
+    def told(self) -> dict[About, Kind]:
+        """What it speaks of still."""
+        return {about: kind for about, kind in self.spoken.items() if about not in self.left_out}
+
+    @property
+    def queue_id(self) -> Id | None:
+        """The queue that it is about; None for a direct message."""
+        return self.delivery.queue.queue_id if self.delivery.queue else None
+
+
+@dataclass(slots=True)
+class ImaginedQueue:
+    """What is remembered of a queue."""
+
+    polled: Polled
+    reviews: dict[Id, dict[About, Review]] = field(default_factory=dict)
+    waiting: dict[About, Review] = field(default_factory=dict)
+    listing: str = ""
+    revision: int = 0
+    window: Window | None = None
+    muted_until: datetime | None = None
