@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from worker.app import Parts
     from worker.core.model import Id, Queue
-    from worker.core.ports import Clock, Inbox
+    from worker.core.ports import Clock, Listener
     from worker.process import Stop
     from worker.web.monitor import Monitor
 
@@ -86,14 +86,14 @@ class Service:
         self._scheduled: set[Id] = set()
         self._remembered: set[Id] | None = None
         self._people_known = False
-        self._inbox: Inbox | None = None
+        self._inbox: Listener | None = None
         self._polling: set[Id] = set()
         self._idle = threading.Event()
 
     def run(
         self,
         stop: Stop,
-        inbox: Inbox | None = None,
+        inbox: Listener | None = None,
         *,
         has_changed: Callable[[bool], bool] = _never,
         is_first: bool = True,

@@ -31,7 +31,7 @@ ON_RUN, ON_QUEUE, MINE = "run", "queue", "mine"
 LONGEST = 255
 """Characters of a block's name; of a run with longer ids nothing can be pressed."""
 
-HOUR = timedelta(hours=1)
+_HOUR = timedelta(hours=1)
 _FARTHEST = timedelta(days=366)
 
 
@@ -44,7 +44,7 @@ class Span(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Chosen:
     """What somebody has chosen in a menu. `shown_at` is the end that the menu gave, where it gave an instant."""
 
     act: Act
@@ -64,7 +64,7 @@ class Choice:
 def end_of(span: Span, calendar: Calendar, now: datetime) -> datetime:
     """When something ends that is put off now."""
     if span is Span.HOUR:
-        return now + HOUR
+        return now + _HOUR
     return after_today(calendar, now) if span is Span.OPENING else on_monday(calendar, now)
 
 
@@ -81,7 +81,7 @@ def value_of(act: Act, span: Span | None = None, at: datetime | None = None) -> 
     return " ".join(parts)
 
 
-def choice_of(action: str, block: str, value: str) -> Choice | None:
+def choice_of(action: str, block: str, value: str) -> Chosen | None:
     """What was chosen; None where no menu of ours says so."""
     ids = _ids(block)
     found = _VALUE.fullmatch(value)
@@ -91,7 +91,7 @@ def choice_of(action: str, block: str, value: str) -> Choice | None:
     if (act in ON_QUEUES) != (action == ON_QUEUE) or (act in WITH_END and act is not Act.CLAIM) != (span is not None):
         return None
     at = datetime.fromtimestamp(int(found["at"]), UTC) if found["at"] else None
-    return Choice(act, ids[0], ids[1] if action == ON_RUN else None, span, at)
+    return Chosen(act, ids[0], ids[1] if action == ON_RUN else None, span, at)
 
 
 _VALUE = re.compile(rf"(?P<act>{'|'.join(Act)})(?: (?P<span>{'|'.join(Span)})(?: (?P<at>[0-9]{{1,11}}))?)?", re.ASCII)

@@ -336,7 +336,7 @@ class Answers(Protocol):
         ...
 
 
-class Inbox(Protocol):
+class Listener(Protocol):
     """Hears what people do in the notifier's service. Thread-safe."""
 
     def start(self) -> None:

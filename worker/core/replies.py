@@ -31,7 +31,7 @@ _CLOSED = {
 }
 
 
-def reply_to(act: Act, acted: Acted, queue: Queue, queue_run_id: Id | None, zone: tzinfo) -> str:
+def reply_text(act: Act, acted: Acted, queue: Queue, queue_run_id: Id | None, zone: tzinfo) -> str:
     """What came of an act, to the person who did it."""
     name = _queue_name(queue) if act in ON_QUEUES else _run_name(acted, queue_run_id)
     review = acted.subject.review

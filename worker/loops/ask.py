@@ -9,7 +9,7 @@ import structlog
 from worker.core.actions import Act, MayAct, Refusal
 from worker.core.guidance import for_reviewers, help_text, no_time, several_queues, unknown_queue
 from worker.core.ports import DeliveryError
-from worker.core.replies import reply_to
+from worker.core.replies import reply_text
 from worker.core.request import Ask, matching, request_of, timed, unquoted
 from worker.core.until import until_of
 from worker.loops.act import Wish
@@ -132,7 +132,7 @@ class AnswerCommand:
         if acted.refusal is None:
             self._acted()
         # The same command once more was answered before.
-        return None if acted.refusal is Refusal.REPEATED else reply_to(act, acted, queue, None, calendar.zone)
+        return None if acted.refusal is Refusal.REPEATED else reply_text(act, acted, queue, None, calendar.zone)
 
 
 class ShowPage:

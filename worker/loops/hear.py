@@ -38,8 +38,8 @@ class Visitor:
     name: str = ""
 
 
-T = TypeVar("T", Press, Command, HomeOpened)
-Treat: TypeAlias = "Callable[[T, Visitor], None]"
+_T = TypeVar("_T", Press, Command, HomeOpened)
+Treat: TypeAlias = "Callable[[_T, Visitor], None]"
 """Treats one thing that a member does. May raise StoreError, after which nothing was done."""
 
 
@@ -147,13 +147,13 @@ def answer(answers: Answers, what: Heard, text: str) -> None:
         if isinstance(what, HomeOpened):
             answers.publish(what.user, text)
             return
-        place, thread = place_of(what)
+        place, thread = where_pressed(what)
         answers.ephemeral(place, what.user, text, thread=thread)
     except DeliveryError as error:
         log.warning("not_answered", error=str(error))
 
 
-def place_of(what: Press | Command) -> tuple[str, str]:
+def where_pressed(what: Press | Command) -> tuple[str, str]:
     """Where an answer is shown: the channel, and the first message of the thread."""
     if isinstance(what, Command):
         return what.place, ""

@@ -9,9 +9,9 @@ import structlog
 from worker.core.actions import Refusal
 from worker.core.controls import MINE, choice_of
 from worker.core.ports import DeliveryError
-from worker.core.replies import NO_CONTROL, reply_to
+from worker.core.replies import NO_CONTROL, reply_text
 from worker.loops.act import Wish
-from worker.loops.hear import answer, place_of
+from worker.loops.hear import answer, where_pressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +74,13 @@ class Presses:
             self._acted()
         # The same press once more was answered before.
         if acted.refusal is not Refusal.REPEATED:
-            text = reply_to(choice.act, acted, queue, choice.queue_run_id, calendar.zone)
+            text = reply_text(choice.act, acted, queue, choice.queue_run_id, calendar.zone)
             answer(self._answers, press, text)
 
     def _show(self, press: Press, visitor: Visitor) -> None:
         """Show a person what waits for that person."""
         worklist = self._worklists.of(visitor.user, self._clock.now())
-        place, thread = place_of(press)
+        place, thread = where_pressed(press)
         try:
             self._answers.show(place, visitor.user, worklist, thread=thread)
         except DeliveryError as error:

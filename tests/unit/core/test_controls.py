@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.builders import HOUR
 from tests.support.office import FRIDAY, MONDAY, office
 from worker.core.actions import Act, on_monday
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.controls import HOUR, LONGEST, ON_QUEUE, ON_RUN, Choice, Span, block_of, choice_of, value_of
+from worker.core.controls import LONGEST, ON_QUEUE, ON_RUN, Chosen, Span, block_of, choice_of, value_of
 
 IDS = st.uuids() | st.text(max_size=60)
 QUEUE, RUN = uuid4(), uuid4()
@@ -23,8 +24,8 @@ def test_what_is_written_is_read(queue_id: object, queue_run_id: object, span: S
     run, queue = block_of(queue_id, queue_run_id), block_of(queue_id)  # type: ignore[arg-type]
     snooze, mute = value_of(Act.SNOOZE, span, FRIDAY), value_of(Act.MUTE, span)
     if run:
-        assert choice_of(ON_RUN, run, snooze) == Choice(Act.SNOOZE, queue_id, queue_run_id, span, FRIDAY)  # type: ignore[arg-type]
-    assert choice_of(ON_QUEUE, queue, mute) == Choice(Act.MUTE, queue_id, None, span)  # type: ignore[arg-type]
+        assert choice_of(ON_RUN, run, snooze) == Chosen(Act.SNOOZE, queue_id, queue_run_id, span, FRIDAY)  # type: ignore[arg-type]
+    assert choice_of(ON_QUEUE, queue, mute) == Chosen(Act.MUTE, queue_id, None, span)  # type: ignore[arg-type]
     assert len(run) <= LONGEST
 
 
@@ -60,21 +61,21 @@ def test_what_does_not_fit_together_is_no_choice(action: str, block: str, value:
 
 class TestTheEnd:
     def test_is_as_the_menu_said_while_that_is_to_come(self) -> None:
-        snooze = Choice(Act.SNOOZE, QUEUE, RUN, Span.OPENING, MONDAY)
+        snooze = Chosen(Act.SNOOZE, QUEUE, RUN, Span.OPENING, MONDAY)
         assert snooze.until(office(), FRIDAY) == MONDAY
 
     def test_is_the_next_such_instant_once_that_has_passed(self) -> None:
         old = MONDAY - timedelta(days=7)
-        assert Choice(Act.SNOOZE, QUEUE, RUN, Span.OPENING, old).until(office(), FRIDAY) == MONDAY
-        assert Choice(Act.MUTE, QUEUE, None, Span.MONDAY, old).until(office(), FRIDAY) == MONDAY
-        assert Choice(Act.SNOOZE, QUEUE, RUN, Span.HOUR).until(office(), FRIDAY) == FRIDAY + HOUR
+        assert Chosen(Act.SNOOZE, QUEUE, RUN, Span.OPENING, old).until(office(), FRIDAY) == MONDAY
+        assert Chosen(Act.MUTE, QUEUE, None, Span.MONDAY, old).until(office(), FRIDAY) == MONDAY
+        assert Chosen(Act.SNOOZE, QUEUE, RUN, Span.HOUR).until(office(), FRIDAY) == FRIDAY + HOUR
 
     def test_is_never_years_away(self) -> None:
-        made_up = Choice(Act.MUTE, QUEUE, None, Span.MONDAY, FRIDAY + timedelta(days=4000))
+        made_up = Chosen(Act.MUTE, QUEUE, None, Span.MONDAY, FRIDAY + timedelta(days=4000))
         assert made_up.until(office(), FRIDAY) == MONDAY
 
     def test_is_none_where_an_act_needs_none(self) -> None:
-        assert Choice(Act.CLAIM, QUEUE, RUN).until(office(), FRIDAY) is None
+        assert Chosen(Act.CLAIM, QUEUE, RUN).until(office(), FRIDAY) is None
 
 
 def test_monday_is_never_today() -> None:

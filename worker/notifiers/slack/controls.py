@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.core.message import Line, Message
     from worker.core.model import Queue
 
-Block = dict[str, Any]
+_Block = dict[str, Any]
 
 _TITLE_NAME = 80
 _CONFIRM = (
@@ -26,7 +26,7 @@ _CONFIRM = (
 )
 
 
-def run_menus(message: Message) -> list[Block | None]:
+def run_menus(message: Message) -> list[_Block | None]:
     """What each line's section has besides its text: a menu, and the ids of the run."""
     ends = message.controls.lines if message.controls is not None else ()
     found = [_menu(line, line.queue or message.queue, each) for line, each in zip(message.lines, ends, strict=False)]
@@ -36,7 +36,7 @@ def run_menus(message: Message) -> list[Block | None]:
     return [_first(menu, seen) for menu in found]
 
 
-def below(message: Message) -> Iterator[Block]:
+def below(message: Message) -> Iterator[_Block]:
     """The row below a message: the reader's own reviews, and the mute of its queue."""
     mute = _mute(message.queue, message.controls.queue if message.controls is not None else None)
     block_id = block_of(message.queue.queue_id) if message.queue is not None else ""
@@ -45,14 +45,14 @@ def below(message: Message) -> Iterator[Block]:
     yield {"type": "actions", **named, "elements": [mine, *([mute] if mute and block_id else [])]}
 
 
-def _first(menu: Block | None, seen: set[str]) -> Block | None:
+def _first(menu: _Block | None, seen: set[str]) -> _Block | None:
     if menu is None or menu["block_id"] in seen:
         return None
     seen.add(menu["block_id"])
     return menu
 
 
-def _menu(line: Line, queue: Queue | None, ends: Ends | None) -> Block | None:
+def _menu(line: Line, queue: Queue | None, ends: Ends | None) -> _Block | None:
     if ends is None or queue is None or line.queue_run_id is None:
         return None
     block_id = block_of(queue.queue_id, line.queue_run_id)
@@ -66,7 +66,7 @@ def _menu(line: Line, queue: Queue | None, ends: Ends | None) -> Block | None:
     return {"block_id": block_id, "accessory": _overflow(ON_RUN, items)} if block_id else None
 
 
-def _mute(queue: Queue | None, ends: Ends | None) -> Block | None:
+def _mute(queue: Queue | None, ends: Ends | None) -> _Block | None:
     if queue is None or ends is None:
         return None
     spans = {ends.opening_at: Span.OPENING, ends.monday_at: Span.MONDAY}
@@ -84,18 +84,18 @@ def _mute(queue: Queue | None, ends: Ends | None) -> Block | None:
     return {**_overflow(ON_QUEUE, items), "confirm": confirm}
 
 
-def _until(word: str, act: Act, span: Span, at: datetime, zone: tzinfo) -> Block:
+def _until(word: str, act: Act, span: Span, at: datetime, zone: tzinfo) -> _Block:
     # On the queue's clock, whose name it gives: an item of a menu cannot show each reader's own time.
     return _item(f"{word} until {day_time(at, zone)} {at.astimezone(zone).tzname()}", value_of(act, span, at))
 
 
-def _item(text: str, value: str) -> Block:
+def _item(text: str, value: str) -> _Block:
     return {"text": _plain(text), "value": value}
 
 
-def _overflow(action: str, items: Sequence[Block]) -> Block:
+def _overflow(action: str, items: Sequence[_Block]) -> _Block:
     return {"type": "overflow", "action_id": action, "options": list(items)}
 
 
-def _plain(text: str) -> Block:
+def _plain(text: str) -> _Block:
     return {"type": "plain_text", "text": text, "emoji": False}

@@ -87,7 +87,7 @@ class SocketInbox:
 
     @property
     def state(self) -> LinkState:
-        """See `Inbox.state`."""
+        """See `Listener.state`."""
         return self._door.state(tuple(self._lines))
 
     def _keep(self) -> None:

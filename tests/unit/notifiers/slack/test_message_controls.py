@@ -16,7 +16,7 @@ from tests.support.builders import HOUR
 from tests.support.office import office
 from worker.core.actions import Act
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.controls import Choice, Span, choice_of, with_controls
+from worker.core.controls import Chosen, Span, choice_of, with_controls
 from worker.core.message import fingerprint
 from worker.core.model import Kind, Show
 from worker.core.owed import Receipt
@@ -48,7 +48,7 @@ def labels(control: dict[str, Any]) -> list[str]:
     return [option["text"]["text"] for option in control["options"]]
 
 
-def meant(control: dict[str, Any]) -> list[Choice | None]:
+def meant(control: dict[str, Any]) -> list[Chosen | None]:
     return [choice_of(control["action_id"], control["block_id"], option["value"]) for option in control["options"]]
 
 
@@ -57,10 +57,10 @@ def test_each_run_has_a_menu_and_the_message_one_row() -> None:
     assert labels(menu) == labels(other) == ["I take it", "Snooze 1 h", "Snooze until Tue 24 Nov 09:00 CET", "Not mine"]
     opening = golden.AS_OF.replace(day=24, hour=8, minute=0)
     assert meant(menu) == [
-        Choice(Act.CLAIM, QUEUE.queue_id, "0"),
-        Choice(Act.SNOOZE, QUEUE.queue_id, "0", Span.HOUR),
-        Choice(Act.SNOOZE, QUEUE.queue_id, "0", Span.OPENING, opening),
-        Choice(Act.NOT_MINE, QUEUE.queue_id, "0"),
+        Chosen(Act.CLAIM, QUEUE.queue_id, "0"),
+        Chosen(Act.SNOOZE, QUEUE.queue_id, "0", Span.HOUR),
+        Chosen(Act.SNOOZE, QUEUE.queue_id, "0", Span.OPENING, opening),
+        Chosen(Act.NOT_MINE, QUEUE.queue_id, "0"),
     ]
     assert (mine["type"], mine["text"]["text"]) == ("button", "My reviews")
     assert labels(mute) == ["Mute 1 h", "Mute until Tue 24 Nov 09:00 CET", "Mute until Mon 30 Nov 09:00 CET"]
