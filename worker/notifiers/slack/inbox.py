@@ -5,16 +5,14 @@ One thread keeps a link open, one reads each link, and one hands over.
 
 from __future__ import annotations
 
-import queue
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
-from worker.core.ports import StoreError, always
+from worker.core.ports import always
 from worker.net.failures import NetError
 from worker.notifiers.slack.envelopes import acknowledgement, envelope_of, heard
+from worker.notifiers.slack.handover import MOST_WAITING, HandOver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +21,6 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock, Heard
     from worker.notifiers.slack.door import Door, LiveLink
     from worker.notifiers.slack.envelopes import SlackEnvelope
-
-log = structlog.get_logger(__name__)
-
-MOST_WAITING = 1000
-"""Presses that may wait. Another one is not acknowledged, so that Slack shows its person that it failed."""
 
 OLD_SECONDS = 15.0
 """The time for which a link is read on after a newer one has been opened."""
@@ -54,36 +47,31 @@ class SocketInbox:
         `wanted` is asked every second whether this worker is to listen.
         """
         self._door, self._clock, self._wanted = door, clock, wanted
-        self._take, self._seen, self._most_waiting = take, seen, most_waiting
-        self._waiting: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._hand_over = HandOver(take, seen, most_waiting=most_waiting)
         self._lines: list[LiveLink] = []
         self._turn, self._over, self._wanted_at = threading.Event(), threading.Event(), float("-inf")
-        self._handing = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="slack-link", daemon=True)
-        self._hand = threading.Thread(target=self._hand_over, name="slack-presses", daemon=True)
 
     def start(self) -> None:
         """Begin to listen, unless that has begun."""
         if self._keeper.ident is None:
             self._keeper.start()
-            self._hand.start()
+            self._hand_over.start()
 
     def hold(self) -> None:
-        """Keep what is heard for whoever takes it next, once what is being treated is done."""
-        self._handing.acquire()
+        """See `HandOver.hold`."""
+        self._hand_over.hold()
 
     def hand_to(self, take: Callable[[Heard], None], seen: Callable[[str], bool]) -> None:
-        """Hand what was held to another `take`, and from now on everything."""
-        self._take, self._seen = take, seen
-        self._handing.release()
+        """See `HandOver.hand_to`."""
+        self._hand_over.hand_to(take, seen)
 
     def stop(self, seconds: float = 5.0) -> None:
         """Close every link with a close frame, and wait for what was acknowledged to be worked on."""
         self._over.set()
         self._turn.set()
         self._keeper.join(seconds)
-        self._waiting.put(None)
-        self._hand.join(seconds)
+        self._hand_over.stop(seconds)
 
     @property
     def state(self) -> LinkState:
@@ -139,25 +127,9 @@ class SocketInbox:
             line.is_leaving = True
             self._door.left(envelope.reason, line.up_at)
             self._turn.set()
-        elif envelope.envelope_id and self._waiting.qsize() < self._most_waiting:
+        elif envelope.envelope_id and self._hand_over.has_room:
             # Also where the link has just ended: Slack does not send a press again.
             with suppress(NetError):
                 line.link.send(acknowledgement(envelope))
             if what := heard(envelope):
-                self._waiting.put(what)
-
-    def _hand_over(self) -> None:
-        while (what := self._waiting.get()) is not None:
-            with self._handing:
-                # One that goes wrong must not take the others along.
-                try:
-                    if not self._was_seen(what):
-                        self._take(what)
-                except Exception:
-                    log.exception("press_failed", envelope=what.envelope_id)
-
-    def _was_seen(self, what: Heard) -> bool:
-        try:
-            return self._seen(what.envelope_id)
-        except StoreError:  # it refuses the act as well, and the person is answered so
-            return False
+                self._hand_over.put(what)
