@@ -51,3 +51,11 @@ def test_the_last_messages_of_a_queue_are_its_own(sql_store: SqlStore) -> None:
     sql_store.update(OTHER, (), deciding(other, notices=[notice(other, name="elsewhere")]), NOON)
     found = sql_store.search(partial(outbox.newest_of, queue_id=HERE, most=2))
     assert [each.key for each in found] == [ident("notice 2"), ident("notice 1")]
+
+
+def test_what_a_filter_leaves_out_waits_for_nobody(sql_store: SqlStore) -> None:
+    left_out = structs.replace(review("left out", who=who("ada")), left_out="skip.tags")
+    sql_store.update(queue(), (), deciding(review("shown", who=who("ada")), left_out), NOON)
+    (listed,) = sql_store.search(partial(reviews.oldest_reviews, queue_id=HERE, most=10))
+    counts = [many for _, many in sql_store.search(partial(reviews.counts_by_who, queue_id=HERE))]
+    assert (listed.queue_run_id, counts) == (ident("shown"), [1])

@@ -52,6 +52,7 @@ def run_row(
         waits_for=[each.name or each.user or "somebody without a name" for each in turns.of(review)],
         next_due_at=coming.due_at,
         next_why=coming.why,
+        expires_at=review.expires_at,
         claimed_by=said.claimed_name if said.is_claimed else None,
         snoozed_until=said.snoozed_until,
         **_shown(review.facts, show),

@@ -114,6 +114,11 @@ def queue_facts(queue: QueueRow, now: datetime) -> Iterator[Content]:
     """What else there is to say of a queue, a line each."""
     if queue.turns or queue.nobodys:
         yield _waits_for(queue.turns, queue.nobodys)
+    if queue.expiring and queue.expires_at is not None:
+        traces = "1 trace expires" if queue.expiring == 1 else f"{queue.expiring:,} traces expire, the first"
+        yield element("span", f"{traces} ", from_now(queue.expires_at, now), class_="bad")
+    if queue.left_out:
+        yield f"{queue.left_out:,} more left out by filters"
     if queue.disagreed:
         yield f"reviewers disagree on {queue.disagreed:,}"
     if queue.reserved or queue.claimed or queue.snoozed:

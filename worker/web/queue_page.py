@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker.core.message import EXPIRES_WITHIN
 from worker.core.text import age
 from worker.web.charts import flow_chart, heat_map
 from worker.web.front_page import figures, messages_list, person_label, queue_facts, queue_path
@@ -114,6 +115,10 @@ def _run(run: RunRow, now: datetime, *, names_people: bool) -> Html:
     )
 
 
+def _expiry(at: datetime, now: datetime) -> Content:
+    return "its trace has expired" if at <= now else ["its trace expires ", from_now(at, now)]
+
+
 def _dotted(content: Iterator[Content]) -> Iterator[Content]:
     for number, each in enumerate(content):
         yield " · " if number else None
@@ -128,6 +133,8 @@ def _about(run: RunRow, now: datetime, *, names_people: bool) -> Iterator[Conten
         yield "reserved"
     if run.snoozed_until is not None:
         yield ["snoozed, ends ", from_now(run.snoozed_until, now)]
+    if run.expires_at is not None and run.expires_at <= now + EXPIRES_WITHIN:
+        yield element("span", _expiry(run.expires_at, now), class_="bad")
     if run.waits_for and names_people:
         yield f"waits for {', '.join(run.waits_for)}"
     texts = (("error", run.error), ("in", run.inputs_preview), ("out", run.outputs_preview), ("thread", run.thread))

@@ -81,13 +81,20 @@ class TurnRow(Struct, frozen=True):
 
 
 class QueueRow(Struct, frozen=True):
-    """One queue: what waits in it, how it is polled, and what is held. `hours` says whether its calendar is open."""
+    """One queue: what waits in it, how it is polled, and what is held. `hours` says whether its calendar is open.
+
+    `left_out` counts the runs that filters keep from people, `expiring` those whose traces expire soon, the first at
+    `expires_at`: afterwards no one can review it.
+    """
 
     queue_id: str
     name: str
     url: str
     waiting: int
     overdue: int
+    left_out: int
+    expiring: int
+    expires_at: datetime | None
     reserved: int
     oldest_since: datetime | None
     oldest_age_seconds: int | None
@@ -129,6 +136,7 @@ class RunRow(Struct, frozen=True, omit_defaults=True):
     waits_for: list[str]
     next_due_at: datetime | None
     next_why: str
+    expires_at: datetime | None = None
     run_type: str = ""
     tags: tuple[str, ...] = ()
     error: str = ""

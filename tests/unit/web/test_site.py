@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.support.builders import DAY, NOON
 from tests.support.clock import FakeClock
 from tests.support.shown import HOSTILE, FakeReading, front, queue_page_of, queue_row, run_row
 from worker.core.ports import StoreError
@@ -242,6 +243,20 @@ def test_many_runs_are_shown_a_hundred_at_a_time() -> None:
     shown = text(browser.get("/queues/q1?offset=100"))
     assert 'href="/queues/q1?offset=200"' in shown
     assert 'href="/queues/q1"' in shown
+
+
+def test_what_expires_soon_or_is_left_out_is_said() -> None:
+    browser = Browser()
+    queue = queue_row(expiring=2, expires_at=NOON + DAY, left_out=7)
+    expiries = {"soon": NOON + DAY, "late": NOON - DAY, "far": NOON + 90 * DAY}
+    runs = [run_row(name, expires_at=at) for name, at in expiries.items()]
+    browser.reading.shown = front(queues=[queue])
+    browser.reading.pages = {"q1": queue_page_of(queue=queue, runs=runs)}
+    first, page = text(browser.get("/")), text(browser.get("/queues/q1"))
+    assert "2 traces expire, the first <time" in first
+    assert "7 more left out by filters" in first
+    assert page.count("its trace expires <time") == 1
+    assert page.count("its trace has expired") == 1
 
 
 def test_the_reader_is_closed_with_the_site() -> None:
