@@ -23,7 +23,7 @@ from worker.core.actions import acts_at
 from worker.core.audience import NO_PERSONS
 from worker.core.directory import persons_of
 from worker.core.policy import age_of
-from worker.core.request import matching, similar
+from worker.core.request import matching, similar_queues
 from worker.core.status.upcoming import upcoming
 from worker.core.text import day_time_in, plain
 from worker.rules import corrections, rules_for
@@ -138,7 +138,7 @@ def meant(store: SqlStore, what: str) -> Sequence[Id]:
 
 def not_polled(wanted: str, polled: Sequence[Queue]) -> str:
     """That no queue has this name or id, and which may be meant."""
-    near = similar(polled, wanted)
+    near = similar_queues(polled, wanted)
     meant = f" (did you mean {' or '.join(repr(plain(queue.name)) for queue in near)}?)" if near else ""
     names = ", ".join(plain(queue.name) for queue in polled) or "none"
     return f"no queue {plain(wanted)!r} is polled{meant}; these are: {names}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.core.request import similar
+from worker.core.request import similar_queues
 from worker.core.text import flat
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def for_reviewers(queue: Queue) -> str:
 
 
 def _meant(wanted: str, queues: Sequence[Queue]) -> str:
-    if near := similar(queues, wanted):
+    if near := similar_queues(queues, wanted):
         return f"Did you mean {' or '.join(_quoted(queue.name) for queue in near)}?"
     if not queues:
         return "There is none that can be asked for."

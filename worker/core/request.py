@@ -30,7 +30,7 @@ class Ask(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Asked:
     """What somebody asks for; `about` is what was written of the queue, and of the time."""
 
     ask: Ask
@@ -42,18 +42,18 @@ _QUOTED = re.compile("[\"'“”„«»‘’`](.+)[\"'“”„«»‘’`](.*)
 _UNTIL = re.compile(r"^(?:until|till|for)\s+", re.IGNORECASE)
 
 
-def request_of(written: str) -> Request:
+def request_of(written: str) -> Asked:
     """Read what was written after a command. A queue whose name is a word of ours is meant where it is quoted."""
     text = flat(written, LONGEST_REQUEST)
     word = text.casefold()
     if word in {"", "mine", "me"}:
-        return Request(Ask.MINE)
+        return Asked(Ask.MINE)
     muting = _MUTE.fullmatch(text)
     if word in {"help", "?", "-h", "--help"} or (muting and not muting[2]):
-        return Request(Ask.HELP)
+        return Asked(Ask.HELP)
     if muting:
-        return Request(Ask.UNMUTE if muting[1] else Ask.MUTE, muting[2])
-    return Request(Ask.QUEUE, text)
+        return Asked(Ask.UNMUTE if muting[1] else Ask.MUTE, muting[2])
+    return Asked(Ask.QUEUE, text)
 
 
 def unquoted(text: str) -> str:
@@ -94,7 +94,7 @@ def matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
     return exact or [queue for queue in queues if _folded(queue.name) == _folded(wanted)]
 
 
-def similar(queues: Sequence[Queue], wanted: str, most: int = 3) -> list[Queue]:
+def similar_queues(queues: Sequence[Queue], wanted: str, most: int = 3) -> list[Queue]:
     """The queues that may be meant: whose name, or a word of it, holds what is wanted or is spelled much like it."""
     sought = _folded(wanted)
     spelled = [(spelling, queue) for queue in queues for spelling in _spellings(queue)]

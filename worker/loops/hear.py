@@ -25,7 +25,7 @@ KNOWN_SECONDS = 600.0
 
 _MOST_KNOWN = 1000
 
-PAGE_SECONDS = 60.0
+PUBLISHED_SECONDS = 60.0
 """The time between two publications of one person's page."""
 _LONGEST_NAME = 80
 
@@ -137,7 +137,7 @@ class Hear:
         self._published = {each: rest for each, rest in self._published.items() if not rest.is_over(now)}
         if user in self._published:
             return False
-        self._published[user] = Cooldown(now + PAGE_SECONDS)
+        self._published[user] = Cooldown(now + PUBLISHED_SECONDS)
         return True
 
 

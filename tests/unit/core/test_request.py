@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.builders import queue
-from worker.core.request import Ask, Request, matching, request_of, similar, timed, unquoted
+from worker.core.request import Ask, Asked, matching, request_of, similar_queues, timed, unquoted
 
 SUPPORT, RAG, MUTE = queue("Support QA"), queue("RAG bot: grounding"), queue("mute")
 QUEUES = (SUPPORT, RAG, MUTE)
@@ -14,20 +14,20 @@ QUEUES = (SUPPORT, RAG, MUTE)
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("", Request(Ask.MINE)),
-        ("  Mine ", Request(Ask.MINE)),
-        ("HELP", Request(Ask.HELP)),
-        ("?", Request(Ask.HELP)),
-        ("mute", Request(Ask.HELP)),
-        ("mute Support QA 1h", Request(Ask.MUTE, "Support QA 1h")),
-        ("Unmute  Support\u202eQA", Request(Ask.UNMUTE, "SupportQA")),
-        ("muted things", Request(Ask.QUEUE, "muted things")),
-        ("Support QA", Request(Ask.QUEUE, "Support QA")),
-        ('"help"', Request(Ask.QUEUE, '"help"')),
-        ("x" * 10_000, Request(Ask.QUEUE, "x" * 499 + "…")),
+        ("", Asked(Ask.MINE)),
+        ("  Mine ", Asked(Ask.MINE)),
+        ("HELP", Asked(Ask.HELP)),
+        ("?", Asked(Ask.HELP)),
+        ("mute", Asked(Ask.HELP)),
+        ("mute Support QA 1h", Asked(Ask.MUTE, "Support QA 1h")),
+        ("Unmute  Support\u202eQA", Asked(Ask.UNMUTE, "SupportQA")),
+        ("muted things", Asked(Ask.QUEUE, "muted things")),
+        ("Support QA", Asked(Ask.QUEUE, "Support QA")),
+        ('"help"', Asked(Ask.QUEUE, '"help"')),
+        ("x" * 10_000, Asked(Ask.QUEUE, "x" * 499 + "…")),
     ],
 )
-def test_what_is_asked_for(written: str, meant: Request) -> None:
+def test_what_is_asked_for(written: str, meant: Asked) -> None:
     assert request_of(written) == meant
 
 
@@ -70,7 +70,7 @@ def test_quotes_around_a_name_are_none_of_it() -> None:
     ],
 )
 def test_which_queue_may_be_meant(wanted: str, best: object) -> None:
-    assert similar(QUEUES, wanted)[:1] == ([] if best is None else [best])
+    assert similar_queues(QUEUES, wanted)[:1] == ([] if best is None else [best])
 
 
 def test_two_queues_of_one_name_are_both_found_and_distinct_by_their_ids() -> None:
