@@ -76,6 +76,7 @@ def timed(queues: Sequence[Queue], written: str) -> Timed:
     if quoted := _QUOTED.fullmatch(written):
         return _timed(queues, quoted[1].strip(), quoted[2])
     words = written.split()
+    # The longest first: a name may hold blanks, and end in what looks like a time.
     for count in range(len(words), 0, -1):
         found = _timed(queues, " ".join(words[:count]), " ".join(words[count:]))
         if found.queues:

@@ -34,6 +34,7 @@ def until_of(written: str, calendar: Calendar, now: datetime, duration: Callable
 
 def _instant(written: str, calendar: Calendar) -> datetime:
     try:
+        # A number alone would be taken for a date, too.
         found = datetime.fromisoformat(written.strip()) if _DATED.match(written.strip()) else None
         at = found and (found if found.tzinfo else found.replace(tzinfo=calendar.zone)).astimezone(UTC)
     except (ValueError, OverflowError):

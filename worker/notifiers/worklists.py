@@ -69,6 +69,7 @@ def _why_empty(worklist: Worklist) -> str:
 
 def _nobodys(worklist: Worklist, pen: Pen) -> str:
     """The queues whose runs are nobody's turn in particular."""
+    # Names alone: five links may be longer than one text may be.
     named, others = worklist.nobodys[:_QUEUES_NAMED], worklist.nobodys[_QUEUES_NAMED:]
     if not named:
         return ""

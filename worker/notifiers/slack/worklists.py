@@ -48,6 +48,7 @@ def notice_blocks(text: str) -> list[_Block]:
 
 def _first_within(texts: Iterable[str], limit: int) -> str:
     """The first text that is short enough; of the last one as many whole lines as fit."""
+    # Never within a line: half an entity would show, and half a date would be no date.
     text = ""
     for text in texts:
         if len(text) <= limit:
