@@ -114,12 +114,18 @@ def _queues(*, as_json: _Json = False) -> None:
 
 
 @app.command("status")
-def _status(*, as_json: _Json = False) -> None:
-    """Show whether a service runs, how each queue stands, and every reason why all is not well."""
+def _status(
+    *,
+    as_json: _Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show whether a service runs, the state of each queue, and every reason why all is not well."""
     from worker.commands import status as command
 
+    if watch and as_json:
+        raise typer.BadParameter("--watch is for people, --json for programs: give one of them")
     with reported():
-        raise SystemExit(Exit.DONE if command.status(as_json=as_json) else Exit.FAILED)
+        raise SystemExit(Exit.DONE if command.status(as_json=as_json, watch=watch) else Exit.FAILED)
 
 
 @app.command("deliveries")

@@ -24,13 +24,13 @@ SHORTEST_SECRET = 4
 """Shorter secrets are not redacted: they would blacken ordinary words."""
 
 
-def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
+def configure_logging(*, level: str, form: str, secrets: Iterable[str], is_coloured: bool = False) -> None:
     """Set up structlog and the standard library's logging to write to stderr.
 
-    `form` is `auto`, `console` or `json`. Every one of `secrets` is redacted.
+    `form` is `auto`, `console` or `json`. Every one of `secrets` is redacted. For people lines may be coloured.
     """
     people = form == "console" or (form == "auto" and sys.stderr.isatty())
-    rendered = [_harmless, _for_people()] if people else [_as_json(), _harmless_line]
+    rendered = [_harmless, _for_people(is_coloured=is_coloured)] if people else [_in_order, _as_json(), _harmless_line]
     shared: list[Callable[..., Any]] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -49,7 +49,7 @@ def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     # Secrets are redacted last, in the finished line, so that no traceback and no library's message gets around it.
     steps: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered, redactor(secrets)]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps))
@@ -63,6 +63,18 @@ def configure_logging(*, level: str, form: str, secrets: Iterable[str]) -> None:
     sys.excepthook = _uncaught
     sys.unraisablehook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
     threading.excepthook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+
+
+class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what is the standard error then: while a spinner turns, its console keeps lines apart from it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:  # noqa: ANN401
+        """The standard error."""
+        return sys.stderr
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -116,10 +128,16 @@ def _harmless_line(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN40
     return json_safe(line)
 
 
-def _for_people() -> structlog.dev.ConsoleRenderer:
+def _for_people(*, is_coloured: bool) -> structlog.dev.ConsoleRenderer:
     """A renderer for people, with plain tracebacks."""
     # Pretty ones show local variables, and break a secret over lines, where the redactor does not find it.
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    return structlog.dev.ConsoleRenderer(colors=is_coloured, exception_formatter=structlog.dev.plain_traceback)
+
+
+def _in_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
+    """What people look for first comes first: the time, how bad it is, and what happened."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
 
 
 def _as_json() -> Callable[[Any, str, MutableMapping[str, Any]], str | bytes]:

@@ -84,7 +84,7 @@ def test_retry_takes_a_beginning_and_says_what_happens_next(
 def test_a_dry_run_says_what_it_could_not_read(bench: Bench, langsmith: SimulatedLangSmith, queue: UUID) -> None:
     langsmith.fail(status=500)
     done = bench.run("poll", "--dry-run")
-    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "Nothing to post of what could be read.")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "Could not read 1 of 1 queue; nothing else to post")
     assert f"{queue} could not be read: " in done.stdout
     assert "The list of queues could not be read" in bench.run("poll", "--dry-run", WORKER_QUEUES="Any").stdout
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import sys
@@ -38,6 +40,24 @@ def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> Non
     said = json.loads(line)
     assert (said["event"], said["queue"], said["waiting"], said["level"]) == ("polled", "Support QA", 3, "info")
     assert said["timestamp"].endswith("Z")
+    assert [*said][:3] == ["timestamp", "level", "event"]
+
+
+@pytest.mark.parametrize("is_coloured", [False, True])
+def test_lines_for_people_are_coloured_where_that_is_wanted(
+    capsys: pytest.CaptureFixture[str], *, is_coloured: bool
+) -> None:
+    logs.configure_logging(level="info", form="console", secrets=(), is_coloured=is_coloured)
+    structlog.get_logger("worker.test").info("polled", queue="Support QA")
+    assert ("\x1b[" in capsys.readouterr().err) is is_coloured
+
+
+def test_a_line_goes_to_what_is_the_standard_error_then() -> None:
+    logs.configure_logging(level="info", form="console", secrets=())
+    beside_a_spinner = io.StringIO()
+    with contextlib.redirect_stderr(beside_a_spinner):
+        structlog.get_logger("worker.test").info("polled")
+    assert "polled" in beside_a_spinner.getvalue()
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

@@ -39,7 +39,7 @@ def reported() -> Iterator[None]:
     except (ConfigError, RefusedError) as error:
         from worker.settings.names import named  # noqa: PLC0415 - `--help` needs no settings
 
-        fail(named(str(error)), Exit.UNUSABLE)
+        fail(_listed(named(str(error))), Exit.UNUSABLE)
     except Busy as error:
         fail(str(error), Exit.BUSY)
     except StoreError as error:
@@ -57,6 +57,14 @@ def reported() -> Iterator[None]:
         if "can't start new thread" not in str(error):
             raise
         fail(_TOO_LITTLE, Exit.FAILED)
+
+
+def _listed(text: str) -> str:
+    """Several problems as a list with their number; one as it is."""
+    first, *others = text.split("\n")
+    if not others:
+        return first
+    return "\n".join([f"{len(others) + 1} problems:", *(f"  - {line}" for line in (first, *others))])
 
 
 _TOO_LITTLE = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from worker import logs
-from worker.commands.setup import EVERYTHING, start
+from worker.commands.setup import EVERYTHING, set_up_logs, start
 from worker.core.overview import Area
 from worker.core.ports import ConfigError
 from worker.settings import Settings, secrets
@@ -30,6 +30,9 @@ KEPT = ("database_url", "http_address", "http_hosts", "http_token", "http_open",
 _Look = tuple[int, int, int, int] | None
 
 
+_READ = partial(start, EVERYTHING, asks=False)
+
+
 class Reload:
     """The settings in force, and a watch over the file that they come from.
 
@@ -38,7 +41,10 @@ class Reload:
     """
 
     def __init__(
-        self, settings: Settings, incidents: Incidents, read: Callable[[], Settings] = lambda: start(EVERYTHING)
+        self,
+        settings: Settings,
+        incidents: Incidents,
+        read: Callable[[], Settings] = _READ,
     ) -> None:
         """`read` reads all settings again; it raises ConfigError."""
         self.settings = settings
@@ -89,9 +95,7 @@ class Reload:
         else:
             self._incidents.end(RESTART)
         merged = fresh.model_copy(update=kept)
-        logs.configure_logging(
-            level=fresh.log_level, form=fresh.log_format, secrets=(*secrets(fresh), *secrets(merged))
-        )
+        set_up_logs(fresh, (*secrets(fresh), *secrets(merged)))
         if merged == self.settings:
             log.info("settings_unchanged")
             return False

@@ -16,7 +16,7 @@ from worker.clock import SystemClock
 from worker.core.ports import ConfigError
 from worker.logs import redactor
 from worker.notifiers.slack.notifier import Slack
-from worker.settings import Need, Settings, load, secrets
+from worker.settings import LogLevel, Need, Settings, load, secrets
 from worker.settings.calendars import never_open
 from worker.settings.loading import surroundings
 from worker.settings.names import DATABASE_SETTING
@@ -26,7 +26,7 @@ from worker.stores.lock import hold_lock
 from worker.stores.sqlite import check_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pydantic import SecretStr
 
@@ -44,13 +44,23 @@ _NOTHING_SET = 3
 """So many missing settings mean that nobody has set up anything yet."""
 
 
-def start(needs: frozenset[Need]) -> Settings:
-    """Read the settings that a command needs and set up the logs. Raises ConfigError."""
+def start(needs: frozenset[Need], *, asks: bool = True) -> Settings:
+    """Read the settings that a command needs and set up the logs. Raises ConfigError.
+
+    One that only `asks` something answers that, and logs what goes wrong.
+    """
     settings = _load(needs)
     if problems := [*never_open(settings, SystemClock().now())]:
         raise ConfigError("\n".join(problems))
-    logs.configure_logging(level=settings.log_level, form=settings.log_format, secrets=secrets(settings))
+    set_up_logs(settings, secrets(settings), asks=asks)
     return settings
+
+
+def set_up_logs(settings: Settings, hidden: Iterable[str], *, asks: bool = False) -> None:
+    """Let the log be as the settings want it."""
+    level = LogLevel.WARNING if asks and settings.log_level is LogLevel.INFO else settings.log_level
+    is_coloured = sys.stderr.isatty() and not surroundings().get("NO_COLOR")
+    logs.configure_logging(level=level, form=settings.log_format, secrets=hidden, is_coloured=is_coloured)
 
 
 def start_aside(needs: frozenset[Need], config: Path) -> Settings:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -84,11 +86,22 @@ class Status:
         return sum(backlog.count for backlog in self.overview.backlog if backlog.state is state)
 
 
-def status(*, as_json: bool) -> bool:
-    """Show the state of each queue; returns whether all is well."""
-    settings = start(DATABASE)
+WATCH_SECONDS = 2.0
+CLEAR = "\x1b[H\x1b[2J"
+
+
+def status(*, as_json: bool, watch: bool = False) -> bool:
+    """Show the state of each queue, and with `watch` again and again; returns whether all is well."""
+    settings, pause = start(DATABASE), threading.Event()
     with opened(settings) as store:
-        found = read_status(settings, store, store.now(SystemClock()))
+        while True:
+            found = read_status(settings, store, store.now(SystemClock()))
+            if not watch:
+                break
+            sys.stdout.write(CLEAR if sys.stdout.isatty() else "")
+            _print(found)
+            sys.stdout.flush()
+            pause.wait(WATCH_SECONDS)
     if as_json:
         tables.print_json(_json(found))
     else:

@@ -167,12 +167,16 @@ def _delivery_row(delivery: Delivery, now: datetime) -> list[str]:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """`check` for people: one line for each check, with the remedy behind a finding."""
+    """`check` for people: a line for each check, what is well first, each finding with its fix, and their number."""
     console = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
+    found = sorted(findings, key=lambda finding: not finding.ok)
+    for finding in found:
         mark = Text("ok     ", style="green") if finding.ok else Text("FINDING", style="bold red")
-        remedy = f". Remedy: {finding.remedy}" if finding.remedy else ""
-        console.print(Text.assemble(mark, "  ", plain(f"{finding.name}: {finding.text}{remedy}")))
+        fix = f". Fix: {finding.remedy}" if finding.remedy else ""
+        console.print(Text.assemble(mark, "  ", plain(f"{finding.name}: {finding.text}{fix}")))
+    problems = sum(not finding.ok for finding in found)
+    if found:
+        console.print(f"{counted(problems, 'problem') if problems else 'No problem'} in {counted(len(found), 'check')}")
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
@@ -188,6 +192,12 @@ def preview_text(queues: int, preview: Preview) -> str:
     if preview.entering:
         parts.append(f"{counted(preview.entering, 'new run')} shown by an edit of a message that is posted already")
     return f"{counted(queues, 'queue')}: {'; '.join(parts) or 'nothing to post'}"
+
+
+def unread_text(unread: int, queues: int, *, is_something: bool) -> str:
+    """How many queues could not be read, and whether there is anything to post of the others."""
+    other = "of the others:" if is_something else "nothing else to post"
+    return f"Could not read {unread} of {counted(max(queues, unread), 'queue')}; {other}"
 
 
 def _places(messages: Iterable[Message]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from worker.loops.assignments import ALONE
 from worker.loops.report import Board
 from worker.notifiers.slack.notifier import LIMITS
 from worker.notifiers.slack.people import SlackPeople
+from worker.notifiers.words import counted
 from worker.rules import calendars_for, corrections, rules_for
 from worker.service import Service
 from worker.settings.loading import surroundings
@@ -43,6 +45,7 @@ from worker.web.systemd import from_environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from worker.app import Parts
     from worker.commands.hearing import Listening
     from worker.core.ports import Assignments, Clock
     from worker.loops.roster import Roster
@@ -56,7 +59,7 @@ log = structlog.get_logger(__name__)
 
 def run() -> None:
     """Run the service until a signal ends it."""
-    settings = start(EVERYTHING)
+    settings = start(EVERYTHING, asks=False)
     machine = SystemClock()
     with (
         _at_work(settings, machine, before=lambda: _check_port(settings)) as (clock, store, assignments),
@@ -114,7 +117,7 @@ def _listening(machine: Clock) -> Listening:
 
 def poll() -> bool:
     """Make one pass; returns whether every queue and every delivery went well."""
-    settings = start(EVERYTHING)
+    settings = start(EVERYTHING, asks=False)
     with (
         _at_work(settings, SystemClock(), beside_others=False) as (clock, store, assignments),
         progress_shown() as read,
@@ -135,12 +138,25 @@ def poll() -> bool:
         )
         with with_assignments(parts):
             well = one_pass(parts)
+        sys.stdout.write(f"{_summary(parts)}\n")
     if settings.heartbeat_url and is_full_cycle(parts):
         url = settings.heartbeat_url.get_secret_value()
         heartbeat = Heartbeat(url, clock=SystemClock(), route=settings.route(url))
         heartbeat.beat()
         heartbeat.wait()
     return well
+
+
+def _summary(parts: Parts) -> str:
+    """What a pass did, and what it could not do, in one line."""
+    queues = max(len(parts.roster.queues), 1)
+    read = sum(bool(each.completed_at) and not each.failing_since for each in parts.poll.known.polled())
+    all_of_them = counted(queues, "queue")
+    did = f"Polled {all_of_them}" if read >= queues else f"Could not read {queues - read} of {all_of_them}"
+    posted = f"posted {counted(parts.deliver.posted, 'message')}" if parts.deliver.posted else "nothing was posted"
+    owed = len(parts.deliver.unsettled)
+    left = f"; {owed} not delivered, see `review-notifier deliveries`" if owed else ""
+    return f"{did}; {posted}{left}."
 
 
 def dry_run() -> bool:
@@ -207,11 +223,12 @@ def dry_run() -> bool:
         for message in held.messages:
             console.send(message)
     unread = [*preview.unread, *_unfound(roster)]
-    if messages or later or preview.entering:
-        tables.say(summary)
-    else:
-        tables.say("Nothing to post of what could be read." if unread else "Nothing to post.")
-    tables.say(*unread)
+    is_something = messages or later or preview.entering
+    if unread:
+        tables.say(
+            *unread, tables.unread_text(len(preview.unread), len(roster.queues), is_something=bool(is_something))
+        )
+    tables.say(*([summary] if is_something else [] if unread else ["Nothing to post."]))
     return not unread
 
 

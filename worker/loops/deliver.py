@@ -113,6 +113,8 @@ class Deliver:
         """An outcome that the database does not have yet."""
         self.unsettled: set[UUID] = set()
         """The deliveries whose last step here left them neither sent nor withdrawn."""
+        self.posted = 0
+        """The messages that were posted so far."""
 
     def wake(self) -> None:
         """Look into the outbox at the next step, because something is owed."""
@@ -376,6 +378,7 @@ class Deliver:
         after = settled.after
         well = after.state in {State.SENT, State.WITHDRAWN} or after.held_until is not None
         (self.unsettled.discard if well else self.unsettled.add)(after.key)
+        self.posted += kept and after.state is State.SENT
         self._meter.delivered(after.kind, after.state.value if kept else "lease_lost")
         event = "delivery_waits" if after.held_until else f"delivery_{after.state.value}"
         event = event if kept else "delivery_lease_lost"

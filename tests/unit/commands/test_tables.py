@@ -115,3 +115,15 @@ def test_a_narrow_terminal_breaks_no_word_and_cuts_no_line() -> None:
     assert all(len(line) <= 80 for line in lines)
     words = {word for line in lines for word in line.split()}
     assert {"announcement", "Fri", "Support", "QA", "bird"} <= words
+
+
+def test_findings_come_last_each_with_its_fix_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = Finding("channel", ok=False, text="not there", remedy="name another")
+    tables.print_findings([wrong, Finding("database", ok=True, text="newest")])
+    assert capsys.readouterr().out.splitlines() == [
+        "ok       database: newest",
+        "FINDING  channel: not there. Fix: name another",
+        "1 problem in 2 checks",
+    ]
+    tables.print_findings([Finding("database", ok=True, text="newest")])
+    assert capsys.readouterr().out.splitlines()[-1] == "No problem in 1 check"
