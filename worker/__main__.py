@@ -24,9 +24,12 @@ _PATIENCE = {"run": 2.0, "poll": 10.0}
 not read at all: a service has to stop, while a pass may well be followed in a pager.
 """
 
+
+_UNUSED = type("Unused", (), {})
+
 _LEFT_OUT: Mapping[str, Mapping[str, object] | None] = {
     **dict.fromkeys(("anyio", "click", "greenlet", "rich")),  # structlog draws tracebacks by rich, and so on
-    "argparse": {},
+    "argparse": {"Namespace": _UNUSED},
     "asyncio": {
         "CancelledError": type("CancelledError", (BaseException,), {}),
         "TimeoutError": TimeoutError,
@@ -37,6 +40,14 @@ _LEFT_OUT: Mapping[str, Mapping[str, object] | None] = {
     "concurrent.futures.process": {"BrokenProcessPool": type("BrokenProcessPool", (RuntimeError,), {})},
     "idna": {},
     "multiprocessing": {"current_process": None},  # logging is content not to call it
+    "pydantic_settings.sources.providers.cli": dict.fromkeys(
+        (
+            *("CLI_SUPPRESS", "CliDualFlag", "CliExplicitFlag", "CliImplicitFlag", "CliMutuallyExclusiveGroup"),
+            *("CliPositionalArg", "CliSettingsSource", "CliSubCommand", "CliSuppress", "CliToggleFlag"),
+            *("CliUnknownArgs", "CliVariadicArg"),
+        ),
+        _UNUSED,
+    ),
     "sqlalchemy.dialects.sqlite.aiosqlite": {},
 }
 """Modules that the libraries of the work import and do not use in it."""

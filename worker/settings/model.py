@@ -1,6 +1,5 @@
 """Every setting with its name, type and default, for the worker and for each queue. Pure."""
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationInfo
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from worker.core.actions import MayAct
 from worker.core.audience import Audience, Reach, WhoseTurn
@@ -227,7 +227,7 @@ Level = Annotated[LogLevel, PlainValidator(one_of(LogLevel))]
 Format = Annotated[LogFormat, PlainValidator(one_of(LogFormat))]
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Everything that can be set. `load` makes it; nothing else reads the environment or a file of settings.
 
     Relative paths begin at `directory`; `config` is the `worker.toml` that was read. `listed` are the queues of
@@ -239,7 +239,7 @@ class Settings(BaseModel):
     """
 
     # hide_input_in_errors: an input may be a secret, and only `load` knows which may be shown
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True)
 
     directory: Path
     config: Annotated[Config, Name("WORKER_CONFIG")] = None
@@ -287,8 +287,20 @@ class Settings(BaseModel):
 
     def __init__(self, layers: Sequence[Mapping[str, object]]) -> None:
         """Take each value from the first layer that has it. Raises pydantic's ValidationError."""
-        common = ChainMap(*[cast("dict[str, object]", layer["common"]) for layer in layers if "common" in layer])
-        super().__init__(**dict(ChainMap(*map(dict, layers))) | ({"common": dict(common)} if common else {}))
+        super().__init__(layers=layers)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the four names are pydantic-settings'
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the layers that `load` has read be the sources, the first of them the strongest."""
+        layers = cast("InitSettingsSource", init_settings).init_kwargs["layers"]
+        return tuple(InitSettingsSource(settings_cls, init_kwargs=layer) for layer in layers)
 
     @property
     def all_queues(self) -> bool:
