@@ -60,11 +60,12 @@ def reported() -> Iterator[None]:
 
 
 def _listed(text: str) -> str:
-    """Several problems as a list with their number; one as it is."""
-    first, *others = text.split("\n")
-    if not others:
-        return first
-    return "\n".join([f"{len(others) + 1} problems:", *(f"  - {line}" for line in (first, *others))])
+    """Several problems as a list with their number, one as it is; a remark stands behind an empty line."""
+    problems, _, remark = text.partition("\n\n")
+    lines = problems.split("\n")
+    if len(lines) > 1:
+        lines = [f"{len(lines)} problems:", *(f"- {line}" for line in lines)]
+    return "\n".join([*lines, *([remark] if remark else [])])
 
 
 _TOO_LITTLE = (

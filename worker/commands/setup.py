@@ -85,7 +85,7 @@ def _load(needs: frozenset[Need]) -> Settings:
     except ConfigError as error:
         if str(error).count(": is missing") < _NOTHING_SET:
             raise
-        text = f"{error}\nAll of them at once: `review-notifier init` asks for them, tries each and writes .env"
+        text = f"{error}\n\nAll of them at once: `review-notifier init` asks for them, tries each and writes .env"
     raise ConfigError(text)
 
 
