@@ -224,8 +224,9 @@ class Limits:
     """The name of a notifier, the destinations that are its own, its pace and its abilities.
 
     `name` is the service as people write it; its destinations have the `scheme`. `pace` is the shortest time between
-    two messages to one destination, from the end of one post to the start of the next; `edit_pace` is the shortest time
-    between any two edits, `edit_every` that between two edits of one message, of which the last state always arrives.
+    two messages to one destination, from the end of one post to the start of the next; `edit_pace` is the time between
+    any two edits, of which `edit_burst` may follow each other at once after a pause; `edit_every` is the shortest time
+    between two edits of one message, of which the last state always arrives.
     Without `can_find` a lost answer cannot be looked up, and `on_unknown` decides; without `can_edit` no message is
     kept true; without `can_thread` every message stands in the channel itself.
     """
@@ -234,6 +235,7 @@ class Limits:
     scheme: str = ""
     pace: timedelta = timedelta(0)
     edit_pace: timedelta = timedelta(0)
+    edit_burst: int = 1
     edit_every: timedelta = timedelta(0)
     can_find: bool = True
     can_edit: bool = True

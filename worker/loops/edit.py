@@ -54,6 +54,8 @@ class Edit:
         self._calendars = calendars
         self._meter = meter
         self._cooldown = Cooldown()
+        self._busy_until = float("-inf")
+        """The monotonic time up to which the edits so far use up the pace."""
         self._claiming: datetime | None = None
         """The time of a claim that the database has not answered."""
         self._unwritten: tuple[Delivery, Delivery] | None = None
@@ -126,7 +128,7 @@ class Edit:
             self._settle(replace(delivery, edit_at=None), delivery)
             self._meter.edited("unneeded")
             return
-        self._wait(self._notifier.limits.edit_pace)
+        self._pace()
         try:
             self._notifier.edit(message, delivery.receipt, in_time)
         except DeliveryError as error:
@@ -149,6 +151,13 @@ class Edit:
             self._wait(step.clamp_wish(error.retry_after) or step.FIRST_PAUSE)
         self._meter.edited("given_up" if given_up else "failed")
         log.info("edits_given_up" if given_up else "edit_failed", key=str(after.key), error=str(error))
+
+    def _pace(self) -> None:
+        """Take note of an edit: a few may follow each other at once, and on average there is one each `edit_pace`."""
+        limits, now = self._notifier.limits, self._clock.monotonic()
+        pace = limits.edit_pace.total_seconds()
+        self._busy_until = max(self._busy_until, now) + pace
+        self._cooldown = Cooldown(self._busy_until - (limits.edit_burst - 1) * pace)
 
     def _wait(self, wait: timedelta) -> None:
         self._cooldown = Cooldown.of(wait, self._clock.monotonic())

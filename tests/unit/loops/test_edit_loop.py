@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from worker.core.meter import NullMeter
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, StoreError
-from worker.notifiers.slack.notifier import EDIT_EVERY
+from worker.notifiers.slack.notifier import EDIT_BURST, EDIT_EVERY, EDIT_PACE
 
 if TYPE_CHECKING:
     from worker.core.message import Message
@@ -197,15 +198,18 @@ class TestDebouncing:
         assert run(stage) == 1
         assert (shown(stage).waiting, len(stage.notifier.edits)) == (0, 2)
 
-    def test_spaces_the_edits_of_all(self) -> None:
+    def test_spaces_the_edits_of_all_but_for_a_few_after_a_pause(self) -> None:
+        names = [str(number) for number in range(EDIT_BURST + 2)]
         stage = posted("a")
-        stage.owe("b", notice_name="two")
-        stage.run(MINUTE)
-        stage.close("a", "b")
-        assert stage.edit.step()
-        assert not stage.edit.step()
-        stage.clock.advance(1.2 * SECOND)
-        assert stage.edit.step()
+        for name in names:
+            stage.owe(name, notice_name=name)
+            stage.run(MINUTE)
+        stage.close(*names)
+        assert [stage.edit.step() for _ in range(EDIT_BURST + 1)] == [True] * EDIT_BURST + [False]
+        assert timedelta(0) < stage.edit.paced_for <= EDIT_PACE
+        for _ in range(2):
+            stage.clock.advance(EDIT_PACE)
+            assert (stage.edit.step(), stage.edit.step()) == (True, False)
 
     def test_makes_a_change_during_an_edit_arrive(self) -> None:
         stage = posted("a", "b")
