@@ -96,6 +96,7 @@ class Parts:
     assignments: Assignments
     board: Board
     presence: Presence
+    meter: Meter = UNMETERED
 
 
 def build(  # noqa: PLR0913  (the parts that differ between a service, a single pass and a test, all by name)
@@ -234,6 +235,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         assignments=assignments,
         board=board,
         presence=Presence(store, assignments.worker_id, socket.gethostname(), os.getpid(), release()),
+        meter=meter,
     )
 
 

@@ -107,6 +107,7 @@ def _hear(settings: Settings, parts: Parts, notifier: Slack, machine: Clock, act
         persons=persons,
         claim_for=settings.actions_claim_for.with_days_of,
         may_act=settings.actions_who,
+        meter=parts.meter,
     )
     return Hear(
         gate=Gate(team=notifier.team_id, accounts=SlackPeople(notifier), clock=machine),
