@@ -19,8 +19,8 @@ from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
 from worker.core.inbox import Allowance
 from worker.core.leases import Task
-from worker.core.meter import UNMETERED
 from worker.core.model import Polled, Queue, id_of
+from worker.core.overview import UNMETERED
 from worker.core.ports import StoreError
 from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from worker.core.meter import Meter
     from worker.core.model import Id
-    from worker.core.overview import ApiInUse
+    from worker.core.overview import ApiInUse, Meter
     from worker.core.owed import Destination
     from worker.core.ports import Accounts, Assignments, Blindness, Clock, Descriptions, Members, Notifier, Source
     from worker.core.roles import Channels, Outbox, Store

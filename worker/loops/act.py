@@ -9,16 +9,16 @@ import structlog
 
 from worker.core.actions import OPERATOR, Act, Acted, Action, Actor, MayAct, Subject, apply
 from worker.core.audience import Turns, email_key, listed_id
-from worker.core.meter import DONE, UNMETERED
 from worker.core.model import Queue
+from worker.core.overview import DONE, UNMETERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from worker.core.audience import Person, Persons
-    from worker.core.meter import Meter
     from worker.core.model import Id
+    from worker.core.overview import Meter
     from worker.core.roles import Acting, Polls
     from worker.rules import RulesOf
 

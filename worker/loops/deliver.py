@@ -17,9 +17,9 @@ from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
 from worker.core.letter import Letter
 from worker.core.message import EXPIRES_WITHIN, compose_post
-from worker.core.meter import UNMETERED
 from worker.core.model import LISTED, TEXT_ONLY, Kind
 from worker.core.outbox import held_until, is_in_vain
+from worker.core.overview import UNMETERED
 from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed, without_spared
 from worker.core.ports import DeliveryError, Outcome
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Calendar
     from worker.core.message import Message
-    from worker.core.meter import Meter
     from worker.core.model import Id, Queue, Review, ReviewKey
-    from worker.core.overview import Asked
+    from worker.core.overview import Asked, Meter
     from worker.core.owed import Claim, Delivery, Destination, Receipt
     from worker.core.ports import Clock, Incidents, Notifier
     from worker.core.roles import Budgets, Channels, Outbox, Polls

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from worker.core.history import Measure, Tally
-    from worker.core.meter import Meter
     from worker.core.model import Difference, Facts, Field, Id, Queue, Snapshot
+    from worker.core.overview import Meter
     from worker.core.ports import Clock, Descriptions, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules

@@ -11,9 +11,9 @@ import structlog
 from worker.core import delivery as step
 from worker.core.cooldown import Cooldown
 from worker.core.message import EXPIRES_WITHIN, compose_edit
-from worker.core.meter import UNMETERED
 from worker.core.model import Kind
 from worker.core.outbox import edit_held_until
+from worker.core.overview import UNMETERED
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.deliver import calendars_of, letter_of, pressable
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.message import Message
-    from worker.core.meter import Meter
+    from worker.core.overview import Meter
     from worker.core.owed import Claim, Delivery
     from worker.core.ports import Clock, Notifier
     from worker.core.roles import Outbox, Polls

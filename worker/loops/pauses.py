@@ -18,7 +18,7 @@ from worker.loops.report import Board
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.meter import Meter
+    from worker.core.overview import Meter
     from worker.core.owed import Destination, Pause
     from worker.core.ports import Clock, Incidents, Notifier
     from worker.core.roles import Channels

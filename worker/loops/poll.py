@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.cooldown import Cooldown
-from worker.core.meter import UNMETERED
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
-from worker.core.overview import Area
+from worker.core.overview import UNMETERED, Area
 from worker.core.plan import Plan, Remainder, undescribed, widened
 from worker.core.ports import STORE, Fenced, SourceError, StoreError, Trouble
 from worker.core.status.reasons import rows_text
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.leases import Assignment
-    from worker.core.meter import Meter
     from worker.core.model import Id
+    from worker.core.overview import Meter
     from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
     from worker.core.roles import Reviews
     from worker.rules import QueueRules, RulesOf

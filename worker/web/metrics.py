@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCol
 from prometheus_client.exposition import generate_latest
 
 from worker.core.actions import Act, Refusal
-from worker.core.meter import DONE
 from worker.core.model import Fate, Kind
+from worker.core.overview import DONE
 from worker.core.owed import State
 from worker.core.ports import STORE, Trouble
 from worker.web.gauges import PREFIX, Shown

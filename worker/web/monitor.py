@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker import logs, version
-from worker.core.meter import UNMETERED
-from worker.core.overview import Area, Reason
+from worker.core.overview import UNMETERED, Area, Reason
 from worker.core.status.reasons import Check, readiness
 from worker.loops.housekeep import Pulse
 from worker.web.heartbeat import Cycle, Heartbeat
@@ -15,9 +14,8 @@ from worker.web.systemd import Notify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.core.meter import Meter
     from worker.core.model import Id
-    from worker.core.overview import Overview
+    from worker.core.overview import Meter, Overview
     from worker.core.ports import Clock
     from worker.loops.observe import Look, Observer
     from worker.settings import Settings

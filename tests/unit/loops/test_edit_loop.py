@@ -13,8 +13,8 @@ from tests.support.memory_store import MemoryStore
 from tests.unit.loops.stage import RULES, Stage
 from worker.core.delivery import LEASE
 from worker.core.message import compose_edit
-from worker.core.meter import NullMeter
 from worker.core.model import Kind
+from worker.core.overview import NullMeter
 from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, StoreError
 from worker.notifiers.slack.notifier import EDIT_BURST, EDIT_EVERY, EDIT_PACE

@@ -17,8 +17,8 @@ from tests.support.fake_source import FakeSource
 from tests.support.memory_store import MemoryStore
 from tests.support.outbox import post
 from worker.core.leases import Assignment
-from worker.core.meter import NullMeter
 from worker.core.model import Facts, Fate, Kind, QueueRun
+from worker.core.overview import NullMeter
 from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import LARGE

@@ -9,9 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, pause, queue
 from tests.support.overviews import overview, view
 from worker.core.actions import Act, Refusal
-from worker.core.meter import DONE
 from worker.core.model import Fate, Kind, QueueTotals
-from worker.core.overview import ApiInUse
+from worker.core.overview import DONE, ApiInUse
 from worker.core.owed import Backlog, State
 from worker.web.metrics import Metrics
 
