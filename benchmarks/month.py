@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from benchmarks.flight import Board, Post
     from benchmarks.team import Scenario
+    from worker.core.history import Hours
     from worker.core.model import Id, Kind
 
 LEADS = ("U0LEADANN", "U0LEADBEN")
@@ -127,12 +128,13 @@ def _table(tables: Mapping[str, Mapping[str, object]]) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a policy; `seconds` of CPU were spent on `plans`."""
+    """What came of a policy; `seconds` of CPU were spent on `plans`. `hours` are the history of each queue."""
 
     figures: Sequence[Figure]
     posts: Sequence[Post]
     plans: int
     seconds: float
+    hours: Mapping[Id, Hours]
 
 
 @contextlib.contextmanager
@@ -155,7 +157,9 @@ def play(policy: Policy, given: Scenario) -> Played:
         with contextlib.closing(open_store(f"sqlite:///{directory / 'worker.db'}", migrate=True)) as store:
             flight = Flight(store, given, directory)
             flight.play()
-    return Played(measure(policy, given, flight.board), flight.board.posts, flight.store.plans, flight.store.seconds)
+            hours = store.hours(given.begin, given.end)
+    figures = measure(policy, given, flight.board)
+    return Played(figures, flight.board.posts, flight.store.plans, flight.store.seconds, hours)
 
 
 def is_working(day: date) -> bool:

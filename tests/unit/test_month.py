@@ -11,6 +11,7 @@ from benchmarks.month import EDITS, LOST, POLICIES, POSTS, SHOWN, TWICE, measure
 from benchmarks.people import OWNER, PINGS, STRAY, measure_people
 from benchmarks.soak import Clock
 from benchmarks.team import MINUTE, PEOPLE, QUEUES, USERS, Scenario, berlin, scenario
+from worker.core.history import total
 from worker.core.model import Kind
 
 BEGIN = berlin(3, 23, 10)
@@ -29,6 +30,12 @@ def test_a_policy_is_played_and_measured(given: Scenario) -> None:
     assert found[EDITS] > 0
     assert played.plans > 3
     assert [row[0] for row in rows({"as 0.1": played})] == list(found)
+    ((_, hours),) = played.hours.items()
+    past = total(hours.values())
+    came = [stay for stay in given.stays if given.begin + MINUTE < stay.added_at < given.end]
+    # The last poll is a minute before the end.
+    left = [stay for stay in given.stays if given.begin < stay.gone_at <= given.end - MINUTE]
+    assert (len(hours), past.came, past.reviewed) == (3, len(came), len(left)), "the history counts what is true"
 
 
 def test_runs_that_are_never_shown_or_called_for_again_are_counted(given: Scenario) -> None:
