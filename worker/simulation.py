@@ -253,7 +253,9 @@ class Simulation:
         if due_at is not None:
             # Polls come at their interval, and decide on what has come due since the last.
             every = rules.settings.poll_interval
-            self._dues[queue_id] = at + max(-((at - due_at) // every), 1) * every
+            polled_at = at + max(-((at - due_at) // every), 1) * every
+            gaps = self._past.gaps.get(queue_id, ())
+            self._dues[queue_id] = next((end for begin, end in gaps if begin <= polled_at < end), polled_at)
         else:
             self._dues.pop(queue_id, None)
 

@@ -16,7 +16,8 @@ from benchmarks.team import QUEUES, berlin, scenario
 from worker.commands.simulate import play_policies
 from worker.commands.simulated import columns, figure_rows, heading, simulation_json
 from worker.core.actions import OPERATOR, Act, Action, Record
-from worker.core.simulation import past_from
+from worker.core.history import Hour
+from worker.core.simulation import gaps_of, past_from
 from worker.settings import load
 from worker.stores.opening import open_store
 from worker.stores.past import recall_past
@@ -119,6 +120,20 @@ def test_what_people_did_is_done_again(by_ladder: tuple[list[Post], Past, Settin
     (first, second) = (queue.posts for queue in muted.figures.queues)
     assert first < past.sent[QUEUES[0].queue_id]
     assert second == past.sent[QUEUES[1].queue_id]
+
+
+def test_nothing_is_decided_while_nothing_was_polled(by_ladder: tuple[list[Post], Past, Settings]) -> None:
+    _, past, settings = by_ladder
+    early = {of: [one for one in every if one.first_seen_at <= BEGIN] for of, every in past.reviews.items()}
+    free = replace(past, reviews=early)
+    away = replace(free, gaps={QUEUES[0].queue_id: [(BEGIN + timedelta(minutes=5), GIVEN.end)]})
+    reminded, blind = ([queue.posts for queue in figures(each, settings).figures.queues] for each in (free, away))
+    assert reminded[0] > blind[0] == 1
+    assert reminded[1] == blind[1]
+    seen = [BEGIN + timedelta(hours=number) for number in (0, 1, 4, 5)]
+    hours = dict.fromkeys(seen, Hour(waiting=1)) | {seen[1] + timedelta(hours=1): Hour(came=1)}
+    assert gaps_of(hours) == [(BEGIN + timedelta(hours=2), BEGIN + timedelta(hours=4))]
+    assert gaps_of({}) == []
 
 
 def test_a_queue_of_which_nothing_is_remembered_is_named(

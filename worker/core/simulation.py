@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from worker.core.audience import Problem, email_key
 from worker.core.directory import Card, listed
+from worker.core.history import HOUR
 from worker.core.model import Kind, Reviewer
 from worker.core.owed import NEVER
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from worker.core.actions import Record
     from worker.core.audience import WhoseTurn
     from worker.core.calendar import Calendar
+    from worker.core.history import Hours
     from worker.core.inbox import About
     from worker.core.model import Id, Polled, Queue, Review
     from worker.core.owed import Destination
@@ -34,7 +37,7 @@ class Past:
 
     `polls` are the queues that were polled, `reviews` all of each that were open at `warm_at` or came since. `cards`
     are the people, `records` the acts, oldest first. `sent` counts the messages about each queue that were posted in
-    its channels in fact, `calls` those that called each person.
+    its channels in fact, `calls` those that called each person. In its `gaps` a queue was not polled.
     """
 
     warm_at: datetime
@@ -46,6 +49,13 @@ class Past:
     records: Sequence[Record] = ()
     sent: Mapping[Id, int] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
+    gaps: Mapping[Id, Sequence[tuple[datetime, datetime]]] = field(default_factory=dict)
+
+
+def gaps_of(hours: Hours) -> list[tuple[datetime, datetime]]:
+    """From when to when a queue was not seen: hours without a complete poll, between two that had one."""
+    seen = sorted(start for start, hour in hours.items() if hour.is_seen)
+    return [(before + HOUR, after) for before, after in pairwise(seen) if after - before > HOUR]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from worker.core.model import Kind, Review
-from worker.core.simulation import Past
+from worker.core.simulation import Past, gaps_of
 from worker.stores.acts import acts_since
+from worker.stores.history import every_hour
 from worker.stores.people import every_card
 from worker.stores.reviews import REVIEW_COLUMNS, every_poll
 from worker.stores.schema import CALLS, DELIVERIES, DELIVERY_REVIEWS, REVIEWS
@@ -37,6 +38,7 @@ def recall_past(connection: Connection, warm_at: datetime, begin: datetime, end:
         records=acts_since(connection, warm_at),
         sent=_sent(connection, begin, end),
         calls=_calls(connection, begin, end),
+        gaps={queue_id: gaps_of(hours) for queue_id, hours in every_hour(connection, warm_at, end, None).items()},
     )
 
 
