@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_ALL = 1_000_000
+
 
 def run() -> None:
     """Run the service until a signal ends it."""
@@ -210,8 +212,12 @@ def dry_run() -> bool:
             rules=rules,
             queues=lambda: roster.queues,
         )
-        for owed in reports.due():
-            preview.owe(owed)
+        # One that was posted already, by hand, is not posted again.
+        if due := list(reports.due()):
+            known = {delivery.key for delivery in store.deliveries(limit=_ALL)}
+            for owed in due:
+                if owed.key not in known:
+                    preview.owe(owed)
         messages, later = preview.messages(), preview.held()
         # While the database is there: direct messages are decided on in it.
         summary = tables.preview_text(len(roster.queues), preview)

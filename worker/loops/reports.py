@@ -95,6 +95,8 @@ class Reports:
         if rules.settings.report_at is None or not rules.policy.destination.place:
             return None
         _, period = due_period(rules.calendar, rules.settings.report_at, self._clock.now())
+        # As it was polled last: one that is given by its id has no name in the settings.
+        queue = next((each.queue for each in self._polls.polls() if each.queue.queue_id == queue.queue_id), queue)
         hours = self._history.hours(period.begin, period.end, queue.queue_id).get(queue.queue_id, {})
         standing = self._polls.standing(queue.queue_id, rules.stale_before(self._clock.now()))
         report = QueueReport.of(queue, period, hours, standing, rules.calendar)

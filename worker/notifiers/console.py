@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.text import Text
 
 from worker.core.message import fingerprint
+from worker.core.model import TEXT_ONLY
 from worker.core.owed import Receipt
 from worker.core.ports import Limits, always
 from worker.core.text import clock_time, flat, time_ago, web_address
 from worker.notifiers.rows import DETAILS, Pen, entries
-from worker.notifiers.words import context, headline, more
+from worker.notifiers.words import context, headline, more, text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +77,8 @@ def _rows(message: Message) -> Iterator[str]:
     called = f", calls {escape(', '.join(message.mention))}" if message.mention else ""
     yield f"[dim]{escape(message.kind)} to {escape(flat(message.destination.place, 80))}{called}[/dim]"
     yield f"[bold]{escape(headline(message))}[/bold]"
+    if message.kind in TEXT_ONLY:
+        yield from (escape(flat(line, 500)) for line in text_lines(message)[1:])
     standing = context(message, PEN)
     if standing:
         yield standing

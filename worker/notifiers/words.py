@@ -34,7 +34,7 @@ def queue_name(queue: Queue | None) -> str:
 def headline(message: Message) -> str:
     """The first line of the message, flat but not yet escaped."""
     if message.kind in TEXT_ONLY:
-        return flat(message.text, 2_500)
+        return flat(text_lines(message)[0], 2_500)
     total, waiting, place = _counted(message)
     if message.successor is not None:
         return f"{counted(total)} in {place}"
@@ -45,6 +45,11 @@ def headline(message: Message) -> str:
     if waiting < total:
         return f"{waiting:,} of {total:,} left to review in {place}"
     return _opening(message, total, place)
+
+
+def text_lines(message: Message) -> list[str]:
+    """The lines of a message that has a text of its own, raw: of a report there are several, of any other one."""
+    return message.text.split("\n") if message.kind is Kind.REPORT else [message.text]
 
 
 def note(message: Message) -> str:

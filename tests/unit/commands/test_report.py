@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.support.builders import DAY, HOUR, MINUTE, queue
+from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, queue
 from worker.commands.report_plot import write_plot
 from worker.commands.report_shown import lines, reports_csv, reports_json
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.history import Hour, Waits, bucket_of
-from worker.core.model import QueueTotals
+from worker.core.message import Message
+from worker.core.model import Kind, QueueTotals
 from worker.core.queue_report import QueueReport, due_period, last_days, posted_text, report_key
 from worker.core.text import age
+from worker.notifiers.slack.blocks import render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +95,16 @@ def test_the_message_says_when_most_came() -> None:
     assert text.endswith("\nMost came on Thu from 10:00 to 11:00: 120.")
     assert "95 of 100 (open time)." in text
     assert "\x1b" not in posted_text(report(queue(HOSTILE)))
+
+
+def test_each_line_of_the_message_is_one_in_slack() -> None:
+    text = posted_text(report(queue("A & B")))
+    message = Message(uuid4(), Kind.REPORT, CHANNEL, NOW, text=text)
+    payload = render(message)
+    shown = payload["blocks"][0]["text"]["text"].split("\n")
+    assert shown[0].startswith("A &amp; B: Fri 27 Feb to ")
+    assert len(shown) == len(payload["text"].split("\n")) == len(text.split("\n")) == 6
+    assert render(replace(message, kind=Kind.OPS))["text"].count("\n") == 0
 
 
 def test_a_period_has_one_key() -> None:

@@ -14,7 +14,7 @@ from tests.support.memory_store import MemoryStore
 from tests.support.past import write_hours
 from worker.core.calendar import Calendar
 from worker.core.history import Hour
-from worker.core.model import Kind
+from worker.core.model import Kind, Queue
 from worker.core.outbox import Candidate, choose
 from worker.core.owed import State
 from worker.loops.reports import LOOK_EVERY, Reports
@@ -54,7 +54,7 @@ class Stage:
             notes=self.store,
             clock=self.clock,
             rules=lambda _: self.rules,
-            queues=lambda: {QUEUE.queue_id: QUEUE},
+            queues=lambda: {QUEUE.queue_id: Queue(QUEUE.queue_id, str(QUEUE.queue_id))},
         )
 
     def look(self, at: datetime) -> Sequence[Delivery]:

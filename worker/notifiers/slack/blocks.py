@@ -10,7 +10,7 @@ from worker.core.model import TEXT_ONLY
 from worker.core.text import clock_time, time_ago
 from worker.notifiers.rows import DETAILS, Detail, Pen, entries, run_rows
 from worker.notifiers.slack import controls, markup
-from worker.notifiers.words import context, headline, more, note, queue_name
+from worker.notifiers.words import context, headline, more, note, queue_name, text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -84,7 +84,7 @@ def size(blocks: list[Block]) -> int:
 
 def _blocks(message: Message, team_url: str) -> list[Block]:
     if message.kind in TEXT_ONLY:
-        return [_section(_cut(message.text, markup.words, SECTION_LIMIT))]
+        return [_section(_own_text(message, markup.words, SECTION_LIMIT))]
     if message.successor is not None:
         return [_context([_pointer(message, team_url, markup.words)])]
     return next(_fitting(_candidates(message)))
@@ -202,7 +202,7 @@ def _context(elements: list[str]) -> Block:
 def _text(message: Message, team_url: str) -> str:
     """The whole message without blocks, for notifications and screen readers."""
     if message.kind in TEXT_ONLY:
-        return _cut(message.text, markup.bare, _TEXT_LIMIT)
+        return _own_text(message, markup.bare, _TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url, markup.bare)
     texts = ("\n".join(_rows(message, detail)) for detail in DETAILS)
@@ -223,6 +223,12 @@ def _fitting_lines(text: str) -> str:
         if size <= _TEXT_LIMIT:
             fitting.append(line)
     return "\n".join(fitting)
+
+
+def _own_text(message: Message, written: Callable[[str, int], str], limit: int) -> str:
+    """The text of a message that has one of its own; the lines share the room."""
+    lines = text_lines(message)
+    return "\n".join(_cut(line, written, limit // len(lines) - 1) for line in lines)
 
 
 def _cut(raw: str, written: Callable[[str, int], str], limit: int) -> str:
