@@ -41,7 +41,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """The commands as `--help` shows them; one that is missing here stands below the others."""
 
-app.add_typer(setting_up.app)
+app.add_typer(setting_up.commands)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

@@ -9,12 +9,12 @@ import typer
 
 from worker.commands.exits import Exit, fail, reported
 
-app = typer.Typer()
+commands = typer.Typer()
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-@app.command("init")
+@commands.command("init")
 def _init(
     *,
     key: Annotated[
@@ -65,7 +65,7 @@ def _init(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
-@app.command("test")
+@commands.command("test")
 def _test(
     *,
     channel: Annotated[
@@ -85,7 +85,7 @@ def _test(
         raise SystemExit(Exit.DONE if well else Exit.FAILED)
 
 
-@app.command("files")
+@commands.command("files")
 def _files(
     name: Annotated[
         str | None, typer.Argument(help="Which one, or a folder of them; without it, all are listed.")

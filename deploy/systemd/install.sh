@@ -63,7 +63,7 @@ write_settings() {
         cp "$trial" "$settings/worker.toml"
         say "Carried over: $trial"
     fi
-    # As comments alone: the queues and channels of an example are nobody's.
+    # As comments alone: the queues and channels of an example belong to no one here.
     [ -e "$settings/worker.toml" ] ||
         sed 's/^[^#]/# &/' "$examples/worker.toml.example" >"$settings/worker.toml"
     [ -e "$settings/environment" ] || cp "$here/environment" "$settings/environment"

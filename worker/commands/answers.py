@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from worker.commands.files import named
+from worker.commands.files import found_files
 from worker.core.text import plain
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ KEYS = {"WORKER_ZONE": "zone", "WORKER_HOURS": "hours", "WORKER_HOLIDAYS": "holi
 
 def env_text(answers: Mapping[str, str], notes: Sequence[str] = ()) -> str:
     """`.env`: every setting with its meaning, and the answers in their places; `notes` say which queues are meant."""
-    text = _HEAD.sub(_HEAD_LINE, named("env")[0][0].text(), count=1)
+    text = _HEAD.sub(_HEAD_LINE, found_files("env")[0][0].text(), count=1)
     for name, answer in answers.items():
         before = "".join(f"# {plain(note)}\n" for note in notes) if name == "WORKER_QUEUES" else ""
         line = f"{before}{name}={_quoted(answer)}"

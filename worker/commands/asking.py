@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class EndedError(Exception):
+class UnansweredError(Exception):
     """No more answers come: the terminal was closed, or Ctrl-D was pressed."""
 
 
 class Asker(Protocol):
-    """Someone who asks. Every question raises EndedError."""
+    """Someone who asks. Every question raises UnansweredError."""
 
     def say(self, *lines: str) -> None:
         """Show lines."""
@@ -36,7 +36,7 @@ class Asker(Protocol):
         ...
 
 
-class Terminal:
+class Keyboard:
     """Asks on standard error, so that standard output has results alone."""
 
     def say(self, *lines: str) -> None:
@@ -65,4 +65,4 @@ def _answer(read: Callable[[], str]) -> str:
     try:
         return read().strip()
     except EOFError:
-        raise EndedError from None
+        raise UnansweredError from None

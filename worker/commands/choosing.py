@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from worker.core.text import plain
 from worker.settings.names import did_you_mean, some
+from worker.settings.values import ALL_QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from worker.core.model import Queue
     from worker.notifiers.slack.errors import Channel
 
-ALL = "all"
-SHOWN = 20
+_SHOWN = 20
 """Queues or channels that are shown to choose from."""
 
 _COMMENT = re.compile(r"(?m)^\s*#.*\n|[ \t]+# .*$")
@@ -29,13 +29,13 @@ class ChoiceError(Exception):
 def numbered(rows: Sequence[tuple[str, str]]) -> list[str]:
     """Rows to choose from by their numbers, each a name with something about it."""
     lines = [f"   {number}  {plain(name)}{f' ({more})' if more else ''}" for number, (name, more) in enumerate(rows, 1)]
-    return lines[:SHOWN] + ([f"   and {len(rows) - SHOWN} more, by name or id"] if len(rows) > SHOWN else [])
+    return lines[:_SHOWN] + ([f"   and {len(rows) - _SHOWN} more, by name or id"] if len(rows) > _SHOWN else [])
 
 
 def chosen_queues(answer: str, queues: Sequence[Queue]) -> dict[str, str]:
     """The queues of an answer, names by ids; empty for all. Where none could be listed it is taken as it stands."""
     given = answer.strip()
-    if given.casefold() == ALL:
+    if given.casefold() == ALL_QUEUES:
         return {}
     by_name = {queue.name: queue for queue in queues}
     parts = [given] if given in by_name else [part.strip() for part in given.split(",") if part.strip()]
@@ -50,7 +50,7 @@ def _queue(part: str, queues: Sequence[Queue]) -> Queue:
     alike = [queue for queue in queues if part.casefold() in {queue.name.casefold(), str(queue.queue_id)}]
     if same or alike:
         return (same or alike)[0]
-    if part.isascii() and part.isdigit() and 0 < int(part) <= len(queues[:SHOWN]):
+    if part.isascii() and part.isdigit() and 0 < int(part) <= len(queues[:_SHOWN]):
         return queues[int(part) - 1]
     names = [queue.name for queue in queues]
     raise ChoiceError(f"the key sees no queue {part!r}{did_you_mean(part, names)}; it sees {some(names)}")
@@ -59,7 +59,7 @@ def _queue(part: str, queues: Sequence[Queue]) -> Queue:
 def chosen_channel(answer: str, numbers: Sequence[Channel], every: Iterable[Channel]) -> str:
     """The id of the channel of an answer; `numbers` are those that were shown. Anything else as it stands."""
     name = answer.strip().removeprefix("#")
-    if name.isascii() and name.isdigit() and 0 < int(name) <= len(numbers[:SHOWN]):
+    if name.isascii() and name.isdigit() and 0 < int(name) <= len(numbers[:_SHOWN]):
         return numbers[int(name) - 1].channel_id
     return next((channel.channel_id for channel in every if channel.name == name), name)
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from worker.commands import proof
 from worker.commands.choosing import (
-    ALL,
     ChoiceError,
     chosen_channel,
     chosen_queues,
     manifest_link,
     numbered,
 )
-from worker.commands.files import named
+from worker.commands.files import found_files
 from worker.core.ports import ConfigError, DeliveryError, Outcome, SourceError, Trouble
+from worker.settings.values import ALL_QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,10 +75,10 @@ class Dialog:
     def _choose_queues(self, counted: Sequence[_Counted]) -> None:
         rows = [(queue.name, "" if count is None else f"{count:,} waiting") for queue, count in counted]
         self._say("", "2. The queues to watch.", *numbered(rows))
-        ask = self._plain("   Numbers, names or ids, separated by commas", ALL)
+        ask = self._plain("   Numbers, names or ids, separated by commas", ALL_QUEUES)
         queues = [queue for queue, _ in counted]
         self.queues = self._proven(QUEUES, ask, lambda: chosen_queues(self.answers[QUEUES], queues)) or {}
-        self.answers[QUEUES] = ",".join(self.queues) or ALL
+        self.answers[QUEUES] = ",".join(self.queues) or ALL_QUEUES
 
     def _prove_token(self) -> Sequence[Channel] | None:
         self._say(
@@ -99,7 +99,7 @@ class Dialog:
         while not (answer := ask()):
             self._say(
                 "   Open this link, choose the workspace, press Create, then Install to Workspace:",
-                f"   {manifest_link(named('manifest')[0][0].text())}",
+                f"   {manifest_link(found_files('manifest')[0][0].text())}",
                 "   Then copy the Bot User OAuth Token, under OAuth & Permissions.",
             )
         return answer

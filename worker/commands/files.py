@@ -121,7 +121,7 @@ def print_list(*, as_json: bool) -> None:
     )
 
 
-def named(name: str) -> tuple[Sequence[Carried], bool]:
+def found_files(name: str) -> tuple[Sequence[Carried], bool]:
     """The files that a name means, and whether it is that of a group. Raises UnknownFileError."""
     wanted = _SHORT.get(name, name).rstrip("/")
     group = [each for each in CARRIED if wanted in {each.group, "all"}]
@@ -149,7 +149,7 @@ def _stem(each: Carried) -> str:
 
 def write_files(name: str, folder: Path, *, force: bool) -> None:
     """Write the files of a name into a folder, those of a group into one of its own. Raises UnwrittenError."""
-    chosen, is_group = named(name)
+    chosen, is_group = found_files(name)
     if folder == STDOUT:
         sys.stdout.write("".join(each.text() for each in chosen))
         return

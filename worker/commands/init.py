@@ -14,7 +14,7 @@ from worker import logs
 from worker.clock import SystemClock
 from worker.commands import check, proof, tables, trial
 from worker.commands.answers import env_text, toml_text
-from worker.commands.asking import EndedError, Terminal
+from worker.commands.asking import Keyboard, UnansweredError
 from worker.commands.dialog import NEEDED, Dialog, UnprovenError
 from worker.commands.writing import PLAIN, SECRET, UnwrittenError, write
 from worker.settings.loading import surroundings
@@ -50,7 +50,7 @@ class Wishes:
 
 def init(wishes: Wishes) -> bool:
     """Set up; whether everything is proven. Raises MissingError, UnfinishedError, ConfigError."""
-    asker = Terminal() if sys.stdin.isatty() and not wishes.is_unattended else None
+    asker = Keyboard() if sys.stdin.isatty() and not wishes.is_unattended else None
     given = proof.from_environment() | {name: text.strip() for name, text in wishes.answers.items() if text.strip()}
     # Of each try only its result counts; what it logs of a failure would stand between question and answer.
     logs.configure_logging(level="critical", form="auto", secrets=())
@@ -72,14 +72,14 @@ def set_up(wishes: Wishes, given: Mapping[str, str], asker: Asker | None) -> tup
     """
     missing = [f"{option} (or {name})" for name, option in NEEDED.items() if name not in given]
     if missing and asker is None:
-        raise MissingError(f"nobody can be asked here; give {', '.join(missing)}")
+        raise MissingError(f"there is no one to ask here; give {', '.join(missing)}")
     dialog = Dialog(dict(given), asker)
     try:
         _refuse_early(wishes, asker)
         dialog.hold()
     except UnprovenError as error:
         raise UnfinishedError(str(error)) from None
-    except (EndedError, KeyboardInterrupt):
+    except (UnansweredError, KeyboardInterrupt):
         sys.stderr.write("\n")
         raise UnfinishedError("ended before the last answer") from None
     return dialog.answers, _write_all(wishes, dialog)
@@ -152,7 +152,7 @@ def _is_tested(wishes: Wishes, asker: Asker | None, *, well: bool) -> bool:
     if wishes.test is not None or asker is None:
         return bool(wishes.test)
     tables.say("")
-    with contextlib.suppress(EndedError):
+    with contextlib.suppress(UnansweredError):
         return asker.confirm("Post a test message to the channel now? It is deleted at once", default=well)
     return False
 

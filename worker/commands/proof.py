@@ -34,7 +34,7 @@ ASKED = _OF_KEY | _OF_SLACK | _OF_HOURS | {"WORKER_QUEUES"}
 _OURS = ("LANGSMITH_", "SLACK_", "WORKER_", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY")
 _LOCALTIME = "/etc/localtime"
 _UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal"})
-MOST = 30
+_COUNTED = 30
 """Queues whose waiting runs are counted."""
 
 
@@ -76,7 +76,7 @@ def seen_queues(answers: Mapping[str, str]) -> tuple[Sequence[tuple[Queue, int |
     """The queues that the key can see with what waits in them, and whose view that is. Raises SourceError."""
     with langsmith(_settings(answers, _OF_KEY, Need.LANGSMITH), SystemClock()) as source:
         queues = source.queues()
-        counts = [_waiting(source, queue) for queue in queues[:MOST]] + [None] * len(queues[MOST:])
+        counts = [_waiting(source, queue) for queue in queues[:_COUNTED]] + [None] * len(queues[_COUNTED:])
         return list(zip(queues, counts, strict=True)), source.whose()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.settings.model import PerQueue
 
-SLACK = frozenset({Need.SLACK})
+_SLACK_ALONE = frozenset({Need.SLACK})
 
 
 class PlaceError(ValueError):
@@ -30,7 +30,7 @@ class PlaceError(ValueError):
 def test(given: Iterable[str], *, as_json: bool) -> bool:
     """Prove the rights in the channels that are given, else in all that the settings name; whether none is missing."""
     places = [_place(text) for text in given]
-    settings = start(SLACK)
+    settings = start(_SLACK_ALONE)
     places = places or list(dict.fromkeys(channels_set(settings)))
     if not places:
         raise ConfigError("WORKER_CHANNEL: is missing; set the id of the Slack channel to post to, or give --channel")

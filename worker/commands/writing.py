@@ -33,7 +33,7 @@ def write(file: Path, text: str, mode: int = PLAIN, *, over: bool = False) -> No
 def _write(file: Path, text: str, mode: int, *, over: bool) -> None:
     passing = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        # With its rights from the start: nobody reads a secret meanwhile.
+        # With its rights from the start, so that a secret can be read by no one else meanwhile.
         with os.fdopen(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as opened:
             opened.write(text)
             opened.flush()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.commands.files import CARRIED, UnknownFileError, named, write_files
+from worker.commands.files import CARRIED, UnknownFileError, found_files, write_files
 from worker.commands.writing import SECRET, UnwrittenError, write
 from worker.version import release
 
@@ -49,12 +49,12 @@ def test_every_file_for_deployment_is_carried_and_built_into_the_package() -> No
     ],
 )
 def test_a_name_means_one_file_or_a_folder(name: str, files: list[str]) -> None:
-    assert [each.name for each in named(name)[0]] == files
+    assert [each.name for each in found_files(name)[0]] == files
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownFileError, match="did you mean manifest"):
-        named("manifst")
+        found_files("manifst")
 
 
 def test_a_file_is_written_as_it_stands_and_a_program_can_be_run(tmp_path: Path) -> None:

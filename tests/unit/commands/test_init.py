@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.settings_place import Place
 from worker.clock import SystemClock
-from worker.commands.asking import EndedError
+from worker.commands.asking import UnansweredError
 from worker.commands.init import MissingError, UnfinishedError, Wishes, set_up
 from worker.commands.proof import zone_of
 from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
@@ -55,7 +55,7 @@ class Person:
     def _next(self, question: str) -> str | bool:
         self.heard.append(question)
         if not self.answers:
-            raise EndedError
+            raise UnansweredError
         answer = self.answers.pop(0)
         if isinstance(answer, type):
             raise answer
@@ -158,7 +158,7 @@ def test_enter_takes_what_is_proposed(world: World) -> None:
 @pytest.mark.parametrize("answered", range(len(STRAIGHT)))
 def test_an_end_at_any_question_writes_nothing(world: World, answered: int) -> None:
     with pytest.raises(UnfinishedError):
-        world.go(*STRAIGHT[:answered], EndedError if answered % 2 else KeyboardInterrupt)
+        world.go(*STRAIGHT[:answered], UnansweredError if answered % 2 else KeyboardInterrupt)
     assert not world.written()
 
 

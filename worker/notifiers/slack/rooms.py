@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from worker.notifiers.slack.errors import Channel
     from worker.notifiers.slack.notifier import Slack
 
-PAGES = 10
+_PAGES = 10
 """Pages of a thousand channels that are read; in a larger workspace the others are chosen by their ids."""
 
 _PUBLIC, _ALL = "public_channel", "public_channel,private_channel"
@@ -33,7 +33,7 @@ def listed_channels(slack: Slack) -> Sequence[Channel]:
 def _listed(slack: Slack, types: str) -> list[Channel]:
     found: list[Channel] = []
     cursor = ""
-    for _ in range(PAGES):
+    for _ in range(_PAGES):
         fields = {"types": types, "exclude_archived": "true", "limit": "1000"} | ({"cursor": cursor} if cursor else {})
         response = slack.ask("conversations.list", **fields)
         found += [channel_of(raw) for raw in objects(response.get("channels"))]

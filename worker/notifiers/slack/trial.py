@@ -25,7 +25,7 @@ POSTED = "A test of the review notifier: this message is edited, looked up and d
 EDITED = f"{POSTED} (edited)"
 LEFT = "delete the message in Slack by hand; the worker itself never deletes one"
 
-LOOKS = 3
+TRIES = 3
 """Looks for the message: a post may come into the history a moment later than its answer."""
 
 _CLICKS = {
@@ -112,15 +112,15 @@ class _Trial:
         if found:
             self._done("look up", "found by its key")
             return
-        text = f"the message was posted, but {LOOKS} looks into the history did not find it"
+        text = f"the message was posted, but {TRIES} looks into the history did not find it"
         self._failed("look up", text, "run `review-notifier test` again")
 
     def _found(self, message: Message, began_at: datetime) -> Receipt | None:
-        for look in range(LOOKS):
+        for look in range(TRIES):
             found = self.slack.find(message, began_at)
             if found is not None:
                 return found
-            if look < LOOKS - 1:
+            if look < TRIES - 1:
                 self.pause(1.0)
         return None
 

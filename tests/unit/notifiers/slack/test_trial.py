@@ -12,7 +12,7 @@ from tests.support.slack_stage import CHANNEL, TOKEN
 from worker.demo.slack.faults import Mode
 from worker.demo.slack.server import ALL_SCOPES
 from worker.notifiers.slack.notifier import Slack
-from worker.notifiers.slack.trial import LOOKS, prove
+from worker.notifiers.slack.trial import TRIES, prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +122,7 @@ def test_a_history_that_is_late_is_looked_into_again(
 ) -> None:
     slack.subscribe(lambda event: slack.delete(CHANNEL, event.message["ts"]) if event.kind == "edit" else None)
     said = refused(tried())
-    assert ("look up" in dict(said), len(waits)) == (True, LOOKS - 1)
+    assert ("look up" in dict(said), len(waits)) == (True, TRIES - 1)
 
 
 class Interrupted(Slack):
