@@ -35,7 +35,7 @@ app = typer.Typer(
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Set up": ("init", "files", "check", "test", "queues", "config", "migrate", "demo"),
     "Run": ("run", "poll"),
-    "Look": ("status", "runs", "why", "deliveries", "hours", "people", "actions", "simulate"),
+    "Look": ("status", "runs", "why", "deliveries", "hours", "people", "actions", "report", "simulate"),
     "Act": ("claim", "unclaim", "snooze", "mute", "unmute"),
     "Fix": ("retry", "backup"),
 }
