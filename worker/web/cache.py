@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -16,9 +16,18 @@ FRESH_SECONDS = 1.0
 """The time for which a value is kept that was made at once."""
 
 _SHARE = 20.0
-"""What took long to make is kept for so many times as long, so that making it never takes more than its share."""
+"""Every value is kept for so many times as long as making all of them takes: so that is their share of the time."""
+
+_FORGOTTEN_SECONDS = 60.0
+"""The time after which a value that is out of date, and that nobody has asked for, does not count any more."""
 
 _MOST = 64
+
+
+class _Kept(NamedTuple):
+    value: object
+    cost: float
+    until: float
 
 
 class Cache:
@@ -28,18 +37,26 @@ class Cache:
         """Begin with nothing; a value is kept for so many seconds at least."""
         self._clock = clock
         self._seconds = seconds
-        self._kept: OrderedDict[Hashable, tuple[float, object]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """The value that was made for a key a moment ago, else the one that `make` makes now."""
         began = self._clock.monotonic()
         kept = self._kept.get(key)
-        if kept is not None and began < kept[0]:
-            return cast("_T", kept[1])
+        if kept is not None and began < kept.until:
+            return cast("_T", kept.value)
         value = make()
+        self._keep(key, value, began)
+        return value
+
+    def _keep(self, key: Hashable, value: object, began: float) -> None:
         ended = self._clock.monotonic()
         self._kept.pop(key, None)
-        self._kept[key] = ended + max(self._seconds, _SHARE * (ended - began)), value
+        for other in [other for other, kept in self._kept.items() if kept.until + _FORGOTTEN_SECONDS < ended]:
+            del self._kept[other]
+        # By the cost of all: by its own alone, many values would take as many shares.
+        cost = ended - began
+        together = cost + sum(kept.cost for kept in self._kept.values())
+        self._kept[key] = _Kept(value, cost, ended + max(self._seconds, _SHARE * together))
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
-        return value

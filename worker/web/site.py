@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from worker.web.shown import Front, QueuePage, Reading
 
 log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 HTML = "text/html; charset=utf-8"
 _STATIC = Path(__file__).parent / "static"
@@ -88,6 +91,19 @@ _UNKNOWN = (
     "there is no such page; / has all queues, /api/openapi.json what the API has",
 )
 _UNKNOWN_QUEUE = (HTTPStatus.NOT_FOUND, "Not found", "no queue with this id is polled; / has all queues")
+
+
+class _Rendered(Generic[_T]):
+    """What was read, and the page that shows it: made once, and only where a browser asks."""
+
+    def __init__(self, shown: _T, draw: Callable[[_T], bytes]) -> None:
+        self.shown = shown
+        self._draw = draw
+
+    @cached_property
+    def body(self) -> bytes:
+        """The page."""
+        return self._draw(self.shown)
 
 
 class Site:
@@ -165,28 +181,21 @@ class Site:
     def _shown(self, request: PageRequest) -> Reply:
         path = request.path
         if path == "/":
-            body = self._cache.get("page", lambda: front_page(self._front(), can_sign_out=self._can_sign_out))
-            return Reply(HTTPStatus.OK, HTML, body)
+            return Reply(HTTPStatus.OK, HTML, self._front().body)
         if path == "/login":
             return _redirect("/")
         if path.startswith(_QUEUES):
-            return self._queue_page(self._queue(request, path.removeprefix(_QUEUES)))
+            return Reply(HTTPStatus.OK, HTML, self._queue(request, path.removeprefix(_QUEUES)).body)
         if path.startswith(_API):
             return Reply(HTTPStatus.OK, JSON, _encoded(self._api(request, path.removeprefix(_API))))
         raise _Refused(*_UNKNOWN)
-
-    def _queue_page(self, shown: QueuePage) -> Reply:
-        # By the time of the reading: as soon as it is read again, the page is another one.
-        key = ("queue page", shown.queue.queue_id, shown.offset, shown.taken_at)
-        body = self._cache.get(key, lambda: queue_page(shown, can_sign_out=self._can_sign_out))
-        return Reply(HTTPStatus.OK, HTML, body)
 
     def _api(self, request: PageRequest, path: str) -> object:
         if path == "openapi.json":
             return document()
         if path.startswith("queues/"):
-            return self._queue(request, path.removeprefix("queues/"))
-        front = self._front()
+            return self._queue(request, path.removeprefix("queues/")).shown
+        front = self._front().shown
         answers = {
             "front": front,
             "queues": front.queues,
@@ -201,15 +210,25 @@ class Site:
     def _can_sign_out(self) -> bool:
         return bool(self._admission.token)
 
-    def _front(self) -> Front:
-        return self._cache.get("front", lambda: self._read_by().front())
+    def _front(self) -> _Rendered[Front]:
+        return self._cache.get("front", lambda: _Rendered(self._read_by().front(), self._draw_front))
 
-    def _queue(self, request: PageRequest, written: str) -> QueuePage:
+    def _queue(self, request: PageRequest, written: str) -> _Rendered[QueuePage]:
         queue_id, offset = unquote(written), _offset(request)
-        shown = self._cache.get((queue_id, offset), lambda: self._read_by().queue(queue_id, offset))
-        if shown is None:
+        found = self._cache.get((queue_id, offset), lambda: self._read_queue(queue_id, offset))
+        if found is None:
             raise _Refused(*_UNKNOWN_QUEUE)
-        return shown
+        return found
+
+    def _read_queue(self, queue_id: str, offset: int) -> _Rendered[QueuePage] | None:
+        shown = self._read_by().queue(queue_id, offset)
+        return None if shown is None else _Rendered(shown, self._draw_queue)
+
+    def _draw_front(self, front: Front) -> bytes:
+        return front_page(front, can_sign_out=self._can_sign_out)
+
+    def _draw_queue(self, shown: QueuePage) -> bytes:
+        return queue_page(shown, can_sign_out=self._can_sign_out)
 
     def _read_by(self) -> Reading:
         if self._reading is None:
