@@ -39,7 +39,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Act": ("claim", "unclaim", "snooze", "mute", "unmute"),
     "Fix": ("retry", "backup"),
 }
-"""The commands as `--help` shows them; one that is missing here stands below the others."""
+"""The commands as `--help` shows them; one that is missing here comes below the others."""
 
 app.add_typer(setting_up.commands)
 
@@ -306,7 +306,7 @@ def _claim(
 
 @app.command("unclaim")
 def _unclaim(what: _What) -> None:
-    """Give a run back, whoever has it."""
+    """Give a run back, no matter who has it."""
     _act("give_back", what)
 
 

@@ -255,7 +255,7 @@ def test_check_live_reports_what_only_the_service_can_tell_and_no_content(
     langsmith.deprecate()
     done = bench.run("check", "--live")
     assert done.returncode == 0, done.stdout
-    for told in ("2 of 2 in runs stand in items too", "with a zone", "ascending", "sunset", "needs_my_review: 2"):
+    for told in ("2 of 2 in runs are in items too", "with a zone", "ascending", "sunset", "needs_my_review: 2"):
         assert told in done.stdout
     assert "a private name" not in done.stdout
     langsmith.serve_the_seed_alone()

@@ -97,7 +97,7 @@ def _post(store: SqlStore, each: QueueReport, rules: RulesOf, now: datetime) -> 
     if store.owe(as_delivery(each, destination, now)):
         calendar = rules(each.queue).calendar
         when = "" if calendar.may_post(now) else f" from {day_time_in(calendar.opens(now), calendar.zone)} on"
-        say(f"{name}: owed to {destination.place}; the service posts it{when or ' within seconds'}, or `poll` does")
+        say(f"{name}: due in {destination.place}; the service posts it{when or ' within seconds'}, or `poll` does")
         return True
     key = report_key(each.queue.queue_id, each.period)
     known = next((one for one in store.deliveries(limit=_MANY) if one.key == key), None)

@@ -142,10 +142,8 @@ def _delivery_events(notice: StoryNotice, review: Review) -> Iterator[tuple[date
     if entered_by_edit(notice, review):
         yield review.first_seen_at, f"{name}, posted before, {_entry(delivery, review)}"
     else:
-        of_kind = (
-            "" if notice.purpose in {None, delivery.kind} else f", in which it stands as {_PURPOSES[notice.purpose]}"
-        )
-        yield delivery.created_at, f"{name} for {plain(delivery.destination.place)} is owed{of_kind}"
+        of_kind = "" if notice.purpose in {None, delivery.kind} else f", in which it is {_PURPOSES[notice.purpose]}"
+        yield delivery.created_at, f"{name} for {plain(delivery.destination.place)} is due{of_kind}"
         if delivery.settled_at is not None:
             yield delivery.settled_at, f"{name} {_fate(notice)}"
     if delivery.edited_at is not None and delivery.edited_at >= review.first_seen_at:

@@ -278,7 +278,7 @@ LATE_FOR = timedelta(minutes=2)
 """The time that has to pass as well: shorter trouble delays a message by no more than an interval or two."""
 
 SLOW = "too_late"
-SLOW_FIX = "see to what takes the time: a name server, a proxy, a machine that is too busy; what is owed is kept"
+SLOW_FIX = "see to what takes the time: a name server, a proxy, a machine that is too busy; nothing is lost"
 
 
 class Lateness:
@@ -289,7 +289,7 @@ class Lateness:
 
     def __init__(self, incidents: Incidents, clock: Clock, service: str) -> None:
         """Begin with nothing late; `service` is the name of the notifier's service."""
-        self._fix = f"`review-notifier check` shows what this machine gets from {service}; what is owed is kept"
+        self._fix = f"`review-notifier check` shows what this machine gets from {service}; nothing is lost"
         self._incidents = incidents
         self._clock = clock
         self._since = clock.now()

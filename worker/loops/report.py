@@ -64,7 +64,7 @@ class Ops:
     def held(self, pause: Pause, error: str) -> bool:
         """Report that a destination cannot be posted to; returns and raises as `report` does."""
         where = self._where(pause)
-        remedy = "Nothing is lost: what is owed there is kept and sent when it works again."
+        remedy = "Nothing is lost: what is due there is kept and sent when it works again."
         return self.report(
             f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.destination.place}/{pause.since}"
         )

@@ -207,7 +207,7 @@ def _sqlite(rest: str, directory: Path) -> str:
             "name a file: sqlite:///worker.db"
         )
     if not rest.startswith("/"):
-        raise ValueError("has two slashes, where a host would stand; write three: sqlite:///worker.db")
+        raise ValueError("has two slashes, and names a host with that; write three: sqlite:///worker.db")
     if "?" in rest or path.endswith("/"):
         raise ValueError("does not name a file alone; write sqlite:///worker.db or sqlite:////var/lib/worker/worker.db")
     return sqlite_url(directory / path)

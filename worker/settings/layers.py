@@ -308,7 +308,7 @@ def _advice(key: str, known: Collection[str]) -> str:
     meant = key.lower().removeprefix(PREFIX.lower())
     if meant in EVERY and EVERY[meant].secret:
         name = EVERY[meant]
-        return f"; a secret must not stand in this file: set {name.env}, or name its file in {name.env_file}"
+        return f"; a secret must not be in this file: set {name.env}, or name its file in {name.env_file}"
     if meant in known:
         return f"; write {meant}"
     if meant in PER_QUEUE:

@@ -231,7 +231,7 @@ SPOILING = {
     "client_encoding": "text is always exchanged as UTF-8",
     "replication": "a replication connection takes no transactions",
     "autocommit": "every transaction is this program's own",
-    "prepare_threshold": "no statement is ever prepared, so that a pooler may stand in between",
+    "prepare_threshold": "no statement is ever prepared, so that a pooler may be in between",
 }
 """Options that are left to this program, with the reason."""
 

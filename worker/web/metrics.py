@@ -83,7 +83,7 @@ class Metrics:
         self._deliveries = self._counter(
             "deliveries", "Steps of deliveries, by kind and the state that they led to", "kind", "outcome"
         )
-        self._edits = self._counter("edits", "Edits of posted messages that were owed, by outcome", "outcome")
+        self._edits = self._counter("edits", "Edits of posted messages that were due, by outcome", "outcome")
         self._throttled = self._counter("throttled", "Requests to wait, by the service that asked", "service")
         self._closed = self._counter("reviews_closed", "Runs that left their queue, by how they left", "queue", "fate")
         self._waited = Histogram(

@@ -90,14 +90,14 @@ def test_a_run_that_entered_a_message_was_never_owed_it(edited: dict[str, Any], 
     told = story(StoryNotice(posted(**edited)))
     lines = story_lines(told, NEXT, NOON + HOUR)
     assert any(line.endswith(f"posted before, {said}") for line in lines)
-    assert not any("is owed" in line or " sent" in line for line in lines)
+    assert not any(" is due" in line or " sent" in line for line in lines)
     (shown,) = story_json(told, NEXT)["notices"]
     assert (shown["entered_by_edit"], shown["purpose"]) == (True, "announcement")
 
 
 def test_a_run_has_its_own_purpose_in_a_message_of_several() -> None:
     told = story(StoryNotice(posted(created_at=NOON, settled_at=NOON + MINUTE), purpose=Kind.REMINDER))
-    assert any("is owed, in which it stands as overdue" in line for line in story_lines(told, NEXT, NOON + HOUR))
+    assert any("is due, in which it is overdue" in line for line in story_lines(told, NEXT, NOON + HOUR))
     (shown,) = story_json(told, NEXT)["notices"]
     assert (shown["entered_by_edit"], shown["purpose"]) == (False, "reminder")
 

@@ -1,4 +1,4 @@
-"""Messages that are late again and again are an incident that says what stands in the way."""
+"""Messages that are late again and again are an incident that says what is in the way."""
 
 from __future__ import annotations
 

@@ -411,7 +411,7 @@ def test_a_file_of_another_shape_is_refused(place: Place, text: str, line: str) 
 @pytest.mark.parametrize("section", ["", "[defaults]\n", "[[queues]]\nqueue = 'A'\n"])
 def test_a_secret_in_the_file_is_refused(place: Place, section: str, key: str, env: str) -> None:
     (line,) = refusal(place, f"{section}{key} = 'xoxb-MARKED'")
-    assert line.endswith(f"; a secret must not stand in this file: set {env}, or name its file in {env}_FILE")
+    assert line.endswith(f"; a secret must not be in this file: set {env}, or name its file in {env}_FILE")
     assert "MARKED" not in line
 
 

@@ -33,7 +33,7 @@ def test_it_tells_order_ids_dates_headers_and_counts(stage: Stage, queue: UUID) 
         "items: headers say nothing of limits or an end",
         "items: 3 dates, 3 of them with a zone",
         "items: order by added_at is ascending",
-        "ids: 3 of 3 in runs stand in items too (3 read)",
+        "ids: 3 of 3 in runs are in items too (3 read)",
         "count needs_my_review: 3",
         "count needs_others_review: 0",
         "count completed: 0",

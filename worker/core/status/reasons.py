@@ -88,7 +88,7 @@ def _queues(overview: Overview) -> Iterator[Reason]:
     if not overview.queues and _is_over(LATE_AFTER * overview.interval, overview):
         since = f" since the start at {overview.started_at:%Y-%m-%d %H:%M:%S} UTC" if overview.started_at else ""
         because = f" ({overview.unlisted})" if overview.unlisted else ""
-        fix = START_GRACE if overview.started_at is None else "`review-notifier check` says what stands in the way"
+        fix = START_GRACE if overview.started_at is None else "`review-notifier check` says what is in the way"
         yield Reason("queue_missing", Area.QUEUES, f"no queue was polled{since}{because}", fix)
 
 
@@ -126,7 +126,7 @@ def _roster(overview: Overview) -> Iterator[Reason]:
 def _refusal(pause: Pause, advice: Advice) -> Reason:
     why = pause.error or pause.reason
     since = f"since {pause.since:%Y-%m-%d %H:%M} UTC"
-    kept = "what is owed is kept, and goes out when it works again"
+    kept = "what is due is kept, and goes out when it works again"
     if pause.destination == EVERYWHERE:
         fix = f"{advice.token}; {kept}"
         return Reason("token_refused", Area.NOTIFIER, f"refuses the token {since} ({why})", fix, since=pause.since)
@@ -141,7 +141,7 @@ def _unanswered(overview: Overview) -> Iterator[Reason]:
     if since is not None and overview.taken_at - since > UNANSWERED_FOR:
         text = f"does not answer since {since:%Y-%m-%d %H:%M} UTC ({overview.asked.error})"
         advice = overview.advice
-        fix = f"check this machine's way to {advice.notifier}; what is owed is kept, and goes out when it answers"
+        fix = f"check this machine's way to {advice.notifier}; what is due is kept, and goes out when it answers"
         yield Reason(advice.unanswered, Area.NOTIFIER, text, fix, since=since)
 
 

@@ -119,5 +119,5 @@ def _channel_remedy(error: DeliveryError) -> str:
     if error.code == "missing_scope":
         return add_scope("channels:read and groups:read")
     if error.outcome in {Outcome.DESTINATION, Outcome.BLIND}:
-        return "set the channel by its id, which stands at the end of its details, and invite the app if it is private"
+        return "set the channel by its id, which is at the end of its details, and invite the app if it is private"
     return "try again later"

@@ -37,7 +37,7 @@ SENTENCES = {
     Whose.SERVICE: "the key is a service key: LangSmith decides which runs need the review of a service account",
     Whose.PERSONAL: "the key is a personal key: runs that its owner has reviewed count as done, also while others owe "
     "their review",
-    Whose.UNKNOWN: "the key's kind cannot be told: what waits is what waits for whoever it belongs to",
+    Whose.UNKNOWN: "the key's kind is not known: what waits is what waits for its owner",
 }
 
 SOMEBODY = {
@@ -156,7 +156,7 @@ class Live:
             yield from _listing(name, headers, rows)
             seen.append({run for run, _ in rows})
         if len(seen) > 1:
-            yield f"ids: {len(seen[0] & seen[1])} of {len(seen[0])} in runs stand in items too ({len(seen[1])} read)"
+            yield f"ids: {len(seen[0] & seen[1])} of {len(seen[0])} in runs are in items too ({len(seen[1])} read)"
         for status in (MINE, OTHERS, DONE):
             yield self._counted(queue_id, status)
 
