@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.acting import ADA, BEN, an_act, do
-from tests.support.builders import DAY, HOUR, LEASE, MINUTE, NOON, SECOND, ident, review
-from tests.support.outbox import QUEUE, owe, post, take, take_edit, write
+from tests.support.builders import DAY, HOUR, LEASE, MINUTE, NOON, SECOND, deciding, ident, notice, review
+from tests.support.outbox import QUEUE, owe, post, posted, take, take_edit, write
 from worker.core.actions import Act, Actor, Refusal
-from worker.core.delivery import edited, held
-from worker.core.model import NO_ACTS, Acts, Memory, Polled, Reviewer
+from worker.core.delivery import edited, held, withdrawn
+from worker.core.model import NO_ACTS, Acts, Kind, Memory, Polled, Reviewer
 from worker.core.plan import Plan
 
 if TYPE_CHECKING:
@@ -183,6 +183,24 @@ class TestAMute:
         assert store.claim(NOON + HOUR, LEASE) is None
         do(store, an_act(Act.UNMUTE), NOON + HOUR)
         assert take(store, NOON + HOUR).delivery.key == ident("notice")
+
+    def test_takes_back_what_an_announcement_counted_for(self, store: Store) -> None:
+        owe(store, review("a", told_at=NOON, generation=1))
+        before = memory_of(store).revision
+        claim = take(store)
+        store.settle(withdrawn(claim.delivery, NOON), claim.delivery)
+        (one,) = memory_of(store).reviews
+        assert (one.told_at, one.generation) == (None, 1)
+        assert memory_of(store).revision > before
+
+    def test_takes_back_what_a_reminder_counted_for_of_what_it_leaves_out(self, store: Store) -> None:
+        runs = [review(name, since=NOON - DAY, told_at=NOON, generation=2, reminded=2) for name in "ab"]
+        told = replace(notice(*runs, kind=Kind.REMINDER), before=(NOON - HOUR, NOON - HOUR))
+        store.update(QUEUE, [], deciding(*runs, notices=[told]), NOON)
+        claim = take(store)
+        store.settle(posted(claim.delivery), claim.delivery, left_out=[runs[0].key])
+        found = {one.facts.name: (one.told_at, one.reminded) for one in memory_of(store).reviews}
+        assert found == {"a": (NOON - HOUR, 1), "b": (NOON, 2)}
 
     def test_is_known_by_what_is_claimed(self, store: Store) -> None:
         owe(store, review("a"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from tests.support.memory_tables import (
     MemoryTables,
     Owed,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from worker.core.model import Queue
+    from worker.core.model import Id, Queue
     from worker.core.owed import Receipt
 
 
@@ -90,7 +92,16 @@ class MemoryOutbox(MemoryTables):
             return [self._as_it_is(owed) for owed in live]
 
     def _as_it_is(self, owed: Owed) -> Claim:
-        claim = Claim(self._as_read(owed), self._oldest_first(owed), queues=self._queues(owed))
+        claim = Claim(
+            self._as_read(owed),
+            self._oldest_first(owed),
+            queues=self._queues(owed),
+            polled_at=None
+            if owed.queue_id is None and owed.delivery.kind is not Kind.DIRECT
+            else self._polled_at(owed),
+            muted_until=self._muted_until(owed),
+            mutes=self._mutes_of(owed),
+        )
         return replace(claim, purposes=owed.purposes) if claim.queues else claim
 
     def _waiting(
@@ -132,6 +143,7 @@ class MemoryOutbox(MemoryTables):
             for key, kind in other.purposes.items():
                 if key in other.told and key not in before:
                     owed.purposes[key] = min(kind, owed.purposes.get(key, kind))
+            owed.before = other.before | owed.before
             owed.spoken |= dict.fromkeys(other.told, False)
             for queue_id, window in self._windows.items():
                 if window.host == merged.delivery.key:
@@ -164,8 +176,13 @@ class MemoryOutbox(MemoryTables):
             shares=self._shares(owed),
             polled_at=self._polled_at(owed),
             muted_until=self._muted_until(owed),
+            mutes=self._mutes_of(owed),
             queues=self._queues(owed),
         )
+
+    def _mutes_of(self, owed: Owed) -> dict[Id, datetime]:
+        queues = self._queues(owed).values()
+        return {each.queue_id: until for each in queues if (until := self._mutes.get(each.queue_id)) is not None}
 
     def _muted_until(self, owed: Owed) -> datetime | None:
         ids = {owed.queue_id} if owed.queue_id is not None else {q.queue_id for q in self._queues(owed).values()}
@@ -210,6 +227,7 @@ class MemoryOutbox(MemoryTables):
                 successor=owed.delivery.successor,
             )
             owed.shown = list(shown) or owed.shown
+            self._untell(owed, left_out)
             owed.spoken |= {key: True for key in left_out if key in owed.spoken}
             self._supersede(owed)
             self._take_back(owed)
@@ -220,6 +238,22 @@ class MemoryOutbox(MemoryTables):
         if owed is None or claimed.lease_until is None or owed.delivery.state is not state:
             return None
         return owed if owed.delivery.lease_until == claimed.lease_until else None
+
+    def _untell(self, owed: Owed, left_out: Collection[ReviewKey]) -> None:
+        """Let runs be as far as before a notice that does not speak of them after all."""
+        if owed.delivery.kind in {Kind.DIRECT, Kind.OPS}:
+            return
+        keys = owed.told if owed.delivery.state is State.WITHDRAWN else [key for key in owed.told if key in left_out]
+        for key in keys:
+            review, before = self._review(owed, key), owed.before.get(key)
+            if not review.is_open or review.told_at is None or (before is not None and before >= review.told_at):
+                continue
+            is_reminder = owed.purposes.get(key, owed.delivery.kind) is Kind.REMINDER
+            queue_id = self._queue_id(owed, key)
+            assert queue_id is not None
+            reminded = max(review.reminded - is_reminder, 0)
+            self._reviews[queue_id, key] = structs.replace(review, told_at=before, reminded=reminded)
+            self._revisions[queue_id] += 1
 
     def _take_back(self, owed: Owed) -> None:
         """Let a reader not count as called for what a direct message does not speak of after all."""

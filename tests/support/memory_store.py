@@ -102,6 +102,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
                     owed.spoken = dict.fromkeys(notice.reviews, False)
                     purposes = zip(notice.reviews, notice.purposes, strict=False)
                     owed.purposes = {key: purpose for key, purpose in purposes if purpose is not notice.kind}
+                    owed.before = dict(zip(notice.reviews, notice.before, strict=False))
             if plan.opened is not None:
                 self._windows[queue.queue_id] = plan.opened
             elif plan.entered and window is not None:

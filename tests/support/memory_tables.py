@@ -42,7 +42,7 @@ class Owed:
 
     `purposes` has what those are in it for that have a purpose of their own, `elsewhere` the queues of those that are
     in another queue than the delivery, `passed` those of which the owner is to hear, `entered` those
-    that came by an edit.
+    that came by an edit. `before` says up to when each had been spoken of.
     """
 
     delivery: Delivery
@@ -52,6 +52,7 @@ class Owed:
     shown: list[ReviewKey] = field(default_factory=list)
     passed: dict[ReviewKey, datetime] = field(default_factory=dict)
     entered: dict[ReviewKey, datetime] = field(default_factory=dict)
+    before: dict[ReviewKey, datetime | None] = field(default_factory=dict)
 
     @property
     def queue_id(self) -> Id | None:

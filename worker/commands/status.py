@@ -15,7 +15,7 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.setup import DATABASE, opened, start
-from worker.commands.upcoming import held_of
+from worker.commands.upcoming import held_of, unpolled_json, unpolled_lines, unpolled_of
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
 from worker.core.message import EXPIRES_WITHIN
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from worker.commands.upcoming import Unpolled
     from worker.core.calendar import Calendar
     from worker.core.model import Id, QueueTotals
     from worker.core.overview import LinkState, Process, Reason
@@ -73,6 +74,7 @@ class Status:
     workers: Sequence[str | None] = ()
     calendars: Sequence[Calendar] = ()
     held: Sequence[Held] = ()
+    unpolled: Sequence[Unpolled] = ()
     acts: Sequence[ActsOfQueue] = ()
     listing: Mapping[str, Any] = field(default_factory=dict)
 
@@ -140,6 +142,7 @@ def read_status(settings: Settings, store: SqlStore, now: datetime, rules: Rules
         workers=[assigned.get(assignment_name(polled.queue.queue_id)) for polled in polls],
         calendars=[rules(polled.queue).calendar for polled in polls],
         held=held_of(store, polls, [rules(polled.queue).policy_for(polled.queue) for polled in polls], now),
+        unpolled=unpolled_of(store, polls, rules, now),
         acts=_acts(store, [polled.queue.queue_id for polled in polls], now),
         listing=json.loads(store.recall(LISTING_IN_USE) or "{}"),
     )
@@ -196,7 +199,12 @@ def _print(found: Status) -> None:
         rows = [[*row, worker or ""] for row, worker in zip(rows, found.workers, strict=True)]
     tables.print_table(columns, rows, empty="No queue has been polled yet.")
     tables.say(
-        *_hours_lines(found), *_acts_lines(found), *_expiry_lines(found), *_reason_lines(found), *_remark_lines(found)
+        *_hours_lines(found),
+        *unpolled_lines(found.unpolled),
+        *_acts_lines(found),
+        *_expiry_lines(found),
+        *_reason_lines(found),
+        *_remark_lines(found),
     )
 
 
@@ -367,6 +375,7 @@ def _json(found: Status) -> dict[str, Any]:
         "queues": [_queue_json(*each, now=found.overview.taken_at) for each in queues],
         "dead": found.count(State.DEAD),
         "held": found.count(State.HELD),
+        "unpolled": [unpolled_json(each) for each in found.unpolled],
         "reasons": [_reason_json(reason) for reason in found.reasons],
         "ok": not found.reasons,
     }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from worker.commands.tables import stamp
+from worker.core.outbox import in_vain_at
 from worker.core.owed import State
 from worker.core.status.upcoming import Circumstances, Held, count_held
+from worker.core.text import day_time_in, plain
 from worker.stores import acts, outbox, reviews
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime, tzinfo
 
-    from worker.core.model import Polled
+    from worker.core.model import Id, Polled, Queue
     from worker.core.owed import Delivery
     from worker.core.policy import EscalationPolicy
+    from worker.rules import RulesOf
     from worker.stores.sql import SqlStore
 
 _MOST = 10_000
@@ -40,6 +45,56 @@ def held_of(
     return [
         _held(store, polled, policy, _of(pending, polled), now) for polled, policy in zip(polls, policies, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpolled:
+    """What waits for a poll of a queue that is polled no more: so many `deliveries` are withdrawn at `withdrawn_at`."""
+
+    queue: Queue
+    deliveries: int
+    withdrawn_at: datetime
+    zone: tzinfo
+
+
+def unpolled_of(store: SqlStore, polls: Sequence[Polled], rules: RulesOf, now: datetime) -> list[Unpolled]:
+    """What waits for a poll that will not come, by queue."""
+    polled = {each.queue.queue_id for each in polls}
+    pending = store.deliveries(State.PENDING, _MOST)
+    lost = [each for each in pending if each.queue is not None and each.queue.queue_id not in polled]
+    found: dict[Id, Unpolled] = {}
+    for delivery in lost:
+        queue = delivery.queue
+        calendar = rules(queue).policy.calendar_of(delivery.kind)
+        # Without hours nothing waits for a poll after an opening.
+        if queue is None or calendar.is_always:
+            continue
+        known = found.get(queue.queue_id)
+        count = 1 if known is None else known.deliveries + 1
+        found[queue.queue_id] = Unpolled(queue, count, in_vain_at(calendar, now), calendar.zone)
+    return list(found.values())
+
+
+def unpolled_lines(unpolled: Iterable[Unpolled]) -> list[str]:
+    """What waits for a poll of queues that are polled no more, and when it is given up; nothing where there is none."""
+    lines = [f"  {plain(each.queue.name)}: {_unpolled_text(each)}" for each in unpolled]
+    return ["", "Polled no more:", *lines] if lines else []
+
+
+def _unpolled_text(each: Unpolled) -> str:
+    what = "1 message waits" if each.deliveries == 1 else f"{each.deliveries} messages wait"
+    at = day_time_in(each.withdrawn_at, each.zone)
+    return f"{what} for a poll, withdrawn at {at} unless the queue is polled before"
+
+
+def unpolled_json(each: Unpolled) -> dict[str, Any]:
+    """The same of one queue for programs."""
+    return {
+        "queue_id": str(each.queue.queue_id),
+        "name": each.queue.name,
+        "deliveries": each.deliveries,
+        "withdrawn_at": stamp(each.withdrawn_at),
+    }
 
 
 def _of(deliveries: Sequence[Delivery], polled: Polled) -> list[Delivery]:

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from worker.core.delivery import POLL_FIRST, POLL_FIRST_AT_MOST, POLLED_NO_MORE
+from worker.core.delivery import (
+    MUTED_MEANWHILE,
+    POLL_FIRST,
+    POLL_FIRST_AT_MOST,
+    POLLED_NO_MORE,
+    TAKEN_MEANWHILE,
+)
 from worker.core.model import FIRST_SIGHT, LATER, NO_ACTS, TEXT_ONLY, Entry, Kind
 from worker.core.owed import EVERYWHERE, NEVER, Delivery, State
 
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.calendar import Calendar
+    from worker.core.model import Review
     from worker.core.owed import Claim, Pause
 
 R = TypeVar("R")
@@ -150,7 +157,7 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
     What was owed before the last opening waits for a complete poll after it: nothing is posted that left meanwhile. A
     mute holds all but escalations.
     """
-    if claim.muted_until is not None and claim.muted_until > now and claim.delivery.kind is not Kind.ESCALATION:
+    if claim.muted_until is not None and claim.is_muted(now):
         return calendar.opens(claim.muted_until)
     if not calendar.may_post(now):
         return calendar.opens(now)
@@ -164,9 +171,46 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
     return now + min(max((now - opened_at) / 10, POLL_FIRST), POLL_FIRST_AT_MOST)
 
 
+def without_spared(claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[tuple[Review, ...], str]:
+    """The reviews that nothing keeps from going out now, and the reason where something keeps all.
+
+    Those are spared that a filter leaves out, and those of a reminder that somebody has taken, or put off, meanwhile.
+    """
+    waiting = tuple(review for review in owed if not _is_spared(claim, review, now))
+    unmuted = _without_muted(claim, waiting, now) if claim.mutes or claim.is_muted(now) else waiting
+    return unmuted, MUTED_MEANWHILE if waiting else TAKEN_MEANWHILE
+
+
+def _is_spared(claim: Claim, review: Review, now: datetime) -> bool:
+    kind = claim.purposes.get(review.key, claim.delivery.kind)
+    until = review.acts.spared_until(kind) if kind is Kind.REMINDER else None
+    return bool(review.left_out) or (until is not None and until > now)
+
+
+def _without_muted(claim: Claim, owed: tuple[Review, ...], now: datetime) -> tuple[Review, ...]:
+    """The reviews that a mute does not keep from going out, or from waiting for its end as they are.
+
+    What an announcement or a reminder was to say is decided on again at the end, together with what comes due until
+    then. A direct message goes out without the runs of the queues that are muted, unless all are.
+    """
+    if claim.is_muted(now):
+        delivery = claim.delivery
+        return () if delivery.kind in _TAKEN_BACK and delivery.attempted_at in {None, now} else owed
+    return tuple(each for each in owed if claim.mutes.get(claim.queues[each.key].queue_id, now) <= now)
+
+
+_TAKEN_BACK = frozenset({Kind.ANNOUNCEMENT, Kind.REMINDER})
+
+
 def is_in_vain(calendar: Calendar, now: datetime) -> bool:
     """Whether a poll after the opening would have come by now: a queue that has none until then is polled no more."""
-    return calendar.may_post(now) and now - calendar.posting_since(now) >= POLLED_NO_MORE
+    return calendar.may_post(now) and now >= in_vain_at(calendar, now)
+
+
+def in_vain_at(calendar: Calendar, now: datetime) -> datetime:
+    """When what waits for a poll of a queue that is polled no more is withdrawn."""
+    opened_at = calendar.posting_since(now) if calendar.may_post(now) else calendar.opens(now)
+    return opened_at + POLLED_NO_MORE
 
 
 def edit_held_until(claim: Claim, calendars: Iterable[Calendar], now: datetime) -> datetime | None:

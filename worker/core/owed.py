@@ -8,13 +8,13 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from worker.core.model import RemindIn
+from worker.core.model import Kind, RemindIn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from worker.core.model import Kind, Queue, Review, ReviewKey
+    from worker.core.model import Id, Queue, Review, ReviewKey
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The `due_at` of a held delivery that waits for an operator."""
@@ -56,7 +56,8 @@ EVERYWHERE = Destination("*", "*")
 class Notice:
     """A decision to notify: one for each queue, place and poll.
 
-    `reviews` are open ones, oldest first; `purposes` says of each why it is in the notice (empty: all for its `kind`).
+    `reviews` are open ones, oldest first; `purposes` says of each why it is in the notice (empty: all for its `kind`),
+    `before` up to when it had been spoken of (empty: of none it had).
     """
 
     key: UUID
@@ -66,6 +67,7 @@ class Notice:
     mention: tuple[str, ...] = ()
     remind_in: RemindIn = RemindIn.CHANNEL
     purposes: tuple[Kind, ...] = ()
+    before: tuple[datetime | None, ...] = ()
 
 
 class State(StrEnum):
@@ -159,7 +161,7 @@ class Claim:
     it, and `left` have left. `polled_at` is when the queue was last polled completely. `shares` are those of
     the queues in a baseline that speaks of several, by name; it lists no runs. `queues` are those of the reviews of a
     direct message, which for an edit are all that it speaks of. `muted_until` is the end of the last mute of its queue,
-    or of the first of a direct message's queues to end, if all are muted.
+    or of the first of a direct message's queues to end, if all are muted; `mutes` has those of each of the latter.
     """
 
     delivery: Delivery
@@ -175,6 +177,12 @@ class Claim:
     shares: tuple[QueueShare, ...] = ()
     queues: Mapping[ReviewKey, Queue] = field(default_factory=dict)
     muted_until: datetime | None = None
+    mutes: Mapping[Id, datetime] = field(default_factory=dict)
+
+    def is_muted(self, now: datetime) -> bool:
+        """Whether its queue, or all of its queues, are muted, so that only an escalation goes out."""
+        is_escalation = self.delivery.kind is Kind.ESCALATION
+        return self.muted_until is not None and self.muted_until > now and not is_escalation
 
 
 @dataclass(frozen=True, slots=True)

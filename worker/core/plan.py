@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from worker.core.audience import Turns
     from worker.core.diff import Diff
     from worker.core.model import Difference, Id, Memory, QueueRun, RemindIn, Review, Snapshot
-    from worker.core.owed import Claim, Destination
+    from worker.core.owed import Destination
     from worker.core.policy import EscalationPolicy, Step
 
 NAMESPACE = UUID("6f0d3c1e-5a53-4a43-9d0b-0d2f6d2c7b11")
@@ -203,17 +203,6 @@ def still_owed(
     for review in reviews:
         (gone if _had_left(review, as_of) else owed).append(review)
     return tuple(owed), tuple(gone)
-
-
-def without_spared(claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[Review, ...]:
-    """The reviews less those that a filter leaves out, and those of a reminder that somebody has taken or put off."""
-
-    def is_spared(review: Review) -> bool:
-        kind = claim.purposes.get(review.key, claim.delivery.kind)
-        until = review.acts.spared_until(kind) if kind is Kind.REMINDER else None
-        return bool(review.left_out) or (until is not None and until > now)
-
-    return tuple(review for review in owed if not is_spared(review))
 
 
 def notice_key(queue_id: Id, kind: Kind, destination: Destination, reviews: Iterable[Review]) -> UUID:
@@ -394,6 +383,7 @@ def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) 
     rank = max(_RANKS.index(part.step.kind) for part in parts)
     step = next(part.step for part in parts if part.step.kind is _RANKS[rank])
     purposes = {part.review.key: part.step.kind for part in parts}
+    before = {part.review.key: part.review.told_at for part in parts if part.review.told_at is not None}
     after = [spoken[id(part.review)] for part in parts]
     reviews = oldest_first([(review.since, review.key) for review in after])
     if ranks := {review.key: review.rank for review in after if review.rank}:
@@ -406,6 +396,7 @@ def _notice(queue_id: Id, parts: Sequence[_Part], spoken: Mapping[int, Review]) 
         mention=step.mention,
         remind_in=step.remind_in,
         purposes=tuple(map(purposes.__getitem__, reviews)),
+        before=tuple(map(before.get, reviews)) if before else (),
     )
 
 

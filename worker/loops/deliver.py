@@ -18,11 +18,12 @@ from worker.core.diff import is_bare
 from worker.core.letter import Letter
 from worker.core.message import EXPIRES_WITHIN, compose_post
 from worker.core.model import LISTED, TEXT_ONLY, Kind
-from worker.core.outbox import held_until, is_in_vain
+from worker.core.outbox import held_until, is_in_vain, without_spared
 from worker.core.overview import UNMETERED
 from worker.core.owed import EVERYWHERE, State
-from worker.core.plan import still_owed, without_spared
+from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
+from worker.loops.direct import hours_of
 from worker.loops.pauses import Patience
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from worker.core.calendar import Calendar
     from worker.core.message import Message
     from worker.core.model import Id, Queue, Review, ReviewKey
     from worker.core.overview import Asked, Meter
@@ -180,16 +180,13 @@ class Deliver:
         # Once more just before the post: people may have reviewed runs since the notice was decided on.
         letter = letter_of(claim, self._rules, now)
         owed, gone = still_owed(claim.reviews) if letter is None else letter.split()
-        if not owed and delivery.kind not in TEXT_ONLY:
-            is_passed = any(review.is_open for review in gone)
-            reason = step.PASSED_MEANWHILE if is_passed else step.REVIEWED_MEANWHILE
+        waiting, reason = without_spared(claim, owed, now)
+        if not waiting and delivery.kind not in TEXT_ONLY:
+            if not owed:
+                reason = step.PASSED_MEANWHILE if any(one.is_open for one in gone) else step.REVIEWED_MEANWHILE
             self._settle(step.withdrawn(delivery, now, reason), claim)
             return
-        owed, spared = without_spared(claim, owed, now), owed
-        if spared and not owed:
-            self._settle(step.withdrawn(delivery, now, step.TAKEN_MEANWHILE), claim)
-            return
-        gone = (*gone, *(review for review in spared if review not in owed))
+        gone, owed = (*gone, *(review for review in owed if review not in waiting)), waiting
         if until := self._held_until(claim, now):
             if delivery.queue is not None and self._is_in_vain(claim, delivery.queue.queue_id, now):
                 self._settle(step.withdrawn(delivery, now, step.UNPOLLED), claim)
@@ -266,7 +263,7 @@ class Deliver:
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
         delivery = claim.delivery
         if delivery.kind is Kind.DIRECT:
-            calendars = calendars_of(claim, self._calendars(delivery.destination.place), self._rules)
+            calendars = hours_of(claim, self._calendars(delivery.destination.place), self._rules)
             if not all(self._may_poll(queue.queue_id) for queue in claim.queues.values()):
                 claim = replace(claim, polled_at=now)  # no poll of that queue will come
             untils = [held_until(claim, each, now) for each in calendars]
@@ -410,16 +407,6 @@ class Deliver:
         due_at = self._store.next_due_at()
         wait = LOOK_INTO_STORE if due_at is None else min(max(due_at - now, timedelta(0)), LOOK_INTO_STORE)
         self._idle = Cooldown.of(wait, self._clock.monotonic())
-
-
-def calendars_of(claim: Claim, own: Calendar | None, rules: RulesOf) -> Sequence[Calendar]:
-    """The calendars of which one has to be open: that of the reader's own, or those of the queues."""
-    if own is not None:
-        return (own,)
-    if claim.delivery.kind is not Kind.DIRECT:
-        return (rules(claim.delivery.queue).policy.calendar,)
-    queues = {queue.queue_id: queue for queue in claim.queues.values()}.values()
-    return tuple(rules(queue).policy.calendar for queue in queues)
 
 
 def nameless_queues(claim: Claim, message: Message) -> list[Queue]:

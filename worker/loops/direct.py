@@ -9,9 +9,10 @@ import structlog
 
 from worker.core.cooldown import Cooldown
 from worker.core.direct import World, plan_direct
+from worker.core.model import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from worker.core.audience import Persons
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from worker.core.direct import Desk, DirectPlan, QueueTurns
     from worker.core.inbox import Allowance
     from worker.core.model import Id
+    from worker.core.owed import Claim
     from worker.core.ports import Clock
     from worker.core.roles import Inboxes, Polls
     from worker.rules import CalendarOf, QueueRules, RulesOf
@@ -141,3 +143,13 @@ def calendars_of(given: CalendarOf, persons: Persons, queues: Mapping[Id, QueueT
     users = {person.user for person in persons.everyone} | {each.turns.owner for each in queues.values()}
     found = {user: given(user) for user in users if user}
     return {user: calendar for user, calendar in found.items() if calendar is not None}
+
+
+def hours_of(claim: Claim, own: Calendar | None, rules: RulesOf) -> Sequence[Calendar]:
+    """The calendars of which one has to be open: that of the reader's own, or those of the queues."""
+    if own is not None:
+        return (own,)
+    if claim.delivery.kind is not Kind.DIRECT:
+        return (rules(claim.delivery.queue).policy.calendar,)
+    queues = {queue.queue_id: queue for queue in claim.queues.values()}.values()
+    return tuple(rules(queue).policy.calendar for queue in queues)

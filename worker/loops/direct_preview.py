@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from worker.core.direct import World, plan_direct
 from worker.core.model import Kind
+from worker.core.outbox import without_spared
 from worker.core.owed import Claim, Delivery, State
 from worker.loops.deliver import letter_of
 from worker.loops.direct import calendars_of, concerns_readers, of_owners
@@ -64,14 +65,16 @@ class DirectPreview:
 
         Our clock is `ahead` of the one by which runs grow old.
         """
-        waiting = (claim for claim in self._deliveries.outbox() if claim.delivery.state is State.PENDING)
+        now = self._clock.now()
+        live = (claim for claim in self._deliveries.outbox() if claim.delivery.state is State.PENDING)
+        waiting = (claim for claim in live if not claim.is_muted(now))
         yield from self._written(claim for claim in waiting if claim.delivery.kind is Kind.DIRECT)
         yield from self._written(self._owed(notice, seen) for notice in self._decided(seen, ahead).notices)
 
     def _written(self, claims: Iterator[Claim]) -> Iterator[Message]:
         for claim in claims:
             letter = letter_of(claim, self._rules, self._clock.now())
-            if letter is not None and (owed := letter.split()[0]):
+            if letter is not None and (owed := without_spared(claim, letter.split()[0], self._clock.now())[0]):
                 yield letter.post(owed)
 
     def _decided(self, seen: Seen, ahead: timedelta) -> DirectPlan:

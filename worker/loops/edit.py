@@ -15,7 +15,8 @@ from worker.core.model import Kind
 from worker.core.outbox import edit_held_until
 from worker.core.overview import UNMETERED
 from worker.core.ports import DeliveryError, Outcome
-from worker.loops.deliver import calendars_of, letter_of, pressable
+from worker.loops.deliver import letter_of, pressable
+from worker.loops.direct import hours_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ class Edit:
             return False
         # It was owed before the closing, and could not be made in time.
         own = self._calendars(claim.delivery.destination.place) if claim.delivery.kind is Kind.DIRECT else None
-        if (until := edit_held_until(claim, calendars_of(claim, own, self._rules), now)) is not None:
+        if (until := edit_held_until(claim, hours_of(claim, own, self._rules), now)) is not None:
             self._settle(replace(claim.delivery, edit_at=until), claim.delivery)
             return True
         self._edit(claim, message, now, lambda: self._clock.monotonic() < start_by)

@@ -23,6 +23,7 @@ from worker.loops.details import Naming
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, tzinfo
+    from uuid import UUID
 
     from worker.core.calendar import Calendar
     from worker.core.message import Message
@@ -101,6 +102,8 @@ class Preview:
         self._queues: dict[Id, Queue] = {}
         self._candidates: list[Candidate[About]] = []
         self._purposes: dict[tuple[Destination, About], Kind] = {}
+        self._held: dict[UUID, datetime] = {}
+        """Until when hours or a mute hold deliveries: those that wait already, and those that are owed only then."""
         self._seen: dict[Id, tuple[Queue, Sequence[Review]]] = {}
         """The queues whose first sight is over, with their reviews as they are now."""
         for claim in deliveries.outbox():
@@ -110,6 +113,8 @@ class Preview:
                 self._queues.setdefault(claim.delivery.queue.queue_id, claim.delivery.queue)
             self._reviews |= {(_queue_id(claim.delivery), review.key): review for review in claim.reviews}
             self._add(let_go(claim.delivery), [review.key for review in claim.reviews], claim.purposes)
+            if claim.muted_until is not None and claim.is_muted(now):
+                self._held[claim.delivery.key] = claim.muted_until
 
     def poll(self, queue: Queue) -> None:
         """Plan the notices that a poll of the queue would owe, or note that it could not be read. Raises StoreError."""
@@ -142,7 +147,9 @@ class Preview:
         if decision.decided.held_until is not None:
             # By the clock that dated the runs, as every decision.
             then = decision.decided.held_until + snapshot.ahead
-            self._owe(queue, (), plan(snapshot, _after(decision), rules.policy_for(queue), then))
+            later = plan(snapshot, _after(decision), rules.policy_for(queue), then)
+            self._owe(queue, (), later)
+            self._held |= dict.fromkeys((notice.key for notice in later.notices), then)
 
     def owe(self, delivery: Delivery) -> None:
         """Let a pass post what speaks of no run, such as a report."""
@@ -158,7 +165,7 @@ class Preview:
     def messages(self) -> Sequence[Message]:
         """The messages that would be posted now, in order."""
         now = self._clock.now()
-        free = [each for each in self._candidates if self._calendar(each.delivery).may_post(now)]
+        free = [each for each in self._candidates if self._free_at(each.delivery, now) <= now]
         direct = () if self._direct is None else self._direct.messages(self._seen, self._ahead)
         return [*self._posted(free, now), *direct]
 
@@ -167,13 +174,16 @@ class Preview:
         now = self._clock.now()
         later: defaultdict[tuple[datetime, tzinfo], list[Candidate[About]]] = defaultdict(list)
         for each in self._candidates:
-            calendar = self._calendar(each.delivery)
-            if not calendar.may_post(now):
-                # Its own hold is that of the hours, which ends then.
+            if (until := self._free_at(each.delivery, now)) > now:
+                # Its own hold is that of the hours, or of the mute, which ends then.
                 free = replace(each, delivery=replace(each.delivery, held_until=None))
-                later[calendar.opens(now), calendar.zone].append(free)
+                later[until, self._calendar(each.delivery).zone].append(free)
         every = (HeldMessages(*when, tuple(self._posted(held, when[0]))) for when, held in later.items())
         return sorted((each for each in every if each.messages), key=lambda each: each.until)
+
+    def _free_at(self, delivery: Delivery, now: datetime) -> datetime:
+        """When neither hours nor a mute hold a delivery."""
+        return self._calendar(delivery).opens(max(self._held.get(delivery.key, now), now))
 
     def _calendar(self, delivery: Delivery) -> Calendar:
         """The calendar by which a delivery is posted; reports of the worker's own have none."""

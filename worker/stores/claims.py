@@ -141,15 +141,7 @@ def _take(
         return None
     _write(connection, choice.taking, now)
     claim = _claim(connection, choice.taking.taken, now + lease, member)
-    if row.kind is not Kind.DIRECT:
-        return replace(claim, polled_at=row.polled_at, muted_until=row.muted_until)
-    queues = connection.execute(_QUEUES_OF, {"number": row.delivery_id}).all()
-    return replace(
-        claim,
-        # The one that was polled longest ago, and the mute that ends first: see `Claim`.
-        polled_at=_first([each.completed_at for each in queues]),
-        muted_until=_first([each.muted_until for each in queues]),
-    )
+    return _with_mutes(connection, row, claim)
 
 
 def _first(instants: Sequence[datetime | None]) -> datetime | None:
@@ -233,11 +225,12 @@ def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
             DELIVERY_REVIEWS.c.review_id,
             sa.false(),
             sa.func.min(DELIVERY_REVIEWS.c.purpose),
+            sa.func.min(DELIVERY_REVIEWS.c.told_before),
         )
         .where(DELIVERY_REVIEWS.c.delivery_id.in_(others), SPEAKS)
         .group_by(DELIVERY_REVIEWS.c.review_id)
     )
-    columns = ["delivery_id", "review_id", "left_out", "purpose"]
+    columns = ["delivery_id", "review_id", "left_out", "purpose", "told_before"]
     adopted = insert(connection.dialect, DELIVERY_REVIEWS).from_select(columns, theirs)
     key = [DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id]
     # What was left out here, and comes back with a merged delivery, is spoken of again.
@@ -340,7 +333,21 @@ def _root(connection: Connection, number: int, delivery: Delivery) -> Receipt | 
 def live_deliveries(connection: Connection) -> list[Claim]:
     """Every live delivery in the order of the outbox, with what is known of its runs; nothing is claimed."""
     rows = connection.execute(SELECT_DELIVERIES.where(IS_LIVE).order_by(DELIVERIES.c.delivery_id)).all()
-    return [_as_it_is(connection, row) for row in rows]
+    return [_with_mutes(connection, row, _as_it_is(connection, row)) for row in rows]
+
+
+def _with_mutes(connection: Connection, row: Row[Any], claim: Claim) -> Claim:
+    """A claim with when its queues were polled, and until when they are muted."""
+    if row.kind is not Kind.DIRECT:
+        return replace(claim, polled_at=row.polled_at, muted_until=row.muted_until)
+    queues = connection.execute(_QUEUES_OF, {"number": row.delivery_id}).all()
+    return replace(
+        claim,
+        # The one that was polled longest ago, and the mute that ends first: see `Claim`.
+        polled_at=_first([each.completed_at for each in queues]),
+        muted_until=_first([each.muted_until for each in queues]),
+        mutes={each.queue_id: each.muted_until for each in queues if each.muted_until is not None},
+    )
 
 
 def _as_it_is(connection: Connection, row: Row[Any]) -> Claim:

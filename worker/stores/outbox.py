@@ -179,14 +179,18 @@ def hold_host(connection: Connection, host: UUID, now: datetime) -> tuple[int, K
     return number, kind, max(now, lease_until or now)
 
 
+_ADDED = ("delivery_id", "review_id", "left_out", "purpose", "told_before")
+
+
 def _speak_of(connection: Connection, queue_id: Id, notice: Notice, number: int) -> None:
     others = {key: kind for key, kind in zip(notice.reviews, notice.purposes, strict=False) if kind is not notice.kind}
-    if not others and len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
+    before = {key: at for key, at in zip(notice.reviews, notice.before, strict=False) if at is not None}
+    if not (others or before) and len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
         return
     for some in chunks(review_numbers(connection, queue_id, notice.reviews).items()):
-        rows = [(number, review, False, others.get(key)) for key, review in some]
-        insert_many(connection, DELIVERY_REVIEWS, ("delivery_id", "review_id", "left_out", "purpose"), rows)
+        rows = [(number, review, False, others.get(key), before.get(key)) for key, review in some]
+        insert_many(connection, DELIVERY_REVIEWS, _ADDED, rows)
 
 
 def window_of(connection: Connection, queue: Row[Any], now: datetime) -> Window | None:

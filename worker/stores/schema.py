@@ -166,7 +166,7 @@ DELIVERIES = sa.Table(
 # counted; `left_out` means that the message does not speak of it after all. `purpose` is the kind of notice that it
 # stands there for, NULL where that is the delivery's own. `passed_at` is when the message was to call somebody for it
 # whose budget was spent, until the owner is called instead. `entered_at` is when the run entered the message by
-# an edit.
+# an edit. `told_before` is up to when its review had been spoken of before, NULL where it had not.
 DELIVERY_REVIEWS = sa.Table(
     "delivery_reviews",
     metadata,
@@ -177,6 +177,7 @@ DELIVERY_REVIEWS = sa.Table(
     sa.Column("purpose", Word(Kind)),
     sa.Column("passed_at", At),
     sa.Column("entered_at", At),
+    sa.Column("told_before", At),
     sa.Index("ix_delivery_reviews_review", "review_id"),
     _partial("ix_delivery_reviews_passed", "review_id", where=IS_PASSED),
     sqlite_with_rowid=False,
@@ -335,7 +336,7 @@ CHANNEL_PACES = sa.Table(
 )
 
 
-HEAD = "0022"
+HEAD = "0023"
 """The revision that this program is written for; a test holds it to the newest of the migrations."""
 
 

@@ -12,7 +12,20 @@ from worker.core.history import PLAINLY
 from worker.core.model import Kind, Memory
 from worker.core.owed import State
 from worker.core.roles import never_stale
-from worker.stores import acts, assignments, budgets, claims, edits, history, inboxes, outbox, people, reviews, upkeep
+from worker.stores import (
+    acts,
+    assignments,
+    budgets,
+    claims,
+    edits,
+    history,
+    inboxes,
+    outbox,
+    people,
+    reviews,
+    upkeep,
+    withheld,
+)
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
 if TYPE_CHECKING:
@@ -214,11 +227,15 @@ class SqlStore:
         left_out: Collection[ReviewKey] = (),
     ) -> bool:
         """See `Store.settle`."""
+        is_taken_back = after.kind not in {Kind.DIRECT, Kind.OPS} and (left_out or after.state is State.WITHDRAWN)
 
         def work(connection: Connection) -> bool:
+            queues = withheld.hold_queues_of(connection, after.key) if is_taken_back else ()
             number = outbox.settle_delivery(connection, after, claimed)
             if number is None:
                 return False
+            if is_taken_back:
+                withheld.take_back(connection, number, after, queues, left_out)
             outbox.mark_reviews(connection, number, shown=shown, left_out=left_out)
             # Only looking for a post took nothing of the channel's pace, so it has nothing to give back.
             if self._member and claimed.state is not State.UNKNOWN and claimed.lease_until:

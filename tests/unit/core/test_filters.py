@@ -14,8 +14,9 @@ from tests.support.builders import DAY, delivery, ident
 from tests.support.given import a_listing, a_policy, a_review, a_run, at, replan
 from worker.core.filters import NO_FILTERS, Conditions, Filters, Order, Score, filters_of, known_traits
 from worker.core.model import NO_TRAITS, Kind, Memory, Trait, Traits
+from worker.core.outbox import without_spared
 from worker.core.owed import Claim
-from worker.core.plan import plan, without_spared
+from worker.core.plan import plan
 
 KNOWN = Traits(name="checkout-7", run_type="llm", tags=("prod", "eu"), failed=True, scores=(("user_score", 0.25),))
 
@@ -150,4 +151,4 @@ def test_a_message_lists_by_rank_and_then_by_age() -> None:
 def test_just_before_a_post_what_is_left_out_meanwhile_is_dropped() -> None:
     shown, hidden = a_review(1), structs.replace(a_review(2), left_out="skip.tags")
     claim = Claim(delivery(), (shown, hidden))
-    assert without_spared(claim, (shown, hidden), at(1)) == (shown,)
+    assert without_spared(claim, (shown, hidden), at(1))[0] == (shown,)

@@ -301,6 +301,7 @@ class TestANotice:
             destination=CHANNEL,
             reviews=(spoken.key,),
             purposes=(Kind.REMINDER,),
+            before=(NOON,),
         )
 
 

@@ -80,6 +80,20 @@ class TestAClaim:
         assert kinds(worker) == ["announcement"]
         assert worker.deliveries()[-1].last_error.startswith("every run was taken")
 
+    @pytest.mark.parametrize("act_first", [Act.CLAIM, Act.SNOOZE])
+    def test_that_has_withdrawn_a_reminder_leads_to_it_at_its_end(self, act_first: Act) -> None:
+        worker = an_announced_run()
+        worker.wait(2 * HOUR - MINUTE)
+        worker.clock.advance(2 * MINUTE)
+        worker.poll(queue(SUPPORT))
+        act(worker, act_first, until=worker.clock.now() + 30 * MINUTE)
+        worker.send()
+        assert (kinds(worker), worker.review("a").reminded) == (["announcement"], 0)
+        worker.wait(29 * MINUTE)
+        assert kinds(worker) == ["announcement"]
+        worker.wait(2 * MINUTE)
+        assert (kinds(worker), worker.review("a").reminded) == (["announcement", "reminder"], 1)
+
     def test_ends_where_the_run_is_reserved_at_the_source(self) -> None:
         worker = an_announced_run()
         act(worker, Act.CLAIM)
@@ -173,6 +187,19 @@ class TestAMute:
         worker.show("a", "b")
         worker.wait(HOUR)
         assert [(message.kind, message.total) for _, message in worker.posts] == [(Kind.ANNOUNCEMENT, 2)]
+
+    def test_that_ends_leads_to_one_message_also_of_what_was_owed_before_it(self) -> None:
+        worker = a_worker(**LADDER)
+        worker.show("a")
+        worker.wait(2 * HOUR - MINUTE)
+        worker.show("a", "b")
+        worker.poll(queue(SUPPORT))
+        act(worker, Act.MUTE, None, until=FRIDAY + 3 * HOUR)
+        worker.wait(3 * HOUR - (worker.clock.now() - FRIDAY) - MINUTE)
+        assert kinds(worker) == ["announcement"]
+        worker.wait(2 * MINUTE)
+        worker.wait(30 * MINUTE)
+        assert [(message.kind, message.total) for _, message in worker.posts[1:]] == [(Kind.ANNOUNCEMENT, 2)]
 
 
 def test_a_kill_between_the_write_and_the_edit_loses_neither() -> None:

@@ -370,6 +370,10 @@ class TestNeverIntoTheNight:
         worker.send()
         assert (worker.only().state, worker.posts) == (State.WITHDRAWN, [])
         assert "not polled any more" in worker.only().last_error
+        # Nobody has heard of it: should the queue be polled again, it is new.
+        worker.deliver._may_poll = lambda _queue_id: True  # noqa: SLF001
+        worker.wait(2 * MINUTE)
+        assert [kind for _, kind, _ in worker.posted()] == ["announcement"]
 
     def test_retry(self) -> None:
         worker = a_worker(at(3, 6, "16:20"))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.acting import an_act, do
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, review, rules_with, to
 from tests.support.fake_notifier import FakeNotifier
 from tests.support.office import office
 from tests.support.people import ASSIGNED, person, who
 from tests.unit.loops.stage import Stage
+from worker.core.actions import Act
 from worker.core.audience import Audience, Persons, Problem, Reach
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.inbox import Allowance
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from worker.core.calendar import Calendar
     from worker.core.message import Message
+    from worker.core.model import Queue
     from worker.core.owed import Receipt
     from worker.rules import QueueRules
 
@@ -54,6 +57,7 @@ class Team(Stage):
     settings: dict[str, Any] = field(default_factory=dict)
     calendar: Calendar = ALWAYS_OPEN
     refused: list[str] = field(default_factory=list)
+    queues: tuple[Queue, ...] = (ASSIGNED,)
     direct: Direct = field(init=False)
 
     def restart(self) -> None:
@@ -66,7 +70,7 @@ class Team(Stage):
             rules=self.rules_of,
             persons=lambda: self.persons,
             calendars=self.calendars.get,
-            queues=lambda: {ASSIGNED.queue_id},
+            queues=lambda: {each.queue_id for each in self.queues},
             budget=Allowance(self.mentions_a_day, 3),
             scheme="slack",
             owed=self.deliver.wake,
@@ -122,6 +126,22 @@ def test_what_is_no_longer_the_readers_turn_is_left_out_just_before_the_post() -
     assert team.heard() == [("U0ADA", ["b"])]
     team.go()
     assert team.heard()[1:] == [("U0BEN", ["a"])]
+
+
+def test_a_message_goes_out_without_the_runs_of_a_queue_that_is_muted() -> None:
+    team = Team()
+    other = replace(ASSIGNED, queue_id="other", name="Other")
+    team.queues = (ASSIGNED, other)
+    team.write(of=other)
+    team.see(review("a", who=who("ada")))
+    team.write(review("b", who=who("ada")), of=other)
+    team.look()
+    mute = replace(an_act(Act.MUTE, until=NOON + HOUR), queue_id=ASSIGNED.queue_id)
+    do(team.store, mute)
+    team.run()
+    assert team.heard() == [("U0ADA", ["b"])]
+    team.go(2 * HOUR)
+    assert sorted(team.heard()[-1][1]) == ["a"]
 
 
 def test_who_completed_the_run_meanwhile_hears_nothing() -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.support.acting import an_act, do
 from tests.support.builders import (
     CHANNEL,
     HOUR,
@@ -24,6 +25,7 @@ from tests.support.builders import (
 from tests.support.fake_source import FakeSource
 from tests.unit.loops.stage import Stage
 from worker.commands.tables import preview_text
+from worker.core.actions import Act
 from worker.core.calendar import Calendar
 from worker.core.model import Entry, Kind, Show, Window
 from worker.core.owed import EVERYWHERE, NEVER, State
@@ -61,6 +63,9 @@ class World:
 
     def dry_run(self, *queues: Queue) -> list[Message]:
         return list(self.preview(*queues).messages())
+
+    def mute(self, until: datetime) -> None:
+        do(self.store, an_act(Act.MUTE, until=until))
 
     def preview(self, *queues: Queue) -> Preview:
         preview = Preview(
@@ -282,3 +287,14 @@ def test_a_dry_run_mentions_nobody_more_often_than_the_pass(world: World) -> Non
         world.source.show(each, queue_run(number, added_at=NOON))
     world.clock.advance(2 * HOUR)
     assert [message.mention for message in world.dry_run(*queues)] == [("S1",), ("S1",), ("S1",), ()]
+
+
+def test_what_waits_already_is_held_while_its_queue_is_muted() -> None:
+    world = World()
+    world.shows("a")
+    world.stage.owe("a")
+    world.mute(NOON + HOUR)
+    preview = world.preview()
+    assert list(preview.messages()) == []
+    (held,) = preview.held()
+    assert (held.until, [message.total for message in held.messages]) == (NOON + HOUR, [1])

@@ -33,6 +33,7 @@ QUEUE = queue()
 KEPT = 3000
 LARGE = {"reviews", "deliveries", "delivery_reviews"}
 SMALL = {"ix_deliveries_due", "ix_deliveries_edit", "ix_deliveries_leased", "ix_deliveries_queue", "ix_reviews_open"}
+SMALL |= {"ix_delivery_reviews_passed"}
 """Indexes of what is owed or waits at present: they may be read from end to end."""
 
 
