@@ -17,7 +17,7 @@ from tests.support.memory_tables import (
     is_kept_true,
     kept_form,
 )
-from worker.core.history import NOTHING, PLAINLY, corrections, hour_of, marks, with_change
+from worker.core.history import EMPTY_HOUR, PLAINLY, hour_of, learned_hours, marks, with_change
 from worker.core.message import totals_of
 from worker.core.model import (
     LISTED,
@@ -114,7 +114,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
     def _add_hours(self, queue_id: Id, tally: Hours) -> None:
         mine = self._hours.setdefault(queue_id, {})
         for start, change in tally.items():
-            mine[start] = with_change(mine.get(start, NOTHING), change)
+            mine[start] = with_change(mine.get(start, EMPTY_HOUR), change)
 
     def hours(self, since: datetime, until: datetime, queue_id: Id | None = None) -> Mapping[Id, Hours]:
         with self._lock:
@@ -173,7 +173,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             for review in sorted(self._closed(queue_id), key=_ended):
                 latest[review.queue_run_id] = review
             news = {run: how for run, how in left.items() if run in latest and latest[run].fate is not how}
-            self._add_hours(queue_id, corrections((latest[run] for run in news), left, measure))
+            self._add_hours(queue_id, learned_hours((latest[run] for run in news), left, measure))
             for queue_run_id, how in news.items():
                 review = latest[queue_run_id]
                 self._reviews[queue_id, review.key] = structs.replace(review, fate=how)

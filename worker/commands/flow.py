@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from worker.core.history import NOTHING, by_day, by_week, total
+from worker.core.history import EMPTY_HOUR, by_day, by_week, total
 from worker.web.shown import DayRow, Flow, WeekCell
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def flow_of(hours: Hours, zone: tzinfo, now: datetime) -> Flow:
 
 
 def _days(known: Mapping[date, Hour], today: date) -> list[DayRow]:
-    return [_day(day, known.get(day, NOTHING)) for day in (today - timedelta(days=back) for back in range(DAYS)[::-1])]
+    return [
+        _day(day, known.get(day, EMPTY_HOUR)) for day in (today - timedelta(days=back) for back in range(DAYS)[::-1])
+    ]
 
 
 def _day(day: date, of: Hour) -> DayRow:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id, Memory, QueueTotals, Review
 
 HOUR = timedelta(hours=1)
-KEPT = timedelta(days=396)
+HISTORY_KEPT = timedelta(days=396)
 """Thirteen months, so that each month can be compared with the same one a year before."""
 
 _OCTAVE = 8
@@ -142,7 +142,7 @@ class Hour(msgspec.Struct, frozen=True):
         )
 
 
-NOTHING = Hour()
+EMPTY_HOUR = Hour()
 
 Hours: TypeAlias = "Mapping[datetime, Hour]"
 """By the start of each hour, in order; hours of which nothing is known are not among them."""
@@ -200,11 +200,11 @@ class Cell:
         return Cell(self.came + other.came, self.reviewed + other.reviewed, self.seen + other.seen)
 
 
-Week: TypeAlias = "tuple[tuple[Cell, ...], ...]"
+WeekOfHours: TypeAlias = "tuple[tuple[Cell, ...], ...]"
 """The cells of each weekday, Monday first, and of each hour of its clock."""
 
 
-def by_week(hours: Hours, zone: tzinfo) -> Week:
+def by_week(hours: Hours, zone: tzinfo) -> WeekOfHours:
     """A week of a zone: in which hours runs come, and are reviewed."""
     cells = [[Cell()] * 24 for _ in range(7)]
     for start, hour in hours.items():
@@ -223,7 +223,7 @@ class Measure:
     def ended(self, since: datetime, at: datetime, *, is_first: bool, sign: int = 1) -> Hour:
         """What a last review adds to the hour, and where it is the first as well, what that adds."""
         wait, wall = self._waits(since, at, sign)
-        first = self.begun(since, at, sign=sign) if is_first else NOTHING
+        first = self.begun(since, at, sign=sign) if is_first else EMPTY_HOUR
         return structs.replace(first, last=wait, last_wall=wall)
 
     def begun(self, since: datetime, at: datetime, *, sign: int = 1) -> Hour:
@@ -259,13 +259,13 @@ def marks(at: datetime, before: datetime | None, now: QueueTotals) -> Mapping[da
     return tally
 
 
-def corrections(reviews: Iterable[Review], left: Mapping[Id, Fate], measure: Measure) -> Mapping[datetime, Hour]:
+def learned_hours(reviews: Iterable[Review], left: Mapping[Id, Fate], measure: Measure) -> Mapping[datetime, Hour]:
     """What it changes that the fates of closed reviews are known now; they were counted as the `reviews` have them."""
     tally: dict[datetime, Hour] = {}
     for review in reviews:
         if review.closed_at is not None and not review.left_out:
             at, fate = hour_of(review.closed_at), left[review.queue_run_id]
-            tally[at] = tally.get(at, NOTHING) + _corrected(review, review.closed_at, fate, measure)
+            tally[at] = tally.get(at, EMPTY_HOUR) + _corrected(review, review.closed_at, fate, measure)
     return tally
 
 
@@ -316,7 +316,7 @@ def tallied(
     changes = list(_changes(written, memory, measure, now, there))
     hours = {hour_of(now): look}
     for _, at, change in changes:
-        hours[hour_of(at)] = hours.get(hour_of(at), NOTHING) + change
+        hours[hour_of(at)] = hours.get(hour_of(at), EMPTY_HOUR) + change
     ended = tuple(review.queue_run_id for review, _, change in changes if change.unknown > 0)
     first = {
         review.queue_run_id: measure.calendar.age(review.since, there)
@@ -349,7 +349,7 @@ def _changes(
             if review.done and not former.done and not is_blind:
                 yield review, now, measure.begun(review.since, there)
         elif review.run_id is None or review.run_id not in renamed:
-            wait = NOTHING if is_blind else measure.ended(review.since, there, is_first=not former.done)
+            wait = EMPTY_HOUR if is_blind else measure.ended(review.since, there, is_first=not former.done)
             yield review, now, Hour(unknown=1) + wait
 
 
@@ -361,7 +361,7 @@ def _filtered(former: Review, review: Review) -> Iterator[tuple[Review, datetime
 
 def _came_at(review: Review, memory: Memory, there: datetime) -> datetime:
     """When a run that is new came: where its date is older, after the last complete listing, which did not show it."""
-    return max(review.since, min(memory.completed_at or there - KEPT, there))
+    return max(review.since, min(memory.completed_at or there - HISTORY_KEPT, there))
 
 
 def _reopened(former: Review, closed_at: datetime, measure: Measure) -> Hour:

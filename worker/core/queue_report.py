@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from uuid import uuid5
 
-from worker.core.history import HOUR, NOTHING, by_day, by_week, hour_of, total
+from worker.core.history import EMPTY_HOUR, HOUR, by_day, by_week, hour_of, total
 from worker.core.plan import NAMESPACE
 from worker.core.text import age, day_time, flat
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.calendar import Calendar, Times
-    from worker.core.history import Hour, Hours, Week
+    from worker.core.history import Hour, Hours, WeekOfHours
     from worker.core.model import Id, Queue, QueueTotals
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -57,7 +57,7 @@ class QueueReport:
     queue: Queue
     period: Period
     sum: Hour
-    week: Week
+    week: WeekOfHours
     days: Sequence[tuple[date, Hour]]
     now: QueueTotals
     seen: int
@@ -87,7 +87,7 @@ def _every_day(period: Period, days: Mapping[date, Hour]) -> list[tuple[date, Ho
     first = period.begin.astimezone(period.zone).date()
     last = (period.end - HOUR).astimezone(period.zone).date()
     every = (first + _DAY * number for number in range((last - first).days + 1))
-    return [(day, days.get(day, NOTHING)) for day in every]
+    return [(day, days.get(day, EMPTY_HOUR)) for day in every]
 
 
 def last_days(days: int, now: datetime, zone: tzinfo) -> Period:

@@ -220,10 +220,8 @@ class Deliver:
         """The people whom the message may still call today."""
         if not claim.delivery.mention:
             return ()
-        since = {
-            user: (self._calendars(user) or ALWAYS_OPEN).day_began(now)
-            for user in called_by(claim.delivery, owed, self._rules)
-        }
+        called = called_by(claim.delivery, owed, self._rules)
+        since = {user: (self._calendars(user) or ALWAYS_OPEN).day_began(now) for user in called}
         turns = self._rules(claim.delivery.queue).turns(claim.delivery.queue) if claim.delivery.queue else None
         passed = partial(turns.passed_on, claim.delivery.mention, owed) if turns else lambda _called: ()
         # Nothing is sent yet: should the database fail here, the claim is given back, as one that was never heard.
@@ -235,12 +233,10 @@ class Deliver:
 
     def _spend(self, claim: Claim, now: datetime) -> bool:
         """Count a direct message among those of its reader's day; False where it has to wait for the next day."""
-        delivery = claim.delivery
-        user = delivery.destination.place
+        delivery, user = claim.delivery, claim.delivery.destination.place
         calendar = self._calendars(user) or ALWAYS_OPEN
-        began = calendar.day_began(now)
         self._claiming = now
-        may_go = self._budgets.spend(delivery.key, {user: began}, self._mentions_a_day, now)
+        may_go = self._budgets.spend(delivery.key, {user: calendar.day_began(now)}, self._mentions_a_day, now)
         self._claiming = None
         self._meter.called(len(may_go), 1 - len(may_go))
         if not may_go:

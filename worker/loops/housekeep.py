@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import structs
 
-from worker.core.history import KEPT
+from worker.core.history import HISTORY_KEPT
 from worker.core.overview import Process
 from worker.core.status.reasons import only_here
 
@@ -42,7 +42,7 @@ class Housekeep:
         pruned = self._store.prune(
             settled_before=now - self._keep_deliveries,
             closed_before=now - self._keep_reviews,
-            hours_before=now - KEPT,
+            hours_before=now - HISTORY_KEPT,
         )
         self._store.maintain()
         if pruned:

@@ -59,14 +59,14 @@ def add_hours(connection: Connection, queue_id: Id, tally: Mapping[datetime, Hou
     days = sorted({day_of(start) for start in tally})
     known = {row.day: row.hours for row in connection.execute(_SELECT, {"queue": queue_id, "days": days})}
     for day in days:
-        hours = unpacked(known[day]) if day in known else {}
+        hours = unpacked_hours(known[day]) if day in known else {}
         # What a newer program wrote is not ours to change: this day's figures are lost, and nothing else.
         if hours is None:
             continue
         for start, change in tally.items():
             if day_of(start) == day:
                 hours[start.hour] = _packed_hour(with_change(_hour(hours.get(start.hour, [])), change))
-        _write(connection, queue_id, day, packed(hours), is_new=day not in known)
+        _write(connection, queue_id, day, packed_hours(hours), is_new=day not in known)
 
 
 def _write(connection: Connection, queue_id: Id, day: int, hours: bytes, *, is_new: bool) -> None:
@@ -85,7 +85,7 @@ def every_hour(connection: Connection, since: datetime, until: datetime, queue_i
     found: dict[Id, dict[datetime, Hour]] = {}
     for row in connection.execute(query.order_by(HISTORY.c.queue_id, HISTORY.c.day)):
         midnight = _EPOCH + row.day * _DAY
-        for number, kept in sorted((unpacked(row.hours) or {}).items()):
+        for number, kept in sorted((unpacked_hours(row.hours) or {}).items()):
             if first <= (start := midnight + number * HOUR) < until:
                 found.setdefault(row.queue_id, {})[start] = _hour(kept)
     return found
@@ -96,12 +96,12 @@ def prune_hours(connection: Connection, before: datetime) -> int:
     return connection.execute(sa.delete(HISTORY).where(HISTORY.c.day < day_of(before))).rowcount
 
 
-def packed(hours: Packed) -> bytes:
+def packed_hours(hours: Packed) -> bytes:
     """A row: the version of its form, and the hours, compressed."""
     return bytes([VERSION]) + zlib.compress(_encode(hours))
 
 
-def unpacked(row: bytes) -> Packed | None:
+def unpacked_hours(row: bytes) -> Packed | None:
     """The hours of a row; None where a newer program packed them."""
     return _decode(zlib.decompress(row[1:])) if row[0] <= VERSION else None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from msgspec import structs
 
-from worker.core.history import corrections, hour_of, marks
+from worker.core.history import hour_of, learned_hours, marks
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
 from worker.stores.columns import At, Reviewers
@@ -159,7 +159,7 @@ def learn_fates(
     for some in chunks(news):
         values = [{"number": number, "fate": left[news[number].queue_run_id]} for number in some]
         connection.execute(_UPDATE, values)
-    return list(news), corrections(news.values(), left, measure)
+    return list(news), learned_hours(news.values(), left, measure)
 
 
 def _latest_closed(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> Mapping[int, Review]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.core.model import Queue
     from worker.core.overview import Overview, QueueView
 
-PREFIX = "review_notifier"
+NAME_PREFIX = "review_notifier"
 
 
 class Shown:
@@ -43,9 +43,9 @@ class Shown:
 
     def collect(self) -> Iterator[Metric]:
         """Every gauge; those of an overview only when there is one."""
-        yield InfoMetricFamily(f"{PREFIX}_build", "Which build this is", value=self._build)
+        yield InfoMetricFamily(f"{NAME_PREFIX}_build", "Which build this is", value=self._build)
         yield CounterMetricFamily(
-            f"{PREFIX}_log_lines_dropped",
+            f"{NAME_PREFIX}_log_lines_dropped",
             "Lines of the log that were dropped because it was not read",
             self._dropped(),
         )
@@ -114,9 +114,11 @@ def _of_outbox(overview: Overview) -> Iterator[Metric]:
     yield _gauge("outbox", "Deliveries that need something still, by state", "state", count)
     live = [backlog.oldest_at for backlog in overview.backlog if backlog.state is not State.DEAD]
     oldest = _age(min(live, default=None), overview.taken_at)
-    yield GaugeMetricFamily(f"{PREFIX}_outbox_oldest_seconds", "Age of the oldest live delivery, 0 for none", oldest)
     yield GaugeMetricFamily(
-        f"{PREFIX}_held_destinations", "Destinations not posted to at present", len(overview.pauses)
+        f"{NAME_PREFIX}_outbox_oldest_seconds", "Age of the oldest live delivery, 0 for none", oldest
+    )
+    yield GaugeMetricFamily(
+        f"{NAME_PREFIX}_held_destinations", "Destinations not posted to at present", len(overview.pauses)
     )
 
 
@@ -127,13 +129,13 @@ def _of_worker(overview: Overview, *, loops: bool) -> Iterator[Metric]:
     counts = dict.fromkeys((*KINDS, overview.advice.unanswered), 0) | wrong
     yield _gauge("reasons", "Reasons why `status` ends with 1, by kind", "kind", counts)
     looked_at = overview.taken_at.timestamp()
-    yield GaugeMetricFamily(f"{PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)
+    yield GaugeMetricFamily(f"{NAME_PREFIX}_looked_timestamp_seconds", "When these gauges were taken", looked_at)
     if overview.api is None:
         return
-    yield InfoMetricFamily(f"{PREFIX}_langsmith_api", "Which listing is in use", value={"api": overview.api.name})
+    yield InfoMetricFamily(f"{NAME_PREFIX}_langsmith_api", "Which listing is in use", value={"api": overview.api.name})
     if overview.api.sunset_at is not None:
         days = (overview.api.sunset_at - overview.taken_at).total_seconds() / 86_400
-        yield GaugeMetricFamily(f"{PREFIX}_langsmith_api_sunset_days", "Days until LangSmith ends it", days)
+        yield GaugeMetricFamily(f"{NAME_PREFIX}_langsmith_api_sunset_days", "Days until LangSmith ends it", days)
 
 
 def _age(since: datetime | None, now: datetime) -> float:
@@ -141,7 +143,7 @@ def _age(since: datetime | None, now: datetime) -> float:
 
 
 def _gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
+    family = GaugeMetricFamily(f"{NAME_PREFIX}_{name}", meaning, labels=[label])
     for value in sorted(values):
         family.add_metric([value], values[value])
     return family

@@ -13,7 +13,7 @@ from worker.core.model import Fate, Kind
 from worker.core.overview import DONE
 from worker.core.owed import State
 from worker.core.ports import STORE, Trouble
-from worker.web.gauges import PREFIX, Shown
+from worker.web.gauges import NAME_PREFIX, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class Metrics:
             "poll_failures", "Polls that failed, by what stood in the way", "queue", "trouble"
         )
         self._seconds = Histogram(
-            f"{PREFIX}_poll_seconds", "How long a poll took", buckets=POLL_BUCKETS, registry=self._registry
+            f"{NAME_PREFIX}_poll_seconds", "How long a poll took", buckets=POLL_BUCKETS, registry=self._registry
         )
         self._deliveries = self._counter(
             "deliveries", "Steps of deliveries, by kind and the state that they led to", "kind", "outcome"
@@ -87,7 +87,7 @@ class Metrics:
         self._throttled = self._counter("throttled", "Requests to wait, by the service that asked", "service")
         self._closed = self._counter("reviews_closed", "Runs that left their queue, by how they left", "queue", "fate")
         self._waited = Histogram(
-            f"{PREFIX}_time_to_review_seconds",
+            f"{NAME_PREFIX}_time_to_review_seconds",
             "Open time up to the first review of a run",
             ("queue",),
             buckets=WAIT_BUCKETS,
@@ -152,7 +152,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", meaning, labels, registry=self._registry)
+        return Counter(f"{NAME_PREFIX}_{name}", meaning, labels, registry=self._registry)
 
     def _preset(self) -> None:
         """Begin every series at zero whose labels are known beforehand."""

@@ -14,7 +14,7 @@ from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, review
 from worker.core.calendar import Calendar
 from worker.core.history import (
     BLIND_AFTER,
-    NOTHING,
+    EMPTY_HOUR,
     PLAINLY,
     Cell,
     Hour,
@@ -23,8 +23,8 @@ from worker.core.history import (
     bucket_of,
     by_day,
     by_week,
-    corrections,
     hour_of,
+    learned_hours,
     tallied,
     total,
     with_change,
@@ -41,7 +41,7 @@ def tally(*written: Review, before: tuple[Review, ...] = (), measure: Measure = 
     """What the hour of a poll at noon gains."""
     completed_at = more.get("completed_at", KNOWN)
     memory = Memory(baselined=True, reviews=before, completed_at=completed_at)  # type: ignore[arg-type]
-    return tallied(written, memory, measure, waiting=7, now=NOON, ahead=timedelta(0)).hours.get(NOON, NOTHING)
+    return tallied(written, memory, measure, waiting=7, now=NOON, ahead=timedelta(0)).hours.get(NOON, EMPTY_HOUR)
 
 
 def closed(before: Review, **news: object) -> Review:
@@ -77,7 +77,7 @@ class TestWaits:
 
 class TestAPoll:
     def test_that_changes_nothing_adds_nothing(self) -> None:
-        assert tally() == NOTHING
+        assert tally() == EMPTY_HOUR
 
     def test_counts_what_is_new(self) -> None:
         assert tally(review("a"), review("b")) == Hour(came=2, waiting=7)
@@ -135,7 +135,7 @@ class TestAPoll:
         again = structs.replace(before, closed_at=None, fate=None)
         found = tallied([again], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
         assert found[NOON - HOUR].reviewed == -1
-        assert with_change(Hour(reviewed=1, first=waits(HOUR), last=waits(HOUR)), found[NOON - HOUR]) == NOTHING
+        assert with_change(Hour(reviewed=1, first=waits(HOUR), last=waits(HOUR)), found[NOON - HOUR]) == EMPTY_HOUR
 
     def test_takes_a_run_by_another_id_for_the_same_stay(self) -> None:
         before = review("a", first_seen_at=NOON - DAY, added_at=NOON - DAY)
@@ -152,11 +152,11 @@ class TestAFate:
     BEFORE = review("a", added_at=NOON - HOUR, closed_at=NOON)
 
     def corrected(self, before: Review, fate: Fate) -> Hour:
-        return corrections([before], {before.queue_run_id: fate}, PLAINLY)[NOON]
+        return learned_hours([before], {before.queue_run_id: fate}, PLAINLY)[NOON]
 
     def test_moves_a_run_to_where_it_belongs(self) -> None:
         assert self.corrected(self.BEFORE, Fate.REVIEWED) == Hour(unknown=-1, reviewed=1)
-        assert self.corrected(self.BEFORE, Fate.UNKNOWN) == NOTHING
+        assert self.corrected(self.BEFORE, Fate.UNKNOWN) == EMPTY_HOUR
 
     def test_of_one_that_was_removed_takes_its_wait_away(self) -> None:
         left = waits(HOUR)
@@ -200,4 +200,4 @@ class TestHours:
 
     def test_say_which_share_was_late(self) -> None:
         assert Hour(late=1, first=waits(HOUR, HOUR, DAY, DAY)).overdue_share == 0.25
-        assert NOTHING.overdue_share is None
+        assert EMPTY_HOUR.overdue_share is None
