@@ -40,6 +40,10 @@ def test_a_report_is_posted_once_and_a_simulation_touches_nothing(
     assert files() == before
     (policy,) = json.loads(played.stdout)["policies"]
     assert (policy["config"], policy["queues"][0]["posts"]) == (None, 1)
+    (bench.directory / "calm.toml").write_text('[defaults]\nannounce_every = "4h"\n')
+    both = json.loads(bench.run("simulate", "--json", "--config", "calm.toml").stdout)["policies"]
+    assert [each["config"] for each in both] == [None, "calm.toml"]
+    assert [each["queues"][0]["came"] for each in both] == [0, 0]
     (bench.directory / "wrong.toml").write_text('[defaults]\nstale_after = "soon"\n')
     wrong = bench.run("simulate", "--config", "wrong.toml")
     assert (wrong.returncode, wrong.stdout) == (78, "")

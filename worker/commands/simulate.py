@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, cast
 
 from worker.clock import SystemClock
@@ -21,8 +23,9 @@ from worker.stores.past import recall_past
 from worker.stores.reviews import every_poll
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
     from worker.core.model import Id
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 _QUEUES = frozenset({Need.QUEUES})
 _NOTHING = "Nothing is remembered of these queues: let `review-notifier run` poll them for some days first."
 
-WARM_UP = timedelta(days=7)
+WARM_UP = timedelta(days=4)
 """So long before the time that counts a policy is played, so that what waits then has been spoken of by it."""
 
 
@@ -51,7 +54,7 @@ def simulate(*, days: int, config: Path | None, as_json: bool) -> bool:
     clock = SystemClock()
     with opening.open_copy(present.database_url, setting=DATABASE_SETTING) as store:
         past = _remembered(store, clock, timedelta(days=days), present.keep_reviews)
-    played = [] if past is None else play_policies(past, policies)
+    played = [] if past is None else play_policies(past, policies, side_by_side)
     if past is None or not any(each.figures.queues for each in played):
         say(_NOTHING)
         return False
@@ -73,25 +76,55 @@ def _remembered(store: SqlStore, clock: Clock, wanted: timedelta, kept: timedelt
     return store.search(lambda connection: recall_past(connection, max(begin - WARM_UP, first), begin, now))
 
 
-def play_policies(past: Past, policies: Sequence[Policy]) -> list[Played]:
-    """What comes of each policy."""
+def one_by_one(works: Sequence[Callable[[], Played]]) -> list[Played]:
+    """What all of them give."""
+    return [work() for work in works]
+
+
+def side_by_side(works: Sequence[Callable[[], Played]]) -> list[Played]:
+    """The same, but each beside the first works in a process of its own; only for a process without threads."""
+    context = get_context("fork")
+    answers: list[Connection] = []
+    for work in works[1:]:
+        ours, theirs = context.Pipe(duplex=False)
+        context.Process(target=_answer, args=(work, theirs), daemon=True).start()
+        # Else the end of a process that was killed would not be noticed.
+        theirs.close()
+        answers.append(ours)
+    found = [work() for work in works[:1]]
+    for work, answer in zip(works[1:], answers, strict=True):
+        try:
+            found.append(answer.recv())
+        except EOFError:
+            found.append(work())
+    return found
+
+
+def _answer(work: Callable[[], Played], answer: Connection) -> None:
+    answer.send(work())
+
+
+def play_policies(
+    past: Past,
+    policies: Sequence[Policy],
+    run: Callable[[Sequence[Callable[[], Played]]], list[Played]] = one_by_one,
+) -> list[Played]:
+    """What comes of each policy; `run` says how the work is done."""
     simulations: list[tuple[Path | None, Simulation, Imagined]] = []
     for config, settings in policies:
         whose = (queue.people for queue in (*settings.queues, settings.defaults))
         store = Imagined(with_everyone(past, whose))
         simulation = Simulation(settings, past, cast("Store", store), scheme=LIMITS.scheme)
-        simulation.play()
         simulations.append((config, simulation, store))
     zone = simulations[0][1].rules(None).calendar.zone
     days = _days(past, [simulation for _, simulation, _ in simulations])
-    return [
-        Played(
-            config,
-            measure(past, store.posted, store.entered, _ruled(simulation), days, zone),
-            sorted(simulation.missing),
-        )
-        for config, simulation, store in simulations
-    ]
+
+    def played(config: Path | None, simulation: Simulation, store: Imagined) -> Played:
+        simulation.play()
+        figures = measure(past, store.posted, store.entered, _ruled(simulation), days, zone)
+        return Played(config, figures, sorted(simulation.missing))
+
+    return run([partial(played, *each) for each in simulations])
 
 
 def _days(past: Past, simulations: Sequence[Simulation]) -> Mapping[Id, int]:
