@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -41,6 +42,7 @@ def rules_with(**settings: Any) -> QueueRules:
     return rules_of(PerQueue().model_copy(update=usual | settings | places))
 
 
+@cache
 def ident(name: str | int) -> UUID:
     """The id that belongs to a name."""
     return UUID(int=name) if isinstance(name, int) else uuid5(NAMESPACE_OID, name)
