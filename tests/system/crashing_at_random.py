@@ -111,7 +111,7 @@ class Crashes:
                 if self._stage.url.startswith("postgresql"):
                     self._stage.let_time_pass(LEASE)
         with self._stage.service():
-            wait_for(self._is_done, "everything is told", patience=60)
+            wait_for(self._is_done, "everything is told")
         return self._count(number)
 
     def _feed(self) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 """Seconds that a condition is waited for, on a machine with much else to do: where it holds, nothing waits so long."""
 
 

@@ -127,7 +127,7 @@ def test_killed_at_every_step_it_loses_nothing_and_nobody_sees_anything_twice(re
             wait_for(lambda: last.logged("started"), "the start")
             stays(lambda: is_claimed(remembering, lives.edits["answered"]), 2, "another worker may be alive still")
             remembering.let_time_pass(LEASE)
-        wait_for(remembering.is_settled, "all is settled", patience=40)
+        wait_for(remembering.is_settled, "all is settled")
     for step in STEPS:
         assert [step in text for text in remembering.shown(lives.posts[step])] == [True], step
         assert "Reviewed in" in remembering.only(lives.edits[step])["text"], step
@@ -205,7 +205,7 @@ class Entries:
     def recovered(self) -> None:
         with self.stage.service() as process:
             for step, place in self.places.items():
-                self.stage.wait_for_texts(place, f"later when {step}", patience=40)
+                self.stage.wait_for_texts(place, f"later when {step}")
             kill(self.stage, process)
 
     def windows_over(self) -> None:

@@ -72,7 +72,7 @@ def test_everything_is_seen_once(stage: Stage, troubles: list[Trouble]) -> None:
             stage.run(calm, f"after {each.name}")
             # Others go on; and Slack is not in trouble for so long that it would be left alone for minutes.
             wait_for(lambda each=each: any(f"after {each.name}" in text for text in stage.shown(calm)), each.name)
-        wait_for(stage.is_settled, "everything is settled", patience=30)
+        wait_for(stage.is_settled, "everything is settled")
     for each in troubles:
         assert ["told in" in text for text in stage.shown(places[each.name])] == [True], each.name
         assert len(stage.attempts(POST, places[each.name])) == each.posts, each.name

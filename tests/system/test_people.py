@@ -176,8 +176,8 @@ def test_of_two_workers_one_looks_people_up_and_both_know_them(
     more = {"WORKER_PEOPLE": "assigned", "WORKER_DATABASE_URL": postgres_url}
     assert bench.run("migrate", **more).returncode == 0
     with bench.service(**more) as first, bench.service(**more) as second:
-        wait_for(lambda: slack.posts, "a message", patience=40)
-        wait_for(lambda: LOOK_UP in asked(slack), "a look-up", patience=40)
+        wait_for(lambda: slack.posts, "a message")
+        wait_for(lambda: LOOK_UP in asked(slack), "a look-up")
         assert people(bench, WORKER_DATABASE_URL=postgres_url)[ADA]["slack"] == "U0ADA00001"
         assert (first.stop(), second.stop()) == (0, 0)
     assert asked(slack).count(LOOK_UP) == 1

@@ -57,9 +57,9 @@ def test_names_and_e_mails_stay_where_they_belong(
     more = {"WORKER_PEOPLE": "assigned", "WORKER_TELL": tell, "WORKER_OWNER": "U0MARKED01", "WORKER_STALE_AFTER": "2s"}
     more |= {"WORKER_LANGSMITH_API": "items", "WORKER_HTTP_ADDRESS": address, "WORKER_OPS_CHANNEL": CHANNEL}
     with bench.service(**more, WORKER_LOG_LEVEL="info") as service:
-        wait_for(lambda: len(looked_up(slack)) == 2, "reviewers are looked up", patience=40)
+        wait_for(lambda: len(looked_up(slack)) == 2, "reviewers are looked up")
         langsmith.add_run(queue, name="second")
-        wait_for(lambda: len(slack.posts) >= 1, "a message", patience=40)
+        wait_for(lambda: len(slack.posts) >= 1, "a message")
         pages = {page: httpx.get(f"http://{address}{page}").text for page in ("/livez", "/readyz", "/metrics")}
         assert service.stop() == 0
     outside = pages | {"log": "\n".join(service.lines), "status": bench.run("status", "--json", **more).stdout}

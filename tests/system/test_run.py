@@ -222,9 +222,9 @@ def test_a_database_that_another_locks_is_one_line_and_costs_no_message(
         with closing(sqlite3.connect(bench.directory / "worker.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             langsmith.add_run(queue, name="came while it was locked")
-            wait_for(lambda: service.logged("store_failing"), "the lock is told of", patience=40)
+            wait_for(lambda: service.logged("store_failing"), "the lock is told of")
             other.execute("ROLLBACK")
-        wait_for_kinds(slack, "baseline", "announcement", patience=90)
+        wait_for_kinds(slack, "baseline", "announcement")
         wait_for(lambda: service.logged("store_recovered"), "the end is told of")
         assert len(service.logged("store_failing")) == 1
         assert service.stop() == 0

@@ -48,11 +48,11 @@ def langsmith_echoes(langsmith: SimulatedLangSmith, service: Process) -> None:
     page = f"<html>X-API-Key: {KEY}</html>".encode()
     for nth, (status, body) in enumerate(((500, page), (200, quoted)), start=1):
         langsmith.fail(How.BODY, status=status, body=body)
-        wait_for(lambda nth=nth: len(service.logged("queue_failing")) >= nth, "a poll meets it", patience=60)
+        wait_for(lambda nth=nth: len(service.logged("queue_failing")) >= nth, "a poll meets it")
         langsmith.heal()
-        wait_for(lambda nth=nth: len(service.logged("queue_recovered")) >= nth, "it is over", patience=60)
+        wait_for(lambda nth=nth: len(service.logged("queue_recovered")) >= nth, "it is over")
     langsmith.fail(How.BODY, status=403, body=quoted)
-    wait_for(lambda: len(service.logged("queue_failing")) >= 3, "the key is refused", patience=60)
+    wait_for(lambda: len(service.logged("queue_failing")) >= 3, "the key is refused")
 
 
 def slack_echoes(slack: SimulatedSlack, elsewhere: str) -> None:
@@ -76,8 +76,8 @@ def test_nothing_that_gets_out_holds_a_secret(
         with bench.service(cold=True, **more) as service:
             wait_for(lambda: service.logged("started"), "it starts")
             langsmith.add_run(queue, name="run")
-            wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all", patience=60)
-            wait_for(lambda: beats, "a report to the dead man's switch", patience=30)
+            wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all")
+            wait_for(lambda: beats, "a report to the dead man's switch")
             langsmith_echoes(langsmith, service)
             told = bench.run("check", **more)
             outside = {page: httpx.get(f"http://127.0.0.1:{port}{page}").text for page in ("/readyz", "/metrics")}

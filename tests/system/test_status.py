@@ -113,4 +113,4 @@ def test_on_postgres_each_worker_has_a_line(stage: Stage, postgres_url: str) -> 
     with stage.service() as first, stage.service():
         wait_for(lambda: len(status(stage.bench)["services"]) == 2, "both are known")
         first.kill()
-        wait_for(lambda: len(status(stage.bench)["services"]) == 1, "the lease of the first lapses", patience=30)
+        wait_for(lambda: len(status(stage.bench)["services"]) == 1, "the lease of the first lapses")

@@ -37,7 +37,7 @@ def test_a_reminder_goes_where_its_queue_wants_it_and_a_former_one_points_to_it(
     with stage.service(WORKER_STALE_AFTER=soon_after(begun_at), WORKER_REMIND_EVERY="6s"):
         wait_for(lambda: all(len(messages(stage, place)) >= 3 for place in places.values()), "two reminders each")
         for place in places.values():
-            wait_for(partial(points_on, stage, place), "the former one points to it", patience=45)
+            wait_for(partial(points_on, stage, place), "the former one points to it")
         wait_for(lambda: messages(stage, gone), "a reminder in spite of the lost thread")
     for where, place in places.items():
         first, reminder, newer = messages(stage, place)[:3]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.builders import NOON
 from worker.sources.langsmith import rows
 from worker.sources.langsmith.wire import BriefRow
 
@@ -179,7 +180,6 @@ def test_the_workspace_is_read_from_a_path() -> None:
 
 
 RECEIVED = "2026-03-02T12:00:00Z"
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
