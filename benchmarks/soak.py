@@ -219,7 +219,7 @@ class Soak:
         roster = Roster(source=source, clock=self.clock, ids=[QUEUE.queue_id], names=(), everything=False)
         look = Look(**world, channels=store, poll=self._poll.known, roster=roster, rules=lambda _: RULES, counting=True)
         self._watch = Observer(look=look, store=store, notes=store, ops=ops)
-        self._housekeep = Housekeep(**world, keep_deliveries=pace.keep, keep_reviews=pace.keep)
+        self._housekeep = Housekeep(**world, history=world["store"], keep_deliveries=pace.keep, keep_reviews=pace.keep)
         self._metrics = metrics
 
     def renew(self) -> None:

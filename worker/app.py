@@ -226,6 +226,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         ),
         housekeep=Housekeep(
             store=store,
+            history=store,
             clock=clock,
             keep_deliveries=settings.keep_deliveries,
             keep_reviews=settings.keep_reviews,

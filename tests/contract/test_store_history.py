@@ -162,6 +162,7 @@ def test_a_day_that_a_newer_program_wrote_is_left_alone_and_not_read(sql_store: 
     assert of(sql_store) == {NOON + 2 * DAY: Hour(came=2)}
     rows = database.read(lambda connection: connection.execute(sa.select(HISTORY.c.hours)).scalars().all())
     assert sorted(map(bytes, rows))[-2:] == [newer, newer]
+    assert sql_store.newer_days() == 2
 
 
 def test_a_stay_that_goes_on_takes_its_end_back(store: Store) -> None:

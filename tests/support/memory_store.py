@@ -141,6 +141,10 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             owed.entered |= dict.fromkeys(new, soon)
             owed.change(edit_at=soon)
 
+    def newer_days(self) -> int:
+        """Nothing outlives the process."""
+        return 0
+
     def polled(
         self, polls: Iterable[Polled], stale_before: Callable[[Queue, datetime], datetime | None] = never_stale
     ) -> Mapping[Id, int]:

@@ -266,6 +266,10 @@ class History(Protocol):
         """
         ...
 
+    def newer_days(self) -> int:
+        """How many days of queues a newer program wrote, which this one neither reads nor adds to."""
+        ...
+
 
 class Deliveries(Protocol):
     """All deliveries, owed and posted, for people and for a dry run; and a second chance for one that failed."""

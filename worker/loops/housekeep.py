@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from worker.core.overview import LinkState, Overview, Reason
     from worker.core.ports import Clock
-    from worker.core.roles import Processes, Upkeep
+    from worker.core.roles import History, Processes, Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +29,13 @@ log = structlog.get_logger(__name__)
 class Housekeep:
     """Prunes settled deliveries, closed reviews and the oldest history. To be called each hour or so."""
 
-    def __init__(self, *, store: Upkeep, clock: Clock, keep_deliveries: timedelta, keep_reviews: timedelta) -> None:
+    def __init__(
+        self, *, store: Upkeep, history: History, clock: Clock, keep_deliveries: timedelta, keep_reviews: timedelta
+    ) -> None:
         """Keep settled deliveries, and closed reviews, for these times."""
         self._store = store
+        self._history = history
+        self._newer = 0
         self._clock = clock
         self._keep_deliveries = keep_deliveries
         self._keep_reviews = keep_reviews
@@ -45,9 +49,16 @@ class Housekeep:
             hours_before=now - HISTORY_KEPT,
         )
         self._store.maintain()
+        self._say_newer(self._history.newer_days())
         if pruned:
             log.info("pruned", rows=pruned)
         return pruned
+
+    def _say_newer(self, days: int) -> None:
+        """One line where a newer program wrote days of the history, and none before their number changes."""
+        if days and days != self._newer:
+            log.warning("history_is_newer", days=days, remedy="install the version that wrote it, or a later one")
+        self._newer = days
 
 
 class Pulse:

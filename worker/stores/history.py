@@ -91,6 +91,13 @@ def every_hour(connection: Connection, since: datetime, until: datetime, queue_i
     return found
 
 
+def newer_days(connection: Connection) -> int:
+    """How many rows have a form that this program does not know; see `History.newer_days`."""
+    form = sa.func.substr(HISTORY.c.hours, 1, 1, type_=sa.LargeBinary())
+    query = sa.select(sa.func.count()).select_from(HISTORY).where(form > bytes([VERSION]))
+    return connection.execute(query).scalar_one()
+
+
 def prune_hours(connection: Connection, before: datetime) -> int:
     """Forget the days that ended before a time; how many."""
     return connection.execute(sa.delete(HISTORY).where(HISTORY.c.day < day_of(before))).rowcount

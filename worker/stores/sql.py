@@ -311,6 +311,10 @@ class SqlStore:
         """See `Store.hours`."""
         return self._database.read(lambda connection: history.every_hour(connection, since, until, queue_id))
 
+    def newer_days(self) -> int:
+        """See `Store.newer_days`."""
+        return self._database.read(history.newer_days)
+
     def assigned(self) -> Mapping[str, str]:
         """Which worker, by its name, has which assignment, by its name; empty with SQLite."""
         if self._database.engine.dialect.name != "postgresql":

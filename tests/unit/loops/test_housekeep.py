@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.builders import DAY, NOON, deciding, delivery, queue, review
 from tests.support.clock import FakeClock
@@ -21,7 +22,7 @@ class Kept(MemoryStore):
 
 
 def housekeep(store: MemoryStore) -> Housekeep:
-    return Housekeep(store=store, clock=FakeClock(NOON), keep_deliveries=30 * DAY, keep_reviews=90 * DAY)
+    return Housekeep(store=store, history=store, clock=FakeClock(NOON), keep_deliveries=30 * DAY, keep_reviews=90 * DAY)
 
 
 def test_each_kind_of_memory_is_kept_as_long_as_set_and_no_longer() -> None:
@@ -36,6 +37,18 @@ def test_each_kind_of_memory_is_kept_as_long_as_set_and_no_longer() -> None:
     assert store.stories(review("gone").queue_run_id) == []
     assert len(store.stories(review("tombstone").queue_run_id)) == 1
     assert store.maintained == 1
+
+
+def test_days_that_a_newer_program_wrote_are_said_once() -> None:
+    class Newer(Kept):
+        def newer_days(self) -> int:
+            return 3
+
+    keep = housekeep(Newer())
+    with capture_logs() as logs:
+        keep()
+        keep()
+    assert [(line["event"], line["days"]) for line in logs if line["event"] != "pruned"] == [("history_is_newer", 3)]
 
 
 def test_what_is_owed_stays_however_old() -> None:
