@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from worker.core.audience import NO_PERSONS, Audience, Persons, Reach, Turns
 from worker.core.calendar import ALWAYS_OPEN, Calendar
+from worker.core.controls import with_controls
 from worker.core.direct import QueueTurns
 from worker.core.directory import Correction
 from worker.core.history import Measure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from worker.core.message import Message
     from worker.core.model import Id, Queue, Show, Trait
     from worker.core.ports import Clock
     from worker.settings import PerQueue, Settings
@@ -153,6 +155,12 @@ def rules_for(settings: Settings, clock: Clock, persons: Callable[[], Persons] =
         return found if is_nobodys else replace(found, persons=persons())
 
     return of
+
+
+def pressable(message: Message, rules: RulesOf, now: datetime) -> Message:
+    """A message with what people can press in it, where presses are heard."""
+    is_heard = rules(message.queue).has_controls
+    return with_controls(message, lambda queue: rules(queue).calendar, now) if is_heard else message
 
 
 def corrections(settings: Settings) -> Mapping[str, Correction]:

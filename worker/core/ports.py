@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.directory import Account
-    from worker.core.leases import Assignment, Task
+    from worker.core.leases import Assignment, Renewal, Task
     from worker.core.message import Message
     from worker.core.model import Difference, Facts, Fate, Field, Id, Queue, Reviewer, Snapshot, Traits, Unchanged
     from worker.core.overview import Area, LinkState
@@ -395,6 +395,22 @@ class Assignments(Protocol):
 
     def leave(self) -> None:
         """Give everything back, so that others go on at once. Raises StoreError."""
+        ...
+
+
+class AssignmentStore(Protocol):
+    """The assignments of several workers, in the database that they share. Every method may raise StoreError.
+
+    A worker lives while it renews its lease, by the clock of the database alone. Each takes an even share of the
+    queues and every task that is free, and gives back the queues that it has too many of.
+    """
+
+    def renew(self, queues: Collection[Id]) -> Renewal:
+        """Renew our lease, and take our share of the `queues` that are polled and of all tasks."""
+        ...
+
+    def leave(self) -> None:
+        """Give everything back at once, and stop counting as a worker."""
         ...
 
 

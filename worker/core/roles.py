@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.core.direct import Desk, DirectPlan
     from worker.core.directory import Card
     from worker.core.history import Hours, Measure
-    from worker.core.leases import Assignment, Renewal
+    from worker.core.leases import Assignment
     from worker.core.model import Facts, Fate, Id, Memory, Polled, Queue, QueueTotals, Review, Reviewer, ReviewKey
     from worker.core.overview import Process
     from worker.core.owed import Backlog, Claim, Delivery, Destination, Pause, State, Story
@@ -448,19 +448,3 @@ class Store(
     Protocol,
 ):
     """All roles at once: what the store on an SQL database is. A loop asks for the role that it uses."""
-
-
-class AssignmentStore(Protocol):
-    """The assignments of several workers, in the database that they share. Every method may raise StoreError.
-
-    A worker lives while it renews its lease, by the clock of the database alone. Each takes an even share of the
-    queues and every task that is free, and gives back the queues that it has too many of.
-    """
-
-    def renew(self, queues: Collection[Id]) -> Renewal:
-        """Renew our lease, and take our share of the `queues` that are polled and of all tasks."""
-        ...
-
-    def leave(self) -> None:
-        """Give everything back at once, and stop counting as a worker."""
-        ...

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from worker.core.leases import Assignment, Task
     from worker.core.model import Id
-    from worker.core.ports import Clock
-    from worker.core.roles import AssignmentStore
+    from worker.core.ports import AssignmentStore, Clock
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,6 @@ import structlog
 from worker.core import delivery as step
 from worker.core.audience import TURN
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.controls import with_controls
 from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
 from worker.core.letter import Letter
@@ -25,6 +24,7 @@ from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.direct import hours_of
 from worker.loops.pauses import Patience
+from worker.rules import pressable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -201,8 +201,7 @@ class Deliver:
             delivery = claim.delivery
         elif not self._spend(claim, now):
             return
-        message = self._composed(claim, owed, now) if letter is None else letter.post(owed)
-        message = pressable(message, self._rules, now)
+        message = pressable(letter.post(owed) if letter else self._composed(claim, owed, now), self._rules, now)
         for queue in nameless_queues(claim, message):
             self._nameless(queue.queue_id)
         attempt = step.begin(delivery, now)
@@ -421,12 +420,6 @@ def letter_of(claim: Claim, rules: RulesOf, now: datetime) -> Letter | None:
         return None
     queues = {queue.queue_id: queue for queue in claim.queues.values()}
     return Letter(claim, {queue_id: rules(queue).view(queue) for queue_id, queue in queues.items()}, now)
-
-
-def pressable(message: Message, rules: RulesOf, now: datetime) -> Message:
-    """A message with what people can press in it, where presses are heard."""
-    is_heard = rules(message.queue).has_controls
-    return with_controls(message, lambda queue: rules(queue).calendar, now) if is_heard else message
 
 
 def called_by(delivery: Delivery, owed: Iterable[Review], rules: RulesOf) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from worker.core.model import Kind
 from worker.core.outbox import edit_held_until
 from worker.core.overview import UNMETERED
 from worker.core.ports import DeliveryError, Outcome
-from worker.loops.deliver import letter_of, pressable
+from worker.loops.deliver import letter_of
 from worker.loops.direct import hours_of
+from worker.rules import pressable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

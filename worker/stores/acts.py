@@ -12,7 +12,7 @@ from worker.core.actions import Acted, Action, Actor, Record, Refusal, Subject, 
 from worker.core.audience import email_key, listed_id
 from worker.core.model import Review
 from worker.core.owed import State
-from worker.stores import edits, reviews
+from worker.stores import edits, people, reviews
 from worker.stores.columns import At, FactsColumn
 from worker.stores.database import insert
 from worker.stores.schema import ACTS, DELIVERIES, ENVELOPES, IS_OPEN, KNOWN_QUEUES, PEOPLE, REVIEWS
@@ -191,6 +191,14 @@ def prune_acts(connection: Connection, before: datetime) -> int:
     numbers = connection.execute(old).scalars().all()
     connection.execute(sa.delete(ACTS).where(ACTS.c.act_id.in_(numbers)))
     return len(numbers)
+
+
+def forget_everything(connection: Connection, whom: str, now: datetime) -> int:
+    """Forget a person; the rules are those of `Store.forget`."""
+    people.overwrite_deleted(connection)
+    # Before the directory forgets by which user the person acted.
+    acted = forget_acts(connection, whom, now)
+    return people.forget_person(connection, whom, now) or min(acted, 1)
 
 
 def forget_acts(connection: Connection, whom: str, now: datetime) -> int:

@@ -62,6 +62,13 @@ class Database:
         with self._in_turn():
             return self._attempt(self._writer, work)
 
+    def write_in_steps(self, step: Callable[[Connection], int]) -> int:
+        """Commit a step after the other until one has done nothing; how much was done. No other writer waits long."""
+        total = 0
+        while done := self.write(step):
+            total += done
+        return total
+
     def _attempt(self, engine: Engine, work: Callable[[Connection], _T]) -> _T:
         for left in reversed(range(ATTEMPTS)):
             try:

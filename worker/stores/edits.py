@@ -17,7 +17,7 @@ from worker.stores.claims import queue_shares, queues_of_reviews
 from worker.stores.columns import BEGINS_WITH_NAME, At
 from worker.stores.database import chunks, latest
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
-from worker.stores.reviews import IS_CLOSED, LISTED_FIRST, REVIEW_COLUMNS
+from worker.stores.reviews import IS_CLOSED, LISTED_FIRST, REVIEW_COLUMNS, revise_queue
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, IS_UNEXPLAINED, REVIEWS
 
 if TYPE_CHECKING:
@@ -65,6 +65,14 @@ def _owing(dialect: str, *, at_once: bool) -> sa.Update:
     concerned = sa.update(DELIVERIES).where(DELIVERIES.c.delivery_id.in_(speak), _KEPT_TRUE)
     # With a claim that has begun, this edit comes right after it: see `_edited`.
     return concerned.values(edit_at=sa.bindparam("soon", type_=At()) if at_once else _earliest(dialect))
+
+
+def reviews_altered(connection: Connection, queue_id: Id, altered: Sequence[int], now: datetime) -> bool:
+    """Let polls and messages know of reviews that were altered, if any; the queue's row is held."""
+    if altered:
+        revise_queue(connection, queue_id)
+        owe_edits(connection, altered, now)
+    return bool(altered)
 
 
 def reshow(connection: Connection, now: datetime) -> int:

@@ -155,7 +155,7 @@ class SqlStore:
                 return False
             news, tally = reviews.learn_fates(connection, queue_id, left, measure)
             history.add_hours(connection, queue_id, tally)
-            return _acted(connection, queue_id, news, now)
+            return edits.reviews_altered(connection, queue_id, news, now)
 
         return self._database.write(work)
 
@@ -166,7 +166,9 @@ class SqlStore:
             self._hold(connection)
             if reviews.hold_queue(connection, queue_id) is None:
                 return False
-            return _acted(connection, queue_id, reviews.describe_reviews(connection, queue_id, facts), now)
+            return edits.reviews_altered(
+                connection, queue_id, reviews.describe_reviews(connection, queue_id, facts), now
+            )
 
         return self._database.write(work)
 
@@ -402,9 +404,9 @@ class SqlStore:
         if hours_before is not None:
             self._database.write(lambda connection: history.prune_hours(connection, hours_before))
         return (
-            self._in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before))
-            + self._in_steps(lambda connection: upkeep.prune_reviews(connection, closed_before))
-            + self._in_steps(lambda connection: acts.prune_acts(connection, closed_before))
+            self._database.write_in_steps(lambda connection: upkeep.prune_deliveries(connection, settled_before))
+            + self._database.write_in_steps(lambda connection: upkeep.prune_reviews(connection, closed_before))
+            + self._database.write_in_steps(lambda connection: acts.prune_acts(connection, closed_before))
         )
 
     def reshow(self, now: datetime) -> int:
@@ -436,25 +438,11 @@ class SqlStore:
 
     def forget(self, whom: str, now: datetime) -> int:
         """See `Store.forget`."""
-
-        def work(connection: Connection) -> int:
-            people.overwrite_deleted(connection)
-            # Before the directory forgets by which user the person acted.
-            acted = acts.forget_acts(connection, whom, now)
-            return people.forget_person(connection, whom, now) or min(acted, 1)
-
-        return self._database.write(work)
+        return self._database.write(lambda connection: acts.forget_everything(connection, whom, now))
 
     def readmit(self, ids: Collection[str]) -> None:
         """See `Store.readmit`."""
         self._database.write(lambda connection: people.readmit_people(connection, ids))
-
-    def _in_steps(self, step: Callable[[Connection], int]) -> int:
-        # Each step is a transaction of its own, so that no other writer waits long.
-        total = 0
-        while gone := self._database.write(step):
-            total += gone
-        return total
 
     def copy_to(self, target: SqlStore) -> Mapping[str, int]:
         """Copy every row to an empty store on PostgreSQL, in one transaction; how many of each table."""
@@ -481,11 +469,3 @@ class SqlStore:
     def close(self) -> None:
         """Close every connection."""
         self._database.engine.dispose()
-
-
-def _acted(connection: Connection, queue_id: Id, altered: Sequence[int], now: datetime) -> bool:
-    """Let polls and messages know of reviews that were altered, if any; the queue's row is held."""
-    if altered:
-        reviews.revise_queue(connection, queue_id)
-        edits.owe_edits(connection, altered, now)
-    return bool(altered)

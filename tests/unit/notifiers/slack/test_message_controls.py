@@ -110,7 +110,7 @@ def test_ten_usual_runs_have_menus_and_with_previews_the_row_alone() -> None:
     assert len(controls(golden.CASES["controls_of_ten_with_previews"])) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(HARD), st.sampled_from(["", *HARD]), st.booleans()), min_size=1, max_size=10),
     st.sampled_from(["Support QA", *HARD]),
