@@ -12,6 +12,7 @@ from worker.app import RENEW_EVERY, TICK, match_controls, note_polls, remember_r
 from worker.core.cooldown import Cooldown
 from worker.core.leases import Task
 from worker.core.ports import StoreError
+from worker.loops.housekeep import AllWell
 from worker.scheduler import Ticker
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Service:
         self._remembered: set[Id] | None = None
         self._people_known = False
         self._inbox: Listener | None = None
+        self._all_well = AllWell(parts.clock)
         self._polling: set[Id] = set()
         self._idle = threading.Event()
 
@@ -305,6 +307,7 @@ class Service:
         if self._parts.watch.overview:
             link = self._inbox.state if self._inbox is not None else None
             self._parts.presence.show(self._parts.watch.overview, self._monitor.reasons(), link)
+            self._all_well(self._parts.watch.overview, self._parts.deliver.posted)
 
     def _report(self) -> None:
         # Its numbers are those of the first polls, too.

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -37,6 +37,7 @@ from worker.service import Service
 from worker.settings.loading import surroundings
 from worker.stores import opening
 from worker.stores.lock import Busy, note_file
+from worker.version import commit, release
 from worker.web.heartbeat import Heartbeat
 from worker.web.monitor import Monitor
 from worker.web.sockets import refuse_unusable_address
@@ -98,7 +99,7 @@ def run() -> None:
                     assignments=assignments,
                     board=board,
                 )
-                about = {"queues": len(settings.queues), "all_queues": settings.all_queues, "view": source.whose()}
+                about = _about(settings) | {"view": source.whose()}
                 if is_first:
                     log.info("started", **about)
                 else:
@@ -109,6 +110,21 @@ def run() -> None:
                 inbox = listening.inbox(settings, parts, notifier, service.hurry_edits) if listening else None
                 is_over = service.run(process.STOP, inbox, has_changed=reload, is_first=is_first)
         log.info("stopped")
+
+
+def _about(settings: Settings) -> dict[str, Any]:
+    """What a log should say of a start, so that nobody has to ask for it later."""
+    address = settings.http_address
+    return {
+        "version": release(),
+        "commit": commit(),
+        "database": settings.database_url.partition(":")[0].partition("+")[0],
+        "queues": len(settings.queues),
+        "all_queues": settings.all_queues,
+        "interval": f"{settings.defaults.poll_interval.total_seconds():g} s",
+        "listing": settings.langsmith_api.value,
+        "address": f"{address[0]}:{address[1]}" if address else None,
+    }
 
 
 def _listening(machine: Clock) -> Listening:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import structs
 
+from worker.core.cooldown import Cooldown
 from worker.core.history import HISTORY_KEPT
 from worker.core.overview import Process
-from worker.core.status.reasons import only_here
+from worker.core.status.reasons import only_here, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from worker.core.roles import History, Processes, Upkeep
 
 log = structlog.get_logger(__name__)
+
+A_DAY = timedelta(days=1)
 
 
 class Housekeep:
@@ -59,6 +62,25 @@ class Housekeep:
         if days and days != self._newer:
             log.warning("history_is_newer", days=days, remedy="install the version that wrote it, or a later one")
         self._newer = days
+
+
+class AllWell:
+    """Says once a day in the log that all is well, so that a quiet log is no dead one."""
+
+    def __init__(self, clock: Clock) -> None:
+        """The first line comes a day after the start."""
+        self._clock = clock
+        self._wait = Cooldown.of(A_DAY, clock.monotonic())
+        self._posted = 0
+
+    def __call__(self, overview: Overview, posted: int) -> None:
+        """Take a look; `posted` counts the messages since the start."""
+        now = self._clock.monotonic()
+        if not self._wait.is_over(now) or reasons(overview):
+            return
+        self._wait = Cooldown.of(A_DAY, now)
+        messages, self._posted = posted - self._posted, posted
+        log.info("all_well", queues=len(overview.queues), waiting=overview.waiting, messages=messages)
 
 
 class Pulse:
