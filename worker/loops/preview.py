@@ -211,7 +211,7 @@ class Preview:
 
     def _composed(self, delivery: Delivery, about: Collection[About], now: datetime) -> Message:
         waiting = {each: self._reviews[each] for each in about if self._reviews[each].is_open}
-        owed = sorted(waiting.values(), key=lambda review: (review.since, str(review.queue_run_id)))
+        owed = sorted(waiting.values(), key=lambda review: (review.rank, review.since, str(review.queue_run_id)))
         queue = delivery.queue
         if queue is None:
             return compose_post(Claim(delivery), owed, frozenset(), now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from tests.support.acting import an_act, do
 from tests.support.builders import (
@@ -27,7 +28,8 @@ from tests.unit.loops.stage import Stage
 from worker.commands.tables import preview_text
 from worker.core.actions import Act
 from worker.core.calendar import Calendar
-from worker.core.model import Entry, Kind, Show, Window
+from worker.core.filters import Order
+from worker.core.model import Entry, Kind, Show, Traits, Window
 from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.core.plan import Plan
 from worker.loops.preview import Preview
@@ -298,3 +300,20 @@ def test_what_waits_already_is_held_while_its_queue_is_muted() -> None:
     assert list(preview.messages()) == []
     (held,) = preview.held()
     assert (held.until, [message.total for message in held.messages]) == (NOON + HOUR, [1])
+
+
+def test_runs_are_listed_by_the_order_of_their_queue(world: World) -> None:
+    runs = [structs.replace(queue_run(name), traits=Traits(failed=name == "b")) for name in "abc"]
+    world.source.show(queue(), *runs)
+    preview = Preview(
+        source=world.source,
+        store=world.store,
+        deliveries=world.store,
+        budgets=world.store,
+        channels=world.store,
+        clock=world.clock,
+        rules=lambda _: rules_with(order=(Order.ERROR,)),
+    )
+    preview.poll(queue())
+    (message,) = preview.messages()
+    assert message.lines[0].facts.name == "b"
