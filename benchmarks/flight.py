@@ -227,7 +227,7 @@ class Flight:
             if keep_at <= minute:
                 keep_at += KEEP_EVERY
                 self._parts.housekeep()
-                self._parts.poll.known.noticed(self.store.polled(self._parts.poll.known.polled()))
+                self._note_polls()
                 self._parts.look_ups.wake()
                 self._parts.look_ups()
             if self.store.is_used or (self._parts.direct.next_due_at or NEVER) <= self._clock.now():
@@ -235,7 +235,12 @@ class Flight:
             minute += MINUTE
             # A poll that finds nothing new does not touch the store: then nothing new is owed either.
             if self.store.is_used or self._due_at < minute:
+                # As the service does each minute: what an opening decided on waits for a poll after it.
+                self._note_polls()
                 self._deliver(minute)
+
+    def _note_polls(self) -> None:
+        self._parts.poll.known.noticed(self.store.polled(self._parts.poll.known.polled()))
 
     def _deliver(self, until: datetime) -> None:
         """Work as the service does, but for the seconds in which nothing is due."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.process import Bench, wait_for
+from worker.demo.slack.faults import Mode
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -186,3 +187,20 @@ def test_the_settings_of_getting_started_notify_the_reviewers_alone(
     assert all(user in listed for user in (PEOPLE["ada"][0], "U0SAM000001"))
     assert [len(slack.direct_messages(user)) for user in (PEOPLE["ada"][0], "U0SAM000001", "U0LEAD00001")] == [1, 1, 0]
     assert not [attempt for attempt in slack.posts if attempt.channel.startswith("C")]
+
+
+@pytest.mark.long(12)
+def test_kill_9_while_direct_messages_are_posted_loses_none_and_repeats_none(
+    bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, team: UUID
+) -> None:
+    langsmith.add_run(team, name="Refund flow")
+    for lives, mode in enumerate((Mode.HANG, Mode.COMMIT_THEN_HANG), start=1):
+        slack.fail("chat.postMessage", mode=mode, times=1)
+        with bench.service() as service:
+            wait_for(lambda lives=lives: len(slack.posts) >= lives, "a direct message has arrived")
+            service.kill()
+    with bench.service() as service:
+        wait_for(lambda: all(texts(slack, name) for name in PEOPLE), "a message to each", patience=40)
+        assert service.stop() == 0
+    assert [len(texts(slack, name)) for name in PEOPLE] == [1, 1, 1]
+    assert all("Refund flow" in texts(slack, name)[0] for name in PEOPLE)
