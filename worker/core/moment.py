@@ -29,6 +29,7 @@ class _Past:
     """
 
     step: Step
+    is_always: bool
     cut_offs: dict[datetime, tuple[datetime, datetime]] = field(default_factory=dict)
 
     def had_come(self, review: Review, told_at: datetime) -> bool:
@@ -36,7 +37,7 @@ class _Past:
         # Open time is never longer than time: where that was too short, the calendar need not be asked.
         if told_at - since < step.after:
             return False
-        if step.calendar.is_always:
+        if self.is_always:
             return True
         if (cut_offs := self.cut_offs.get(told_at)) is None:
             cut_offs = self.cut_offs[told_at] = step.calendar.cut_offs(told_at, step.after)
@@ -106,7 +107,8 @@ class Moment:
     """A ladder at one instant: what is due then, for as many runs as there are.
 
     `rungs` are the steps that may go out then, lowest first; `first` is since when, at the latest, something has waited
-    for which any of them but the announcement has come (None: there is no such step).
+    for which any of them but the announcement has come (None: there is no such step). `every` are the numbers of all
+    steps, which concern a run of which nothing else is known; None where that depends on more.
     """
 
     policy: EscalationPolicy
@@ -114,26 +116,34 @@ class Moment:
     past: tuple[_Past, ...]
     rungs: tuple[_Rung, ...]
     first: datetime | None
+    every: range | None
 
     @classmethod
     def of(cls, policy: EscalationPolicy, now: datetime) -> Moment:
         """The ladder at `now`, by the clock that runs have their dates from."""
-        past = tuple(_Past(step) for step in policy.steps)
+        past = tuple(_Past(step, step.calendar.is_always) for step in policy.steps)
         ready = [(each, number, each.step.ready_until(now)) for number, each in enumerate(past)]
         rungs = tuple(_Rung.of(each, number, at, now) for each, number, at in ready if at is not None)
         first = max((rung.first for rung in rungs if rung.step.kind is not Kind.ANNOUNCEMENT), default=None)
-        return cls(policy, now, past, rungs, first)
+        every = range(len(policy.steps)) if policy.turns is None and policy.reminders is None else None
+        return cls(policy, now, past, rungs, first, every)
 
     def due(self, review: Review) -> Step | None:
         """The highest step that is due for a review, and may go out: after an outage one notice, not three."""
         # Most runs of a large queue were spoken of, and are not old enough for anything else.
         if review.told_at is not None and (self.first is None or review.since > self.first):
             return None
-        numbers = self.policy.numbers_for(review)
+        numbers = self._numbers_for(review)
         for rung in reversed(self.rungs):
             if rung.number in numbers and rung.has_come(review) and not rung.is_spared(review):
                 return rung.step
         return None
+
+    def _numbers_for(self, review: Review) -> range:
+        # Asked for each run, so that the most usual answer is given without a call.
+        if self.every is not None and review.absent_at is None and not review.reserved:
+            return self.every
+        return self.policy.numbers_for(review)
 
     def joins(self, step: Step, review: Review) -> bool:
         """Whether a review is near enough to a step to be taken along by a notice that goes out anyway."""
@@ -161,14 +171,14 @@ class Moment:
         """
         found: list[list[int]] = [[] for _ in range(2 * len(self.past) + 1)]
         for review in waiting:
-            numbers, told_at = self.policy.numbers_for(review), review.told_at
-            since = microseconds(review.since)
+            numbers, told_at = self._numbers_for(review), review.told_at
+            since, has_acts = microseconds(review.since), review.acts is not NO_ACTS
             # A run that was spoken of waits for no announcement.
-            if review.acts is not NO_ACTS:
+            if has_acts:
                 found[-1] += (microseconds(at) for at in ends_of(review.acts))
             for number in numbers if told_at is None else range(max(numbers.start, 1), numbers.stop):
                 past = self.past[number]
-                if past.step.spared_until(review) is not None:
+                if has_acts and past.step.spared_until(review) is not None:
                     found[-1] += (microseconds(past.step.goes_at(at)) for at in (past.step.due_at(review),) if at)
                 elif told_at is None or not past.had_come(review, told_at):
                     found[2 * number].append(since)
