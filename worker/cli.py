@@ -234,7 +234,7 @@ def _report(
         raise typer.BadParameter(f"{plot} ends neither with .svg nor with .png", param_hint="--plot")
     with reported():
         try:
-            well = command.report(command.Wanted(queue, days, as_json, as_csv, plot, post))
+            well = command.show_reports(command.ReportAsked(queue, days, as_json, as_csv, plot, post))
         except command.NotDrawnError as error:
             fail(str(error), Exit.FAILED)
         raise SystemExit(Exit.DONE if well else Exit.FAILED)

@@ -32,7 +32,7 @@ class NotDrawnError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReportAsked:
     """What is asked for: of which queue (None: of all), how many days, in which form, and whether to post it."""
 
     queue: str | None
@@ -43,7 +43,7 @@ class Wanted:
     post: bool = False
 
 
-def report(wanted: Wanted) -> bool:
+def show_reports(wanted: ReportAsked) -> bool:
     """Show the report, or post it; False for an unknown queue, where nothing is polled yet, or nowhere to post to.
 
     Raises OSError and NotDrawnError where the plot cannot be written.

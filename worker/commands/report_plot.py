@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from worker.commands.report import NotDrawnError
-from worker.core.queue_report import WEEKDAYS, sentences, title
+from worker.core.queue_report import WEEKDAYS, report_title, sentences
 from worker.core.text import flat
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _write(file: Path, drawn: bytes) -> None:
 
 def _block(report: QueueReport, top: float) -> tuple[list[_Box | _Label], float]:
     """The shapes of one report, and where the next begins."""
-    shapes: list[_Box | _Label] = [_Label(_EDGE, top + 16, title(report), 16)]
+    shapes: list[_Box | _Label] = [_Label(_EDGE, top + 16, report_title(report), 16)]
     y = top + 16
     for line in (line for each in sentences(report) for line in wrap(each, _LONGEST)):
         y += _LINE

@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from worker.commands.tables import stamp
-from worker.core.queue_report import WEEKDAYS, sentences, title
+from worker.core.queue_report import WEEKDAYS, report_title, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ def lines(reports: Sequence[QueueReport]) -> Iterator[str]:
     for number, report in enumerate(reports):
         if number:
             yield ""
-        yield title(report)
+        yield report_title(report)
         for each in sentences(report):
             yield from _wrapped(each)
         yield from _heat_map(report)

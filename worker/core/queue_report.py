@@ -119,7 +119,7 @@ def sentences(report: QueueReport) -> Iterator[str]:
         yield f"{known}: what came and left in them may lack here." if report.seen else f"{known}: nothing is known."
 
 
-def title(report: QueueReport) -> str:
+def report_title(report: QueueReport) -> str:
     """The queue and the period, flat."""
     begin, end = (at.astimezone(report.period.zone) for at in (report.period.begin, report.period.end))
     name = flat(report.queue.name, _NAME) or str(report.queue.queue_id)
@@ -131,7 +131,7 @@ def title(report: QueueReport) -> str:
 def posted_text(report: QueueReport) -> str:
     """The report as a message."""
     busiest = _busiest(report)
-    return "\n".join([title(report), *sentences(report), *([busiest] if busiest else [])])
+    return "\n".join([report_title(report), *sentences(report), *([busiest] if busiest else [])])
 
 
 def _flow(report: QueueReport) -> str:
