@@ -17,6 +17,7 @@ from worker.stores import (
     assignments,
     budgets,
     claims,
+    decisions,
     edits,
     history,
     inboxes,
@@ -89,30 +90,7 @@ class SqlStore:
         def work(connection: Connection) -> Plan:
             # First of all: a worker that has lost the queue neither waits for its row nor plans in vain.
             self._hold(connection)
-            row = reviews.lock_queue(connection, queue)
-            baselined = row.baselined_at is not None
-            recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined, whole=whole)
-            memory = Memory(
-                baselined,
-                recalled,
-                revision=row.revision,
-                listing=row.listing or "",
-                window=outbox.window_of(connection, row, now),
-                muted_until=row.muted_until,
-                completed_at=row.completed_at,
-            )
-            plan = decide(memory)
-            reviews.conclude_poll(connection, row, plan, now)
-            altered = reviews.write_reviews(
-                connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled)
-            )
-            for notice in plan.notices:
-                outbox.owe_notice(connection, queue, notice, now)
-            if plan.opened is None and plan.entered and memory.window is not None:
-                outbox.enter_reviews(connection, queue.queue_id, memory.window.host, plan.entered, now)
-            edits.owe_edits(connection, altered, now)
-            history.add_hours(connection, queue.queue_id, plan.tally.hours)
-            return plan
+            return decisions.decide_on_queue(connection, queue, keys, decide, now, whole=whole)
 
         return self._database.write(work)
 
