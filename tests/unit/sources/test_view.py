@@ -31,7 +31,7 @@ def pairs(stage: Stage) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("lsv2_sk_x", "a service key"), ("lsv2_pt_x", "a personal key"), ("x", "cannot be told")]
+    ("key", "said"), [("lsv2_sk_x", "a service key"), ("lsv2_pt_x", "a personal key"), ("x", "is not known")]
 )
 def test_whose_view_it_is_is_told_by_the_key(stage: Stage, key: Any, said: Any) -> None:
     assert said in stage.restart(key=key).whose()
