@@ -141,7 +141,7 @@ class Moment:
 
     def _numbers_for(self, review: Review) -> range:
         # Asked for each run, so that the most usual answer is given without a call.
-        if self.every is not None and review.absent_at is None and not review.reserved:
+        if self.every is not None and review.absent_at is None and not (review.reserved or review.left_out):
             return self.every
         return self.policy.numbers_for(review)
 
