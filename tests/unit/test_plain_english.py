@@ -39,7 +39,9 @@ def test_messages_and_help_keep_to_plain_words() -> None:
     """Every text with a blank in it that is no docstring is read by somebody, and so is help."""
     found = []
     for path in PROGRAM:
-        tree = ast.parse(path.read_text())
+        if not AVOIDED_WORD.search(source := path.read_text()):
+            continue
+        tree = ast.parse(source)
         docstrings = {
             id(node.body[0].value)
             for node in ast.walk(tree)
