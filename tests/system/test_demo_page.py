@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.together, pytest.mark.long(50)]
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=180_000)
 
 LARGEST_PICTURE = 200_000
 WIDE: Any = {"width": 1280, "height": 900}
@@ -51,7 +51,7 @@ def window() -> Iterator[Page]:
     if executable is None:
         pytest.skip("no Chromium is installed: install the package `chromium` to test the demo's page")
     with browsing(executable) as browser, browser.new_context(locale="en-GB") as context:
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(180_000)
         yield context.new_page()
 
 

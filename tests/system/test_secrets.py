@@ -76,7 +76,7 @@ def test_nothing_that_gets_out_holds_a_secret(
         with bench.service(cold=True, **more) as service:
             wait_for(lambda: service.logged("started"), "it starts")
             langsmith.add_run(queue, name="run")
-            wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all")
+            wait_for(lambda: slack.messages(CHANNEL), "a message in spite of all", patience=400)
             wait_for(lambda: beats, "a report to the dead man's switch")
             langsmith_echoes(langsmith, service)
             told = bench.run("check", **more)

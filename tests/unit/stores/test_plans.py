@@ -149,6 +149,8 @@ def dear_steps(store: SqlStore, statement: str, bound: Any) -> list[str]:
     """The steps of a statement that read more, the more is kept."""
     with store._database.engine.connect() as connection:  # noqa: SLF001
         if connection.dialect.name == "postgresql":
+            # Whether there is an index to read through, not which is cheaper in a table as small as this one.
+            connection.exec_driver_sql("SET enable_seqscan = off")
             found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", bound).scalar_one()
             plan = found if isinstance(found, list) else json.loads(found)
             return [str(node) for node in _nodes(plan[0]["Plan"]) if _is_dear(node)]
