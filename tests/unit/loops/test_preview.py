@@ -305,15 +305,6 @@ def test_what_waits_already_is_held_while_its_queue_is_muted() -> None:
 def test_runs_are_listed_by_the_order_of_their_queue(world: World) -> None:
     runs = [structs.replace(queue_run(name), traits=Traits(failed=name == "b")) for name in "abc"]
     world.source.show(queue(), *runs)
-    preview = Preview(
-        source=world.source,
-        store=world.store,
-        deliveries=world.store,
-        budgets=world.store,
-        channels=world.store,
-        clock=world.clock,
-        rules=lambda _: rules_with(order=(Order.ERROR,)),
-    )
-    preview.poll(queue())
-    (message,) = preview.messages()
+    world.rules = rules_with(order=(Order.ERROR,))
+    (message,) = world.dry_run()
     assert message.lines[0].facts.name == "b"
