@@ -70,3 +70,10 @@ def test_a_file_that_contributing_names_exists(path: str) -> None:
 def test_a_port_is_where_contributing_says(word: str) -> None:
     assert f"`{word}`" in CONTRIBUTING
     assert f"\nclass {word}(Protocol):" in (ROOT / "worker/core/ports.py").read_text()
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    titles = [file.read_text().splitlines()[0] for file in decisions]
+    assert [int(file.name[:4]) for file in decisions] == list(range(1, len(decisions) + 1))
+    assert [title.split(".")[0] for title in titles] == [f"# {number}" for number in range(1, len(decisions) + 1)]
