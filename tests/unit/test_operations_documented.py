@@ -148,18 +148,25 @@ def test_only_settings_that_exist_are_spoken_of() -> None:
     assert named <= {name.env for name in EVERY.values()}
 
 
-@pytest.mark.parametrize("name", ["operations.md", "getting-started.md"])
-def test_what_a_page_links_to_exists(name: str) -> None:
-    page = ROOT / "docs" / name
-    text = page.read_text()
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-        assert "://" in target or (page.parent / target).exists(), target
-    headings = {
-        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
-        for line in text.splitlines()
-        if line.startswith("#")
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """What a link into a page may end with."""
+    lines = re.sub(r"(?s)```.*?```", "", page.read_text()).splitlines()
+    headings = [line.lstrip("# ").lower() for line in lines if line.startswith("#")]
+    return frozenset(re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)]*)\)", page.read_text()):
+        if "://" in target:
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or file.suffix != ".md" or anchor in anchors(file), f"{target}#{anchor}"
 
 
 SCOPES = {
