@@ -63,27 +63,30 @@ class QueueRules:
     @property
     def is_direct(self) -> bool:
         """Whether people are notified directly of the queue's runs."""
-        return self.settings.tell is not Reach.CHANNEL and self.settings.people is not Audience.NOBODY
+        return self.settings.is_direct
+
+    @property
+    def _spares_channel(self) -> bool:
+        """Whether what people are notified of directly is left out of the channel."""
+        return self.is_direct and self.settings.tell is Reach.DIRECT
 
     def queue_turns(self, queue: Queue) -> QueueTurns:
         """The queue as a look at the inboxes needs it."""
         turns = self.turns(queue)
-        spares_channel = self.is_direct and self.settings.tell is Reach.DIRECT
-        return QueueTurns(self.policy, turns, self.is_direct, spares_channel, self._most_reminders(turns))
+        return QueueTurns(self.policy, turns, self.is_direct, self._spares_channel, self._most_reminders(turns))
 
     def policy_for(self, queue: Queue) -> EscalationPolicy:
         """The ladder of the queue's channel, which leaves out the runs of which people are notified directly.
 
         After so many reminders of a run only the owner hears of it, where there is one whom messages reach.
         """
-        spares_channel = self.is_direct and self.settings.tell is Reach.DIRECT
-        if not spares_channel and not self.settings.owner:
+        if not self._spares_channel and not self.settings.owner:
             return self.policy
         turns = self.turns(queue)
         most = self._most_reminders(turns)
         # Of no reminders at all none is the first.
         steps = self.policy.steps if most != 0 else self.policy.without(Kind.REMINDER)
-        return replace(self.policy, steps=steps, turns=turns if spares_channel else None, reminders=most)
+        return replace(self.policy, steps=steps, turns=turns if self._spares_channel else None, reminders=most)
 
     def _most_reminders(self, turns: Turns) -> int | None:
         return self.reminders if turns.has_owner else None
@@ -171,8 +174,7 @@ def corrections(settings: Settings) -> Mapping[str, Correction]:
 def wants_direct(settings: Settings) -> bool:
     """Whether people are notified directly of the runs of any queue, or an owner may be."""
     queues = (*settings.queues, settings.defaults)
-    are_people = (queue.people is not Audience.NOBODY and queue.tell is not Reach.CHANNEL for queue in queues)
-    return any(are_people) or any(queue.owner for queue in queues)
+    return any(queue.is_direct or queue.owner for queue in queues)
 
 
 def wants_people(settings: Settings) -> bool:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.house import ROOT, House
+from tests.house import ROOT, TOLD, House
 
 ADVICE = (
     "name no vendor and no setting in {folder}/. Say `the source`, `the notifier`, `the settings`; a sentence that is "
@@ -24,6 +24,10 @@ def house() -> House:
 def test_the_middle_of_the_house_names_no_vendor_and_no_setting(house: House, folder: str) -> None:
     lines = [line for line in house.vendors_in_the_middle() if line.startswith(f"worker/{folder}/")]
     assert not lines, "\n".join([ADVICE.format(folder=folder), *lines])
+
+
+def test_notify_announce_report_show_and_mean_are_said_rather_than_one_word_for_all(house: House) -> None:
+    assert house.count(TOLD) <= 20
 
 
 DEFINED = re.compile(

@@ -13,7 +13,7 @@ from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.hours import calendar_name, state_of
 from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, rehearsal, slack, start
-from worker.core.audience import TURN, Audience, Reach, email_key
+from worker.core.audience import TURN, Audience, email_key
 from worker.core.directory import listed as listed_reviewers
 from worker.core.model import Reviewer
 from worker.core.overview import Finding
@@ -22,7 +22,7 @@ from worker.core.status.reasons import rows_text
 from worker.loops.preview import Preview
 from worker.notifiers.slack import check as slack_check
 from worker.notifiers.slack.reach import Whom, examine_people
-from worker.rules import rules_for
+from worker.rules import corrections, rules_for
 from worker.settings import loading
 from worker.settings.calendars import calendar_of
 from worker.settings.names import ADVICE, named
@@ -223,13 +223,14 @@ def whom(settings: Settings, source: LangSmith, roster: Roster, rules: RulesOf, 
         emails |= settings.persons.keys()
     by_email = {email_key(one.email) or one.reviewer_id: one for one in [*listed_reviewers(emails), *reviewers]}
     mentions = (one for each in of_queues if each.escalate_after for one in each.escalate_mention if one != TURN)
+    corrected = corrections(settings)
     return Whom(
         reviewers=tuple(sorted(by_email.values(), key=lambda one: (one.email.casefold(), one.name))),
-        corrected={email: table.slack for email, table in settings.persons.items() if table.slack},
-        unnotified=frozenset(email for email, table in settings.persons.items() if not table.tell),
+        corrected={email: one.user for email, one in corrected.items() if one.user},
+        unnotified=frozenset(email for email, one in corrected.items() if not one.is_notified),
         owners=tuple(sorted({each.owner for each in of_queues if each.owner})),
         mentions=tuple(dict.fromkeys(mentions)),
-        is_direct=any(each.tell is not Reach.CHANNEL and each.people is not Audience.NOBODY for each in of_queues),
+        is_direct=any(each.is_direct for each in of_queues),
     )
 
 

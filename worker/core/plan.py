@@ -196,7 +196,7 @@ def still_owed(
 ) -> tuple[tuple[Review, ...], tuple[Review, ...]]:
     """Split a delivery's reviews into those that wait and those that no message has to show any more.
 
-    `as_of` asks for then instead of now: what an attempt that began then told of.
+    `as_of` asks for then instead of now: what an attempt that began then spoke of.
     """
     owed: list[Review] = []
     gone: list[Review] = []

@@ -161,14 +161,14 @@ def quantile(values: Sequence[timedelta], share: float) -> timedelta | None:
 
 
 @dataclass(slots=True)
-class _Told:
+class _Firsts:
     """When each run was shown first, and when a message was posted for it first."""
 
     shown: dict[About, datetime]
     called: dict[About, datetime]
 
     @classmethod
-    def of(cls, postings: Iterable[Posting], entered: Mapping[About, datetime]) -> _Told:
+    def of(cls, postings: Iterable[Posting], entered: Mapping[About, datetime]) -> _Firsts:
         called: dict[About, datetime] = {}
         for posting in postings:
             for about in posting.runs:
@@ -188,7 +188,7 @@ def measure(
     zone: tzinfo,
 ) -> Figures:
     """The figures of a policy, from what was posted by it; `days` are the working days of each queue."""
-    told = _Told.of(postings, entered)
+    firsts = _Firsts.of(postings, entered)
     counted = [posting for posting in postings if posting.at >= past.begin]
     a_day: defaultdict[Id, Counter[date]] = defaultdict(Counter)
     calls: Counter[str] = Counter()
@@ -199,7 +199,7 @@ def measure(
             a_day[queue_id][day] += 1
         calls.update(posting.called)
         calls_a_day.update((who, day) for who in posting.called)
-    waits = {queue_id: _Waited.of(past, queue_id, ruled[queue_id], told) for queue_id in ruled}
+    waits = {queue_id: _Waited.of(past, queue_id, ruled[queue_id], firsts) for queue_id in ruled}
     named = {polled.queue.queue_id: polled.queue for polled in past.polls}
     queues = tuple(
         waits[queue_id].figures(named[queue_id], days[queue_id], list(a_day[queue_id].values())) for queue_id in ruled
@@ -226,7 +226,7 @@ class _Waited:
     called_wall: list[timedelta] = field(default_factory=list)
 
     @classmethod
-    def of(cls, past: Past, queue_id: Id, ruled: Ruled, told: _Told) -> _Waited:
+    def of(cls, past: Past, queue_id: Id, ruled: Ruled, firsts: _Firsts) -> _Waited:
         found = cls()
         baselined_at = next(each.baselined_at for each in past.polls if each.queue.queue_id == queue_id)
         # What was there at a first sight did not come.
@@ -242,8 +242,8 @@ class _Waited:
             found.came += 1
             about = queue_id, review.key
             for at, open_time, wall in (
-                (told.shown.get(about), found.shown, found.shown_wall),
-                (told.called.get(about), found.called, found.called_wall),
+                (firsts.shown.get(about), found.shown, found.shown_wall),
+                (firsts.called.get(about), found.called, found.called_wall),
             ):
                 if at is not None:
                     open_time.append(age(review.first_seen_at, at))

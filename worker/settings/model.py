@@ -119,6 +119,11 @@ class PerQueue(BaseModel):
     skip: Annotated[_Conditions, Name("WORKER_SKIP")] = None
     order: Annotated[_Ordered, Name("WORKER_ORDER")] = ()
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether the people whose turn it is are notified directly, besides the channel or in its place."""
+        return self.tell is not Reach.CHANNEL and self.people is not Audience.NOBODY
+
     def overridden_by(self, table: Self) -> Self:
         """These settings, with those of one queue's table in their place."""
         return self.model_copy(update={key: getattr(table, key) for key in table.model_fields_set})

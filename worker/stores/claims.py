@@ -14,7 +14,7 @@ from worker.stores import outbox
 from worker.stores.assignments import is_resting, take_channel
 from worker.stores.columns import DestinationColumn
 from worker.stores.database import chunks, insert
-from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
+from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, SPOKEN_COLUMNS, delivery_of
 from worker.stores.reviews import LISTED_FIRST, REVIEW_COLUMNS, SELECT_QUEUE, queue_of
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, KNOWN_QUEUES, REVIEWS
 
@@ -230,8 +230,7 @@ def _adopt(connection: Connection, number: int, others: Sequence[int]) -> None:
         .where(DELIVERY_REVIEWS.c.delivery_id.in_(others), SPEAKS)
         .group_by(DELIVERY_REVIEWS.c.review_id)
     )
-    columns = ["delivery_id", "review_id", "left_out", "purpose", "told_before"]
-    adopted = insert(connection.dialect, DELIVERY_REVIEWS).from_select(columns, theirs)
+    adopted = insert(connection.dialect, DELIVERY_REVIEWS).from_select(SPOKEN_COLUMNS, theirs)
     key = [DELIVERY_REVIEWS.c.delivery_id, DELIVERY_REVIEWS.c.review_id]
     # What was left out here, and comes back with a merged delivery, is spoken of again.
     connection.execute(adopted.on_conflict_do_update(index_elements=key, set_={"left_out": False}))

@@ -188,7 +188,7 @@ class Imagined:
         if due is None:
             return None
         candidates = [
-            Candidate(owed.delivery, owed.place, frozenset(owed.told))
+            Candidate(owed.delivery, owed.place, frozenset(owed.speaks_of))
             for owed in self._live.values()
             if owed.delivery.destination == due.delivery.destination
         ]
@@ -207,7 +207,7 @@ class Imagined:
         own = set(owed.spoken)
         for merged in taking.merged:
             other = self._outbox[merged.delivery.key]
-            for about, kind in other.told.items():
+            for about, kind in other.speaks_of.items():
                 owed.spoken[about] = kind if about not in own else owed.spoken[about]
             for known in self._queues.values():
                 if known.window is not None and known.window.host == merged.delivery.key:
@@ -232,27 +232,27 @@ class Imagined:
             due_at=until,
             held_until=None,
         )
-        told = {about: self._review(about) for about in owed.told}
-        reviews = tuple(sorted(told.values(), key=lambda review: (review.since, str(review.queue_run_id))))
+        reviews_of = {about: self._review(about) for about in owed.speaks_of}
+        reviews = tuple(sorted(reviews_of.values(), key=lambda review: (review.since, str(review.queue_run_id))))
         is_direct = owed.delivery.kind is Kind.DIRECT
         return Claim(
             replace(owed.delivery, state=State.PENDING),
             reviews,
             total=len(reviews),
             waiting=sum(review.is_open for review in reviews),
-            purposes={about[1]: kind for about, kind in owed.told.items() if kind is not owed.delivery.kind},
+            purposes={about[1]: kind for about, kind in owed.speaks_of.items() if kind is not owed.delivery.kind},
             polled_at=now,  # polls come all the time
-            shares=() if is_direct else self._shares(told),
-            queues={about[1]: self._queues[about[0]].polled.queue for about in told} if is_direct else {},
-            muted_until=self._muted_until(told, owed),
+            shares=() if is_direct else self._shares(reviews_of),
+            queues={about[1]: self._queues[about[0]].polled.queue for about in reviews_of} if is_direct else {},
+            muted_until=self._muted_until(reviews_of, owed),
         )
 
     def _review(self, about: About) -> Review:
         return self._queues[about[0]].reviews[about[1].queue_run_id][about]
 
-    def _shares(self, told: Mapping[About, Review]) -> tuple[QueueShare, ...]:
+    def _shares(self, reviews_of: Mapping[About, Review]) -> tuple[QueueShare, ...]:
         mine: defaultdict[Id, list[Review]] = defaultdict(list)
-        for (queue_id, _), review in told.items():
+        for (queue_id, _), review in reviews_of.items():
             mine[queue_id].append(review)
         if len(mine) <= 1:
             return ()
@@ -261,8 +261,8 @@ class Imagined:
             for queue_id, reviews in mine.items()
         )
 
-    def _muted_until(self, told: Iterable[About], owed: ImaginedDelivery) -> datetime | None:
-        ids = {queue_id for queue_id, _ in told} if owed.delivery.kind is Kind.DIRECT else {owed.queue_id}
+    def _muted_until(self, abouts: Iterable[About], owed: ImaginedDelivery) -> datetime | None:
+        ids = {queue_id for queue_id, _ in abouts} if owed.delivery.kind is Kind.DIRECT else {owed.queue_id}
         until = [self._queues[queue_id].muted_until for queue_id in ids if queue_id is not None]
         return None if None in until else min((at for at in until if at is not None), default=None)
 
@@ -283,7 +283,7 @@ class Imagined:
             self._live.pop(after.key, None)
         if after.state is State.SENT:
             at = after.settled_at or after.due_at
-            self.posted.append(Posting(at, after.kind, after.destination, after.mention, owed.told))
+            self.posted.append(Posting(at, after.kind, after.destination, after.mention, owed.speaks_of))
         if owed.passed:
             self._stirred, self._looks_at = self._stirred + 1, _BEGIN
         if after.kind is Kind.DIRECT:
@@ -392,7 +392,7 @@ class Imagined:
 
     def _desk(self, waiting: dict[Id, list[Review]], now: datetime, owners: Collection[Id]) -> Desk:
         sent = (owed for owed in self._outbox.values() if owed.passed and owed.delivery.state is State.SENT)
-        passed = {about for owed in sent for about in owed.passed & owed.told.keys()}
+        passed = {about for owed in sent for about in owed.passed & owed.speaks_of.keys()}
         for of in owners:
             waiting[of] = [one for one in waiting[of] if one.reminded or (of, one.key) in passed]
         return Desk(

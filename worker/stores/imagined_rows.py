@@ -27,8 +27,8 @@ class ImaginedDelivery:
     passed: set[About] = field(default_factory=set)
 
     @property
-    def told(self) -> dict[About, Kind]:
-        """What it speaks of still."""
+    def speaks_of(self) -> dict[About, Kind]:
+        """The runs that its message shows, each with what it is in it for."""
         return {about: kind for about, kind in self.spoken.items() if about not in self.left_out}
 
     @property

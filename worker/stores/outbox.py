@@ -179,7 +179,7 @@ def hold_host(connection: Connection, host: UUID, now: datetime) -> tuple[int, K
     return number, kind, max(now, lease_until or now)
 
 
-_ADDED = ("delivery_id", "review_id", "left_out", "purpose", "told_before")
+SPOKEN_COLUMNS = ("delivery_id", "review_id", "left_out", "purpose", "told_before")
 
 
 def _speak_of(connection: Connection, queue_id: Id, notice: Notice, number: int) -> None:
@@ -190,7 +190,7 @@ def _speak_of(connection: Connection, queue_id: Id, notice: Notice, number: int)
         return
     for some in chunks(review_numbers(connection, queue_id, notice.reviews).items()):
         rows = [(number, review, False, others.get(key), before.get(key)) for key, review in some]
-        insert_many(connection, DELIVERY_REVIEWS, _ADDED, rows)
+        insert_many(connection, DELIVERY_REVIEWS, SPOKEN_COLUMNS, rows)
 
 
 def window_of(connection: Connection, queue: Row[Any], now: datetime) -> Window | None:

@@ -166,7 +166,7 @@ DELIVERIES = sa.Table(
 # counted; `left_out` means that the message does not speak of it after all. `purpose` is the kind of notice that it
 # stands there for, NULL where that is the delivery's own. `passed_at` is when the message was to call somebody for it
 # whose budget was spent, until the owner is called instead. `entered_at` is when the run entered the message by
-# an edit. `told_before` is up to when its review had been spoken of before, NULL where it had not.
+# an edit. `told_before` is the review's `told_at` before this delivery.
 DELIVERY_REVIEWS = sa.Table(
     "delivery_reviews",
     metadata,

@@ -29,16 +29,17 @@ _QUEUES = (
     .join(DELIVERIES, DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id)
     .where(DELIVERIES.c.key == sa.bindparam("key"), SPEAKS, IS_OPEN)
 )
+_BEFORE = DELIVERY_REVIEWS.c.told_before
 # What a later notice has spoken of since is that one's to take back.
-_IS_FURTHER = sa.or_(DELIVERY_REVIEWS.c.told_before.is_(None), DELIVERY_REVIEWS.c.told_before < REVIEWS.c.told_at)
+_IS_FURTHER = sa.or_(_BEFORE.is_(None), REVIEWS.c.told_at > _BEFORE)
 _SPOKEN_OF = (
     sa.select(REVIEWS.c.review_id, REVIEWS.c.queue_run_id, REVIEWS.c.added_at, REVIEWS.c.reminded)
-    .add_columns(DELIVERY_REVIEWS.c.told_before, DELIVERY_REVIEWS.c.purpose)
+    .add_columns(_BEFORE.label("before"), DELIVERY_REVIEWS.c.purpose)
     .join_from(DELIVERY_REVIEWS, REVIEWS)
     .where(DELIVERY_REVIEWS.c.delivery_id == sa.bindparam("number"), SPEAKS, IS_OPEN)
     .where(REVIEWS.c.told_at.is_not(None), _IS_FURTHER)
 )
-_UNTELL = sa.update(REVIEWS).where(REVIEWS.c.review_id == sa.bindparam("review"))
+_WRITE_BACK = sa.update(REVIEWS).where(REVIEWS.c.review_id == sa.bindparam("review"))
 
 
 def hold_queues_of(connection: Connection, key: UUID) -> Sequence[Id]:
@@ -62,9 +63,9 @@ def take_back(
         for row in connection.execute(_SPOKEN_OF, {"number": number})
         if of_all or ReviewKey(row.queue_run_id, row.added_at) in left_out
     ]
-    news = [{"review": row.review_id, "told_at": row.told_before, "reminded": _reminded(row, after)} for row in rows]
+    news = [{"review": row.review_id, "told_at": row.before, "reminded": _reminded(row, after)} for row in rows]
     for some in chunks(news):
-        connection.execute(_UNTELL, some)
+        connection.execute(_WRITE_BACK, some)
     for queue_id in queues if news else ():
         revise_queue(connection, queue_id)
 

@@ -52,8 +52,8 @@ def test_it_only_reads_and_asks_little(stage: Stage, queue: UUID) -> None:
     [
         (["2026-03-02T12:00:00", "2026-03-02T11:00:00"], "descending"),
         (["2026-03-02T12:00:00", "2026-03-02T11:00:00", "2026-03-02T13:00:00"], "none"),
-        (["2026-03-02T12:00:00", "2026-03-02T12:00:00"], "not to be told from so few"),
-        ([], "not to be told from so few"),
+        (["2026-03-02T12:00:00", "2026-03-02T12:00:00"], "unknown (too few dates)"),
+        ([], "unknown (too few dates)"),
     ],
 )
 def test_it_tells_the_order_and_the_zone(stage: Stage, queue: UUID, dates: Any, order: Any) -> None:

@@ -135,7 +135,7 @@ class Placement:
         return section if isinstance(section, str) else ""
 
     def _is_to_be_believed(self, waiting: tuple[Id, Id] | None) -> bool:
-        """Whether "there is no such item" can be told from "there is no such question" on this server."""
+        """Whether "not found" means that there is no such item, and not that the server has no such endpoint."""
         if self._works:
             return True
         if waiting is None:

@@ -195,7 +195,7 @@ def _listing(name: str, headers: Mapping[str, str], rows: Sequence[tuple[object,
 
 def _order(dates: Sequence[datetime]) -> str:
     if len(set(dates)) < 2:  # noqa: PLR2004 - one date has no order
-        return "not to be told from so few"
+        return "unknown (too few dates)"
     if list(dates) == sorted(dates):
         return "ascending"
     return "descending" if list(dates) == sorted(dates, reverse=True) else "none"
