@@ -139,7 +139,7 @@ class Service:
             signals = [*stop.noted()]
             for name in signals:
                 if name != RELOAD:
-                    log.warning("signal_ignored", signal=name, remedy="nothing: no signal but SIGHUP asks for anything")
+                    log.warning("signal_ignored", signal=name, fix="nothing: no signal but SIGHUP asks for anything")
             self._monitor.alive()
             if has_changed(RELOAD in signals):
                 self._pause()
@@ -170,7 +170,7 @@ class Service:
         handing_over = threading.Thread(target=self._hand_over, name="hand-over", daemon=True)
         handing_over.start()
         if not self._posting.acquire(timeout=POST_PATIENCE):
-            log.warning("post_abandoned", remedy="it is looked up at the next start")
+            log.warning("post_abandoned", fix="it is looked up at the next start")
         handing_over.join(_DATABASE_PATIENCE)
         closing.join(_DATABASE_PATIENCE)
 

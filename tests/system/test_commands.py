@@ -282,10 +282,10 @@ def test_check_finds_what_is_wrong(bench: Bench, settings: dict[str, str], findi
     assert done.returncode == 1
     wrong = [one for one in json.loads(done.stdout) if not one["ok"]]
     for finding in findings:
-        assert any(one["remedy"] for one in wrong if finding in json.dumps(one)), finding
+        assert any(one["fix"] for one in wrong if finding in json.dumps(one)), finding
 
 
-def test_check_tells_people_the_remedy(bench: Bench) -> None:
+def test_check_tells_people_the_fix(bench: Bench) -> None:
     done = bench.run("check", SLACK_BOT_TOKEN="xoxb-wrong")
     assert done.returncode == 1
     assert "FINDING" in done.stdout

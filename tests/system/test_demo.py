@@ -133,7 +133,7 @@ def test_the_demo_with_its_page_ends_cleanly(tmp_path: Path, end: signal.Signals
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_a_taken_port_is_named_with_its_remedy(tmp_path: Path) -> None:
+def test_a_taken_port_is_named_with_its_fix(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with demo(tmp_path, "--port", str(port)) as running:

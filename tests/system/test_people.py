@@ -154,7 +154,7 @@ def test_check_proves_each_reviewer_the_owner_and_the_mentions(
         "mention S0ONCALL00",
     }
     assert "ada at home" in found["settings"]["text"]
-    assert all(found[name]["remedy"] for name in failing)
+    assert all(found[name]["fix"] for name in failing)
 
 
 def test_an_id_that_is_none_keeps_nothing_from_being_posted(

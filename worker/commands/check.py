@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.sources.langsmith.source import LangSmith
 
-_REMEDIES = {
+_FIXES = {
     **ADVICE.troubles,
     Trouble.THROTTLED: "try again later; WORKER_REQUESTS_PER_SECOND lowers the rate",
 }
@@ -65,7 +65,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     # They can be read: otherwise the command would have ended before this.
     found = loading.findings(settings)
     for text in found:
-        yield Finding("settings", ok=False, text=text, remedy="correct the setting or remove it")
+        yield Finding("settings", ok=False, text=text, fix="correct the setting or remove it")
     if not found:
         where = f"from {settings.config}" if settings.config else "from the environment"
         yield Finding("settings", ok=True, text=f"complete, {where}")
@@ -151,12 +151,12 @@ def check_langsmith(
         yield Finding("LangSmith", ok=bool(roster.queues) and error.trouble is Trouble.MISSING, text=text)
     roster.refresh()
     for name in sorted(roster.unknown):
-        remedy = f"{roster.meant(name)}correct the name, or give the queue's id; `review-notifier queues` lists them"
-        yield Finding(f"queue {name}", ok=False, text="no queue has this name", remedy=remedy)
+        fix = f"{roster.meant(name)}correct the name, or give the queue's id; `review-notifier queues` lists them"
+        yield Finding(f"queue {name}", ok=False, text="no queue has this name", fix=fix)
     for queue in roster.queues.values():
         if settings.has_two_tables(queue.queue_id, queue.name):
             text = f"has two tables in worker.toml; the one with its id holds, not the one with its name {queue.name!r}"
-            yield Finding(f"queue {queue.name}", ok=False, text=text, remedy="write one table, with the id or the name")
+            yield Finding(f"queue {queue.name}", ok=False, text=text, fix="write one table, with the id or the name")
         yield from _check_queue(source, queue, rules, see)
     yield from _check_names(source, roster.queues.values(), rules)
     yield from _check_listing(source)
@@ -169,15 +169,15 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[
         snapshot = source.snapshot(queue.queue_id, show)
         remarks = source.remarks(queue.queue_id)
     except SourceError as error:
-        yield Finding(f"queue {queue.name}", ok=False, text=str(error), remedy=_REMEDIES[error.trouble])
+        yield Finding(f"queue {queue.name}", ok=False, text=str(error), fix=_FIXES[error.trouble])
         return
     see(snapshot)
     name = f"queue {snapshot.queue.name}"
     yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
     if snapshot.unusable:
-        yield Finding(name, ok=False, text=rows_text(snapshot), remedy=snapshot.fix)
+        yield Finding(name, ok=False, text=rows_text(snapshot), fix=snapshot.fix)
     for remark in remarks:
-        yield Finding(name, ok=False, text=remark.text, remedy=remark.remedy)
+        yield Finding(name, ok=False, text=remark.text, fix=remark.fix)
 
 
 def _check_listing(source: LangSmith) -> Iterator[Finding]:
@@ -187,13 +187,13 @@ def _check_listing(source: LangSmith) -> Iterator[Finding]:
     if outlook.ending is None:
         yield Finding("LangSmith listing", ok=True, text=text)
         return
-    remedy = (
+    fix = (
         "update the worker"
         if outlook.api is Api.ITEMS
         else "set WORKER_LANGSMITH_API=auto, and upgrade a self-hosted LangSmith to 0.16.14 or later"
     )
     text = f"{text}, and no successor can be read: {outlook.obstacle}"
-    yield Finding("LangSmith listing", ok=False, text=text, remedy=remedy)
+    yield Finding("LangSmith listing", ok=False, text=text, fix=fix)
 
 
 def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> Iterator[Finding]:
@@ -207,9 +207,9 @@ def _check_names(source: LangSmith, polled: Iterable[Queue], rules: RulesOf) -> 
                 yield Finding("LangSmith names", ok=True, text="a run was looked up by its id")
                 return
         except SourceError as error:
-            what, _, remedy = str(error).partition("; ")
+            what, _, fix = str(error).partition("; ")
             text = f"messages show ids instead of names: {what}"
-            yield Finding("LangSmith names", ok=False, text=text, remedy=remedy or _REMEDIES[error.trouble])
+            yield Finding("LangSmith names", ok=False, text=text, fix=fix or _FIXES[error.trouble])
             return
 
 

@@ -29,10 +29,10 @@ def is_migrated() -> bool:
         sys.stdout.write(f"The database has revision {revision}, the newest.\n")
         return True
     has = "has no tables yet" if revision is None else f"has revision {revision}"
-    remedy = "run `review-notifier migrate`"
+    fix = "run `review-notifier migrate`"
     if found is Fit.AHEAD:
-        remedy = "that is newer than this program: install the version that wrote it, or a later one"
-    sys.stdout.write(f"The database {has}, this program needs {HEAD}: {remedy}.\n")
+        fix = "that is newer than this program: install the version that wrote it, or a later one"
+    sys.stdout.write(f"The database {has}, this program needs {HEAD}: {fix}.\n")
     return False
 
 

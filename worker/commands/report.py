@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class NotDrawnError(Exception):
-    """A plot that cannot be drawn here; `str()` says why and the remedy."""
+    """A plot that cannot be drawn here; `str()` says why and the fix."""
 
 
 @dataclass(frozen=True, slots=True)

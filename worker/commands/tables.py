@@ -172,7 +172,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
     found = sorted(findings, key=lambda finding: not finding.ok)
     for finding in found:
         mark = Text("ok     ", style="green") if finding.ok else Text("FINDING", style="bold red")
-        fix = f". Fix: {finding.remedy}" if finding.remedy else ""
+        fix = f". Fix: {finding.fix}" if finding.fix else ""
         console.print(Text.assemble(mark, "  ", plain(f"{finding.name}: {finding.text}{fix}")))
     problems = sum(not finding.ok for finding in found)
     if found:
@@ -181,7 +181,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
 
 def finding_json(finding: Finding) -> dict[str, Any]:
     """One check of `check --json`."""
-    return {"check": finding.name, "ok": finding.ok, "text": finding.text, "remedy": finding.remedy or None}
+    return {"check": finding.name, "ok": finding.ok, "text": finding.text, "fix": finding.fix or None}
 
 
 def preview_text(queues: int, preview: Preview) -> str:

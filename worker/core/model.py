@@ -257,7 +257,7 @@ class Snapshot:
     """One complete listing of one queue, each `queue_run_id` once.
 
     - `one_page`: the listing came in a single answer. Only then does one absence prove that a run has left.
-    - `unusable`: the number of rows that have no id of their own and so are no run; `fix` is the remedy.
+    - `unusable`: the number of rows that have no id of their own and so are no run; `fix` says what to do.
     - `strays`: the runs that such rows name. They still wait.
     - `obscured`: other such rows name no run, so that no absence proves anything.
     - `moved`: rows may have slipped by unread, so that an absence says nothing at all.

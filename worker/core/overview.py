@@ -87,20 +87,20 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `check`. `remedy` is empty where all is well."""
+    """One line of `check`. `fix` is empty where all is well."""
 
     name: str
     ok: bool
     text: str
-    remedy: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The names of the services and settings in use, and the remedies that need such a name.
+    """The names of the services and settings in use, and the fixes that need such a name.
 
     `source` and `notifier` are the services as people write them; `notifier_area` is the area of the notifier as
-    programs read it. The remedies: `troubles` for each trouble of polling, `key` for a refused key, `token` for a
+    programs read it. The fixes: `troubles` for each trouble of polling, `key` for a refused key, `token` for a
     refused token, `names` for a name that no queue has, `ending` for a listing that ends. `stale_after`,
     `remind_every` and `escalate_after` name the settings of the ladder.
     """
@@ -110,7 +110,7 @@ class Advice:
     notifier_area: str = Area.NOTIFIER.value
     troubles: Mapping[str, str] = field(default_factory=dict)
     key: str = "give the worker a valid key, and restart"
-    token: str = "give the worker a good token"  # noqa: S105  a remedy, no secret
+    token: str = "give the worker a good token"  # noqa: S105  advice, no secret
     names: str = "correct the name"
     ending: str = "Choose another listing."
     stale_after: str = "the age of a stale run"

@@ -189,7 +189,7 @@ class Claim:
 class Pause:
     """A destination that is not posted to before `until`; EVERYWHERE stands for all of them.
 
-    `reason` is the notifier's error code, `error` its sentence with the remedy; `failures` counts the attempts in a row
+    `reason` is the notifier's error code, `error` its sentence with the fix; `failures` counts the attempts in a row
     that were refused.
     """
 

@@ -32,7 +32,7 @@ class Trouble(StrEnum):
 
 
 class SourceError(Exception):
-    """No complete snapshot. `str()` says what happened and the remedy, without any secret or content of a run."""
+    """No complete snapshot. `str()` says what happened and the fix, without any secret or content of a run."""
 
     def __init__(self, text: str, trouble: Trouble, *, retry_after: timedelta | None = None) -> None:
         """Keep the values that the loop decides by; `retry_after` is the server's wish, as it was given."""
@@ -75,7 +75,7 @@ class StoreError(Exception):
 
 
 class RefusedError(StoreError):
-    """The database refuses the program a right, until somebody grants it there. `str()` says the remedy.
+    """The database refuses the program a right, until somebody grants it there. `str()` says the fix.
 
     At a start it leads to exit status 78; a service that runs already tries again, since the right may be granted.
     """
@@ -86,7 +86,7 @@ class Fenced(Exception):  # noqa: N818  it is no error: another worker goes on
 
 
 class ConfigError(Exception):
-    """A setting or the database makes the start impossible. `str()` names it and the remedy; exit status 78."""
+    """A setting or the database makes the start impossible. `str()` names it and the fix; exit status 78."""
 
 
 class Clock(Protocol):
@@ -176,7 +176,7 @@ class Descriptions(Protocol):
 
 
 class Unseen(NamedTuple):
-    """The reason why nothing is seen of a queue's open runs, and the remedy."""
+    """The reason why nothing is seen of a queue's open runs, and the fix."""
 
     text: str
     fix: str

@@ -28,8 +28,8 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
         case Group.LIST:
             return f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."
         case Group.NAME:
-            remedy = f"{advice.names}, `review-notifier queues` lists what the key can see"
-            return f"{_names(group)}: no queue has this name; {remedy}."
+            fix = f"{advice.names}, `review-notifier queues` lists what the key can see"
+            return f"{_names(group)}: no queue has this name; {fix}."
         case Group.PART:
             return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
         case _:

@@ -60,7 +60,7 @@ class Housekeep:
     def _say_newer(self, days: int) -> None:
         """One line where a newer program wrote days of the history, and none before their number changes."""
         if days and days != self._newer:
-            log.warning("history_is_newer", days=days, remedy="install the version that wrote it, or a later one")
+            log.warning("history_is_newer", days=days, fix="install the version that wrote it, or a later one")
         self._newer = days
 
 

@@ -270,9 +270,7 @@ class LookUps:
     def _refused(self, error: DeliveryError) -> None:
         if not self._is_warned:
             self._is_warned = True
-            log.warning(
-                "people_not_looked_up", error=str(error), remedy="`review-notifier check` names what is missing"
-            )
+            log.warning("people_not_looked_up", error=str(error), fix="`review-notifier check` names what is missing")
 
 
 def _corrected(user: str, accounts: Accounts) -> Account:

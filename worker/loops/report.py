@@ -64,9 +64,9 @@ class Ops:
     def held(self, pause: Pause, error: str) -> bool:
         """Report that a destination cannot be posted to; returns and raises as `report` does."""
         where = self._where(pause)
-        remedy = "Nothing is lost: what is due there is kept and sent when it works again."
+        fix = "Nothing is lost: what is due there is kept and sent when it works again."
         return self.report(
-            f"Posting to {where} fails: {error}. {remedy}", name=f"held/{pause.destination.place}/{pause.since}"
+            f"Posting to {where} fails: {error}. {fix}", name=f"held/{pause.destination.place}/{pause.since}"
         )
 
     def works_again(self, pause: Pause) -> None:
@@ -199,7 +199,7 @@ class Board:
             self._standing[key] = Reason(kind, area, text, fix, subject, since)
             self._over.discard(key)
         if former is None:
-            log.error("incident_began", kind=kind, subject=subject, text=text, remedy=fix)
+            log.error("incident_began", kind=kind, subject=subject, text=text, fix=fix)
 
     def end(self, kind: str, *, subject: str = "") -> None:
         """See `Incidents.end`."""

@@ -77,7 +77,7 @@ class Roster:
         return self._unknown
 
     def meant(self, name: str) -> str:
-        """A "did you mean" for a remedy, where names of queues differ from this one only in blanks, case or accents."""
+        """A "did you mean" for a fix, where names of queues differ from this one only in blanks, case or accents."""
         alike = sorted(listed for listed in self._listed if _folded(listed) == _folded(name))
         return f"did you mean {' or '.join(map(repr, alike))}? " if alike else ""
 
@@ -117,8 +117,8 @@ class Roster:
     def _miss(self, unknown: frozenset[str]) -> None:
         # One line for each name, not one for each look-up.
         for name in sorted(unknown - self._unknown):
-            remedy = f"{self.meant(name)}correct the name or give the queue's id; `review-notifier queues` lists them"
-            log.error("queue_unknown", queue=name, remedy=remedy)
+            fix = f"{self.meant(name)}correct the name or give the queue's id; `review-notifier queues` lists them"
+            log.error("queue_unknown", queue=name, fix=fix)
         self._unknown = unknown
 
     def _failed(self, error: SourceError) -> None:

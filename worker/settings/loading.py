@@ -205,7 +205,7 @@ SHORT_MEMORY = timedelta(days=1)
 
 
 def findings(settings: Settings) -> tuple[str, ...]:
-    """A line on each thing to look at, with the remedy; the worker runs all the same."""
+    """A line on each thing to look at, with the fix; the worker runs all the same."""
     # One that is near no setting may be another program's: the service says so in its log, and that is enough.
     unknown = (line for line in settings.unknown_names() if not line.endswith(NO_EFFECT))
     lines = [*unknown, *settings.shadowed, *_of_all(settings), *_of_queues(settings)]
@@ -299,7 +299,7 @@ def missing(needs: frozenset[Need], layers: Layers, *, names: Collection[str]) -
     required = [key for key, name in EVERY.items() if name.need in needs and key not in present]
     for key in required:
         if key != "listed" or not ({"tables"} & present or layers.toml.problems):
-            yield f"{EVERY[key].env}: is missing; {EVERY[key].remedy}{_typing_error(EVERY[key].env, names)}"
+            yield f"{EVERY[key].env}: is missing; {EVERY[key].fix}{_typing_error(EVERY[key].env, names)}"
     if needs >= {Need.QUEUES, Need.SLACK} and "channel" not in present and not layers.toml.problems:
         yield from _channel(layers, names)
 
@@ -310,8 +310,8 @@ def _channel(layers: Layers, names: Collection[str]) -> Iterator[str]:
     served = {queue_identity(str(table["queue"])) for table in tables if "channel" in table}
     without = [queue for queue in dict.fromkeys(queues) if queue_identity(queue) not in served]
     if without or not queues:
-        remedy = "set the id of the Slack channel to post to, or write it as channel in worker.toml"
-        yield f"WORKER_CHANNEL: is missing{_for(without)}; {remedy}{_typing_error('WORKER_CHANNEL', names)}"
+        fix = "set the id of the Slack channel to post to, or write it as channel in worker.toml"
+        yield f"WORKER_CHANNEL: is missing{_for(without)}; {fix}{_typing_error('WORKER_CHANNEL', names)}"
 
 
 def _for(queues: list[str]) -> str:
@@ -340,7 +340,7 @@ _SHORTEST = 8
 _LONGEST_SHOWN = 100
 _TOKEN = re.compile(r"(?:xox[a-z.]*-|xapp-|lsv2_|ls__)[\w.-]{4,}", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z0-9+]+:/*", re.IGNORECASE)
-"""An address that ends there holds nothing to hide, and remedies begin with one."""
+"""An address that ends there holds nothing to hide, and fixes begin with one."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*(?=@)")
 

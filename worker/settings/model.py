@@ -189,19 +189,19 @@ LANGSMITH_API_KEY = Name(
     "LANGSMITH_API_KEY",
     secret=True,
     need=Need.LANGSMITH,
-    remedy="create a key in LangSmith (Settings, API keys) and set it, or name its file in LANGSMITH_API_KEY_FILE",
+    fix="create a key in LangSmith (Settings, API keys) and set it, or name its file in LANGSMITH_API_KEY_FILE",
 )
 SLACK_BOT_TOKEN = Name(
     "SLACK_BOT_TOKEN",
     secret=True,
     need=Need.SLACK,
-    remedy="set the Bot User OAuth Token of the Slack app (OAuth & Permissions, xoxb-…), or name its file in "
+    fix="set the Bot User OAuth Token of the Slack app (OAuth & Permissions, xoxb-…), or name its file in "
     "SLACK_BOT_TOKEN_FILE",
 )
 WORKER_QUEUES = Name(
     "WORKER_QUEUES",
     need=Need.QUEUES,
-    remedy="list ids or names of annotation queues (`review-notifier queues` shows them), or all; or write [[queues]] "
+    fix="list ids or names of annotation queues (`review-notifier queues` shows them), or all; or write [[queues]] "
     "in worker.toml",
 )
 

@@ -36,14 +36,14 @@ class Name:
     """A setting's name in the environment and in `.env`.
 
     `aliases` mean the same. A `secret` is never shown and may come from a file. A setting with a `need` is required by
-    commands that have it; `remedy` says where to get it.
+    commands that have it; `fix` says where to get it.
     """
 
     env: str
     aliases: tuple[str, ...] = ()
     secret: bool = False
     need: Need | None = None
-    remedy: str = ""
+    fix: str = ""
 
     @property
     def envs(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ ADVICE = Advice(
         Trouble.UNLAWFUL: "check that LANGSMITH_ENDPOINT is the root of LangSmith's API, not of its web pages",
     },
     key="put a valid key in LANGSMITH_API_KEY, or its region's address in LANGSMITH_ENDPOINT, and restart",
-    token="put a good token in SLACK_BOT_TOKEN and restart the service",  # noqa: S106  a remedy, no secret
+    token="put a good token in SLACK_BOT_TOKEN and restart the service",  # noqa: S106  advice, no secret
     names="correct WORKER_QUEUES or worker.toml",
     ending="Set WORKER_LANGSMITH_API=auto, and update the worker (or a self-hosted LangSmith) if that does not help.",
     stale_after="WORKER_STALE_AFTER",

@@ -44,7 +44,7 @@ class Network:
     certificates: tuple[Variable, ...] = ()
 
     def route(self, root: str) -> Route:
-        """The route to a root. Raises ValueError with the variable and the remedy where its proxy cannot be used."""
+        """The route to a root. Raises ValueError with the variable and the fix where its proxy cannot be used."""
         proxy = self._proxy(root)
         paths = tuple(path for variable in self.certificates for path in _paths(variable))
         return Route(_read(proxy) if proxy else None, paths if is_encrypted(root, proxy) else ())
@@ -190,8 +190,8 @@ def _unusable(variable: Variable) -> Iterator[str]:
     """A line where a variable names no certificate that can be read."""
     if variable.name == CERTIFICATE_FOLDERS:
         if not _paths(variable):
-            remedy = "name a folder that `openssl rehash` was run on, or unset the variable"
-            yield f"{variable.name}: there are no certificates under their hashes in {variable.value}; {remedy}"
+            fix = "name a folder that `openssl rehash` was run on, or unset the variable"
+            yield f"{variable.name}: there are no certificates under their hashes in {variable.value}; {fix}"
         return
     try:
         add_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), variable.value)
@@ -201,5 +201,5 @@ def _unusable(variable: Variable) -> Iterator[str]:
         what = f"cannot be read ({error.strerror})"
     else:
         return
-    remedy = "name a file of certificates that this user may read, or unset the variable"
-    yield f"{variable.name}: the file {variable.value} {what}; {remedy}"
+    fix = "name a file of certificates that this user may read, or unset the variable"
+    yield f"{variable.name}: the file {variable.value} {what}; {fix}"

@@ -1,6 +1,6 @@
 """Parsers of single settings: text (or a TOML value) in, a typed value out. Pure.
 
-Every function raises ValueError with the rest of a sentence that begins with the value: the mistake, then the remedy.
+Every function raises ValueError with the rest of a sentence that begins with the value: the mistake, then the fix.
 The value itself is never part of it, because only the caller knows whether it may be shown.
 """
 
@@ -325,17 +325,17 @@ def langsmith_key(value: object) -> SecretStr:
 
 def slack_token(value: object) -> SecretStr:
     """A Slack bot token."""
-    remedy = "set the Bot User OAuth Token of the Slack app (OAuth & Permissions), which begins with xoxb-"
-    return _token(value, "xoxb-", _NOT_BOT_TOKENS, remedy)
+    fix = "set the Bot User OAuth Token of the Slack app (OAuth & Permissions), which begins with xoxb-"
+    return _token(value, "xoxb-", _NOT_BOT_TOKENS, fix)
 
 
 def app_token(value: object) -> SecretStr:
     """A Slack app-level token."""
-    remedy = (
+    fix = (
         "set an app-level token of the Slack app with connections:write (Basic Information, App-Level Tokens), "
         "which begins with xapp-"
     )
-    return _token(value, "xapp-", _NOT_APP_TOKENS, remedy)
+    return _token(value, "xapp-", _NOT_APP_TOKENS, fix)
 
 
 _LEAST_TOKEN = 16
@@ -353,13 +353,13 @@ def http_token(value: object) -> SecretStr:
     return SecretStr(token)
 
 
-def _token(value: object, beginning: str, others: Sequence[tuple[str, str]], remedy: str) -> SecretStr:
+def _token(value: object, beginning: str, others: Sequence[tuple[str, str]], fix: str) -> SecretStr:
     token = _secret(value)
     for prefix, what in others:
         if token.startswith(prefix):
-            raise ValueError(f"{what}; {remedy}")
+            raise ValueError(f"{what}; {fix}")
     if not token.startswith(beginning):
-        raise ValueError(f"does not begin with {beginning}; {remedy}")
+        raise ValueError(f"does not begin with {beginning}; {fix}")
     return SecretStr(token)
 
 

@@ -31,7 +31,7 @@ ATTEMPTS = 5
 class Database:
     """Runs functions as transactions. Thread-safe.
 
-    `again` says of a failure whether the whole function may be run again; `explain` what it means and the remedy;
+    `again` says of a failure whether the whole function may be run again; `explain` what it means and the fix;
     `refuses` whether the database's administrator alone can end it, such as by a privilege.
     `queued` lets the writers of this process wait in line here: SQLite's own waiting is a lottery.
     """

@@ -56,8 +56,8 @@ def _open(path: Path) -> int:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        remedy = REMOVE if error.errno in NO_FILE else "name a directory that exists and may be written"
-        raise refusal_to_open(error, f"the lock file {path} cannot be made", remedy) from error
+        fix = REMOVE if error.errno in NO_FILE else "name a directory that exists and may be written"
+        raise refusal_to_open(error, f"the lock file {path} cannot be made", fix) from error
     found = os.fstat(file)
     # What has a second name is somebody else's file, too, and would be overwritten here.
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
@@ -112,8 +112,8 @@ def _take(file: int, path: Path) -> None:
     try:
         _grasp(file)
     except BlockingIOError as error:
-        remedy = "stop it first, or name another database"
-        raise Busy(f"{_named(file) or 'another process'} works on this database (lock {path}): {remedy}") from error
+        fix = "stop it first, or name another database"
+        raise Busy(f"{_named(file) or 'another process'} works on this database (lock {path}): {fix}") from error
     except OSError as error:
         raise ConfigError(f"{DATABASE_URL}: {path} cannot be locked ({error.strerror}): use a local disk") from error
     _name(file, f"{words_for(os.getpid(), socket.gethostname())}\n")
@@ -173,13 +173,13 @@ def _path(database: Path) -> Path:
 
 
 def refusal_to_open(
-    error: OSError, what: str, remedy: str = "name a directory that exists and may be written"
+    error: OSError, what: str, fix: str = "name a directory that exists and may be written"
 ) -> Exception:
     """What it means that a file cannot be opened: a full disk passes (StoreError), else it is a matter of settings."""
     if error.errno in _PASSING:
         free = "Free some space, or whatever it lacks; it works then"
         return StoreError(f"{what}: {error.strerror}. {free}")
-    return ConfigError(f"{DATABASE_URL}: {what} ({error.strerror}): {remedy}")
+    return ConfigError(f"{DATABASE_URL}: {what} ({error.strerror}): {fix}")
 
 
 _Identity = tuple[int, int]

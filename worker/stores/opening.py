@@ -37,7 +37,7 @@ def open_store(url: str, *, migrate: bool, patience: timedelta = _PATIENCE, sett
     With `migrate` an SQLite database is made or brought to the newest schema first, as `run` and `poll` do; without,
     it must be there. PostgreSQL is never migrated here; with `migrate` its user has to be allowed all that they do.
     `setting` is what people know the URL by, for what fails later on.
-    Raises ConfigError, with the remedy, for a database that cannot be used, and StoreError for one that is locked or
+    Raises ConfigError, with the fix, for a database that cannot be used, and StoreError for one that is locked or
     out of room; neither changes it.
     """
     where = parse_url(url)

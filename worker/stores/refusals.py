@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, and the remedy: a failure, a right that a role lacks, an option of the URL."""
+"""What PostgreSQL refuses, and the fix: a failure, a right that a role lacks, an option of the URL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_SAID = 500
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 ROWS = "SELECT, INSERT, UPDATE, DELETE"
 
-_REMEDIES = {
+_FIXES = {
     "55P03": "is busy: another transaction holds what this one needs; it is tried again",
     "57014": "is too slow: a statement was given up; it is tried again",
     "53100": "cannot grow: the server's disk is full. Free some space; it is tried again, and nothing is lost",
@@ -90,7 +90,7 @@ def is_passing(error: BaseException | None) -> bool:
 
 
 def explain_server_error(error: BaseException, where: URL, setting: str = DATABASE_URL) -> str:
-    """Say what a failure means and the remedy; `setting` is what people know the URL by."""
+    """Say what a failure means and the fix; `setting` is what people know the URL by."""
     return f"{database_name(where)} {_meaning(error, where, setting)}"
 
 
@@ -107,7 +107,7 @@ def _meaning(error: BaseException, where: URL, setting: str) -> str:
     if state == "42501":
         return f"refuses: {said}. {_grant(said, role)}"
     database = quoted(where.database or "NAME")
-    known = (text for prefix, text in _REMEDIES.items() if state.startswith(prefix))
+    known = (text for prefix, text in _FIXES.items() if state.startswith(prefix))
     return next(known, "fails: {said}").format(said=said, database=database, setting=setting)
 
 

@@ -38,7 +38,7 @@ EMPTYING = 50
 VACUUM_STEP = 2000
 """Pages given back in one transaction."""
 
-_REMEDIES = {
+_FIXES = {
     "SQLITE_BUSY": "is locked by another program; it is tried again",
     "SQLITE_LOCKED": "is locked by another program; it is tried again",
     "SQLITE_FULL": "cannot grow: the disk is full. Free some space; it is tried again, and nothing is lost",
@@ -118,10 +118,10 @@ def _ask_for_wal(connection: sqlite3.Connection, wait: float) -> str:
 
 
 def explain_file_error(error: BaseException, path: Path) -> str:
-    """Say what a failure of SQLite means and the remedy."""
+    """Say what a failure of SQLite means and the fix."""
     cause = getattr(error, "orig", error)
     name: str = getattr(cause, "sqlite_errorname", None) or ""
-    known = (text for prefix, text in _REMEDIES.items() if name.startswith(prefix))
+    known = (text for prefix, text in _FIXES.items() if name.startswith(prefix))
     return f"the database {path} {next(known, f'fails: {cause}')}"
 
 
@@ -228,12 +228,12 @@ def check_writable(path: Path) -> None:
             f"{DATABASE_URL}: the directory {path.parent} may not be written, and SQLite needs to:"
             f" make it writable for user {os.geteuid()}"
         )
-    remedy = f"make it a file that user {os.geteuid()} may write, on a file system that is not mounted read-only"
+    fix = f"make it a file that user {os.geteuid()} may write, on a file system that is not mounted read-only"
     try:
         with suppress(FileNotFoundError):
             os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
     except OSError as error:
-        raise refusal_to_open(error, f"the database {path} may not be written", remedy) from error
+        raise refusal_to_open(error, f"the database {path} may not be written", fix) from error
 
 
 def not_local(directory: Path, mounts: str) -> str:

@@ -80,7 +80,7 @@ class Heartbeat:
     def _note(self, problem: str) -> None:
         """Log once that reports fail, and once that they arrive again."""
         if problem and not self._failing:
-            log.warning("heartbeat_failing", problem=problem, remedy="check WORKER_HEARTBEAT_URL and the network")
+            log.warning("heartbeat_failing", problem=problem, fix="check WORKER_HEARTBEAT_URL and the network")
         elif self._failing and not problem:
             log.info("heartbeat_works_again")
         self._failing = bool(problem)

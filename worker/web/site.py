@@ -176,7 +176,7 @@ class Site:
         # Who tries tokens must not fill the log.
         if self._noted.is_over(self._clock.monotonic()):
             self._noted = Cooldown.of(_NOTE_EVERY, self._clock.monotonic())
-            log.warning("page_refused", remedy="somebody gave a token that is not the one of WORKER_HTTP_TOKEN")
+            log.warning("page_refused", fix="somebody gave a token that is not the one of WORKER_HTTP_TOKEN")
 
     def _shown(self, request: PageRequest) -> Reply:
         path = request.path

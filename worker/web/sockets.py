@@ -23,7 +23,7 @@ WAITING = 128
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """Errors of a family or an address that this machine lacks, such as IPv6 where it is switched off."""
 
-_REMEDIES = {
+_FIXES = {
     errno.EADDRINUSE: "another program has it (`ss -ltnp` shows which): end that, or choose another port",
     errno.EACCES: "this user may not use that port: choose one above 1023",
     errno.EADDRNOTAVAIL: "this machine has no such address: write :8814 for all that it has, 127.0.0.1:8814 for itself",
@@ -40,9 +40,9 @@ def listen(address: tuple[str, int]) -> list[socket.socket]:
         raise ConfigError(f"WORKER_HTTP_ADDRESS: {address[0]} is no name of a host; {_NO_NAME}") from None
     except OSError as error:
         host, port = address
-        remedy = _NO_NAME if isinstance(error, socket.gaierror) else _REMEDIES.get(error.errno or 0, _OTHER)
+        fix = _NO_NAME if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, _OTHER)
         raise ConfigError(
-            f"WORKER_HTTP_ADDRESS: cannot listen on {host} port {port} ({error.strerror}); {remedy}"
+            f"WORKER_HTTP_ADDRESS: cannot listen on {host} port {port} ({error.strerror}); {fix}"
         ) from error
 
 

@@ -70,7 +70,7 @@ def test_the_story_of_a_run_forges_no_line_and_moves_no_cursor(capsys: pytest.Ca
 
 def test_a_table_and_a_finding_move_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     tables.print_table(["Name"], [[HOSTILE], [Text(HOSTILE, style="red")]], empty="")
-    tables.print_findings([Finding(HOSTILE, ok=False, text=HOSTILE, remedy=HOSTILE)])
+    tables.print_findings([Finding(HOSTILE, ok=False, text=HOSTILE, fix=HOSTILE)])
     assert not OBEYED & set(capsys.readouterr().out)
 
 
@@ -118,7 +118,7 @@ def test_a_narrow_terminal_breaks_no_word_and_cuts_no_line() -> None:
 
 
 def test_findings_come_last_each_with_its_fix_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = Finding("channel", ok=False, text="not there", remedy="name another")
+    wrong = Finding("channel", ok=False, text="not there", fix="name another")
     tables.print_findings([wrong, Finding("database", ok=True, text="newest")])
     assert capsys.readouterr().out.splitlines() == [
         "ok       database: newest",

@@ -66,7 +66,7 @@ def test_it_is_logged_when_it_begins_and_when_it_ends_and_not_in_between() -> No
         stage.board.end("queue_blind", subject="q1")
         stage.board.end("queue_blind", subject="q1")
     assert [line["event"] for line in lines] == ["incident_began", "incident_ended"]
-    assert (lines[0]["text"], lines[0]["remedy"]) == (TEXT, FIX)
+    assert (lines[0]["text"], lines[0]["fix"]) == (TEXT, FIX)
 
 
 def test_it_keeps_its_beginning_while_its_words_change() -> None:

@@ -1,4 +1,4 @@
-"""Calendars in the settings: what is read, what it means, and what is refused with which remedy."""
+"""Calendars in the settings: what is read, what it means, and what is refused with which fix."""
 
 from __future__ import annotations
 

@@ -331,7 +331,7 @@ def test_folders_of_secrets_that_are_not_there_or_closed_give_nothing(place: Pla
     ],
     ids=lambda value: "+".join(sorted(value)) or "nothing",
 )
-def test_what_a_command_needs_is_asked_for_with_the_remedy(place: Place, needs: set[Need], names: list[str]) -> None:
+def test_what_a_command_needs_is_asked_for_with_the_fix(place: Place, needs: set[Need], names: list[str]) -> None:
     if not names:
         assert place.load({}, frozenset(needs))
         return
@@ -459,10 +459,10 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("WORKER_HTTP_TOKEN", "0123456789abcde", "the value is no token that keeps others out"),
     ],
 )
-def test_a_bad_value_is_named_shown_and_remedied(place: Place, name: str, value: str, line: str) -> None:
+def test_a_bad_value_is_named_and_shown_with_its_fix(place: Place, name: str, value: str, line: str) -> None:
     (said,) = place.refusal({name: value})
     assert said.startswith(f"{name}: {line}")
-    assert "; " in said, "the remedy"
+    assert "; " in said, "the fix"
 
 
 def test_a_long_value_is_cut(place: Place) -> None:

@@ -171,7 +171,7 @@ def test_known_secrets_are_masked_unless_they_are_words() -> None:
     assert masked("a hunter2hunter2 b short", {"hunter2hunter2", "hunter2h", "short"}) == "a *** b short"
 
 
-def test_a_bare_scheme_is_masked_in_no_remedy() -> None:
+def test_a_bare_scheme_is_masked_in_no_fix() -> None:
     assert masked("write sqlite:///worker.db", {"sqlite://"}) == "write sqlite:///worker.db"
 
 

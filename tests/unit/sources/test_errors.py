@@ -15,7 +15,7 @@ JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the ser
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "trouble", "remedy"),
+    ("status", "body", "trouble", "fix"),
     [
         pytest.param(401, JSON, Trouble.REFUSED, "LANGSMITH_API_KEY", id="a wrong key"),
         pytest.param(403, JSON, Trouble.REFUSED, "annotation-queues:read", id="a key that may not"),
@@ -45,10 +45,10 @@ JSON, HTML = b'{"detail":"a secret of the server"}', b"<html>a secret of the ser
         pytest.param(204, b"", Trouble.UNLAWFUL, "LANGSMITH_ENDPOINT", id="no content"),
     ],
 )
-def test_each_status_has_its_trouble_and_remedy(status: Any, body: bytes, trouble: Any, remedy: Any) -> None:
+def test_each_status_has_its_trouble_and_fix(status: Any, body: bytes, trouble: Any, fix: Any) -> None:
     error = from_status("reading", status, {}, body, NOON)
     assert error.trouble is trouble
-    assert remedy in str(error)
+    assert fix in str(error)
     assert str(status) in str(error)
     assert "secret" not in str(error)
 

@@ -182,7 +182,7 @@ def test_the_wish_to_be_left_alone_is_followed_as_given_within_an_hour(stage: St
     assert len(stage.later(timedelta(seconds=6))) == 1
 
 
-def test_a_refusal_comes_with_the_remedy_for_runs(stage: Stage) -> None:
+def test_a_refusal_comes_with_the_fix_for_runs(stage: Stage) -> None:
     stage.add(GOOD)
     stage.queries.refused[GOOD] = Trouble.REFUSED
     with capture_logs() as lines:

@@ -52,7 +52,7 @@ def test_a_personal_key_is_told_what_it_hides(stage: Stage, pairs: Any, missing:
         stage.langsmith.switch_off(route)
     (remark,) = stage.restart(key=ME).remarks(pairs)
     assert remark.text == "2 runs wait for the review of others, unannounced"
-    assert "WORKER_STATUSES" in remark.remedy
+    assert "WORKER_STATUSES" in remark.fix
 
 
 def test_a_service_key_hides_nothing(stage: Stage, pairs: Any) -> None:
@@ -67,7 +67,7 @@ def test_a_key_that_is_blind_to_a_queue_is_told(stage: Stage, pairs: Any) -> Non
     stage.langsmith.blind(ME, pairs)
     (remark,) = stage.restart(key=ME).remarks(pairs)
     assert remark.text == "the key is shown none of the 3 runs that are open in this queue"
-    assert "reviewer of this queue" in remark.remedy
+    assert "reviewer of this queue" in remark.fix
 
 
 def test_blindness_shows_in_the_list_of_queues_where_nothing_else_counts_all(stage: Stage, pairs: Any) -> None:

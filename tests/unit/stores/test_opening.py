@@ -140,7 +140,7 @@ class TestAConnection:
 
 
 class TestADatabaseThatCannotBeUsed:
-    """Status 78: one clear message with the remedy, and not a byte changed."""
+    """Status 78: one clear message with the fix, and not a byte changed."""
 
     def garbage(self, path: Path) -> None:
         path.write_bytes(b"This is no database at all. " * 500)

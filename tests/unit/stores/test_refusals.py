@@ -1,4 +1,4 @@
-"""What a role on PostgreSQL may not do, and options that do not fit: one message with the remedy at the start."""
+"""What a role on PostgreSQL may not do, and options that do not fit: one message with the fix at the start."""
 
 from __future__ import annotations
 

@@ -53,9 +53,9 @@ def test_a_port_that_is_taken_on_one_family_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "remedy"),
+    ("host", "fix"),
     [("192.0.2.1", "this machine has no such address"), ("no-such-host.invalid", "no address belongs to that name")],
 )
-def test_what_stands_in_the_way_comes_with_its_own_remedy(host: str, remedy: str) -> None:
-    with pytest.raises(ConfigError, match=rf"WORKER_HTTP_ADDRESS: cannot listen on {host} port 8080 .*{remedy}"):
+def test_what_stands_in_the_way_comes_with_its_own_fix(host: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=rf"WORKER_HTTP_ADDRESS: cannot listen on {host} port 8080 .*{fix}"):
         listen((host, 8080))

@@ -77,7 +77,7 @@ def _database(overview: Overview) -> Iterator[Reason]:
     error = overview.store_error
     if not error:
         error = next((queue.polled.error for queue in overview.queues if queue.trouble == STORE), "")
-    # A failure that lasts until somebody acts is announced with a remedy of its own: do not say it twice.
+    # A failure that lasts until somebody acts is announced with a fix of its own: do not say it twice.
     if error and all(error != announced.text for announced in overview.announced):
         yield Reason("database_failing", Area.DATABASE, error, STORE_FIX)
 

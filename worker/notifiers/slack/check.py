@@ -1,4 +1,4 @@
-"""The findings of `check` about Slack: the token, its scopes, every channel; each with its remedy."""
+"""The findings of `check` about Slack: the token, its scopes, every channel; each with its fix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTING = {
 }
 """The scopes of the bot that acting needs, and what is missing without each."""
 
-_APP_REMEDY = (
+_APP_FIX = (
     "set SLACK_APP_TOKEN to an app-level token of the app with connections:write (Basic Information), "
     "and turn Socket Mode on"
 )
@@ -33,7 +33,7 @@ def examine(slack: Slack, channels: Iterable[Destination]) -> Iterator[Finding]:
         identity = slack.identity()
     except DeliveryError as error:
         # With a bad token every channel would fail for the same reason.
-        yield Finding("slack token", ok=False, text=str(error), remedy=token_remedy(error))
+        yield Finding("slack token", ok=False, text=str(error), fix=token_fix(error))
         return
     yield Finding("slack token", ok=True, text=f"{identity.user} in {identity.team} ({identity.url})")
     yield from _posting(identity)
@@ -46,8 +46,8 @@ def examine_app_token(slack: Slack) -> Iterator[Finding]:
     try:
         slack.link_url()
     except DeliveryError as error:
-        remedy = _APP_REMEDY if error.outcome is Outcome.TOKEN else token_remedy(error)
-        yield Finding("slack app token", ok=False, text=f"no link can be opened ({error.code})", remedy=remedy)
+        fix = _APP_FIX if error.outcome is Outcome.TOKEN else token_fix(error)
+        yield Finding("slack app token", ok=False, text=f"no link can be opened ({error.code})", fix=fix)
         return
     yield Finding("slack app token", ok=True, text="a link can be opened")
 
@@ -61,10 +61,10 @@ def examine_acting(slack: Slack) -> Iterator[Finding]:
     # None where Slack did not list them: what is missing shows when somebody acts.
     for scope in (one for one in ACTING if scopes is not None and one not in scopes):
         text = f"is missing: {ACTING[scope]}"
-        yield Finding(f"slack scope {scope}", ok=False, text=text, remedy=add_scope(scope))
+        yield Finding(f"slack scope {scope}", ok=False, text=text, fix=add_scope(scope))
 
 
-def token_remedy(error: DeliveryError) -> str:
+def token_fix(error: DeliveryError) -> str:
     """The fix where Slack does not say whose the token is."""
     if error.outcome is Outcome.TOKEN:
         return "set SLACK_BOT_TOKEN to the Bot User OAuth Token of the app, under OAuth & Permissions"
@@ -76,21 +76,21 @@ def _posting(identity: BotIdentity) -> Iterator[Finding]:
     if identity.scopes is not None:
         listed = ", ".join(sorted(identity.scopes)) or "none"
         ok = POSTING in identity.scopes
-        yield Finding("slack scopes", ok=ok, text=listed, remedy="" if ok else add_scope(POSTING))
+        yield Finding("slack scopes", ok=ok, text=listed, fix="" if ok else add_scope(POSTING))
 
 
 def _channel(slack: Slack, name: str, scopes: frozenset[str] | None) -> Finding:
     try:
         channel = slack.channel(name)
     except DeliveryError as error:
-        return Finding(f"slack channel {name}", ok=False, text=str(error), remedy=_channel_remedy(error))
-    text, remedy = _trouble(channel, scopes)
+        return Finding(f"slack channel {name}", ok=False, text=str(error), fix=_channel_fix(error))
+    text, fix = _trouble(channel, scopes)
     found = f"#{channel.name} ({channel.channel_id})"
-    return Finding(f"slack channel {name}", ok=not remedy, text=f"{found}{text}", remedy=remedy)
+    return Finding(f"slack channel {name}", ok=not fix, text=f"{found}{text}", fix=fix)
 
 
 def _trouble(channel: Channel, scopes: frozenset[str] | None) -> tuple[str, str]:
-    """The problem with a channel, and the remedy; both empty where all is well."""
+    """The problem with a channel, and the fix; both empty where all is well."""
     if channel.is_archived:
         return " is archived", "unarchive it, or set another channel"
     if not channel.is_member:
@@ -115,7 +115,7 @@ def add_scope(scope: str) -> str:
     )
 
 
-def _channel_remedy(error: DeliveryError) -> str:
+def _channel_fix(error: DeliveryError) -> str:
     if error.code == "missing_scope":
         return add_scope("channels:read and groups:read")
     if error.outcome in {Outcome.DESTINATION, Outcome.BLIND}:

@@ -112,7 +112,7 @@ _SEEN_AS: Mapping[Doing, Mapping[Outcome, Outcome]] = {
 }
 _NOT_GRANTED = frozenset({"missing_scope", "not_allowed_token_type", "unknown_method"})
 
-_REMEDIES: Mapping[str, str] = {
+_FIXES: Mapping[str, str] = {
     "account_inactive": "the app's user is deactivated: reinstall the app and set SLACK_BOT_TOKEN again",
     "cannot_dm_bot": "this is a bot's own direct message: name a channel",
     "channel_not_found": "check the channel's id, and invite the app if it is private",
@@ -205,8 +205,8 @@ def _code(status: int, body: Mapping[str, Any]) -> str:
 def _text(code: str, body: Mapping[str, Any], channel: str) -> str:
     where = f" for channel {flat(channel, 80)}" if channel else ""
     family = "restricted_action" if code.startswith("restricted_action") else code
-    remedy = _REMEDIES.get(family, "")
-    return f"Slack answered {code}{where}{_details(body)}" + (f": {remedy}" if remedy else "")
+    fix = _FIXES.get(family, "")
+    return f"Slack answered {code}{where}{_details(body)}" + (f": {fix}" if fix else "")
 
 
 def _details(body: Mapping[str, Any]) -> str:

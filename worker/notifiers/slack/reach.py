@@ -101,9 +101,7 @@ def _scopes(scopes: frozenset[str] | None, whom: Whom) -> Iterator[Finding]:
     ]
     for scope in needed if scopes is not None else ():
         if scope not in (scopes or ()):
-            yield Finding(
-                f"slack scope {scope}", ok=False, text=f"is missing: {WHAT_FOR[scope]}", remedy=add_scope(scope)
-            )
+            yield Finding(f"slack scope {scope}", ok=False, text=f"is missing: {WHAT_FOR[scope]}", fix=add_scope(scope))
 
 
 def _reviewer(people: SlackPeople, reviewer: Reviewer, whom: Whom) -> Finding:
@@ -120,7 +118,7 @@ def _reviewer(people: SlackPeople, reviewer: Reviewer, whom: Whom) -> Finding:
         return (
             found
             if found.text != REASONS[Problem.UNKNOWN][0]
-            else Finding(name, ok=False, text=wrong, remedy="correct slack in the table of this e-mail under [people]")
+            else Finding(name, ok=False, text=wrong, fix="correct slack in the table of this e-mail under [people]")
         )
     return _user(name, partial(people.by_email, email), is_direct=whom.is_direct, is_needed=True)
 
@@ -133,20 +131,20 @@ def _user(name: str, look_up: Callable[[], Account | None], *, is_direct: bool, 
         if error.code == "missing_scope" and not is_needed:
             return Finding(name, ok=True, text=f"cannot be proven: the app has no {READ}, which nothing else needs")
         if error.code == "missing_scope":
-            return Finding(name, ok=False, text="cannot be looked up", remedy=REASONS[Problem.NO_SCOPE][1])
-        return Finding(name, ok=False, text=f"was not looked up: {error}", remedy="try again later")
+            return Finding(name, ok=False, text="cannot be looked up", fix=REASONS[Problem.NO_SCOPE][1])
+        return Finding(name, ok=False, text=f"was not looked up: {error}", fix="try again later")
     problem = account.problem if account else Problem.UNKNOWN
     shown = f"{account.user} ({account.name})" if account else ""
     if problem is Problem.NONE or (problem is Problem.GUEST and not is_direct):
         return Finding(name, ok=True, text=shown)
-    text, remedy = REASONS[problem]
-    return Finding(name, ok=False, text=f"{shown} {text}".strip(), remedy=_remedy(name, remedy))
+    text, fix = REASONS[problem]
+    return Finding(name, ok=False, text=f"{shown} {text}".strip(), fix=_fix(name, fix))
 
 
-def _remedy(name: str, remedy: str) -> str:
+def _fix(name: str, fix: str) -> str:
     """The fix for a reviewer, or for an id of the settings."""
     setting = {"owner": "WORKER_OWNER", "mention": "WORKER_ESCALATE_MENTION"}.get(name.partition(" ")[0])
-    return f"set {setting} (or the key of the queue's table) to the id of somebody who is there" if setting else remedy
+    return f"set {setting} (or the key of the queue's table) to the id of somebody who is there" if setting else fix
 
 
 def _groups(people: SlackPeople, wanted: Iterable[str]) -> Iterator[Finding]:
@@ -165,4 +163,4 @@ def _groups(people: SlackPeople, wanted: Iterable[str]) -> Iterator[Finding]:
             yield Finding(f"mention {group}", ok=True, text="a user group that is switched on")
         else:
             text = "is a user group that is switched off" if group in groups else "no user group has this id"
-            yield Finding(f"mention {group}", ok=False, text=text, remedy=_remedy(f"mention {group}", ""))
+            yield Finding(f"mention {group}", ok=False, text=text, fix=_fix(f"mention {group}", ""))

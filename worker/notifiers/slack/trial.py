@@ -11,7 +11,7 @@ from worker.core.message import Message
 from worker.core.model import Kind
 from worker.core.overview import Finding
 from worker.core.ports import DeliveryError, Outcome
-from worker.notifiers.slack.check import POSTING, add_scope, reading_scope, token_remedy
+from worker.notifiers.slack.check import POSTING, add_scope, reading_scope, token_fix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +46,7 @@ def prove(
     try:
         identity = slack.identity()
     except DeliveryError as error:
-        yield Finding("slack token", ok=False, text=str(error), remedy=token_remedy(error))
+        yield Finding("slack token", ok=False, text=str(error), fix=token_fix(error))
         return
     for place in dict.fromkeys(places):
         yield from _Trial(slack, identity, place, clock, pause, _seen(slack, place)).findings_of_all()
@@ -168,7 +168,7 @@ class _Trial:
         self.findings.append(Finding(f"{act} in {self._where()}", ok=True, text=text))
 
     def _failed(self, act: str, text: str, fix: str) -> None:
-        self.findings.append(Finding(f"{act} in {self._where()}", ok=False, text=text, remedy=fix))
+        self.findings.append(Finding(f"{act} in {self._where()}", ok=False, text=text, fix=fix))
 
     def _where(self) -> str:
         return f"#{self.channel.name} ({self.channel.channel_id})" if self.channel else self.destination.place

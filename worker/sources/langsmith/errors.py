@@ -45,9 +45,9 @@ class NotOfferedError(SourceError):
     """501: the question is understood, and the server or the workspace does not offer what is asked for."""
 
 
-def unlawful(what: str, problem: str, *, remedy: str = "") -> SourceError:
+def unlawful(what: str, problem: str, *, fix: str = "") -> SourceError:
     """A body that breaks the specification."""
-    advice = remedy or "check that LANGSMITH_ENDPOINT is the root of LangSmith's API and no proxy answers in its place"
+    advice = fix or "check that LANGSMITH_ENDPOINT is the root of LangSmith's API and no proxy answers in its place"
     return SourceError(f"{what}: {problem}; {advice}", Trouble.UNLAWFUL)
 
 
@@ -65,7 +65,7 @@ def from_status(
     `is_known` says whether LangSmith has taken the key for anything yet: in a wrong region it is refused everything.
     """
     trouble = _trouble(status, body)
-    text = f"{what}: LangSmith answered {status}; {_remedy(trouble, status, body, is_known=is_known)}"
+    text = f"{what}: LangSmith answered {status}; {_fix(trouble, status, body, is_known=is_known)}"
     kind = NotOfferedError if status == NOT_OFFERED else SourceError
     return kind(text, trouble, retry_after=retry_after(headers, now))
 
@@ -87,7 +87,7 @@ def _trouble(status: int, body: bytes | bytearray) -> Trouble:
     return Trouble.UNLAWFUL
 
 
-def _remedy(trouble: Trouble, status: int, body: bytes | bytearray, *, is_known: bool) -> str:
+def _fix(trouble: Trouble, status: int, body: bytes | bytearray, *, is_known: bool) -> str:
     """What a person can do about it."""
     if trouble is Trouble.REFUSED:
         return _refused(status, body, is_known=is_known)

@@ -304,7 +304,7 @@ class Skew:
             is_wrong = abs(ahead) > (AGREES if was_wrong else TOLERANCE)
             self._ahead = ahead if is_wrong else NOTHING
             if is_wrong and not was_wrong:
-                remedy = "run NTP on this machine; if its clock is right, LangSmith's is wrong"
-                log.warning("clock_differs", seconds=round(ahead.total_seconds()), remedy=remedy)
+                fix = "run NTP on this machine; if its clock is right, LangSmith's is wrong"
+                log.warning("clock_differs", seconds=round(ahead.total_seconds()), fix=fix)
             elif was_wrong and not is_wrong:
                 log.info("clock_agrees")

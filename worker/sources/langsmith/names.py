@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 _PATH = "/api/v2/runs/query"
 _WHAT = "looking up the names of runs"
-REMEDY = (
+NAMES_FIX = (
     "the key may not read runs in this workspace: give it the right to (runs:read), or set LANGSMITH_WORKSPACE_ID to "
     "the queue's workspace"
 )
@@ -255,7 +255,7 @@ class Names:
 
 
 def explained(error: SourceError) -> str:
-    """What happened, with the remedy for queries of runs: other rights are needed than for queues."""
+    """What happened, with the fix for queries of runs: other rights are needed than for queues."""
     if error.trouble is not Trouble.REFUSED:
         return str(error)
-    return f"{str(error).partition(';')[0]}; {REMEDY}"
+    return f"{str(error).partition(';')[0]}; {NAMES_FIX}"

@@ -52,10 +52,10 @@ READ_THEIRS = "add needs_others_review to WORKER_STATUSES"
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that a person should know of a queue; `remedy` is '' where nothing has to be done."""
+    """Something that a person should know of a queue; `fix` is '' where nothing has to be done."""
 
     text: str
-    remedy: str = ""
+    fix: str = ""
 
 
 def whose(key: str) -> Whose:

@@ -240,7 +240,7 @@ class LangSmith:
         """Why the key sees nothing of what is open in a queue; see `Blindness.blindness`."""
         view = View(self._counts, whose=self._whose, statuses=self._statuses)
         found = view.blindness(queue_id, has_seen=self._recall(_seen_in(queue_id)) is not None)
-        return None if found is None else Unseen(found.text, found.remedy)
+        return None if found is None else Unseen(found.text, found.fix)
 
     def live(self, queue_id: Id) -> Iterator[str]:
         """What only the live service can say of a queue, as lines; a few read-only calls."""
@@ -261,7 +261,7 @@ class LangSmith:
             if listing.unusable and not listing.marks:
                 # Nothing that can be used is not the same as nothing that waits.
                 problem = f"none of {listing.unusable} rows can be used, for want of a queue_run_id or for their size"
-                raise unlawful(listing.what, problem, remedy="update the worker; where that does not help, report it")
+                raise unlawful(listing.what, problem, fix="update the worker; where that does not help, report it")
         except SourceError as error:
             self._standing.failed(queue_id, error)
             raise

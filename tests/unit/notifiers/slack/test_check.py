@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_all_is_well(notifier: Slack) -> None:
     found = list(examine(notifier, [to(CHANNEL), to(CHANNEL)]))
-    assert [(finding.name, finding.ok, finding.remedy) for finding in found] == [
+    assert [(finding.name, finding.ok, finding.fix) for finding in found] == [
         ("slack token", True, ""),
         ("slack scopes", True, ""),
         (f"slack channel {CHANNEL}", True, ""),
@@ -35,7 +35,7 @@ def test_a_name_is_answered_with_its_id(notifier: Slack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("disturb", "channel", "said", "remedy"),
+    ("disturb", "channel", "said", "fix"),
     [
         pytest.param(
             lambda s: setattr(s, "token_error", "token_revoked"),
@@ -85,19 +85,19 @@ def test_a_name_is_answered_with_its_id(notifier: Slack) -> None:
         ),
     ],
 )
-def test_each_trouble_has_its_remedy(
+def test_each_trouble_has_its_fix(
     notifier: Slack,
     slack: SimulatedSlack,
     disturb: Callable[[SimulatedSlack], object],
     channel: str,
     said: str,
-    remedy: str,
+    fix: str,
 ) -> None:
     disturb(slack)
     troubles = [finding for finding in examine(notifier, [to(channel)]) if not finding.ok]
     assert len(troubles) == 1
     assert said in troubles[0].text
-    assert remedy in troubles[0].remedy
+    assert fix in troubles[0].fix
 
 
 def test_a_private_channel_needs_the_scope_of_private_ones(notifier: Slack, slack: SimulatedSlack) -> None:
@@ -109,7 +109,7 @@ def test_a_private_channel_needs_the_scope_of_private_ones(notifier: Slack, slac
 
 
 @pytest.mark.parametrize(
-    ("error", "ok", "remedy"),
+    ("error", "ok", "fix"),
     [
         pytest.param("", True, "", id="a good one"),
         pytest.param("invalid_auth", False, "SLACK_APP_TOKEN", id="a wrong one"),
@@ -118,13 +118,13 @@ def test_a_private_channel_needs_the_scope_of_private_ones(notifier: Slack, slac
     ],
 )
 def test_the_app_token_is_proven_without_a_link(
-    server: Stage, slack: SimulatedSlack, error: str, remedy: str, *, ok: bool
+    server: Stage, slack: SimulatedSlack, error: str, fix: str, *, ok: bool
 ) -> None:
     if error:
         slack.fail("apps.connections.open", error=error)
     with contextlib.closing(Slack(token=slack.app_token, base_url=server.root)) as client:
         (finding,) = examine_app_token(client)
-    assert (finding.ok, remedy in finding.remedy, error in finding.text) == (ok, True, True)
+    assert (finding.ok, fix in finding.fix, error in finding.text) == (ok, True, True)
     assert slack.sockets.links == 0
 
 
@@ -136,6 +136,6 @@ def test_a_scope_that_acting_lacks_is_a_finding(
     slack.scopes = ALL_SCOPES - {scope}
     (finding,) = examine_acting(notifier)
     assert (finding.name, finding.ok, missing in finding.text) == (f"slack scope {scope}", False, True)
-    assert f"add {scope}" in finding.remedy
+    assert f"add {scope}" in finding.fix
     slack.token_error = "token_revoked"
     assert list(examine_acting(notifier)) == []

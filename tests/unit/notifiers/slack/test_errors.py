@@ -154,8 +154,8 @@ def test_the_wish_is_in_the_error() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        pytest.param({"error": "not_in_channel"}, "C1: invite the app", id="the channel and the remedy"),
-        pytest.param({"error": "restricted_action_read_only_channel"}, "administrator", id="a family has one remedy"),
+        pytest.param({"error": "not_in_channel"}, "C1: invite the app", id="the channel and the fix"),
+        pytest.param({"error": "restricted_action_read_only_channel"}, "administrator", id="a family has one fix"),
         pytest.param({"error": "missing_scope", "needed": "chat:write"}, "(needs chat:write)", id="the missing scope"),
         pytest.param(
             {"error": "invalid_blocks", "response_metadata": {"messages": ["[ERROR] too long\n[x]"]}},

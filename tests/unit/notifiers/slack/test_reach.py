@@ -54,7 +54,7 @@ def test_a_reviewer_who_is_not_found(examine: Examine) -> None:
     (found,) = examine(reviewers=(Reviewer("bob", email="bob@example.com"),)).values()
     assert not found.ok
     assert found.text == "no Slack user is found"
-    assert found.remedy == "write the Slack id as slack in a table of this e-mail under [people]"
+    assert found.fix == "write the Slack id as slack in a table of this e-mail under [people]"
 
 
 def test_a_reviewer_whose_slack_id_the_settings_have(examine: Examine, slack: SimulatedSlack) -> None:
@@ -64,7 +64,7 @@ def test_a_reviewer_whose_slack_id_the_settings_have(examine: Examine, slack: Si
     assert (found.ok, found.text) == (True, "U0BOB00001 (Bob)")
     (wrong,) = examine(reviewers=(bob,), corrected={"bob@example.com": "U0WRONG001"}).values()
     assert (wrong.ok, wrong.text) == (False, "no Slack user has the id U0WRONG001")
-    assert wrong.remedy == "correct slack in the table of this e-mail under [people]"
+    assert wrong.fix == "correct slack in the table of this e-mail under [people]"
 
 
 def test_a_service_account_and_who_wants_no_notice_are_no_fault(examine: Examine) -> None:
@@ -101,7 +101,7 @@ def test_scopes_are_found_missing_where_they_are_needed(examine: Examine, slack:
     found = examine(reviewers=(ADAS,), is_direct=True)
     missing = {name for name, finding in found.items() if name.startswith("slack scope") and not finding.ok}
     assert missing == {f"slack scope {one}" for one in ("users:read.email", "users:read", "im:write", "im:history")}
-    assert found["slack scope im:write"].remedy == add_scope("im:write")
+    assert found["slack scope im:write"].fix == add_scope("im:write")
     assert not found["reviewer Ada@Example.com"].ok
     assert examine(reviewers=(ADAS,)).keys() & {"slack scope im:write", "slack scope im:history"} == set()
     assert examine() == {}
@@ -120,7 +120,7 @@ def test_an_owner_who_cannot_be_reached(
     assert not found[f"owner {ADA}"].ok
     assert part in found[f"owner {ADA}"].text
     assert found["owner U0NOBODY01"].text == "no Slack user is found"
-    assert found["owner U0NOBODY01"].remedy.startswith("set WORKER_OWNER")
+    assert found["owner U0NOBODY01"].fix.startswith("set WORKER_OWNER")
 
 
 def test_mentions_of_the_settings(examine: Examine, slack: SimulatedSlack) -> None:
@@ -137,7 +137,7 @@ def test_mentions_of_the_settings(examine: Examine, slack: SimulatedSlack) -> No
         "S0NOBODY01": False,
     }
     assert found["mention S0FORMER01"].text == "is a user group that is switched off"
-    assert found["mention S0FORMER01"].remedy.startswith("set WORKER_ESCALATE_MENTION")
+    assert found["mention S0FORMER01"].fix.startswith("set WORKER_ESCALATE_MENTION")
 
 
 def test_mentions_that_cannot_be_proven_with_the_small_manifest_are_no_fault(
@@ -158,7 +158,7 @@ def test_a_bad_token_is_a_finding_of_its_own(examine: Examine, slack: SimulatedS
 def test_a_look_up_that_is_throttled_says_so(examine: Examine, slack: SimulatedSlack) -> None:
     slack.fail("users.lookupByEmail", mode="ratelimited", retry_after=30)
     (found,) = examine(reviewers=(ADAS,)).values()
-    assert (found.ok, found.remedy) == (False, "try again later")
+    assert (found.ok, found.fix) == (False, "try again later")
 
 
 def test_not_more_reviewers_are_looked_up_than_slack_answers_at_once(examine: Examine) -> None:

@@ -43,7 +43,7 @@ def tried(server: Stage, slack: SimulatedSlack, notifier: Slack, waits: list[flo
 
 def refused(found: list[Finding]) -> list[tuple[str, str]]:
     """The acts that failed, each with all that is said of it."""
-    return [(each.name.split(" in ")[0], f"{each.text}: {each.remedy}") for each in found if not each.ok]
+    return [(each.name.split(" in ")[0], f"{each.text}: {each.fix}") for each in found if not each.ok]
 
 
 def test_every_right_is_proved_once_in_each_place_and_nothing_stays(
