@@ -1,4 +1,4 @@
-"""`docs/operations.md` lists what the code has and nothing else: events, metrics, exit statuses, error codes."""
+"""`docs/codes.md` lists what the code has and nothing else: events, metrics, exit statuses, reasons, error codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from worker.settings.model import EVERY
 from worker.stores.sqlite import NETWORK
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "docs" / "operations.md").read_text()
+CODES, DEPLOYMENT, OPERATIONS = (
+    (ROOT / "docs" / f"{page}.md").read_text() for page in ("codes", "deployment", "operations")
+)
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 LOGGERS = {"log", "line"}
 SETTLING = {f"delivery_{state}" for state in State if state is not State.SENDING} | {"delivery_lease_lost"}
@@ -35,11 +37,11 @@ MISSING = {"log_lines_dropped"}
 """What logs.py makes itself: an event that is written past the queue that it is about."""
 
 
-def section(title: str) -> str:
+def section(title: str, page: str = CODES) -> str:
     """The text under a heading, up to the next of its rank or above."""
-    rank = re.search(rf"(?m)^(#+) {title}$", DOCS)
+    rank = re.search(rf"(?m)^(#+) {title}$", page)
     assert rank, title
-    rest = DOCS[rank.end() :]
+    rest = page[rank.end() :]
     following = re.search(rf"(?m)^#{{1,{len(rank[1])}}} ", rest)
     return rest[: following.start()] if following else rest
 
@@ -119,32 +121,33 @@ def test_every_exit_status_is_documented() -> None:
 
 
 def test_every_trouble_of_polling_has_its_row() -> None:
-    rows = first_cells(section("LangSmith"))
+    rows = first_cells(section("Polls that fail"))
     assert set(Trouble) <= set(rows)
     assert "store" in rows
 
 
 def test_every_condition_of_being_ready_is_documented() -> None:
     names = {check.name for check in readiness(overview())} | {"loops"}
-    (row,) = [line for line in section("Watch it").splitlines() if line.startswith("| `/readyz`")]
+    (row,) = [line for line in section("Watch it", OPERATIONS).splitlines() if line.startswith("| `/readyz`")]
     assert all(f"`{name}`" in row for name in names)
 
 
-CODES = sorted(errors._OUTCOMES)  # noqa: SLF001 - the table is what is documented
+SLACK_CODES = sorted(errors._OUTCOMES)  # noqa: SLF001 - the table is what is documented
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", SLACK_CODES)
 def test_every_code_of_slack_is_documented(code: str) -> None:
-    assert f"`{code}`" in section("Slack")
+    assert f"`{code}`" in section("What Slack answers")
 
 
 @pytest.mark.parametrize("family", [name for name, _ in errors._FAMILIES])  # noqa: SLF001
 def test_every_family_of_codes_is_documented(family: str) -> None:
-    assert f"`{family}…`" in section("Slack")
+    assert f"`{family}…`" in section("What Slack answers")
 
 
-def test_only_settings_that_exist_are_spoken_of() -> None:
-    named = set(re.findall(r"\b(?:WORKER|LANGSMITH|SLACK)_[A-Z_]+\b", DOCS)) - {"WORKER_KEEP_", "SLACK_API"}
+@pytest.mark.parametrize("page", [CODES, DEPLOYMENT, OPERATIONS], ids=["codes", "deployment", "operations"])
+def test_only_settings_that_exist_are_spoken_of(page: str) -> None:
+    named = set(re.findall(r"\b(?:WORKER|LANGSMITH|SLACK)_[A-Z_]+\b", page)) - {"WORKER_KEEP_", "SLACK_API"}
     assert named <= {name.env for name in EVERY.values()}
 
 
@@ -256,11 +259,11 @@ def test_only_the_slack_apps_for_people_have_a_place_for_direct_messages() -> No
 
 def test_network_file_systems_are_warned_of() -> None:
     assert "nfs" in NETWORK
-    assert "network file systems (NFS, CIFS, SSHFS and the like)" in DOCS.replace("\n", " ")
+    assert "network file systems (NFS, CIFS, SSHFS and the like)" in DEPLOYMENT.replace("\n", " ")
 
 
 def test_the_steps_that_restore_a_backup_put_it_in_its_place(tmp_path: Path) -> None:
-    steps = re.search(r"(?s)```sh\n(sudo -i.*?)```", section("Backup and restore"))
+    steps = re.search(r"(?s)```sh\n(sudo -i.*?)```", section("Backup and restore", DEPLOYMENT))
     assert steps
     for name in ("worker.db", "worker.db-wal", "worker.db-shm"):
         (tmp_path / name).write_text("broken")

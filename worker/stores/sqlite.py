@@ -46,8 +46,8 @@ _FIXES = {
     "SQLITE_READONLY": "may not be written: check the owner of the file and its directory, and how it is mounted",
     "SQLITE_PERM": "may not be opened: check the owner of the file and its directory",
     "SQLITE_CANTOPEN": "cannot be opened: check that the file and its directory exist and who owns them",
-    "SQLITE_CORRUPT": "is damaged: stop the service and restore a backup (docs/operations.md)",
-    "SQLITE_NOTADB": "is not a database any more: stop the service and restore a backup (docs/operations.md)",
+    "SQLITE_CORRUPT": "is damaged: stop the service and restore a backup (docs/deployment.md)",
+    "SQLITE_NOTADB": "is not a database any more: stop the service and restore a backup (docs/deployment.md)",
 }
 
 
