@@ -12,11 +12,9 @@ from worker.commands.setup import DATABASE, opened, start
 from worker.commands.stories import name_of
 from worker.core.actions import ON_QUEUES, Act
 from worker.core.directory import persons_of
-from worker.core.guidance import several_queues
-from worker.core.outcome import done_text, refused_text
-from worker.core.request import matching
+from worker.core.replies import done_text, refused_text
+from worker.core.request import matching, several_queues, until_of
 from worker.core.text import plain
-from worker.core.until import until_of
 from worker.loops.act import Perform, Wish
 from worker.rules import corrections, rules_for
 from worker.settings.people import email as email_of

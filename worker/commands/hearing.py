@@ -11,9 +11,8 @@ from worker.commands.setup import slack
 from worker.core.leases import LINKS
 from worker.loops.act import Perform
 from worker.loops.ask import AnswerCommand, ShowPage
-from worker.loops.hear import Gate, Hear
+from worker.loops.hear import Gate, Hear, Presses
 from worker.loops.people import KnownPersons
-from worker.loops.press import Presses
 from worker.loops.worklists import Worklists
 from worker.notifiers.slack.answers import SlackAnswers
 from worker.notifiers.slack.door import Door

@@ -1,18 +1,25 @@
-"""What a person asks for with a command: read from the words that were written. Pure."""
+"""Requests: what people write after a command, and until when an act is to last. Pure.
+
+What helps somebody whose words cannot be followed stands here, too.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.core.text import flat
+from worker.core.actions import after_today, on_monday
+from worker.core.text import flat, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
+    from worker.core.calendar import Calendar
     from worker.core.model import Queue
 
 LONGEST_REQUEST = 500
@@ -112,3 +119,85 @@ def _spellings(queue: Queue) -> list[str]:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
+
+
+_NAME = 80
+_NAMED = 10
+
+
+def help_text(command: str) -> str:
+    """What can be written after a command, which is given as it was written."""
+    return f"""\
+{command}: what waits for your review
+{command} QUEUE: what waits in a queue, by its name or id
+{command} mute QUEUE 1h: hold the messages about a queue; escalations still come. Instead of 1h also 30m, 2d, \
+opening (the next one after today), monday, or an instant such as 2026-12-24T10:00
+{command} unmute QUEUE: end that
+{command} help: this"""
+
+
+def unknown_queue(command: str, wanted: str, queues: Sequence[Queue]) -> str:
+    """That no queue has this name or id, which may be meant, and what can be written."""
+    return f"No queue here is called {_quoted(wanted)}. {_meant(wanted, queues)}\n\n{help_text(command)}"
+
+
+def several_queues(wanted: str, found: Sequence[Queue]) -> str:
+    """That more than one queue has this name."""
+    ids = "\n".join(flat(str(queue.queue_id), 2 * _NAME) for queue in found[:_NAMED])
+    return f"{len(found)} queues are called {_quoted(wanted)}. Write the id of one in place of the name:\n{ids}"
+
+
+def no_time(command: str, queue: Queue) -> str:
+    """That a mute has no end."""
+    return f"Until when? Write for example: {command} mute {flat(queue.name, _NAME)} 1h"
+
+
+def for_reviewers(queue: Queue) -> str:
+    """That only reviewers may see what waits in a queue."""
+    return f"Only reviewers of {_quoted(queue.name)} can see here what waits in it."
+
+
+def _meant(wanted: str, queues: Sequence[Queue]) -> str:
+    if near := similar_queues(queues, wanted):
+        return f"Did you mean {' or '.join(_quoted(queue.name) for queue in near)}?"
+    if not queues:
+        return "There is none that can be asked for."
+    named = [_quoted(queue.name) for queue in queues[:_NAMED]]
+    more = f" and {len(queues) - _NAMED:,} more" if len(queues) > _NAMED else ""
+    return f"These can be asked for: {', '.join(named)}{more}."
+
+
+def _quoted(name: str) -> str:
+    return f"“{flat(name, _NAME)}”"
+
+
+_OPENING, _MONDAY = "opening", "monday"
+_DATED = re.compile(r"\d{4}-\d")
+
+
+def until_of(written: str, calendar: Calendar, now: datetime, duration: Callable[[str], timedelta]) -> datetime:
+    """The instant that is written: itself, after a duration, or the next opening after today or from Monday on.
+
+    `duration` reads one, and raises ValueError for anything else. Raises ValueError, which says what can be written.
+    """
+    if (word := written.strip().casefold()) in {_OPENING, _MONDAY}:
+        return after_today(calendar, now) if word == _OPENING else on_monday(calendar, now)
+    try:
+        return now + duration(written)
+    except (ValueError, OverflowError):
+        return _instant(written, calendar)
+
+
+def _instant(written: str, calendar: Calendar) -> datetime:
+    try:
+        # A number alone would be taken for a date, too.
+        found = datetime.fromisoformat(written.strip()) if _DATED.match(written.strip()) else None
+        at = found and (found if found.tzinfo else found.replace(tzinfo=calendar.zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None:
+        raise ValueError(
+            f"{plain(written)!r} is no time; write a duration such as 1h or 2d, opening for the next opening after "
+            "today, monday, or an instant such as 2026-12-24T10:00, on the queue's clock, or 2026-12-24T09:00Z"
+        )
+    return at

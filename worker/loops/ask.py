@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.actions import Act, MayAct, Refusal
-from worker.core.guidance import for_reviewers, help_text, no_time, several_queues, unknown_queue
 from worker.core.ports import DeliveryError
 from worker.core.replies import reply_text
-from worker.core.request import Ask, matching, request_of, timed, unquoted
-from worker.core.until import until_of
+from worker.core.request import (
+    Ask,
+    for_reviewers,
+    help_text,
+    matching,
+    no_time,
+    request_of,
+    several_queues,
+    timed,
+    unknown_queue,
+    unquoted,
+    until_of,
+)
 from worker.loops.act import Wish
 
 if TYPE_CHECKING:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.support.builders import queue
-from worker.core.request import Ask, Asked, matching, request_of, similar_queues, timed, unquoted
+from tests.support.office import FRIDAY, MONDAY, office
+from worker.core.request import (
+    Ask,
+    Asked,
+    for_reviewers,
+    help_text,
+    matching,
+    no_time,
+    request_of,
+    several_queues,
+    similar_queues,
+    timed,
+    unknown_queue,
+    unquoted,
+    until_of,
+)
+from worker.settings.values import duration
 
 SUPPORT, RAG, MUTE = queue("Support QA"), queue("RAG bot: grounding"), queue("mute")
 QUEUES = (SUPPORT, RAG, MUTE)
@@ -77,3 +95,66 @@ def test_two_queues_of_one_name_are_both_found_and_distinct_by_their_ids() -> No
     twins = (queue("QA", queue_id=SUPPORT.queue_id), queue("QA", queue_id=RAG.queue_id))
     assert matching(twins, "qa") == [*twins]
     assert matching(twins, str(RAG.queue_id).upper()) == [twins[1]]
+
+
+SUPPORT, RAG = queue("Support QA"), queue("RAG bot")
+
+
+def test_the_help_names_all_that_can_be_written() -> None:
+    lines = help_text("/reviews").split("\n")
+    assert [line.split(":")[0] for line in lines] == [
+        "/reviews",
+        "/reviews QUEUE",
+        "/reviews mute QUEUE 1h",
+        "/reviews unmute QUEUE",
+        "/reviews help",
+    ]
+
+
+def test_an_unknown_queue_is_answered_with_those_that_may_be_meant() -> None:
+    text = unknown_queue("/reviews", "Suport", [SUPPORT, RAG])
+    assert "No queue here is called “Suport”. Did you mean “Support QA”?" in text
+    assert help_text("/reviews") in text
+    assert "These can be asked for: “Support QA”, “RAG bot”." in unknown_queue("/reviews", "zzz", [SUPPORT, RAG])
+    many = [queue(f"Queue {number}") for number in range(14)]
+    assert "“Queue 9” and 4 more." in unknown_queue("/reviews", "zzz", many)
+    assert "There is none that can be asked for." in unknown_queue("/reviews", "zzz", [])
+
+
+def test_hostile_names_stay_in_their_line() -> None:
+    hostile = queue("a\n\u202eb" + "x" * 500)
+    for text in (
+        unknown_queue("/reviews", hostile.name, [hostile]).split("\n\n")[0],
+        no_time("/reviews", hostile),
+        for_reviewers(hostile),
+    ):
+        assert ("\n" in text, "\u202e" in text, len(text) < 300) == (False, False, True)
+
+
+def test_of_queues_with_one_name_the_ids_are_listed() -> None:
+    text = several_queues("qa", [SUPPORT, RAG])
+    assert text.split("\n")[1:] == [str(SUPPORT.queue_id), str(RAG.queue_id)]
+    assert "2 queues are called “qa”" in text
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("opening", MONDAY),
+        (" Monday ", MONDAY),
+        ("2026-12-24T10:00", datetime(2026, 12, 24, 9, tzinfo=UTC)),
+        ("2026-12-24 09:00Z", datetime(2026, 12, 24, 9, tzinfo=UTC)),
+    ],
+)
+def test_an_end_is_an_opening_or_an_instant_on_the_queues_clock(written: str, at: datetime) -> None:
+    assert until_of(written, office(), FRIDAY, duration) == at
+
+
+def test_an_end_is_so_long_from_now() -> None:
+    assert until_of("1d12h", office(), FRIDAY, duration) == FRIDAY + duration("36h")
+
+
+@pytest.mark.parametrize("written", ["soon", "tomorrow", "1", "99999y", "2026-13-01", "0001-01-01T00:00+23:59", "\x00"])
+def test_anything_else_is_no_time(written: str) -> None:
+    with pytest.raises(ValueError, match="is no time"):
+        until_of(written, office(), FRIDAY, duration)

@@ -23,8 +23,7 @@ from worker.core.owed import Receipt
 from worker.core.ports import Command, DeliveryError, HomeOpened, Outcome, Press, StoreError
 from worker.core.replies import GUESTS
 from worker.loops.act import Perform
-from worker.loops.hear import KNOWN_SECONDS, Gate, Hear, Visitor
-from worker.loops.press import Presses
+from worker.loops.hear import KNOWN_SECONDS, Gate, Hear, Presses, Visitor
 from worker.loops.worklists import Worklists
 from worker.settings.values import WrittenDuration
 

@@ -1,4 +1,7 @@
-"""The door to Socket Mode: opens links, says how long to wait for the next, and announces that none can be opened."""
+"""The door to Socket Mode: opens links, says how long to wait for the next, and announces that none can be opened.
+
+It counts the links, too: a ghost is one that Slack counts and no worker holds, and swallows its share of the presses.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from worker.core.ports import DeliveryError, Outcome
 from worker.net.failures import FailureKind, NetError
 from worker.net.link import PING_SECONDS, Link, place_of
 from worker.notifiers.slack.envelopes import envelope_of
-from worker.notifiers.slack.ghosts import Ghosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,52 @@ if TYPE_CHECKING:
     from worker.core.ports import Clock, Incidents
     from worker.net.route import Route
     from worker.notifiers.slack.notifier import Slack
+
+AGAIN_SECONDS = 90.0
+"""The wait before counting again: longer than a link outlives its assignment, or one that Slack replaces."""
+
+RECOUNT_SECONDS = 900.0
+"""The time between two counts while there are ghosts. Only a new link shows the number."""
+
+_GHOST = "slack_ghost"
+_GHOST_FIX = (
+    "let no other program use SLACK_APP_TOKEN: each deployment needs a Slack app of its own; a link that a lost "
+    "machine has left ends by itself within hours"
+)
+
+
+class Ghosts:
+    """Compares the links that Slack counts with those that are known. Used by the threads of one inbox."""
+
+    def __init__(self, *, others: Callable[[], int], clock: Clock, incidents: Incidents) -> None:
+        """`others` gives how many links other workers may hold."""
+        self._others = others
+        self._clock = clock
+        self._incidents = incidents
+        self._is_suspected = False
+        self._again_at = float("inf")
+
+    def counted(self, links: int, own: int) -> None:
+        """Take note that Slack counts so many links, of which `own` are ours."""
+        known = own + self._others()
+        if links <= known:
+            self._is_suspected, self._again_at = False, float("inf")
+            self._incidents.end(_GHOST)
+            return
+        if self._is_suspected:
+            text = (
+                f"Slack counts {links} links of the app, of which the workers hold {known}: the others swallow presses"
+            )
+            self._incidents.begin(_GHOST, Area.NOTIFIER, text, _GHOST_FIX)
+        # One that was just given up may still be counted: once more before anybody is alarmed.
+        wait = RECOUNT_SECONDS if self._is_suspected else AGAIN_SECONDS
+        self._is_suspected, self._again_at = True, self._clock.monotonic() + wait
+
+    @property
+    def is_recount_due(self) -> bool:
+        """Whether a new link is to be opened, to see how many are counted now."""
+        return self._clock.monotonic() >= self._again_at
+
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,7 @@ from tests.support.slack_stage import CHANNEL
 from worker.clock import SystemClock
 from worker.core.ports import Command, HomeOpened, Press, StoreError
 from worker.net.route import DIRECT
-from worker.notifiers.slack.door import Door
-from worker.notifiers.slack.ghosts import AGAIN_SECONDS, Ghosts
+from worker.notifiers.slack.door import AGAIN_SECONDS, Door, Ghosts
 from worker.notifiers.slack.inbox import KEPT_SECONDS, OLD_SECONDS, SocketInbox
 from worker.notifiers.slack.notifier import Slack
 

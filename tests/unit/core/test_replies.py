@@ -10,7 +10,7 @@ from msgspec import structs
 from tests.support.builders import DAY, NOON, queue, review
 from worker.core.actions import Act, Acted, Refusal, Subject
 from worker.core.model import Acts
-from worker.core.outcome import done_text, refused_text
+from worker.core.replies import done_text, refused_text
 
 TAKEN = structs.replace(review("a"), acts=Acts("U1", "Ada\n\u202e", NOON + DAY))
 
