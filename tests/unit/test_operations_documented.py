@@ -172,6 +172,17 @@ def test_what_a_page_links_to_exists(page: Path) -> None:
         assert not anchor or file.suffix != ".md" or anchor in anchors(file), f"{target}#{anchor}"
 
 
+def test_every_symptom_is_found_from_the_top() -> None:
+    index = OPERATIONS.partition("\n## ")[0]
+    symptoms = re.findall(r"(?m)^### (.+)$", section("When something is wrong", OPERATIONS))
+    assert len(symptoms) > 12
+    there = set(re.findall(r"\]\(#([^)]+)\)", index))
+    named = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in symptoms}
+    assert named - there == {"the-database-cannot-be-used-status-78"}, (
+        "its own symptom, a start that fails, leads there"
+    )
+
+
 SCOPES = {
     "auth_test": set(),
     "chat_postMessage": {"chat:write"},
