@@ -18,12 +18,12 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 def _init(
     *,
     key: Annotated[
-        str, typer.Option(metavar="KEY", help="LangSmith API key; LANGSMITH_API_KEY keeps it from `ps`.")
+        str, typer.Option(metavar="KEY", help="LangSmith API key; LANGSMITH_API_KEY or …_FILE keep it from `ps`.")
     ] = "",
     endpoint: Annotated[str, typer.Option(metavar="URL", help="LangSmith's API root, where it is another one.")] = "",
     workspace: Annotated[str, typer.Option(metavar="ID", help="The workspace, for a key of an organisation.")] = "",
     token: Annotated[
-        str, typer.Option(metavar="TOKEN", help="Slack bot token; SLACK_BOT_TOKEN keeps it from `ps`.")
+        str, typer.Option(metavar="TOKEN", help="Slack bot token; SLACK_BOT_TOKEN or …_FILE keep it from `ps`.")
     ] = "",
     queues: Annotated[str, typer.Option(metavar="LIST", help="Ids or names, separated by commas, or all.")] = "",
     channel: Annotated[str, typer.Option(metavar="C", help="The Slack channel's id or name.")] = "",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from worker.commands.files import found_files
 from worker.core.text import plain
+from worker.settings.names import FILE_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,9 @@ def env_text(answers: Mapping[str, str], notes: Sequence[str] = ()) -> str:
     for name, answer in answers.items():
         before = "".join(f"# {plain(note)}\n" for note in notes) if name == "WORKER_QUEUES" else ""
         line = f"{before}{name}={_quoted(answer)}"
-        text = re.sub(rf"(?m)^#?{name}=.*$", lambda _, line=line: line, text, count=1)  # type: ignore[misc]
+        # The file of a secret takes the line of the secret.
+        place = name.removesuffix(FILE_SUFFIX)
+        text = re.sub(rf"(?m)^#?{place}=.*$", lambda _, line=line: line, text, count=1)  # type: ignore[misc]
     return text
 
 

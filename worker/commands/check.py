@@ -26,6 +26,7 @@ from worker.rules import corrections, rules_for
 from worker.settings import loading
 from worker.settings.calendars import calendar_of
 from worker.settings.names import ADVICE, named
+from worker.settings.origins import in_force, places
 from worker.sources.langsmith.choice import Api, meaning
 from worker.stores.opening import database_path, open_store
 from worker.stores.sqlite import check_directory, check_writable
@@ -60,15 +61,15 @@ def _unseen(_snapshot: Snapshot) -> None:
     """Do nothing with a listing."""
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Check that the settings say what was probably meant."""
+def check_settings(settings: Settings, found_at: str) -> Iterator[Finding]:
+    """Check that the settings say what was probably meant; `found_at` are the places that they come from."""
     # They can be read: otherwise the command would have ended before this.
     found = loading.findings(settings)
     for text in found:
         yield Finding("settings", ok=False, text=text, fix="correct the setting or remove it")
     if not found:
-        where = f"from {settings.config}" if settings.config else "from the environment"
-        yield Finding("settings", ok=True, text=f"complete, {where}")
+        text = f"complete: {found_at}; `review-notifier config` shows each with its line"
+        yield Finding("settings", ok=True, text=text)
 
 
 def check_calendars(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -303,7 +304,7 @@ def check(*, as_json: bool, live: bool) -> bool:
             first_poll.see(snapshot)
 
         found = [
-            *check_settings(settings),
+            *check_settings(settings, places(in_force())),
             *check_calendars(settings, clock.now()),
             *check_database(settings),
             *check_langsmith(source, roster, settings, rules, see),

@@ -17,6 +17,7 @@ from worker.commands.answers import env_text, toml_text
 from worker.commands.asking import Keyboard, UnansweredError
 from worker.commands.dialog import NEEDED, Dialog, UnprovenError
 from worker.commands.writing import PLAIN, SECRET, UnwrittenError, write
+from worker.core.ports import ConfigError
 from worker.settings.loading import surroundings
 
 if TYPE_CHECKING:
@@ -70,10 +71,14 @@ def set_up(wishes: Wishes, given: Mapping[str, str], asker: Asker | None) -> tup
 
     Raises MissingError, UnfinishedError.
     """
-    missing = [f"{option} (or {name})" for name, option in NEEDED.items() if name not in given]
+    try:
+        filed = proof.Filed.of(given)
+    except ConfigError as error:
+        raise UnfinishedError(str(error)) from None
+    dialog = Dialog({name: text for name, text in given.items() if name in proof.ASKED} | dict(filed.texts), asker)
+    missing = [f"{option} (or {name})" for name, option in NEEDED.items() if name not in dialog.answers]
     if missing and asker is None:
         raise MissingError(f"there is no one to ask here; give {', '.join(missing)}")
-    dialog = Dialog(dict(given), asker)
     try:
         _refuse_early(wishes, asker)
         dialog.hold()
@@ -82,7 +87,8 @@ def set_up(wishes: Wishes, given: Mapping[str, str], asker: Asker | None) -> tup
     except (UnansweredError, KeyboardInterrupt):
         sys.stderr.write("\n")
         raise UnfinishedError("ended before the last answer") from None
-    return dialog.answers, _write_all(wishes, dialog)
+    answers = filed.written(dialog.answers)
+    return answers, _write_all(wishes, answers, dialog.queues)
 
 
 def _files(wishes: Wishes) -> list[Path]:
@@ -104,12 +110,12 @@ def _refuse_early(wishes: Wishes, asker: Asker | None) -> None:
         raise UnfinishedError(f"{taken} stays as it is")
 
 
-def _write_all(wishes: Wishes, dialog: Dialog) -> list[str]:
+def _write_all(wishes: Wishes, answers: Mapping[str, str], queues: Mapping[str, str]) -> list[str]:
     """Write every file or none; a line on each. Raises UnfinishedError."""
     lines: list[str] = []
     with contextlib.ExitStack() as undone:
         try:
-            for file, (text, mode) in _texts(wishes, dialog).items():
+            for file, (text, mode) in _texts(wishes, answers, queues).items():
                 if os.path.lexists(file):
                     lines.append(f"{file} is kept as {_put_aside(file)}")
                 else:
@@ -122,12 +128,13 @@ def _write_all(wishes: Wishes, dialog: Dialog) -> list[str]:
     return lines
 
 
-def _texts(wishes: Wishes, dialog: Dialog) -> dict[Path, tuple[str, int]]:
+def _texts(wishes: Wishes, answers: Mapping[str, str], queues: Mapping[str, str]) -> dict[Path, tuple[str, int]]:
     env, *toml = _files(wishes)
-    notes = [f"{queue_id} is {name}" for queue_id, name in dialog.queues.items() if name]
     if not toml:
-        return {env: (env_text(dialog.answers, notes), SECRET)}
-    text, rest = toml_text(dialog.answers, dialog.queues)
+        return {
+            env: (env_text(answers, [f"{queue_id} is {name}" for queue_id, name in queues.items() if name]), SECRET)
+        }
+    text, rest = toml_text(answers, queues)
     return {toml[0]: (text, PLAIN), env: (env_text(rest), SECRET)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from worker.core.ports import ConfigError, DeliveryError, SourceError
 from worker.notifiers.slack.rooms import listed_channels
 from worker.settings import Need, load
 from worker.settings.calendars import never_open, zone_named
-from worker.settings.loading import surroundings
+from worker.settings.layers import exists, read_text
+from worker.settings.loading import RUN_SECRETS, surroundings
+from worker.settings.model import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +34,8 @@ _OF_HOURS = frozenset({"WORKER_ZONE", "WORKER_HOURS", "WORKER_HOLIDAYS"})
 ASKED = _OF_KEY | _OF_SLACK | _OF_HOURS | {"WORKER_QUEUES"}
 """The settings that count as answers where the environment has them."""
 
+_SECRETS = {name.env: name for name in EVERY.values() if name.secret and name.env in ASKED}
+
 _OURS = ("LANGSMITH_", "SLACK_", "WORKER_", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY")
 _LOCALTIME = "/etc/localtime"
 _UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal"})
@@ -38,9 +43,41 @@ _COUNTED = 30
 """Queues whose waiting runs are counted."""
 
 
-def from_environment() -> dict[str, str]:
-    """The answers that the environment has already."""
-    return {name: text for name, text in surroundings().items() if name in ASKED and text.strip()}
+def from_environment(run_secrets: Path = RUN_SECRETS) -> dict[str, str]:
+    """The answers that the environment has already; of a secret in a file `NAME_FILE`, which is its path."""
+    known = ASKED | {name.env_file for name in _SECRETS.values()}
+    found = {name: text for name, text in surroundings().items() if name in known and text.strip()}
+    mounted = {name.env_file: run_secrets / name.file for name in _SECRETS.values() if name.env_file not in found}
+    return {name: str(path) for name, path in mounted.items() if exists(path)} | found
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """The secrets among the answers that are in files: their texts by the names of the settings, and the files."""
+
+    texts: Mapping[str, str]
+    paths: Mapping[str, str]
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Filed:
+        """Read the files that `given` names, but of what is given itself. Raises ConfigError."""
+        named = {
+            env: given[name.env_file] for env, name in _SECRETS.items() if name.env_file in given and env not in given
+        }
+        return cls({env: _secret_in(path, env) for env, path in named.items()}, named)
+
+    def written(self, answers: Mapping[str, str]) -> dict[str, str]:
+        """The answers as they are written: a secret that a file has stays in that file."""
+        kept = {env for env, text in self.texts.items() if answers.get(env) == text}
+        files = {_SECRETS[env].env_file: str(Path(self.paths[env].strip()).absolute()) for env in kept}
+        return files | {name: text for name, text in answers.items() if name not in kept}
+
+
+def _secret_in(path: str, env: str) -> str:
+    try:
+        return read_text(Path(path.strip())).rstrip("\r\n")
+    except ValueError as error:
+        raise ConfigError(f"{env}: the file {path} {error}") from None
 
 
 def try_hours(answers: Mapping[str, str]) -> None:

@@ -78,6 +78,7 @@ class Shared:
         self._asked: frozenset[Id] = frozenset()
         self._again = Cooldown()
         self._workers = 0
+        self._has_lapsed = False
         self._ours: tuple[Mapping[str, Assignment], float] = ({}, 0.0)
         """Our assignments and the monotonic end of the lease: one value, so that every thread sees both alike."""
 
@@ -116,9 +117,14 @@ class Shared:
         if not self._again.is_over(began) and asked == self._asked:
             return
         before, until = self._ours
-        if before and began >= until:
+        # Said once: each attempt fails while the database does not answer, and what was held before stays what it was.
+        if before and began >= until and not self._has_lapsed:
             log.warning("assignments_lapsed", worker=self._name, queues=len(before))
+            self._has_lapsed = True
         renewal = self._store.renew(asked)
+        if self._has_lapsed:
+            log.info("assignments_renewed", worker=self._name, after=round(began - until, 1))
+            self._has_lapsed = False
         self._follow(renewal.now)
         self._ours = (renewal.assignments, began + TTL.total_seconds())
         self._again = Cooldown.of(renewal.again_in, began)

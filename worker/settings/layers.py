@@ -10,6 +10,7 @@ import os
 import stat
 import tomllib
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dotenv.parser import parse_stream
@@ -61,13 +62,13 @@ class Layers(NamedTuple):
     machine: Layer
 
 
-def text_layer(texts: Mapping[str, str], *, origin: str = "") -> Layer:
-    """The settings in names and texts, as the environment has them."""
+def text_layer(texts: Mapping[str, str], places: Mapping[str, str] = MappingProxyType({})) -> Layer:
+    """The settings in names and texts, as the environment has them; `places` say of names where they are written."""
     # An empty text is no value: that is how a variable is unset in compose files and units.
     written = {key: _first(name.envs, texts) for key, name in EVERY.items()}
     return Layer(
         given={key: texts[env] for key, env in written.items() if env},
-        names={key: origin + env for key, env in written.items() if env},
+        names={key: f"{places[env]}: {env}" if env in places else env for key, env in written.items() if env},
     )
 
 
@@ -75,18 +76,30 @@ def _first(envs: Iterable[str], texts: Mapping[str, str]) -> str | None:
     return next((env for env in envs if texts.get(env, "").strip()), None)
 
 
-def dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The texts of a `.env` file, literally (no `${…}` is replaced), and a line on each that cannot be read."""
+class DotEnv(NamedTuple):
+    """A `.env` file: its texts, the place of each name, and a line on each that cannot be read."""
+
+    texts: Mapping[str, str] = MappingProxyType({})
+    places: Mapping[str, str] = MappingProxyType({})
+    problems: tuple[str, ...] = ()
+
+
+def dotenv(path: Path) -> DotEnv:
+    """Read a `.env` file literally: no `${…}` is replaced."""
     if not exists(path):
-        return {}, ()
+        return DotEnv()
     try:
         bindings = list(parse_stream(io.StringIO(read_text(path))))
     except ValueError as error:
-        return {}, (f"{path.name}: {error}",)
-    bad = [b for b in bindings if b.error or (b.key is not None and b.value is None)]
-    lines = [b.original.line + _blank_lines(b.original.string) for b in bad]
-    texts = {b.key: b.value for b in bindings if b.key is not None and b.value is not None}
-    return texts, tuple(f"{path.name}: line {line} is not NAME=value; correct it or put # before it" for line in lines)
+        return DotEnv(problems=(f"{path.name}: {error}",))
+    lines = [b.original.line + _blank_lines(b.original.string) for b in bindings]
+    bad = [line for b, line in zip(bindings, lines, strict=True) if b.error or (b.key is not None and b.value is None)]
+    good = {b.key: (b.value, line) for b, line in zip(bindings, lines, strict=True) if b.key and b.value is not None}
+    return DotEnv(
+        texts={key: text for key, (text, _) in good.items()},
+        places={key: f"{path.name}, line {line}" for key, (_, line) in good.items()},
+        problems=tuple(f"{path.name}: line {n} is not NAME=value; correct it or put # before it" for n in bad),
+    )
 
 
 def _blank_lines(original: str) -> int:
@@ -96,11 +109,12 @@ def _blank_lines(original: str) -> int:
 NO_EFFECT = "is not a setting and has no effect"
 
 
-def unknown_names(texts: Mapping[str, str], *, origin: str = "") -> Iterator[str]:
+def unknown_names(texts: Mapping[str, str], places: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """A line on each name that looks like a setting of ours but is none."""
     for env in sorted(texts.keys() - service_links(texts)):
         if env.startswith(PREFIX) and env not in _KNOWN:
-            yield f"{origin}{env} {NO_EFFECT}{_instead(env)}"
+            where = f"{places[env]}: " if env in places else ""
+            yield f"{where}{env} {NO_EFFECT}{_instead(env)}"
 
 
 def other_endpoint(texts: Mapping[str, str]) -> Iterator[str]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from worker.settings.layers import DotEnv
     from worker.settings.model import PerQueue
 
 RUN_SECRETS = Path("/run/secrets")
@@ -72,10 +73,11 @@ def loaded(
     """The same, with the places that they were read from."""
     texts = os.environ if environ is None else environ  # noqa: TID251  the one reader of the environment
     here = (directory or _here()).absolute()
-    local, broken = dotenv(here / ".env")
-    layers = _layers(texts, local, needs=needs, directory=here, run_secrets=run_secrets)
+    written = dotenv(here / ".env")
+    local = written.texts
+    layers = _layers(texts, written, needs=needs, directory=here, run_secrets=run_secrets)
     settings, refused = _validate(layers)
-    problems = [*broken, *(problem for layer in layers for problem in layer.problems), *refused]
+    problems = [*written.problems, *(problem for layer in layers for problem in layer.problems), *refused]
     names = {*texts, *local} - service_links({**local, **texts})
     problems += missing(needs, layers, names=names)
     problems += [*_unreachable(settings, needs), *_unknown_calendars(settings, layers)] if settings else []
@@ -94,12 +96,13 @@ def _here() -> Path:
 
 
 def _layers(
-    environ: Mapping[str, str], local: Mapping[str, str], *, needs: frozenset[Need], directory: Path, run_secrets: Path
+    environ: Mapping[str, str], written: DotEnv, *, needs: frozenset[Need], directory: Path, run_secrets: Path
 ) -> Layers:
+    local = written.texts
     texts = {**local} | {name: text for name, text in environ.items() if text.strip()}
     credentials = environ.get("CREDENTIALS_DIRECTORY", "")
     mounts = [*([directory / credentials] if credentials else []), run_secrets]
-    environment, dotted = text_layer(environ), text_layer(local, origin=".env: ")
+    environment, dotted = text_layer(environ), text_layer(local, written.places)
     toml = _toml(texts.get("WORKER_CONFIG", "").strip(), directory)
     is_default = not any("langsmith_endpoint" in layer.given for layer in (environment, dotted, toml))
     return Layers(
@@ -108,7 +111,7 @@ def _layers(
         files=secret_files(texts, needs=needs, directory=directory, mounts=mounts),
         toml=toml,
         machine=_machine(
-            environ, local, directory, doubtful=(*toml.doubts, *(other_endpoint(texts) if is_default else ()))
+            environ, written, directory, doubtful=(*toml.doubts, *(other_endpoint(texts) if is_default else ()))
         ),
     )
 
@@ -123,9 +126,8 @@ def _toml(config: str, directory: Path) -> Layer:
     return Layer()
 
 
-def _machine(
-    environ: Mapping[str, str], local: Mapping[str, str], directory: Path, *, doubtful: tuple[str, ...]
-) -> Layer:
+def _machine(environ: Mapping[str, str], written: DotEnv, directory: Path, *, doubtful: tuple[str, ...]) -> Layer:
+    local = written.texts
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     config = {"config": CONFIG} if exists(directory / CONFIG) else {}
     database = {"database_url": sqlite_url(directory / state / "worker.db")} if state else {}
@@ -135,7 +137,7 @@ def _machine(
             **database,
             "directory": directory,
             "network": network({**local, **environ}),
-            "unknown": (*unknown_names(environ), *unknown_names(local, origin=".env: "), *doubtful),
+            "unknown": (*unknown_names(environ), *unknown_names(local, written.places), *doubtful),
             "shadowed": tuple(shadowed_files({**local, **environ})),
         },
         names=dict.fromkeys(database, "STATE_DIRECTORY"),
@@ -216,6 +218,7 @@ def _of_all(settings: Settings) -> Iterator[str]:
     workspace = settings.langsmith_workspace_id
     if workspace is not None and queue_id(workspace) is None:
         yield "LANGSMITH_WORKSPACE_ID does not look like an id (8-4-4-4-12 hex digits); copy it again"
+    yield from _of_rate(settings)
     yield from _of_page(settings)
     yield from _of_calendars(settings)
     yield from _of_people(settings)
@@ -223,6 +226,16 @@ def _of_all(settings: Settings) -> Iterator[str]:
         yield "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again"
     if settings.keep_deliveries < SHORT_MEMORY:
         yield "WORKER_KEEP_DELIVERIES is shorter than 1d; keep some days, or `why` and `deliveries` soon know nothing"
+
+
+def _of_rate(settings: Settings) -> Iterator[str]:
+    # A poll of a queue takes one request at least. How many queues `all` means is not known here.
+    polled = [*settings.queues, *([] if settings.queues else [settings.defaults])]
+    needed = sum(1 / queue.poll_interval.total_seconds() for queue in polled)
+    if needed > settings.requests_per_second:
+        need = f"these polls need {needed:.2g} and will come late"
+        given = f"{settings.requests_per_second:g}"
+        yield f"WORKER_REQUESTS_PER_SECOND is {given}, but {need}; raise it, or poll less"
 
 
 def _of_page(settings: Settings) -> Iterator[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from dotenv.parser import parse_stream
 from pydantic import SecretStr
 
 from worker.core.owed import Destination
@@ -18,7 +17,7 @@ from worker.settings.model import PER_QUEUE, SINGLE, PerQueue
 from worker.settings.values import duration_or_never, open_time_or_never
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from worker.settings.layers import Layer, Layers
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from worker.settings.names import Name
 
 SET, NOT_SET, DEFAULT = "set", "not set", "default"
+THE_CHANNEL = "the queue's channel"
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*((?:[\w.-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[\w.-]+)*)\s*=""")
 _AS_GIVEN = {"hours", "remind_at", "report_at", "only", "skip"}
@@ -78,15 +78,26 @@ def in_force(given: tuple[Settings, Layers] | None = None) -> AllInForce:
     )
 
 
+def places(found: AllInForce) -> str:
+    """The places that settings come from, and how many from each: `5 from .env, 2 from worker.toml`."""
+    each = [*found.worker, *found.tables, *(one for queue in found.queues for one in queue.settings)]
+    # What holds for every queue is listed with each of them, and counts once.
+    origins = {(one.key, one.origin) for one in each if one.origin not in {DEFAULT, THE_CHANNEL}}
+    counted = Counter(origin.partition(",")[0] for _, origin in sorted(origins, key=lambda one: one[1]))
+    return ", ".join(f"{many} from {_THE.get(origin, origin)}" for origin, many in counted.items())
+
+
+_THE = {"environment": "the environment"}
+
+
 class _Origins:
     """Finds for a setting the place that it was taken from."""
 
     def __init__(self, settings: Settings, layers: Layers) -> None:
         self._settings, self._layers = settings, layers
         self._hidden = secrets(settings)
-        self._dotenv = _lines(settings.directory / ".env", _dotenv_lines)
         self._file = settings.config
-        self._toml = _lines(settings.config, _toml_lines) if settings.config else {}
+        self._toml = _lines(settings.config) if settings.config else {}
         self._tables = {table.queue: number for number, table in enumerate(settings.tables)}
 
     def of(self, key: str, name: Name, owner: Settings | PerQueue) -> InForce:
@@ -110,7 +121,7 @@ class _Origins:
                 raw = cast("list[dict[str, object]]", self._layers.toml.given["tables"])[number or 0][each.key]
                 yield InForce(each.key, each.name, self._shown(each.key, getattr(table, each.key), raw), origin)
             elif each.key == "escalate_to" and each.origin == DEFAULT:
-                yield InForce(each.key, each.name, self._shown(each.key, queue.escalate_to), "the queue's channel")
+                yield InForce(each.key, each.name, self._shown(each.key, queue.escalate_to), THE_CHANNEL)
             else:
                 yield each
 
@@ -128,8 +139,7 @@ class _Origins:
         if layer is self._layers.environment:
             return "environment" if written == name.env else f"environment, as {written}"
         if layer is self._layers.dotenv:
-            line = self._dotenv.get(written.removeprefix(".env: "))
-            return f".env, line {line}" if line else ".env"
+            return written.rpartition(": ")[0]
         if layer is self._layers.toml:
             return self._in_file(key_in_file(key))
         return written.partition(" (in ")[2].rstrip(")") or written or DEFAULT  # a secret's file, or STATE_DIRECTORY
@@ -178,19 +188,11 @@ def _length(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def _lines(path: Path, find: Callable[[str], Mapping[str, int]]) -> Mapping[str, int]:
+def _lines(path: Path) -> Mapping[str, int]:
     try:
-        return find(read_text(path))
+        return _toml_lines(read_text(path))
     except ValueError:
         return {}  # not there, or replaced since it was read
-
-
-def _dotenv_lines(text: str) -> dict[str, int]:
-    return {
-        each.key: each.original.line + each.original.string[: -len(each.original.string.lstrip()) or None].count("\n")
-        for each in parse_stream(io.StringIO(text))
-        if each.key
-    }
 
 
 def _toml_lines(text: str) -> dict[str, int]:

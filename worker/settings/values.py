@@ -25,7 +25,9 @@ _AT_ONCE = "0s"
 _DAY = timedelta(days=1)
 LONGEST_DURATION = timedelta(days=3650)
 LONGEST_POLL_INTERVAL = timedelta(days=7)
-MOST_REQUESTS_PER_SECOND = 1000
+LEAST_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND = 0.1, 1000
+"""With less than the least a single poll, of a handful of requests, would take minutes or hours."""
+
 MOST_MESSAGES = 1000
 STATUSES = ("needs_my_review", "needs_others_review", "disagreed")
 
@@ -171,10 +173,11 @@ def _written(value: object, *, longest: timedelta, otherwise: str = "") -> Writt
 
 
 def requests_per_second(value: object) -> float:
-    """A budget above 0 and at most 1000; fractions are fine."""
+    """A budget from 0.1 to 1000; fractions are fine."""
     rate = _number(value)
-    if not 0 < rate <= MOST_REQUESTS_PER_SECOND:
-        raise ValueError(f"is not a number above 0 and up to {MOST_REQUESTS_PER_SECOND}; write one such as 20 or 0.5")
+    least, most = LEAST_REQUESTS_PER_SECOND, MOST_REQUESTS_PER_SECOND
+    if not least <= rate <= most:
+        raise ValueError(f"is not a number from {least} to {most}; write one such as 20 or 0.5")
     return rate
 
 

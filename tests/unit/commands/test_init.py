@@ -303,3 +303,30 @@ def test_without_hours_none_are_set(world: World) -> None:
 )
 def test_the_zone_is_that_of_the_machine(given: str, link: str, zone: str) -> None:
     assert zone_of(given, link) == zone
+
+
+def test_a_secret_in_a_file_is_proven_and_stays_there(world: World) -> None:
+    token = world.folder / "token"
+    token.write_text(f"{TOKEN}\n")
+    given = world.unattended(SLACK_BOT_TOKEN_FILE=str(token))
+    del given["SLACK_BOT_TOKEN"]
+    set_up(Wishes({}, world.folder), given, None)
+    written = (world.folder / ".env").read_text()
+    assert TOKEN not in written
+    assert f"\nSLACK_BOT_TOKEN_FILE={token}\n" in written
+    assert (found := world.settings().slack_bot_token) is not None
+    assert found.get_secret_value() == TOKEN
+
+
+def test_a_secret_that_is_given_wins_over_its_file(world: World) -> None:
+    given = world.unattended(SLACK_BOT_TOKEN_FILE=str(world.folder / "nothing"))
+    set_up(Wishes({}, world.folder), given, None)
+    assert f"\nSLACK_BOT_TOKEN={TOKEN}\n" in (world.folder / ".env").read_text()
+
+
+def test_a_file_of_a_secret_that_cannot_be_read_is_named(world: World) -> None:
+    given = world.unattended(LANGSMITH_API_KEY_FILE=str(world.folder / "nothing"))
+    del given["LANGSMITH_API_KEY"]
+    with pytest.raises(UnfinishedError, match=r"LANGSMITH_API_KEY: the file .*nothing cannot be read"):
+        set_up(Wishes({}, world.folder), given, None)
+    assert world.written() == set()

@@ -71,6 +71,10 @@ def test_settings_that_make_sense_have_no_findings(place: Place) -> None:
             "WORKER_KEEP_REVIEWS is shorter than 1d; keep some days, or a run not listed for longer is new again",
         ),
         (
+            {"WORKER_REQUESTS_PER_SECOND": "0.1", "WORKER_POLL_INTERVAL": "5s"},
+            "WORKER_REQUESTS_PER_SECOND is 0.1, but these polls need 0.2 and will come late; raise it, or poll less",
+        ),
+        (
             {"WORKER_KEEP_DELIVERIES": "23h"},
             "WORKER_KEEP_DELIVERIES is shorter than 1d; keep some days, or `why` and `deliveries` soon know nothing",
         ),

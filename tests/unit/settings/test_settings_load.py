@@ -228,11 +228,13 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(place: Place) -> None:
     assert place.load().log_level is LogLevel.DEBUG
 
 
-def test_a_bad_value_in_dotenv_is_named_with_its_file(place: Place) -> None:
+def test_a_bad_value_in_dotenv_is_named_with_its_line(place: Place) -> None:
     place.write(".env", "WORKER_POLL_INTERVAL=0s\nLANGSMITH_TENANT_ID=é\n")
     lines = place.refusal()
-    assert lines[0].startswith(".env: LANGSMITH_TENANT_ID: 'é' contains white space or a character outside ASCII")
-    assert lines[1].startswith(".env: WORKER_POLL_INTERVAL: '0s' is no time at all; write")
+    assert lines[0].startswith(
+        ".env, line 2: LANGSMITH_TENANT_ID: 'é' contains white space or a character outside ASCII"
+    )
+    assert lines[1].startswith(".env, line 1: WORKER_POLL_INTERVAL: '0s' is no time at all; write")
 
 
 # --- secret files
@@ -407,7 +409,7 @@ def test_all_that_is_wrong_is_said_at_once(place: Place) -> None:
         "WORKER_POLL_INTERVAL: '60' is not",
         "worker.toml: defaults.stale_after: 'soon' is not",
         'worker.toml: queues[0].show: ["x"] names',
-        ".env: WORKER_LOG_LEVEL: 'loud' is not",
+        ".env, line 1: WORKER_LOG_LEVEL: 'loud' is not",
         "LANGSMITH_API_KEY: is missing",
         "WORKER_CHANNEL: is missing for 'A'",
     ]
@@ -441,7 +443,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("WORKER_QUEUES", "a,a", "'a,a' names 'a' twice"),
         ("WORKER_STATUSES", "completed", "'completed' names a status that cannot be watched"),
         ("WORKER_LANGSMITH_API", "v2", "'v2' is not one of auto, runs, items"),
-        ("WORKER_REQUESTS_PER_SECOND", "0", "'0' is not a number above 0"),
+        ("WORKER_REQUESTS_PER_SECOND", "0", "'0' is not a number from 0.1"),
         ("WORKER_OPS_CHANNEL", "\udcc3\udc9c", r"'\udcc3\udc9c' is not UTF-8 text, or the locale is not one of UTF-8"),
         ("WORKER_HTTP_ADDRESS", "8814", "'8814' is not host:port"),
         ("WORKER_LOG_LEVEL", "loud", "'loud' is not one of debug, info, warning, error"),
@@ -488,7 +490,7 @@ def test_unknown_names_of_ours_are_found(place: Place) -> None:
     assert place.load(environ).unknown_names() == (
         "WORKER_42 is not a setting and has no effect",
         "WORKER_STALE_AFTR is not a setting and has no effect (did you mean WORKER_STALE_AFTER?)",
-        ".env: WORKER_STALE is not a setting and has no effect (did you mean WORKER_STALE_AFTER?)",
+        ".env, line 1: WORKER_STALE is not a setting and has no effect (did you mean WORKER_STALE_AFTER?)",
     )
 
 

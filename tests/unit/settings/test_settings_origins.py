@@ -9,7 +9,7 @@ import pytest
 from tests.support.settings_place import NOTHING, Place
 from worker.commands.config import config_json, rows
 from worker.settings.loading import loaded
-from worker.settings.origins import in_force
+from worker.settings.origins import in_force, places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +123,17 @@ def test_people_get_a_part_for_each_queue(place: Place) -> None:
     start = shown.index(("Queue Support QA", "", ""))
     assert shown[start + 1] == ("  channel", "C0123456789", "environment")
     assert ("LANGSMITH_API_KEY", "not set", "") in shown
+
+
+def test_the_places_are_counted_each_setting_once(place: Place) -> None:
+    place.write("worker.toml", '[defaults]\nchannel = "C0123456789"\n[[queues]]\nqueue = "A"\nstale_after = "1h"\n')
+    place.write(".env", "LANGSMITH_API_KEY=abc\nWORKER_QUEUES=all\nWORKER_POLL_INTERVAL=30s\n")
+    assert places(found(place, {"WORKER_LOG_LEVEL": "debug"})) == (
+        "3 from .env, 1 from the environment, 2 from worker.toml"
+    )
+
+
+def test_the_last_of_two_lines_of_one_setting_is_the_one_in_force(place: Place) -> None:
+    place.write(".env", "WORKER_POLL_INTERVAL=30s\nWORKER_POLL_INTERVAL=40s\n")
+    (shown,) = [each for queue in found(place, {}).queues for each in queue.settings if each.key == "poll_interval"]
+    assert (shown.value, shown.origin) == ("40s", ".env, line 2")
