@@ -66,7 +66,8 @@ def check_settings(settings: Settings, found_at: str) -> Iterator[Finding]:
     # They can be read: otherwise the command would have ended before this.
     found = loading.findings(settings)
     for text in found:
-        yield Finding("settings", ok=False, text=text, fix="correct the setting or remove it")
+        what, _, fix = text.partition("; ")
+        yield Finding("settings", ok=False, text=what, fix=fix or "correct the setting or remove it")
     if not found:
         text = f"complete: {found_at}; `review-notifier config` shows each with its line"
         yield Finding("settings", ok=True, text=text)

@@ -19,6 +19,7 @@ from worker.commands.dialog import NEEDED, Dialog, UnprovenError
 from worker.commands.writing import PLAIN, SECRET, UnwrittenError, write
 from worker.core.ports import ConfigError
 from worker.settings.loading import surroundings
+from worker.settings.names import FILE_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ def init(wishes: Wishes) -> bool:
     # Of each try only its result counts; what it logs of a failure would stand between question and answer.
     logs.configure_logging(level="critical", form="auto", secrets=())
     answers, lines = set_up(wishes, given, asker)
-    tables.say(*lines, *_overridden(answers), "")
+    tables.say(*lines, *_overridden(answers, wishes.folder), "")
     with contextlib.chdir(wishes.folder):
         well = check.check(as_json=False, live=False)
         if _is_tested(wishes, asker, well=well):
@@ -148,10 +149,12 @@ def _put_aside(file: Path) -> Path:
     raise UnwrittenError(f"{file} cannot be put aside: move it away")
 
 
-def _overridden(answers: Mapping[str, str]) -> list[str]:
+def _overridden(answers: Mapping[str, str], folder: Path) -> list[str]:
     """A line on each answer that has no effect, because the environment says something else."""
-    there = surroundings()
-    names = [name for name, text in answers.items() if there.get(name, "").strip() not in {"", text}]
+    there = {name: text.strip() for name, text in surroundings().items() if text.strip()}
+    # The worker looks for a file of a secret from the folder that it is started in.
+    there |= {name: proof.absolute(folder / text) for name, text in there.items() if name.endswith(FILE_SUFFIX)}
+    names = [name for name, text in answers.items() if there.get(name, text) != text]
     return [f"{name} in the environment says something else, and wins over .env: unset it" for name in names]
 
 

@@ -69,8 +69,13 @@ class Filed:
     def written(self, answers: Mapping[str, str]) -> dict[str, str]:
         """The answers as they are written: a secret that a file has stays in that file."""
         kept = {env for env, text in self.texts.items() if answers.get(env) == text}
-        files = {_SECRETS[env].env_file: str(Path(self.paths[env].strip()).absolute()) for env in kept}
+        files = {_SECRETS[env].env_file: absolute(Path(self.paths[env].strip())) for env in kept}
         return files | {name: text for name, text in answers.items() if name not in kept}
+
+
+def absolute(path: Path) -> str:
+    """The path from the root, with its links as they are: what a mounted secret links to changes its name."""
+    return os.path.abspath(path)  # noqa: PTH100  Path.resolve follows links
 
 
 def _secret_in(path: str, env: str) -> str:

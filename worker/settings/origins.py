@@ -161,6 +161,8 @@ def _written(value: object) -> str:
     match value:
         case bool():
             text = str(value).lower()
+        case float():
+            text = f"{value:g}"
         case timedelta():
             text = _length(value)
         case Destination():
