@@ -11,7 +11,7 @@ from tests.support.office import FRIDAY, MONDAY, OTHER, SATURDAY, SUPPORT, a_wor
 from tests.support.whole_worker import Worker, rules_by
 from tests.unit.core.hours import EVERY_DAY, row
 from worker.core.model import Kind
-from worker.core.ports import StoreError, Trouble
+from worker.core.ports import Outcome, StoreError, Trouble
 
 if TYPE_CHECKING:
     from worker.core.roles import Store
@@ -78,6 +78,24 @@ class TestWindows:
         worker.wait(MINUTE)
         last = worker.notifier.board[-1]
         assert (last.kind, last.standing.escalated, last.standing.new) == (Kind.ESCALATION, 1, 2)
+
+    def test_a_run_that_the_last_of_several_pages_lacks_is_left_out_and_enters_once_it_is_listed_again(
+        self, store: Store
+    ) -> None:
+        worker = a_worker(store=store, announce_every=HOUR)
+        worker.source.more["one_page"] = False
+        worker.show(1, 2)
+        worker.notifier.fail("send", Outcome.RETRY)
+        worker.tick()
+        both = worker.held()
+        worker.show(2)
+        worker.wait(MINUTE)
+        assert [[line.facts.name for line in message.lines] for message in worker.notifier.board] == [["2"]]
+        worker.source.show(queue(SUPPORT), *both)
+        worker.wait(MINUTE)
+        assert [message.total for message in worker.notifier.board] == [2]
+        worker.wait(HOUR, 10 * MINUTE)
+        assert [[line.facts.name for line in message.lines] for message in worker.notifier.board[1:]] == [["1"]]
 
     def test_what_was_seen_at_night_and_comes_back_waits_for_the_end_of_a_later_window(self, store: Store) -> None:
         worker = a_worker(store=store, announce_every=4 * HOUR)

@@ -133,7 +133,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
         return replace(window, entry=Entry.NEVER if host is None else entry_of(host.delivery, now))
 
     def _enter(self, owed: Owed, entering: Collection[ReviewKey], now: datetime) -> None:
-        if new := [key for key in entering if key not in owed.spoken]:
+        if new := [key for key in entering if owed.spoken.get(key, True)]:
             owed.spoken |= dict.fromkeys(new, False)
             if owed.delivery.kind is not Kind.ANNOUNCEMENT:
                 owed.purposes |= dict.fromkeys(new, Kind.ANNOUNCEMENT)

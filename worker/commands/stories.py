@@ -181,7 +181,7 @@ def _fate(notice: StoryNotice) -> str:
     delivery = notice.delivery
     fate = delivery.state.value
     if notice.left_out:
-        fate = f"{fate} without this run: it was reviewed, taken or put off before"
+        fate = f"{fate} without this run: it was reviewed, taken, put off or not listed before"
     if delivery.receipt:
         fate += f" to {plain(delivery.receipt.channel)} as {plain(delivery.receipt.ts)}"
     return f"{fate}, {_attempts(delivery)}{_because(delivery)}"

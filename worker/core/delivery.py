@@ -59,7 +59,7 @@ LONGEST_WISH = timedelta(hours=1)
 
 REVIEWED_MEANWHILE = "every run was reviewed before the notice could be posted"
 PASSED_MEANWHILE = "no run was the reader's turn any more when the notice could be posted"
-TAKEN_MEANWHILE = "every run was taken, put off or reviewed before the reminder could be posted"
+TAKEN_MEANWHILE = "every run was taken, put off, filtered out or no longer listed before the notice could be posted"
 MUTED_MEANWHILE = "its queue was muted before it could be posted; what still waits when that ends is notified of then"
 UNPOLLED = "its queue is not polled any more, so it is not known whether its runs still wait"
 

@@ -174,7 +174,8 @@ def held_until(claim: Claim, calendar: Calendar, now: datetime) -> datetime | No
 def without_spared(claim: Claim, owed: Sequence[Review], now: datetime) -> tuple[tuple[Review, ...], str]:
     """The reviews that nothing keeps from going out now, and the reason where something keeps all.
 
-    Those are spared that a filter leaves out, and those of a reminder that somebody has taken, or put off, meanwhile.
+    Those are spared that a filter leaves out or that the last listing lacks, and those of a reminder that somebody has
+    taken, or put off, meanwhile.
     """
     waiting = tuple(review for review in owed if not _is_spared(claim, review, now))
     unmuted = _without_muted(claim, waiting, now) if claim.mutes or claim.is_muted(now) else waiting
@@ -182,9 +183,12 @@ def without_spared(claim: Claim, owed: Sequence[Review], now: datetime) -> tuple
 
 
 def _is_spared(claim: Claim, review: Review, now: datetime) -> bool:
+    # Absent once from a listing of several pages: most likely reviewed, and notified of again should it be there still.
+    if review.left_out or review.absent_at is not None:
+        return True
     kind = claim.purposes.get(review.key, claim.delivery.kind)
     until = review.acts.spared_until(kind) if kind is Kind.REMINDER else None
-    return bool(review.left_out) or (until is not None and until > now)
+    return until is not None and until > now
 
 
 def _without_muted(claim: Claim, owed: tuple[Review, ...], now: datetime) -> tuple[Review, ...]:

@@ -163,9 +163,12 @@ def enter_reviews(
     purpose = None if kind is Kind.ANNOUNCEMENT else Kind.ANNOUNCEMENT
     owed = 0
     for some in chunks(numbers):
-        fixed = {"delivery_id": message, "left_out": False, "purpose": purpose, "entered_at": soon}
-        rows = [{"review_id": review, **fixed} for review in some]
-        added = insert(connection.dialect, DELIVERY_REVIEWS).on_conflict_do_nothing()
+        shown = {"left_out": False, "entered_at": soon}
+        rows = [{"delivery_id": message, "review_id": review, "purpose": purpose, **shown} for review in some]
+        # What was left out, as most likely reviewed, and is listed again.
+        added = insert(connection.dialect, DELIVERY_REVIEWS).on_conflict_do_update(
+            index_elements=["delivery_id", "review_id"], set_=shown, where=DELIVERY_REVIEWS.c.left_out.is_(sa.true())
+        )
         owed += connection.execute(added.execution_options(preserve_rowcount=True), rows).rowcount
     if owed:
         # Past the debounce: a run is shown within a poll.

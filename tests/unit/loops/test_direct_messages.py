@@ -128,6 +128,32 @@ def test_what_is_no_longer_the_readers_turn_is_left_out_just_before_the_post() -
     assert team.heard()[1:] == [("U0BEN", ["a"])]
 
 
+def test_a_run_that_the_last_of_several_pages_lacks_is_left_out_until_it_is_listed_again() -> None:
+    team = Team(settings={"stale_after": None})
+    team.see(review("a", who=who("ada")), review("b", who=who("ada")))
+    team.look()
+    team.see(review("a", who=who("ada"), absent_at=team.now))
+    team.run()
+    assert team.heard() == [("U0ADA", ["b"])]
+    team.see(review("a", who=who("ada")))
+    team.go(MINUTE)
+    assert [sorted(names) for _, names in team.heard()] == [["a", "b"]]
+    team.go(HOUR)
+    assert team.heard()[1:] == [("U0ADA", ["a"])]
+
+
+def test_a_message_of_which_the_last_of_several_pages_lacks_every_run_is_not_sent() -> None:
+    team = Team()
+    team.see(review("a", who=who("ada")))
+    team.look()
+    team.see(review("a", who=who("ada"), absent_at=team.now))
+    team.go()
+    assert team.heard() == []
+    team.see(review("a", who=who("ada"), closed_at=team.now))
+    team.go()
+    assert (team.heard(), team.only().state) == ([], State.WITHDRAWN)
+
+
 def test_a_message_goes_out_without_the_runs_of_a_queue_that_is_muted() -> None:
     team = Team()
     other = replace(ASSIGNED, queue_id="other", name="Other")
