@@ -210,7 +210,7 @@ class Deliver:
             self._require_own(delivery.destination)
             receipt = self._notifier.send(message, in_time)
         except DeliveryError as error:
-            self._refused(claim, attempt, error, began_at=now)
+            self._refused(claim, attempt, error, began_at=now, gone=gone)
             return
         self._sent(claim, attempt, receipt, owed=owed, gone=gone, digest=self._notifier.fingerprint(message))
         self._patience.posted(delivery.destination)
@@ -242,7 +242,9 @@ class Deliver:
             self._settle(step.held(delivery, calendar.day_ends(now), claimed_at=now), claim)
         return bool(may_go)
 
-    def _refused(self, claim: Claim, attempt: Delivery, error: DeliveryError, *, began_at: datetime) -> None:
+    def _refused(
+        self, claim: Claim, attempt: Delivery, error: DeliveryError, *, began_at: datetime, gone: Sequence[Review]
+    ) -> None:
         now, delivery = self._clock.now(), claim.delivery
         if delivery.kind is Kind.DIRECT and error.outcome is Outcome.DESTINATION:
             # A person whom no message reaches pauses nothing: others hear of the runs. Noted first, so that they do
@@ -252,7 +254,10 @@ class Deliver:
             self._claiming = None
             self._settle(replace(step.withdrawn(attempt, now), last_error=str(error)), claim)
             return
-        self._settle(step.refused(attempt, error, now, began_at=began_at), claim)
+        after = step.refused(attempt, error, now, began_at=began_at)
+        # Noted now: should the post be found later, no one knows any more what it did not speak of.
+        unsaid = [each for each in gone if each.is_open] if after.state is State.UNKNOWN else ()
+        self._settle(after, claim, left_out=unsaid)
         self._patience.refused(error, delivery.destination)
 
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker.core.calendar import Calendar
     from worker.core.message import Message
     from worker.core.model import Queue
-    from worker.core.owed import Receipt
+    from worker.core.owed import Delivery, Receipt
     from worker.rules import QueueRules
 
 TRIO = tuple(person(name) for name in ("Ada", "Ben", "Eve"))
@@ -105,6 +105,10 @@ class Team(Stage):
         while self.edit.step():
             self.clock.advance(2 * SECOND)
 
+    def only_of(self, user: str) -> Delivery:
+        (delivery,) = (each for each in self.notices() if each.destination.place == user)
+        return delivery
+
     def heard(self) -> list[tuple[str, list[str]]]:
         return [(each.destination.place, [line.facts.name for line in each.lines]) for each in self.notifier.board]
 
@@ -152,6 +156,21 @@ def test_a_message_of_which_the_last_of_several_pages_lacks_every_run_is_not_sen
     team.see(review("a", who=who("ada"), closed_at=team.now))
     team.go()
     assert (team.heard(), team.only().state) == ([], State.WITHDRAWN)
+
+
+def test_what_a_post_left_out_is_known_too_once_it_is_found_after_a_lost_answer() -> None:
+    team = Team(settings={"stale_after": None})
+    team.see(review("a", who=who("ada")), review("b", who=who("ada")))
+    team.look()
+    team.see(review("a", who=who("ben")))
+    team.notifier.fail("send", Outcome.UNKNOWN, committed=True)
+    team.run()
+    team.go(MINUTE)
+    assert (len(team.notifier.looks), team.only_of("U0ADA").state) == (1, State.SENT)
+    team.see(review("a", who=who("ada")))
+    team.go(MINUTE)
+    team.go(HOUR)
+    assert [names for place, names in team.heard() if place == "U0ADA"][1:] == [["a"]]
 
 
 def test_a_message_goes_out_without_the_runs_of_a_queue_that_is_muted() -> None:
