@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.contender import Task
     from worker.core.ports import Clock, Source
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 RULES = rules_of(
     PerQueue().model_copy(

@@ -11,7 +11,7 @@ from worker.core.model import Facts, Kind, Queue, Review
 from worker.core.owed import Destination, Notice
 from worker.core.plan import Plan, notice_key
 from worker.loops.deliver import Deliver
-from worker.loops.report import Ops
+from worker.loops.incidents import Ops
 from worker.notifiers.slack.notifier import Slack
 from worker.rules import rules_of
 from worker.settings import PerQueue

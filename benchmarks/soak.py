@@ -29,9 +29,9 @@ from worker.core.owed import Destination, Receipt
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep
+from worker.loops.incidents import Ops
 from worker.loops.observe import Look, Observer
 from worker.loops.poll import Poll
-from worker.loops.report import Ops
 from worker.loops.roster import Roster
 from worker.notifiers.slack.notifier import LIMITS
 from worker.rules import rules_of

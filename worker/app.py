@@ -17,7 +17,7 @@ import structlog
 
 from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
-from worker.core.inbox import Allowance
+from worker.core.direct_inbox import Allowance
 from worker.core.leases import Task
 from worker.core.model import Polled, Queue, id_of
 from worker.core.overview import UNMETERED
@@ -27,11 +27,11 @@ from worker.loops.deliver import Deliver
 from worker.loops.direct import Direct
 from worker.loops.edit import Edit
 from worker.loops.housekeep import Housekeep, Presence
+from worker.loops.incidents import Board, Complaint, Ops
 from worker.loops.observe import Look, Observer
 from worker.loops.people import KnownPersons, LookUps
 from worker.loops.poll import Poll
-from worker.loops.report import Board, Complaint, Ops
-from worker.loops.reports import Reports
+from worker.loops.queue_reports import Reports
 from worker.loops.roster import BlindCheck, Roster
 from worker.rules import calendars_for, corrections, rules_for, wants_direct, wants_people
 from worker.settings.names import ADVICE
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from worker.core.overview import ApiInUse, Meter
     from worker.core.owed import Destination
     from worker.core.ports import Accounts, Assignments, Blindness, Clock, Descriptions, Members, Notifier, Source
-    from worker.core.roles import Channels, Outbox, Store
+    from worker.core.store_roles import Channels, Outbox, Store
     from worker.rules import RulesOf
     from worker.settings import Settings
     from worker.stores.sql import SqlStore

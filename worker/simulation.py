@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from worker.core.message import Message
     from worker.core.model import Fate, Id, Polled, Queue, Review, Show
     from worker.core.ports import Notifier, Source
-    from worker.core.roles import Store
     from worker.core.simulation import Past
+    from worker.core.store_roles import Store
     from worker.settings import Settings
 
 _AGAIN = timedelta(minutes=1)

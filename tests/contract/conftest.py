@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.postgres import Postgres
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.postgres import Postgres
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 
 PATIENCE = timedelta(minutes=1)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from worker.core.leases import Assignment, Renewal
     from worker.core.owed import Claim, Destination
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.stores.sql import SqlStore
 
 TASKS = {str(task) for task in Task}

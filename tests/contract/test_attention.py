@@ -14,7 +14,7 @@ from worker.core.model import Kind
 from worker.core.ports import Outcome, StoreError, Trouble
 
 if TYPE_CHECKING:
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 
 class TestWindows:

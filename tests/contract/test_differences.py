@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id, Memory, Queue, QueueRun
     from worker.core.plan import Plan
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.rules import QueueRules
 
 QUEUE = queue()

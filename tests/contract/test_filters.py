@@ -14,7 +14,7 @@ from worker.core.model import Traits
 
 if TYPE_CHECKING:
     from tests.support.whole_worker import Worker
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 PROD = Conditions(tags=("prod",))
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.stores.sql import SqlStore
 
 HOSTILE = "\N{PILE OF POO} <!channel> O'Brien; \\ %s {0}"

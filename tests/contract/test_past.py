@@ -13,7 +13,7 @@ from worker.core.history import Hour, hour_of
 from worker.stores.past import recall_past
 
 if TYPE_CHECKING:
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.stores.sql import SqlStore
 
 

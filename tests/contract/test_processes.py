@@ -10,7 +10,7 @@ from tests.support.builders import MINUTE, NOON
 from worker.core.overview import Area, LinkState, Process, Reason
 
 if TYPE_CHECKING:
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 BLIND = Reason("queue_blind", Area.QUEUES, "The key sees 0 of 3 \N{SNOWMAN} \x1b[31m", "Use another key", "q1", NOON)
 

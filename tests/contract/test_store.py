@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.model import Queue, ReviewKey
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 QUEUE = queue()
 OTHER = queue("Other")

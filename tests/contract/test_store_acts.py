@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 CLAIMED = Acts(ADA.who, "Ada", NOON + DAY, acted_at=NOON)
 

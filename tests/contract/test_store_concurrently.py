@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import Postgres
     from worker.core.model import Memory, Review
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 OPEN = """
 import os, signal, sys

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.model import Review
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 LATER = NOON + HOUR
 BARE = Facts(url="there")

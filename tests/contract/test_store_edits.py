@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Queue
     from worker.core.owed import Claim, Delivery
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 LATER = NOON + HOUR
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.model import Queue
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 POLICY = rules_with(stale_after=None, escalate_after=DAY, escalate_to=LEADS).policy
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from worker.core.history import Hours
     from worker.core.model import Queue
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.stores.sql import SqlStore
 
 QUEUE, OTHER = queue(), queue("Billing QA")

@@ -19,7 +19,7 @@ from worker.core.owed import State
 
 if TYPE_CHECKING:
     from worker.core.model import Memory
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 
 @pytest.fixture(name="office")

@@ -10,7 +10,7 @@ from tests.support.outbox import owe, post, posted, put_back, row, take, take_ed
 from worker.core.owed import NEVER, State
 
 if TYPE_CHECKING:
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 START = NOON + 2 * SECOND
 LOOK_AT = START + 5 * SECOND

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id, Queue, Review, ReviewKey
     from worker.core.owed import Claim, Delivery, Destination
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 QUEUES = [queue("Support QA"), queue("RAG bot")]
 NAMES = ["a", "b", "c", "d"]

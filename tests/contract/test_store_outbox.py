@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.owed import Delivery, Destination
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 SETTLED = (State.SENT, State.WITHDRAWN, State.DEAD)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from worker.core.model import Queue
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 ADA = Reviewer("ada", "Ada Lovelace", "ada@example.com")
 BOB = Reviewer("bob", "Bob", "bob@example.com")

@@ -17,7 +17,7 @@ from worker.core.plan import Plan
 
 if TYPE_CHECKING:
     from worker.core.model import Id, Review
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 UUID_TEXT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 LATER = NOON + HOUR

@@ -9,7 +9,7 @@ from tests.support.outbox import owe, post, put_back, row, take, take_edit, writ
 from worker.core.owed import State
 
 if TYPE_CHECKING:
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 LATER = NOON + HOUR
 

@@ -12,7 +12,7 @@ from worker.core.plan import Plan
 from worker.stores import outbox
 
 if TYPE_CHECKING:
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.stores.sql import SqlStore
 
 RUNS = [review(name, told_at=NOON) for name in ("stale", "new")]

@@ -19,8 +19,8 @@ from worker.core.owed import State
 from worker.loops.assignments import ALONE, Shared
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
+from worker.loops.incidents import Ops
 from worker.loops.poll import Poll
-from worker.loops.report import Ops
 from worker.notifiers.slack.notifier import PACE
 from worker.stores.assignments import Member
 from worker.stores.columns import At
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker.core.message import Message
     from worker.core.model import Queue
     from worker.core.ports import Assignments
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
     from worker.stores.sql import SqlStore
 
 QUEUES = [queue(f"queue {number}") for number in range(4)]

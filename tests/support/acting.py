@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.model import Review
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 ADA = Actor(listed_id("ada@example.com"), "Ada", "ada@example.com")
 BEN = Actor("U0BEN000001", "Ben")

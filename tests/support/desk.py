@@ -12,7 +12,7 @@ from tests.support.builders import DAY, HOUR, NOON, rules_with
 from tests.support.people import ASSIGNED
 from worker.core.audience import Audience, Persons, Reach
 from worker.core.direct import Desk, World, plan_direct
-from worker.core.inbox import Allowance
+from worker.core.direct_inbox import Allowance
 from worker.core.model import Entry, Kind, Window
 from worker.rules import rules_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.core.audience import Person
     from worker.core.calendar import Calendar
     from worker.core.direct import DirectPlan, QueueTurns
-    from worker.core.inbox import About, Spoken
+    from worker.core.direct_inbox import About, Spoken
     from worker.core.model import Id, Queue, Review
 
 PER_DAY, PER_RUN = 3, 3

@@ -9,7 +9,7 @@ from tests.support.builders import HOUR, NOON, deciding, queue, rules_with
 from tests.support.people import ADA, ASSIGNED, person
 from worker.core.audience import Audience, Persons, Reach
 from worker.core.direct import World, plan_direct
-from worker.core.inbox import Allowance
+from worker.core.direct_inbox import Allowance
 from worker.loops.direct import of_owners
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from worker.core.direct import DirectPlan
     from worker.core.model import Queue, Review
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 TRIO = tuple(person(name) for name in ("Ada", "Ben", "Eve"))
 OTHER = queue("Billing", assigned=(ADA,))

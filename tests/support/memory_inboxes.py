@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.memory_tables import Owed
     from worker.core.direct import DirectNotice, DirectPlan
-    from worker.core.inbox import About
+    from worker.core.direct_inbox import About
     from worker.core.model import Id, Review, ReviewKey
 
 

@@ -41,7 +41,7 @@ from worker.core.owed import (
     Story,
     StoryNotice,
 )
-from worker.core.roles import never_stale
+from worker.core.store_roles import never_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from worker.core.actions import Record
+    from worker.core.direct_inbox import About, Spoken
     from worker.core.directory import Card
     from worker.core.history import Hour
-    from worker.core.inbox import About, Spoken
     from worker.core.model import Id, Queue, Reviewer
     from worker.core.overview import Process
 

@@ -12,7 +12,7 @@ from tests.unit.core.hours import WORKDAYS, Given, clock, row
 
 if TYPE_CHECKING:
     from worker.core.calendar import Calendar
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 OFFICE = (row(WORKDAYS, "9:00", "17:30"),)
 SUPPORT, OTHER = "Support QA", "RAG bot"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Queue, Review, ReviewKey
     from worker.core.owed import Claim, Delivery, Destination
-    from worker.core.roles import Store
+    from worker.core.store_roles import Store
 
 QUEUE = queue()
 

@@ -11,7 +11,7 @@ from worker.core.plan import Plan
 if TYPE_CHECKING:
     from worker.core.history import Hours
     from worker.core.model import Queue
-    from worker.core.roles import Reviews
+    from worker.core.store_roles import Reviews
 
 
 def write_hours(store: Reviews, queue: Queue, hours: Hours) -> None:

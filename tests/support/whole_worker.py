@@ -14,8 +14,8 @@ from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.ports import StoreError
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
+from worker.loops.incidents import Ops
 from worker.loops.poll import Poll
-from worker.loops.report import Ops
 from worker.rules import QueueRules, rules_of
 
 if TYPE_CHECKING:

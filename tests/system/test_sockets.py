@@ -14,9 +14,9 @@ from worker.clock import SystemClock
 from worker.demo.serve import serving
 from worker.demo.slack.server import SimulatedSlack
 from worker.net.route import DIRECT
-from worker.notifiers.slack.door import Door
-from worker.notifiers.slack.inbox import SocketInbox
 from worker.notifiers.slack.notifier import Slack
+from worker.notifiers.slack.socket_door import Door
+from worker.notifiers.slack.socket_inbox import SocketInbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -237,7 +237,7 @@ def test_the_slack_app_for_people_asks_for_exactly_what_people_need_more() -> No
 
 
 def test_the_slack_app_for_acting_asks_for_exactly_what_acting_needs_more() -> None:
-    called = set(re.findall(r'\.ask\(\s*"([\w.]+)"', (SLACK / "answers.py").read_text()))
+    called = set(re.findall(r'\.ask\(\s*"([\w.]+)"', (SLACK / "private_answers.py").read_text()))
     assert called == SCOPES_OF_ACTING.keys() - {"users.info"}
     more = set().union(*SCOPES_OF_ACTING.values(), {"commands"})
     assert set(bot_scopes("manifest-actions.yaml")) == {*bot_scopes("manifest-people.yaml"), *more}

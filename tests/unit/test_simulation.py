@@ -14,7 +14,7 @@ from benchmarks.flight import Flight
 from benchmarks.month import Policy, worker_toml
 from benchmarks.team import QUEUES, berlin, scenario
 from worker.commands.simulate import play_policies
-from worker.commands.simulated import columns, figure_rows, heading, simulation_json
+from worker.commands.simulate_shown import columns, figure_rows, heading, simulation_json
 from worker.core.actions import OPERATOR, Act, Action, Record
 from worker.core.history import Hour
 from worker.core.simulation import gaps_of, past_from
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.flight import Post
-    from worker.commands.simulated import Played
+    from worker.commands.simulate_shown import Played
     from worker.core.simulation import Past
     from worker.settings import Settings
 

@@ -60,7 +60,7 @@ NEEDLESS = {
         "websockets",
     ),
     *("asyncpg", "http.server", "sqlalchemy.dialects.postgresql", "worker.cli", "worker.loops.preview"),
-    *("worker.commands.hearing", "worker.loops.hear", "worker.notifiers.slack.inbox"),
+    *("worker.commands.socket_mode", "worker.loops.hear", "worker.notifiers.slack.socket_inbox"),
 }
 
 

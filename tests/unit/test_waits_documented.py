@@ -11,7 +11,7 @@ import pytest
 
 from worker import service
 from worker.core import delivery, directory, leases, owed
-from worker.loops import deliver, details, direct, pauses, people, poll, report, roster
+from worker.loops import deliver, details, direct, incidents, pauses, people, poll, roster
 from worker.notifiers.slack import notifier
 from worker.settings.model import PerQueue
 from worker.sources.langsmith import counts, queues
@@ -19,8 +19,8 @@ from worker.sources.langsmith import counts, queues
 MODULES: dict[str, Any] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
-        *(delivery, deliver, directory, owed, report, details, pauses, people, poll, roster, service, leases, notifier),
-        *(queues, counts, direct),
+        *(delivery, deliver, directory, owed, incidents, details, pauses, people, poll, roster, service, leases),
+        *(queues, counts, direct, notifier),
     )
 }
 DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
+from worker.commands.run_story import name_of
 from worker.commands.runs import meant, not_polled, print_meant
-from worker.commands.setup import DATABASE, opened, start
-from worker.commands.stories import name_of
+from worker.commands.startup import DATABASE, opened, start
 from worker.core.actions import ON_QUEUES, Act
+from worker.core.command import matching, several_queues, until_of
 from worker.core.directory import persons_of
 from worker.core.replies import done_text, refused_text
-from worker.core.request import matching, several_queues, until_of
 from worker.core.text import plain
 from worker.loops.act import Perform, Wish
 from worker.rules import corrections, rules_for

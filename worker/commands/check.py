@@ -12,7 +12,7 @@ from worker.app import roster_for
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.hours import calendar_name, state_of
-from worker.commands.setup import EVERYTHING, LANGSMITH, langsmith, progress_shown, rehearsal, slack, start
+from worker.commands.startup import EVERYTHING, LANGSMITH, langsmith, progress_shown, rehearsal, slack, start
 from worker.core.audience import TURN, Audience, email_key
 from worker.core.directory import listed as listed_reviewers
 from worker.core.model import Reviewer

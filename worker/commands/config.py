@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker.commands import tables
-from worker.commands.setup import DATABASE, start
+from worker.commands.startup import DATABASE, start
 from worker.settings.origins import DEFAULT, NOT_SET, in_force
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from worker.commands.setup import DATABASE, sole_process, start
+from worker.commands.startup import DATABASE, sole_process, start
 from worker.stores import opening
 from worker.stores.schema import HEAD, Fit
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from worker.app import try_again
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import DATABASE, opened, start
+from worker.commands.startup import DATABASE, opened, start
 from worker.commands.status import read_status
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Kind

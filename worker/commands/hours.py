@@ -12,12 +12,12 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.runs import not_polled
-from worker.commands.setup import DATABASE, opened, start
+from worker.commands.startup import DATABASE, opened, start
 from worker.commands.tables import stamp
 from worker.core.calendar import NO_WEEK
+from worker.core.command import matching
 from worker.core.model import Queue
 from worker.core.ports import ConfigError, StoreError
-from worker.core.request import matching
 from worker.settings.calendars import calendar_of, zone_named
 
 if TYPE_CHECKING:

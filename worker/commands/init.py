@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from worker import logs
 from worker.clock import SystemClock
-from worker.commands import check, proof, tables, trial
-from worker.commands.answers import env_text, toml_text
+from worker.commands import check, init_proof, tables, trial
 from worker.commands.asking import Keyboard, UnansweredError
-from worker.commands.dialog import NEEDED, Dialog, UnprovenError
+from worker.commands.init_dialog import NEEDED, Dialog, UnprovenError
+from worker.commands.init_files import env_text, toml_text
 from worker.commands.writing import PLAIN, SECRET, UnwrittenError, write
 from worker.core.ports import ConfigError
 from worker.settings.loading import surroundings
@@ -53,7 +53,9 @@ class Wishes:
 def init(wishes: Wishes) -> bool:
     """Set up; whether everything is proven. Raises MissingError, UnfinishedError, ConfigError."""
     asker = Keyboard() if sys.stdin.isatty() and not wishes.is_unattended else None
-    given = proof.from_environment() | {name: text.strip() for name, text in wishes.answers.items() if text.strip()}
+    given = init_proof.from_environment() | {
+        name: text.strip() for name, text in wishes.answers.items() if text.strip()
+    }
     # Of each try only its result counts; what it logs of a failure would stand between question and answer.
     logs.configure_logging(level="critical", form="auto", secrets=())
     answers, lines = set_up(wishes, given, asker)
@@ -73,10 +75,10 @@ def set_up(wishes: Wishes, given: Mapping[str, str], asker: Asker | None) -> tup
     Raises MissingError, UnfinishedError.
     """
     try:
-        filed = proof.Filed.of(given)
+        filed = init_proof.Filed.of(given)
     except ConfigError as error:
         raise UnfinishedError(str(error)) from None
-    dialog = Dialog({name: text for name, text in given.items() if name in proof.ASKED} | dict(filed.texts), asker)
+    dialog = Dialog({name: text for name, text in given.items() if name in init_proof.ASKED} | dict(filed.texts), asker)
     missing = [f"{option} (or {name})" for name, option in NEEDED.items() if name not in dialog.answers]
     if missing and asker is None:
         raise MissingError(f"there is no one to ask here; give {', '.join(missing)}")
@@ -153,7 +155,7 @@ def _overridden(answers: Mapping[str, str], folder: Path) -> list[str]:
     """A line on each answer that has no effect, because the environment says something else."""
     there = {name: text.strip() for name, text in surroundings().items() if text.strip()}
     # The worker looks for a file of a secret from the folder that it is started in.
-    there |= {name: proof.absolute(folder / text) for name, text in there.items() if name.endswith(FILE_SUFFIX)}
+    there |= {name: init_proof.absolute(folder / text) for name, text in there.items() if name.endswith(FILE_SUFFIX)}
     names = [name for name, text in answers.items() if there.get(name, text) != text]
     return [f"{name} in the environment says something else, and wins over .env: unset it" for name in names]
 

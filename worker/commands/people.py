@@ -12,7 +12,7 @@ from uuid import UUID
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import DATABASE, opened, start
+from worker.commands.startup import DATABASE, opened, start
 from worker.core.audience import Audience, Persons, Problem, Turns, email_key
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.directory import persons_of

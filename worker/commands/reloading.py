@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.commands.setup import EVERYTHING, set_up_logs, start
+from worker.commands.startup import EVERYTHING, set_up_logs, start
 from worker.core.overview import Area
 from worker.core.ports import ConfigError
 from worker.settings import Settings, secrets

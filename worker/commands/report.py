@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import report_shown
-from worker.commands.setup import DATABASE, opened, start
+from worker.commands.startup import DATABASE, opened, start
 from worker.commands.tables import print_json, say
+from worker.core.command import matching
 from worker.core.owed import State
 from worker.core.queue_report import QueueReport, last_days, report_key
-from worker.core.request import matching
 from worker.core.text import day_time_in, plain
-from worker.loops.reports import as_delivery
+from worker.loops.queue_reports import as_delivery
 from worker.rules import rules_for
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from msgspec import structs
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import DATABASE, opened, start
-from worker.commands.stories import acts_json, name_of, print_stories, story_json, story_lines, upcoming_json, when
+from worker.commands.run_story import acts_json, name_of, print_stories, story_json, story_lines, upcoming_json, when
+from worker.commands.startup import DATABASE, opened, start
 from worker.commands.tables import age_text, print_table, stamp
 from worker.commands.upcoming import circumstances_of
 from worker.core.actions import acts_at
 from worker.core.audience import NO_PERSONS
+from worker.core.command import matching, similar_queues
 from worker.core.directory import persons_of
 from worker.core.policy import age_of
-from worker.core.request import matching, similar_queues
 from worker.core.status.upcoming import upcoming
 from worker.core.text import day_time_in, plain
 from worker.rules import corrections, rules_for

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, cast
 
 from worker.clock import SystemClock
-from worker.commands.setup import quiet, start, start_aside
-from worker.commands.simulated import Played, columns, figure_rows, heading, notes, simulation_json
+from worker.commands.simulate_shown import Played, columns, figure_rows, heading, notes, simulation_json
+from worker.commands.startup import quiet, start, start_aside
 from worker.commands.tables import print_json, print_table, say
 from worker.core.simulation import Ruled, measure, past_from, with_everyone, working_days
 from worker.notifiers.slack.notifier import LIMITS
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id
     from worker.core.ports import Clock
-    from worker.core.roles import Store
     from worker.core.simulation import Past
+    from worker.core.store_roles import Store
     from worker.settings import Settings
     from worker.stores.sql import SqlStore
 

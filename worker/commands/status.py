@@ -14,7 +14,7 @@ from rich.text import Text
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import DATABASE, opened, start
+from worker.commands.startup import DATABASE, opened, start
 from worker.commands.upcoming import held_of, unpolled_json, unpolled_lines, unpolled_of
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name

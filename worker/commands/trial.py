@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from worker import process
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.setup import slack, start
+from worker.commands.startup import slack, start
 from worker.core.ports import ConfigError
 from worker.notifiers.slack.trial import prove
 from worker.settings import Need

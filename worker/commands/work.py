@@ -14,7 +14,7 @@ from worker import process
 from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
 from worker.clock import SystemClock
 from worker.commands.reloading import Reload
-from worker.commands.setup import (
+from worker.commands.startup import (
     EVERYTHING,
     PREVIEW,
     langsmith,
@@ -28,7 +28,7 @@ from worker.commands.setup import (
 from worker.core.ports import DeliveryError
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
-from worker.loops.report import Board
+from worker.loops.incidents import Board
 from worker.notifiers.slack.notifier import LIMITS
 from worker.notifiers.slack.people import SlackPeople
 from worker.notifiers.words import counted
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.app import Parts
-    from worker.commands.hearing import Listening
+    from worker.commands.socket_mode import Listening
     from worker.core.ports import Assignments, Clock
     from worker.loops.roster import Roster
     from worker.notifiers.slack.notifier import Slack
@@ -71,7 +71,7 @@ def run() -> None:
         board = Board(clock)
 
         def reading() -> Reading:
-            from worker.commands.pages import PageReader  # noqa: PLC0415  only where somebody looks
+            from worker.commands.page_data import PageReader  # noqa: PLC0415  only where somebody looks
 
             # Links to messages need the team's name, which takes a request; the first page need not wait for it.
             threading.Thread(target=_introduced, args=(notifier,), name="identity", daemon=True).start()
@@ -128,7 +128,7 @@ def _about(settings: Settings) -> dict[str, Any]:
 
 
 def _listening(machine: Clock) -> Listening:
-    from worker.commands.hearing import Listening  # noqa: PLC0415  nothing of it is imported without an app token
+    from worker.commands.socket_mode import Listening  # noqa: PLC0415  nothing of it is imported without an app token
 
     return Listening(machine)
 
@@ -180,11 +180,11 @@ def _summary(parts: Parts) -> str:
 def dry_run() -> bool:
     """Print the messages that `poll` would post; returns whether every queue could be read."""
     from worker.commands import tables  # noqa: PLC0415  what draws for people is no part of a service
-    from worker.core.inbox import Allowance  # noqa: PLC0415
+    from worker.core.direct_inbox import Allowance  # noqa: PLC0415
     from worker.loops.direct_preview import DirectPreview  # noqa: PLC0415
     from worker.loops.people import KnownPersons  # noqa: PLC0415
     from worker.loops.preview import Preview  # noqa: PLC0415
-    from worker.loops.reports import Reports  # noqa: PLC0415
+    from worker.loops.queue_reports import Reports  # noqa: PLC0415
     from worker.notifiers.console import Console  # noqa: PLC0415
 
     settings = start(PREVIEW)

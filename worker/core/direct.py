@@ -16,7 +16,7 @@ from uuid import uuid5
 
 from worker.core.audience import is_listed
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.inbox import Inbox, OpenTurn, Spoken, joined, ladder_of, plan_inbox
+from worker.core.direct_inbox import Inbox, OpenTurn, Spoken, joined, ladder_of, plan_inbox
 from worker.core.model import Entry, Kind
 from worker.core.moment import Moment
 from worker.core.owed import Destination
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Person, Persons, Turns
     from worker.core.calendar import Calendar
-    from worker.core.inbox import About, Allowance, Call, InboxPlan
+    from worker.core.direct_inbox import About, Allowance, Call, InboxPlan
     from worker.core.model import Id, Review, Window
     from worker.core.policy import EscalationPolicy
 

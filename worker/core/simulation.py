@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from worker.core.actions import Record
     from worker.core.audience import WhoseTurn
     from worker.core.calendar import Calendar
+    from worker.core.direct_inbox import About
     from worker.core.history import Hours
-    from worker.core.inbox import About
     from worker.core.model import Id, Polled, Queue, Review
     from worker.core.owed import Destination
 

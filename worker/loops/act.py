@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.core.audience import Person, Persons
     from worker.core.model import Id
     from worker.core.overview import Meter
-    from worker.core.roles import Acting, Polls
+    from worker.core.store_roles import Acting, Polls
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id, Memory, Unchanged
     from worker.core.plan import Plan
     from worker.core.ports import Clock
-    from worker.core.roles import Reviews
+    from worker.core.store_roles import Reviews
     from worker.rules import QueueRules
 
     Listed = Snapshot | Difference

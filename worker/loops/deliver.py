@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from worker.core.overview import Asked, Meter
     from worker.core.owed import Claim, Delivery, Destination, Receipt
     from worker.core.ports import Clock, Incidents, Notifier
-    from worker.core.roles import Budgets, Channels, Outbox, Polls
-    from worker.loops.report import Ops
+    from worker.core.store_roles import Budgets, Channels, Outbox, Polls
+    from worker.loops.incidents import Ops
     from worker.rules import CalendarOf, RulesOf
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker.core.model import Difference, Facts, Field, Id, Queue, Snapshot
     from worker.core.overview import Meter
     from worker.core.ports import Clock, Descriptions, Source
-    from worker.core.roles import Reviews
+    from worker.core.store_roles import Reviews
     from worker.rules import QueueRules
 
     ListedT = TypeVar("ListedT", bound=Snapshot | Difference)

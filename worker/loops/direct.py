@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from worker.core.audience import Persons
     from worker.core.calendar import Calendar
     from worker.core.direct import Desk, DirectPlan, QueueTurns
-    from worker.core.inbox import Allowance
+    from worker.core.direct_inbox import Allowance
     from worker.core.model import Id
     from worker.core.owed import Claim
     from worker.core.ports import Clock
-    from worker.core.roles import Inboxes, Polls
+    from worker.core.store_roles import Inboxes, Polls
     from worker.rules import CalendarOf, QueueRules, RulesOf
 
 log = structlog.get_logger(__name__)

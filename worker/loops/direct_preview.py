@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Persons
     from worker.core.direct import Desk, DirectNotice, DirectPlan
-    from worker.core.inbox import Allowance
+    from worker.core.direct_inbox import Allowance
     from worker.core.message import Message
     from worker.core.model import Id, Queue, Review
     from worker.core.ports import Clock
-    from worker.core.roles import Deliveries, Inboxes
+    from worker.core.store_roles import Deliveries, Inboxes
     from worker.rules import CalendarOf, RulesOf
 
     Seen = Mapping[Id, tuple[Queue, Sequence[Review]]]

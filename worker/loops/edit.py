@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from worker.core.overview import Meter
     from worker.core.owed import Claim, Delivery
     from worker.core.ports import Clock, Notifier
-    from worker.core.roles import Outbox, Polls
+    from worker.core.store_roles import Outbox, Polls
     from worker.rules import CalendarOf, RulesOf
 
 log = structlog.get_logger(__name__)

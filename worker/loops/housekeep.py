@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.core.overview import LinkState, Overview, Reason
     from worker.core.ports import Clock
-    from worker.core.roles import History, Processes, Upkeep
+    from worker.core.store_roles import History, Processes, Upkeep
 
 log = structlog.get_logger(__name__)
 

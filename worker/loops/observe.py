@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.core import incidents, reports
+from worker.core import incident_texts, incidents
 from worker.core.cooldown import Cooldown
 from worker.core.incidents import Group, Incident, report
 from worker.core.leases import Task
@@ -19,7 +19,7 @@ from worker.core.overview import PLAIN, Asked, Overview, QueueView
 from worker.core.ports import StoreError
 from worker.core.status.reasons import reasons
 from worker.loops.assignments import ALONE
-from worker.loops.report import Board
+from worker.loops.incidents import Board
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from worker.core.overview import Advice, ApiInUse
     from worker.core.owed import Backlog, Pause
     from worker.core.ports import Assignments, Clock
-    from worker.core.roles import Channels, Notes, Polls
+    from worker.core.store_roles import Channels, Notes, Polls
+    from worker.loops.incidents import Ops
     from worker.loops.poll import Known, Seen
-    from worker.loops.report import Ops
     from worker.loops.roster import Roster
     from worker.rules import RulesOf
 
@@ -308,14 +308,16 @@ class Observer:
         unheard = {
             incident.key
             for group in reported.begun
-            if not self._ops.report(reports.begun(group, overview.advice), name=_name("begun", group))
+            if not self._ops.report(incident_texts.begun(group, overview.advice), name=_name("begun", group))
             for incident in group
         }
         known = tuple(incident for incident in reported.known if incident.key not in unheard)
         for group in reported.ended:
             # With several workers, the counters of this one know only a part of what was found.
             found = None if self._assignments.is_shared else _found(group, overview)
-            self._ops.report(reports.ended(group, found, overview.advice), name=_name("ended", group), ending=True)
+            self._ops.report(
+                incident_texts.ended(group, found, overview.advice), name=_name("ended", group), ending=True
+            )
         if known != tuple(before):
             self._notes.remember(_REPORTED, _dumps(known))
         return known
@@ -326,7 +328,7 @@ class Observer:
         if found is None:
             return
         log.warning("was_blind", since=found.since, until=found.until, new=found.new, gone=found.gone)
-        text = reports.outage(
+        text = incident_texts.outage(
             found.since, found.until, None if self._assignments.is_shared else (found.new, found.gone)
         )
         self._ops.report(text, name=f"outage/{found.since}", ending=True)
@@ -341,7 +343,7 @@ class Observer:
         passed = min((days for days in SUNSET_DAYS if left <= days), default=None)
         if passed is None or self._sunset == (api.name, passed):
             return
-        text = reports.sunset(api.name, api.sunset_at, overview.taken_at, overview.advice)
+        text = incident_texts.sunset(api.name, api.sunset_at, overview.taken_at, overview.advice)
         if self._ops.report(text, name=f"sunset/{api.name}/{api.sunset_at:%Y-%m-%d}/{passed}"):
             self._sunset = (api.name, passed)
 

@@ -13,7 +13,7 @@ from worker.core.delivery import LONGEST_QUIET, paused
 from worker.core.overview import Area, Asked
 from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import DeliveryError, Outcome
-from worker.loops.report import Board
+from worker.loops.incidents import Board
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from worker.core.overview import Meter
     from worker.core.owed import Destination, Pause
     from worker.core.ports import Clock, Incidents, Notifier
-    from worker.core.roles import Channels
-    from worker.loops.report import Ops
+    from worker.core.store_roles import Channels
+    from worker.loops.incidents import Ops
 
 log = structlog.get_logger(__name__)
 

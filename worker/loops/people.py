@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from worker.core.directory import Correction
     from worker.core.model import Id
     from worker.core.ports import Accounts, Clock, Members
-    from worker.core.roles import People, Polls
+    from worker.core.store_roles import People, Polls
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import NOTHING_LEFT, Conclude, Concluded, UnknownTraitsError, WholeNeededError
 from worker.loops.details import Doubts, Naming, Parting, count_ended
-from worker.loops.report import Board, Complaint
+from worker.loops.incidents import Board, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id
     from worker.core.overview import Meter
     from worker.core.ports import Assignments, Clock, Descriptions, Incidents, Source
-    from worker.core.roles import Reviews
+    from worker.core.store_roles import Reviews
     from worker.rules import QueueRules, RulesOf
 
     Listed = Snapshot | Difference

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from worker.rules import CalendarOf, QueueRules, RulesOf
 
     About = tuple[Id | None, ReviewKey]
-    from worker.core.roles import Budgets, Channels, Deliveries, Reviews
+    from worker.core.store_roles import Budgets, Channels, Deliveries, Reviews
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from worker.core.audience import Persons
     from worker.core.model import Id, Polled, Queue
-    from worker.core.roles import Acting, Polls
+    from worker.core.store_roles import Acting, Polls
     from worker.core.worklist import Worklist
     from worker.rules import RulesOf
 

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from worker.core.actions import Acted, Action
     from worker.core.direct import DirectPlan
+    from worker.core.direct_inbox import About, Spoken
     from worker.core.directory import Card
-    from worker.core.inbox import About, Spoken
     from worker.core.model import Fate, Id, Queue, Review, ReviewKey
     from worker.core.outbox import Taking
     from worker.core.owed import Destination, Pause
     from worker.core.plan import Plan
-    from worker.core.roles import Budgets, Inboxes
+    from worker.core.store_roles import Budgets, Inboxes
 
 _BEGIN = datetime(1, 1, 1, tzinfo=UTC)
 _NO_TOTALS = QueueTotals()
@@ -41,7 +41,7 @@ _NEVER_CAME = frozenset({State.WITHDRAWN, State.DEAD})
 class Imagined:
     """The parts of the store's roles that decide what is posted when; nothing is written down, nothing outlives it.
 
-    It does what `worker.core.roles` promises, but that messages are neither edited nor looked up: every post gets
+    It does what `worker.core.store_roles` promises, but that messages are neither edited nor looked up: every post gets
     through, and shows at once what enters it. For one thread.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.core.inbox import About
+    from worker.core.direct_inbox import About
     from worker.core.model import Id, Kind, Polled, Review, Window
     from worker.core.owed import Delivery
 

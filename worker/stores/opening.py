@@ -214,17 +214,17 @@ def _upgrade_and_check(connection: Connection, path: Path, scripts: Path | None)
 
 
 def _open_postgres(where: URL, *, to_work: bool, patience: timedelta, setting: str) -> SqlStore:
-    from worker.stores import postgres, refusals  # noqa: PLC0415  most never need it; a start should be quick
+    from worker.stores import postgres, postgres_errors  # noqa: PLC0415  most never need it; a start should be quick
 
-    name = refusals.database_name(where)
+    name = postgres_errors.database_name(where)
     database = postgres.connect_to_server(where, patience=patience, setting=setting)
     with _closed_on_failure(database), _reached():
-        database.read(lambda connection: refusals.require_place(connection, name))
+        database.read(lambda connection: postgres_errors.require_place(connection, name))
         if to_work:
-            database.read(lambda connection: refusals.require_rights(connection, name))
+            database.read(lambda connection: postgres_errors.require_rights(connection, name))
         _require_head(database, name)
         if to_work:
-            database.write(refusals.try_writing)
+            database.write(postgres_errors.try_writing)
     return SqlStore(database, lambda: None)
 
 
@@ -238,12 +238,12 @@ def _closed_on_failure(database: Database) -> Iterator[None]:
 
 
 def _migrate_postgres(where: URL, scripts: Path | None) -> None:
-    from worker.stores import postgres, refusals  # noqa: PLC0415  most never need it; a start should be quick
+    from worker.stores import postgres, postgres_errors  # noqa: PLC0415  most never need it; a start should be quick
 
-    name = refusals.database_name(where)
+    name = postgres_errors.database_name(where)
 
     def work(connection: Connection) -> None:
-        refusals.require_place(connection, name)
+        postgres_errors.require_place(connection, name)
         # Before the revision is read: of two that migrate at once the second finds everything done.
         postgres.migrate_alone(connection)
         _bring_postgres_to_head(connection, name, scripts)
@@ -264,12 +264,12 @@ def _bring_postgres_to_head(connection: Connection, name: str, scripts: Path | N
 
 
 def _postgres_revision(where: URL) -> tuple[str | None, Fit]:
-    from worker.stores import postgres, refusals  # noqa: PLC0415  most never need it; a start should be quick
+    from worker.stores import postgres, postgres_errors  # noqa: PLC0415  most never need it; a start should be quick
 
-    name = refusals.database_name(where)
+    name = postgres_errors.database_name(where)
 
     def work(connection: Connection) -> tuple[str | None, Fit]:
-        refusals.require_place(connection, name)
+        postgres_errors.require_place(connection, name)
         found = schema.fit(connection)
         schema.refuse_foreign(found, name)
         return (None if found is Fit.NEW else schema.revision_of(connection)), found
@@ -285,14 +285,14 @@ def _postgres_revision(where: URL) -> tuple[str | None, Fit]:
 @contextmanager
 def _reached() -> Iterator[None]:
     """The first use of a server: what fails there is a matter of configuration, but for what passes by itself."""
-    from worker.stores import refusals  # noqa: PLC0415  SQLite does without it
+    from worker.stores import postgres_errors  # noqa: PLC0415  SQLite does without it
 
     try:
         yield
     except RefusedError as error:
         raise ConfigError(str(error)) from error
     except StoreError as error:
-        if refusals.is_passing(error.__cause__):
+        if postgres_errors.is_passing(error.__cause__):
             raise
         raise ConfigError(f"{error}. Check {DATABASE_URL}, and that the server is up") from error
 

@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from worker.clock import SystemClock
 from worker.core.ports import DATABASE_URL, RefusedError, StoreError
-from worker.stores import refusals
+from worker.stores import postgres_errors
 from worker.stores.database import Database
 from worker.stores.sqlite import APPLICATION_ID
 
@@ -80,7 +80,7 @@ def connect_to_server(where: URL, *, patience: timedelta, setting: str = DATABAS
     Nothing is kept in a session from one transaction to the next, so a pooler may stand in between. Raises ConfigError
     for an option of the URL that cannot be used. `setting` is what people know the URL by.
     """
-    refusals.check_options(where)
+    postgres_errors.check_options(where)
     seconds = patience.total_seconds()
     engine = sa.create_engine(
         where,
@@ -89,9 +89,9 @@ def connect_to_server(where: URL, *, patience: timedelta, setting: str = DATABAS
         use_native_hstore=False,
         connect_args=ALWAYS | {name: bound for name, bound in _bounds(seconds).items() if name not in where.query},
     )
-    explain = partial(refusals.explain_server_error, where=where, setting=setting)
+    explain = partial(postgres_errors.explain_server_error, where=where, setting=setting)
     _set_up(engine, where, seconds, explain)
-    return Database(engine, again=_again, explain=explain, refuses=refusals.is_refusal)
+    return Database(engine, again=_again, explain=explain, refuses=postgres_errors.is_refusal)
 
 
 def _bounds(seconds: float) -> dict[str, int]:
@@ -175,12 +175,14 @@ def _keep_watch(engine: Engine, where: URL, seconds: float, explain: Callable[[B
             return _no_connection(context.original_exception, explain)
         if not context.connection.info["watch"].has_cut:
             return None
-        return StoreError(f"{refusals.database_name(where)} has not answered for {seconds:g} s; it is tried again")
+        return StoreError(
+            f"{postgres_errors.database_name(where)} has not answered for {seconds:g} s; it is tried again"
+        )
 
 
 def _no_connection(error: BaseException, explain: Callable[[BaseException], str]) -> StoreError:
     """What is said where no connection comes about; that is never a bug, whatever class the driver gives it."""
-    kind = RefusedError if refusals.is_refusal(error) else StoreError
+    kind = RefusedError if postgres_errors.is_refusal(error) else StoreError
     said = kind(explain(error))
     said.__cause__ = error
     return said

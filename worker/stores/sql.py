@@ -1,4 +1,4 @@
-"""The store on SQLite and PostgreSQL: each method one transaction, by the contract of `worker.core.roles`."""
+"""The store on SQLite and PostgreSQL: each method one transaction, by the contract of `worker.core.store_roles`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from worker.core.directory import introduced
 from worker.core.history import PLAINLY
 from worker.core.model import Kind, Memory
 from worker.core.owed import State
-from worker.core.roles import never_stale
+from worker.core.store_roles import never_stale
 from worker.stores import (
     acts,
     assignments,
     budgets,
     claims,
     decisions,
+    direct_inboxes,
     edits,
     history,
-    inboxes,
     outbox,
     people,
     reviews,
+    taking_back,
     upkeep,
-    withheld,
 )
 from worker.stores.assignments import Member, SqlAssignments, assignment_holders, server_time
 
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from worker.core.plan import Plan
     from worker.core.ports import Clock
     from worker.stores.database import Database
-
 
 _T = TypeVar("_T")
 
@@ -210,12 +209,12 @@ class SqlStore:
         is_taken_back = after.kind not in {Kind.DIRECT, Kind.OPS} and (left_out or after.state is State.WITHDRAWN)
 
         def work(connection: Connection) -> bool:
-            queues = withheld.hold_queues_of(connection, after.key) if is_taken_back else ()
+            queues = taking_back.hold_queues_of(connection, after.key) if is_taken_back else ()
             number = outbox.settle_delivery(connection, after, claimed)
             if number is None:
                 return False
             if is_taken_back:
-                withheld.take_back(connection, number, after, queues, left_out)
+                taking_back.take_back(connection, number, after, queues, left_out)
             outbox.mark_reviews(connection, number, shown=shown, left_out=left_out)
             # Only looking for a post took nothing of the channel's pace, so it has nothing to give back.
             if self._member and claimed.state is not State.UNKNOWN and claimed.lease_until:
@@ -223,7 +222,7 @@ class SqlStore:
             if after.state is State.SENT:
                 edits.supersede(connection, number, after)
             if after.kind is Kind.DIRECT and after.state in {State.SENT, State.WITHDRAWN}:
-                inboxes.take_back(connection, number, after)
+                direct_inboxes.take_back(connection, number, after)
             return True
 
         return self._database.write(work)
@@ -333,7 +332,7 @@ class SqlStore:
 
     def stirred(self, queue_ids: Collection[Id]) -> object:
         """See `Store.stirred`."""
-        return self._database.read(lambda connection: inboxes.stirred(connection, queue_ids))
+        return self._database.read(lambda connection: direct_inboxes.stirred(connection, queue_ids))
 
     def direct(
         self,
@@ -344,7 +343,9 @@ class SqlStore:
         owners: Collection[Id] = (),
     ) -> DirectPlan:
         """See `Store.direct`."""
-        return self._database.write(lambda connection: inboxes.direct(connection, queue_ids, decide, now, owners))
+        return self._database.write(
+            lambda connection: direct_inboxes.direct(connection, queue_ids, decide, now, owners)
+        )
 
     def spend(
         self,

@@ -11,7 +11,7 @@ from tests.support.settings_place import Place
 from worker.clock import SystemClock
 from worker.commands.asking import UnansweredError
 from worker.commands.init import MissingError, UnfinishedError, Wishes, set_up
-from worker.commands.proof import zone_of
+from worker.commands.init_proof import zone_of
 from worker.demo.langsmith.server import SERVICE_KEY, SimulatedLangSmith
 from worker.demo.serve import serving
 from worker.demo.slack.server import ALL_SCOPES, SimulatedSlack

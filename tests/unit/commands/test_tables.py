@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tests.support.builders import HOUR, MINUTE, NOON, delivery, queue, review
 from worker.commands import tables
-from worker.commands.stories import story_lines
+from worker.commands.run_story import story_lines
 from worker.core.model import Facts, Fate
 from worker.core.overview import Finding
 from worker.core.owed import NEVER, Receipt, State, Story, StoryNotice

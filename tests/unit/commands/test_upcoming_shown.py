@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.builders import HOUR, MINUTE, NOON, delivery, queue, review
+from worker.commands.run_story import story_json, story_lines, upcoming_json
 from worker.commands.status import held_text, hours_text
-from worker.commands.stories import story_json, story_lines, upcoming_json
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.model import Kind
 from worker.core.owed import State, Story, StoryNotice

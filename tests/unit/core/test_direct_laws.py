@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from worker.core.audience import Turns
-    from worker.core.inbox import Spoken
+    from worker.core.direct_inbox import Spoken
     from worker.core.model import Review
 
 IDS = ("ada", "ben", "zoe")

@@ -12,7 +12,7 @@ from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind, Show
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
-from worker.loops.report import Ops
+from worker.loops.incidents import Ops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

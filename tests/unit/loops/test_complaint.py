@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from tests.support.clock import FakeClock
 from worker.core.ports import RefusedError, StoreError
-from worker.loops.report import REFUSES, Board, Complaint
+from worker.loops.incidents import REFUSES, Board, Complaint
 
 DENIED = RefusedError("refuses: permission denied for table notes. As its owner: GRANT")
 

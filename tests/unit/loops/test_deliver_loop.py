@@ -34,8 +34,8 @@ from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
+from worker.loops.incidents import MOST_A_DAY, Ops
 from worker.loops.pauses import LOST_EVERYWHERE
-from worker.loops.report import MOST_A_DAY, Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from worker.core.owed import NEVER, Receipt, State
 from worker.core.plan import still_owed
 from worker.loops.deliver import Deliver
 from worker.loops.edit import Edit
-from worker.loops.report import Ops
+from worker.loops.incidents import Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -16,7 +16,7 @@ from tests.unit.loops.stage import Stage
 from worker.core.actions import Act
 from worker.core.audience import Audience, Persons, Problem, Reach
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.inbox import Allowance
+from worker.core.direct_inbox import Allowance
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.core.ports import DeliveryError, Outcome, always

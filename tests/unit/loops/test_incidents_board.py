@@ -13,8 +13,8 @@ from tests.support.memory_store import MemoryStore
 from tests.support.overviews import overview, view
 from worker.core.model import Kind
 from worker.core.overview import Area
+from worker.loops.incidents import Board, Ops
 from worker.loops.observe import Observer
-from worker.loops.report import Board, Ops
 
 if TYPE_CHECKING:
     from worker.core.overview import Overview

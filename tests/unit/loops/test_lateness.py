@@ -14,8 +14,8 @@ from worker.core.delivery import withdrawn
 from worker.core.overview import Area
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.deliver import Deliver
+from worker.loops.incidents import Board, Ops
 from worker.loops.pauses import LATE_FOR, Lateness
-from worker.loops.report import Board, Ops
 
 if TYPE_CHECKING:
     from worker.core.overview import Reason

@@ -26,9 +26,9 @@ from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind, Show
 from worker.core.owed import State
 from worker.core.ports import SourceError, StoreError, Trouble
+from worker.loops.incidents import Ops
 from worker.loops.observe import COUNT_EVERY, Look, Observer
 from worker.loops.poll import Poll
-from worker.loops.report import Ops
 from worker.loops.roster import Roster
 
 if TYPE_CHECKING:

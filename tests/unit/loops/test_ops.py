@@ -7,7 +7,7 @@ from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
 from worker.core.model import Kind
 from worker.core.owed import State
-from worker.loops.report import MOST_A_DAY, Ops
+from worker.loops.incidents import MOST_A_DAY, Ops
 
 
 def ops(store: MemoryStore, clock: FakeClock) -> Ops:

@@ -14,7 +14,7 @@ from tests.unit.loops.stage import Stage
 from worker.core.audience import Persons
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.direct import DirectPlan
-from worker.core.inbox import Allowance
+from worker.core.direct_inbox import Allowance
 from worker.core.model import Kind
 from worker.loops.direct import Direct
 

@@ -23,8 +23,8 @@ from worker.core.ports import SourceError, StoreError, Trouble
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import LARGE
 from worker.loops.details import MOST_FATES
+from worker.loops.incidents import Complaint
 from worker.loops.poll import Poll
-from worker.loops.report import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

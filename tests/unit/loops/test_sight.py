@@ -13,8 +13,8 @@ from tests.support.fake_source import FakeSource
 from tests.support.memory_store import MemoryStore
 from worker.core.model import Show
 from worker.core.ports import Unseen
+from worker.loops.incidents import Board
 from worker.loops.poll import Poll
-from worker.loops.report import Board
 from worker.loops.roster import BlindCheck
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from tests.support.memory_store import MemoryStore
 from tests.support.overviews import overview, view
 from worker.core.model import Kind, Polled
 from worker.core.overview import ApiInUse, Overview
+from worker.loops.incidents import MOST_A_DAY, Ops
 from worker.loops.observe import Observer
-from worker.loops.report import MOST_A_DAY, Ops
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,8 +18,8 @@ from tests.support.builders import NOON, ident
 from tests.support.clock import FakeClock
 from worker.core.model import Show
 from worker.core.ports import SourceError, Trouble
-from worker.sources.langsmith.names import Names
 from worker.sources.langsmith.rows import Trace, Wanted
+from worker.sources.langsmith.run_names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from msgspec import structs
 from tests.support.builders import CHANNEL, DAY, HOUR, LEASE, NOON, deciding, ident, notice, pause, queue, review, to
 from tests.support.outbox import post, posted, take, take_edit
 from worker.core.direct import DirectNotice, DirectPlan, Entered
-from worker.core.inbox import Spoken
+from worker.core.direct_inbox import Spoken
 from worker.core.model import Fate, Kind, Polled, RemindIn
 from worker.core.owed import State
 from worker.stores.opening import migrate_database, open_store

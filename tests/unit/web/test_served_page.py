@@ -110,4 +110,4 @@ def test_while_nobody_looks_nothing_of_the_page_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     pages = {name for name in done.stdout.split() if name.startswith("worker.web.")}
     assert pages == {f"worker.web.{name}" for name in ("heartbeat", "monitor", "sockets", "systemd")}
-    assert not {"worker.commands.pages", "http.server"} & set(done.stdout.split())
+    assert not {"worker.commands.page_data", "http.server"} & set(done.stdout.split())

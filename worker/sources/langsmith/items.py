@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from worker.core.model import Id, Traits, Who
     from worker.sources.langsmith.http import Answer, Http
     from worker.sources.langsmith.listing import Former
-    from worker.sources.langsmith.names import Names
     from worker.sources.langsmith.queues import Directory
     from worker.sources.langsmith.rows import Makeable, Wanted
+    from worker.sources.langsmith.run_names import Names
     from worker.sources.langsmith.wire import LawfulItem
 
 NO_DATE = -1

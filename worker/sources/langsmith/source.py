@@ -20,9 +20,9 @@ from worker.sources.langsmith.fates import Placement, Sections
 from worker.sources.langsmith.http import DEADLINE_SECONDS, MOST_BYTES, Http
 from worker.sources.langsmith.items import Items
 from worker.sources.langsmith.listing import Former
-from worker.sources.langsmith.names import PER_SECOND, Names, explained
 from worker.sources.langsmith.queues import Directory, Membership
 from worker.sources.langsmith.rows import DISAGREED, Wanted, identity, queue_url, tenant_in
+from worker.sources.langsmith.run_names import PER_SECOND, Names, explained
 from worker.sources.langsmith.runs import Runs
 from worker.sources.langsmith.sight import SENTENCES, Live, View, whose
 

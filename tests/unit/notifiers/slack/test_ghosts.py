@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.announced import Announced
 from tests.support.builders import SECOND
 from tests.support.clock import FakeClock
-from worker.notifiers.slack.door import AGAIN_SECONDS, RECOUNT_SECONDS, Ghosts
+from worker.notifiers.slack.socket_door import AGAIN_SECONDS, RECOUNT_SECONDS, Ghosts
 
 
 class Counting:

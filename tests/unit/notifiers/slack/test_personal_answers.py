@@ -11,7 +11,7 @@ from tests.support.slack_stage import CHANNEL
 from worker.core.audience import NO_PERSONS
 from worker.core.ports import DeliveryError, Outcome
 from worker.core.worklist import Shelf, worklist_in
-from worker.notifiers.slack.answers import SlackAnswers
+from worker.notifiers.slack.private_answers import SlackAnswers
 
 if TYPE_CHECKING:
     from worker.core.ports import Answers

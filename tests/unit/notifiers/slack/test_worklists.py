@@ -15,7 +15,7 @@ from worker.core.audience import NO_PERSONS
 from worker.core.model import Acts, Facts, Show
 from worker.core.worklist import Shelf, Worklist, worklist_in, worklist_of
 from worker.demo.slack.limits import block_errors
-from worker.notifiers.slack.answers import worklist_blocks, worklist_text
+from worker.notifiers.slack.private_answers import worklist_blocks, worklist_text
 
 if TYPE_CHECKING:
     from worker.core.model import Queue

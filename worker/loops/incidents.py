@@ -21,7 +21,7 @@ from worker.core.ports import DeliveryError, Limits, Outcome, RefusedError
 if TYPE_CHECKING:
     from worker.core.owed import Destination, Pause
     from worker.core.ports import Clock, Incidents, Notifier, StoreError
-    from worker.core.roles import Notes, Outbox
+    from worker.core.store_roles import Notes, Outbox
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.core.model import Id, Queue
     from worker.core.owed import Destination
     from worker.core.ports import Clock
-    from worker.core.roles import History, Notes, Outbox, Polls
+    from worker.core.store_roles import History, Notes, Outbox, Polls
     from worker.rules import RulesOf
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from tests.support.clock import FakeClock
 from tests.support.raw_server import Connection, http, raw_server
 from tests.support.slack_stage import TOKEN
 from worker.net.route import DIRECT, Route
-from worker.notifiers.slack.door import PROVEN_SECONDS, REST_SECONDS, Door
 from worker.notifiers.slack.notifier import Slack
+from worker.notifiers.slack.socket_door import PROVEN_SECONDS, REST_SECONDS, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,17 +7,17 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from worker.commands.setup import slack
+from worker.commands.startup import slack
 from worker.core.leases import LINKS
 from worker.loops.act import Perform
-from worker.loops.ask import AnswerCommand, ShowPage
+from worker.loops.answer import AnswerCommand, ShowPage
 from worker.loops.hear import Gate, Hear, Presses
 from worker.loops.people import KnownPersons
 from worker.loops.worklists import Worklists
-from worker.notifiers.slack.answers import SlackAnswers
-from worker.notifiers.slack.door import Door
-from worker.notifiers.slack.inbox import SocketInbox
 from worker.notifiers.slack.people import SlackPeople
+from worker.notifiers.slack.private_answers import SlackAnswers
+from worker.notifiers.slack.socket_door import Door
+from worker.notifiers.slack.socket_inbox import SocketInbox
 from worker.rules import corrections
 from worker.settings.values import duration
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.builders import queue
 from tests.support.office import FRIDAY, MONDAY, office
-from worker.core.request import (
+from worker.core.command import (
     Ask,
     Asked,
     for_reviewers,

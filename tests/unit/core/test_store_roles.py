@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 import worker
-from worker.core import roles
+from worker.core import store_roles
 
 MOST = 8
 LOOPS = sorted((Path(worker.__file__).parent / "loops").glob("*.py"))
 ROLES = {
-    name: role for name, role in vars(roles).items() if isinstance(role, type) and role.__module__ == roles.__name__
+    name: role
+    for name, role in vars(store_roles).items()
+    if isinstance(role, type) and role.__module__ == store_roles.__name__
 }
 
 

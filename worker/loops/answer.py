@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.core.actions import Act, MayAct, Refusal
-from worker.core.ports import DeliveryError
-from worker.core.replies import reply_text
-from worker.core.request import (
+from worker.core.command import (
     Ask,
     for_reviewers,
     help_text,
@@ -22,6 +20,8 @@ from worker.core.request import (
     unquoted,
     until_of,
 )
+from worker.core.ports import DeliveryError
+from worker.core.replies import reply_text
 from worker.loops.act import Wish
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.support.settings_place import COMPLETE, KEY, TOKEN, Place
-from worker.commands.setup import hiding
+from worker.commands.startup import hiding
 
 
 def test_what_slack_may_repeat_is_hidden_and_a_password_that_is_a_number_spoils_no_timestamp(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from worker.core.direct import Desk
-from worker.core.inbox import Spoken
+from worker.core.direct_inbox import Spoken
 from worker.core.model import Entry, Kind, Review, Window
 from worker.core.outbox import entry_of
 from worker.core.owed import Delivery, State
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from worker.core.direct import DirectNotice, DirectPlan, Entered
-    from worker.core.inbox import About
+    from worker.core.direct_inbox import About
     from worker.core.model import Id
 
 LATELY = timedelta(days=3)

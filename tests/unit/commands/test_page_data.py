@@ -13,8 +13,8 @@ from tests.support.past import write_hours
 from tests.support.people import ADA, BEN
 from tests.support.settings_place import COMPLETE, Place
 from worker.clock import SystemClock
-from worker.commands.flow import DAYS, days_of, flow_of
-from worker.commands.pages import RUNS_A_PAGE, PageReader
+from worker.commands.page_data import RUNS_A_PAGE, PageReader
+from worker.commands.page_flow import DAYS, days_of, flow_of
 from worker.core.history import Hour, hour_of
 from worker.core.model import Facts, Polled
 from worker.stores.opening import migrate_database, open_store

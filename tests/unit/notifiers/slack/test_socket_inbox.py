@@ -15,9 +15,9 @@ from tests.support.slack_stage import CHANNEL
 from worker.clock import SystemClock
 from worker.core.ports import Command, HomeOpened, Press, StoreError
 from worker.net.route import DIRECT
-from worker.notifiers.slack.door import AGAIN_SECONDS, Door, Ghosts
-from worker.notifiers.slack.inbox import KEPT_SECONDS, OLD_SECONDS, SocketInbox
 from worker.notifiers.slack.notifier import Slack
+from worker.notifiers.slack.socket_door import AGAIN_SECONDS, Door, Ghosts
+from worker.notifiers.slack.socket_inbox import KEPT_SECONDS, OLD_SECONDS, SocketInbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from worker.core.history import Hour
 from worker.core.model import Kind, Queue
 from worker.core.outbox import Candidate, choose
 from worker.core.owed import State
-from worker.loops.reports import LOOK_EVERY, Reports
+from worker.loops.queue_reports import LOOK_EVERY, Reports
 from worker.rules import QueueRules, rules_of
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from worker.commands import proof
-from worker.commands.choosing import (
+from worker.commands import init_proof
+from worker.commands.files import found_files
+from worker.commands.init_choices import (
     ChoiceError,
     chosen_channel,
     chosen_queues,
     manifest_link,
     numbered,
 )
-from worker.commands.files import found_files
 from worker.core.ports import ConfigError, DeliveryError, Outcome, SourceError, Trouble
 from worker.settings.values import ALL_QUEUES
 
@@ -65,7 +65,7 @@ class Dialog:
 
     def _prove_key(self) -> Sequence[_Counted]:
         self._say("", "1. LangSmith: an API key (Settings, API keys; the role Workspace Viewer is enough).")
-        found = self._proven(KEY, self._secret("   Key"), lambda: proof.seen_queues(self.answers))
+        found = self._proven(KEY, self._secret("   Key"), lambda: init_proof.seen_queues(self.answers))
         if found is None:
             return ()
         queues, whose = found
@@ -86,7 +86,7 @@ class Dialog:
             "3. Slack: the app's Bot User OAuth Token (https://api.slack.com/apps, OAuth & Permissions).",
             "   No app yet? Press Enter for the link that creates it.",
         )
-        found = self._proven(TOKEN, self._token, lambda: proof.seen_channels(self.answers))
+        found = self._proven(TOKEN, self._token, lambda: init_proof.seen_channels(self.answers))
         if found is None:
             return None
         identity, channels = found
@@ -121,7 +121,7 @@ class Dialog:
 
     def _channel(self, numbers: Sequence[Channel], every: Sequence[Channel]) -> Channel | None:
         self.answers[CHANNEL] = chosen_channel(self.answers[CHANNEL], numbers, every)
-        channel = proof.seen_channel(self.answers)
+        channel = init_proof.seen_channel(self.answers)
         if channel is not None and channel.is_archived:
             raise ChoiceError(f"#{channel.name} is archived; choose another")
         if channel is not None and not channel.is_member:
@@ -133,19 +133,19 @@ class Dialog:
         self._set(HOURS, "   Hours, or always", USUAL_HOURS)
         self._set(HOLIDAYS, "   Public holidays of a country or a part of one (DE, DE-BE, US), or none", "none")
         if self.answers.keys() & {HOURS, HOLIDAYS, ZONE}:
-            self._set(ZONE, "   Time zone", proof.machine_zone() or "UTC")
+            self._set(ZONE, "   Time zone", init_proof.machine_zone() or "UTC")
 
     def _set(self, name: str, question: str, proposed: str) -> None:
         """A setting that needs no service; without anybody to ask it is set where it was given."""
         ask = self._plain(question, proposed) if self.asker else (lambda: _NOTHING[name])
         if name == ZONE and self.asker is None:
-            ask = proof.machine_zone
+            ask = init_proof.machine_zone
         self._proven(name, ask, lambda: self._try_setting(name))
 
     def _try_setting(self, name: str) -> None:
         if self.answers[name].casefold() == _NOTHING[name]:
             del self.answers[name]
-        proof.try_hours(self.answers)
+        init_proof.try_hours(self.answers)
 
     def _proven(self, name: str, ask: Callable[[], str], prove: Callable[[], _T]) -> _T | None:
         """What an answer proves; None where it is kept although the service is not reached. Raises UnprovenError."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND
-from worker.core import reports
+from worker.core import incident_texts
 from worker.core.incidents import Group, Incident
 from worker.core.overview import NAMED
 from worker.settings.names import ADVICE
@@ -61,7 +61,7 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
     ],
 )
 def test_what_has_begun(group: list[Incident], text: str) -> None:
-    assert reports.begun(group, ADVICE) == text
+    assert incident_texts.begun(group, ADVICE) == text
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_what_has_begun(group: list[Incident], text: str) -> None:
     ],
 )
 def test_what_has_ended(group: list[Incident], text: str) -> None:
-    assert reports.ended(group, (1, 2), ADVICE) == text
+    assert incident_texts.ended(group, (1, 2), ADVICE) == text
 
 
 def test_the_worker_s_own_outage() -> None:
-    assert reports.outage(NOON - HOUR, NOON, (0, 1)) == (
+    assert incident_texts.outage(NOON - HOUR, NOON, (0, 1)) == (
         "The worker polled nothing for a while. Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC; "
         "found since: 0 new runs, 1 run that left."
     )
@@ -112,7 +112,7 @@ def test_the_worker_s_own_outage() -> None:
     ],
 )
 def test_the_end_of_a_listing(now: object, when: str) -> None:
-    assert reports.sunset("runs", SUNSET, now, ADVICE) == (  # type: ignore[arg-type]
+    assert incident_texts.sunset("runs", SUNSET, now, ADVICE) == (  # type: ignore[arg-type]
         f"LangSmith's `runs` listing, which this worker reads, {when}. Set WORKER_LANGSMITH_API=auto, and update the "
         "worker (or a self-hosted LangSmith) if that does not help."
     )
@@ -121,17 +121,17 @@ def test_the_end_of_a_listing(now: object, when: str) -> None:
 def test_many_queues_are_named_in_part_and_counted() -> None:
     def told(count: int) -> str:
         failing = [incident(Group.QUEUE, f"q{number}") for number in range(count)]
-        return reports.begun(failing, ADVICE).split(" cannot")[0]
+        return incident_texts.begun(failing, ADVICE).split(" cannot")[0]
 
     assert told(NAMED).endswith(f"q{NAMED - 1}")
     assert told(NAMED + 1).endswith(f"q{NAMED - 1} and 1 more")
 
 
 def test_what_several_workers_found_together_is_not_counted() -> None:
-    told = reports.outage(NOON - HOUR, NOON, None)
+    told = incident_texts.outage(NOON - HOUR, NOON, None)
     assert told.endswith("Blind from 2026-03-02 11:00 UTC to 2026-03-02 12:00 UTC.")
 
 
 def test_of_many_parts_the_first_are_reported_and_the_others_counted() -> None:
     group = [Incident(Group.PART, f"{number}", "kind", NOON, f"{number}", fix="x") for number in range(NAMED + 2)]
-    assert reports.begun(group, ADVICE).endswith(" And 2 more.")
+    assert incident_texts.begun(group, ADVICE).endswith(" And 2 more.")

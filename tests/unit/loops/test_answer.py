@@ -18,7 +18,7 @@ from worker.core.audience import Audience, Persons
 from worker.core.model import Polled
 from worker.core.ports import Command, DeliveryError, HomeOpened, Outcome
 from worker.loops.act import Perform
-from worker.loops.ask import AnswerCommand, ShowPage
+from worker.loops.answer import AnswerCommand, ShowPage
 from worker.loops.hear import Visitor
 from worker.loops.worklists import Worklists
 from worker.settings.values import WrittenDuration, duration

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.clock import SystemClock
-from worker.commands.setup import langsmith, slack
+from worker.commands.startup import langsmith, slack
 from worker.core.ports import ConfigError, DeliveryError, SourceError
 from worker.notifiers.slack.rooms import listed_channels
 from worker.settings import Need, load

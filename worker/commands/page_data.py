@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.clock import SystemClock
-from worker.commands.flow import days_of, flow_of, since_when
+from worker.commands.page_flow import days_of, flow_of, since_when
+from worker.commands.page_runs import ladder_in_words, run_row
 from worker.commands.people import reached
-from worker.commands.run_rows import ladder_in_words, run_row
 from worker.commands.status import hours_text, read_status
 from worker.commands.upcoming import circumstances_of
 from worker.core.audience import NO_PERSONS

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from worker.core.overview import LinkState
     from worker.core.ports import Clock, Heard
-    from worker.notifiers.slack.door import Door, LiveLink
     from worker.notifiers.slack.envelopes import SlackEnvelope
+    from worker.notifiers.slack.socket_door import Door, LiveLink
 
 
 log = structlog.get_logger(__name__)

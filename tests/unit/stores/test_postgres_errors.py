@@ -16,7 +16,7 @@ from tests.support.builders import NOON, deciding, notice, queue, review
 from worker.core.ports import DATABASE_URL, ConfigError, RefusedError, StoreError
 from worker.stores.opening import migrate_database, open_store
 from worker.stores.postgres import is_exposed
-from worker.stores.refusals import explain_server_error, is_passing, is_refusal
+from worker.stores.postgres_errors import explain_server_error, is_passing, is_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
