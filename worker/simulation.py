@@ -188,6 +188,7 @@ class Simulation:
         """The queues that are played."""
         self.missing = {*self._parts.roster.unknown, *(str(one) for one in wanted if one not in self._tapes)}
         """The queues of the settings of which nothing is remembered, by the words there."""
+        # Each is polled from its first event on, and comes back with it.
         self._parts.roster.queues = {}
         self._records = deque(past.records)
         # Sorted by the number of the queue where instants are equal: ids need not be comparable.
@@ -269,6 +270,7 @@ class Simulation:
         while self._records and self._records[0].at <= at:
             action = self._records.popleft().action
             self._store.act(action, partial(apply, action, now=at), at)
+            # The polls learn of an act as in a worker: its queue has another revision than they know.
             self._parts.poll.known.noticed(self._store.polled(()))
             if action.queue_id in self.queues:
                 self._dues[action.queue_id] = min(at + _AGAIN, self._dues.get(action.queue_id, NEVER))

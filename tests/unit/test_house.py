@@ -30,6 +30,10 @@ def test_notify_announce_report_show_and_mean_are_said_rather_than_one_word_for_
     assert house.count(TOLD) <= 20
 
 
+def test_comments_say_why_in_two_of_a_hundred_lines(house: House) -> None:
+    assert house.comment_share() >= 2
+
+
 DEFINED = re.compile(
     r"^(?:class \w*Clock\b(?!\(FakeClock\))|def (?:queue_run|review|delivery)\(|(?:NOON|SECOND|MINUTE|HOUR|DAY) =)",
     re.MULTILINE,

@@ -154,6 +154,7 @@ class Letter:
         view, queue = self._view(review), self.claim.queues[review.key]
         purposes = {self._purpose(each) for each in self.claim.reviews}
         is_passed = self._is_passed(review)
+        # What all runs are there for, the headline says already.
         purpose = self._purpose(review) if len(purposes) > 1 or is_passed else None
         line = line_of(review, queue.reviewers_per_run, view.stale_at(review), self.now, purpose, view.turns)
         person = None if self.is_for_owner else self.person(view.turns)

@@ -168,6 +168,7 @@ def _busiest(report: QueueReport) -> str:
     """The hour of the week in which most came."""
     cells = [(cell.came, day, hour) for day, row in enumerate(report.week) for hour, cell in enumerate(row)]
     came, day, hour = max(cells, key=lambda each: (each[0], -each[1], -each[2]))
+    # A single run makes no hour busy.
     return f"Most came on {WEEKDAYS[day]} from {hour:02}:00 to {(hour + 1) % 24:02}:00: {came:,}." if came > 1 else ""
 
 

@@ -175,6 +175,7 @@ class _Firsts:
                 called.setdefault(about, posting.at)
         shown = dict(called)
         for about, at in entered.items():
+            # An edit may have shown a run in an earlier message before one was posted for it.
             shown[about] = min(at, shown.get(about, at))
         return cls(shown, called)
 
@@ -195,6 +196,7 @@ def measure(
     calls_a_day: Counter[tuple[str, date]] = Counter()
     for posting in counted:
         day = posting.at.astimezone(zone).date()
+        # A direct message is none of the posts in a channel.
         for queue_id in posting.queues if posting.kind is not Kind.DIRECT else ():
             a_day[queue_id][day] += 1
         calls.update(posting.called)
@@ -235,7 +237,7 @@ class _Waited:
         for review in past.reviews.get(queue_id, ()):
             stale_at = ruled.stale_at(review)
             until = min(review.closed_at or past.end, past.end)
-            if until > past.begin and stale_at is not None and past.begin <= stale_at < until:
+            if stale_at is not None and past.begin <= stale_at < until:
                 found.overdue += 1
             if review.first_seen_at < counted_from:
                 continue
@@ -300,6 +302,7 @@ def with_everyone(past: Past, people: Iterable[WhoseTurn]) -> list[Card]:
             continue
         named = reviewers.get(reviewer_id, Reviewer(reviewer_id))
         email = email_key(named.email or (card.email if card else ""))
+        # Any user will do, as long as it is another one for each person: nothing is posted.
         user = email or reviewer_id
         found[reviewer_id] = Card(reviewer_id, named.name, email, user, Problem.NONE, past.warm_at, NEVER)
     return list(found.values())

@@ -168,6 +168,7 @@ class Parting:
             return doubts, {}
         # Where all can be asked about and nothing was in doubt, the database has nothing to add.
         has_earlier = doubts.are_open or len(gone) > MOST_FATES
+        # Before they are asked about: where that fails, they are asked about again.
         doubts = doubts.opened(when=bool(gone))
         try:
             earlier = store.unexplained(queue.queue_id, self._clock.now(), MOST_FATES) if has_earlier else ()
@@ -195,5 +196,6 @@ def count_ended(meter: Meter, queue: Queue, tally: Tally, left: Mapping[Id, Fate
     for queue_run_id in tally.ended:
         meter.closed(queue, left.get(queue_run_id, Fate.UNKNOWN))
     for queue_run_id, wait in tally.first.items():
+        # A run that was taken out of the queue got no review, so its wait is no time to a review.
         if left.get(queue_run_id) is not Fate.REMOVED:
             meter.waited(queue, wait)

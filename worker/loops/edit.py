@@ -73,6 +73,8 @@ class Edit:
         self._claiming = now = self._clock.now()
         claim = self._store.claim_edit(now, step.LEASE)
         if claim is not None:
+            # Composed while the claim still counts as unanswered: this reads the database, and if it fails the claim is
+            # given back.
             message = pressable(self._composed(claim, now), self._rules, now)
         self._claiming = None
         if claim is None:
@@ -88,6 +90,7 @@ class Edit:
     @property
     def paced_for(self) -> timedelta:
         """The wait until the next edit may be made, after one was; zero where there was none, or it failed."""
+        # One value keeps both waits: a longer one than the pace is that of a failure.
         left = self._cooldown.left(self._clock.monotonic())
         return left if left <= self._notifier.limits.edit_pace else timedelta(0)
 
@@ -101,6 +104,7 @@ class Edit:
             self._settle(*self._unwritten)
 
     def _settle(self, after: Delivery, claimed: Delivery) -> None:
+        # Before it is written, so that the next step can, where the database fails now.
         self._unwritten = after, claimed
         self._store.settle_edit(after, claimed)
         self._unwritten = None

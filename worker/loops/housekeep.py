@@ -51,6 +51,7 @@ class Housekeep:
             closed_before=now - self._keep_reviews,
             hours_before=now - HISTORY_KEPT,
         )
+        # After the deletions: it gives back the space that they freed.
         self._store.maintain()
         self._say_newer(self._history.newer_days())
         if pruned:
@@ -76,6 +77,7 @@ class AllWell:
     def __call__(self, overview: Overview, posted: int) -> None:
         """Take a look; `posted` counts the messages since the start."""
         now = self._clock.monotonic()
+        # The wait is not begun again while something is wrong: the line comes as soon as all is well.
         if not self._wait.is_over(now) or reasons(overview):
             return
         self._wait = Cooldown.of(A_DAY, now)
@@ -96,6 +98,7 @@ class Pulse:
     def expect(self, loop: str, limit: timedelta) -> None:
         """Expect a sign of life of `loop` at least once in each `limit` from now on."""
         with self._lock:
+            # As if it had just made progress: a loop that never does hangs, too.
             self._limits[loop] = limit.total_seconds()
             self._beats[loop] = self._clock.monotonic()
 
@@ -161,5 +164,6 @@ class Presence:
                 return
             self._process = replace(self._process, **news)
             if self._process != self._written:
+                # Within the lock: two threads could otherwise write in the wrong order, and the older state would stay.
                 self._store.note(self._process)
                 self._written = self._process

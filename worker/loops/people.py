@@ -160,6 +160,7 @@ class LookUps:
             if self._gathered.is_over(self._clock.monotonic()):
                 self._gather()
                 self._gathered = Cooldown.of(GATHER_EVERY, self._clock.monotonic())
+                # A card that was just made is due at once.
                 self._next_at = self._clock.now()
             if self._next_at is not None and self._next_at <= self._clock.now():
                 self._look_up(self._accounts)
@@ -191,6 +192,7 @@ class LookUps:
         if self._members is None or not missing or not is_due:
             return
         self._unmet = missing
+        # The next wait begins before the question: however that ends, it is not asked again with every round.
         former = self._members_again
         self._members_again = Cooldown.of(MEMBERS_EVERY, at)
         self._members_soon = Cooldown.of(MEMBERS_SOON, at)
@@ -211,10 +213,12 @@ class LookUps:
         if not self._waits.is_over(self._clock.monotonic()):
             return
         cards = self._people.cards()
+        # Somebody with several identities of one e-mail is asked about once.
         known = {card.email: card for card in cards if card.email and card.user and not self._is_due([card])}
         for card in self._is_due(cards):
             same = known.get(card.email)
             after = self._copied(card, same) if same else self._asked_about(card, accounts)
+            # Whatever stopped this look-up would stop the others.
             if after is None:
                 return
             self._people.answer(after)
@@ -254,6 +258,7 @@ class LookUps:
     def _has_turn(self) -> bool:
         """Take one of the look-ups of this minute, where one is left."""
         at = self._clock.monotonic()
+        # Any minute counts, not each full one: the oldest of the last so many look-ups says whether there is room.
         if len(self._asked) == MOST_A_MINUTE and at - self._asked[0] < _MINUTE.total_seconds():
             self._waits = Cooldown.of(_MINUTE - timedelta(seconds=at - self._asked[0]), at)
             return False

@@ -197,6 +197,7 @@ class Preview:
             waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind in TEXT_ONLY):
                 mention = self._mention(taken.delivery, waiting, called, now)
+                # Whom this message calls has one call less left for those that follow in the same pass.
                 called.update(mention)
                 yield self._composed(replace(taken.delivery, mention=mention), taken.reviews, now)
 
@@ -245,6 +246,7 @@ class Preview:
 
     def _decide(self, snapshot: Snapshot, rules: QueueRules, now: datetime) -> _NotWrittenError:
         def decide(memory: Memory) -> Plan:
+            # Raised within the transaction: so it ends with nothing written.
             raise _NotWrittenError(plan(snapshot, memory, rules.policy_for(snapshot.queue), now), memory)
 
         try:

@@ -104,6 +104,7 @@ class Roster:
     def _take(self, listed: Sequence[Queue]) -> bool:
         wanted = {queue.queue_id: queue for queue in listed if self._is_wanted(queue)}
         wanted |= {queue_id: wanted.get(queue_id, self.queues[queue_id]) for queue_id in self._ids}
+        # Replaced as a whole: other threads may be going through it.
         before, self.queues = self.queues, wanted
         for queue_id in wanted.keys() - before.keys():
             log.info("queue_added", queue=wanted[queue_id].name)
@@ -176,6 +177,7 @@ class BlindCheck:
 
     def _look(self, seen: Seen) -> None:
         queue_id = _id(seen)
+        # Before the question, so that one which fails is not asked again with every call.
         self._ask_again(queue_id, COMPARE_EVERY)
         try:
             found = None if self._source is None else self._source.blindness(queue_id)

@@ -105,6 +105,7 @@ class Addresses:
                 self._known[place] = search.found
             elif is_gone:
                 self._known.pop(place, None)
+        # Last: who is woken by it looks for what was just remembered.
         search.over.set()
 
 

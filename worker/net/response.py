@@ -138,6 +138,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     given = {name.lower(): value for name, value in headers.items() if name.lower() in {"retry-after", "date"}}
     value = given.get("retry-after", "").strip()
     if seconds := _SECONDS.fullmatch(value):
+        # There may be any number of digits, and a timedelta takes no more than so many.
         digits = seconds[1].lstrip("0") or "0"
         return (
             LONGEST_RETRY_AFTER

@@ -147,7 +147,9 @@ class Backend(httpcore.NetworkBackend):
         """`inner` opens connections, `look_up` asks the system for addresses."""
         self._inner = inner or httpcore.SyncBackend()
         self._addresses = Addresses(look_up)
+        # httpcore does not say for which request it reads or writes: each thread has one at a time.
         self._thread = threading.local()
+        # Weak, so that a connection which the pool has let go is not kept by this.
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     @property

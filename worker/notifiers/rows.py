@@ -215,6 +215,7 @@ def _facts(message: Message, line: Line, detail: Detail, pen: Pen) -> list[str]:
         _tags(facts.tags, detail.tags, pen) if Show.TAGS in show else "",
         f"{facts.tokens:,} tokens" if Show.TOKENS in show and facts.tokens is not None else "",
         pen.words(facts.cost, _TYPE_NAME) if Show.COST in show else "",
+        # A thread of blanks alone would show as the word and nothing behind it.
         f"thread {pen.code(facts.thread, _TAG_NAME)}" if Show.THREAD in show and flat(facts.thread, 1) else "",
     ]
 

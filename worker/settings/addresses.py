@@ -104,6 +104,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
+        # Names below it mean this machine, too, whatever a server of names says (RFC 6761).
         return host == "localhost" or host.endswith(".localhost")
 
 
@@ -143,6 +144,7 @@ def _is_ip(host: str) -> bool:
 def _split(given: str) -> SplitResult:
     try:
         parts = urlsplit(given)
+        # A port is only judged when it is read.
         _ = parts.port
     except ValueError:
         raise ValueError(_CANNOT_BE) from None
@@ -192,6 +194,7 @@ def passwords(url: str) -> tuple[str, ...]:
     match = _REST.fullmatch(url.partition("://")[2])
     if match is None or not url.startswith(POSTGRESQL):
         return ()
+    # As written, since an error may quote the URL, and decoded, since a driver may quote what it made of it.
     parameters = [item.partition("=") for item in (match["query"] or "").split("&")]
     written = [match["password"] or "", *(value for name, _, value in parameters if name in _SECRET_PARAMETERS)]
     meant = [unquote(match["password"] or "")]
@@ -215,6 +218,7 @@ def _sqlite(rest: str, directory: Path) -> str:
 
 def sqlite_url(file: Path) -> str:
     """The URL of a database file."""
+    # SQLAlchemy decodes what follows a %, and takes what follows a ? for options.
     return f"{SQLITE}:///{str(file).replace('%', '%25').replace('?', '%3F')}"
 
 

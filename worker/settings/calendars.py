@@ -92,6 +92,7 @@ def _weekdays(token: str) -> list[int]:
     first, dash, last = token.partition("-")
     begin = _weekday(first)
     end = _weekday(last) if dash else begin
+    # Fri-Mon goes on over the end of the week.
     return [day % 7 for day in range(begin, end + 1 + 7 * (end < begin))]
 
 
@@ -185,6 +186,7 @@ def _closed(value: object) -> tuple[tuple[date, date], ...]:
 
 
 def _range(value: object) -> tuple[date, date]:
+    # A datetime of TOML is a date, too, and its time would be lost.
     if isinstance(value, date) and not isinstance(value, datetime):
         return value, value
     match = _RANGE.fullmatch(str(value).strip())

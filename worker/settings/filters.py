@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = '{ tags = ["prod"], error = true }'
 _KEYS = ("tags", "run_type", "error", "name", "feedback")
+# The longest comparison first, or `<=` would be read as `<`.
 _SCORE = re.compile(rf"(.+?)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(\S+)")
 
 
@@ -60,6 +61,7 @@ def _table(text: str) -> object:
         found = tomllib.loads(f"given = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):
         return None
+    # Text with line breaks may define more than what was asked for.
     return found["given"] if found.keys() == {"given"} else None
 
 
@@ -92,4 +94,5 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
+    # float() also reads nan, with which nothing compares, and inf.
     return number if math.isfinite(number) else None

@@ -92,6 +92,7 @@ def dotenv(path: Path) -> DotEnv:
         bindings = list(parse_stream(io.StringIO(read_text(path))))
     except ValueError as error:
         return DotEnv(problems=(f"{path.name}: {error}",))
+    # The library counts blank lines before a setting as a part of it.
     lines = [b.original.line + _blank_lines(b.original.string) for b in bindings]
     bad = [line for b, line in zip(bindings, lines, strict=True) if b.error or (b.key is not None and b.value is None)]
     good = {b.key: (b.value, line) for b, line in zip(bindings, lines, strict=True) if b.key and b.value is not None}

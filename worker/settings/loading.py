@@ -99,6 +99,7 @@ def _layers(
     environ: Mapping[str, str], written: DotEnv, *, needs: frozenset[Need], directory: Path, run_secrets: Path
 ) -> Layers:
     local = written.texts
+    # An empty variable of the environment unsets nothing that stands in `.env`.
     texts = {**local} | {name: text for name, text in environ.items() if text.strip()}
     credentials = environ.get("CREDENTIALS_DIRECTORY", "")
     mounts = [*([directory / credentials] if credentials else []), run_secrets]
@@ -128,6 +129,7 @@ def _toml(config: str, directory: Path) -> Layer:
 
 def _machine(environ: Mapping[str, str], written: DotEnv, directory: Path, *, doubtful: tuple[str, ...]) -> Layer:
     local = written.texts
+    # systemd gives several folders with colons between them; the first is ours.
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     config = {"config": CONFIG} if exists(directory / CONFIG) else {}
     database = {"database_url": sqlite_url(directory / state / "worker.db")} if state else {}
@@ -360,6 +362,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*(?=@)")
 
 def masked(text: str, secrets: Collection[str]) -> str:
     """The text without these secrets, and without what looks like one that was put in the wrong place."""
+    # The longest first: one secret may be a part of another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST and not _SCHEME.fullmatch(secret):
             text = text.replace(secret, MASK)

@@ -145,6 +145,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
     if there is not None:
         return what == "*" or _holds(what, there)
     name = what.removeprefix("*").strip(".")
+    # `example.com`, `.example.com` and `*.example.com` are the same to other programs, too.
     return what == "*" or (bool(name) and (host == name or host.endswith(f".{name}")))
 
 
@@ -154,6 +155,7 @@ def _split(entry: str) -> tuple[str, str]:
         address, _, rest = entry[1:].partition("]")
         return (address + rest, "") if rest.startswith("/") else (address, rest.removeprefix(":"))
     what, _, port = entry.partition(":")
+    # Several colons are those of an IPv6 address, which names a port only behind brackets.
     return (what, port) if entry.count(":") == 1 else (entry, "")
 
 
@@ -194,6 +196,7 @@ def _unusable(variable: Variable) -> Iterator[str]:
             yield f"{variable.name}: there are no certificates under their hashes in {variable.value}; {fix}"
         return
     try:
+        # Loaded as it will be: only OpenSSL knows what it takes.
         add_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), variable.value)
     except ssl.SSLError:
         what = "holds no certificates in PEM"

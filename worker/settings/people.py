@@ -58,6 +58,7 @@ def slack_user(value: object) -> str:
 
 def whose_turn(value: object) -> WhoseTurn:
     """`assigned`, `nobody`, or a list of e-mails, each once."""
+    # Address books copy lists with either sign between the e-mails.
     found = value if isinstance(value, list) else one_line(value).replace(",", ";").split(";")
     given = [one_line(part) for part in found if not isinstance(part, str) or part.strip()]
     if len(given) == 1 and given[0].casefold() in list(Audience):
@@ -136,6 +137,7 @@ def _unknown_keys(given: str, table: Mapping[str, Any]) -> Iterator[str]:
 def _without_bad_user(given: str, table: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     known = {key: table[key] for key in PERSON_KEYS if key in table}
     try:
+        # Where none is given, there is nothing to find wrong: U0 stands for a good one.
         slack_user(known.get("slack", "U0"))
     except ValueError as error:
         wrong = f"people.{given!r}.slack: {known.pop('slack')!r} {error}; until then the person is looked up by e-mail"

@@ -59,6 +59,7 @@ def one_line(value: object) -> str:
 def one_line_list(value: object) -> tuple[str, ...]:
     """A list: comma-separated text, or a TOML array of text."""
     parts = value if isinstance(value, list) else one_line(value).split(",")
+    # A comma at the end of a list is no mistake.
     return tuple(one_line(part) for part in parts if part != "")
 
 
@@ -249,6 +250,7 @@ def queue_value(value: object) -> str:
 
 def queue_id(given: str) -> UUID | None:
     """The id, where a queue was given by id."""
+    # UUID() also reads braces and `urn:uuid:`, which may begin a name.
     if not _ALMOST_UUID.fullmatch(given):
         return None
     try:
@@ -367,6 +369,7 @@ def _token(value: object, beginning: str, others: Sequence[tuple[str, str]], fix
 
 
 def _secret(value: object) -> str:
+    # A file with a secret ends with the line break that its editor added.
     stripped = str(value).rstrip("\r\n")
     if not stripped:
         raise ValueError("is empty; write the secret into it")

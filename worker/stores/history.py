@@ -86,6 +86,7 @@ def every_hour(connection: Connection, since: datetime, until: datetime, queue_i
     for row in connection.execute(query.order_by(HISTORY.c.queue_id, HISTORY.c.day)):
         midnight = _EPOCH + row.day * _DAY
         for number, kept in sorted((unpacked_hours(row.hours) or {}).items()):
+            # A row is a whole day of UTC, of which the first and the last may be wanted in part.
             if first <= (start := midnight + number * HOUR) < until:
                 found.setdefault(row.queue_id, {})[start] = _hour(kept)
     return found
@@ -93,6 +94,7 @@ def every_hour(connection: Connection, since: datetime, until: datetime, queue_i
 
 def newer_days(connection: Connection) -> int:
     """How many rows have a form that this program does not know; see `History.newer_days`."""
+    # The first byte is all that can be read of a form that is not known.
     form = sa.func.substr(HISTORY.c.hours, 1, 1, type_=sa.LargeBinary())
     query = sa.select(sa.func.count()).select_from(HISTORY).where(form > bytes([VERSION]))
     return connection.execute(query).scalar_one()
@@ -123,10 +125,13 @@ def _packed_hour(hour: Hour) -> list[Any]:
         hour.unknown,
         hour.late,
         _pairs(hour.first),
+        # Where one reviewer is enough, and no hours are closed, these are the same waits: they are kept once.
         None if hour.last == hour.first else _pairs(hour.last),
         None if hour.first_wall == hour.first else _pairs(hour.first_wall),
         None if hour.last_wall == hour.last else _pairs(hour.last_wall),
     ]
+    # Most hours hold little: what is absent at the end takes no room. So another figure may be appended, and nothing
+    # else.
     count = len(kept)
     while count and kept[count - 1] == _ABSENT[count - 1]:
         count -= 1

@@ -73,12 +73,14 @@ def note_answer(connection: Connection, card: Card) -> bool:
 def note_refusal(connection: Connection, user: str, problem: Problem, now: datetime) -> bool:
     """Write why no message reaches a user, until the next look-up; False where no card has the user."""
     news = {"problem": problem, "asked_at": now, "ask_at": now + LOOKED_UP_FOR}
+    # Everybody who was not found has the empty user.
     found = (PEOPLE.c.user == user, PEOPLE.c.user != "", _IS_KNOWN)
     return connection.execute(sa.update(PEOPLE).where(*found).values(news)).rowcount > 0
 
 
 def named_strangers(connection: Connection) -> set[str]:
     """The ids of identities that open reviews name and that have no card."""
+    # Each set of people once: thousands of runs share a few.
     query = sa.select(REVIEWS.c.who).distinct().where(IS_OPEN, REVIEWS.c.who.is_not(None))
     named: set[str] = set()
     for who in connection.execute(query).scalars():
@@ -100,6 +102,7 @@ def forget_person(connection: Connection, email: str, now: datetime) -> int:
     # An id that is made of the e-mail holds it itself.
     made_of_it = {listed_id(wanted)} & ids
     connection.execute(sa.delete(PEOPLE).where(PEOPLE.c.reviewer_id.in_(made_of_it)))
+    # The id stays, or the next poll would introduce this person again.
     for reviewer_id in ids - made_of_it:
         _write(connection, Card(reviewer_id, problem=Problem.FORGOTTEN, asked_at=now))
     return len(ids)
@@ -109,6 +112,7 @@ def _named_by_queues(connection: Connection, wanted: str) -> set[str]:
     """Strip the reviewers with an e-mail from every queue; their ids."""
     found: set[str] = set()
     query = sa.select(KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.reviewers).where(KNOWN_QUEUES.c.reviewers.is_not(None))
+    # Held to the end: a poll that would write the names back waits, and leaves them out once it sees who is forgotten.
     for queue_id, reviewers in connection.execute(query.with_for_update(key_share=True)).all():
         ids = {each.reviewer_id for each in reviewers.assigned if email_key(each.email) == wanted}
         if ids:

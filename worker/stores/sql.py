@@ -209,7 +209,9 @@ class SqlStore:
         is_taken_back = after.kind not in {Kind.DIRECT, Kind.OPS} and (left_out or after.state is State.WITHDRAWN)
 
         def work(connection: Connection) -> bool:
+            # The queues before the delivery, as a poll does: else each could wait for what the other holds.
             queues = taking_back.hold_queues_of(connection, after.key) if is_taken_back else ()
+            # None: the lease was lost, and what became of it is for the worker that has it now to write.
             number = outbox.settle_delivery(connection, after, claimed)
             if number is None:
                 return False

@@ -84,6 +84,7 @@ _OLD_DELIVERIES = (
 
 def prune_deliveries(connection: Connection, before: datetime) -> int:
     """Forget some deliveries that were settled, and whose edits ended, before a time; how many."""
+    # What a worker holds at this moment is left for the next hour: house-keeping delays nothing.
     old = connection.execute(_OLD_DELIVERIES, {"before": before}).scalars().all()
     # What refers to a delivery goes before it.
     connection.execute(sa.delete(DELIVERY_REVIEWS).where(DELIVERY_REVIEWS.c.delivery_id.in_(old)))
@@ -105,6 +106,7 @@ def prune_reviews(connection: Connection, before: datetime) -> int:
         .with_for_update(of=[REVIEWS, KNOWN_QUEUES], key_share=True, skip_locked=True)
     )
     old = connection.execute(query).scalars().all()
+    # What refers to a review goes before it.
     connection.execute(sa.delete(TURNS).where(TURNS.c.review_id.in_(old)))
     connection.execute(sa.delete(ACTS).where(ACTS.c.review_id.in_(old)))
     connection.execute(sa.delete(REVIEWS).where(REVIEWS.c.review_id.in_(old)))
@@ -124,6 +126,7 @@ def copy_every_table(source: Connection, target: Connection) -> Mapping[str, int
     rows = {table.name: _copy_table(source, target, table) for table in TABLES}
     for table in TABLES:
         _count_on(target, table)
+    # Counted again by the database that has them now: a gap would be noticed weeks later, as a run announced twice.
     if rows != {table.name: _count(target, table) for table in TABLES}:
         raise StoreError("not every row has arrived: nothing was moved. Try again; if it goes on, report it")
     return rows

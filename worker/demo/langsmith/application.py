@@ -79,6 +79,7 @@ class Application:
         asked = ReceivedRequest(request.method, request.url.path, dict(request.query_params), self._clock.monotonic())
         with self._lock:
             self._asked.append(asked)
+        # Outside the lock: what happens now may ask for the requests so far.
         if self.before is not None:
             self.before(asked)
         return asked
@@ -132,6 +133,7 @@ class Application:
     def _pack(self, request: Request, body: object, headers: dict[str, str]) -> Response:
         written = json.dumps(body).encode()
         if self.packs and len(written) >= PACK_FROM and "gzip" in request.headers.get("accept-encoding", ""):
+            # Fast rather than small: it goes no further than this machine.
             written = gzip.compress(written, compresslevel=1)
             headers |= {"content-encoding": "gzip"}
         return Response(written, media_type="application/json", headers=headers)

@@ -84,6 +84,7 @@ class Endpoints:
         offset = whole(request, "offset", 0, least=0)
         limit = whole(request, "limit", 100, least=1, most=100)
         status = choice(request, "status", (MINE, OTHERS, DONE))
+        # This listing knows no conversations.
         places = [place for place in self._section(request, status, key) if not place.conversation]
         return [answers.run_answer(place, key) for place in places[offset : offset + limit]]
 

@@ -120,6 +120,7 @@ class AnnotationQueue:
 
 def _order(place: Place, key: Key) -> tuple[float, int]:
     added_at = place.seen_added_at(key.reviewer)
+    # Those without a date come first, and the number keeps those of one instant in their order.
     return (added_at.timestamp() if added_at else 0.0, place.number)
 
 
@@ -129,6 +130,7 @@ class Annotations:
     def __init__(self, clock: Clock) -> None:
         """Start empty; `clock` dates what happens."""
         self._clock = clock
+        # Reentrant: what is done while the queues are `held` calls the methods below.
         self._lock = threading.RLock()
         self._numbers = 0
         self.keys: dict[str, Key] = {}

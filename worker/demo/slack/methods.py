@@ -171,6 +171,7 @@ class Methods:
     def _readable(self, arguments: Arguments) -> str:
         channel = self._workspace.channel(_required(arguments, "channel"))
         if not channel.is_member:
+            # To an app that is not in it, a private channel does not exist.
             raise MethodError("channel_not_found" if channel.is_private else "not_in_channel")
         return channel.channel_id
 

@@ -13,7 +13,7 @@ from worker.notifiers.slack import controls, markup
 from worker.notifiers.words import context, headline, more, note, queue_name, text_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from worker.core.message import Message
     from worker.core.owed import Receipt
@@ -127,19 +127,20 @@ def _body(message: Message, detail: Detail, rest: list[str], *, menus: bool) -> 
     """The runs in as few sections as possible; with `menus` each in one of its own."""
     found = controls.run_menus(message) if menus else []
     if not any(found):
-        yield from (_section(part) for part in _packed([*entries(message, detail, MRKDWN), *rest]))
+        yield from (_section(part) for part in packed([*entries(message, detail, MRKDWN), *rest]))
         return
     plain: list[str] = []
     for rows, menu in zip(run_rows(message, detail, MRKDWN), found, strict=True):
         if menu is None:
             plain += rows
             continue
-        yield from (_section(part) for part in _packed(plain))
+        yield from (_section(part) for part in packed(plain))
         plain = []
-        first, *others = _packed(rows)
+        # A section holds one menu: it stands beside the name, and what does not fit follows without it.
+        first, *others = packed(rows)
         yield {**_section(first), **menu}
         yield from (_section(part) for part in others)
-    yield from (_section(part) for part in _packed([*plain, *rest]))
+    yield from (_section(part) for part in packed([*plain, *rest]))
 
 
 def _more(message: Message, detail: Detail) -> str:
@@ -174,7 +175,7 @@ def _mention(member: str) -> str:
     return f"<!subteam^{member}>" if re.fullmatch(r"S[A-Z0-9]+", member) else ""
 
 
-def _packed(rows: list[str]) -> Iterator[str]:
+def packed(rows: Sequence[str]) -> Iterator[str]:
     """Rows in as few parts as the limit of a section allows, in order."""
     part = ""
     for row in rows:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.rows import DETAILS, Detail, Pen, entries
 from worker.notifiers.slack import markup
-from worker.notifiers.slack.blocks import MRKDWN, SECTION_LIMIT, TEXT, size
+from worker.notifiers.slack.blocks import MRKDWN, TEXT, packed, size
 from worker.notifiers.words import queue_name, worklist_context, worklist_headline, worklist_remarks, worklist_rest
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _blocks(worklist: Worklist, detail: Detail) -> list[_Block]:
     return [
         {"type": "header", "text": _title(worklist_headline(worklist))},
         _context([worklist_context(worklist, MRKDWN)]),
-        *({"type": "section", "expand": True, "text": _mrkdwn(part)} for part in _packed(rows)),
+        *({"type": "section", "expand": True, "text": _mrkdwn(part)} for part in packed(rows)),
         *(_context([part]) for part in small),
     ]
 
@@ -97,19 +97,6 @@ def _mrkdwn(text: str) -> _Block:
 
 def _context(parts: Sequence[str]) -> _Block:
     return {"type": "context", "elements": [_mrkdwn(part) for part in parts]}
-
-
-def _packed(rows: Sequence[str]) -> Iterator[str]:
-    """Rows in as few parts as the limit of a section allows, in order."""
-    part = ""
-    for row in rows:
-        if part and len(part) + 1 + len(row) > SECTION_LIMIT:
-            yield part
-            part = row
-        else:
-            part = f"{part}\n{row}" if part else row
-    if part:
-        yield part
 
 
 class SlackAnswers:

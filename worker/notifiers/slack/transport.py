@@ -50,6 +50,7 @@ class Transport(WebClient):
         """`hide` takes secrets out of answers, which are kept and shown: a proxy may repeat what it was sent."""
         # A logger that no handler sees: the SDK logs the address of a proxy, which may hold a password.
         silent = logging.Logger("slack_sdk", logging.CRITICAL)  # noqa: LOG001 - not to be configured
+        # Without retries of its own: the row in the outbox is the only one that sends again.
         super().__init__(token, base_url, retry_handlers=[], logger=silent)
         self._seconds = seconds
         self._hide = hide

@@ -128,6 +128,7 @@ class Disagreements:
             return 0
         try:
             found = self._ask(queue_id, unresolved=True)
+            # With none there is nothing to doubt, and a server that has kept the filter once keeps it.
             if not found or self._is_kept or self._is_filter_kept(queue_id, found):
                 return found
             self._switch_off(queue_id, "the server counts every completed run instead")

@@ -160,6 +160,7 @@ def _go_on(sweep: Sweep, page: _Page, limit: int) -> bool:
     if is_torn and _may_step_back(sweep):
         sweep.ahead = page
         sweep.steps_back += 1
+        # So that the page ends behind the beginning of the one that was read too far ahead, and overlaps it.
         sweep.offset = max(sweep.offset - limit + sweep.overlap, 0)
         return True
     sweep.listing.moved |= is_torn and sweep.offset > 0
