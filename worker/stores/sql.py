@@ -143,9 +143,8 @@ class SqlStore:
             self._hold(connection)
             if reviews.hold_queue(connection, queue_id) is None:
                 return False
-            return edits.reviews_altered(
-                connection, queue_id, reviews.describe_reviews(connection, queue_id, facts), now
-            )
+            news = reviews.describe_reviews(connection, queue_id, facts)
+            return edits.reviews_altered(connection, queue_id, news, now)
 
         return self._database.write(work)
 
@@ -211,9 +210,8 @@ class SqlStore:
         def work(connection: Connection) -> bool:
             # The queues before the delivery, as a poll does: else each could wait for what the other holds.
             queues = taking_back.hold_queues_of(connection, after.key) if is_taken_back else ()
-            # None: the lease was lost, and what became of it is for the worker that has it now to write.
             number = outbox.settle_delivery(connection, after, claimed)
-            if number is None:
+            if number is None:  # the lease was lost: the outcome is for the worker that has it now to write
                 return False
             if is_taken_back:
                 taking_back.take_back(connection, number, after, queues, left_out)
