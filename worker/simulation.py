@@ -193,10 +193,10 @@ class Simulation:
         self._records = deque(past.records)
         # Sorted by the number of the queue where instants are equal: ids need not be comparable.
         self._numbers = {queue_id: number for number, queue_id in enumerate(self.queues)}
+        # Where people have hours of their own, a queue that is closed may be open for one of them.
+        self._is_folded = not any(person.calendar for person in settings.persons.values())
         self._events = [
-            (at, self._numbers[queue_id], queue_id)
-            for queue_id in self.queues
-            for at in {self._tapes[queue_id].begins_at, *self._tapes[queue_id].arrivals}
+            (at, self._numbers[queue_id], queue_id) for queue_id in self.queues for at in self._seen_at(queue_id)
         ]
         heapify(self._events)
         self._dues: dict[Id, datetime] = {}
@@ -216,7 +216,16 @@ class Simulation:
                 self._poll_behind(at, polled)
             self._look(at)
             self._parts.deliver.wake()
-            self._parts.deliver.run(lambda: False)
+            self._parts.deliver.run(lambda: not _is_due(self._store.next_due_at(), at))
+
+    def _seen_at(self, queue_id: Id) -> set[datetime]:
+        """When the runs of a queue are seen: what comes in closed hours, of which nothing comes, at their end."""
+        tape, rules = self._tapes[queue_id], self.rules(self.queues[queue_id])
+        if not self._is_folded or rules.settings.escalate_outside_hours:
+            return {tape.begins_at, *tape.arrivals}
+        opens, every = rules.policy.calendar.opens, rules.settings.poll_interval
+        # Before the opening, not at it: what has come by then goes out at once, and what comes later may not.
+        return {tape.begins_at, *(max(at, opens(at) - every) for at in tape.arrivals)}
 
     def _next_at(self) -> datetime:
         events = min(self._events[0][0] if self._events else NEVER, *self._dues.values(), NEVER)
@@ -269,6 +278,9 @@ class Simulation:
         """Do again what people did."""
         while self._records and self._records[0].at <= at:
             action = self._records.popleft().action
+            if action.queue_id in self._parts.roster.queues and self._tapes[action.queue_id].is_behind(at):
+                # It may be about a run that came in closed hours.
+                self._poll(action.queue_id, at)
             self._store.act(action, partial(apply, action, now=at), at)
             # The polls learn of an act as in a worker: its queue has another revision than they know.
             self._parts.poll.known.noticed(self._store.polled(()))

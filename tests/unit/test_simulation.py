@@ -6,9 +6,11 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from benchmarks.flight import Flight
 from benchmarks.month import Policy, worker_toml
@@ -17,17 +19,19 @@ from worker.commands.simulate import play_policies
 from worker.commands.simulate_shown import columns, figure_rows, heading, simulation_json
 from worker.core.actions import OPERATOR, Act, Action, Record
 from worker.core.history import Hour
-from worker.core.simulation import gaps_of, past_from
+from worker.core.model import Polled, Review
+from worker.core.simulation import Past, gaps_of, past_from
 from worker.settings import load
 from worker.stores.opening import open_store
 from worker.stores.past import recall_past
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from benchmarks.flight import Post
     from worker.commands.simulate_shown import Played
-    from worker.core.simulation import Past
+    from worker.core.model import Id
     from worker.settings import Settings
 
 BEGIN = berlin(3, 23, 15)
@@ -45,8 +49,8 @@ LADDER: dict[str, Any] = {
 DIRECT = LADDER | {"people": "assigned", "tell": "direct", "owner": "U0OWNER"}
 
 
-def settings_of(directory: Path, policy: Policy) -> Settings:
-    (directory / "worker.toml").write_text(worker_toml(policy, GIVEN), encoding="utf-8")
+def settings_of(directory: Path, policy: Policy, more: str = "") -> Settings:
+    (directory / "worker.toml").write_text(worker_toml(policy, GIVEN) + more, encoding="utf-8")
     return load(frozenset(), environ={}, directory=directory, run_secrets=directory)
 
 
@@ -120,6 +124,59 @@ def test_what_people_did_is_done_again(by_ladder: tuple[list[Post], Past, Settin
     (first, second) = (queue.posts for queue in muted.figures.queues)
     assert first < past.sent[QUEUES[0].queue_id]
     assert second == past.sent[QUEUES[1].queue_id]
+
+
+@cache
+def overnight() -> Past:
+    """From the afternoon until the next morning, as polls each minute would have remembered it."""
+    given = scenario(BEGIN, BEGIN + timedelta(hours=20), queues=QUEUES[:2])
+    reviews: dict[Id, list[Review]] = {queue.queue_id: [] for queue in given.queues}
+    for stay in given.stays:
+        seen_at = max(_polled_after(stay.added_at), BEGIN)
+        closed_at = _polled_after(stay.gone_at) if stay.gone_at < given.end else None
+        if seen_at < given.end and (closed_at is None or closed_at > seen_at):
+            run = stay.run
+            review = Review(run.queue_run_id, run.added_at, run.run_id, stay.added_at, seen_at, who=run.who)
+            reviews[stay.queue.queue_id].append(structs.replace(review, closed_at=closed_at))
+    polls = [Polled(queue, baselined_at=BEGIN) for queue in given.queues]
+    return Past(BEGIN, BEGIN, given.end, polls, reviews)
+
+
+def _polled_after(at: datetime) -> datetime:
+    return BEGIN + -((BEGIN - at) // timedelta(minutes=1)) * timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("ladder", [LADDER | {"announce_every": "4h"}, DIRECT])
+def test_what_comes_in_closed_hours_need_not_be_seen_one_by_one(tmp_path: Path, ladder: dict[str, Any]) -> None:
+    """Where a person has hours of their own, each run is looked at as it comes: the outcome is the same."""
+    away = (BEGIN + timedelta(hours=16.5), BEGIN + timedelta(hours=18.5))
+    past = replace(overnight(), gaps={QUEUES[0].queue_id: [away]})
+    at_once = settings_of(tmp_path, Policy("ladder", ladder))
+    own_hours = '[people]\n"nobody@example.org" = { slack = "U0NOBODY", calendar = "berlin" }\n'
+    one_by_one = settings_of(tmp_path, Policy("ladder", ladder), own_hours)
+    played = figures(past, at_once)
+    assert played == figures(past, one_by_one)
+    assert played.figures.every is not None
+    assert played.figures.every.posts + played.figures.direct > 9
+
+
+def test_an_act_on_a_run_that_came_in_closed_hours_counts(tmp_path: Path) -> None:
+    past, settings = overnight(), settings_of(tmp_path, Policy("ladder", LADDER))
+    night = BEGIN + timedelta(hours=10)
+    acts = [
+        Record(night, Action(Act.SNOOZE, OPERATOR, queue_id, review.queue_run_id, until=past.end + timedelta(days=1)))
+        for queue_id, reviews in past.reviews.items()
+        for review in reviews
+        if BEGIN + timedelta(hours=3) < review.first_seen_at < night
+    ]
+    spared, called = (figures(each, settings).figures.every for each in (replace(past, records=acts), past))
+    assert len(acts) > 9
+    assert spared is not None
+    assert called is not None
+    # No message calls for them in the morning; those that did not come by night are called for within the hour.
+    assert spared.called_wall.p50 is not None
+    assert called.called_wall.p50 is not None
+    assert spared.called_wall.p50 < timedelta(hours=1) < called.called_wall.p50
 
 
 def test_nothing_is_decided_while_nothing_was_polled(by_ladder: tuple[list[Post], Past, Settings]) -> None:
