@@ -127,7 +127,7 @@ $(MUTANTS): pyproject.toml constraints.txt
 	@touch $@
 
 coverage: $(READY) ## run the core's own tests; every branch of it must be reached
-	@$(BIN)/python -m pytest -q -n 2 tests/unit/core --cov=worker.core --cov-fail-under=100 --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest -q tests/unit/core --cov=worker.core --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 mutants: $(MUTANTS) ## change the core in a thousand small ways and list what no test of the core notices
 	@$(VENV)-mutants/bin/mutmut run $(ARGS)
