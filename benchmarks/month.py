@@ -74,12 +74,12 @@ class Policy:
 
 
 POSTS, OUTSIDE, MENTIONS = (
-    "posts a queue and working day",
+    "posts per queue and working day",
     "posts outside 09:00 to 17:30 of working days",
-    "mentions a lead and working day",
+    "mentions per lead and working day",
 )
 SHOWN, CALLED = "a run is shown after, open minutes without outages, p95", "… called for by a post after"
-EDITS, LOST, TWICE = "edits a day", "runs never shown", "runs called for twice"
+EDITS, LOST, TWICE = "edits per day", "runs never shown", "runs called for twice"
 ALWAYS = {LOST: 0.0, TWICE: 0.0}
 HOURS = {**ALWAYS, OUTSIDE: 0.0, SHOWN: 1.0}
 ESCALATE: Mapping[str, object] = {"escalate_after": "1d", "escalate_mention": list(LEADS)}

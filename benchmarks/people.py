@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 OWNER = "U0LEADANN"
 PINGS, STRAY, TO_OWNER = (
-    "direct messages a reviewer and working day",
+    "direct messages per reviewer and working day",
     "direct messages about a run that is not the reader's turn",
-    "direct messages to the owner a working day",
+    "direct messages to the owner per working day",
 )
-HEARD = "runs that the owner heard of, a working day"
+HEARD = "runs that the owner heard of, per working day"
 
 
 def measure_people(given: Scenario, posts: Iterable[Post], working: Sequence[date]) -> Mapping[str, float]:

@@ -219,7 +219,7 @@ def _report(
     *,
     days: Annotated[int, typer.Option(min=1, max=396, help="How many days until now.")] = 7,
     as_json: _Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for programs: a row a queue.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for programs: a row per queue.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png; a file that is there is replaced.")
     ] = None,

@@ -114,7 +114,7 @@ def test_another_policy_is_played_on_the_same_past(
     assert columns(both) == ["", "Present policy", "calmer.toml", "In fact"]
     assert {len(row) for row in shown} == {4}
     in_fact = f"{sum(past.sent.values()) / 2:.1f}"
-    assert shown[0] == ["Posts a queue and working day", in_fact, f"{calm.posts / 2:.1f}", in_fact]
+    assert shown[0] == ["Posts per queue and working day", in_fact, f"{calm.posts / 2:.1f}", in_fact]
 
 
 def test_what_people_did_is_done_again(by_ladder: tuple[list[Post], Past, Settings]) -> None:

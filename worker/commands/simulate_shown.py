@@ -1,4 +1,4 @@
-"""What `simulate` shows: a table with a column a policy for people, and JSON for programs. Pure."""
+"""What `simulate` shows: a table with a column per policy for people, and JSON for programs. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from worker.core.simulation import Figures, Past, QueueFigures
 
-_BY_THE_CLOCK = "- by the clock, closed hours too"
+_BY_THE_CLOCK = "- with closed hours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ def heading(past: Past, days: int, played: Sequence[Played], zone: tzinfo) -> It
         yield f"Only {age_text(past.end - past.begin)} of the {counted(days, 'day')} are remembered."
     for polled in past.polls:
         if polled.baselined_at is not None and polled.baselined_at > past.begin:
-            yield f"{polled.queue.name} is polled since {day_time_in(polled.baselined_at, zone)} only."
+            yield f"{polled.queue.name} has been polled only since {day_time_in(polled.baselined_at, zone)}."
 
 
 def notes(played: Sequence[Played]) -> Iterator[str]:
     """What has to be known to read the table."""
     for each in played:
         if each.missing:
-            yield f"{each.name} names what nothing is remembered of: {', '.join(sorted(each.missing))}."
-    yield "Times are those of half the runs, and of 95 in 100; hours that are closed do not count."
+            yield f"{each.name} names queues of which nothing is remembered: {', '.join(sorted(each.missing))}."
+    yield "Times are the median and the 95th percentile; closed hours do not count unless the line says so."
     yield "Nothing was posted, and nothing was written."
 
 
@@ -67,15 +67,15 @@ def columns(played: Sequence[Played]) -> list[str]:
 
 
 def figure_rows(past: Past, played: Sequence[Played]) -> Iterator[list[str]]:
-    """The figures, a column a policy, and what was posted in fact in the last one."""
+    """The figures, a column per policy, and what was posted in fact in the last one."""
     yield from _posts(past, played)
     people = _people(past, played)
     if people:
         working = played[0].working_days
         calls = [_decimal(each.figures.calls_a_day(people, each.working_days)) for each in played]
         in_fact = _decimal(_share(sum(past.calls.values()), people * working))
-        yield ["Calls a person and working day", *calls, in_fact]
-        yield ["- at most, a person and day", *(str(each.figures.most_calls) for each in played), ""]
+        yield ["Calls per person and working day", *calls, in_fact]
+        yield ["- most per person and day", *(str(each.figures.most_calls) for each in played), ""]
     every = [each.figures.every for each in played]
     yield ["A message shows a run after", *_delays(every, lambda each: each.shown)]
     yield [_BY_THE_CLOCK, *_delays(every, lambda each: each.shown_wall)]
@@ -90,12 +90,12 @@ def _posts(past: Past, played: Sequence[Played]) -> Iterator[list[str]]:
     days = {queue_id: next(found[queue_id].days for found in by_id if queue_id in found) for queue_id in named}
     every = [_decimal(each.figures.every.a_day if each.figures.every else 0) for each in played]
     sent = sum(past.sent.get(queue_id, 0) for queue_id in named)
-    yield ["Posts a queue and working day", *every, _decimal(_share(sent, sum(days.values())))]
+    yield ["Posts per queue and working day", *every, _decimal(_share(sent, sum(days.values())))]
     for queue_id, name in named.items() if len(named) > 1 else ():
         shown = [_decimal(found[queue_id].a_day) if queue_id in found else "-" for found in by_id]
         yield [f"- {plain(name)}", *shown, _decimal(_share(past.sent.get(queue_id, 0), days[queue_id]))]
     most = (max((queue.most for queue in each.figures.queues), default=0) for each in played)
-    yield ["- at most, a queue and day", *map(str, most), ""]
+    yield ["- most per queue and day", *map(str, most), ""]
 
 
 def _people(past: Past, played: Sequence[Played]) -> int:

@@ -134,7 +134,7 @@ class Figures:
     direct: int
 
     def calls_a_day(self, people: int, days: int) -> float:
-        """Mentions and direct messages a person and working day, for so many people."""
+        """Mentions and direct messages per person and working day, for so many people."""
         return sum(self.calls.values()) / (people * days) if people and days else 0.0
 
 
