@@ -177,6 +177,18 @@ def test_wrong_types_become_absent(items: Any, queue: UUID) -> None:
     assert (run.run_id, run.added_at, run.effective_added_at, run.reserved, run.done) == (None, None, None, False, 0)
 
 
+def test_an_empty_page_that_names_another_is_not_the_end(items: Any, queue: UUID) -> None:
+    """LangSmith's own SDK ends there: see findings/langsmith-ends-at-an-empty-page.sh."""
+    first, second = UUID(int=1), UUID(int=2)
+    serve(
+        items,
+        {"items": [{"id": str(first)}], "next_cursor": "b"},
+        {"items": [], "next_cursor": "c"},
+        {"items": [{"id": str(second)}], "next_cursor": None},
+    )
+    assert ids(items.snapshot(queue)) == [first, second]
+
+
 def test_a_cursor_without_end_is_refused(items: Any, queue: UUID) -> None:
     page = {"items": [{"id": str(UUID(int=1))}], "next_cursor": "again"}
     items.langsmith.fail(How.BODY, path="/items", status=200, body=json.dumps(page).encode())
