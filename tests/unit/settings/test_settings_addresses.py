@@ -283,6 +283,7 @@ def test_postgresql_goes_by_psycopg(scheme: str, rest: str) -> None:
         ("postgresql://u:pass%40word@host/db", {"pass%40word", "pass@word"}),
         ("postgresql://u:pa/ss?w@host/db", {"pa/ss?w"}),
         ("postgresql://u@host/db?password=p%20w&sslmode=require", {"p%20w", "p w"}),
+        ("postgresql://u@host/db?password=a+b%2Bc", {"a+b%2Bc", "a b+c"}),
         ("postgresql://host/db?sslpassword=key", {"key"}),
         ("postgresql://u:@host/db", set()),
         ("postgresql://host/db", set()),
@@ -290,6 +291,12 @@ def test_postgresql_goes_by_psycopg(scheme: str, rest: str) -> None:
 )
 def test_the_passwords_in_a_url_are_known(url: str, passwords: set[str]) -> None:
     assert set(addresses.passwords(addresses.database_url(url, directory=HERE))) == passwords
+
+
+def test_a_plus_behind_the_question_mark_is_a_space_unless_it_is_encoded() -> None:
+    """As the reference says; libpq would keep both: see findings/sqlalchemy-reads-plus-as-a-space.sh."""
+    url = make_url(addresses.database_url("postgresql://u@host/db?password=a+b%2Bc", directory=HERE))
+    assert url.query == {"password": "a b+c"}
 
 
 @given(PASSWORD)
