@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from worker.core.diff import begin_review, is_early
-from worker.core.dues import decides_at
 from worker.core.filters import NO_FILTERS
 from worker.core.model import Entry, Kind, ReviewKey, Window
-from worker.core.moment import Moment
+from worker.core.moment import Moment, decides_at
 from worker.core.owed import Notice
 from worker.core.plan import Plan, Remainder, is_muted, key_of, oldest_first, said_of
 from worker.core.remade import Remade

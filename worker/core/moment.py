@@ -1,23 +1,27 @@
 """A ladder at one instant, for all runs of a queue: what is due, what joins, since when each wait counts. Pure.
 
-What the calendar says is asked for the queue, as cut-offs, rather than for each of its runs.
+What the calendar says is asked for the queue, as cut-offs, rather than for each of its runs. The dues that a decision
+leaves are instants in microseconds since 1970, for all runs together: from them comes when the next one has to be made.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker.core.actions import ends_of
-from worker.core.instants import microseconds
-from worker.core.model import NO_ACTS, Kind
+from worker.core.instants import instant_at, microseconds
+from worker.core.model import NO_ACTS, Entry, Kind
+from worker.core.owed import NEVER
 from worker.core.policy import JOINING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from worker.core.model import Review
+    from worker.core.model import Review, Window
     from worker.core.policy import EscalationPolicy, Step
 
 
@@ -185,3 +189,63 @@ class Moment:
                 elif past.step.repeat is not None:
                     found[2 * number + 1].append(microseconds(told_at))
         return found
+
+
+def dues_together(dues: list[list[int]], others: Sequence[Sequence[int] | None]) -> tuple[Sequence[int], ...]:
+    """The dues of some runs, and those of the `others`, sorted."""
+    if others:
+        dues = [[*some, *(more or ())] for some, more in zip(dues, others, strict=True)]
+    return tuple(array("q", sorted(some)) for some in dues)
+
+
+def dues_without(dues: Sequence[int], some: Iterable[int]) -> Sequence[int] | None:
+    """Sorted instants less some of them; None where one is not among them."""
+    left = array("q", dues)
+    for at in some:
+        place = bisect_left(left, at)
+        if place == len(left) or left[place] != at:
+            return None
+        del left[place]
+    return left
+
+
+def decides_at(
+    dues: Iterable[Sequence[int]],
+    policy: EscalationPolicy,
+    window: Window | None,
+    now: datetime,
+    muted_until: datetime | None = None,
+) -> datetime | None:
+    """When an unchanged listing would change something: at the next step, or at the end of a window, act or mute."""
+    new, _, *later, acted = dues
+    if muted_until is not None and muted_until <= now:
+        muted_until = None
+    waits = zip([(step, again) for step in policy.steps[1:] for again in (False, True)], later, strict=True)
+    # Going out rises with being due, and that with the begin of the wait: the first decides for all.
+    goes_at = [
+        step.goes_at(_unmuted(step, step.comes_at(instant_at(some[0]), again=again), muted_until))
+        for (step, again), some in waits
+        if some
+    ]
+    if new:
+        soon = _announces_at(policy, window, now)
+        goes_at.append(soon if muted_until is None else max(soon, policy.calendar.opens(muted_until)))
+    # What has come already and did not go out is muted.
+    goes_at += (instant_at(at) for at in acted[bisect_right(acted, microseconds(now)) :][:1])
+    if acted and muted_until is not None:
+        goes_at.append(muted_until)
+    return min((at for at in goes_at if at < NEVER), default=None)
+
+
+def _unmuted(step: Step, due_at: datetime, muted_until: datetime | None) -> datetime:
+    """When a step is due that a mute may hold."""
+    return due_at if muted_until is None or step.kind is Kind.ESCALATION else max(due_at, muted_until)
+
+
+def _announces_at(policy: EscalationPolicy, window: Window | None, now: datetime) -> datetime:
+    """When new runs that wait are announced, or looked at again: a message may be on its way that takes them in."""
+    soon = policy.calendar.opens(now)
+    if window is None or window.entry in {Entry.VOID, Entry.MERGE, Entry.UNSURE} or soon > now:
+        return soon
+    # What waits at an opening is announced then, whatever window is open.
+    return max(min(policy.window_ends(window), policy.calendar.posting_again(now)), soon)

@@ -13,10 +13,9 @@ from msgspec import structs, to_builtins
 
 from worker.core.actions import with_ends
 from worker.core.diff import diff, is_bare, is_early
-from worker.core.dues import decides_at, dues_together, dues_without
 from worker.core.history import NO_TALLY, Tally
 from worker.core.model import LISTED, Entry, Kind, ReviewKey, Window
-from worker.core.moment import Moment
+from worker.core.moment import Moment, decides_at, dues_together, dues_without
 from worker.core.owed import Notice
 
 if TYPE_CHECKING:
