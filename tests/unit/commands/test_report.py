@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -19,7 +19,7 @@ from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.history import Hour, Waits, bucket_of
 from worker.core.message import Message
 from worker.core.model import Kind, QueueTotals
-from worker.core.queue_report import QueueReport, due_period, last_days, posted_text, report_key
+from worker.core.queue_report import QueueReport, last_days, posted_text
 from worker.core.text import age
 from worker.notifiers.slack.blocks import render
 
@@ -105,18 +105,6 @@ def test_each_line_of_the_message_is_one_in_slack() -> None:
     assert shown[0].startswith("A &amp; B: Fri 27 Feb to ")
     assert len(shown) == len(payload["text"].split("\n")) == len(text.split("\n")) == 6
     assert render(replace(message, kind=Kind.OPS))["text"].count("\n") == 0
-
-
-def test_a_period_has_one_key() -> None:
-    period = last_days(7, NOW, UTC)
-    assert report_key(queue().queue_id, period) == report_key(queue().queue_id, last_days(7, NOW + HOUR, UTC))
-    others = [last_days(8, NOW, UTC), last_days(7, NOW + DAY, UTC)]
-    keys = {report_key(queue().queue_id, each) for each in (period, *others)} | {
-        report_key(queue("B").queue_id, period)
-    }
-    assert len(keys) == 4
-    due_at, week = due_period(ALWAYS_OPEN, ((9 * HOUR,), (), (), (), (), (), ()), NOW)
-    assert (due_at, week.days, week.end - week.begin) == (datetime(2026, 3, 2, 9, tzinfo=UTC), 7, timedelta(days=7))
 
 
 def test_it_is_drawn_as_svg(tmp_path: Path) -> None:
