@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _EVERYWHERE = frozenset({"*", "::"})
 """Hosts that mean each address of this machine, of both families where there are both."""
 
-WAITING = 128
-"""Connections that the kernel keeps until they are accepted."""
+WAITING = 1024
+"""Connections that the kernel keeps until they are accepted: a probe that finds no place is repeated a second later."""
 
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """Errors of a family or an address that this machine lacks, such as IPv6 where it is switched off."""

@@ -81,9 +81,12 @@ def test_a_question_is_answered_and_the_connection_closed() -> None:
 
 def test_a_probe_is_answered_beside_any_number_of_clients_that_dawdle() -> None:
     with served() as server:
-        for _ in range(2 * CLIENTS_AT_ONCE):
-            server.connect().sendall(b"GET /pa")
+        clients = [server.connect() for _ in range(2 * CLIENTS_AT_ONCE)]
+        for client in clients[::2]:
+            client.sendall(b"GET /pa")
         assert server.ask().endswith(b"/page")
+        # The oldest have made room: never more are held than are served at once.
+        assert {rest(client) for client in clients[:CLIENTS_AT_ONCE]} == {b""}
 
 
 def test_a_request_is_whole_by_its_deadline_however_steadily_it_drips() -> None:
