@@ -41,9 +41,9 @@ def reply_to(request: PageRequest, make: Callable[[PageRequest], Reply | None]) 
 
 @dataclass(slots=True, eq=False)
 class Job(Generic[_Asker]):
-    """A reply to be made. `is_over` once nobody waits for it any more."""
+    """A reply to be made. `is_over` once nobody waits for it any more; `asker` is None where nobody ever did."""
 
-    asker: _Asker
+    asker: _Asker | None
     request: PageRequest
     is_over: bool = False
 
@@ -59,7 +59,7 @@ class Background(Generic[_Asker]):
         self._made: deque[tuple[Job[_Asker], Reply]] = deque()
         self._thread: threading.Thread | None = None
 
-    def put(self, asker: _Asker, request: PageRequest) -> Job[_Asker] | None:
+    def put(self, asker: _Asker | None, request: PageRequest) -> Job[_Asker] | None:
         """Let a reply be made; None where too many are waited for already."""
         if self._asked.qsize() >= MOST_ASKED:
             return None

@@ -1,4 +1,4 @@
-"""Keeps what took time to make for a moment. Not thread-safe."""
+"""Keeps what took time to make for a moment. One thread makes; another may ask for what is `kept`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ _SHARE = 20.0
 _FORGOTTEN_SECONDS = 60.0
 """The time after which a value that is out of date, and that nobody has asked for, does not count any more."""
 
+STALE_SECONDS = 5.0
+"""The time for which a value that is out of date is still given while it is made again."""
+
 _MOST = 64
+
+
+class NotKeptError(Exception):
+    """There is no such value, or it is too old."""
 
 
 class _Kept(NamedTuple):
@@ -38,6 +45,8 @@ class Cache:
         self._clock = clock
         self._seconds = seconds
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._wanted: set[Hashable] = set()
+        """The values that somebody was asked to make again."""
 
     def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """The value that was made for a key a moment ago, else the one that `make` makes now."""
@@ -48,6 +57,19 @@ class Cache:
         value = make()
         self._keep(key, value, began)
         return value
+
+    def kept(self, key: Hashable) -> tuple[object, bool]:
+        """The value that was made for a key, and whether it is for the asker to have it made again. From any thread.
+
+        One that is just out of date is given as well, for once with that wish. Raises NotKeptError.
+        """
+        now, kept = self._clock.monotonic(), self._kept.get(key)
+        if kept is None or now >= kept.until + STALE_SECONDS:
+            raise NotKeptError
+        is_wanted = now >= kept.until and key not in self._wanted
+        if is_wanted:
+            self._wanted.add(key)
+        return kept.value, is_wanted
 
     def _keep(self, key: Hashable, value: object, began: float) -> None:
         ended = self._clock.monotonic()
@@ -60,3 +82,4 @@ class Cache:
         self._kept[key] = _Kept(value, cost, ended + max(self._seconds, _SHARE * together))
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
+        self._wanted.discard(key)

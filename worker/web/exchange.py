@@ -37,12 +37,16 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The status, content type and body of an answer, with further headers."""
+    """The status, content type and body of an answer, with further headers.
+
+    `is_stale` asks whoever sends it to have its page made again for those who come next.
+    """
 
     status: HTTPStatus
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    is_stale: bool = False
 
 
 class HttpExchange(BaseHTTPRequestHandler):

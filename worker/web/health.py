@@ -26,7 +26,7 @@ LONGEST_HOST = 100
 class Health:
     """The pages, and their server."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (everything that is served)
         self,
         *,
         clock: Clock,
@@ -35,11 +35,12 @@ class Health:
         metrics: Callable[[], bytes],
         hosts: Collection[str] = (),
         pages: Callable[[PageRequest], Reply] | None = None,
+        at_hand: Callable[[PageRequest], Reply | None] = lambda _request: None,
     ) -> None:
         """`hanging` names the loops that make no progress; `ready` gives the conditions of being ready.
 
         `hosts` are public names under which the pages may be asked for. `pages` reply to all other requests, in a
-        thread of their own.
+        thread of their own, unless the reply is `at_hand`.
         """
         self._clock = clock
         self._hanging = hanging
@@ -47,6 +48,7 @@ class Health:
         self._metrics = metrics
         self._hosts = hosts
         self._pages = pages
+        self._at_hand = at_hand
         self._server: Server | None = None
         self.is_local = False
         """Whether this machine alone reaches the address."""
@@ -69,7 +71,7 @@ class Health:
         return self._answer(request) if is_expected(host, self._hosts) else _refused(host)
 
     def _answer(self, request: PageRequest) -> Reply | None:
-        """The reply; None where the pages give it."""
+        """The reply; None where a page has to be made first."""
         is_read = request.method != "POST"
         match request.path:
             case "/livez" if is_read:
@@ -79,7 +81,7 @@ class Health:
             case "/metrics" if is_read:
                 return Reply(HTTPStatus.OK, METRICS, self._metrics())
         if self._pages is not None:
-            return None
+            return self._at_hand(request)
         return Reply(HTTPStatus.NOT_FOUND, JSON, _json({"error": "try /livez, /readyz or /metrics"}))
 
     def _livez(self) -> Reply:

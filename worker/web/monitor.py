@@ -84,6 +84,7 @@ class Monitor:
                 metrics=self._metrics.exposition,
                 hosts=self._settings.http_hosts,
                 pages=self._pages if self._reading else None,
+                at_hand=self._at_hand,
             )
             self._health.start(self._settings.http_address)
         self._notify.ready()
@@ -104,6 +105,10 @@ class Monitor:
         if self._site is None:
             raise AssertionError  # without a reader there are no pages
         return self._site(request)
+
+    def _at_hand(self, request: PageRequest) -> Reply | None:
+        site = self._site  # once: other settings may end it meanwhile
+        return None if site is None else site.at_once(request)
 
     def read(self, _queue_id: Id, _runs: int) -> None:
         """Take note that a page of a long list was read: its poll makes progress."""

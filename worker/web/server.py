@@ -198,17 +198,19 @@ class Server:
             client.deadline = self._clock.monotonic() + PAGE_SECONDS
             # Nothing more is expected, and a client that is only half open may wait for its page.
             self._selector.unregister(client.socket)
-        else:
-            self._send(client, exchange.reply(reply or BUSY))
+            return
+        if reply is not None and reply.is_stale and self._pages is not None:
+            self._pages.put(None, request)
+        self._send(client, exchange.reply(reply or BUSY))
 
     def _send_pages(self) -> None:
         """Send the pages that are made to those who still wait for them."""
         for job, reply in self._pages.take() if self._pages is not None else ():
-            if not job.is_over:
-                self._send_page(job, reply)
+            if job.asker is not None and not job.is_over:
+                self._send_page(job, job.asker, reply)
 
-    def _send_page(self, job: Job[_Client], reply: Reply) -> None:
-        client, job.is_over = job.asker, True
+    def _send_page(self, job: Job[_Client], client: _Client, reply: Reply) -> None:
+        job.is_over = True
         if client.exchange is None:
             raise AssertionError  # who waits for a page has asked for it
         client.job = None
@@ -239,7 +241,7 @@ class Server:
         now = self._clock.monotonic()
         for client in [client for client in self._clients.values() if client.deadline <= now]:
             if client.job is not None:
-                self._send_page(client.job, LATE)
+                self._send_page(client.job, client, LATE)
             else:
                 self._end(client)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -17,19 +18,26 @@ from worker.core.cooldown import Cooldown
 from worker.core.ports import StoreError
 from worker.web import layout
 from worker.web.admission import CLOSED, is_secure, signed_out
-from worker.web.cache import Cache
+from worker.web.cache import Cache, NotKeptError
 from worker.web.exchange import JSON, Reply
 from worker.web.front_page import front_page
 from worker.web.openapi import Messages, document
 from worker.web.queue_page import queue_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+    from typing import Protocol
 
     from worker.core.ports import Clock
     from worker.web.admission import Admission
     from worker.web.exchange import PageRequest
     from worker.web.shown import Front, QueuePage, Reading
+
+    class _Find(Protocol):
+        """Gives what is shown by its key; `make` would make it."""
+
+        def __call__(self, key: Hashable, make: Callable[[], _T], /) -> _T: ...
+
 
 log = structlog.get_logger(__name__)
 
@@ -105,9 +113,32 @@ class _Rendered(Generic[_T]):
         """The page."""
         return self._draw(self.shown)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the page is made already."""
+        return "body" in self.__dict__
+
+
+class _AtHand:
+    """Finds what is kept, and raises NotKeptError where anything would have to be made."""
+
+    def __init__(self, cache: Cache, request: PageRequest) -> None:
+        self._cache = cache
+        self._needs_body = not request.path.startswith(_API)
+        self.is_stale = False
+        """Whether something that was found should be made again."""
+
+    def __call__(self, key: Hashable, make: Callable[[], _T], /) -> _T:
+        del make
+        value, is_wanted = self._cache.kept(key)
+        if self._needs_body and isinstance(value, _Rendered) and not value.is_drawn:
+            raise NotKeptError
+        self.is_stale |= is_wanted
+        return cast("_T", value)
+
 
 class Site:
-    """The page, the API, and the form that asks for the token. For one thread at a time."""
+    """The page, the API, and the form that asks for the token. For one thread at a time, but for `at_once`."""
 
     def __init__(self, admission: Admission, reading: Callable[[], Reading], clock: Clock) -> None:
         """`reading` makes the reader of what is shown; it is called with the first page that is read."""
@@ -120,24 +151,34 @@ class Site:
 
     def __call__(self, request: PageRequest) -> Reply:
         """The reply to any request but those for health and metrics."""
-        reply = self._reply(request)
-        return Reply(reply.status, reply.content_type, reply.body, (*GUARDS, *reply.headers))
+        return _guarded(self._reply(request, self._cache.get))
+
+    def at_once(self, request: PageRequest) -> Reply | None:
+        """The reply where nothing has to be made or written for it, else None; from any thread."""
+        if request.method == "POST":
+            return None
+        find = _AtHand(self._cache, request)
+        try:
+            reply = self._reply(request, find)
+        except NotKeptError:
+            return None
+        return replace(_guarded(reply), is_stale=find.is_stale)
 
     def close(self) -> None:
         """Close what the pages are read from. To be called once no more are asked for."""
         if self._reading is not None:
             self._reading.close()
 
-    def _reply(self, request: PageRequest) -> Reply:
+    def _reply(self, request: PageRequest, find: _Find) -> Reply:
         try:
-            return self._answer(request)
+            return self._answer(request, find)
         except _Refused as refused:
             return _refusal(request, refused)
         except StoreError as error:
             text = f"the database cannot be read at present: {error}"
             return _refusal(request, _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Not now", text))
 
-    def _answer(self, request: PageRequest) -> Reply:
+    def _answer(self, request: PageRequest, find: _Find) -> Reply:
         """The reply. Raises _Refused and StoreError."""
         if self._admission.is_closed:
             raise _Refused(*_CLOSED)
@@ -149,7 +190,7 @@ class Site:
             return Reply(HTTPStatus.OK, kind, (_STATIC / request.path[1:]).read_bytes())
         if not self._admission.has_shown(request, self._clock.now()):
             return _not_shown(request)
-        return self._shown(request)
+        return self._shown(request, find)
 
     def _sent(self, request: PageRequest) -> Reply:
         """The reply to a form."""
@@ -178,24 +219,24 @@ class Site:
             self._noted = Cooldown.of(_NOTE_EVERY, self._clock.monotonic())
             log.warning("page_refused", fix="somebody gave a token that is not the one of WORKER_HTTP_TOKEN")
 
-    def _shown(self, request: PageRequest) -> Reply:
+    def _shown(self, request: PageRequest, find: _Find) -> Reply:
         path = request.path
         if path == "/":
-            return Reply(HTTPStatus.OK, HTML, self._front().body)
+            return Reply(HTTPStatus.OK, HTML, self._front(find).body)
         if path == "/login":
             return _redirect("/")
         if path.startswith(_QUEUES):
-            return Reply(HTTPStatus.OK, HTML, self._queue(request, path.removeprefix(_QUEUES)).body)
+            return Reply(HTTPStatus.OK, HTML, self._queue(request, path.removeprefix(_QUEUES), find).body)
         if path.startswith(_API):
-            return Reply(HTTPStatus.OK, JSON, _encoded(self._api(request, path.removeprefix(_API))))
+            return Reply(HTTPStatus.OK, JSON, _encoded(self._api(request, path.removeprefix(_API), find)))
         raise _Refused(*_UNKNOWN)
 
-    def _api(self, request: PageRequest, path: str) -> object:
+    def _api(self, request: PageRequest, path: str, find: _Find) -> object:
         if path == "openapi.json":
             return document()
         if path.startswith("queues/"):
-            return self._queue(request, path.removeprefix("queues/")).shown
-        front = self._front().shown
+            return self._queue(request, path.removeprefix("queues/"), find).shown
+        front = self._front(find).shown
         answers = {
             "front": front,
             "queues": front.queues,
@@ -210,12 +251,12 @@ class Site:
     def _can_sign_out(self) -> bool:
         return bool(self._admission.token)
 
-    def _front(self) -> _Rendered[Front]:
-        return self._cache.get("front", lambda: _Rendered(self._read_by().front(), self._draw_front))
+    def _front(self, find: _Find) -> _Rendered[Front]:
+        return find("front", lambda: _Rendered(self._read_by().front(), self._draw_front))
 
-    def _queue(self, request: PageRequest, written: str) -> _Rendered[QueuePage]:
+    def _queue(self, request: PageRequest, written: str, find: _Find) -> _Rendered[QueuePage]:
         queue_id, offset = unquote(written), _offset(request)
-        found = self._cache.get((queue_id, offset), lambda: self._read_queue(queue_id, offset))
+        found = find((queue_id, offset), lambda: self._read_queue(queue_id, offset))
         if found is None:
             raise _Refused(*_UNKNOWN_QUEUE)
         return found
@@ -234,6 +275,10 @@ class Site:
         if self._reading is None:
             self._reading = self._make_reading()
         return self._reading
+
+
+def _guarded(reply: Reply) -> Reply:
+    return replace(reply, headers=(*GUARDS, *reply.headers))
 
 
 def _offset(request: PageRequest) -> int:

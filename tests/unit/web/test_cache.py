@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import cycle
 
+import pytest
+
 from tests.support.clock import FakeClock
-from worker.web.cache import Cache
+from worker.web.cache import FRESH_SECONDS, STALE_SECONDS, Cache, NotKeptError
 
 
 class Kitchen:
@@ -78,3 +80,21 @@ def test_only_so_much_is_kept() -> None:
         kitchen.get(str(number))
     assert kitchen.get("999") == 1000
     assert kitchen.get("0") == 1001
+
+
+def test_what_is_out_of_date_is_given_for_a_moment_and_wanted_anew_once() -> None:
+    kitchen = Kitchen()
+    with pytest.raises(NotKeptError):
+        kitchen.cache.kept("a")
+    kitchen.get("a")
+    assert kitchen.cache.kept("a") == (1, False)
+    kitchen.wait(FRESH_SECONDS)
+    assert [kitchen.cache.kept("a") for _ in range(2)] == [(1, True), (1, False)]
+    kitchen.get("a")
+    assert kitchen.cache.kept("a") == (2, False)
+    kitchen.wait(FRESH_SECONDS)
+    assert kitchen.cache.kept("a") == (2, True)
+    # Whoever was to make it again did not: it is not given for ever.
+    kitchen.wait(STALE_SECONDS)
+    with pytest.raises(NotKeptError):
+        kitchen.cache.kept("a")

@@ -39,7 +39,14 @@ def served(host: str = "127.0.0.1", **admission: Any) -> Iterator[httpx.Client]:
         return sites[0](request)
 
     good = Check("database", ok=True, text="answers")
-    health = Health(clock=clock, hanging=tuple, ready=lambda: (good,), metrics=lambda: b"m 1\n", pages=pages)
+    health = Health(
+        clock=clock,
+        hanging=tuple,
+        ready=lambda: (good,),
+        metrics=lambda: b"m 1\n",
+        pages=pages,
+        at_hand=lambda request: sites[0].at_once(request) if sites else None,
+    )
     port = health.start((host, 0))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:

@@ -59,7 +59,8 @@ def served(pages: Callable[[PageRequest], Reply] | None = None) -> Iterator[Serv
     def answer(request: PageRequest) -> Reply | None:
         if pages is not None and request.path.startswith("/slow"):
             return None
-        return Reply(HTTPStatus.OK, "text/plain", LARGE if request.path == "/large" else request.path.encode())
+        body = LARGE if request.path == "/large" else request.path.encode()
+        return Reply(HTTPStatus.OK, "text/plain", body, is_stale=request.path == "/stale")
 
     listeners, clock = listen(("127.0.0.1", 0)), FakeClock()
     server = Server(listeners, answer, clock, pages)
@@ -190,6 +191,17 @@ def test_a_page_that_takes_time_keeps_no_other_answer() -> None:
     assert answer.endswith(b"slow page")
     assert b"X-More: 1\r\n" in answer
     assert (pages.asked[0].path, pages.asked[0].query) == ("/slow", "from=here")
+
+
+def test_a_page_that_is_out_of_date_is_sent_at_once_and_made_again() -> None:
+    pages = Pages()
+    with served(pages) as server:
+        assert server.ask(REQUEST.replace(b"/page", b"/stale")).endswith(b"/stale")
+        pages.wait()
+        assert [each.path for each in pages.asked] == ["/stale"]
+        assert server.ask().endswith(b"/page")
+        pages.finish(2)
+        assert server.ask(SLOW).endswith(b"slow page")
 
 
 def test_who_half_closes_gets_a_page_as_well() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,7 @@ from tests.support.clock import FakeClock
 from tests.support.shown import HOSTILE, FakeReading, front, queue_page_of, queue_row, run_row
 from worker.core.ports import StoreError
 from worker.web.admission import COOKIE, SIGNED_IN_FOR, Admission
+from worker.web.cache import FRESH_SECONDS, STALE_SECONDS
 from worker.web.exchange import PageRequest, Reply
 from worker.web.site import Site
 
@@ -49,6 +51,10 @@ class Browser:
         if "Set-Cookie" in dict(reply.headers):
             self.cookie = dict(reply.headers)["Set-Cookie"].partition(";")[0]
         return reply
+
+    def at_once(self, path: str, method: str = "GET", **headers: str) -> Reply | None:
+        path, _, query = path.partition("?")
+        return self.site.at_once(PageRequest(method, path, query, {"host": "localhost:8080", **headers}))
 
 
 def text(reply: Reply) -> str:
@@ -284,3 +290,39 @@ def test_the_api_answers_as_its_document_says(path: str, place: str) -> None:
     schema = document["paths"][place]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     whole = {**schema, "components": document["components"]}
     Draft202012Validator(whole).validate(json.loads(browser.get(path).body))
+
+
+SHOWN = ("/", "/queues/q1", "/queues/q1?offset=100", "/api/front", "/api/queues", "/api/queues/q1")
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_what_was_made_a_moment_ago_is_at_hand_and_made_again_behind_the_reply(path: str) -> None:
+    browser = Browser()
+    assert browser.at_once(path) is None
+    made = browser.get(path)
+    assert browser.at_once(path) == made
+    browser.clock.advance(timedelta(seconds=FRESH_SECONDS))
+    assert browser.at_once(path) == replace(made, is_stale=True)
+    assert browser.at_once(path) == made
+    browser.get(path)
+    browser.clock.advance(timedelta(seconds=FRESH_SECONDS + STALE_SECONDS))
+    assert browser.at_once(path) is None
+
+
+def test_what_a_program_read_is_not_drawn_for_a_browser_at_once() -> None:
+    browser = Browser()
+    browser.get("/api/front")
+    assert browser.at_once("/api/people") is not None
+    assert browser.at_once("/") is None
+
+
+def test_nobody_gets_at_once_what_they_would_not_get_else() -> None:
+    browser = Browser(token=TOKEN)
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    for path in ("/", "/api/front"):
+        assert browser.get(path, **bearer).status == HTTPStatus.OK
+        assert browser.at_once(path, **bearer) == browser.get(path, **bearer)
+        for refused in ({}, {"authorization": "Bearer wrong"}, {**bearer, "origin": "https://evil.example"}):
+            assert browser.at_once(path, **refused) == browser.get(path, **refused)
+            assert browser.get(path, **refused).status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    assert browser.at_once("/login", method="POST") is None
