@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
 import statistics
-import tokenize
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,8 @@ WORKER = ROOT / "worker"
 VENDOR_FREE = ("core", "loops", "stores", "net")
 VENDORS = re.compile(r"(?i:slack|langsmith)|\b(?:WORKER|LANGSMITH|SLACK)_[A-Z]")
 TOLD = re.compile(r"\b(?:un)?t(?:ells?|old|elling)\b|_told\b|\btold_(?!at\b)", re.IGNORECASE)
+# On a line of its own, or two blanks behind the code. Reading tokens would find the same, and take a second.
+COMMENT = re.compile(r"(?:^ *|  )# (?!noqa|type:|fmt:|pragma).+$", re.MULTILINE)
 HAND_MADE_WAIT = re.compile(r"monotonic\(\) \+")
 
 OLD_WORDS = (
@@ -88,10 +88,8 @@ class Room:
 
     @cached_property
     def comments(self) -> int:
-        """Comments that speak to a reader, not to a tool."""
-        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
-        said = (token.string for token in tokens if token.type == tokenize.COMMENT)
-        return sum(not re.match(r"#\s*(noqa|type:|fmt:|pragma)", comment) for comment in said)
+        """Lines with a comment that speaks to a reader, not to a tool."""
+        return len(COMMENT.findall(self.text))
 
     def imports(self, *, types: bool = False) -> set[str]:
         """The names that are imported at the top, with those for types alone where they are asked for."""

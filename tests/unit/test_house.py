@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.house import ROOT, TOLD, House
+from tests.house import ROOT, TOLD, WORKER, House
 
 ADVICE = (
     "name no vendor and no setting in {folder}/. Say `the source`, `the notifier`, `the settings`; a sentence that is "
@@ -28,6 +28,48 @@ def test_the_middle_of_the_house_names_no_vendor_and_no_setting(house: House, fo
 
 def test_notify_announce_report_show_and_mean_are_said_rather_than_one_word_for_all(house: House) -> None:
     assert house.count(TOLD) <= 20
+
+
+ROOMS = {
+    "core": 37,
+    "loops": 20,
+    "net": 7,
+    "sources": 14,
+    "stores": 26,
+    "notifiers": 18,
+    "settings": 12,
+    "web": 20,
+    "commands": 34,
+    "demo": 23,
+}
+"""The most files of each folder: a new one has to be worth it (docs/adr/0019-how-large-the-rooms-are.md)."""
+
+
+def test_a_folder_has_no_more_rooms_than_it_has_subjects(house: House) -> None:
+    found = {folder: len(house.within(folder)) for folder in ROOMS}
+    assert {folder: count for folder, count in found.items() if count > ROOMS[folder]} == {}
+    assert len([room for room in house.filled if room.path.parent == WORKER]) <= 12
+
+
+def test_a_room_is_large_enough_for_a_subject_and_small_enough_to_be_read_in_one_sitting(house: House) -> None:
+    assert {room.name: room.lines for room in house.filled if room.lines > 450} == {}
+    assert 130 <= house.median_lines() <= 220
+    assert house.preamble_share() <= 0.115
+    assert len(house.with_one_importer()) <= 65
+
+
+def test_functions_are_short(house: House) -> None:
+    median, p90 = house.function_lines()
+    assert (median <= 10, p90 <= 20) == (True, True)
+    assert house.lines_of("worker.loops.poll", "Poll") <= 130
+
+
+def test_no_room_is_in_a_circle_or_called_by_a_word_that_has_a_better_one(house: House) -> None:
+    assert (house.circles(), house.old_names()) == ([], [])
+
+
+def test_a_public_name_has_one_home(house: House) -> None:
+    assert len(house.two_homes()) <= 14, "make it private where no other room needs it"
 
 
 def test_comments_say_why_in_two_of_a_hundred_lines(house: House) -> None:
