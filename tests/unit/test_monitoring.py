@@ -56,6 +56,12 @@ def test_every_metric_of_ours_is_shown_or_watched() -> None:
     assert {name for name in ours - shared if name not in asked} == set()
 
 
+def test_what_each_of_several_workers_reports_for_all_of_them_counts_once() -> None:
+    of_all = [target["expr"] for panel in panels() for target in panel["targets"] if "_outbox" in target["expr"]]
+    assert of_all
+    assert all("max by (job" in each for each in of_all)
+
+
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
 def test_every_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
