@@ -148,4 +148,4 @@ class Stage:
         """What the command tells of the outbox."""
         told = self.bench.run("deliveries", "--json", *arguments)
         assert told.returncode == 0, told.stderr
-        return list(json.loads(told.stdout))
+        return list(json.loads(told.stdout)["deliveries"])

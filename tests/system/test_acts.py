@@ -43,11 +43,11 @@ def test_a_claim_from_the_shell_is_in_the_message_within_seconds_and_in_every_co
         assert "ada has it until" in said(bench, "claim", "checkout", "--by", ADA)
         wait_for(lambda: "ada has it" in text(slack), "the edit that shows the claim")
         assert "ada has it already" in said(bench, "claim", "checkout", "--by", BEN, status=1)
-        assert [(each["act"], each["email"], each["refused"]) for each in found(bench, "actions")] == [
+        assert [(each["act"], each["email"], each["refused"]) for each in found(bench, "actions")["actions"]] == [
             ("claim", BEN, "taken"),
             ("claim", ADA, None),
         ]
-        assert found(bench, "runs")[0]["claimed_by"] == "ada"
+        assert found(bench, "runs")["runs"][0]["claimed_by"] == "ada"
         assert "claim until" in said(bench, "why", "checkout")
         assert "Acts of people: Support QA: 1 claimed" in said(bench, "status")
         assert "nobody has it now" in said(bench, "unclaim", "checkout")
@@ -66,7 +66,7 @@ def test_a_snooze_and_a_mute_are_shown_and_taken_back(bench: Bench, langsmith: S
     assert "not muted any more" in said(bench, "unmute", "support qa")
     shown = said(bench, "runs")
     assert all(words in shown for words in ("it is snoozed until", "Acts", "snoozed until"))
-    assert [each["act"] for each in found(bench, "actions")] == ["unmute", "mute", "snooze"]
+    assert [each["act"] for each in found(bench, "actions")["actions"]] == ["unmute", "mute", "snooze"]
 
 
 def test_people_forget_deletes_what_a_person_did(bench: Bench, langsmith: SimulatedLangSmith, queue: UUID) -> None:
@@ -74,8 +74,8 @@ def test_people_forget_deletes_what_a_person_did(bench: Bench, langsmith: Simula
     assert bench.run("poll").returncode == 0
     said(bench, "claim", "checkout", "--by", ADA)
     assert "Forgotten" in said(bench, "people", "forget", ADA)
-    assert found(bench, "actions") == []
-    assert found(bench, "runs")[0]["claimed_by"] is None
+    assert found(bench, "actions") == {"actions": []}
+    assert found(bench, "runs")["runs"][0]["claimed_by"] is None
     left = "".join(file.read_bytes().decode(errors="replace") for file in bench.directory.glob("worker.db*"))
     assert ADA not in left
     assert "nobody with the Slack id" in said(bench, "people", "forget", "U0NOBODY0001", status=1)

@@ -107,9 +107,9 @@ def test_poll_fails_where_a_delivery_fails_and_keeps_it(
     assert bench.run("poll").returncode == 1
     shown = bench.run("deliveries", "--json")
     assert shown.returncode == 0, shown.stderr
-    (delivery,) = json.loads(shown.stdout)
+    (delivery,) = json.loads(shown.stdout)["deliveries"]
     assert delivery["state"] == "held"
-    assert "not_in_channel" in delivery["last_error"]
+    assert "not_in_channel" in delivery["error"]
     slack.invite(CHANNEL)
     assert bench.run("retry", str(uuid4())).returncode == 1
     assert bench.run("retry", delivery["key"]).returncode == 0
@@ -123,7 +123,7 @@ def test_status_tells_how_each_queue_stands(bench: Bench, langsmith: SimulatedLa
     done = bench.run("status", "--json", WORKER_POLL_INTERVAL="60s")
     assert done.returncode == 0
     (status,) = json.loads(done.stdout)["queues"]
-    assert status["name"] == "Support QA"
+    assert status["queue"] == "Support QA"
     assert status["waiting"] == 1
     assert not status["late"]
     assert "Support QA" in bench.run("status", WORKER_POLL_INTERVAL="60s").stdout
@@ -156,7 +156,7 @@ def test_a_name_that_the_terminal_cannot_show_is_no_failure(
     for arguments in (["queues"], ["queues", "--json"]):
         done = bench.run(*arguments, cold=True, PYTHONIOENCODING=encoding)
         assert (done.returncode, done.stderr) == (0, "")
-    assert "Ünï ✓" in {one["name"] for one in json.loads(done.stdout)}
+    assert "Ünï ✓" in {one["queue"] for one in json.loads(done.stdout)["queues"]}
 
 
 def test_a_result_that_cannot_be_written_is_a_failure(bench: Bench, queue: UUID) -> None:  # noqa: ARG001
@@ -228,7 +228,7 @@ def test_retry_reaches_a_running_service_before_the_pause_is_over(
     slack.kick(CHANNEL)
     with bench.service() as service:
         wait_for(lambda: service.logged("delivery_held"), "the channel refuses")
-        (held,) = json.loads(bench.run("deliveries", "--json", "--state", "held").stdout)
+        (held,) = json.loads(bench.run("deliveries", "--json", "--state", "held").stdout)["deliveries"]
         slack.invite(CHANNEL)
         assert bench.run("retry", held["key"]).returncode == 0
         wait_for(lambda: slack.messages(CHANNEL), "the message")
@@ -237,7 +237,7 @@ def test_retry_reaches_a_running_service_before_the_pause_is_over(
 def test_queues_lists_what_the_key_can_see(bench: Bench, langsmith: SimulatedLangSmith, queue: UUID) -> None:
     langsmith.add_run(queue)
     done = bench.run("queues", "--json", WORKER_QUEUES="", WORKER_CHANNEL="", SLACK_BOT_TOKEN="")
-    assert json.loads(done.stdout) == [{"id": str(queue), "name": "Support QA", "waiting": 1}]
+    assert json.loads(done.stdout) == {"queues": [{"queue_id": str(queue), "queue": "Support QA", "waiting": 1}]}
     assert "Support QA" in bench.run("queues").stdout
 
 
@@ -280,7 +280,7 @@ def test_check_live_reports_what_only_the_service_can_tell_and_no_content(
 def test_check_finds_what_is_wrong(bench: Bench, settings: dict[str, str], findings: list[str]) -> None:
     done = bench.run("check", "--json", **settings)
     assert done.returncode == 1
-    wrong = [one for one in json.loads(done.stdout) if not one["ok"]]
+    wrong = [one for one in json.loads(done.stdout)["checks"] if not one["ok"]]
     for finding in findings:
         assert any(one["fix"] for one in wrong if finding in json.dumps(one)), finding
 
@@ -453,7 +453,7 @@ def test_test_posts_edits_looks_up_and_deletes_without_langsmith_and_outside_hou
     assert (missing.returncode, "WORKER_CHANNEL: is missing" in missing.stderr) == (78, True)
     closed = {"WORKER_HOURS": "Mon 00:00-00:01", "WORKER_ZONE": "UTC"}
     done = bench.run("test", "--json", WORKER_CHANNEL=CHANNEL, **closed)
-    found = {each["check"].partition(" in ")[0]: each["ok"] for each in json.loads(done.stdout)}
+    found = {each["check"].partition(" in ")[0]: each["ok"] for each in json.loads(done.stdout)["checks"]}
     assert (done.returncode, found) == (0, dict.fromkeys(("post", "edit", "look up", "delete"), True))
     assert not slack.messages(CHANNEL)
     assert not list(bench.directory.iterdir())

@@ -253,8 +253,8 @@ def test_where_history_cannot_be_read_a_crash_repeats_at_most_once_or_waits_for_
         advised = {told["channel"]: told for told in stage.deliveries("--state", "held")}
         assert advised.keys() == {held.channel, unsent.channel}
         for told in advised.values():
-            assert "look into the channel" in told["last_error"]
-            assert f"review-notifier retry {told['key']}" in told["last_error"]
+            assert "look into the channel" in told["error"]
+            assert f"review-notifier retry {told['key']}" in told["error"]
             assert told["next_attempt_at"] is None
         assert stage.bench.run("retry", advised[unsent.channel]["key"]).returncode == 0
         stage.wait_for_texts(unsent, "a run in unsent")

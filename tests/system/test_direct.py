@@ -133,11 +133,14 @@ def test_the_commands_show_who_is_notified_directly(bench: Bench, langsmith: Sim
     run = langsmith.add_run(team, name="Refund flow")
     langsmith.assign(run, "ada@example.com")
     assert bench.run("poll").returncode == 0
-    assert json.loads(bench.run("runs", "--json").stdout)[0]["last_notified_at"]
+    assert json.loads(bench.run("runs", "--json").stdout)["runs"][0]["last_notified_at"]
     second = langsmith.add_run(team, name="Order status")
     langsmith.assign(second, "ada@example.com")
     assert bench.run("poll", WORKER_NAG_PER_PERSON_DAY="1").returncode == 0
-    assert [bool(each["last_notified_at"]) for each in json.loads(bench.run("runs", "--json").stdout)] == [True, False]
+    assert [bool(each["last_notified_at"]) for each in json.loads(bench.run("runs", "--json").stdout)["runs"]] == [
+        True,
+        False,
+    ]
     assert "direct messages go to Ada" in bench.run("runs").stdout
     story = bench.run("why", "Refund").stdout
     assert "direct" in story

@@ -79,7 +79,7 @@ def test_where_they_are_watched_they_wait_and_are_reminded_of(
     poll(bench, **WATCHED)
     assert len(slack.messages(CHANNEL)) == 2
     assert (shown(bench)["waiting"], shown(bench)["disagreed"]) == (2, 2)
-    assert [each["disagreed"] for each in json.loads(bench.run("runs", "--json").stdout)] == [True, True]
+    assert [each["disagreed"] for each in json.loads(bench.run("runs", "--json").stdout)["runs"]] == [True, True]
     assert "still waiting, reviewers disagree" in bench.run("why", "Later").stdout
     poll(bench, **WATCHED, WORKER_STALE_AFTER="1h", WORKER_REMIND_EVERY="1s")
     reminder = slack.messages(CHANNEL)[-1]

@@ -42,7 +42,7 @@ def test_a_first_start_at_night_holds_the_baseline_and_every_command_says_until_
     with bench.service() as service:
         (line,) = wait_for(lambda: service.logged("queue_held"), "it is held")
         langsmith.add_run(queue, name="the second")
-        wait_for(lambda: len(shown(bench, "runs", **CALM)) == 2, "the second is known")
+        wait_for(lambda: len(shown(bench, "runs", **CALM)["runs"]) == 2, "the second is known")
         assert len(service.logged("queue_held")) == 1
         assert service.stop() == 0
     assert (line["notice"], line["runs"]) == ("baseline", 1)
@@ -51,8 +51,8 @@ def test_a_first_start_at_night_holds_the_baseline_and_every_command_says_until_
     (one,) = shown(bench, "status", **CALM)["queues"]
     assert one["open"] is False
     assert f"Support QA: 2 runs held until {until}" in bench.run("status", **CALM).stdout
-    assert {run["next"]["held_until"] for run in shown(bench, "runs")} == {one["held_until"]}
-    (story,) = shown(bench, "why", "the second")
+    assert {run["next"]["held_until"] for run in shown(bench, "runs")["runs"]} == {one["held_until"]}
+    (story,) = shown(bench, "why", "the second")["runs"]
     assert (story["next"]["kind"], story["next"]["held_from"]) == ("baseline", story["first_seen_at"])
     assert f"until {until}" in bench.run("why", "the second").stdout
     count = f"1 queue: nothing to post now; held until {until}: 1 baseline to {CHANNEL}"
@@ -83,11 +83,11 @@ def test_the_opening_posts_what_was_held_and_a_later_run_enters_it_by_an_edit(
         assert SystemClock().now() >= opens_at
         langsmith.add_run(queue, name="the second")
         wait_for(lambda: "the second" in slack.messages(CHANNEL)[0]["text"], "the second enters by an edit")
-        (story,) = shown(bench, "why", "the second", **more)
+        (story,) = shown(bench, "why", "the second", **more)["runs"]
         said = bench.run("why", "the second", **more).stdout
         assert service.stop() == 0
     assert len(slack.posts) == 1
-    assert (story["notices"][0]["entered_by_edit"], story["notices"][0]["purpose"]) == (True, "announcement")
+    assert (story["deliveries"][0]["entered_by_edit"], story["deliveries"][0]["purpose"]) == (True, "announcement")
     assert "posted before, shows it as new by an edit" in said
     assert "next: announcement in 59 min: shown by an edit, announced at" in said
 
@@ -98,7 +98,7 @@ def test_a_retry_at_night_says_that_it_is_held(
     langsmith.add_run(queue)
     slack.kick(CHANNEL)
     assert bench.run("poll").returncode == 1
-    (held,) = shown(bench, "deliveries")
+    (held,) = shown(bench, "deliveries")["deliveries"]
     done = bench.run("retry", held["key"], WORKER_ZONE="Europe/Berlin", WORKER_HOURS=in_two_days())
     assert done.returncode == 0, done.stderr
     assert "It is held until " in done.stdout

@@ -76,7 +76,7 @@ def people(bench: Bench, **more: str) -> dict[str, dict[str, Any]]:
     """What the command says of every reviewer, by e-mail, or by id where there is none."""
     said = bench.run("people", "--json", WORKER_PEOPLE="assigned", **more)
     assert said.returncode == 0, said.stderr
-    return {each["email"] or each["reviewer_ids"][0]: each for each in json.loads(said.stdout)}
+    return {each["email"] or each["reviewer_ids"][0]: each for each in json.loads(said.stdout)["people"]}
 
 
 def test_every_reviewer_is_shown_with_the_turn_and_the_reason(
@@ -91,7 +91,7 @@ def test_every_reviewer_is_shown_with_the_turn_and_the_reason(
     assert bench.run("poll", WORKER_PEOPLE="assigned").returncode == 0
     found = people(bench)
     ada = found[ADA]
-    assert (ada["slack"], ada["whose_turn"], ada["told_today"], ada["budget_left"]) == ("U0ADA00001", 2, 0, 3)
+    assert (ada["slack_id"], ada["turns"], ada["called_today"], ada["budget_left"]) == ("U0ADA00001", 2, 0, 3)
     assert ada["why_unresolved"] is None
     assert "no Slack user is found" in found["left@example.com"]["why_unresolved"]
     assert "write the Slack id as slack" in found["unknown@example.com"]["why_unresolved"]
@@ -141,7 +141,7 @@ def test_check_proves_each_reviewer_the_owner_and_the_mentions(
     }
     slack.scopes = ALL_SCOPES - {"im:write"}
     said = bench.run("check", "--json", **more)
-    found = {each["check"]: each for each in json.loads(said.stdout)}
+    found = {each["check"]: each for each in json.loads(said.stdout)["checks"]}
     assert said.returncode == 1
     assert found[f"reviewer {ADA}"]["ok"]
     failing = {name for name, each in found.items() if not each["ok"]}
@@ -178,6 +178,6 @@ def test_of_two_workers_one_looks_people_up_and_both_know_them(
     with bench.service(**more) as first, bench.service(**more) as second:
         wait_for(lambda: slack.posts, "a message")
         wait_for(lambda: LOOK_UP in asked(slack), "a look-up")
-        assert people(bench, WORKER_DATABASE_URL=postgres_url)[ADA]["slack"] == "U0ADA00001"
+        assert people(bench, WORKER_DATABASE_URL=postgres_url)[ADA]["slack_id"] == "U0ADA00001"
         assert (first.stop(), second.stop()) == (0, 0)
     assert asked(slack).count(LOOK_UP) == 1

@@ -67,7 +67,7 @@ def test_names_and_e_mails_stay_where_they_belong(
     posted = json.dumps([attempt.arguments for attempt in slack.posts])
     assert {name: found for name, text in outside.items() if (found := marks(text, f"{MAIL}|{NAME}"))} == {}
     assert marks(posted, MAIL) == []
-    known = {each["email"] for each in json.loads(bench.run("people", "--json", **more).stdout)}
+    known = {each["email"] for each in json.loads(bench.run("people", "--json", **more).stdout)["people"]}
     assert known > {REACHED, UNKNOWN}
 
 

@@ -60,5 +60,5 @@ def test_a_press_is_an_act_an_answer_and_an_edit(
         assert "guests cannot act" in str(slack.personal.home(GUEST))
         assert service.stop() == 0
     assert slack.sockets.close_codes == [1000]
-    assert [each["act"] for each in json.loads(bench.run("actions", "--json").stdout)] == ["mute", "claim"]
+    assert [each["act"] for each in json.loads(bench.run("actions", "--json").stdout)["actions"]] == ["mute", "claim"]
     assert len(slack.posts) == 1

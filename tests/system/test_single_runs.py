@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def listed(bench: Bench, *arguments: str) -> list[dict[str, Any]]:
     done = bench.run(*arguments, "--json")
     assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout))
+    found = json.loads(done.stdout)
+    return list(found["deliveries" if arguments[0] == "deliveries" else "runs"])
 
 
 def test_a_run_is_found_by_its_ids_by_links_and_by_part_of_its_name(
@@ -53,7 +54,7 @@ def test_what_waits_is_listed_with_ids_and_what_comes_next(
     langsmith.add_run(queue, name="the one \x1b[31m")
     assert bench.run("poll").returncode == 0
     (one,) = listed(bench, "runs", "support  qa")
-    assert (one["name"], one["queue"], one["next"]["kind"]) == ("the one \x1b[31m", "Support QA", "reminder")
+    assert (one["run"], one["queue"], one["next"]["kind"]) == ("the one \x1b[31m", "Support QA", "reminder")
     assert one["last_notified_at"]
     shown = bench.run("runs", str(queue)).stdout
     assert one["queue_run_id"] in shown

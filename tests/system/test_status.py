@@ -74,7 +74,7 @@ def test_a_token_or_a_channel_that_slack_refuses_is_a_reason_until_it_is_taken(
         assert "SLACK_BOT_TOKEN was revoked: reinstall the app" in said
         slack.token_error = None
         slack.kick(CHANNEL)
-        (held,) = json.loads(bench.run("deliveries", "--json").stdout)
+        (held,) = json.loads(bench.run("deliveries", "--json").stdout)["deliveries"]
         assert bench.run("retry", held["key"]).returncode == 0
         wait_for(lambda: kinds(bench, **calm) == {"channel_refused", "delivery_held"}, "the channel is refused")
         slack.invite(CHANNEL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
-from worker.commands.run_story import name_of
+from worker.commands.run_story import act_json, name_of
 from worker.commands.runs import meant, not_polled, print_meant
 from worker.commands.startup import DATABASE, opened, start
 from worker.core.actions import ON_QUEUES, Act
@@ -126,28 +126,21 @@ def actions(limit: int, *, as_json: bool) -> None:
     with opened(settings) as store:
         found = store.records(limit)
     if as_json:
-        tables.print_json([record_json(each) for each in found])
+        tables.print_json({"actions": [record_json(each) for each in found]})
         return
     columns = ("When", "Who", "What", "On", "Until", "Through", "Came of it")
     tables.print_table(columns, [_row(each) for each in found], empty="Nobody has done anything yet.")
 
 
 def record_json(record: Record) -> dict[str, Any]:
-    """One act for programs."""
-    action, actor = record.action, record.action.actor
+    """One act for programs, with the run or the queue that it was on."""
+    action = record.action
     return {
-        "at": tables.stamp(record.at),
-        "act": action.act.value,
-        "who": actor.who or None,
-        "name": actor.name or None,
-        "email": actor.email or None,
-        "queue_id": str(action.queue_id),
-        "queue": record.queue or None,
+        **act_json(record),
         "queue_run_id": None if action.queue_run_id is None else str(action.queue_run_id),
         "run": record.name or None,
-        "until": tables.stamp(action.until),
-        "through": action.through,
-        "refused": None if record.refusal is None else record.refusal.value,
+        "queue_id": str(action.queue_id),
+        "queue": record.queue or None,
     }
 
 

@@ -279,7 +279,7 @@ def queues(*, as_json: bool) -> bool:
             sys.stderr.write(f"review-notifier: the queues cannot be listed: {error}\n")
             return False
     if as_json:
-        tables.print_json([{"id": str(q.queue_id), "name": q.name, "waiting": n} for q, n in found])
+        tables.print_json({"queues": [{**tables.queue_json(queue), "waiting": count} for queue, count in found]})
     else:
         rows = [(str(q.queue_id), q.name, "?" if n is None else str(n)) for q, n in found]
         tables.print_table(("Id", "Name", "Waiting"), rows, empty="The key can see no queue.")
@@ -316,7 +316,7 @@ def check(*, as_json: bool, live: bool) -> bool:
             *(ask_live(source, roster) if live else ()),
         ]
     if as_json:
-        tables.print_json([tables.finding_json(finding) for finding in found])
+        tables.print_json(tables.findings_json(found))
     else:
         tables.print_findings(found)
     return all(finding.ok for finding in found)

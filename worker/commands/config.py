@@ -46,7 +46,7 @@ def _rows(settings: Iterable[tuple[str, InForce]]) -> Iterator[tuple[str, str, s
 def config_json(found: AllInForce) -> dict[str, Any]:
     """The same for programs: of every queue all that holds for it."""
     return {
-        "worker": {each.name: _value(each) for each in (*found.worker, *found.tables)},
+        "settings": {each.name: _value(each) for each in (*found.worker, *found.tables)},
         "queues": [_queue(queue) for queue in found.queues],
     }
 

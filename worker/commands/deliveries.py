@@ -34,7 +34,7 @@ def deliveries(*, state: State | None, limit: int, as_json: bool) -> None:
     with opened(settings) as store:
         found, now = store.deliveries(state, limit), store.now(SystemClock())
     if as_json:
-        tables.print_json([tables.delivery_json(delivery) for delivery in found])
+        tables.print_json({"deliveries": [tables.delivery_json(delivery) for delivery in found]})
     else:
         tables.print_deliveries(found, now)
 

@@ -111,7 +111,7 @@ class UnknownFileError(ValueError):
 def print_list(*, as_json: bool) -> None:
     """Print what can be written."""
     if as_json:
-        tables.print_json({"files": [{"name": each.name, "purpose": each.purpose} for each in CARRIED]})
+        tables.print_json({"files": [{"name": each.name, "about": each.purpose} for each in CARRIED]})
         return
     tables.print_table(("Name", "What it is"), [(each.name, each.purpose) for each in CARRIED], empty="")
     tables.say(

@@ -131,7 +131,7 @@ class Dialog:
     def _choose_hours(self) -> None:
         self._say("", "5. When the team works. Messages come only then, and what falls due outside waits.")
         self._set(HOURS, "   Hours, or always", USUAL_HOURS)
-        self._set(HOLIDAYS, "   Public holidays of a country or a part of one (DE, DE-BE, US), or none", "none")
+        self._set(HOLIDAYS, "   Public holidays of a country or a part of one (DE-BE, FR, US), or none", "none")
         if self.answers.keys() & {HOURS, HOLIDAYS, ZONE}:
             self._set(ZONE, "   Time zone", init_proof.machine_zone() or "UTC")
 

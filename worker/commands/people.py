@@ -63,7 +63,7 @@ def people(*, as_json: bool) -> None:
     with opened(settings) as store:
         found = reached(store, settings, store.now(SystemClock()))
     if as_json:
-        tables.print_json([person_json(each) for each in found])
+        tables.print_json({"people": [person_json(each) for each in found]})
         return
     columns = ("E-mail", "Slack", "Name", "Turn", "Called today", "Budget left", "Why not reached")
     tables.print_table(columns, [_row(each) for each in found], empty="No reviewer is known yet.")
@@ -139,11 +139,11 @@ def person_json(reached: Reached) -> dict[str, Any]:
     person = reached.person
     return {
         "email": person.email or None,
-        "slack": person.user or None,
+        "slack_id": person.user or None,
         "name": person.name or None,
         "reviewer_ids": [one for one in person.reviewer_ids if not one.startswith("mailto:")],
-        "whose_turn": reached.turns,
-        "told_today": reached.called,
+        "turns": reached.turns,
+        "called_today": reached.called,
         "budget_left": reached.left,
         "problem": person.problem.value or None,
         "why_unresolved": reached.why or None,

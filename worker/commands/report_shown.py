@@ -7,7 +7,7 @@ import io
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from worker.commands.tables import stamp
+from worker.commands.tables import queue_json, stamp
 from worker.core.queue_report import WEEKDAYS, report_title, sentences
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def reports_json(reports: Sequence[QueueReport]) -> dict[str, Any]:
 def _report_json(report: QueueReport) -> dict[str, Any]:
     found, now = report.sum, report.now
     return {
-        "queue_id": str(report.queue.queue_id),
-        "queue": report.queue.name,
+        **queue_json(report.queue),
         "begin": stamp(report.period.begin),
         "end": stamp(report.period.end),
         "days": report.period.days,
@@ -80,7 +79,7 @@ def _report_json(report: QueueReport) -> dict[str, Any]:
         "last_review": _waits_json(found.last, found.last_wall),
         "overdue_share": None if found.overdue_share is None else round(found.overdue_share, 4),
         "waiting": now.waiting,
-        "overdue": now.stale,
+        "stale": now.stale,
         "oldest_since": stamp(now.oldest_since),
         "week": {
             day: [{"came": cell.came, "reviewed": cell.reviewed, "known": cell.seen} for cell in row]
@@ -89,12 +88,10 @@ def _report_json(report: QueueReport) -> dict[str, Any]:
     }
 
 
-def _waits_json(waits: Waits, wall: Waits) -> dict[str, int | None]:
+def _waits_json(waits: Waits, wall: Waits) -> dict[str, dict[str, int | None]]:
     return {
-        "p50_seconds": _seconds(waits.quantile(0.5)),
-        "p95_seconds": _seconds(waits.quantile(0.95)),
-        "wall_p50_seconds": _seconds(wall.quantile(0.5)),
-        "wall_p95_seconds": _seconds(wall.quantile(0.95)),
+        name: {"p50_seconds": _seconds(each.quantile(0.5)), "p95_seconds": _seconds(each.quantile(0.95))}
+        for name, each in (("open_time", waits), ("wall_time", wall))
     }
 
 
@@ -117,8 +114,9 @@ def _csv_row(report: QueueReport) -> dict[str, Any]:
     del row["week"]
     for key in ("first_review", "last_review"):
         waits = row.pop(key)
-        row |= {f"{key}_{name}": value for name, value in waits.items()}
-    row["queue"] = _as_text(row["queue"])
+        row |= {f"{key}_{name}": value for name, value in waits["open_time"].items()}
+        row |= {f"{key}_wall_{name}": value for name, value in waits["wall_time"].items()}
+    row["queue"] = _as_text(report.queue.name)
     return row
 
 

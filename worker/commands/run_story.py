@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.commands.tables import age_text, delivery_json, print_table, stamp
+from worker.commands.tables import age_text, delivery_json, print_table, queue_json, stamp
 from worker.core.actions import REFUSALS
 from worker.core.model import Fate, Kind, shortened
 from worker.core.outbox import ready_at
@@ -41,13 +41,16 @@ def acts_json(review: Review) -> dict[str, Any]:
 
 
 def act_json(record: Record) -> dict[str, Any]:
-    """One act in the story of a run."""
+    """One act: when, what, who, and what came of it."""
+    action, actor = record.action, record.action.actor
     return {
         "at": stamp(record.at),
-        "act": record.action.act.value,
-        "who": record.action.actor.name or record.action.actor.who or None,
-        "until": stamp(record.action.until),
-        "through": record.action.through,
+        "act": action.act.value,
+        "name": actor.name or None,
+        "email": actor.email or None,
+        "slack_id": actor.who or None,
+        "until": stamp(action.until),
+        "through": action.through,
         "refused": None if record.refusal is None else record.refusal.value,
     }
 
@@ -219,17 +222,16 @@ def story_json(story: Story, upcoming: Upcoming, acted: Sequence[Record] = ()) -
     return {
         "queue_run_id": str(review.queue_run_id),
         "run_id": str(review.run_id) if review.run_id else None,
-        "name": review.facts.name or None,
-        "queue_id": str(story.queue.queue_id),
-        "queue": story.queue.name,
+        "run": review.facts.name or None,
+        **queue_json(story.queue),
         "added_at": stamp(review.added_at),
         "first_seen_at": stamp(review.first_seen_at),
         "since": stamp(review.since),
         "back": review.back,
         "closed_at": stamp(review.closed_at),
-        "left": review.fate.value if review.fate else None,
-        "notices": [_notice_json(each, review) for each in story.notices],
-        "acts": [act_json(each) for each in acted],
+        "fate": review.fate.value if review.fate else None,
+        "deliveries": [_notice_json(each, review) for each in story.notices],
+        "actions": [act_json(each) for each in acted],
         **acts_json(review),
         "next": upcoming_json(upcoming),
     }
@@ -238,5 +240,5 @@ def story_json(story: Story, upcoming: Upcoming, acted: Sequence[Record] = ()) -
 def _notice_json(notice: StoryNotice, review: Review) -> dict[str, Any]:
     entered = entered_by_edit(notice, review)
     purpose = notice.purpose or (Kind.ANNOUNCEMENT if entered else notice.delivery.kind)
-    about = {"left_out": notice.left_out, "purpose": purpose.value, "entered_by_edit": entered}
+    about = {"was_left_out": notice.left_out, "purpose": purpose.value, "entered_by_edit": entered}
     return delivery_json(notice.delivery) | about

@@ -64,7 +64,7 @@ def runs(wanted: str | None, *, as_json: bool) -> bool:
         sys.stderr.write(f"review-notifier: {not_polled(wanted, polled)}\n")
         return False
     if as_json:
-        tables.print_json([waiting_json(each, now) for each in found])
+        tables.print_json({"runs": [waiting_json(each, now) for each in found]})
     else:
         print_waiting(found, now)
     return True
@@ -82,7 +82,8 @@ def why(what: str, *, as_json: bool) -> bool:
         polls = {each.queue.queue_id: each for each in store.polls()} if found else {}
         stories = [(each, _upcoming(store, polls[each.queue.queue_id], rules, each.review, now)) for each in found]
     if as_json:
-        tables.print_json([story_json(each, coming, _of_stay(each, acted)) for each, coming in stories])
+        found_json = [story_json(each, coming, _of_stay(each, acted)) for each, coming in stories]
+        tables.print_json({"runs": found_json})
     elif len(runs_meant) > 1:
         print_meant(found, now)
     else:
@@ -219,9 +220,8 @@ def waiting_json(each: Waiting, now: datetime) -> dict[str, Any]:
     return {
         "queue_run_id": str(review.queue_run_id),
         "run_id": str(review.run_id) if review.run_id else None,
-        "queue_id": str(each.queue.queue_id),
-        "queue": each.queue.name,
-        "name": review.facts.name or None,
+        "run": review.facts.name or None,
+        **tables.queue_json(each.queue),
         "since": stamp(review.since),
         "age_seconds": int(age_of(review, now).total_seconds()),
         "reserved": review.reserved,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from functools import partial
 from multiprocessing import get_context
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Policy = tuple[Path | None, Settings]
 
 _QUEUES = frozenset({Need.QUEUES})
-_NOTHING = "Nothing is remembered of these queues: let `review-notifier run` poll them for some days first."
+_NOTHING = "nothing is remembered of these queues: let `review-notifier run` poll them for some days first"
 
 WARM_UP = timedelta(days=4)
 """So long before the time that counts a policy is played, so that what waits then has been spoken of by it."""
@@ -56,7 +57,7 @@ def simulate(*, days: int, config: Path | None, as_json: bool) -> bool:
         past = _remembered(store, clock, timedelta(days=days), present.keep_reviews)
     played = [] if past is None else play_policies(past, policies, side_by_side)
     if past is None or not any(each.figures.queues for each in played):
-        say(_NOTHING)
+        sys.stderr.write(f"review-notifier: {_NOTHING}\n")
         return False
     if as_json:
         print_json(simulation_json(past, days, played))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from worker.commands.tables import age_text, stamp
+from worker.commands.tables import age_text, queue_json, stamp
+from worker.core.model import Queue
 from worker.core.simulation import Delay
 from worker.core.text import day_time_in, plain
 from worker.notifiers.words import counted
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from pathlib import Path
 
+    from worker.core.model import Id
     from worker.core.simulation import Figures, Past, QueueFigures
 
 _BY_THE_CLOCK = "- with closed hours"
@@ -133,27 +135,30 @@ def simulation_json(past: Past, days: int, played: Sequence[Played]) -> dict[str
         "remembered_days": round((past.end - past.begin) / timedelta(days=1), 3),
         "policies": [_policy_json(each, people) for each in played],
         "in_fact": {
-            "posts": {str(queue_id): count for queue_id, count in past.sent.items()},
+            "queues": [{**queue_json(_queue(queue_id, played)), "posts": sent} for queue_id, sent in past.sent.items()],
             "calls": sum(past.calls.values()),
         },
     }
+
+
+def _queue(queue_id: Id, played: Sequence[Played]) -> Queue:
+    """A queue by its id, with its name where a policy has it."""
+    every = (queue.queue for each in played for queue in each.figures.queues)
+    return next((queue for queue in every if queue.queue_id == queue_id), Queue(queue_id, ""))
 
 
 def _policy_json(each: Played, people: int) -> dict[str, Any]:
     figures = each.figures
     return {
         "config": None if each.config is None else str(each.config),
-        "queues": [
-            {"queue_id": str(queue.queue.queue_id), "queue": queue.queue.name, **_queue_json(queue)}
-            for queue in figures.queues
-        ],
+        "queues": [{**queue_json(queue.queue), **_queue_json(queue)} for queue in figures.queues],
         "all_queues": None if figures.every is None else _queue_json(figures.every),
-        "people": {
-            "count": people,
+        "called": {
+            "people_called": people,
             "calls": sum(figures.calls.values()),
             "direct_messages": figures.direct,
-            "calls_a_person_and_working_day": round(figures.calls_a_day(people, each.working_days), 3),
-            "most_a_person_and_day": figures.most_calls,
+            "calls_per_person_and_working_day": round(figures.calls_a_day(people, each.working_days), 3),
+            "most_per_person_and_day": figures.most_calls,
         },
         "not_remembered": sorted(each.missing),
     }
@@ -164,11 +169,11 @@ def _queue_json(queue: QueueFigures) -> dict[str, Any]:
         "working_days": queue.days,
         "came": queue.came,
         "posts": queue.posts,
-        "posts_a_working_day": round(queue.a_day, 3),
-        "most_posts_a_day": queue.most,
+        "posts_per_working_day": round(queue.a_day, 3),
+        "most_posts_per_day": queue.most,
         "overdue": queue.overdue,
-        "shown_after": {"open": _delay_json(queue.shown), "wall": _delay_json(queue.shown_wall)},
-        "posted_after": {"open": _delay_json(queue.called), "wall": _delay_json(queue.called_wall)},
+        "shown_after": {"open_time": _delay_json(queue.shown), "wall_time": _delay_json(queue.shown_wall)},
+        "posted_after": {"open_time": _delay_json(queue.called), "wall_time": _delay_json(queue.called_wall)},
     }
 
 

@@ -15,12 +15,12 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.startup import DATABASE, opened, start
-from worker.commands.upcoming import held_of, unpolled_json, unpolled_lines, unpolled_of
+from worker.commands.status_json import status_json
+from worker.commands.upcoming import held_of, unpolled_lines, unpolled_of
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
 from worker.core.message import EXPIRES_WITHIN
 from worker.core.overview import LISTING_IN_USE, Area, Overview, QueueView
-from worker.core.owed import State
 from worker.core.status.reasons import reasons
 from worker.core.text import day_time_in, plain
 from worker.rules import rules_for
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from worker.core.calendar import Calendar
     from worker.core.model import Id, QueueTotals
     from worker.core.overview import LinkState, Process, Reason
+    from worker.core.owed import State
     from worker.core.status.upcoming import Held
     from worker.rules import RulesOf
     from worker.settings import Settings
@@ -105,7 +106,7 @@ def status(*, as_json: bool, watch: bool = False) -> bool:
             sys.stdout.flush()
             pause.wait(WATCH_SECONDS)
     if as_json:
-        tables.print_json(_json(found))
+        tables.print_json(status_json(found))
     else:
         _print(found)
     return not found.reasons
@@ -354,97 +355,3 @@ def _remark_lines(found: Status) -> list[str]:
         if queue.polled.error and str(queue.polled.queue.queue_id) not in known
     ]
     return ["", *(f"Tried again soon: {each.queue.name}: {each.error}" for each in failing)] if failing else []
-
-
-def _json(found: Status) -> dict[str, Any]:
-    services = [_process_json(process) for process in found.services]
-    queues = zip(
-        found.overview.queues,
-        found.standings,
-        found.workers,
-        found.calendars,
-        found.held,
-        found.acts or [ActsOfQueue()] * len(found.standings),
-        strict=True,
-    )
-    return {
-        "running": bool(services),
-        "service": services[0] if services else None,
-        "services": services,
-        "listing": found.listing or None,
-        "queues": [_queue_json(*each, now=found.overview.taken_at) for each in queues],
-        "dead": found.count(State.DEAD),
-        "held": found.count(State.HELD),
-        "unpolled": [unpolled_json(each) for each in found.unpolled],
-        "reasons": [_reason_json(reason) for reason in found.reasons],
-        "ok": not found.reasons,
-    }
-
-
-def _process_json(process: Process) -> dict[str, Any]:
-    return {
-        "pid": process.pid,
-        "host": process.host,
-        "since": tables.stamp(process.started_at),
-        "version": process.version,
-        "link": None if process.link is None else link_json(process.link),
-    }
-
-
-def link_json(link: LinkState) -> dict[str, Any]:
-    """The link by which people are heard, for programs."""
-    return {
-        "connected_at": tables.stamp(link.connected_at),
-        "links": link.links,
-        "counted": link.counted,
-        "last_pong_at": tables.stamp(link.pong_at),
-    }
-
-
-def _reason_json(reason: Reason) -> dict[str, Any]:
-    return {
-        "kind": reason.kind,
-        "area": ADVICE.area(reason.area),
-        "subject": reason.subject or None,
-        "text": reason.text,
-        "fix": reason.fix,
-        "since": tables.stamp(reason.since),
-    }
-
-
-def _queue_json(  # noqa: PLR0913  (all that is known of a queue)
-    queue: QueueView,
-    standing: QueueTotals,
-    worker: str | None,
-    calendar: Calendar,
-    held: Held,
-    acted: ActsOfQueue,
-    *,
-    now: datetime,
-) -> dict[str, Any]:
-    """One queue. Ages in whole seconds."""
-    polled, oldest = queue.polled, standing.oldest_since
-    return {
-        "queue_id": str(polled.queue.queue_id),
-        "name": polled.queue.name,
-        "waiting": standing.waiting,
-        "stale": standing.stale,
-        "left_out": standing.left_out,
-        "expiring": standing.expiring,
-        "expires_at": tables.stamp(standing.expires_at),
-        "disagreed": polled.queue.disagreed,
-        "oldest_since": tables.stamp(oldest),
-        "oldest_age_seconds": None if oldest is None else max(int((now - oldest).total_seconds()), 0),
-        "last_complete_poll_at": tables.stamp(polled.completed_at),
-        "late": queue.is_late(now),
-        "failing_since": tables.stamp(polled.failing_since),
-        "error": polled.error or None,
-        "undelivered": standing.undelivered,
-        "dead": standing.dead,
-        "worker": worker,
-        "open": calendar.is_open(now),
-        "held_until": tables.stamp(held.until),
-        "claimed": acted.claimed,
-        "snoozed": acted.snoozed,
-        "muted_until": tables.stamp(acted.muted_until),
-    }

@@ -18,10 +18,11 @@ from worker.core.text import day_time_in, json_safe, plain
 from worker.notifiers.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from worker.core.message import Message
+    from worker.core.model import Queue
     from worker.core.overview import Finding
     from worker.core.owed import Delivery
     from worker.loops.preview import Preview
@@ -49,8 +50,11 @@ def _indented(line: str) -> str:
     return " " * (len(line) - len(line.lstrip(" "))) + plain(line)
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print JSON to stdout, with everything escaped that a terminal would obey."""
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print an object as JSON to stdout, with everything escaped that a terminal would obey.
+
+    Its keys are those of docs/json.md: an object can be extended where a list at the top could not.
+    """
     # In another encoding, such as that of LANG=C, some characters could not be written at all.
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
@@ -119,6 +123,14 @@ def stamp(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat().replace("+00:00", "Z")
 
 
+def queue_json(queue: Queue | None) -> dict[str, str | None]:
+    """The queue that an object is about."""
+    return {
+        "queue_id": None if queue is None else str(queue.queue_id),
+        "queue": None if queue is None else queue.name or None,
+    }
+
+
 def delivery_json(delivery: Delivery) -> dict[str, Any]:
     """One delivery of `deliveries --json`. `next_attempt_at` is null where none will be made by itself."""
     receipt = delivery.receipt
@@ -126,12 +138,11 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
         "key": str(delivery.key),
         "state": delivery.state.value,
         "kind": delivery.kind.value,
-        "queue_id": str(delivery.queue.queue_id) if delivery.queue else None,
-        "queue": delivery.queue.name if delivery.queue else None,
+        **queue_json(delivery.queue),
         "channel": delivery.destination.place,
         "created_at": stamp(delivery.created_at),
         "attempts": delivery.attempts,
-        "last_error": delivery.last_error or None,
+        "error": delivery.last_error or None,
         "next_attempt_at": stamp(_next_attempt_at(delivery)),
         "settled_at": stamp(delivery.settled_at),
         "ts": receipt.ts if receipt else None,
@@ -179,9 +190,16 @@ def print_findings(findings: Iterable[Finding]) -> None:
         console.print(f"{counted(problems, 'problem') if problems else 'No problem'} in {counted(len(found), 'check')}")
 
 
-def finding_json(finding: Finding) -> dict[str, Any]:
-    """One check of `check --json`."""
-    return {"check": finding.name, "ok": finding.ok, "text": finding.text, "fix": finding.fix or None}
+def findings_json(findings: Sequence[Finding]) -> dict[str, Any]:
+    """`check --json` and `test --json`, in the order of the checks."""
+    return {
+        "ok": all(finding.ok for finding in findings),
+        "problems": sum(not finding.ok for finding in findings),
+        "checks": [
+            {"check": finding.name, "ok": finding.ok, "text": finding.text, "fix": finding.fix or None}
+            for finding in findings
+        ],
+    }
 
 
 def preview_text(queues: int, preview: Preview) -> str:

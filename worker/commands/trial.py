@@ -37,7 +37,7 @@ def test(given: Iterable[str], *, as_json: bool) -> bool:
     with slack(settings) as notifier:
         found = list(prove(notifier, places, SystemClock(), process.STOP.wait))
     if as_json:
-        tables.print_json([tables.finding_json(finding) for finding in found])
+        tables.print_json(tables.findings_json(found))
     else:
         tables.print_findings(found)
     return all(finding.ok for finding in found)

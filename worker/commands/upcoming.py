@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from worker.commands.tables import stamp
+from worker.commands.tables import queue_json, stamp
 from worker.core.outbox import in_vain_at
 from worker.core.owed import State
 from worker.core.status.upcoming import Circumstances, Held, count_held
@@ -90,9 +90,8 @@ def _unpolled_text(each: Unpolled) -> str:
 def unpolled_json(each: Unpolled) -> dict[str, Any]:
     """The same of one queue for programs."""
     return {
-        "queue_id": str(each.queue.queue_id),
-        "name": each.queue.name,
-        "deliveries": each.deliveries,
+        **queue_json(each.queue),
+        "undelivered": each.deliveries,
         "withdrawn_at": stamp(each.withdrawn_at),
     }
 

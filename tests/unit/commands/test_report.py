@@ -82,8 +82,8 @@ def test_a_queue_of_which_nothing_is_known_says_so() -> None:
 def test_programs_get_objects_and_rows() -> None:
     (found,) = reports_json([report(queue(HOSTILE))])["queues"]
     assert (found["came"], found["overdue_share"], found["hours_known"]) == (120, 0.25, 156)
-    assert found["first_review"]["p50_seconds"] == pytest.approx(40 * 60, rel=0.1)
-    assert found["last_review"]["p95_seconds"] is None
+    assert found["first_review"]["open_time"]["p50_seconds"] == pytest.approx(40 * 60, rel=0.1)
+    assert found["last_review"]["wall_time"]["p95_seconds"] is None
     assert found["week"]["Thu"][10] == {"came": 120, "reviewed": 3, "known": 1}
     (row,) = csv.DictReader(io.StringIO(reports_csv([report(queue(HOSTILE))])))
     assert row["queue"].startswith("'=")

@@ -91,18 +91,18 @@ def test_a_run_that_entered_a_message_was_never_owed_it(edited: dict[str, Any], 
     lines = story_lines(told, NEXT, NOON + HOUR)
     assert any(line.endswith(f"posted before, {said}") for line in lines)
     assert not any(" is due" in line or " sent" in line for line in lines)
-    (shown,) = story_json(told, NEXT)["notices"]
+    (shown,) = story_json(told, NEXT)["deliveries"]
     assert (shown["entered_by_edit"], shown["purpose"]) == (True, "announcement")
 
 
 def test_a_run_has_its_own_purpose_in_a_message_of_several() -> None:
     told = story(StoryNotice(posted(created_at=NOON, settled_at=NOON + MINUTE), purpose=Kind.REMINDER))
     assert any("is due, in which it is overdue" in line for line in story_lines(told, NEXT, NOON + HOUR))
-    (shown,) = story_json(told, NEXT)["notices"]
+    (shown,) = story_json(told, NEXT)["deliveries"]
     assert (shown["entered_by_edit"], shown["purpose"]) == (False, "reminder")
 
 
 def test_a_message_that_was_lost_before_the_run_came_shows_nothing_of_it() -> None:
     told = story(StoryNotice(posted(state=State.DEAD)))
-    (shown,) = story_json(told, NEXT)["notices"]
+    (shown,) = story_json(told, NEXT)["deliveries"]
     assert shown["entered_by_edit"] is False

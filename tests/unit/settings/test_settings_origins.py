@@ -110,8 +110,8 @@ def test_a_secret_is_never_shown(place: Place) -> None:
 
 def test_programs_get_every_queue_whole(place: Place) -> None:
     found_json = config_json(found(place, {"WORKER_QUEUES": "all", "WORKER_CHANNEL": "C0123456789"}))
-    assert found_json["worker"]["WORKER_QUEUES"] == {"value": "all", "from": "environment"}
-    assert found_json["worker"]["LANGSMITH_API_KEY"] == {"value": None, "from": "default"}
+    assert found_json["settings"]["WORKER_QUEUES"] == {"value": "all", "from": "environment"}
+    assert found_json["settings"]["LANGSMITH_API_KEY"] == {"value": None, "from": "default"}
     (every,) = found_json["queues"]
     assert every["queue"] is None
     assert every["settings"]["channel"] == {"value": "C0123456789", "from": "environment"}
