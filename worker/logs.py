@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,15 +30,18 @@ def configure_logging(*, level: str, form: str, secrets: Iterable[str], is_colou
 
     `form` is `auto`, `console` or `json`. Every one of `secrets` is redacted. For people lines may be coloured.
     """
-    people = form == "console" or (form == "auto" and sys.stderr.isatty())
-    rendered = [_harmless, _for_people(is_coloured=is_coloured)] if people else [_in_order, _as_json(), _harmless_line]
+    is_terminal = sys.stderr.isatty()
+    people = form == "console" or (form == "auto" and is_terminal)
+    shown = _in_sentences if is_terminal else _for_people
+    rendered = [_harmless, shown(is_coloured=is_coloured)] if people else [_in_order, _as_json(), _harmless_line]
     shared: list[Callable[..., Any]] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        _instants,
     ]
-    if not people:
+    if not people or is_terminal:
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[
@@ -117,6 +121,13 @@ def _forms(secret: str) -> set[str]:
     return {secret, quoted, json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1]}
 
 
+def _instants(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
+    """Write every instant as the time of the line is written."""
+    instants = {key: value for key, value in event.items() if isinstance(value, datetime)}
+    event.update({key: f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z" for key, at in instants.items()})
+    return event
+
+
 def _harmless(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
     """Write out what a terminal would obey in a name or an error; tracebacks keep their lines."""
     texts = {key: value for key, value in event.items() if isinstance(value, str) and key not in {"exception", "stack"}}
@@ -126,6 +137,13 @@ def _harmless(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
 
 def _harmless_line(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN401 - structlog's signature
     return json_safe(line)
+
+
+def _in_sentences(*, is_coloured: bool) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
+    """A renderer for people at a terminal."""
+    from worker.sentences import terminal_line  # noqa: PLC0415  only where a person looks
+
+    return lambda _logger, _method, event: terminal_line(event, is_coloured=is_coloured)
 
 
 def _for_people(*, is_coloured: bool) -> structlog.dev.ConsoleRenderer:

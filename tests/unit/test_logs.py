@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import threading
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,40 @@ def test_lines_for_people_are_coloured_where_that_is_wanted(
     logs.configure_logging(level="info", form="console", secrets=(), is_coloured=is_coloured)
     structlog.get_logger("worker.test").info("polled", queue="Support QA")
     assert ("\x1b[" in capsys.readouterr().err) is is_coloured
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [("auto", "Polls Support QA from now on"), ("console", "Polls Support QA from now on"), ("json", '"queue_added"')],
+)
+def test_a_terminal_gets_sentences_without_what_it_would_obey_or_a_secret(form: str, shown: str) -> None:
+    with contextlib.redirect_stderr(screen := Screen()):
+        logs.configure_logging(level="info", form=form, secrets=[SECRET])
+        log = structlog.get_logger("worker.test")
+        log.info("queue_added", queue="Support QA")
+        log.info("queue_added", queue=f"\x1b[31m{SECRET}")
+        try:
+            int(SECRET)
+        except ValueError:
+            log.exception("uncaught")
+    assert shown in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
+    assert "swordfish" not in screen.getvalue()
+
+
+def test_instants_are_written_as_the_time_of_the_line_is(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging(level="info", form="json", secrets=())
+    structlog.get_logger("worker.test").info(
+        "polled", due_at=datetime(2026, 1, 2, 4, tzinfo=timezone(timedelta(hours=1)))
+    )
+    assert json.loads(capsys.readouterr().err)["due_at"] == "2026-01-02T03:00:00Z"
 
 
 def test_a_line_goes_to_what_is_the_standard_error_then() -> None:

@@ -27,7 +27,10 @@ CODES, DEPLOYMENT, OPERATIONS = (
 )
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 LOGGERS = {"log", "line"}
-SETTLING = {f"delivery_{state}" for state in State if state is not State.SENDING} | {"delivery_lease_lost"}
+SETTLING = {f"delivery_{state}" for state in State if state is not State.SENDING} | {
+    "delivery_lease_lost",
+    "delivery_waits",
+}
 """What deliver.py logs under a name that it puts together."""
 
 SAID = {"listing_ends"}

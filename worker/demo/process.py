@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +19,6 @@ _PATIENCE = 35.0
 """Seconds that a stop may take: the worker itself promises less."""
 
 LogLine = dict[str, Any]
-
-WORDS = {
-    "queue_polled": "Polled {queue}: {waiting} waiting, {changed} changed; {notices}",
-    "queue_held": "Holds the {notice} of {queue} until {held_until}, when its hours begin",
-    "queue_failing": "Cannot poll {queue}: {error}",
-    "queue_recovered": "Polls {queue} again, after {failures} failed attempts",
-    "delivery_sent": "Posted the {kind} to {where}",
-    "delivery_unknown": "Does not know whether the {kind} to {where} was posted and will look: {error}",
-    "delivery_pending": "Will try the {kind} to {where} again: {error}",
-    "delivery_withdrawn": "Withdrew the {kind} to {where}: {error}",
-    "message_edited": "Edited a message in {where}: {waiting} left",
-}
-"""The texts of the lines that belong to the story; `where` is the channel's name."""
 
 
 class Running:
@@ -91,24 +77,6 @@ def running(directory: Path, settings: Mapping[str, str], hear: Callable[[LogLin
         yield process
     finally:
         process.stop()
-
-
-def log_text(line: LogLine, places: Mapping[str, str]) -> str:
-    """A line of the log in words; `places` maps the ids of channels and people to names."""
-    template = WORDS.get(str(line.get("event")))
-    if template is None:
-        return _other(line)
-    channel = str(line.get("channel"))
-    notices = ", ".join(line.get("notices") or ["nothing to announce"])
-    words = {**line, "kind": "direct message"} if line.get("kind") == "direct" else line
-    return template.format_map(defaultdict(str, words, where=places.get(channel, channel), notices=notices))
-
-
-def _other(line: LogLine) -> str:
-    known = {"event", "level", "logger", "timestamp"}
-    details = ", ".join(f"{name} {value}" for name, value in line.items() if name not in known)
-    event = str(line.get("event", "")).replace("_", " ").capitalize()
-    return f"{event}: {details}" if details else event
 
 
 def _line(written: str) -> LogLine:

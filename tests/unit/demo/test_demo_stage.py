@@ -15,7 +15,6 @@ from rich.console import Console
 
 from tests.support.builders import DAY, SECOND
 from tests.support.clock import FakeClock
-from worker.demo.process import log_text
 from worker.demo.story import cast
 from worker.demo.story.page import view
 from worker.demo.story.play import EndedError, Performance
@@ -126,43 +125,6 @@ def test_every_kind_that_is_expected_goes_to_a_channel_of_the_demo() -> None:
 )
 def test_the_terminal_shows_text_without_slacks_markup(text: str, shown: str) -> None:
     assert without_markup(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (
-            {"event": "delivery_sent", "kind": "reminder", "channel": cast.RAG_CHANNEL},
-            "Posted the reminder to #rag-quality",
-        ),
-        (
-            {"event": "delivery_sent", "kind": "direct", "channel": cast.CLEO.user},
-            "Posted the direct message to Cleo Haddad",
-        ),
-        (
-            {"event": "queue_polled", "queue": "Q", "waiting": 3, "changed": 1, "notices": ["announcement"]},
-            "Polled Q: 3 waiting, 1 changed; announcement",
-        ),
-        (
-            {"event": "queue_polled", "queue": "Q{x}", "waiting": 3, "changed": 1},
-            "Polled Q{x}: 3 waiting, 1 changed; nothing to announce",
-        ),
-        ({"event": "clock_jumped", "level": "warning", "seconds": 5}, "Clock jumped: seconds 5"),
-        ({"event": "stopped", "level": "info"}, "Stopped"),
-        ({}, ""),
-    ],
-    ids=[
-        "posted",
-        "posted to a person",
-        "polled",
-        "polled without a word",
-        "an event of another kind",
-        "bare",
-        "empty",
-    ],
-)
-def test_the_workers_lines_are_told_in_words(line: dict[str, Any], words: str) -> None:
-    assert log_text(line, cast.PLACES) == words
 
 
 def summary(stage: Stage) -> tuple[bool, str]:

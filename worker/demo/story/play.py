@@ -19,13 +19,14 @@ from worker import process
 from worker.clock import SystemClock
 from worker.core.ports import ConfigError
 from worker.demo.langsmith.server import SERVICE_KEY
-from worker.demo.process import log_text, running
+from worker.demo.process import running
 from worker.demo.serve import serving
 from worker.demo.story import cast
 from worker.demo.story.page import DemoPage
 from worker.demo.story.scenario import Scenario
 from worker.demo.story.stage import Chapter, Said, Stage
 from worker.demo.story.terminal import Terminal
+from worker.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -139,7 +140,7 @@ def _hear(stage: Stage, happenings: queue.SimpleQueue[Event | Said]) -> Callable
 
     def hear(line: LogLine) -> None:
         level = str(line.get("level", "info"))
-        said = stage.say(level, log_text(line, cast.PLACES))
+        said = stage.say(level, sentence(line, cast.PLACES))
         if level not in _QUIET or line.get("event") in _LOUD_EVENTS:
             happenings.put(said)
 
