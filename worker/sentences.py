@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NO_NAMES: Mapping[str, str] = {}
 
-SENTENCES: Mapping[str, str] = {
+EVENT_SENTENCES: Mapping[str, str] = {
     # the process
     "started": "Started version {version}[ ({commit})]: {polled_queues}, polled every {interval}"
     "[, pages at {address}][; {view}]",
@@ -137,7 +137,7 @@ def terminal_line(line: Mapping[str, Any], *, is_coloured: bool) -> str:
 
 def sentence(line: Mapping[str, Any], places: Mapping[str, str] = NO_NAMES) -> str:
     """A line of the log in words; `places` maps the ids of channels and people to names, as far as they are known."""
-    template = SENTENCES.get(str(line.get("event")))
+    template = EVENT_SENTENCES.get(str(line.get("event")))
     if template is None:
         return _by_fields(line)
     words = _words(line, places)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.test_operations_documented import LEVELS, LOGGERS, MISSING, SAID, SETTLING
-from worker.sentences import SENTENCES, sentence, terminal_line
+from worker.sentences import EVENT_SENTENCES, sentence, terminal_line
 
 ROOT = Path(__file__).parents[2]
 MADE = {"source", "notifier", "where", "message", "controls", "polled_queues"}
@@ -43,15 +43,15 @@ def fields(template: str) -> set[str]:
 
 
 def test_every_event_has_a_sentence_and_no_other() -> None:
-    assert sorted(SENTENCES) == sorted(logged())
+    assert sorted(EVENT_SENTENCES) == sorted(logged())
 
 
-@pytest.mark.parametrize("event", sorted(SENTENCES.keys() - PUT_TOGETHER))
+@pytest.mark.parametrize("event", sorted(EVENT_SENTENCES.keys() - PUT_TOGETHER))
 def test_a_sentence_needs_only_what_the_event_has(event: str) -> None:
-    assert fields(SENTENCES[event]) <= logged()[event] | MADE
+    assert fields(EVENT_SENTENCES[event]) <= logged()[event] | MADE
 
 
-@pytest.mark.parametrize("event", sorted(SENTENCES))
+@pytest.mark.parametrize("event", sorted(EVENT_SENTENCES))
 def test_a_sentence_can_be_made_of_an_event_of_which_nothing_is_known(event: str) -> None:
     assert sentence({"event": event})
 

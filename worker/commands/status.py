@@ -15,7 +15,6 @@ from worker.app import last_polls
 from worker.clock import SystemClock
 from worker.commands import tables
 from worker.commands.startup import DATABASE, opened, start
-from worker.commands.status_json import status_json
 from worker.commands.upcoming import held_of, unpolled_lines, unpolled_of
 from worker.core.calendar import NO_WEEK
 from worker.core.leases import assignment_name
@@ -106,7 +105,7 @@ def status(*, as_json: bool, watch: bool = False) -> bool:
             sys.stdout.flush()
             pause.wait(WATCH_SECONDS)
     if as_json:
-        tables.print_json(status_json(found))
+        tables.print_json(tables.status_json(found))
     else:
         _print(found)
     return not found.reasons

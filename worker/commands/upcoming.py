@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from worker.commands.tables import queue_json, stamp
 from worker.core.outbox import in_vain_at
 from worker.core.owed import State
 from worker.core.status.upcoming import Circumstances, Held, count_held
@@ -85,15 +84,6 @@ def _unpolled_text(each: Unpolled) -> str:
     what = "1 message waits" if each.deliveries == 1 else f"{each.deliveries} messages wait"
     at = day_time_in(each.withdrawn_at, each.zone)
     return f"{what} for a poll, withdrawn at {at} unless the queue is polled before"
-
-
-def unpolled_json(each: Unpolled) -> dict[str, Any]:
-    """The same of one queue for programs."""
-    return {
-        **queue_json(each.queue),
-        "undelivered": each.deliveries,
-        "withdrawn_at": stamp(each.withdrawn_at),
-    }
 
 
 def _of(deliveries: Sequence[Delivery], polled: Polled) -> list[Delivery]:

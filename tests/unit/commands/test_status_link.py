@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from tests.support.builders import HOUR, NOON, SECOND
 from worker.commands.status import link_lines
-from worker.commands.status_json import link_json
+from worker.commands.tables import link_json
 from worker.core.overview import LinkState, Process
 
 UP = LinkState(NOON - 2 * HOUR, NOON - 3 * SECOND, 1, 1)

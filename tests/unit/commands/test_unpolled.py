@@ -11,7 +11,8 @@ from tests.support.builders import HOUR, MINUTE, queue, review
 from tests.support.office import FRIDAY, MONDAY, office
 from tests.support.outbox import owe
 from tests.support.whole_worker import rules_by
-from worker.commands.upcoming import unpolled_json, unpolled_lines, unpolled_of
+from worker.commands.tables import unpolled_json
+from worker.commands.upcoming import unpolled_lines, unpolled_of
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.model import Polled
 from worker.stores.opening import migrate_database, open_store
