@@ -165,8 +165,8 @@ class Calendar:
 
     def posting_again(self, at: datetime) -> datetime:
         """When the next stretch begins, after an instant, in which something may be posted; NEVER where none does."""
-        begins = self._posting.begins[self._posting.place(at) + 1 :][:1]
-        return begins[0] if begins else NEVER
+        place = self._posting.place(at) + 1
+        return self._posting.begins[place] if place < len(self._posting.begins) else NEVER
 
     def next_opening(self, at: datetime) -> datetime | None:
         """When it opens after an instant; None: not in the years that it covers."""
@@ -185,20 +185,20 @@ class Calendar:
 
         One that the clock skips comes when it has skipped it, one that it shows twice comes once.
         """
-        today = at.astimezone(self.zone).date()
+        today = _midnight(at.astimezone(self.zone).date())
         for day in (today + _DAY * number for number in range(-1, _FAR)):
             for time in times[day.weekday()]:
-                instant = self._instant(_midnight(day) + time)
+                instant = self._instant(day + time)
                 if instant >= at:
                     return instant
         return NEVER
 
     def last_time(self, times: Times, at: datetime) -> datetime:
         """The last of some times on the clock, at an instant or before it; the beginning of time where none was."""
-        today = at.astimezone(self.zone).date()
+        today = _midnight(at.astimezone(self.zone).date())
         for day in (today - _DAY * number for number in range(-1, _FAR)):
             for time in reversed(times[day.weekday()]):
-                instant = self._instant(_midnight(day) + time)
+                instant = self._instant(day + time)
                 if instant <= at:
                     return instant
         return _EVER

@@ -93,8 +93,8 @@ def diff(seen: Snapshot | Difference, reviews: Sequence[Review], now: datetime, 
     # Waits are measured by the clock that dated the runs; `closed_at` is by ours, as the times of deliveries are.
     there = now - seen.ahead
     twins = _twins(seen.runs, reviews) if is_switched else {}
-    stays = _newest_stays(reviews)
-    stays.update(twins)
+    newest = _newest_stays(reviews)
+    stays = newest | twins if twins else newest
     listed = [_see(run, stays.get(run.queue_run_id), there) for run in seen.runs]
     # By identity first: most reviews of a large queue are unchanged, and an id takes long to find, as do all fields.
     same = {id(review) for review in listed}
@@ -106,18 +106,11 @@ def diff(seen: Snapshot | Difference, reviews: Sequence[Review], now: datetime, 
     after = [_miss(review, now, seen, proof=proof) for review, proof in zip(missed, accounted, strict=True)]
     untouched = {id(review) for review in reviews}
     altered = [review for review in (*listed, *after) if id(review) not in untouched]
-    changed = tuple(_other(altered, reviews)) if reviews else tuple(altered)
+    changed = tuple(review for review in altered if newest.get(review.queue_run_id) != review)
     unlisted = [review for review in after if review.is_open]
     waiting = (*listed, *unlisted)
     unsure = any(review.run_id not in seen.strays for review in unlisted)
     return Diff(waiting, changed, unsure, tuple(review.queue_run_id for review in unlisted))
-
-
-def _other(altered: Sequence[Review], reviews: Sequence[Review]) -> Iterable[Review]:
-    """Those that are not as they are remembered."""
-    runs = {review.queue_run_id for review in altered}
-    before = {review.key: review for review in reviews if review.queue_run_id in runs}
-    return (review for review in altered if before.get(review.key) != review)
 
 
 def _is_missed(review: Review, current: Mapping[Id, Review]) -> bool:
@@ -209,14 +202,14 @@ def _expiry(run: QueueRun, review: Review) -> datetime | None:
 
 def _is_settled(review: Review) -> bool:
     """Whether being seen again leaves the review as it is."""
-    return review.is_open and review.absent_at is None and review.fate is None
+    return review.closed_at is None and review.absent_at is None and review.fate is None
 
 
 def _shows(run: QueueRun, review: Review, now: datetime) -> bool:
     """Whether a listed run is in every respect as it is remembered."""
     if run.added_at != review.added_at or run.reserved != review.reserved or run.done != review.done:
         return False
-    if _expiry(run, review) != review.expires_at:
+    if run.expires_at is not None and _expiry(run, review) != review.expires_at:
         return False
     return (
         (run.who == review.who or _who(run, review) == review.who)

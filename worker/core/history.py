@@ -222,19 +222,17 @@ class Measure:
 
     def ended(self, since: datetime, at: datetime, *, is_first: bool, sign: int = 1) -> Hour:
         """What a last review adds to the hour, and where it is the first as well, what that adds."""
-        wait, wall = self._waits(since, at, sign)
-        first = self.begun(since, at, sign=sign) if is_first else EMPTY_HOUR
-        return structs.replace(first, last=wait, last_wall=wall)
+        first = self.begun(since, at, sign=sign)
+        if not is_first:
+            return Hour(last=first.first, last_wall=first.first_wall)
+        return structs.replace(first, last=first.first, last_wall=first.first_wall)
 
     def begun(self, since: datetime, at: datetime, *, sign: int = 1) -> Hour:
         """What a first review adds to the hour."""
-        wait, wall = self._waits(since, at, sign)
-        is_late = self.stale_after is not None and self.calendar.age(since, at) >= self.stale_after
-        return Hour(late=sign * is_late, first=wait, first_wall=wall)
-
-    def _waits(self, since: datetime, at: datetime, sign: int) -> tuple[Waits, Waits]:
         wait, wall = self.calendar.age(since, at), max(at - since, timedelta(0))
-        return Waits({bucket_of(wait): sign}), Waits({bucket_of(wall): sign})
+        is_late = self.stale_after is not None and wait >= self.stale_after
+        first, first_wall = (Waits({bucket_of(each): sign}) for each in (wait, wall))
+        return Hour(late=sign * is_late, first=first, first_wall=first_wall)
 
 
 PLAINLY = Measure()
@@ -316,7 +314,8 @@ def tallied(
     changes = list(_changes(written, memory, measure, now, there))
     hours = {hour_of(now): look}
     for _, at, change in changes:
-        hours[hour_of(at)] = hours.get(hour_of(at), EMPTY_HOUR) + change
+        hour = hour_of(at)
+        hours[hour] = hours[hour] + change if hour in hours else change
     ended = tuple(review.queue_run_id for review, _, change in changes if change.unknown > 0)
     first = {
         review.queue_run_id: measure.calendar.age(review.since, there)
@@ -350,7 +349,7 @@ def _changes(
                 yield review, now, measure.begun(review.since, there)
         elif review.run_id is None or review.run_id not in renamed:
             wait = EMPTY_HOUR if is_blind else measure.ended(review.since, there, is_first=not former.done)
-            yield review, now, Hour(unknown=1) + wait
+            yield review, now, structs.replace(wait, unknown=1)
 
 
 def _filtered(former: Review, review: Review) -> Iterator[tuple[Review, datetime, Hour]]:

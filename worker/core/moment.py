@@ -177,10 +177,12 @@ class Moment:
         for review in waiting:
             numbers, told_at = self._numbers_for(review), review.told_at
             since, has_acts = microseconds(review.since), review.acts is not NO_ACTS
-            # A run that was spoken of waits for no announcement.
             if has_acts:
                 found[-1] += (microseconds(at) for at in ends_of(review.acts))
-            for number in numbers if told_at is None else range(max(numbers.start, 1), numbers.stop):
+            for number in numbers:
+                # A run that was spoken of waits for no announcement.
+                if number == 0 and told_at is not None:
+                    continue
                 past = self.past[number]
                 if has_acts and past.step.spared_until(review) is not None:
                     found[-1] += (microseconds(past.step.goes_at(at)) for at in (past.step.due_at(review),) if at)

@@ -92,14 +92,13 @@ def plan(snapshot: Snapshot, memory: Memory, policy: EscalationPolicy, now: date
     there = now - snapshot.ahead
     found = _judged(_without_ended(diff(snapshot, memory.reviews, now, is_switched=is_switched), there), policy)
     revealed = snapshot.revealed if is_switched else frozenset()
-    waiting, silent = _beside_the_channel(found.open, policy)
-    first, later = _apart(waiting, revealed, baselined=memory.baselined)
+    found, silent = _beside_the_channel(found, policy)
+    first, later = _apart(found.open, revealed, baselined=memory.baselined)
     is_held = bool(first) and (not policy.calendar.may_post(there) or is_muted(memory, there))
     moment = Moment.of(policy, there)
     due = _due(later, moment, memory)
     if first and not is_held:
         due.parts.extend(_first_sight(first, policy, there))
-    found = replace(found, open=tuple(waiting))
     decided = _decided(snapshot, memory, found, due, moment, (), silent)
     # A listing that shows more than the other one is not concluded before that first sight is spoken of.
     if is_held:
@@ -127,8 +126,7 @@ def plan_difference(
     if not memory.baselined or memory.listing != difference.listing or remainder.turns != policy.turns:
         return None
     found = _judged(_without_ended(diff(difference, memory.reviews, now), now - difference.ahead), policy)
-    waiting, silent = _beside_the_channel(found.open, policy)
-    found = replace(found, open=tuple(waiting))
+    found, silent = _beside_the_channel(found, policy)
     moment = Moment.of(policy, now - difference.ahead)
     due = _due(found.open, moment, memory)
     before = moment.dues(review for review in memory.reviews if review.is_open)
@@ -160,9 +158,13 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     after = [spoken.get(id(review), review) for review in found.open] if spoken else found.open
     opened = next((_window(notice, there) for notice in notices if _opens(notice)), None)
     dues = dues_together(moment.dues(after), others)
-    unspoken = {review.queue_run_id for review in after if review.told_at is None and not review.left_out}
     due_at = decides_at(dues, policy, opened or memory.window, there, memory.muted_until)
-    again = tuple(run for run in seen.runs if is_early(run, there) or (unspoken and run.queue_run_id in unspoken))
+    # What waits begins with what is listed, in the same order.
+    again = tuple(
+        run
+        for run, review in zip(seen.runs, after, strict=False)
+        if (review.told_at is None and not review.left_out) or is_early(run, there)
+    )
     return Plan(
         reviews=tuple(altered.values()),
         closed=tuple(review.queue_run_id for review in altered.values() if not review.is_open),
@@ -253,21 +255,21 @@ def _judged(found: Diff, policy: EscalationPolicy) -> Diff:
     return replace(found, open=waiting, changed=(*still, *other.values()))
 
 
-def _beside_the_channel(waiting: Sequence[Review], policy: EscalationPolicy) -> tuple[Sequence[Review], list[Review]]:
-    """What waits, as the channel sees it, and those of which people are notified directly for the first time.
+def _beside_the_channel(found: Diff, policy: EscalationPolicy) -> tuple[Diff, Sequence[Review]]:
+    """What was found, as the channel sees it, and those of which people are notified directly for the first time.
 
     A run that no notice in the channel has spoken of (its generation is 0), and of which no one is notified directly
     any more, is new there.
     """
     if policy.turns is None:
-        return waiting, []
-    seen = [
+        return found, ()
+    seen = tuple(
         structs.replace(review, told_at=None)
         if review.told_at is not None and not review.generation and not policy.is_direct(review)
         else review
-        for review in waiting
-    ]
-    return seen, [review for review in seen if review.told_at is None and policy.is_direct(review)]
+        for review in found.open
+    )
+    return replace(found, open=seen), [review for review in seen if review.told_at is None and policy.is_direct(review)]
 
 
 def _apart(

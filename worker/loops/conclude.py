@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from worker.core.model import Id, Memory, Unchanged
     from worker.core.plan import Plan
+    from worker.core.policy import EscalationPolicy
     from worker.core.ports import Clock
     from worker.core.store_roles import Reviews
     from worker.rules import QueueRules
@@ -141,20 +142,19 @@ def _decide(  # noqa: PLR0913  (what a decision is made of)
 
     Unless it `is_sifted`, raises UnknownTraitsError for a bare listing of which filters need more.
     """
-    filters = rules.policy_for(found.queue).filters
-    if found.bare and not is_sifted and (unknown := filters.unknown(found.runs, memory.reviews)):
+    policy = rules.policy_for(found.queue)
+    if found.bare and not is_sifted and (unknown := policy.filters.unknown(found.runs, memory.reviews)):
         raise UnknownTraitsError(unknown[:MOST_SIFTED])
-    decided = _planned(found, rules, now, remainder, revision, memory)
+    decided = _planned(found, policy, now, remainder, revision, memory)
     # What the listing does not show waits still. How many the filters leave out only the note of the polls counts.
-    waiting = found.count + len(decided.remainder.unlisted) if filters is NO_FILTERS else None
+    waiting = found.count + len(decided.remainder.unlisted) if policy.filters is NO_FILTERS else None
     tally = tallied(decided.reviews, memory, rules.measure, waiting=waiting, now=now, ahead=found.ahead)
     return replace(decided, tally=tally)
 
 
 def _planned(
-    found: Listed, rules: QueueRules, now: datetime, remainder: Remainder, revision: int, memory: Memory
+    found: Listed, policy: EscalationPolicy, now: datetime, remainder: Remainder, revision: int, memory: Memory
 ) -> Plan:
-    policy = rules.policy_for(found.queue)
     if isinstance(found, Snapshot):
         if is_first_sight(found, memory, policy, now):
             return plan_first_sight(found, memory, policy, now)
