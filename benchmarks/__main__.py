@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import history, hours, kept, owners, polls, posts, services, workers
+from benchmarks.cases import history, hours, kept, owners, plans, polls, posts, services, workers
 from benchmarks.children import serving
 from benchmarks.plot import draw
 from benchmarks.scale import FULL, QUICK
@@ -38,6 +38,7 @@ CASES = {
     "d": (history.behind,),
     "f": (workers.several,),
     "h": (hours.ages,),
+    "l": (plans.plans,),
     "p": (owners.owners,),
 }
 MARKS = {True: "[green]reached[/]", False: "[red]missed[/]", None: ""}

@@ -33,6 +33,8 @@ class Scale:
     workers_for: int
     owned_runs: int
     owned_for: int
+    planned: int
+    planned_runs: int
 
 
 FULL = Scale(
@@ -58,6 +60,8 @@ FULL = Scale(
     workers_for=60,
     owned_runs=10_000,
     owned_for=30,
+    planned=10_000,
+    planned_runs=60,
 )
 
 QUICK = Scale(
@@ -83,4 +87,6 @@ QUICK = Scale(
     workers_for=3,
     owned_runs=500,
     owned_for=3,
+    planned=100,
+    planned_runs=10,
 )
