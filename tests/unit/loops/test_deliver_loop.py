@@ -29,6 +29,7 @@ from tests.support.fake_notifier import FakeNotifier
 from tests.support.memory_store import MemoryStore
 from tests.support.people import PAIR, person, rules_of_people, who
 from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
+from worker.core.audience import Problem
 from worker.core.calendar import Calendar
 from worker.core.delivery import LEASE, START, OnUnknown
 from worker.core.model import Kind, RemindIn
@@ -113,6 +114,14 @@ class TestAPost:
         stage.owe("a", mention=("turn",), of=PAIR)
         stage.run()
         assert [message.mention for message in stage.notifier.board] == [()]
+
+    def test_goes_out_with_names_and_without_mentions_while_look_ups_are_throttled(self) -> None:
+        stage = Stage(rules=rules_of_people(person("Ben", user="", problem=Problem.NOT_ASKED)))
+        stage.owe("a", mention=("turn",), of=PAIR)
+        stage.write(review("a", who=who(done=("ada",)), done=1), of=PAIR)
+        stage.run()
+        (message,) = stage.notifier.board
+        assert (message.mention, [line.waiting_for for line in message.lines]) == ((), [("Ben",)])
 
     def test_names_whom_its_runs_wait_for(self) -> None:
         stage = Stage(rules=rules_of_people())
