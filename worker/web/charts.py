@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from worker.web.html import Html, element
@@ -25,13 +26,15 @@ def sparkline(days: Sequence[DayRow]) -> Html | None:
     if not days:
         return None
     came, left = sum(each.came for each in days), sum(_left(each) for each in days)
-    words = f"the last {len(days)} days: {came:,} came, {left:,} left"
+    words = f"the last {f'{len(days)} days' if len(days) > 1 else 'day'}: {came:,} came, {left:,} left"
     return element("figure", _bars(days, words), element("figcaption", words), class_="spark")
 
 
 def flow_chart(days: Sequence[DayRow]) -> Html:
-    """What came and left on each day, and how many waited at its end."""
-    most = max((max(each.came, _left(each), each.waiting or 0) for each in days), default=0)
+    """What came and left on each day, and how many waited at its end.
+
+    The line has a scale of its own: beside thousands that wait, what comes in a day would not be seen.
+    """
     words = f"Runs that came and left on each of {len(days)} days, and how many waited at the end of each"
     legend = element(
         "ul",
@@ -40,7 +43,8 @@ def flow_chart(days: Sequence[DayRow]) -> Html:
         class_="legend",
     )
     axis = element("p", *(element("span", f"{day.day:%-d %b}") for day in (days[0], days[-1])), class_="axis")
-    top = element("p", f"up to {most:,}", class_="top")
+    scales = f"Bars up to {_most_moved(days):,} a day, the line up to {_most_waiting(days):,}"
+    top = element("p", scales, class_="top")
     chart = element("div", top, _bars(days, words, waiting=True), axis, class_="plot")
     return element("figure", legend, chart, _table_of_days(days), class_="chart")
 
@@ -58,8 +62,12 @@ def heat_map(week: Sequence[Sequence[WeekCell]]) -> Html:
     drawn = _svg(words, 10 * _HOURS, 10 * len(WEEKDAYS), squares)
     days = element("ul", *(element("li", day) for day in WEEKDAYS), class_="weekdays", aria_hidden="true")
     hours = element("p", *(element("span", str(hour)) for hour in range(0, _HOURS + 1, 6)), class_="axis")
+    keys = [("none", "heat-0"), ("few", "heat-1"), (f"up to {most:.3g} an hour", "heat-4")] if most else []
+    keys += [("not watched", "unseen")] if None in chain.from_iterable(means) else []
+    legend = element("ul", *(element("li", word, class_=f"key {of}") for word, of in keys), class_="legend")
     return element(
         "figure",
+        legend if keys else None,
         element("div", days, element("div", drawn, hours, class_="plot"), class_="heat"),
         _table_of_week(week),
         class_="chart",
@@ -70,17 +78,24 @@ def _left(day: DayRow) -> int:
     return day.reviewed + day.removed + day.unknown
 
 
+def _most_moved(days: Sequence[DayRow]) -> int:
+    return max((max(each.came, _left(each)) for each in days), default=0)
+
+
+def _most_waiting(days: Sequence[DayRow]) -> int:
+    return max((each.waiting or 0 for each in days), default=0)
+
+
 def _bars(days: Sequence[DayRow], words: str, *, waiting: bool = False) -> Html:
-    """Two bars a day, and the line of what waits where that is wanted; hatched where nobody watched."""
-    most = max((max(each.came, _left(each), (each.waiting or 0) if waiting else 0) for each in days), default=0) or 1
-    drawn = []
+    """Two bars a day, and the line of what waits where that is wanted; an empty field where nothing was watched."""
+    most, drawn = _most_moved(days) or 1, []
     for number, day in enumerate(days):
         x = number * _DAY_WIDTH
         if day.waiting is None:
             drawn.append(element("rect", x=x, y=0, width=_DAY_WIDTH - 1, height=_HEIGHT, class_="unseen"))
         drawn.append(_bar(x, day.came, most, "came"))
         drawn.append(_bar(x + 5, _left(day), most, "left"))
-    line = _lines(days, most) if waiting else []
+    line = _lines(days, _most_waiting(days) or 1) if waiting else []
     return _svg(words, len(days) * _DAY_WIDTH, _HEIGHT, [*drawn, *line])
 
 

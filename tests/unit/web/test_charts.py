@@ -34,6 +34,14 @@ def test_every_day_has_two_bars_beside_each_other() -> None:
     assert bars == [("came", "0", "100"), ("left", "5", "50"), ("came", "12", "0"), ("left", "17", "25")]
 
 
+def test_thousands_that_wait_leave_the_bars_of_a_day_as_high_as_they_are() -> None:
+    chart = flow_chart([day_row(0, came=4, reviewed=2, waiting=10_000), day_row(1, came=1, reviewed=0, waiting=5000)])
+    shapes = list(drawn(chart))
+    assert [one.get("height") for one in shapes if one.get("class") == "came"] == ["100", "25"]
+    assert [one.get("points") for one in shapes if one.tag == "polyline"] == ["5,0 17,50"]
+    assert "Bars up to 4 a day, the line up to 10,000" in chart.text
+
+
 def test_a_day_that_was_not_watched_breaks_the_line_and_is_no_zero() -> None:
     chart = flow_chart([day_row(0), day_row(1, waiting=None, overdue=None), day_row(2)])
     shapes = list(drawn(chart))
@@ -49,6 +57,11 @@ def test_the_heat_map_has_each_hour_of_the_week_the_darker_the_more_came() -> No
     assert [shapes[at].get("class") for at in (0, 1, 24 + 1, 7 * 24 - 1)] == ["unseen", "heat-0", "heat-1", "heat-4"]
 
 
+def test_the_heat_map_says_what_its_shades_mean() -> None:
+    shown = "".join(ET.fromstring(heat_map(flow().week).text).itertext())  # noqa: S314 - of our own making
+    assert shown.startswith("nonefewup to 34.5 an hournot watched")
+
+
 def test_the_numbers_of_the_heat_map_stand_in_a_table() -> None:
     rows = cells(heat_map(flow().week))
     assert rows[0] == ["Hour", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -61,6 +74,10 @@ def test_where_nothing_came_nothing_is_drawn_too_high(days: list[object]) -> Non
     chart = sparkline(days)  # type: ignore[arg-type]
     heights = [one.get("height") for one in drawn(chart)] if chart else []
     assert set(heights) <= {"0"}
+
+
+def test_a_queue_that_is_new_has_a_past_of_one_day() -> None:
+    assert "the last day: " in (chart.text if (chart := sparkline([day_row()])) else "")
 
 
 def test_a_text_is_escaped_as_content_and_as_an_attribute() -> None:
