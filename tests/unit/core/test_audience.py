@@ -9,11 +9,11 @@ import pytest
 
 from tests.support.builders import queue, review
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
-from worker.core.audience import Audience, Persons, Problem, Turns, listed_id
+from worker.core.audience import TURN, Audience, Persons, Problem, Turns, listed_id
 from worker.core.model import Access, Fate
 
 if TYPE_CHECKING:
-    from worker.core.audience import WhoseTurn
+    from worker.core.audience import Person, WhoseTurn
     from worker.core.model import Queue, Who
 
 OPEN = queue(access=Access.ANY, assigned=(ADA, BEN, EVE))
@@ -145,3 +145,33 @@ def test_the_same_people_are_equal_and_others_are_not() -> None:
     assert Turns(TRIO, THEIRS) == Turns(TRIO, THEIRS)
     assert Turns(TRIO, THEIRS) != Turns(replace(TRIO, assigned=(ADA,)), THEIRS)
     assert Persons((person("Ada"),)) != Persons((person("Ada", problem=Problem.LEFT),))
+
+
+LEAD = "U0LEAD"
+
+
+def passed(mention: tuple[str, ...], called: tuple[str, ...], *persons: Person, of: Queue = ASSIGNED) -> list[str]:
+    """The runs of which an owner hears when a message was to mention these, and calls those."""
+    turns = Turns(of, THEIRS, Persons(persons), LEAD)
+    runs = [review("ada's", who=who("ada")), review("ben's", who=who("ben")), review("any", who=who())]
+    keys = turns.passed_on(mention, runs, called)
+    return [run.facts.name for run in runs if run.key in keys]
+
+
+def test_an_owner_hears_of_the_runs_for_which_a_mention_did_not_call_somebody() -> None:
+    ada, ben = person("Ada"), person("Ben")
+    assert passed(("S1",), ("S1",), ada, ben) == []
+    assert passed(("S1", "U1"), ("S1",), ada, ben) == ["ada's", "ben's", "any"]
+    assert passed((TURN,), ("U0ADA", "U0BEN"), ada, ben) == []
+    assert passed((TURN,), ("U0ADA",), ada, ben) == ["ben's"]
+    assert passed((TURN,), ("U0ADA",), ada, ben, of=TRIO) == ["ben's"], "Eve may still be found"
+    assert passed((TURN,), ("U0ADA",), ada, ben, person("Eve"), of=TRIO) == ["ben's", "any"]
+
+
+def test_an_owner_does_not_hear_for_those_who_want_no_messages_or_may_still_be_found() -> None:
+    silent = person("Ben", is_notified=False)
+    assert passed((TURN,), (), silent, person("Ada", problem=Problem.NOT_ASKED)) == []
+
+
+def test_without_an_owner_nothing_is_passed_on() -> None:
+    assert Turns(ASSIGNED, THEIRS, Persons(())).passed_on(("U1",), [review()], ()) == ()

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.builders import HOUR
+from tests.support.builders import CHANNEL, HOUR, queue
 from tests.support.office import FRIDAY, MONDAY, office
 from worker.core.actions import Act, on_monday
 from worker.core.calendar import ALWAYS_OPEN
-from worker.core.controls import LONGEST, ON_QUEUE, ON_RUN, Chosen, Span, block_of, choice_of, value_of
+from worker.core.controls import (
+    LONGEST,
+    ON_QUEUE,
+    ON_RUN,
+    Chosen,
+    Controls,
+    Ends,
+    Span,
+    block_of,
+    choice_of,
+    value_of,
+    with_controls,
+)
+from worker.core.message import Line, Message
+from worker.core.model import Facts, Fate, Kind
+from worker.core.owed import Receipt
 
 IDS = st.uuids() | st.text(max_size=60)
 QUEUE, RUN = uuid4(), uuid4()
@@ -82,3 +99,50 @@ def test_monday_is_never_today() -> None:
     assert on_monday(office(), MONDAY) == MONDAY + timedelta(days=7)
     assert on_monday(office(), MONDAY - timedelta(days=5)) == MONDAY
     assert on_monday(ALWAYS_OPEN, MONDAY).weekday() == 0
+
+
+def message(*lines: Line, **more: Any) -> Message:
+    given = {"kind": Kind.ANNOUNCEMENT, "queue": queue(), "waiting": len(lines)} | more
+    return Message(uuid4(), destination=CHANNEL, as_of=FRIDAY, lines=lines, **given)
+
+
+def line(**more: Any) -> Line:
+    return Line(Facts(), uuid4(), FRIDAY, queue_run_id=RUN, **more)
+
+
+def controls(shown: Message) -> Controls | None:
+    return with_controls(shown, lambda _queue: office(), FRIDAY).controls
+
+
+def test_each_run_that_waits_and_the_queue_can_be_put_off_until_an_opening_or_monday() -> None:
+    ends = Ends(MONDAY, MONDAY, office().zone)
+    reviewed, nameless = line(fate=Fate.REVIEWED), replace(line(), queue_run_id=None)
+    assert controls(message(line(), reviewed, nameless, waiting=2)) == Controls((ends, None, None), ends)
+
+
+def test_in_a_message_of_several_queues_each_run_goes_by_its_own() -> None:
+    there, here = queue("Search"), queue("Here")
+    calendars = {there: ALWAYS_OPEN, here: office()}
+    direct = message(line(queue=there), line(queue=here), line(), kind=Kind.DIRECT, queue=None)
+    found = with_controls(direct, calendars.__getitem__, FRIDAY).controls
+    assert found is not None
+    assert found.queue is None
+    assert [None if ends is None else ends.zone for ends in found.lines] == [ALWAYS_OPEN.zone, office().zone, None]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(message(line(), waiting=0), id="nothing waits"),
+        pytest.param(message(line(), successor=Receipt("C1", "1.0")), id="a newer one is pointed to"),
+        pytest.param(message(line(), plain=True), id="it is plain text"),
+        pytest.param(message(line(), kind=Kind.REPORT), id="it is a report"),
+    ],
+)
+def test_nothing_can_be_pressed_where(shown: Message) -> None:
+    assert controls(shown) is None
+
+
+@pytest.mark.parametrize("block", ["uAAAA", "x" + "A" * 22, "tA", "u" + "A" * 22 + ".uAAAA"])
+def test_a_name_that_is_not_of_ours_names_no_run(block: str) -> None:
+    assert choice_of(ON_QUEUE, block, "unmute") is None

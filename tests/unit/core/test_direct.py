@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, review
-from tests.support.desk import Office, Post
+from tests.support.desk import NAMES, Office, Post
 from tests.support.office import office
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
 from tests.unit.core.hours import WORKDAYS, row
 from worker.core.audience import Audience, Problem, Reach
-from worker.core.model import Kind
+from worker.core.model import Acts, Entry, Kind
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 TRIO = tuple(person(name) for name in ("Ada", "Ben", "Eve"))
 LEAD = "U0LEAD"
@@ -294,3 +299,37 @@ class TestPeople:
         world.look()
         world.persons = (person("Ada", "aaa", "ada"),)
         assert world.look(MINUTE) == []
+
+
+class InDoubt(Office):
+    """An office whose messages may or may not have been posted."""
+
+    def _entry(self, key: UUID) -> Entry:
+        del key
+        return Entry.UNSURE
+
+
+def test_beside_a_message_that_may_be_just_being_posted_nothing_is_said() -> None:
+    world = InDoubt(TRIO)
+    world.put(run("a", "ada"))
+    world.look()
+    world.put(run("b", "ada", hours=4))
+    assert world.look(MINUTE) == []
+    assert world.next_due_at == world.now
+
+
+def test_without_an_owner_no_one_hears_of_a_run_that_no_message_reaches_anybody_for() -> None:
+    world = Office((person("Ada", user="", problem=Problem.UNKNOWN),))
+    world.put(run("a", "ada"))
+    assert world.look() == []
+
+
+def test_of_a_muted_queue_a_message_does_not_show_what_its_reader_has_in_hand() -> None:
+    world = Office(TRIO)
+    world.put(run("a", "ada"))
+    world.look()
+    world.muted[ASSIGNED.queue_id] = NOON + 9 * HOUR
+    taken = structs.replace(run("b", "ada"), acts=Acts("U0ADA", "Ada", NOON + DAY))
+    world.put(run("c", "ada"), taken)
+    world.look(MINUTE)
+    assert sorted(NAMES[about[1].queue_run_id] for about in world.posts[0].shown) == ["c"]

@@ -6,7 +6,19 @@ import pytest
 
 from tests.support.builders import DAY, HOUR, NOON
 from worker.core.audience import Person, Problem, listed_id
-from worker.core.directory import Account, Card, Correction, answered, due, introduced, listed, people_of
+from worker.core.directory import (
+    GIVE_UP,
+    Account,
+    Card,
+    Correction,
+    answered,
+    due,
+    introduced,
+    listed,
+    people_of,
+    persons_of,
+    unmet,
+)
 from worker.core.model import Reviewer
 
 ADA = Card("ada", "Ada", "ada@example.com", "U0ADA", Problem.NONE, NOON, NOON + DAY)
@@ -98,3 +110,36 @@ def test_a_new_correction_is_looked_up_at_once() -> None:
 def test_the_same_reviewer_of_two_queues_has_one_card() -> None:
     first, second = Reviewer("ada", "Ada", "ada@example.com"), Reviewer("ada", "Ada", "ADA@example.com")
     assert len(introduced({}, [first, second], NOON)) == 1
+
+
+def test_a_listing_that_shows_no_name_or_e_mail_takes_none_away() -> None:
+    bare = Reviewer("ada")
+    assert introduced({"ada": ADA}, [bare], NOON) == []
+    (moved,) = introduced({"ada": ADA}, [Reviewer("ada", email="ADA@home.example")], NOON)
+    assert moved == Card("ada", "Ada", "ada@home.example", ask_at=NOON)
+    (renamed,) = introduced({"ada": ADA}, [Reviewer("ada", "Ada L.")], NOON)
+    assert (renamed.name, renamed.user) == ("Ada L.", "U0ADA")
+
+
+def test_a_forgotten_one_is_not_introduced_again() -> None:
+    forgotten = Card("ada", problem=Problem.FORGOTTEN)
+    assert introduced({"ada": forgotten}, [Reviewer("ada", "Ada", "ada@example.com")], NOON) == []
+
+
+def test_a_reviewer_who_is_named_twice_is_introduced_once() -> None:
+    (card,) = introduced({}, [Reviewer("ada"), Reviewer("ada", "Ada", "ada@example.com")], NOON)
+    assert (card.name, card.email) == ("Ada", "ada@example.com")
+
+
+def test_unmet_are_identities_without_an_e_mail_and_e_mails_without_an_identity() -> None:
+    (of_settings,) = introduced({}, listed(["ben@example.com"]), NOON)
+    cards = [ADA, of_settings, Card("eve"), Card("gone", problem=Problem.FORGOTTEN)]
+    assert unmet(cards, ["ada@example.com", "ben@example.com"]) == {"eve", "ben@example.com"}
+
+
+def test_who_was_not_looked_up_for_long_is_given_up() -> None:
+    never, asked = Card("never"), Card("asked", problem=Problem.UNKNOWN, asked_at=NOON, ask_at=NOON)
+    persons = persons_of([NEW, never, asked], {}, NOON + GIVE_UP)
+    assert persons.given_up == {"new"}
+    assert persons_of([NEW], {}, NOON + GIVE_UP - HOUR).given_up == set()
+    assert {each.reviewer_ids[-1] for each in persons.everyone} == {"asked", "never", "new"}

@@ -152,3 +152,15 @@ def test_just_before_a_post_what_is_left_out_meanwhile_is_dropped() -> None:
     shown, hidden = a_review(1), structs.replace(a_review(2), left_out="skip.tags")
     claim = Claim(delivery(), (shown, hidden))
     assert without_spared(claim, (shown, hidden), at(1))[0] == (shown,)
+
+
+def test_unknown_are_the_runs_of_which_neither_the_listing_nor_memory_says_what_is_needed() -> None:
+    filters, said = Filters(Conditions(tags=("prod",))), Traits(tags=())
+    listed, remembered, closed, new = a_run(1), a_run(2), a_run(3), a_run(4)
+    reviews = [
+        structs.replace(a_review(2), traits=said),
+        structs.replace(a_review(3, closed_at=at(1)), traits=said),
+    ]
+    runs = [structs.replace(listed, traits=said), remembered, closed, new]
+    assert filters.unknown(runs, reviews) == [ident(3), ident(4)]
+    assert NO_FILTERS.unknown(runs, ()) == []

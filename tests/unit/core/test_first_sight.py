@@ -69,3 +69,8 @@ def test_one_that_may_not_be_spoken_of_yet_is_none() -> None:
     by_hours = replace(a_policy(), calendar=office())
     assert not is_first_sight(a_listing(a_run()), UNSEEN, by_hours, SATURDAY)
     assert is_first_sight(a_listing(a_run()), UNSEEN, by_hours, MONDAY)
+
+
+def test_what_is_made_again_can_be_looked_for() -> None:
+    runs = Remade(3, lambda: iter((1, 2, 3)))
+    assert (2 in runs, 4 in runs) == (True, False)

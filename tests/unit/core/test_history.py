@@ -25,11 +25,12 @@ from worker.core.history import (
     by_week,
     hour_of,
     learned_hours,
+    marks,
     tallied,
     total,
     with_change,
 )
-from worker.core.model import Fate, Memory, Review
+from worker.core.model import Fate, Memory, QueueTotals, Review
 
 NIGHT = timedelta(0), timedelta(hours=9)
 WORKING = Calendar(UTC, (2026, 2026), hours=(((9 * HOUR, 17 * HOUR),),) * 5 + ((),) * 2)
@@ -201,3 +202,45 @@ class TestHours:
     def test_say_which_share_was_late(self) -> None:
         assert Hour(late=1, first=waits(HOUR, HOUR, DAY, DAY)).overdue_share == 0.25
         assert EMPTY_HOUR.overdue_share is None
+
+
+class TestMarks:
+    NOW = QueueTotals(waiting=5, stale=2)
+
+    def test_the_first_poll_of_an_hour_says_what_waited_when_the_last_one_ended(self) -> None:
+        mark = Hour(waiting=5, overdue=2)
+        assert marks(NOON + MINUTE, NOON - MINUTE, self.NOW) == {NOON: mark, NOON - HOUR: mark}
+
+    @pytest.mark.parametrize("before", [None, NOON - HOUR - MINUTE, NOON + SECOND])
+    def test_of_an_hour_without_a_poll_it_says_nothing(self, before: datetime | None) -> None:
+        assert marks(NOON + MINUTE, before, self.NOW) == {NOON: Hour(waiting=5, overdue=2)}
+
+
+class TestFilters:
+    BEFORE = review("a", added_at=NOON - HOUR)
+
+    def changed(self, news: Review, before: Review) -> dict[datetime, Hour]:
+        memory = Memory(baselined=True, reviews=(before,), completed_at=KNOWN)
+        return dict(tallied([news], memory, PLAINLY, waiting=7, now=NOON, ahead=timedelta(0)).hours)
+
+    def test_a_run_that_is_left_out_from_now_on_never_came(self) -> None:
+        hidden = structs.replace(self.BEFORE, left_out="only.tags")
+        assert self.changed(hidden, self.BEFORE)[NOON - HOUR].came == -1
+        assert self.changed(self.BEFORE, hidden)[NOON - HOUR].came == 1
+
+    def test_a_run_that_was_left_out_and_has_gone_counts_for_nothing(self) -> None:
+        hidden = structs.replace(self.BEFORE, left_out="only.tags")
+        assert self.changed(closed(hidden), hidden).keys() == {NOON}
+        assert learned_hours([closed(hidden)], {hidden.queue_run_id: Fate.REVIEWED}, PLAINLY) == {}
+
+    def test_a_review_that_was_closed_before_and_still_is_changes_nothing(self) -> None:
+        gone = closed(self.BEFORE)
+        assert self.changed(structs.replace(gone, fate=Fate.REVIEWED), gone).keys() == {NOON}
+
+
+def test_a_removed_stay_that_goes_on_was_not_removed() -> None:
+    before = review("a", added_at=NOON - 2 * HOUR, closed_at=NOON - HOUR, fate=Fate.REMOVED)
+    memory = Memory(baselined=True, reviews=(before,), completed_at=KNOWN)
+    again = structs.replace(before, closed_at=None, fate=None)
+    found = tallied([again], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
+    assert found[NOON - HOUR] == Hour(removed=-1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 BILLING = queue("Billing", assigned=(ADA, BEN, EVE))
 PEOPLE = (person("Ada"), person("Ben"), person("Eve"))
-LEAD = "U0LEAD"
+LEAD, LATE = "U0LEAD", Kind.REMINDER
 
 
 def shown(of: Queue, persons: tuple[Person, ...] = PEOPLE) -> QueueShown:
@@ -29,8 +30,8 @@ def shown(of: Queue, persons: tuple[Person, ...] = PEOPLE) -> QueueShown:
     return QueueShown(turns, frozenset(), lambda one: one.since + 4 * HOUR, UTC)
 
 
-def composed(*runs: tuple[Review, Queue, Kind], reader: str = "U0ADA", persons: tuple[Person, ...] = PEOPLE) -> Message:
-    """The message to a reader about these runs, each of a queue and there for a reason."""
+def written(*runs: tuple[Review, Queue, Kind], reader: str = "U0ADA", persons: tuple[Person, ...] = PEOPLE) -> Letter:
+    """The letter to a reader about these runs, each of a queue and there for a reason."""
     destination = Destination("slack", reader.removeprefix("owner:"))
     delivery = Delivery(queue().queue_id, Kind.DIRECT, destination, NOON, NOON, reader=reader)  # type: ignore[arg-type]
     claim = Claim(
@@ -39,7 +40,12 @@ def composed(*runs: tuple[Review, Queue, Kind], reader: str = "U0ADA", persons: 
         purposes={one.key: kind for one, _, kind in runs},
         queues={one.key: of for one, of, _ in runs},
     )
-    return Letter(claim, {of.queue_id: shown(of, persons) for _, of, _ in runs}, NOON).edit()
+    return Letter(claim, {of.queue_id: shown(of, persons) for _, of, _ in runs}, NOON)
+
+
+def composed(*runs: tuple[Review, Queue, Kind], **more: Any) -> Message:
+    """The message as it should look now."""
+    return written(*runs, **more).edit()
 
 
 def run(name: str, *assigned: str, hours: float = 0, **more: object) -> Review:
@@ -79,3 +85,17 @@ def test_an_owner_is_given_the_reason_of_each_person_whom_it_holds_for(
     of = queue("Billing", assigned=(ADA, BEN, EVE), reviewers_per_run=needed)
     told = composed((run("a", *assigned), of, Kind.ANNOUNCEMENT), reader=f"owner:{LEAD}", persons=persons)
     assert dict(told.lines[0].unheard) == unheard
+
+
+def test_a_letter_shrinks_to_the_runs_that_are_still_the_readers() -> None:
+    mine, other, gone = run("a"), run("b", "ben"), run("c", closed_at=NOON)
+    letter = written((mine, ASSIGNED, LATE), (other, ASSIGNED, LATE), (gone, ASSIGNED, LATE))
+    assert letter.split() == ((mine,), (other, gone))
+    posted = letter.post([mine])
+    assert (posted.total, posted.waiting, posted.is_edit, posted.queue) == (1, 1, False, ASSIGNED)
+
+
+def test_what_is_owed_about_a_queue_without_people_goes_out_as_it_was_decided() -> None:
+    letter = written((one := run("a", "ben"), ASSIGNED, LATE))
+    view = replace(letter.views[ASSIGNED.queue_id], turns=Turns(ASSIGNED, Audience.NOBODY))
+    assert replace(letter, views={ASSIGNED.queue_id: view}).split() == ((one,), ())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.support.builders import DAY, HOUR, MINUTE
 from tests.support.given import a_review
@@ -14,8 +15,8 @@ from tests.support.office import FRIDAY, MONDAY, office
 from tests.support.whole_worker import rules_by
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.instants import microseconds
-from worker.core.model import Kind
-from worker.core.moment import Moment
+from worker.core.model import Acts, Kind
+from worker.core.moment import Moment, decides_at, dues_together
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,3 +94,12 @@ def test_the_calendar_is_asked_once_for_all_that_one_notice_has_spoken_of() -> N
     moment.dues(waiting)
     (past,) = [each for each in moment.past if each.step.kind is Kind.REMINDER]
     assert list(past.cut_offs) == [FRIDAY]
+
+
+def test_what_somebody_has_put_off_comes_back_at_the_end_of_a_mute() -> None:
+    policy = rules_by(ALWAYS_OPEN).policy
+    put_off = structs.replace(a_review(1, FRIDAY), acts=Acts(snoozed_until=FRIDAY + HOUR, acted_at=FRIDAY))
+    dues = dues_together(Moment.of(policy, FRIDAY).dues([put_off]), ())
+    assert decides_at(dues, policy, None, FRIDAY) == FRIDAY + HOUR
+    over = FRIDAY + 2 * HOUR
+    assert decides_at(dues, policy, None, over, FRIDAY + 3 * HOUR) == FRIDAY + 3 * HOUR

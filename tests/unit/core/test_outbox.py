@@ -8,16 +8,35 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue
-from worker.core.model import Kind
-from worker.core.outbox import Candidate, as_owed, choose, claims_to_come, let_go, superseded
-from worker.core.owed import EVERYWHERE, NEVER, State
+from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue, review
+from tests.support.office import FRIDAY, MONDAY, office
+from worker.core.calendar import ALWAYS_OPEN
+from worker.core.model import Acts, Kind
+from worker.core.outbox import (
+    MUTED_MEANWHILE,
+    POLLED_NO_MORE,
+    TAKEN_MEANWHILE,
+    Candidate,
+    as_owed,
+    choose,
+    claims_to_come,
+    edit_held_until,
+    held_until,
+    in_vain_at,
+    is_in_vain,
+    let_go,
+    superseded,
+    without_spared,
+)
+from worker.core.owed import EVERYWHERE, NEVER, Claim, State
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from worker.core.model import Review
     from worker.core.owed import Delivery, Destination
 
 Waiting = Candidate[str]
@@ -282,3 +301,97 @@ def goes_with(other: Candidate[str], each: Candidate[str]) -> bool:
     """Whether two are for one channel and about one queue; the baselines of several queues are one message."""
     one, two = other.delivery, each.delivery
     return one.destination == two.destination and (one.queue == two.queue or one.kind is two.kind is Kind.BASELINE)
+
+
+class TestSparing:
+    """What a claim does not say after all, because of what became of its runs and its queues meanwhile."""
+
+    def spared(self, claim: Claim, *owed: Review, at: datetime = NEW) -> tuple[list[str], str]:
+        left, why = without_spared(claim, owed, at)
+        return [one.facts.name for one in left], why
+
+    @pytest.mark.parametrize("news", [{"left_out": "only.tags"}, {"absent_at": NOON}])
+    def test_is_done_where_a_run_most_likely_concerns_no_one(self, news: dict[str, object]) -> None:
+        one, other = structs.replace(review("a"), **news), review("b")  # type: ignore[arg-type]
+        assert self.spared(Claim(delivery()), one, other)[0] == ["b"]
+        assert self.spared(Claim(delivery()), one) == ([], TAKEN_MEANWHILE)
+
+    def test_is_for_what_was_put_off_or_taken_before_a_reminder(self) -> None:
+        put_off = structs.replace(review("a"), acts=Acts(snoozed_until=NEW + HOUR))
+        reminder = Claim(delivery(kind=Kind.REMINDER))
+        assert self.spared(reminder, put_off) == ([], TAKEN_MEANWHILE)
+        assert self.spared(reminder, put_off, at=NEW + HOUR)[0] == ["a"]
+        assert self.spared(Claim(delivery()), put_off)[0] == ["a"]
+        again = Claim(delivery(), purposes={put_off.key: Kind.REMINDER})
+        assert self.spared(again, put_off) == ([], TAKEN_MEANWHILE)
+
+    def test_a_mute_takes_back_what_was_never_tried(self) -> None:
+        muted = Claim(delivery(), muted_until=NEW + HOUR)
+        assert self.spared(muted, review("a")) == ([], MUTED_MEANWHILE)
+        just_claimed = replace(muted, delivery=delivery(attempted_at=NEW))
+        assert self.spared(just_claimed, review("a")) == ([], MUTED_MEANWHILE)
+        tried = replace(muted, delivery=delivery(attempted_at=NOON))
+        assert self.spared(tried, review("a"))[0] == ["a"]
+        first = replace(muted, delivery=delivery(kind=Kind.BASELINE))
+        assert self.spared(first, review("a"))[0] == ["a"]
+        assert self.spared(muted, review("a"), at=NEW + HOUR)[0] == ["a"]
+
+    def test_a_direct_message_goes_out_without_the_runs_of_a_queue_that_is_muted(self) -> None:
+        here, there = review("a"), review("b")
+        both = Claim(
+            delivery(kind=Kind.DIRECT),
+            queues={here.key: queue(), there.key: queue("Search")},
+            mutes={queue("Search").queue_id: NEW + HOUR},
+        )
+        assert self.spared(both, here, there)[0] == ["a"]
+        assert self.spared(both, here, there, at=NEW + HOUR)[0] == ["a", "b"]
+
+
+def test_a_mute_holds_a_claim_until_its_end_or_the_opening_after_it() -> None:
+    claim = Claim(delivery(), muted_until=FRIDAY + HOUR, polled_at=FRIDAY)
+    assert held_until(claim, ALWAYS_OPEN, FRIDAY) == FRIDAY + HOUR
+    assert held_until(replace(claim, muted_until=FRIDAY + DAY), office(), FRIDAY) == MONDAY
+    assert held_until(claim, ALWAYS_OPEN, FRIDAY + HOUR) is None
+    assert held_until(replace(claim, delivery=delivery(kind=Kind.ESCALATION)), ALWAYS_OPEN, FRIDAY) is None
+
+
+def test_what_waits_for_a_poll_that_does_not_come_is_withdrawn_some_time_after_the_opening() -> None:
+    given_up = MONDAY + POLLED_NO_MORE
+    assert (in_vain_at(office(), FRIDAY + DAY), in_vain_at(office(), MONDAY + HOUR)) == (given_up, given_up)
+    assert [is_in_vain(office(), at) for at in (MONDAY, given_up - MINUTE, given_up)] == [False, False, True]
+    assert not is_in_vain(office(), FRIDAY + DAY), "nothing is posted while it is closed"
+
+
+class TestAnEdit:
+    ADDING = Claim(delivery(settled_at=FRIDAY), entered=1)
+
+    def test_that_only_adds_waits_for_the_first_of_its_calendars_to_open(self) -> None:
+        assert edit_held_until(self.ADDING, [office()], FRIDAY + DAY) == MONDAY
+        assert edit_held_until(self.ADDING, [office(), ALWAYS_OPEN], FRIDAY + DAY) is None
+        assert edit_held_until(self.ADDING, [], FRIDAY + DAY) is None
+
+    def test_that_shows_more_than_that_goes_at_once(self) -> None:
+        assert edit_held_until(replace(self.ADDING, left=1), [office()], FRIDAY + DAY) is None
+        assert edit_held_until(replace(self.ADDING, entered=0), [office()], FRIDAY + DAY) is None
+
+    @pytest.mark.parametrize(
+        ("acted_at", "edited_at", "until"),
+        [
+            (FRIDAY + HOUR, None, None),
+            (FRIDAY - HOUR, None, MONDAY),
+            (FRIDAY, FRIDAY + HOUR, MONDAY),
+            (None, None, MONDAY),
+        ],
+    )
+    def test_that_shows_an_act_goes_at_once(
+        self, acted_at: datetime | None, edited_at: datetime | None, until: datetime | None
+    ) -> None:
+        acted = structs.replace(review("a"), acts=Acts(claimed_by="U1", acted_at=acted_at))
+        of = delivery(settled_at=FRIDAY, edited_at=edited_at)
+        claim = Claim(of, reviews=(review("b"), acted), entered=1)
+        assert edit_held_until(claim, [office()], FRIDAY + DAY) == until
+
+    def test_of_a_message_that_was_never_shown_shows_every_act(self) -> None:
+        acted = structs.replace(review("a"), acts=Acts(claimed_by="U1", acted_at=FRIDAY))
+        claim = Claim(delivery(), reviews=(acted,), entered=1)
+        assert edit_held_until(claim, [office()], FRIDAY + DAY) is None

@@ -14,7 +14,7 @@ from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, NOON, ident, to
 from tests.support.given import QUEUE, a_listing, a_policy, a_review, a_run, at, notified_age, replan
 from worker.core.model import Facts, Kind, Memory, RemindIn, ReviewKey
 from worker.core.owed import Notice
-from worker.core.plan import notice_key, plan, still_owed, undescribed
+from worker.core.plan import notice_key, oldest_first, plan, still_owed, undescribed
 from worker.core.policy import ZERO, EscalationPolicy, Step
 
 if TYPE_CHECKING:
@@ -413,3 +413,8 @@ def test_of_runs_without_facts_only_those_are_wanted_that_a_message_lists() -> N
 
 def test_a_listing_counts_its_runs() -> None:
     assert a_listing(a_run(1), a_run(2)).count == 2
+
+
+def test_of_runs_that_were_added_together_ids_of_two_kinds_have_an_order() -> None:
+    keys = [ReviewKey("item-7", None), ReviewKey(UUID(int=1), None), ReviewKey("item-10", None)]
+    assert oldest_first([(NOON, key) for key in keys]) == (keys[1], keys[2], keys[0])

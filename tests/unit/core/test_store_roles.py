@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import worker
+from tests.support.builders import NOON, queue
 from worker.core import store_roles
+from worker.core.store_roles import never_stale
 
 MOST = 8
 LOOPS = sorted((Path(worker.__file__).parent / "loops").glob("*.py"))
@@ -34,3 +36,7 @@ def test_no_method_has_two_roles() -> None:
 def test_a_loop_asks_for_roles_not_for_the_whole_store(loop: Path) -> None:
     found = [node for node in ast.walk(ast.parse(loop.read_text())) if isinstance(node, ast.ImportFrom)]
     assert "Store" not in {alias.name for node in found for alias in node.names}
+
+
+def test_where_nothing_says_otherwise_no_run_is_stale() -> None:
+    assert never_stale(queue(), NOON) is None

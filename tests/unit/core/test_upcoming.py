@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, ident, review, rules_with
 from tests.support.people import PAIR, person, rules_of_people, who
 from worker.core.audience import Problem
 from worker.core.calendar import Calendar
-from worker.core.model import Entry, Kind, Window
+from worker.core.model import Acts, Entry, Kind, Window
 from worker.core.owed import State
 from worker.core.policy import ladder
 from worker.core.status.upcoming import Circumstances, Held, Upcoming, count_held, upcoming
@@ -177,3 +178,41 @@ def test_the_end_of_quiet_is_an_opening_too() -> None:
     policy = ladder(rules_with(announce_every=2 * HOUR).settings, replace(OFFICE, quiet=quiet))
     given = Circumstances(policy, Window(NOON, ident("host"), Entry.BY_EDIT))
     assert upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE).due_at == NOON + HOUR / 2
+
+
+def muted(until: datetime, **more: Any) -> Upcoming:
+    given = Circumstances(POLICY, muted_until=until)
+    return upcoming(given, review("a", since=NOON, **more), NOON + HOUR, ADVICE)
+
+
+def test_a_mute_holds_what_comes_before_its_end_and_no_escalation() -> None:
+    soon, late = NOON + 2 * HOUR, NOON + 6 * HOUR
+    assert muted(soon) == Upcoming(soon, Kind.ANNOUNCEMENT, "the queue is muted until Mon 2 Mar 14:00 (UTC)")
+    why = "the queue is muted until Mon 2 Mar 18:00 (UTC)"
+    assert muted(late) == muted(late, told_at=NOON) == Upcoming(late, Kind.REMINDER, why)
+    assert muted(NOON + 20 * HOUR, told_at=NOON).kind is Kind.ESCALATION
+    assert muted(NOON + 2 * HOUR, told_at=NOON).due_at == NOON + 4 * HOUR
+    assert muted(NOON + HOUR) == coming()
+
+
+@pytest.mark.parametrize(
+    ("acts", "until", "why"),
+    [
+        (Acts(snoozed_until=NOON + 6 * HOUR), 6 * HOUR, "it is snoozed until Mon 2 Mar 18:00 (UTC)"),
+        (Acts("U1", "Ada", NOON + 5 * HOUR), 5 * HOUR, "Ada has it until Mon 2 Mar 17:00 (UTC)"),
+        (Acts(snoozed_until=NOON + HOUR), 4 * HOUR, "it waits for WORKER_STALE_AFTER then"),
+    ],
+)
+def test_who_has_taken_a_run_or_put_it_off_is_the_reason_why_a_reminder_waits(
+    acts: Acts, until: timedelta, why: str
+) -> None:
+    run = structs.replace(review("a", since=NOON, told_at=NOON), acts=acts)
+    found = upcoming(Circumstances(POLICY), run, NOON + HOUR, ADVICE)
+    assert (found.kind, found.due_at, found.why) == (Kind.REMINDER, NOON + until, why)
+
+
+def test_after_so_many_reminders_only_the_owner_hears_of_a_run() -> None:
+    worn = replace(POLICY, reminders=2, steps=POLICY.steps[:2])
+    run = review("a", since=NOON, told_at=NOON + 4 * HOUR, reminded=2)
+    why = "its channel was reminded of it 2 times: from now on only the owner is"
+    assert upcoming(Circumstances(worn), run, NOON + 5 * HOUR, ADVICE) == Upcoming(None, None, why)
