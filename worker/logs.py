@@ -1,21 +1,24 @@
-"""Logging: one event a line, for people on a terminal and as JSON elsewhere; secrets never pass."""
+"""Logging: one event a line, as a sentence on a terminal and as JSON elsewhere; secrets never pass."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 from datetime import UTC, datetime
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from worker.core.text import json_safe, visible
 from worker.process import Outlet
+from worker.settings.names import ADVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
     from types import TracebackType
 
 log = structlog.get_logger(__name__)
@@ -141,8 +144,6 @@ def _harmless_line(_logger: Any, _method: str, line: str) -> str:  # noqa: ANN40
 
 def _in_sentences(*, is_coloured: bool) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
     """A renderer for people at a terminal."""
-    from worker.sentences import terminal_line  # noqa: PLC0415  only where a person looks
-
     return lambda _logger, _method, event: terminal_line(event, is_coloured=is_coloured)
 
 
@@ -168,3 +169,213 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # A tick that finds the last one still at work is the normal case for a slow queue, not a warning.
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+
+
+NO_NAMES: Mapping[str, str] = {}
+
+EVENT_SENTENCES: Mapping[str, str] = {
+    # the process
+    "started": "Started version {version}[ ({commit})]: {polled_queues}, polled every {interval}"
+    "[, pages at {address}][; {view}]",
+    "reloaded": "Other settings are in force: {polled_queues}, polled every {interval}",
+    "settings_unchanged": "Read the settings again: they are as they were",
+    "settings_refused": "The changed settings cannot be used, and those from before hold: {problems}",
+    "setting_unknown": "Found in the settings: {problem}",
+    "all_well": "All is well: {queues:queue}, {waiting:run} waiting, {messages:message} in the last day",
+    "stopped": "Stopped",
+    "signal_ignored": "Ignored the signal {signal}: no signal but SIGHUP asks for anything",
+    "post_abandoned": "Did not wait any longer for a post; {fix}",
+    "taken_over": "The process before ended in the middle of {deliveries:post}; looks up what became of them",
+    "uncaught": "A bug ended this; please report it with the lines below",
+    "log_lines_dropped": "{lines:line} of the log are missing here, because it was not read in time",
+    "clock_jumped": "The clock of this machine was set by {seconds} s",
+    "clock_differs": "The clock of this machine is {seconds} s ahead of {source}'s",
+    "clock_agrees": "The clock of this machine agrees with {source}'s again",
+    "pruned": "Deleted {rows:row} that were kept long enough",
+    "history_is_newer": "{days:day} of the history were written by a newer version, and count as unknown",
+    "incident_began": "Incident: {text}",
+    "incident_ended": "Over since now, begun at {since}: {text}",
+    "was_blind": "Nothing was polled from {since} until {until}; since then {new:run} came and {gone} left",
+    "heartbeat_failing": "The heartbeat does not arrive: {problem}",
+    "heartbeat_works_again": "The heartbeat arrives again",
+    # the database and other workers
+    "store_failing": "The database fails: {error}",
+    "store_recovered": "The database works again",
+    "assignments_changed": "Polls {queues} of {of:queue}; {workers:worker} at work",
+    "assignments_lapsed": "Could not renew its lease in time; others poll its {queues:queue} meanwhile",
+    "assignments_renewed": "Renewed its lease after {after} s",
+    "queue_relieved": "Another worker polls {queue} now",
+    # queues and runs
+    "queue_added": "Polls {queue} from now on",
+    "queue_gone": "Polls {queue} no longer: the key does not see it",
+    "queue_unknown": "No queue is called {queue}",
+    "queues_not_listed": "Cannot list the queues, and polls on the {polled} that are known: {error}",
+    "queue_not_counted": "Cannot count what waits in {queue}: {error}",
+    "queue_names_unknown": "Calls queues by their ids: {error}",
+    "queue_polled": "Polled {queue}: {waiting} waiting, {changed} changed, {closed} left[; due: {notices}]",
+    "queue_held": "Holds the {notice} of {queue} ({runs:run}) until {held_until}",
+    "queue_failing": "Cannot poll {queue}: {error}",
+    "queue_recovered": "Polls {queue} again, after {failures:failed attempt} since {failing_since}",
+    "run_names_unknown": "Shows runs by their ids: {error}",
+    "disagreements_off": "Does not count where reviewers disagree: {because}",
+    "listing_in_use": "Reads the listing {listing}; {meaning}",
+    "listing_changed": "Reads the listing {listing} from now on[: {because}]",
+    "listing_ends": "{source} ends the listing in use[ in {days:day}][; its successor fails: {successor_fails}]",
+    # messages
+    "delivery_sent": "Posted {message} to {where}",
+    "delivery_pending": "Could not post {message} to {where}, and tries again at {due_at}: {error}",
+    "delivery_unknown": "Does not know whether {message} to {where} was posted, and looks it up: {error}",
+    "delivery_withdrawn": "Withdrew {message} for {where}[: {error}]",
+    "delivery_waits": "Keeps {message} for {where} until {held_until}",
+    "delivery_held": "Holds {message} for {where}[: {error}]",
+    "delivery_dead": "Gave up {message} for {where}[: {error}]. `review-notifier retry {key}` tries it again",
+    "delivery_lease_lost": "Another process has taken over {message} for {where}",
+    "message_edited": "Edited a message in {where}: {waiting} left",
+    "edit_failed": "Could not edit a message, and tries again: {error}",
+    "edits_given_up": "Cannot edit a message any more: {error}",
+    "destination_held": "Cannot post to {where}, and keeps what is due there: {error}",
+    "destination_works_again": "Posts to {where} again",
+    "report_owed": "The report of {queue} is due",
+    "ops_report_failed": "Could not post to the operators' channel: {error}. It was to say: {text}",
+    "ops_report_left_out": "Did not post to the operators' channel, which has had {reported:report} today: {text}",
+    "controls_changed": "Gives {controls} to {messages:message}",
+    # people
+    "people_notified": "Decided on {messages:direct message} and {edits:edit}",
+    "person_not_reached": "{notifier} takes no direct message to {user}: {error}",
+    "people_not_looked_up": "Cannot look reviewers up in {notifier}: {error}",
+    "people_look_ups_wait": "Cannot look reviewers up in {notifier} now, and tries again in {again_in} s: {error}",
+    "members_unknown": "Does not know the members of the workspace: {error}",
+    "members_not_listed": "Could not list the members of the workspace ({trouble}), and tries again",
+    "acted": "Somebody asked for {act} in {queue}, through {through}[; refused: {refusal}]",
+    "not_admitted": "Refused what somebody asked for: {reason}",
+    "not_taken": "Could not do what somebody asked for: {error}",
+    "not_answered": "Could not answer a person: {error}",
+    "member_not_looked_up": "Could not find out whether a person is a member: {error}",
+    "press_failed": "A bug kept what somebody asked for from being done; please report it with the lines below",
+    "page_not_published": "Could not show the app's page to a person: {error}",
+    "slack_link_open": "Hears what people do in {notifier}, over {connections:link}",
+    "slack_link_failed": "Does not hear what people do in {notifier}, and tries again: {reason}",
+    "slack_link_replaced": "Takes another link to {notifier}: {reason}",
+    # the page
+    "page_refused": "Refused a page: {fix}",
+    "page_failed": "A bug kept the page {page} from being made; please report it with the lines below",
+}
+"""What each event says. In brackets is what goes where nothing is known of it; `{runs:run}` is a number of them.
+
+An event that is missing here is shown by its name and its fields.
+"""
+
+_MESSAGES = {
+    "baseline": "a baseline",
+    "announcement": "an announcement",
+    "reminder": "a reminder",
+    "escalation": "an escalation",
+    "direct": "a direct message",
+    "report": "a report",
+    "ops": "a report to the operators",
+    "test": "a test message",
+}
+_UNLISTED = frozenset({"report", "ops", "test"})
+"""Kinds of messages that are about no runs."""
+
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31"}
+_NOTHING: tuple[object, ...] = (None, "", [], ())
+_NOT_SHOWN = frozenset({"event", "level", "logger", "timestamp", "exception", "stack"})
+
+
+def terminal_line(line: Mapping[str, Any], *, is_coloured: bool) -> str:
+    """The time, how bad it is, and the sentence; a traceback below it."""
+    level = str(line.get("level", ""))
+    time, shown = _shown(line.get("timestamp")), f"{level:<7}"
+    if is_coloured:
+        time, shown = f"\x1b[2m{time}\x1b[0m", f"\x1b[{_COLOURS.get(level, '0')}m{shown}\x1b[0m"
+    below = [str(line[key]) for key in ("stack", "exception") if line.get(key)]
+    return "\n".join([f"{time} {shown} {sentence(line)}", *below])
+
+
+def sentence(line: Mapping[str, Any], places: Mapping[str, str] = NO_NAMES) -> str:
+    """A line of the log in words; `places` maps the ids of channels and people to names, as far as they are known."""
+    template = EVENT_SENTENCES.get(str(line.get("event")))
+    if template is None:
+        return _by_fields(line)
+    words = _words(line, places)
+    filled = "".join(_part(part, words, optional=bool(n % 2)) for n, part in enumerate(_OPTIONAL.split(template)))
+    has_fix = line.get("fix") and "{fix}" not in template
+    return f"{filled.rstrip('.')}. Fix: {line['fix']}" if has_fix else filled
+
+
+def _part(template: str, words: Mapping[str, Any], *, optional: bool) -> str:
+    if optional and any(words.get(name) in _NOTHING for _, name, _, _ in _FORMATTER.parse(template) if name):
+        return ""
+    return _FORMATTER.vformat(template, (), words)
+
+
+class _Sentences(Formatter):
+    """Counts nouns (`{runs:run}`), and shows nothing of what is not known."""
+
+    def get_value(self, key: int | str, _args: Any, kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a formatter's
+        return kwargs.get(str(key), "")
+
+    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - the same
+        return _counted(value, format_spec) if format_spec else _shown(value)
+
+
+_FORMATTER = _Sentences()
+
+
+def _counted(number: object, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(map(_shown, value))
+        case str() if instant := _INSTANT.fullmatch(value):
+            return f"{instant[1]}Z"
+        case _:
+            return str(value)
+
+
+def _words(line: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a line, and what sentences need beside them."""
+    channel = str(line.get("channel") or "")
+    words = {**line, "source": ADVICE.source, "notifier": ADVICE.notifier}
+    words["commit"] = None if line.get("commit") == "unknown" else line.get("commit")
+    words |= {"where": places.get(channel) or _place(channel), "message": _message(line)}
+    if "all_queues" in line:
+        words["polled_queues"] = "every queue" if line["all_queues"] else _counted(line.get("queues"), "queue")
+    if "are_on" in line:
+        words["controls"] = "menus" if line["are_on"] else "no menus"
+    return words
+
+
+def _place(channel: str) -> str:
+    """A channel as people write it: a name with its sign, an id as it is, the service for all of them."""
+    if channel == "*":
+        return ADVICE.notifier
+    is_name = channel == channel.lower()
+    return f"#{channel}" if channel and is_name else channel
+
+
+def _message(line: Mapping[str, Any]) -> str:
+    """`a reminder of 4 runs in Support QA`."""
+    kind = str(line.get("kind") or "")
+    runs = line.get("runs")
+    about = (
+        f" {'about' if kind == 'direct' else 'of'} {_counted(runs, 'run')}" if runs and kind not in _UNLISTED else ""
+    )
+    place = f" in {line['queue']}" if line.get("queue") else ""
+    return f"{_MESSAGES.get(kind, kind)}{about}{place}"
+
+
+def _by_fields(line: Mapping[str, Any]) -> str:
+    """An event that has no sentence: its name and its fields; what a library says as it stands."""
+    event = str(line.get("event", ""))
+    name = event if " " in event else event.replace("_", " ").capitalize()
+    details = ", ".join(f"{key} {_shown(value)}" for key, value in line.items() if key not in _NOT_SHOWN)
+    return f"{name}: {details}" if details else name

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.test_operations_documented import LEVELS, LOGGERS, MISSING, SAID, SETTLING
-from worker.sentences import EVENT_SENTENCES, sentence, terminal_line
+from worker.logs import EVENT_SENTENCES, sentence, terminal_line
 
 ROOT = Path(__file__).parents[2]
 MADE = {"source", "notifier", "where", "message", "controls", "polled_queues"}

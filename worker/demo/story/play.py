@@ -26,7 +26,7 @@ from worker.demo.story.page import DemoPage
 from worker.demo.story.scenario import Scenario
 from worker.demo.story.stage import Chapter, Said, Stage
 from worker.demo.story.terminal import Terminal
-from worker.sentences import sentence
+from worker.logs import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
