@@ -93,7 +93,7 @@ def _check(
     *,
     as_json: _Json = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Add facts that only the live service shows; read-only.")
+        bool, typer.Option("--live", help="Also report what only the live LangSmith can show; read-only.")
     ] = False,
 ) -> None:
     """Check settings, database, LangSmith, every queue, Slack and every channel."""
@@ -119,7 +119,7 @@ def _status(
     as_json: _Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
-    """Show whether a service runs, the state of each queue, and every reason why all is not well."""
+    """Show whether a service is running, the state of each queue, and everything that is wrong."""
     from worker.commands import status as command
 
     if watch and as_json:
@@ -134,7 +134,7 @@ def _deliveries(
     state: Annotated[
         State | None, typer.Option(metavar="STATE", help=f"Only deliveries in this state: {', '.join(State)}.")
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="How many at most.")] = 100,
     as_json: _Json = False,
 ) -> None:
     """Show the outbox, newest first."""
@@ -187,22 +187,20 @@ def _why(
 
     with reported():
         if not command.why(what, as_json=as_json):
-            fail(f"no run was ever seen that {what!r} could mean; `review-notifier runs` lists what waits", Exit.FAILED)
+            fail(f"{what!r} matches no run that was ever seen; `review-notifier runs` lists what waits", Exit.FAILED)
 
 
 @app.command("hours")
 def _hours(
-    queue: Annotated[
-        str | None, typer.Argument(help="A queue's id or name; without it, the calendar of queues that name none.")
-    ] = None,
+    queue: Annotated[str | None, typer.Argument(help="A queue's id or name; without it, the default calendar.")] = None,
     *,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="As of then, such as 2026-12-24T10:00 on the calendar's clock."),
+        typer.Option(metavar="TIME", help="Show it as of this time, such as 2026-12-24T10:00 on the calendar's clock."),
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Show when a calendar is open, what one day is, and the next days off."""
+    """Show when a calendar is open, how long one day counts, and the next days off."""
     from worker.commands import hours as command
 
     with reported():
@@ -217,15 +215,17 @@ def _hours(
 def _report(
     queue: Annotated[str | None, typer.Argument(help="A queue's id or name; without it, all queues.")] = None,
     *,
-    days: Annotated[int, typer.Option(min=1, max=396, help="How many days until now.")] = 7,
+    days: Annotated[int, typer.Option(min=1, max=396, help="How many days back.")] = 7,
     as_json: _Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for programs: a row per queue.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png; a file that is there is replaced.")
+        Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png; an existing file is replaced.")
     ] = None,
-    post: Annotated[bool, typer.Option("--post", help="Post it to each queue's channel, once a period.")] = False,
+    post: Annotated[
+        bool, typer.Option("--post", help="Post it to each queue's channel, at most once per period.")
+    ] = False,
 ) -> None:
-    """Show what came, was reviewed and waits in each queue over some days, and when in the week."""
+    """Show for each queue what came, what was reviewed and what waits, and at which hours of the week runs come."""
     from worker.commands import report as command
 
     if sum((as_json, as_csv, plot is not None, post)) > 1:
@@ -243,7 +243,7 @@ def _report(
 @app.command("simulate")
 def _simulate(
     *,
-    days: Annotated[int, typer.Option(min=1, max=400, help="How much of the past.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=400, help="How many days of the past.")] = 30,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A worker.toml whose policy is tried, beside the present one.")
     ] = None,
@@ -263,7 +263,7 @@ app.add_typer(_people, name="people")
 
 @_people.callback()
 def _list_people(context: typer.Context, *, as_json: _Json = False) -> None:
-    """Show every reviewer: e-mail, Slack id, whose turn it is, what today's budget has left, why one is not reached."""
+    """Show every reviewer: e-mail, Slack id, runs to review, today's budget, and why somebody is not reached."""
     if context.invoked_subcommand is not None:
         return
     from worker.commands import people
@@ -300,7 +300,7 @@ def _claim(
     *,
     by: Annotated[str, typer.Option(metavar="EMAIL", help="Who takes it.")],
 ) -> None:
-    """Take a run for a person: nobody is reminded of it for a while; an escalation still comes."""
+    """Take a run for a person: reminders of it stop for a while, escalations still come."""
     _act("claim", what, by=by)
 
 
@@ -331,10 +331,10 @@ def _unmute(queue: _Queue) -> None:
 @app.command("actions")
 def _actions(
     *,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="How many at most.")] = 100,
     as_json: _Json = False,
 ) -> None:
-    """Show what people did: when, who, what, on which run or queue, through what, and what came of it."""
+    """Show what people did: when, who, what, to which run or queue, by what means, and with what result."""
     from worker.commands import acting
 
     with reported():
@@ -367,10 +367,10 @@ def _migrate(
     *,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Then copy this SQLite database to the PostgreSQL."),
+        typer.Option("--from", help="Then copy this SQLite database into the PostgreSQL database."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say which revision it has; status 1 where that is not the newest.")
+        bool, typer.Option("--check", help="Only show its revision; status 1 if that is not the newest.")
     ] = False,
 ) -> None:
     """Bring the database to the newest schema."""
@@ -388,8 +388,8 @@ def _migrate(
 
 
 @app.command("backup")
-def _backup(file: Annotated[Path, typer.Argument(help="Where to; must not exist.")]) -> None:
-    """Copy an SQLite database consistently while the service runs."""
+def _backup(file: Annotated[Path, typer.Argument(help="Where to write the copy; must not exist yet.")]) -> None:
+    """Make a consistent copy of an SQLite database, also while the service is running."""
     from worker.commands import database
 
     with reported():

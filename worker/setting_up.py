@@ -18,24 +18,40 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 def _init(
     *,
     key: Annotated[
-        str, typer.Option(metavar="KEY", help="LangSmith API key; LANGSMITH_API_KEY or …_FILE keep it from `ps`.")
+        str,
+        typer.Option(
+            metavar="KEY", help="LangSmith API key; safer in LANGSMITH_API_KEY or …_FILE, as `ps` shows options."
+        ),
     ] = "",
-    endpoint: Annotated[str, typer.Option(metavar="URL", help="LangSmith's API root, where it is another one.")] = "",
-    workspace: Annotated[str, typer.Option(metavar="ID", help="The workspace, for a key of an organisation.")] = "",
+    endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="LangSmith's API root, for another region or your own server.")
+    ] = "",
+    workspace: Annotated[
+        str, typer.Option(metavar="ID", help="The workspace's id, for a key of an organisation.")
+    ] = "",
     token: Annotated[
-        str, typer.Option(metavar="TOKEN", help="Slack bot token; SLACK_BOT_TOKEN or …_FILE keep it from `ps`.")
+        str,
+        typer.Option(
+            metavar="TOKEN", help="Slack bot token; safer in SLACK_BOT_TOKEN or …_FILE, as `ps` shows options."
+        ),
     ] = "",
     queues: Annotated[str, typer.Option(metavar="LIST", help="Ids or names, separated by commas, or all.")] = "",
     channel: Annotated[str, typer.Option(metavar="C", help="The Slack channel's id or name.")] = "",
-    zone: Annotated[str, typer.Option(metavar="ZONE", help="Of the hours, such as Europe/Berlin.")] = "",
-    hours: Annotated[str, typer.Option(metavar="HOURS", help="Such as `Mon-Fri 09:00-17:30`; always for none.")] = "",
-    holidays: Annotated[str, typer.Option(metavar="CODES", help="Countries, such as `DE-BE; FR`; none for none.")] = "",
+    zone: Annotated[str, typer.Option(metavar="ZONE", help="Time zone of the hours, such as Europe/Berlin.")] = "",
+    hours: Annotated[
+        str, typer.Option(metavar="HOURS", help="Working hours, such as `Mon-Fri 09:00-17:30`, or always.")
+    ] = "",
+    holidays: Annotated[
+        str, typer.Option(metavar="CODES", help="Whose public holidays are days off: `DE-BE; FR`, or none.")
+    ] = "",
     to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write into.")] = Path(),
     toml: Annotated[bool, typer.Option("--toml", help="Write all but the secrets to worker.toml.")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Ask nothing: take the options, the environment, defaults.")
+        bool, typer.Option("--yes", help="Ask nothing: use the options, the environment and the defaults.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Put files that are there aside without asking.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Rename existing files without asking, and write new ones.")
+    ] = False,
     test: Annotated[
         bool | None, typer.Option("--test/--no-test", help="Post a test message at the end, or not.")
     ] = None,
@@ -74,7 +90,7 @@ def _test(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Post a test message to each channel, edit it, look it up, delete it: proves every right that is needed."""
+    """Post a test message to each channel, edit it, look it up and delete it, to prove every right that is needed."""
     from worker.commands import trial
 
     with reported():
@@ -88,14 +104,16 @@ def _test(
 @commands.command("files")
 def _files(
     name: Annotated[
-        str | None, typer.Argument(help="Which one, or a folder of them; without it, all are listed.")
+        str | None, typer.Argument(help="A file, or a folder of files; without it, all are listed.")
     ] = None,
     *,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write into; - prints it.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    to: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder to write into; - prints the file instead.")
+    ] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Write what comes along: Slack manifests, systemd unit, compose files, examples, alert rules, dashboard."""
+    """Write files that come with the program: Slack manifests, systemd unit, compose, examples, alerts, dashboard."""
     from worker.commands import files
     from worker.commands.writing import UnwrittenError
 

@@ -102,7 +102,7 @@ def test_a_retry_at_night_says_that_it_is_held(
     done = bench.run("retry", held["key"], WORKER_ZONE="Europe/Berlin", WORKER_HOURS=in_two_days())
     assert done.returncode == 0, done.stderr
     assert "It is held until " in done.stdout
-    assert "09:00 (Europe/Berlin). No service runs: the next `run` or `poll` posts it then" in done.stdout
+    assert "09:00 (Europe/Berlin). No service is running: the next `run` or `poll` posts it then" in done.stdout
 
 
 @pytest.mark.parametrize(

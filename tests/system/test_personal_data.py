@@ -83,4 +83,4 @@ def test_a_start_that_is_refused_names_the_person_to_the_one_who_starts_it_alone
     (bench.directory / "worker.toml").write_text(f"[people]\n'{REACHED}' = {{ calendar = 'nowhere' }}\n")
     refused = bench.run("run")
     assert refused.returncode == 78
-    assert f"people.'{REACHED}'.calendar: 'nowhere' is no calendar" in refused.stderr
+    assert f"people.'{REACHED}'.calendar: 'nowhere' is not a calendar" in refused.stderr

@@ -43,7 +43,9 @@ def test_a_press_is_an_act_an_answer_and_an_edit(
         wait_for(lambda: "Ada has it" in slack.messages(CHANNEL)[0]["text"], "the edit")
         (shown,) = wait_for(lambda: slack.personal.ephemerals(ADA), "the answer")
         assert "checkout: you have it until" in shown.text
-        wait_for(lambda: "hears what people do in Slack since" in bench.run("status").stdout, "the link in `status`")
+        wait_for(
+            lambda: "has heard what people do in Slack since" in bench.run("status").stdout, "the link in `status`"
+        )
         press(slack, GUEST, "Give it back")
         (shown,) = wait_for(lambda: slack.personal.ephemerals(GUEST), "the answer to a guest")
         assert "guests cannot act" in shown.text

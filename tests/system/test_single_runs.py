@@ -43,7 +43,7 @@ def test_a_run_is_found_by_its_ids_by_links_and_by_part_of_its_name(
     assert "next: reminder in 3 h" in bench.run("why", "checkout", WORKER_STALE_AFTER="4h").stdout
     several = bench.run("why", "agent")
     assert several.returncode == 0
-    assert "Several runs are meant" in several.stdout
+    assert "Several runs match" in several.stdout
     for nothing in ("nothing", "https://smith.langchain.com", ""):
         assert bench.run("why", nothing).returncode == 1
 
@@ -76,7 +76,7 @@ def test_retry_takes_a_beginning_and_says_what_happens_next(
     done = bench.run("retry", held["key"][:6])
     assert done.returncode == 0, done.stderr
     assert "is pending again" in done.stdout
-    assert "No service runs: the next `run` or `poll` posts it" in done.stdout
+    assert "No service is running: the next `run` or `poll` posts it" in done.stdout
     slack.invite(CHANNEL)
     assert bench.run("poll").returncode == 0
     assert "is sent: only a dead or held one" in bench.run("retry", held["key"][:6]).stderr

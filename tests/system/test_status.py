@@ -41,22 +41,22 @@ def test_the_first_line_says_whether_a_service_runs(bench: Bench, langsmith: Sim
     langsmith.add_run(queue)
     with bench.service() as service:
         wait_for(lambda: service.logged("started"), "it runs")
-        wait_for(lambda: "A service runs: process " in first_line(bench), "the service is known")
+        wait_for(lambda: "A service is running: process " in first_line(bench), "the service is known")
         found = status(bench, WORKER_POLL_INTERVAL="60s")
         assert (found["running"], found["service"]["version"]) == (True, release())
         assert set(found["service"]) == {"pid", "host", "since", "version", "link"}
         service.kill()
-        assert first_line(bench).startswith("No service runs; the last service did not stop by itself: process ")
+        assert first_line(bench).startswith("No service is running; the last service did not stop by itself: process ")
         assert status(bench, WORKER_POLL_INTERVAL="60s")["running"] is False
     with bench.service() as service:
-        wait_for(lambda: "A service runs" in first_line(bench), "the next service is known")
+        wait_for(lambda: "A service is running" in first_line(bench), "the next service is known")
         assert service.stop() == 0
-    assert first_line(bench).startswith("No service runs; the last service ended ")
+    assert first_line(bench).startswith("No service is running; the last service ended ")
 
 
 def test_after_a_pass_no_service_runs(bench: Bench) -> None:
     assert bench.run("poll").returncode == 0
-    assert first_line(bench).startswith("No service runs; the last pass ended ")
+    assert first_line(bench).startswith("No service is running; the last pass ended ")
 
 
 @pytest.mark.long(10)
@@ -70,7 +70,7 @@ def test_a_token_or_a_channel_that_slack_refuses_is_a_reason_until_it_is_taken(
         wait_for(lambda: service.logged("started"), "it runs")
         wait_for(lambda: "token_refused" in kinds(bench, **calm), "the token is refused")
         said = bench.run("status", **calm).stdout
-        assert "Slack: refuses the token since" in said
+        assert "Slack: has refused the token since" in said
         assert "SLACK_BOT_TOKEN was revoked: reinstall the app" in said
         slack.token_error = None
         slack.kick(CHANNEL)

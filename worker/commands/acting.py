@@ -82,7 +82,7 @@ def _run(store: SqlStore, what: str) -> tuple[Queue, Review | None]:
     found = [story for queue_run_id in meant(store, what.strip()) for story in store.stories(queue_run_id)]
     if not found:
         raise NotDoneError(
-            f"no run was ever seen that {plain(what)!r} could mean; `review-notifier runs` lists what waits"
+            f"{plain(what)!r} matches no run that was ever seen; `review-notifier runs` lists what waits"
         )
     waiting = [story for story in found if story.review.is_open]
     runs = {story.review.queue_run_id: story for story in waiting or found}

@@ -76,7 +76,7 @@ def _one(found: Sequence[Delivery], beginning: str) -> Delivery:
 
 def _next(delivery: Delivery, calendar: Calendar, now: datetime, *, runs: bool) -> str:
     """The sentences about what happens next."""
-    who = "The service posts it" if runs else "No service runs: the next `run` or `poll` posts it"
+    who = "The service posts it" if runs else "No service is running: the next `run` or `poll` posts it"
     if not calendar.may_post(now):
         who = f"It is held until {day_time_in(calendar.opens(now), calendar.zone)}. {who} then"
     elif runs:

@@ -79,7 +79,7 @@ def _instant(text: str, zone: tzinfo) -> datetime:
         found = None
     if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise TimeError(
-            f"{text!r} is no time from {FIRST_YEAR} to {LAST_YEAR}; write one such as 2026-12-24T10:00, "
+            f"{text!r} is not a time from {FIRST_YEAR} to {LAST_YEAR}; write one such as 2026-12-24T10:00, "
             "on the calendar's clock, or 2026-12-24T09:00Z"
         )
     return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)

@@ -171,10 +171,10 @@ def _is_tested(wishes: Wishes, asker: Asker | None, *, well: bool) -> bool:
 
 def _next_steps(folder: Path, *, well: bool) -> list[str]:
     if not well:
-        return ["Do what the findings say, then: review-notifier check"]
+        return ["Fix the findings, then run: review-notifier check"]
     here = f"cd {shlex.quote(str(folder))} && " if folder.absolute() != Path.cwd() else ""
     return [
-        "All is set up. Next:",
+        "Everything is set up. Next:",
         f"  {here}review-notifier poll --dry-run",
         "    shows what would be posted now",
         f"  {here}review-notifier run",

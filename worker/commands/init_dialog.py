@@ -163,7 +163,7 @@ class Dialog:
     def _is_kept(self, asker: Asker, name: str, error: Exception) -> bool:
         """Say what is wrong and forget the answer, unless it is to be kept."""
         asker.say(*(f"   {line}" for line in f"That does not work: {str(error).rstrip('.')}.".split("\n")))
-        if _is_outage(error) and asker.confirm("   Keep the answer without a proof?", default=False):
+        if _is_outage(error) and asker.confirm("   Keep this answer although it could not be checked?", default=False):
             return True
         del self.answers[name]
         if name == KEY:

@@ -124,7 +124,7 @@ def _moment(at: datetime) -> str:
 def _events(story: Story) -> Iterator[tuple[datetime, str]]:
     review = story.review
     back = " (back in the queue)" if review.back else ""
-    yield review.first_seen_at, f"first seen; waits since {_moment(review.since)}{back}"
+    yield review.first_seen_at, f"first seen; has waited since {_moment(review.since)}{back}"
     for notice in story.notices:
         yield from _delivery_events(notice, review)
     if review.closed_at is not None:

@@ -151,7 +151,7 @@ def print_meant(found: Sequence[Story], now: datetime) -> None:
     print_stories(list(latest.values()), now)
     if len(latest) >= _MOST:
         tables.say(f"Only the newest {_MOST} are listed.")
-    tables.say("", "Several runs are meant: give the queue run's id of one.")
+    tables.say("", "Several runs match: give the id of one queue run.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,17 +227,18 @@ def _first_lines(found: Status) -> list[str]:
     """The lines about the services that run, or about the last process."""
     now = found.overview.taken_at
     if found.services:
-        return [f"A service runs: {_who(process, now)}" for process in found.services] + link_lines(found.services, now)
+        running = [f"A service is running: {_who(process, now)}" for process in found.services]
+        return running + link_lines(found.services, now)
     if found.alive:
-        return [f"No service runs; a single pass is at work: {_who(process, now)}" for process in found.alive]
+        return [f"No service is running; a single pass is at work: {_who(process, now)}" for process in found.alive]
     if found.holder:
-        return [f"No service runs; {found.holder} works on the database"]
+        return [f"No service is running; {found.holder} works on the database"]
     last = found.last
     if last is None:
-        return ["No service runs"]
+        return ["No service is running"]
     ended = "did not stop by itself" if last.ended_at is None else f"ended {tables.ago_text(last.ended_at, now)}"
     what = "service" if last.command == "run" else "pass"
-    return [f"No service runs; the last {what} {ended}: {_who(last, now)}"]
+    return [f"No service is running; the last {what} {ended}: {_who(last, now)}"]
 
 
 def link_lines(services: Sequence[Process], now: datetime) -> list[str]:
@@ -255,7 +256,7 @@ def _link_text(pid: int, link: LinkState, now: datetime) -> str:
     counted = f" (Slack counts {link.counted})" if link.counted != link.links else ""
     since = f"{link.connected_at:%Y-%m-%d %H:%M:%S} UTC ({tables.ago_text(link.connected_at, now)})"
     alive = f"last sign of life {tables.ago_text(link.pong_at, now)}"
-    return f"Process {pid} hears what people do in Slack since {since} over {count}{counted}, {alive}"
+    return f"Process {pid} has heard what people do in Slack since {since} over {count}{counted}, {alive}"
 
 
 def _listing_lines(found: Status) -> list[str]:

@@ -197,7 +197,7 @@ def _instant(written: str, calendar: Calendar) -> datetime:
         at = None
     if at is None:
         raise ValueError(
-            f"{plain(written)!r} is no time; write a duration such as 1h or 2d, opening for the next opening after "
+            f"{plain(written)!r} is not a time; write a duration such as 1h or 2d, opening for the next opening after "
             "today, monday, or an instant such as 2026-12-24T10:00, on the queue's clock, or 2026-12-24T09:00Z"
         )
     return at

@@ -38,7 +38,7 @@ class Line:
 
     In a direct message `queue` is the run's where there are several; `is_done` says that the reader has reviewed it,
     `is_others` that it is the turn of others by now. To an owner, `unheard` says why too few of those whose turn it is
-    could be notified: each one's name, raw, with the problem, which is NONE of those who were called often enough.
+    could be notified: each one's name, raw, with the problem, which is NONE of those who were notified often enough.
     Where it hears of the run since its channel was reminded often enough, `reminded` counts these reminders.
     """
 

@@ -116,7 +116,7 @@ def sentences(report: QueueReport) -> Iterator[str]:
     yield _standing(report)
     if (unseen := report.hours - report.seen) > 0:
         known = f"In {unseen:,} of the {report.hours:,} hours no poll was complete"
-        yield f"{known}: what came and left in them may lack here." if report.seen else f"{known}: nothing is known."
+        yield (f"{known}: what came and left then may be missing." if report.seen else f"{known}: nothing is known.")
 
 
 def report_title(report: QueueReport) -> str:

@@ -278,7 +278,7 @@ LATE_FOR = timedelta(minutes=2)
 """The time that has to pass as well: shorter trouble delays a message by no more than an interval or two."""
 
 SLOW = "too_late"
-SLOW_FIX = "see to what takes the time: a name server, a proxy, a machine that is too busy; nothing is lost"
+SLOW_FIX = "look for what takes the time: a name server, a proxy, a machine that is too busy; nothing is lost"
 
 
 class Lateness:
@@ -314,7 +314,7 @@ class Lateness:
         # By the code, because the words of the same trouble have seconds in them that differ each time.
         if self._failures >= _ENOUGH and lasted >= LATE_FOR.total_seconds() and error.code != self._announced:
             self._announced = error.code
-            text = f"no message gets through since {self._since:%Y-%m-%d %H:%M} UTC ({error})"
+            text = f"no message has got through since {self._since:%Y-%m-%d %H:%M} UTC ({error})"
             fix = SLOW_FIX if error.code == SLOW else self._fix
             self._incidents.begin(_KIND, Area.NOTIFIER, text, fix)
 

@@ -42,7 +42,7 @@ _FATES = {
 
 
 _UNHEARD = {
-    Problem.NONE: "called often enough",
+    Problem.NONE: "notified often enough",
     Problem.NOT_ASKED: "could not be looked up so far",
     Problem.NO_EMAIL: "has no known e-mail",
     Problem.UNKNOWN: "has no Slack user",
@@ -51,7 +51,7 @@ _UNHEARD = {
     Problem.GUEST: "is a guest",
     Problem.REFUSED: "takes no direct messages",
     Problem.NO_SCOPE: "cannot be looked up",
-    Problem.FORGOTTEN: "is forgotten by order",
+    Problem.FORGOTTEN: "was deleted on request",
 }
 """Why a person was not notified directly."""
 
@@ -252,7 +252,7 @@ def _expiry(message: Message, line: Line, pen: Pen) -> str:
 
 def _escalated(message: Message) -> str:
     # To an owner only what could not call anybody is passed on.
-    return "escalated without a mention, as the day's budget is spent" if message.is_for_owner else "escalated"
+    return "escalated without a mention, as the day's limit is reached" if message.is_for_owner else "escalated"
 
 
 def _progress(line: Line, pen: Pen) -> str:
@@ -276,7 +276,7 @@ def _unheard(line: Line, pen: Pen) -> str:
     if len(missed) > _PEOPLE:
         said.append(f"{len(missed) - _PEOPLE:,} more cannot be messaged")
     if len(missed) < len(line.unheard):
-        said.append("the others were called often enough" if missed else "called often enough")
+        said.append("the others were notified often enough" if missed else "notified often enough")
     return ", ".join(said)
 
 

@@ -28,7 +28,7 @@ _HOST_PORT = re.compile(rf"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>{_LABELS}|\*?)):(?P<
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _LAST_PORT = 65535
 _DOTTED_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
-_CANNOT_BE = "has a host or port that cannot be; write an address such as https://host:8443"
+_CANNOT_BE = "has a host or port that is not possible; write an address such as https://host:8443"
 
 
 def endpoint(value: object, *, allow_http: bool) -> str:
@@ -94,7 +94,8 @@ def host_names(value: object) -> tuple[str, ...]:
     given = tuple(word.lower().removesuffix(".") for word in one_line_list(value))
     if not all(_HOST_NAME.fullmatch(name) for name in given):
         raise ValueError(
-            "has something that is no name of a host; write names alone, such as notifier.example.com or *.example.com"
+            "has something that is not the name of a host; write names alone, such as notifier.example.com or "
+            "*.example.com"
         )
     return given
 
@@ -225,7 +226,7 @@ def sqlite_url(file: Path) -> str:
 def _postgresql(rest: str) -> str:
     if " " in rest or not _REST.fullmatch(rest):
         raise ValueError(
-            "cannot be taken apart; write postgresql+psycopg://user:password@host:5432/name, "
+            "cannot be parsed; write postgresql+psycopg://user:password@host:5432/name, "
             "with @ : / ? % and spaces in the password percent-encoded (%40 %3A %2F %3F %25 %20)"
         )
     return f"{POSTGRESQL}://{rest}"

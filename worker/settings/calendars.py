@@ -69,7 +69,8 @@ def zone_named(name: str) -> ZoneInfo:
         # Names without a region are of whole countries, or of no place at all: none of them was meant.
         places = ["UTC", *(zone for zone in known if "/" in zone and not zone.startswith("Etc/"))]
         raise ValueError(
-            f"is no time zone{did_you_mean(name.replace(' ', '_'), places)}; write an IANA name such as Europe/Berlin"
+            f"is not a time zone{did_you_mean(name.replace(' ', '_'), places)}; "
+            "write an IANA name such as Europe/Berlin"
         )
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
@@ -84,7 +85,7 @@ def _weekday(name: str) -> int:
     """The day that is named, in full or by its first letters."""
     known = [day for day in _WEEKDAYS if _DAY_NAME.fullmatch(name) and day.casefold().startswith(name.casefold())]
     if not known:
-        raise ValueError(f"has {name!r}, which is no day{did_you_mean(name, _SHORT)}; write {', '.join(_SHORT)}")
+        raise ValueError(f"has {name!r}, which is not a day{did_you_mean(name, _SHORT)}; write {', '.join(_SHORT)}")
     return _WEEKDAYS.index(known[0])
 
 
@@ -102,7 +103,7 @@ def _time(token: str, example: str = _EXAMPLE) -> timedelta:
     if time is None or time > _DAY:
         almost = _ALMOST_TIME.fullmatch(token)
         meant = f" (did you mean {int(almost[1]):02}:{almost[2] or '00'}?)" if almost else ""
-        raise ValueError(f"has {token!r}, which is no time from 00:00 to 24:00{meant}; {example}")
+        raise ValueError(f"has {token!r}, which is not a time from 00:00 to 24:00{meant}; {example}")
     return time
 
 
@@ -191,7 +192,7 @@ def _range(value: object) -> tuple[date, date]:
         return value, value
     match = _RANGE.fullmatch(str(value).strip())
     if match is None:
-        raise ValueError(f"has {str(value)!r}, which is no day; write 2026-12-24, or 2026-12-24..2026-12-31")
+        raise ValueError(f"has {str(value)!r}, which is not a day; write 2026-12-24, or 2026-12-24..2026-12-31")
     first, last = _date(match[1]), _date(match[2] or match[1])
     if last < first:
         raise ValueError(f"has {value!r}, which ends before it begins; write {last}..{first}")
@@ -204,7 +205,7 @@ def _openings(value: object) -> tuple[tuple[date, Stretch], ...]:
     for part in parts(value):
         match = _OPENING.fullmatch(part)
         if match is None:
-            raise ValueError(f"has {part!r}, which is no day with hours; write them such as 2026-12-12 10:00-14:00")
+            raise ValueError(f"has {part!r}, which is not a day with hours; write them such as 2026-12-12 10:00-14:00")
         found += [(_date(match[1]), _stretch(token)) for token in _tokens(match[2])]
     return tuple(found)
 
@@ -222,7 +223,7 @@ def _code(given: str) -> str:
     country, known = country.upper(), list_supported_countries()
     if country not in known:
         meant = _code_meant(given.partition("-")[0], 0.6, _country_codes())
-        raise ValueError(f"names {given!r}, which is no country{meant}; write codes such as DE-BE, FR or US-NY")
+        raise ValueError(f"names {given!r}, which is not a country{meant}; write codes such as DE-BE, FR or US-NY")
     parts_of = {word.upper(): f"{country}-{word}" for word in known[country]}
     if part.upper() in parts_of:
         return parts_of[part.upper()]
@@ -232,7 +233,7 @@ def _code(given: str) -> str:
     codes = [*alone, *parts_of.values()]
     choice = f"one of {some(codes)}" if len(codes) > 1 else country
     if not part:
-        raise ValueError(f"names {given!r}, whose parts each have holidays of their own; write {choice}")
+        raise ValueError(f"names {given!r}, where each part has its own holidays; write {choice}")
     meant = _code_meant(given, 0.85, {code.upper(): code for code in parts_of.values()} | _named_parts(country))
     raise ValueError(f"names {given!r}, and {country} has no part {part!r}{meant}; write {choice}")
 

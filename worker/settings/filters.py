@@ -30,7 +30,7 @@ def conditions(value: object) -> Conditions:
     """
     value = _table(value) if isinstance(value, str) else value
     if not isinstance(value, dict):
-        raise ValueError(f"is no table of conditions; write one such as {EXAMPLE}")  # noqa: TRY004
+        raise ValueError(f"is not a table of conditions; write one such as {EXAMPLE}")  # noqa: TRY004
     for key in value:
         if key not in _KEYS:
             known = did_you_mean(str(key), _KEYS) or f"; known are {', '.join(_KEYS)}"
@@ -71,7 +71,7 @@ def _texts(table: Mapping[str, object], key: str) -> tuple[str, ...]:
         return ()
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ValueError(f'has a {key} that is no text and no list of texts; write one such as {key} = ["…"]')
+        raise ValueError(f'has a {key} that is neither a text nor a list of texts; write one such as {key} = ["…"]')
     return tuple(text.strip() for text in texts)
 
 
@@ -85,7 +85,7 @@ def _score(text: str) -> Score:
     found = _SCORE.fullmatch(text)
     number = _number(found[3]) if found else None
     if found is None or number is None:
-        raise ValueError(f"has a feedback {text!r} that is no comparison; write one such as user_score < 0.5")
+        raise ValueError(f"has a feedback {text!r} that is not a comparison; write one such as user_score < 0.5")
     return Score(found[1], found[2], number)
 
 

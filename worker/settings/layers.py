@@ -291,7 +291,7 @@ def _queues(queues: object) -> tuple[dict[str, Any], list[str]]:
     if isinstance(queues, str) or (queues and _are(str, queues)):
         return {"listed": queues}, []
     if not _are(dict, queues):
-        return {}, ['queues is no list of tables; write [[queues]] with queue = "…" below it for each queue']
+        return {}, ['queues is not a list of tables; write [[queues]] with queue = "…" below it for each queue']
     tables = cast("list[dict[str, Any]]", queues)
     return {"tables": [_pick(table, TABLE_KEYS) for table in tables]} if tables else {}, list(_table_problems(tables))
 

@@ -165,7 +165,7 @@ def _unknown_calendars(settings: Settings, layers: Layers) -> Iterator[str]:
     calendars |= {place: one.calendar for place, one in persons.items()}
     for place, calendar in calendars.items():
         if calendar and calendar not in known:
-            wrong = f"{shown(calendar, ())} is no calendar{did_you_mean(calendar, known)}"
+            wrong = f"{shown(calendar, ())} is not a calendar{did_you_mean(calendar, known)}"
             yield f"{place}: {wrong}; write {some(known)}, or define it as [calendars.NAME] in worker.toml"
 
 
@@ -254,9 +254,12 @@ def _of_calendars(settings: Settings) -> Iterator[str]:
         if name not in used:
             yield f"calendars.{name} is used by no queue; name it as calendar under [defaults] or [[queues]]"
         if not (table.zone or settings.zone):
-            yield f"calendars.{name} has no zone: its hours are those of UTC; set zone, such as Europe/Berlin, or UTC"
+            yield f"calendars.{name} has no zone: its hours are in UTC; set zone, such as Europe/Berlin, or UTC"
     if (settings.hours or settings.holidays) and not settings.zone:
-        yield "WORKER_HOURS and WORKER_HOLIDAYS are those of UTC; set WORKER_ZONE, such as Europe/Berlin, or UTC"
+        yield (
+            "WORKER_HOURS and WORKER_HOLIDAYS are in UTC, because no zone is set; "
+            "set WORKER_ZONE, such as Europe/Berlin, or UTC"
+        )
 
 
 def _of_people(settings: Settings) -> Iterator[str]:

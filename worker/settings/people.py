@@ -32,7 +32,7 @@ def email(value: object) -> str:
     """An e-mail, in the form in which two spellings of one are equal."""
     given = one_line(value)
     if not _EMAIL.fullmatch(given):
-        raise ValueError(f"is no e-mail{_unwrapped(given)}; write one such as reviewer@example.com")
+        raise ValueError(f"is not an e-mail address{_unwrapped(given)}; write one such as reviewer@example.com")
     return email_key(given)
 
 
@@ -53,7 +53,7 @@ def slack_user(value: object) -> str:
         raise ValueError(f"is a channel or a conversation, not a person; {_WHERE}")
     inside = _ALMOST_USER.fullmatch(given)
     meant = f" (did you mean {inside[1].upper()}?)" if inside else ""
-    raise ValueError(f"is no Slack id of a person{meant}; {_WHERE}")
+    raise ValueError(f"is not the Slack id of a person{meant}; {_WHERE}")
 
 
 def whose_turn(value: object) -> WhoseTurn:
@@ -74,7 +74,8 @@ def _listed(part: str) -> str:
     except ValueError:
         meant = _unwrapped(part) or did_you_mean(part, list(Audience))
         raise ValueError(
-            f"has {part!r}, which is no e-mail{meant}; write assigned, nobody, or e-mails such as reviewer@example.com"
+            f"has {part!r}, which is not an e-mail address{meant}; "
+            "write assigned, nobody, or e-mails such as reviewer@example.com"
         ) from None
 
 

@@ -167,7 +167,7 @@ def _written(value: object, *, longest: timedelta, otherwise: str = "") -> Writt
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     length = WrittenDuration(days, timedelta(hours=hours, minutes=minutes, seconds=seconds))
     if not length:
-        raise ValueError(f"is no time at all; write a duration of a second or more, {examples}")
+        raise ValueError(f"is zero; write a duration of a second or more, {examples}")
     if length > longest:
         raise ValueError(f"is longer than {longest.days}d; write a duration {examples}")
     return length
@@ -284,7 +284,7 @@ def table_queue(value: object) -> str:
     """The queue that one table of `worker.toml` is about."""
     given = queue_value(value)
     if given.casefold() == ALL_QUEUES:
-        raise ValueError("is no single queue; set WORKER_QUEUES=all and write what holds for all under [defaults]")
+        raise ValueError("is not a single queue; set WORKER_QUEUES=all and write what holds for all under [defaults]")
     return given
 
 
@@ -352,8 +352,7 @@ def http_token(value: object) -> SecretStr:
     token = _secret(value)
     if len(token) < _LEAST_TOKEN:
         raise ValueError(
-            f"is no token that keeps others out; write at least {_LEAST_TOKEN} characters, as"
-            " `openssl rand -hex 32` makes them"
+            f"does not keep others out; write at least {_LEAST_TOKEN} characters, as `openssl rand -hex 32` makes them"
         )
     return SecretStr(token)
 

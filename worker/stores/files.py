@@ -84,7 +84,7 @@ def check_file(path: Path, within: float | None = CHECK_FOR, scripts: Path | Non
     everything).
     """
     if not path.is_file():
-        raise ConfigError(f"{DATABASE_URL}: {path} is no file: name another, or move what is there away")
+        raise ConfigError(f"{DATABASE_URL}: {path} is not a file: name another, or move what is there away")
 
     def look(opened: sqlite3.Connection, whole: bool) -> Fit:  # noqa: FBT001  as `undisturbed` calls it
         return _examine(path, opened, within if whole else None, scripts)

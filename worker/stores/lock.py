@@ -62,7 +62,7 @@ def _open(path: Path) -> int:
     # What has a second name is somebody else's file, too, and would be overwritten here.
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(file)
-        raise ConfigError(f"{DATABASE_URL}: the lock file {path} is no file of its own: {REMOVE}")
+        raise ConfigError(f"{DATABASE_URL}: the lock file {path} is not a file of its own: {REMOVE}")
     return file
 
 

@@ -253,7 +253,9 @@ def check_options(where: URL) -> None:
         if name not in known:
             # Never a suggestion that the next try would refuse.
             near = get_close_matches(name, sorted(known - SPOILING.keys()), n=1)
-            raise _refusal(name, f"is none of PostgreSQL's: {f'did you mean {near[0]}?' if near else 'remove it'}")
+            raise _refusal(
+                name, f"is not an option of PostgreSQL: {f'did you mean {near[0]}?' if near else 'remove it'}"
+            )
         if isinstance(value, tuple) and name not in SEVERAL:
             raise _refusal(name, "is given more than once: leave one")
         if name in PLACED and getattr(where, PLACED[name]):

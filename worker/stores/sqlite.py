@@ -176,7 +176,7 @@ def follow_links(path: Path) -> Path:
         found = path.resolve()
         with suppress(FileNotFoundError, NotADirectoryError):
             if not stat.S_ISREG(found.stat().st_mode):
-                raise ConfigError(f"{DATABASE_URL}: {found} is no file: name another, or move what is there away")
+                raise ConfigError(f"{DATABASE_URL}: {found} is not a file: name another, or move what is there away")
     except OSError as error:
         raise refusal_to_open(
             error, f"the path {path} cannot be followed", "name a file that this user can reach"
@@ -217,7 +217,7 @@ def _check_beside(path: Path) -> None:
         with suppress(OSError):  # not there, mostly
             if not stat.S_ISREG(beside.lstat().st_mode):
                 raise ConfigError(
-                    f"{DATABASE_URL}: {beside} is no file, and SQLite keeps its log there: remove what is there"
+                    f"{DATABASE_URL}: {beside} is not a file, and SQLite keeps its log there: remove what is there"
                 )
 
 

@@ -56,7 +56,7 @@ def _headline(front: Front) -> str:
 
 def _running(front: Front) -> Content:
     if not front.services:
-        return "No service runs."
+        return "No service is running."
     return [
         [
             f"Process {each.pid} on {each.host} has run for ",
@@ -183,7 +183,7 @@ def _pause(pause: PauseRow, now: datetime) -> Content:
     ]
 
 
-_KINDS = {"ops": "The worker's own trouble", "direct": "Direct message"}
+_KINDS = {"ops": "The worker's own problems", "direct": "Direct message"}
 """What messages are called whose kind is no word for people."""
 
 

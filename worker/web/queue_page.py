@@ -67,7 +67,7 @@ def _flow(flow: Flow) -> Html:
 
 
 def _said(flow: Flow) -> Iterator[str]:
-    counts = ((flow.reviewed, "reviewed"), (flow.removed, "removed"), (flow.unknown, "gone, nobody knows how"))
+    counts = ((flow.reviewed, "reviewed"), (flow.removed, "removed"), (flow.unknown, "gone, not known how"))
     left = ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none left"
     yield f"{flow.came:,} came; {left}."
     if flow.first_review_p50_seconds is not None and flow.first_review_p95_seconds is not None:

@@ -37,7 +37,7 @@ def listen(address: tuple[str, int]) -> list[socket.socket]:
     try:
         return _listen(*address)
     except UnicodeError:  # a name that DNS cannot have
-        raise ConfigError(f"WORKER_HTTP_ADDRESS: {address[0]} is no name of a host; {_NO_NAME}") from None
+        raise ConfigError(f"WORKER_HTTP_ADDRESS: {address[0]} is not the name of a host; {_NO_NAME}") from None
     except OSError as error:
         host, port = address
         fix = _NO_NAME if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, _OTHER)

@@ -64,7 +64,7 @@ def test_people_read_it_without_explanation_in_80_columns() -> None:
         f"  The first review came after {half} for half of them, within {most} for 95 of",
         "    100. 25% were overdue by then.",
         "  2 wait now, 1 overdue, the oldest since Thu 5 Mar 11:30.",
-        "  In 12 of the 168 hours no poll was complete: what came and left in them may",
+        "  In 12 of the 168 hours no poll was complete: what came and left then may be",
     ]
     assert max(map(len, shown)) <= 80
     assert "  Runs that came, by hour of the week in UTC, in units of 2 (. none, ? not" in shown

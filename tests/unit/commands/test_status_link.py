@@ -19,7 +19,7 @@ def lines(*links: LinkState | None) -> list[str]:
 
 def test_it_says_since_when_and_over_how_many_links() -> None:
     since = "since 2026-03-02 10:00:00 UTC (2 h ago)"
-    assert lines(UP) == [f"Process 1 hears what people do in Slack {since} over 1 link, last sign of life 3 s ago"]
+    assert lines(UP) == [f"Process 1 has heard what people do in Slack {since} over 1 link, last sign of life 3 s ago"]
     (line,) = lines(LinkState(NOON, NOON, 2, 3))
     assert "over 2 links (Slack counts 3), last sign" in line
 

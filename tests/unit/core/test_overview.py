@@ -40,7 +40,7 @@ def test_a_late_queue_is_named_with_its_time_and_error() -> None:
         ),
         pytest.param(
             overview(unlisted="HTTP 401"),
-            "no queue was polled since the start at 2026-03-01 12:00:00 UTC (HTTP 401)",
+            "no queue has been polled since the start at 2026-03-01 12:00:00 UTC (HTTP 401)",
             id="no queue for long",
         ),
         pytest.param(
@@ -51,7 +51,7 @@ def test_a_late_queue_is_named_with_its_time_and_error() -> None:
         ),
         pytest.param(
             overview(view(), unlisted_since=NOON - HOUR),
-            "the list of queues cannot be read since 2026-03-02 11:00 UTC, so new ones go unnoticed",
+            "listing the queues has failed since 2026-03-02 11:00 UTC, so new ones go unnoticed",
             id="list unread",
         ),
     ],
@@ -70,9 +70,11 @@ def test_the_database_speaks_through_the_look_and_through_the_polls() -> None:
 def test_a_refused_token_is_not_ready_nor_is_a_refused_channel() -> None:
     everywhere = overview(view(), pauses=[pause(EVERYWHERE, reason="invalid_auth", error="")], asked=Asked())
     one = overview(view(), pauses=[pause("C0SUPPORT", error="invite the app")])
-    assert failing(*readiness(everywhere)) == {"slack": "refuses the token since 2026-03-02 12:00 UTC (invalid_auth)"}
+    assert failing(*readiness(everywhere)) == {
+        "slack": "has refused the token since 2026-03-02 12:00 UTC (invalid_auth)"
+    }
     assert failing(*readiness(one)) == {
-        "slack": "refuses channel C0SUPPORT since 2026-03-02 12:00 UTC (invite the app)"
+        "slack": "has refused channel C0SUPPORT since 2026-03-02 12:00 UTC (invite the app)"
     }
 
 

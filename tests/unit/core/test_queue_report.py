@@ -81,7 +81,7 @@ def test_what_waits_now_is_one_sentence(now: QueueTotals, sentence: str) -> None
 
 def test_hours_without_a_complete_poll_are_no_quiet_hours() -> None:
     some = said(EMPTY_HOUR, EMPTY_HOUR)
-    assert some[-1] == "In 2 of the 24 hours no poll was complete: what came and left in them may lack here."
+    assert some[-1] == "In 2 of the 24 hours no poll was complete: what came and left then may be missing."
     assert said(*[EMPTY_HOUR] * 24)[-1] == "In 24 of the 24 hours no poll was complete: nothing is known."
 
 

@@ -60,7 +60,7 @@ def test_a_worker_without_any_queue_is_given_three_intervals(ran_for: object, fo
 def test_where_nobody_works_there_is_nothing_to_wait_for() -> None:
     assert only(replace(overview(NEVER_POLLED), started_at=None)).fix == START_GRACE
     assert only(replace(overview(), started_at=None)) == Reason(
-        "queue_missing", Area.QUEUES, "no queue was polled", START_GRACE
+        "queue_missing", Area.QUEUES, "no queue has been polled", START_GRACE
     )
 
 
@@ -122,7 +122,7 @@ def test_slack_may_be_silent_for_a_while() -> None:
     silent = Asked(NOON - HOUR, failing_since=NOON - 5 * MINUTE, error="time-out")
     assert kinds(overview(view(), asked=silent)) == []
     reason = only(overview(view(), asked=replace(silent, failing_since=NOON - 5 * MINUTE - SECOND)))
-    assert reason.text == "does not answer since 2026-03-02 11:54 UTC (time-out)"
+    assert reason.text == "has not answered since 2026-03-02 11:54 UTC (time-out)"
 
 
 def test_what_parts_announce_is_a_reason_as_it_is() -> None:

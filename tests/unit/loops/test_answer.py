@@ -162,7 +162,7 @@ def test_a_mute_holds_until_it_is_ended() -> None:
 def test_a_mute_that_says_too_little_is_answered_with_what_to_write() -> None:
     desk = Desk()
     assert "Until when? Write for example: /reviews mute Other bot 1h" in desk("mute Other bot")
-    assert "is no time; write a duration" in desk("mute Other bot soon")
+    assert "is not a time; write a duration" in desk("mute Other bot soon")
     assert "No queue here is called “Others bots”. Did you mean “Other bot”?" in desk("mute Others bots 1h")
     assert "time has passed already" in desk("mute Other bot 2020-01-01")
     assert desk.store.mutes() == {}

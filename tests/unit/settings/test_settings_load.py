@@ -234,7 +234,7 @@ def test_a_bad_value_in_dotenv_is_named_with_its_line(place: Place) -> None:
     assert lines[0].startswith(
         ".env, line 2: LANGSMITH_TENANT_ID: 'é' contains white space or a character outside ASCII"
     )
-    assert lines[1].startswith(".env, line 1: WORKER_POLL_INTERVAL: '0s' is no time at all; write")
+    assert lines[1].startswith(".env, line 1: WORKER_POLL_INTERVAL: '0s' is zero; write")
 
 
 # --- secret files
@@ -426,7 +426,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
     [
         ("WORKER_STALE_AFTER", "soon", "'soon' is not a duration with its unit; write one such as 90s, 15m, 4h, 2d, "),
         ("WORKER_REMIND_EVERY", "-1d", "'-1d' is not a duration"),
-        ("WORKER_ESCALATE_AFTER", "0s", "'0s' is no time at all"),
+        ("WORKER_ESCALATE_AFTER", "0s", "'0s' is zero"),
         ("WORKER_EDIT_FOR", "1e9d", "'1e9d' is not a duration"),
         ("WORKER_KEEP_REVIEWS", "never", "'never' is not a duration"),
         ("WORKER_KEEP_DELIVERIES", "4000d", "'4000d' is longer than 3650d"),
@@ -458,7 +458,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("SLACK_BOT_TOKEN", "abc", "the value does not begin with xoxb-"),
         ("WORKER_DATABASE_URL", "oracle://x", "the value is neither SQLite nor PostgreSQL"),
         ("WORKER_HEARTBEAT_URL", "hc.example.com", "the value is not a whole address"),
-        ("WORKER_HTTP_TOKEN", "0123456789abcde", "the value is no token that keeps others out"),
+        ("WORKER_HTTP_TOKEN", "0123456789abcde", "the value does not keep others out"),
     ],
 )
 def test_a_bad_value_is_named_and_shown_with_its_fix(place: Place, name: str, value: str, line: str) -> None:

@@ -66,13 +66,21 @@ def test_whose_turn_is_read_from_a_queue_of_the_file(place: Place, written: str,
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("WORKER_PEOPLE", "asigned", "has 'asigned', which is no e-mail (did you mean assigned?); write assigned"),
-        ("WORKER_PEOPLE", "Ada <ada@x.org>", "which is no e-mail (did you mean ada@x.org?)"),
-        ("WORKER_PEOPLE", "assigned; ada@x.org", "has 'assigned', which is no e-mail (did you mean assigned?)"),
-        ("WORKER_OWNER", "<@U0LEAD00001>", "is no Slack id of a person (did you mean U0LEAD00001?)"),
+        (
+            "WORKER_PEOPLE",
+            "asigned",
+            "has 'asigned', which is not an e-mail address (did you mean assigned?); write assigned",
+        ),
+        ("WORKER_PEOPLE", "Ada <ada@x.org>", "which is not an e-mail address (did you mean ada@x.org?)"),
+        (
+            "WORKER_PEOPLE",
+            "assigned; ada@x.org",
+            "has 'assigned', which is not an e-mail address (did you mean assigned?)",
+        ),
+        ("WORKER_OWNER", "<@U0LEAD00001>", "is not the Slack id of a person (did you mean U0LEAD00001?)"),
         ("WORKER_OWNER", "S0ONCALL00", "is a user group, not a person; write the member id"),
         ("WORKER_OWNER", "C0123456789", "is a channel or a conversation, not a person"),
-        ("WORKER_OWNER", "@ada", "is no Slack id of a person; write the member id"),
+        ("WORKER_OWNER", "@ada", "is not the Slack id of a person; write the member id"),
         ("WORKER_TELL", "dm", "is not one of channel, direct, both"),
         ("WORKER_NAG_PER_RUN", "many", "is not a whole number from 0 to 1000"),
     ],
@@ -111,7 +119,7 @@ def test_the_table_of_people_is_read_by_e_mail_in_any_case(place: Place) -> None
         ("[people]\n'a@x.org' = { tell = 'maybe' }", "people.'a@x.org'.tell: 'maybe' is neither true nor false"),
         (
             MADE_UP + "[people]\n'a@x.org' = { calendar = 'berln' }",
-            "people.'a@x.org'.calendar: 'berln' is no calendar (did you mean berlin?)",
+            "people.'a@x.org'.calendar: 'berln' is not a calendar (did you mean berlin?)",
         ),
     ],
 )
@@ -125,17 +133,17 @@ def test_a_table_of_people_that_cannot_be_understood_is_refused(place: Place, te
     [
         (
             "'ada at x.org' = { slack = 'U0ADA' }",
-            "people.'ada at x.org' is no e-mail; write one such as reviewer@example.com; until then it has no effect",
+            "people.'ada at x.org' is not an e-mail address; write one such as reviewer@example.com; until then it has",
             {},
         ),
         (
             "'Ada <a@x.org>' = {}",
-            "people.'Ada <a@x.org>' is no e-mail (did you mean a@x.org?); write one such as reviewer@example.com",
+            "people.'Ada <a@x.org>' is not an e-mail address (did you mean a@x.org?); write one such as ",
             {},
         ),
         (
             "'a@x.org' = { slack = '@ada' }",
-            "people.'a@x.org'.slack: '@ada' is no Slack id of a person; write the member id (U… or W…, in the menu",
+            "people.'a@x.org'.slack: '@ada' is not the Slack id of a person; write the member id (U… or W…, in the",
             {"a@x.org": ""},
         ),
     ],

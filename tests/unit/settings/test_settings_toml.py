@@ -381,9 +381,9 @@ def test_a_file_that_is_not_text_is_named(place: Place) -> None:
         ("[[queues]]\nchannel = 'x'", "queues[0].queue is missing; name the queue by its id or its name"),
         ("defaults = 1", "defaults is not a table; write [defaults] on a line of its own"),
         ("[[defaults]]", "defaults is not a table"),
-        ("queues = 1", "queues is no list of tables; write [[queues]]"),
-        ("[queues]\nqueue = 'A'", "queues is no list of tables; write [[queues]]"),
-        ("queues = ['A', {queue = 'B'}]", "queues is no list of tables; write [[queues]]"),
+        ("queues = 1", "queues is not a list of tables; write [[queues]]"),
+        ("[queues]\nqueue = 'A'", "queues is not a list of tables; write [[queues]]"),
+        ("queues = ['A', {queue = 'B'}]", "queues is not a list of tables; write [[queues]]"),
         ("[[queues]]\nqueue = 'A'\n[[queues]]\nqueue = 'A'", "queues has two tables for 'A'; write one"),
         (
             f"[[queues]]\nqueue = '{QUEUE_ID}'\n[[queues]]\nqueue = '{QUEUE_ID.upper()}'",
@@ -421,7 +421,7 @@ def test_a_secret_in_the_file_is_refused(place: Place, section: str, key: str, e
         ("channel", "5", "5 is not text; put it in quotation marks"),
         ("channel", "''", "'' is empty; write a value, or leave the setting out"),
         ("poll_interval", "60", "60 is not a duration with its unit"),
-        ("poll_interval", "'0s'", "'0s' is no time at all"),
+        ("poll_interval", "'0s'", "'0s' is zero"),
         (
             "stale_after",
             "false",
@@ -429,7 +429,7 @@ def test_a_secret_in_the_file_is_refused(place: Place, section: str, key: str, e
         ),
         ("stale_after", "2026-01-01", '"2026-01-01" is not a duration'),
         ("remind_every", "{ days = 1 }", '{"days": 1} is not a duration'),
-        ("escalate_after", "'0s'", "'0s' is no time at all"),
+        ("escalate_after", "'0s'", "'0s' is zero"),
         ("escalate_to", "'@ann'", "'@ann' is neither a Slack channel's id nor its name"),
         ("escalate_mention", "['@ann']", '["@ann"] names someone by something else'),
         ("escalate_mention", "[5]", "[5] is not text"),
@@ -437,7 +437,7 @@ def test_a_secret_in_the_file_is_refused(place: Place, section: str, key: str, e
         ("remind_reserved", "1", "1 is neither true nor false"),
         ("show", "['inputs']", '["inputs"] names something that is not one of name'),
         ("remind_in", "'dm'", "'dm' is not one of channel, thread, both"),
-        ("edit_for", "'0d'", "'0d' is no time at all"),
+        ("edit_for", "'0d'", "'0d' is zero"),
         ("on_unknown", "true", "true is not text"),
     ],
 )
@@ -451,7 +451,7 @@ def test_a_bad_value_is_named_by_its_place(place: Place, key: str, value: str, r
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("'all'", "'all' is no single queue"),
+        ("'all'", "'all' is not a single queue"),
         ("5", "5 is not text"),
         ("''", "'' is empty"),
         (f"'{QUEUE_ID[:-1]}'", f"'{QUEUE_ID[:-1]}' looks like a queue's id but is not a complete one"),

@@ -71,7 +71,7 @@ def shown(stage: Stage) -> Any:
 
 def test_which_listing_is_read_and_until_when_is_shown(stage: Stage, queue: UUID) -> None:
     stage.snapshot(queue)
-    assert shown(stage) == {"name": "runs", "ends_at": None, "meaning": "LangSmith announces no end of it"}
+    assert shown(stage) == {"name": "runs", "ends_at": None, "meaning": "LangSmith has announced no end of it"}
     stage.langsmith.switch_off(ITEMS)
     stage.langsmith.deprecate()
     stage.snapshot(queue)

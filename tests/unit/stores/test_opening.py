@@ -325,14 +325,14 @@ class TestADatabaseThatCannotBeUsed:
 
     def test_may_be_a_directory(self, path: Path) -> None:
         path.mkdir()
-        with pytest.raises(ConfigError, match="is no file: name another"):
+        with pytest.raises(ConfigError, match="is not a file: name another"):
             open_store(url(path), migrate=True)
 
     @pytest.mark.parametrize("how", [True, False], ids=["to work", "to look"])
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("pipe", "is no file"),
+            ("pipe", "is not a file"),
             ("circle", "cannot be followed"),
             ("n" * 300, "File name too long"),
             ("a%00b", "cannot be followed"),
@@ -469,7 +469,7 @@ tmpfs /data/local tmpfs rw 0 0
     ) -> None:
         beside = used.with_name(used.name + ending)
         lay(beside)
-        with pytest.raises(ConfigError, match=re.escape(f"{beside} is no file") + ".*: remove what is there"):
+        with pytest.raises(ConfigError, match=re.escape(f"{beside} is not a file") + ".*: remove what is there"):
             how(url(used))
 
     def test_may_have_names_that_end_lines_elsewhere(self) -> None:

@@ -38,7 +38,7 @@ UNANSWERED_FOR = timedelta(minutes=5)
 
 START_GRACE = "start the service (`review-notifier run`), or let cron call `review-notifier poll` often enough"
 
-STORE_FIX = "make the database usable again: `review-notifier check` says what it lacks"
+STORE_FIX = "make the database usable again: `review-notifier check` says what is wrong with it"
 
 
 def reasons(overview: Overview) -> tuple[Reason, ...]:
@@ -89,7 +89,7 @@ def _queues(overview: Overview) -> Iterator[Reason]:
         since = f" since the start at {overview.started_at:%Y-%m-%d %H:%M:%S} UTC" if overview.started_at else ""
         because = f" ({overview.unlisted})" if overview.unlisted else ""
         fix = START_GRACE if overview.started_at is None else "`review-notifier check` says what is in the way"
-        yield Reason("queue_missing", Area.QUEUES, f"no queue was polled{since}{because}", fix)
+        yield Reason("queue_missing", Area.QUEUES, f"no queue has been polled{since}{because}", fix)
 
 
 def _late(queue: QueueView, overview: Overview) -> Reason:
@@ -119,7 +119,7 @@ def _roster(overview: Overview) -> Iterator[Reason]:
     since = overview.unlisted_since
     if since is not None and overview.queues and overview.taken_at - since > UNLISTED_FOR:
         because = f" ({overview.unlisted})" if overview.unlisted else ""
-        text = f"the list of queues cannot be read since {since:%Y-%m-%d %H:%M} UTC, so new ones go unnoticed{because}"
+        text = f"listing the queues has failed since {since:%Y-%m-%d %H:%M} UTC, so new ones go unnoticed{because}"
         yield Reason("queues_not_listed", Area.QUEUES, text, "`review-notifier check` says why", since=since)
 
 
@@ -129,17 +129,17 @@ def _refusal(pause: Pause, advice: Advice) -> Reason:
     kept = "what is due is kept, and goes out when it works again"
     if pause.destination == EVERYWHERE:
         fix = f"{advice.token}; {kept}"
-        return Reason("token_refused", Area.NOTIFIER, f"refuses the token {since} ({why})", fix, since=pause.since)
-    fix = f"`review-notifier check` says what the channel lacks; {kept}"
+        return Reason("token_refused", Area.NOTIFIER, f"has refused the token {since} ({why})", fix, since=pause.since)
+    fix = f"`review-notifier check` says what is wrong with the channel; {kept}"
     place = pause.destination.place
-    text = f"refuses channel {place} {since} ({why})"
+    text = f"has refused channel {place} {since} ({why})"
     return Reason("channel_refused", Area.NOTIFIER, text, fix, place, pause.since)
 
 
 def _unanswered(overview: Overview) -> Iterator[Reason]:
     since = overview.asked.failing_since
     if since is not None and overview.taken_at - since > UNANSWERED_FOR:
-        text = f"does not answer since {since:%Y-%m-%d %H:%M} UTC ({overview.asked.error})"
+        text = f"has not answered since {since:%Y-%m-%d %H:%M} UTC ({overview.asked.error})"
         advice = overview.advice
         fix = f"check this machine's way to {advice.notifier}; what is due is kept, and goes out when it answers"
         yield Reason(advice.unanswered, Area.NOTIFIER, text, fix, since=since)

@@ -366,5 +366,5 @@ def _checked_root(base_url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise ConfigError(f"SLACK_BASE_URL is no http(s) address; the usual one is {BASE_URL}")
+        raise ConfigError(f"SLACK_BASE_URL is not an http(s) address; the usual one is {BASE_URL}")
     return base_url

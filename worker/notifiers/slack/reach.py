@@ -31,7 +31,7 @@ REASONS: Mapping[Problem, tuple[str, str]] = {
     Problem.LEFT: ("has left the Slack workspace", "take this reviewer out of LangSmith's queues"),
     Problem.BOT: ("is a bot in Slack", "write the Slack id of a person as slack under [people]"),
     Problem.GUEST: (
-        "is a guest in Slack, to whom no direct message goes",
+        "is a guest in Slack, who gets no direct messages",
         "set WORKER_OWNER, or WORKER_TELL=channel for the queue",
     ),
     Problem.REFUSED: ("Slack refuses direct messages of the app", "turn the app's messages tab on, or use the channel"),

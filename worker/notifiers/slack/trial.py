@@ -112,7 +112,7 @@ class _Trial:
         if found:
             self._done("look up", "found by its key")
             return
-        text = f"the message was posted, but {TRIES} looks into the history did not find it"
+        text = f"the message was posted, but {TRIES} searches of the history did not find it"
         self._failed("look up", text, "run `review-notifier test` again")
 
     def _found(self, message: Message, began_at: datetime) -> Receipt | None:

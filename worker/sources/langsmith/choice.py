@@ -68,7 +68,7 @@ def meaning(in_use: ApiInUse) -> str:
         return f"LangSmith ends it{_on(in_use.sunset_at)}"
     if in_use.is_last:
         return f"LangSmith ends the other{_on(in_use.other_sunset_at)}; no end of this one is announced"
-    return "LangSmith announces no end of it"
+    return "LangSmith has announced no end of it"
 
 
 def _on(at: datetime | None) -> str:
