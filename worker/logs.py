@@ -183,9 +183,9 @@ EVENT_SENTENCES: Mapping[str, str] = {
     "setting_unknown": "Found in the settings: {problem}",
     "all_well": "All is well: {queues:queue}, {waiting:run} waiting, {messages:message} in the last day",
     "stopped": "Stopped",
-    "signal_ignored": "Ignored the signal {signal}: no signal but SIGHUP asks for anything",
+    "signal_ignored": "Ignored the signal {signal}: only SIGHUP has a meaning here",
     "post_abandoned": "Did not wait any longer for a post; {fix}",
-    "taken_over": "The process before ended in the middle of {deliveries:post}; looks up what became of them",
+    "taken_over": "The previous process ended in the middle of {deliveries:post}; looks up what became of them",
     "uncaught": "A bug ended this; please report it with the lines below",
     "log_lines_dropped": "{lines:line} of the log are missing here, because it was not read in time",
     "clock_jumped": "The clock of this machine was set by {seconds} s",
@@ -194,7 +194,7 @@ EVENT_SENTENCES: Mapping[str, str] = {
     "pruned": "Deleted {rows:row} that were kept long enough",
     "history_is_newer": "{days:day} of the history were written by a newer version, and count as unknown",
     "incident_began": "Incident: {text}",
-    "incident_ended": "Over since now, begun at {since}: {text}",
+    "incident_ended": "Incident over, after it began at {since}: {text}",
     "was_blind": "Nothing was polled from {since} until {until}; since then {new:run} came and {gone} left",
     "heartbeat_failing": "The heartbeat does not arrive: {problem}",
     "heartbeat_works_again": "The heartbeat arrives again",
@@ -251,14 +251,14 @@ EVENT_SENTENCES: Mapping[str, str] = {
     "not_taken": "Could not do what somebody asked for: {error}",
     "not_answered": "Could not answer a person: {error}",
     "member_not_looked_up": "Could not find out whether a person is a member: {error}",
-    "press_failed": "A bug kept what somebody asked for from being done; please report it with the lines below",
+    "press_failed": "A bug prevented what somebody asked for; please report it with the lines below",
     "page_not_published": "Could not show the app's page to a person: {error}",
     "slack_link_open": "Hears what people do in {notifier}, over {connections:link}",
     "slack_link_failed": "Does not hear what people do in {notifier}, and tries again: {reason}",
     "slack_link_replaced": "Takes another link to {notifier}: {reason}",
     # the page
     "page_refused": "Refused a page: {fix}",
-    "page_failed": "A bug kept the page {page} from being made; please report it with the lines below",
+    "page_failed": "A bug prevented the page {page}; please report it with the lines below",
 }
 """What each event says. In brackets is what goes where nothing is known of it; `{runs:run}` is a number of them.
 

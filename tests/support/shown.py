@@ -95,7 +95,7 @@ def run_row(name: str = "Refund flow", **more: Any) -> RunRow:
         "reserved": False,
         "waits_for": ["Ada"],
         "next_due_at": NOON + HOUR,
-        "next_why": "it waits for 4 h then",
+        "next_why": "by then it has waited for 4 h",
     }
     return RunRow(**(values | more))
 

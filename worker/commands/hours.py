@@ -106,7 +106,7 @@ def _days_off(calendar: Calendar, at: datetime) -> list[Holiday]:
 
 def hours_lines(name: str, calendar: Calendar, at: datetime) -> Iterator[str]:
     """One calendar for people."""
-    yield f"Calendar: {name}, zone {calendar.zone}, seen {local(calendar, at)}"
+    yield f"Calendar: {name}, zone {calendar.zone}, as of {local(calendar, at)}"
     yield f"Now: {state_of(calendar, at)}"
     if not calendar.is_always:
         yield f"1d: {_length(calendar.usual_day)} of open time"
@@ -120,7 +120,7 @@ def hours_lines(name: str, calendar: Calendar, at: datetime) -> Iterator[str]:
 
 def calendar_name(queue: PerQueue) -> str:
     """What a queue's calendar is called where it is shown."""
-    return queue.calendar or "the default"
+    return queue.calendar or "default"
 
 
 def state_of(calendar: Calendar, at: datetime) -> str:

@@ -77,7 +77,7 @@ def test_people_are_shown_that_it_is_quiet_where_there_are_no_hours() -> None:
 
 def test_people_are_shown_the_first_days_off() -> None:
     shown = list(hours_lines("berlin", OFFICE, at("2026-12-09 10:00")))
-    assert shown[0] == "Calendar: berlin, zone Europe/Berlin, seen Wed 2026-12-09 10:00"
+    assert shown[0] == "Calendar: berlin, zone Europe/Berlin, as of Wed 2026-12-09 10:00"
     assert "1d: 8 h 30 min of open time" in shown
     assert "  Thu 2026-12-10  day 10, by XX" in shown
     assert "  and 2 more within a year" in shown
@@ -103,6 +103,6 @@ def test_check_shows_the_next_opening_of_each_calendar_that_is_used() -> None:
     }
     found = list(check_calendars(Settings([{"directory": Path(), "tables": tables, **layer}]), at("2026-12-09 10:00")))
     assert [(finding.name, finding.ok, finding.text) for finding in found] == [
-        ("calendar the default", True, "open until Wed 2026-12-09 17:30, opens next Thu 2026-12-10 09:00"),
+        ("calendar default", True, "open until Wed 2026-12-09 17:30, opens next Thu 2026-12-10 09:00"),
         ("calendar nights", True, "closed, opens Wed 2026-12-09 22:00, until Thu 2026-12-10 06:00"),
     ]

@@ -200,7 +200,7 @@ def test_a_mute_holds_what_comes_before_its_end_and_no_escalation() -> None:
     [
         (Acts(snoozed_until=NOON + 6 * HOUR), 6 * HOUR, "it is snoozed until Mon 2 Mar 18:00 (UTC)"),
         (Acts("U1", "Ada", NOON + 5 * HOUR), 5 * HOUR, "Ada has it until Mon 2 Mar 17:00 (UTC)"),
-        (Acts(snoozed_until=NOON + HOUR), 4 * HOUR, "it waits for WORKER_STALE_AFTER then"),
+        (Acts(snoozed_until=NOON + HOUR), 4 * HOUR, "by then it has waited for WORKER_STALE_AFTER"),
     ],
 )
 def test_who_has_taken_a_run_or_put_it_off_is_the_reason_why_a_reminder_waits(

@@ -197,9 +197,11 @@ def _why(coming: _Coming, given: Circumstances, review: Review, now: datetime, a
     if step.kind is Kind.ANNOUNCEMENT:
         return _why_announced(coming, given, now)
     if step.kind is Kind.ESCALATION:
-        return f"it waits for {advice.escalate_after} then"
+        return f"by then it has waited for {advice.escalate_after}"
     again = review.told_at is not None and review.told_at >= step.first_at(review)
-    return f"{advice.remind_every} after the last notice" if again else f"it waits for {advice.stale_after} then"
+    return (
+        f"{advice.remind_every} after the last notice" if again else f"by then it has waited for {advice.stale_after}"
+    )
 
 
 def _why_spared(coming: _Coming, given: Circumstances, review: Review, now: datetime) -> str | None:
