@@ -146,13 +146,12 @@ def _flow(report: QueueReport) -> str:
 
 def _waits(report: QueueReport) -> str:
     found = report.sum
-    half, most = found.first.quantile(0.5), found.first.quantile(0.95)
-    if half is None or most is None:
+    half, most, share = found.first.quantile(0.5), found.first.quantile(0.95), found.overdue_share
+    if half is None or most is None or share is None:
         return ""
     unit = " (open time)" if report.is_open_time else ""
     said = f"The first review came after {age(half)} for half of them, within {age(most)} for 95 of 100{unit}."
-    share = found.overdue_share
-    return said if share is None else f"{said} {share:.0%} were overdue by then."
+    return f"{said} {share:.0%} were overdue by then."
 
 
 def _standing(report: QueueReport) -> str:

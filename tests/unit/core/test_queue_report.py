@@ -22,7 +22,7 @@ from worker.core.queue_report import (
     sentences,
 )
 
-BERLIN = ZoneInfo("Europe/Berlin")
+AUCKLAND, BERLIN = ZoneInfo("Pacific/Auckland"), ZoneInfo("Europe/Berlin")
 WORKING = Calendar(UTC, (2026, 2026), hours=(((9 * HOUR, 17 * HOUR),),) * 5 + ((),) * 2)
 TODAY = last_days(1, NOON, UTC)
 BEGIN = TODAY.begin
@@ -80,6 +80,7 @@ def test_what_waits_now_is_one_sentence(now: QueueTotals, sentence: str) -> None
 
 
 def test_hours_without_a_complete_poll_are_no_quiet_hours() -> None:
+    assert said(EMPTY_HOUR)[-1].startswith("In 1 of the 24 hours no poll was complete: ")
     some = said(EMPTY_HOUR, EMPTY_HOUR)
     assert some[-1] == "In 2 of the 24 hours no poll was complete: what came and left then may be missing."
     assert said(*[EMPTY_HOUR] * 24)[-1] == "In 24 of the 24 hours no poll was complete: nothing is known."
@@ -145,3 +146,35 @@ def test_one_report_has_one_key_whoever_asks_for_it() -> None:
     assert key != report_key(queue().queue_id, last_days(7, NOON, UTC))
     assert key != report_key(queue().queue_id, last_days(1, NOON + DAY, UTC))
     assert key != report_key(queue("Search").queue_id, TODAY)
+
+
+def test_days_and_hours_are_those_of_the_queues_zone() -> None:
+    day = last_days(1, NOON, AUCKLAND)
+    now = QueueTotals(waiting=1, oldest_since=NOON)
+    found = QueueReport.of(queue(), day, {NOON: Hour(came=2, waiting=1)}, now, ALWAYS_OPEN)
+    assert report_title(found) == "Support QA: Mon 2 Mar to Tue 3 Mar"
+    assert [(day, hour.came) for day, hour in found.days] == [(date(2026, 3, 2), 0), (date(2026, 3, 3), 2)]
+    assert found.week[1][1].came == 2
+    assert "the oldest since Tue 3 Mar 01:00." in posted_text(found)
+    assert due_period(replace(WORKING, zone=AUCKLAND), ((9 * HOUR,),) * 7, NOON)[1].zone is AUCKLAND
+
+
+def test_a_period_that_ends_at_midnight_has_no_part_of_the_next_day() -> None:
+    day = last_days(1, NOON.replace(hour=23), UTC)
+    found = QueueReport.of(queue(), day, {}, QueueTotals(), ALWAYS_OPEN)
+    assert report_title(found) == "Support QA: Mon 2 Mar to Mon 2 Mar"
+    assert [day for day, _ in found.days] == [date(2026, 3, 2)]
+
+
+def test_of_hours_in_which_as_many_came_the_first_of_the_week_is_named() -> None:
+    week = last_days(7, NOON, UTC)
+    busy = Hour(came=3, waiting=3)
+    known = dict.fromkeys([NOON - 3 * DAY - 5 * HOUR, NOON - 4 * DAY + HOUR, NOON - 4 * DAY + 3 * HOUR], busy)
+    found = QueueReport.of(queue(), week, known, QueueTotals(), ALWAYS_OPEN)
+    assert posted_text(found).endswith("Most came on Thu from 13:00 to 14:00: 3.")
+
+
+def test_of_many_waits_one_that_was_long_is_not_within_95_of_100() -> None:
+    many = Waits({bucket_of(20 * MINUTE): 39, bucket_of(DAY): 1})
+    (_, sentence, _) = said(Hour(first=many, waiting=0))
+    assert sentence.startswith("The first review came after 19 min for half of them, within 20 min for 95 of 100.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, ident, queue, review, to
 from worker.core.audience import Audience, Problem
@@ -11,6 +12,7 @@ from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.directory import Card
 from worker.core.history import EMPTY_HOUR, Hour
 from worker.core.model import Kind, Polled, Reviewer, Who
+from worker.core.owed import NEVER
 from worker.core.simulation import (
     Delay,
     Past,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from worker.core.model import Review
     from worker.core.simulation import Figures
 
+AUCKLAND = ZoneInfo("Pacific/Auckland")
 SUPPORT, SEARCH = queue(), queue("Search")
 END = NOON + 2 * DAY
 WORKING = Calendar(UTC, (2026, 2026), hours=(((9 * HOUR, 17 * HOUR),),) * 5 + ((),) * 2)
@@ -56,19 +59,30 @@ def figures(of: Past, *postings: Posting, entered: Any = (), days: int = 2, rule
 
 def test_posts_are_counted_from_the_begin_and_by_day() -> None:
     run = came("run", NOON)
-    early, *counted = [posting(NOON + hours * HOUR, run) for hours in (-1, 1, 2, 30)]
+    early, *counted = [posting(NOON + hours * HOUR, run) for hours in (-1, 0, 2, 30)]
     (found,) = figures(past(run), early, *counted).queues
     assert (found.queue, found.posts, found.most, found.days, found.a_day) == (SUPPORT, 3, 2, 2, 1.5)
     assert figures(past(run), *counted, days=0).queues[0].a_day == 0
+    nothing = figures(past())
+    assert (nothing.queues[0].most, nothing.most_calls, nothing.direct, nothing.calls) == (0, 0, 0, {})
+
+
+def test_a_day_is_one_of_the_zone() -> None:
+    run, midnight = came("run", NOON), NOON + 23 * HOUR  # in Auckland
+    mine = [posting(at, run, mention=("U1",)) for at in (midnight - MINUTE, midnight)]
+    ruled, days = {SUPPORT.queue_id: RULED}, {SUPPORT.queue_id: 2}
+    found = measure(past(run), mine, {}, ruled, days, AUCKLAND)
+    assert (found.queues[0].most, found.most_calls) == (1, 1)
+    assert measure(past(run), mine, {}, ruled, days, UTC).queues[0].most == 2
 
 
 def test_calls_are_mentions_and_direct_messages_and_these_are_no_posts() -> None:
     run = came("run", NOON)
     direct = posting(NOON + HOUR, run, kind=Kind.DIRECT, destination=to("U1"), mention=("U7",))
     escalation = posting(NOON + 2 * HOUR, run, kind=Kind.ESCALATION, destination=LEADS, mention=("U1", "S2"))
-    found = figures(past(run), direct, escalation)
+    found = figures(past(run), direct, escalation, posting(NOON + 3 * HOUR, run))
     assert (found.calls, found.most_calls, found.direct) == ({"U1": 2, "S2": 1}, 2, 1)
-    assert found.queues[0].posts == 1
+    assert found.queues[0].posts == 2
     assert (found.calls_a_day(3, 2), found.calls_a_day(0, 2), found.calls_a_day(3, 0)) == (0.5, 0, 0)
 
 
@@ -91,6 +105,12 @@ def test_delays_count_open_time_and_time_by_the_clock() -> None:
     assert figures(past(run)).queues[0].called == Delay()
 
 
+def test_delays_are_said_for_half_of_the_runs_and_for_95_of_100() -> None:
+    runs = [came(str(number), NOON) for number in range(40)]
+    found = figures(past(*runs), *(posting(NOON + MINUTE * number, one) for number, one in enumerate(runs)))
+    assert found.queues[0].called == Delay(20 * MINUTE, 38 * MINUTE)
+
+
 def test_what_was_there_at_the_begin_or_at_a_first_sight_did_not_come() -> None:
     old, seen, new = came("old", NOON - HOUR), came("seen", NOON + HOUR), came("new", NOON + 2 * HOUR)
     assert figures(past(old, seen, new)).queues[0].came == 2
@@ -107,6 +127,7 @@ def test_overdue_is_what_became_stale_while_it_waited_and_was_counted() -> None:
     assert overdue(NOON - 4 * HOUR) == 1
     assert overdue(NOON - 5 * HOUR) == 0
     assert overdue(END - 4 * HOUR) == 0
+    assert figures(past(came("one", NOON), came("two", NOON))).queues[0].overdue == 2
     never = Ruled(ALWAYS_OPEN, lambda _: None)
     assert figures(past(came("run", NOON)), ruled=never).queues[0].overdue == 0
 
@@ -124,8 +145,11 @@ def test_all_queues_together_have_the_sums_and_the_delays_of_all_runs() -> None:
     ruled = {SUPPORT.queue_id: RULED, SEARCH.queue_id: RULED}
     found = measure(of, [posting(NOON + HOUR, one), there], {}, ruled, dict.fromkeys(ruled, 2), UTC)
     assert found.every is not None
-    assert (found.every.came, found.every.posts, found.every.days, found.every.most) == (2, 2, 4, 1)
-    assert found.every.called == Delay(3 * HOUR, 3 * HOUR)
+    assert (found.every.queue, found.every.came, found.every.overdue) == (SUPPORT, 2, 2)
+    assert (found.every.posts, found.every.days, found.every.most) == (2, 4, 1)
+    called = Delay(3 * HOUR, 3 * HOUR)
+    assert (found.every.called, found.every.called_wall) == (called, called)
+    assert (found.every.shown, found.every.shown_wall) == (called, called)
     assert measure(of, [], {}, {}, {}, UTC).every is None
 
 
@@ -169,7 +193,11 @@ def test_somebody_who_was_not_looked_up_so_far_counts_as_found() -> None:
         {ident("queue"): (named,)},
         cards=[Card("left", problem=Problem.LEFT), Card("eve", email="eve@example.com")],
     )
-    found = {card.reviewer_id: card for card in with_everyone(of, [("zoe@example.com",), Audience.ASSIGNED])}
+    everyone = with_everyone(of, [("zoe@example.com",), Audience.ASSIGNED])
+    found = {card.reviewer_id: card for card in everyone}
+    email = "ada@example.com"
+    assert found["ada"] == Card("ada", "Ada", email, email, Problem.NONE, NOON, NEVER)
+    assert found["stranger"] == Card("stranger", "", "", "stranger", Problem.NONE, NOON, NEVER)
     assert found["left"].problem is Problem.LEFT
     assert {card.user for card in found.values() if card.problem is Problem.NONE} == {
         "ada@example.com",
