@@ -283,6 +283,12 @@ class TestQueues:
         recall(store, of=unnamed)
         assert self.known(store) == [unnamed]
 
+    def test_get_their_link_also_while_they_are_called_by_their_id(self, store: Store) -> None:
+        unnamed = replace(QUEUE, name=str(QUEUE.queue_id))
+        recall(store, of=unnamed)
+        recall(store, of=replace(unnamed, url="https://x/", disagreed=2))
+        assert self.known(store) == [replace(unnamed, url="https://x/", disagreed=2)]
+
     def test_are_listed_by_name(self, store: Store) -> None:
         for name in ("b", "C", "ä", "a"):
             recall(store, of=queue(name))

@@ -99,9 +99,10 @@ class MemoryTables:
         if forgotten:
             queue = replace(queue, assigned=without_names(queue.assigned, forgotten))
         known = self._polled.setdefault(queue.queue_id, Polled(queue))
-        if queue.name != str(queue.queue_id) and queue != known.queue:
+        if queue != known.queue:
+            shown = known.queue if queue.name == str(queue.queue_id) else queue
             counted = known.queue.disagreed if queue.disagreed is None else queue.disagreed
-            known = replace(known, queue=replace(queue, url=queue.url or known.queue.url, disagreed=counted))
+            known = replace(known, queue=replace(shown, url=queue.url or known.queue.url, disagreed=counted))
             self._polled[queue.queue_id] = known
         return known
 

@@ -317,13 +317,16 @@ def _shown(queue: Queue) -> dict[str, Any]:
 
 
 def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
-    """Follow what the source shows now; a queue that is known by its id alone shows nothing."""
+    """Follow what the source shows now; a queue that is known by its id alone shows no more than its link and counts."""
+    known = queue_of(row)
+    # The link and the count come from the listing itself, also where the server has no names.
+    shown = known if queue.name == str(queue.queue_id) else queue
     counted = row.disagreed if queue.disagreed is None else queue.disagreed
-    shown = replace(queue, url=queue.url or row.url, disagreed=counted)
-    if queue.name == str(queue.queue_id) or shown == queue_of(row):
+    shown = replace(shown, url=queue.url or row.url, disagreed=counted)
+    if shown == known:
         return
     shown = without_forgotten(connection, shown)
-    if shown == queue_of(row):
+    if shown == known:
         return
     connection.execute(CHANGE_QUEUE, {"queue": queue.queue_id, **_shown(shown)})
 
