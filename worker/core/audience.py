@@ -164,7 +164,7 @@ class Turns:
     persons: Persons = NO_PERSONS
     owner: str = ""
     # Most runs of a queue name the same people.
-    _found: dict[tuple[Who, bool, tuple[str, ...]], tuple[Person, ...]] = field(
+    _found: dict[tuple[Who, tuple[str, ...]], tuple[Person, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -172,9 +172,11 @@ class Turns:
         """The people whose turn a run is, each once."""
         if self.is_nobodys or not review.is_open or review.left_out:
             return ()
-        sought = review.who, self._is_enough(review), review.acts.not_mine
+        sought = review.who, review.acts.not_mine
         if sought not in self._found:
-            self._found[sought] = () if sought[1] else tuple(self._owing(review.who, review.acts.not_mine))
+            # All have completed a run on which they disagree; any other that is listed waits for someone, however many
+            # reviews the queue asks for: of that number the source may say nothing, or no more than the default.
+            self._found[sought] = () if review.who.disagreed else tuple(self._owing(*sought))
         return self._found[sought]
 
     @property
@@ -200,7 +202,7 @@ class Turns:
 
     def can_finish(self, review: Review, called: int) -> bool:
         """Whether so many of those whose turn a run is finish it without the rest: never where it is assigned."""
-        return not review.who.assigned_to and called >= self.queue.reviewers_per_run - review.done
+        return not review.who.assigned_to and called >= max(1, self.queue.reviewers_per_run - review.done)
 
     def passed_on(
         self, mention: Sequence[str], reviews: Iterable[Review], called: Collection[str]
@@ -237,10 +239,6 @@ class Turns:
     def reserved_by(self, review: Review) -> tuple[str, ...]:
         """The names of those who have reserved a run."""
         return () if self.is_nobodys else self.named(review.who.reserved_by)
-
-    def _is_enough(self, review: Review) -> bool:
-        """Whether a run has all the reviews that its queue asks for."""
-        return max(review.done, len(review.who.completed_by)) >= self.queue.reviewers_per_run
 
     def is_reviewer(self, person: Person, review: Review | None = None) -> bool:
         """Whether a person is one of those whose turn runs of the queue are, or this run is or was."""

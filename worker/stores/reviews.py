@@ -317,7 +317,7 @@ def _shown(queue: Queue) -> dict[str, Any]:
 
 
 def _rename(connection: Connection, row: Row[Any], queue: Queue) -> None:
-    """Follow what the source shows now; a queue that is known by its id alone shows no more than its link and counts."""
+    """Follow what the source shows now; a queue known by its id alone shows no more than link and counts."""
     known = queue_of(row)
     # The link and the count come from the listing itself, also where the server has no names.
     shown = known if queue.name == str(queue.queue_id) else queue

@@ -10,11 +10,11 @@ import pytest
 from tests.support.builders import queue, review
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
 from worker.core.audience import TURN, Audience, Persons, Problem, Turns, listed_id
-from worker.core.model import Access, Fate
+from worker.core.model import Access, Fate, Who
 
 if TYPE_CHECKING:
     from worker.core.audience import Person, WhoseTurn
-    from worker.core.model import Queue, Who
+    from worker.core.model import Queue
 
 OPEN = queue(access=Access.ANY, assigned=(ADA, BEN, EVE))
 TRIO = replace(ASSIGNED, reviewers_per_run=2)
@@ -36,7 +36,10 @@ def names(turns: Turns, *args: object, **more: object) -> list[str]:
         pytest.param(ASSIGNED, THEIRS, who("ben"), ["Ben"], id="a run that names someone is that person's"),
         pytest.param(queue(), THEIRS, who("zoe"), ["zoe"], id="a run may name someone whom the queue does not"),
         pytest.param(TRIO, THEIRS, who(done=("ada",)), ["Ben", "Eve"], id="who has completed a run is out"),
-        pytest.param(TRIO, THEIRS, who(done=("ada", "eve")), [], id="a run with all its reviews is nobody's"),
+        pytest.param(ASSIGNED, THEIRS, who(done=("ada",)), ["Ben", "Eve"], id="however few reviews the queue asks for"),
+        pytest.param(ASSIGNED, THEIRS, who("ada", "ben", done=("ada",)), ["Ben"], id="of two named one is left"),
+        pytest.param(ASSIGNED, THEIRS, who("ada", done=("ada",)), [], id="who has completed it all is nobody's turn"),
+        pytest.param(TRIO, THEIRS, Who(completed_by=("ada", "eve"), disagreed=True), [], id="disagreed is nobody's"),
         pytest.param(TRIO, THEIRS, who("ada", "ben", done=("ada",)), ["Ben"], id="of two that are named one is done"),
         pytest.param(
             OPEN, ("ben@example.com",), who("ada"), ["Ben"], id="e-mails of the settings win over what a run names"
@@ -57,8 +60,13 @@ def test_some_runs_name_people_and_others_do_not() -> None:
     assert names(turns) == ["Ada", "Ben", "Eve"]
 
 
-def test_a_run_that_counts_more_reviews_than_it_names_is_done_by_the_count() -> None:
-    assert names(Turns(TRIO, THEIRS), done=2) == []
+def test_a_run_that_is_listed_waits_for_someone_however_many_reviews_it_counts() -> None:
+    assert names(Turns(TRIO, THEIRS), done=2) == ["Ada", "Ben", "Eve"]
+
+
+def test_no_one_but_the_called_finish_a_run_that_counts_more_reviews_than_it_needs() -> None:
+    assert not Turns(ASSIGNED, THEIRS).can_finish(review(done=1), 0)
+    assert Turns(ASSIGNED, THEIRS).can_finish(review(done=1), 1)
 
 
 def test_a_run_that_has_left_is_nobodys_turn() -> None:
@@ -107,7 +115,7 @@ def test_reach(problem: Problem, *, given_up: bool, reached: bool) -> None:
 def test_an_owner_hears_of_those_who_are_not_reached() -> None:
     known = Persons((person("Ada", problem=Problem.LEFT),))
     assert Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(who=who("ada")))
-    assert not Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(reserved=True, done=9))
+    assert not Turns(ASSIGNED, THEIRS, known, owner="U0LEAD").is_direct(review(who=who("ada", done=("ada",))))
 
 
 def test_one_who_wants_no_messages_is_not_reached() -> None:

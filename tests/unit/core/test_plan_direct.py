@@ -49,7 +49,7 @@ class Channel:
 
 
 ONE = queue_run("a", who=who("ada"))
-FREE = queue_run("b", who=who(done=("ada",)), done=1)
+FREE = queue_run("b", who=who("ada", done=("ada",)), done=1)
 
 
 def test_a_run_that_is_the_turn_of_somebody_is_no_news_to_the_channel() -> None:
