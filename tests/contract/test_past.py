@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from tests.support.acting import an_act, do
-from tests.support.builders import DAY, HOUR, MINUTE, NOON, review
+from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, review
 from tests.support.outbox import QUEUE, owe, post, write
 from tests.support.past import write_hours
 from worker.core.actions import Act
@@ -33,4 +33,14 @@ def test_the_past_is_what_was_open_then_and_came_since(sql_store: Store) -> None
     assert [polled.queue for polled in past.polls] == [QUEUE]
     assert past.sent == {QUEUE.queue_id: 1}
     assert [record.action.act for record in past.records] == [Act.CLAIM]
+    assert past.outages == {}
     assert past.gaps == {QUEUE.queue_id: [(seen + HOUR, seen + 3 * HOUR)]}
+
+
+def test_a_message_that_was_posted_late_shows_that_nothing_got_through(sql_store: Store) -> None:
+    store = cast("SqlStore", sql_store)
+    write(store, review("a"))
+    owe(store, review("a"))
+    post(store, at=NOON + HOUR)
+    past = store.search(lambda connection: recall_past(connection, NOON, NOON, NOON + DAY))
+    assert past.outages == {CHANNEL: [(NOON, NOON + HOUR)]}

@@ -15,12 +15,13 @@ from msgspec import structs
 from benchmarks.flight import Flight
 from benchmarks.month import Policy, worker_toml
 from benchmarks.team import QUEUES, berlin, scenario
+from tests.support.builders import to
 from worker.commands.simulate import play_policies
 from worker.commands.simulate_shown import columns, figure_rows, heading, simulation_json
 from worker.core.actions import OPERATOR, Act, Action, Record
 from worker.core.history import Hour
 from worker.core.model import Polled, Review
-from worker.core.simulation import Past, gaps_of, past_from
+from worker.core.simulation import Past, gaps_of, outages_of, past_from
 from worker.settings import load
 from worker.stores.opening import open_store
 from worker.stores.past import recall_past
@@ -191,6 +192,19 @@ def test_nothing_is_decided_while_nothing_was_polled(by_ladder: tuple[list[Post]
     hours = dict.fromkeys(seen, Hour(waiting=1)) | {seen[1] + timedelta(hours=1): Hour(came=1)}
     assert gaps_of(hours) == [(BEGIN + timedelta(hours=2), BEGIN + timedelta(hours=4))]
     assert gaps_of({}) == []
+
+
+def test_nothing_is_posted_while_nothing_got_through(by_ladder: tuple[list[Post], Past, Settings]) -> None:
+    _, past, settings = by_ladder
+    place, soon, until = to("C0BILLING"), BEGIN + timedelta(minutes=1), BEGIN + timedelta(hours=2)
+    assert outages_of([(place, BEGIN, BEGIN), (place, BEGIN, soon)]) == {}
+    # Where one was posted meanwhile, others could have been.
+    late = [(place, BEGIN - timedelta(hours=1), until), (place, BEGIN, soon)]
+    assert outages_of(late) == {place: [(soon, until)]}
+    out = replace(past, outages={place: [(soon, until)]})
+    played, whole = (figures(each, settings).figures.queues for each in (out, past))
+    assert whole[0].posts > played[0].posts > 1
+    assert played[1] == whole[1]
 
 
 def test_a_queue_of_which_nothing_is_remembered_is_named(

@@ -20,6 +20,7 @@ from worker.settings.names import DATABASE_SETTING
 from worker.simulation import Simulation
 from worker.stores import opening
 from worker.stores.imagined import Imagined
+from worker.stores.imagined_rows import Outages
 from worker.stores.past import recall_past
 from worker.stores.reviews import every_poll
 
@@ -114,7 +115,7 @@ def play_policies(
     simulations: list[tuple[Path | None, Simulation, Imagined]] = []
     for config, settings in policies:
         whose = (queue.people for queue in (*settings.queues, settings.defaults))
-        store = Imagined(with_everyone(past, whose))
+        store = Imagined(with_everyone(past, whose), Outages(past.outages))
         simulation = Simulation(settings, past, cast("Store", store), scheme=LIMITS.scheme)
         simulations.append((config, simulation, store))
     zone = simulations[0][1].rules(None).calendar.zone

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from worker.core.audience import Problem, email_key
@@ -37,7 +38,8 @@ class Past:
 
     `polls` are the queues that were polled, `reviews` all of each that were open at `warm_at` or came since. `cards`
     are the people, `records` the acts, oldest first. `sent` counts the messages about each queue that were posted in
-    its channels in fact, `calls` those that called each person. In its `gaps` a queue was not polled.
+    its channels in fact, `calls` those that called each person. In its `gaps` a queue was not polled, in its `outages`
+    nothing got through to a destination.
     """
 
     warm_at: datetime
@@ -50,12 +52,34 @@ class Past:
     sent: Mapping[Id, int] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
     gaps: Mapping[Id, Sequence[tuple[datetime, datetime]]] = field(default_factory=dict)
+    outages: Mapping[Destination, Sequence[tuple[datetime, datetime]]] = field(default_factory=dict)
 
 
 def gaps_of(hours: Hours) -> list[tuple[datetime, datetime]]:
     """From when to when a queue was not seen: hours without a complete poll, between two that had one."""
     seen = sorted(start for start, hour in hours.items() if hour.is_seen)
     return [(before + HOUR, after) for before, after in pairwise(seen) if after - before > HOUR]
+
+
+_LATE = timedelta(minutes=5)
+"""A message is late by more than what pacing and single failures cost."""
+
+
+def outages_of(
+    posted: Iterable[tuple[Destination, datetime, datetime]],
+) -> Mapping[Destination, list[tuple[datetime, datetime]]]:
+    """When nothing got through to each destination, by when messages were owed and when they had been posted.
+
+    Where one was posted, others could have been: an outage begins after the last.
+    """
+    last: dict[Destination, datetime] = {}
+    found: defaultdict[Destination, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for destination, owed_at, posted_at in sorted(posted, key=itemgetter(2)):
+        begin = max(owed_at, last.get(destination, owed_at))
+        if posted_at - begin > _LATE:
+            found[destination].append((begin, posted_at))
+        last[destination] = posted_at
+    return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from msgspec import structs
 from worker.core.actions import Subject
 from worker.core.direct import Desk
 from worker.core.model import Entry, Kind, Memory, Polled, QueueTotals, Window
-from worker.core.outbox import LIVE, STANDS_FOR_ALL, Candidate, choose, concerned, due_longest, entry_of, ready_at
+from worker.core.outbox import LIVE, STANDS_FOR_ALL, Candidate, choose, concerned, due_longest, entry_of
 from worker.core.owed import NEVER, Claim, Delivery, QueueShare, State
 from worker.core.simulation import Posting
-from worker.stores.imagined_rows import ImaginedDelivery, ImaginedQueue
+from worker.stores.imagined_rows import NO_OUTAGES, ImaginedDelivery, ImaginedQueue, Outages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -45,12 +45,13 @@ class Imagined:
     through, and shows at once what enters it. For one thread.
     """
 
-    def __init__(self, cards: Sequence[Card]) -> None:
-        """Nothing is remembered yet but who is who."""
+    def __init__(self, cards: Sequence[Card], outages: Outages = NO_OUTAGES) -> None:
+        """Nothing is remembered yet but who is who, and when nothing got through."""
         self.posted: list[Posting] = []
         self.entered: dict[About, datetime] = {}
         """When runs entered a message that was posted already."""
         self._cards = cards
+        self._outages = outages
         self._queues: dict[Id, ImaginedQueue] = {}
         self._outbox: dict[UUID, ImaginedDelivery] = {}
         self._live: dict[UUID, ImaginedDelivery] = {}
@@ -182,7 +183,7 @@ class Imagined:
         looks: bool = True,  # noqa: ARG002
     ) -> Claim | None:
         """See `Store.claim`."""
-        ready = (owed for owed in self._live.values() if ready_at(owed.delivery) <= now)
+        ready = (owed for owed in self._live.values() if self._outages.goes_at(owed.delivery, now) <= now)
         free = (o for o in ready if o.delivery.kind is not Kind.BASELINE or o.delivery.destination not in unseen)
         due: Candidate[About] | None = due_longest((Candidate(owed.delivery, owed.place) for owed in free), now)
         if due is None:
@@ -306,7 +307,7 @@ class Imagined:
 
     def next_due_at(self) -> datetime | None:
         """See `Store.next_due_at`; no edit is ever due."""
-        due = (ready_at(owed.delivery) for owed in self._live.values())
+        due = (self._outages.goes_at(owed.delivery) for owed in self._live.values())
         return min((at for at in due if at < NEVER), default=None)
 
     def pauses(self) -> Sequence[Pause]:

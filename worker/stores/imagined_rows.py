@@ -5,12 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.core.outbox import ready_at
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from worker.core.direct_inbox import About
     from worker.core.model import Id, Kind, Polled, Review, Window
-    from worker.core.owed import Delivery
+    from worker.core.owed import Delivery, Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Outages:
+    """When nothing got through to a destination."""
+
+    of: Mapping[Destination, Sequence[tuple[datetime, datetime]]]
+
+    def goes_at(self, delivery: Delivery, now: datetime | None = None) -> datetime:
+        """When a delivery that is not sent by `now` can be: when it is ready, or at the end of an outage then."""
+        at = ready_at(delivery) if now is None else max(ready_at(delivery), now)
+        return next((end for begin, end in self.of.get(delivery.destination, ()) if begin <= at < end), at)
+
+
+NO_OUTAGES = Outages({})
 
 
 @dataclass(slots=True)

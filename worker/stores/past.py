@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from worker.core.model import Kind, Review
-from worker.core.simulation import Past, gaps_of
+from worker.core.simulation import Past, gaps_of, outages_of
 from worker.stores.acts import acts_since
 from worker.stores.history import every_hour
 from worker.stores.people import every_card
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from worker.core.model import Id
+    from worker.core.owed import Destination
 
 _IN_CHANNELS = (Kind.BASELINE, Kind.ANNOUNCEMENT, Kind.REMINDER, Kind.ESCALATION)
 
@@ -39,7 +40,19 @@ def recall_past(connection: Connection, warm_at: datetime, begin: datetime, end:
         sent=_sent(connection, begin, end),
         calls=_calls(connection, begin, end),
         gaps={queue_id: gaps_of(hours) for queue_id, hours in every_hour(connection, warm_at, end, None).items()},
+        outages=outages_of(_posted(connection, warm_at, end)),
     )
+
+
+def _posted(connection: Connection, begin: datetime, end: datetime) -> list[tuple[Destination, datetime, datetime]]:
+    """When each message in a channel was owed, and when it was known to be posted."""
+    query = sa.select(DELIVERIES.c.destination, DELIVERIES.c.created_at, DELIVERIES.c.settled_at).where(
+        DELIVERIES.c.kind.in_(_IN_CHANNELS),
+        DELIVERIES.c.receipt_ts.is_not(None),
+        DELIVERIES.c.settled_at >= begin,
+        DELIVERIES.c.settled_at < end,
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def _reviews(connection: Connection, warm_at: datetime, end: datetime) -> Mapping[Id, list[Review]]:
