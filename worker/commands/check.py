@@ -148,9 +148,10 @@ def check_langsmith(
         text = f"the key can see {many} {'queue' if many == 1 else 'queues'}; {source.whose()}"
         yield Finding("LangSmith", ok=True, text=text)
     except SourceError as error:
+        what, fix = _unlisted(error)
         served = "; queues given by id can be served all the same" if roster.queues else ""
-        text = f"the queues cannot be listed: {error}{served}"
-        yield Finding("LangSmith", ok=bool(roster.queues) and error.trouble is Trouble.MISSING, text=text)
+        is_well = bool(roster.queues) and error.trouble is Trouble.MISSING
+        yield Finding("LangSmith", ok=is_well, text=f"{what}{served}", fix="" if is_well else fix)
     roster.refresh()
     for name in sorted(roster.unknown):
         fix = f"{roster.meant(name)}correct the name, or give the queue's id; `review-notifier queues` lists them"
@@ -162,6 +163,12 @@ def check_langsmith(
         yield from _check_queue(source, queue, rules, see)
     yield from _check_names(source, roster.queues.values(), rules)
     yield from _check_listing(source)
+
+
+def _unlisted(error: SourceError) -> tuple[str, str]:
+    """Why the queues cannot be listed, and the fix."""
+    what, _, fix = str(error).removeprefix("listing the queues: ").partition("; ")
+    return f"the queues cannot be listed: {what}", fix or _FIXES[error.trouble]
 
 
 def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[[Snapshot], None]) -> Iterator[Finding]:
@@ -276,7 +283,8 @@ def queues(*, as_json: bool) -> bool:
         try:
             found = [(queue, _waiting(source, queue)) for queue in source.queues()]
         except SourceError as error:
-            sys.stderr.write(f"review-notifier: the queues cannot be listed: {error}\n")
+            what, fix = _unlisted(error)
+            sys.stderr.write(f"review-notifier: {what}. Fix: {fix}\n")
             return False
     if as_json:
         tables.print_json({"queues": [{**tables.queue_json(queue), "waiting": count} for queue, count in found]})
