@@ -118,7 +118,8 @@ def _direct(message: Message, total: int, waiting: int, place: str) -> str:
 
 def _for_owner(total: int, waiting: int, place: str) -> str:
     if waiting == 0:
-        return f"None of {total:,} runs in {place} waits any more ✓" if total > 1 else f"No longer waiting in {place} ✓"
+        whole = f"None of {total:,} runs in {place} is waiting any more ✓"
+        return whole if total > 1 else f"No longer waiting in {place} ✓"
     of = f"{waiting:,} of {counted(total)}" if waiting < total else counted(total)
     return f"{of} in {place} {'needs' if waiting == 1 else 'need'} your attention"
 
@@ -198,7 +199,8 @@ def _context(message: Message, pen: Pen) -> Iterator[str]:
         yield f"{standing.overdue:,} overdue"
     if standing.along:
         by = standing.along_by if shows_age else None
-        yield f"{standing.along:,} more " + (f"by {pen.soon(by, message)}" if by else "soon")
+        more = "more due" if queue is not None and queue.stale else "due"
+        yield f"{standing.along:,} {more} " + (f"by {pen.soon(by, message)}" if by else "soon")
     if queue is not None and queue.reserved:
         yield f"{queue.reserved:,} reserved"
     if message.queue is not None and message.queue.disagreed:
