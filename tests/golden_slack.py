@@ -14,6 +14,7 @@ from msgspec import structs
 
 from worker.core.audience import Problem
 from worker.core.controls import Controls, Ends
+from worker.core.incident_texts import marked_place
 from worker.core.message import Line, Message, Shares
 from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import Destination, QueueShare, Receipt
@@ -331,6 +332,18 @@ CASES: dict[str, Message] = {
     "owner_of_channel": direct(BEYOND, is_for_owner=True),
     "owner_partly": direct((*UNHEARD[:1], *ENDED[2:3]), is_for_owner=True, is_edit=True),
     "owner_done": direct((*ENDED[2:3], *ENDED[2:3]), is_for_owner=True, is_edit=True),
+    "ops_held": message(
+        Kind.OPS,
+        queue=None,
+        text=f"Posting to {marked_place('C0SUPPORT00')} fails: {HOSTILE} since 2026-11-23 09:12 UTC. An announcement "
+        f"of 3 runs in {HOSTILE} waits; `review-notifier deliveries` lists it, `rm -rf /` does not. Host: worker-1.",
+    ),
+    "ops_dead": message(
+        Kind.OPS,
+        queue=None,
+        text=f"A reminder of 4 runs in Support QA for {marked_place('support-qa')} could not be delivered: too long. "
+        f"When the cause is fixed, run `review-notifier retry {UUID(int=7)}`.",
+    ),
     "ops": message(Kind.OPS, queue=None, text=f"The queue {HOSTILE} cannot be polled since 09:12 UTC."),
     "hostile": message(
         Kind.ANNOUNCEMENT,

@@ -124,7 +124,8 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
     """
     assignments = assignments or Alone()
     board = board or Board(clock)
-    ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier)
+    host = socket.gethostname()
+    ops = Ops(store=store, notes=store, clock=clock, channel=settings.ops_channel, notifier=notifier, host=host)
     persons = KnownPersons(store, clock, corrections(settings))
     rules, calendars = rules_for(settings, clock, persons), calendars_for(settings, clock, persons)
     complaint = Complaint(board)
@@ -234,7 +235,7 @@ def build(  # noqa: PLR0913  (the parts that differ between a service, a single 
         complaint=complaint,
         assignments=assignments,
         board=board,
-        presence=Presence(store, assignments.worker_id, socket.gethostname(), os.getpid(), release()),
+        presence=Presence(store, assignments.worker_id, host, os.getpid(), release()),
         meter=meter,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from worker.core.incident_texts import message_named
 from worker.core.text import json_safe, visible
 from worker.process import Outlet
 from worker.settings.names import ADVICE
@@ -265,19 +266,6 @@ EVENT_SENTENCES: Mapping[str, str] = {
 An event that is missing here is shown by its name and its fields.
 """
 
-_MESSAGES = {
-    "baseline": "a baseline",
-    "announcement": "an announcement",
-    "reminder": "a reminder",
-    "escalation": "an escalation",
-    "direct": "a direct message",
-    "report": "a report",
-    "ops": "a report to the operators",
-    "test": "a test message",
-}
-_UNLISTED = frozenset({"report", "ops", "test"})
-"""Kinds of messages that are about no runs."""
-
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31"}
@@ -364,13 +352,7 @@ def _place(channel: str) -> str:
 
 def _message(line: Mapping[str, Any]) -> str:
     """`a reminder of 4 runs in Support QA`."""
-    kind = str(line.get("kind") or "")
-    runs = line.get("runs")
-    about = (
-        f" {'about' if kind == 'direct' else 'of'} {_counted(runs, 'run')}" if runs and kind not in _UNLISTED else ""
-    )
-    place = f" in {line['queue']}" if line.get("queue") else ""
-    return f"{_MESSAGES.get(kind, kind)}{about}{place}"
+    return message_named(str(line.get("kind") or ""), line.get("runs") or 0, str(line.get("queue") or ""))
 
 
 def _by_fields(line: Mapping[str, Any]) -> str:

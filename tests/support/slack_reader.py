@@ -16,6 +16,7 @@ DATE = re.compile(
     r"!date\^[0-9]+\^(\{ago\}\|([0-9]+ (s|min|h|d) ago|just now)"
     r"|(\{date_short_pretty\} )?\{time(_secs)?\}\|([0-9]+ [A-Z][a-z]{2} )?[0-9]{2}:[0-9]{2}(:[0-9]{2})? [A-Z]{3,4})"
 )
+CHANNEL = re.compile(r"#[CG][A-Z0-9]+")
 LINK = re.compile(r"(?i:https?)://[^|\s<>]+\|[^|<>\n]+")
 CLOCK = re.compile(r"\b[0-9]{2}:[0-9]{2}:[0-9]{2} [A-Z]{3,4}\b")
 SHORTCODE = re.compile(r":[\w+'-]+:")
@@ -65,8 +66,8 @@ def tokens(text: str) -> list[str]:
 
 
 def mentions(text: str) -> list[str]:
-    """Who is called; AssertionError for a token that is neither a call, nor a date, nor a link."""
-    found = [token for token in tokens(text) if not DATE.fullmatch(token) and not LINK.fullmatch(token)]
+    """Who is called; AssertionError for a token that is neither a call, nor a date, nor a link, nor a channel."""
+    found = [token for token in tokens(text) if not any(each.fullmatch(token) for each in (DATE, LINK, CHANNEL))]
     assert all(MENTION.fullmatch(token) for token in found), found
     return found
 

@@ -66,8 +66,8 @@ def test_channels_that_refuse_are_held_with_all_they_are_owed_and_told_of_once(s
         wait_for(lambda: len(reports(stage)) == 4, "the operators know that it works again")
     told = reports(stage)
     for place, code in [(archived, "is_archived"), (kicked, "not_in_channel")]:
-        assert [code in text for text in told if f"Posting to {place.channel} fails" in text] == [True]
-        assert [code in text for text in told if f"Posting to {place.channel} works again" in text] == [True]
+        assert [code in text for text in told if f"Posting to <#{place.channel}> fails" in text] == [True]
+        assert [code in text for text in told if f"Posting to <#{place.channel}> works again" in text] == [True]
 
 
 def test_a_revoked_token_holds_everything_and_loses_nothing(stage: Stage) -> None:

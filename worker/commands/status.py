@@ -337,7 +337,9 @@ def _reason_lines(found: Status) -> list[str]:
         return []
     lines = ["", "Not well:"]
     for reason in found.reasons:
-        lines += [f"  {_area(reason)}: {reason.text}", f"    Fix: {reason.fix}"]
+        is_dated = reason.since is None or " since " in reason.text
+        since = "" if is_dated else f", since {reason.since:%Y-%m-%d %H:%M} UTC"
+        lines += [f"  {_area(reason)}: {reason.text}{since}", f"    Fix: {reason.fix}"]
     return lines
 
 

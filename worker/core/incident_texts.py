@@ -1,10 +1,15 @@
-"""The words of reports about the worker's own incidents; names and errors in them are raw. Pure."""
+"""The words of reports about the worker's own incidents; names and errors in them are raw. Pure.
+
+A channel in them is marked, so that a medium may link it; texts from outside are `unmarked` before they come in.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from worker.core.incidents import Group
+from worker.core.model import TEXT_ONLY, Kind
 from worker.core.overview import NAMED
 
 if TYPE_CHECKING:
@@ -13,6 +18,42 @@ if TYPE_CHECKING:
 
     from worker.core.incidents import Incident
     from worker.core.overview import Advice
+
+MARKED_PLACE = re.compile("\x02(?P<place>[^\x02\x03]*)\x03")
+"""A channel by its id or its name."""
+
+_MARKS = str.maketrans("", "", "\x02\x03")
+_MESSAGES = {
+    Kind.BASELINE: "a baseline",
+    Kind.ANNOUNCEMENT: "an announcement",
+    Kind.REMINDER: "a reminder",
+    Kind.ESCALATION: "an escalation",
+    Kind.DIRECT: "a direct message",
+    Kind.REPORT: "a report",
+    Kind.OPS: "a report to the operators",
+    Kind.TEST: "a test message",
+}
+
+
+def marked_place(place: str) -> str:
+    """A channel within a text of ours."""
+    return f"\x02{unmarked(place)}\x03"
+
+
+def unmarked(text: str) -> str:
+    """The text without marks: all that may come from outside, and ours for people who see no links."""
+    return text.translate(_MARKS)
+
+
+def message_named(kind: str, runs: int, queue: str) -> str:
+    """What a message is called: `a reminder of 4 runs in Support QA`; without runs and queue where there are none."""
+    what = _MESSAGES.get(Kind(kind), kind) if kind in _KINDS else kind
+    of = "about" if kind == Kind.DIRECT else "of"
+    about = f" {of} {runs:,} {_runs(runs)}" if runs and kind not in TEXT_ONLY else ""
+    return f"{what}{about}{f' in {queue}' if queue else ''}"
+
+
+_KINDS = frozenset(Kind)
 
 
 def begun(group: Sequence[Incident], advice: Advice) -> str:
@@ -23,10 +64,12 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
         case Group.KEY:
             return (
                 f"{advice.source} refuses the API key {since}: {first.error}. Nothing is polled until it is accepted: "
-                f"{advice.key}. What was posted before stays as it is."
+                f"{advice.key}. {_waiting(group)}What was posted before stays as it is. "
+                "`review-notifier check` tries the key."
             )
         case Group.LIST:
-            return f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."
+            what = f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."
+            return f"{what} `review-notifier queues` tries it."
         case Group.NAME:
             fix = f"{advice.names}, `review-notifier queues` lists what the key can see"
             return f"{_names(group)}: no queue has this name; {fix}."
@@ -34,7 +77,8 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
             return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
         case _:
             what = f"{_names(group)} cannot be polled {since}"
-            return f"{what}: {first.error}. Nothing is lost: new runs are announced when polling works again."
+            lost = "Nothing is lost: new runs are announced when polling works again."
+            return f"{what}: {first.error}. {_waiting(group)}{lost} `review-notifier check` tries to read each queue."
 
 
 def ended(group: Sequence[Incident], found: tuple[int, int] | None, advice: Advice) -> str:
@@ -45,7 +89,7 @@ def ended(group: Sequence[Incident], found: tuple[int, int] | None, advice: Advi
         case Group.KEY:
             return f"{advice.source} accepts the API key again. {blind(since, until, found)}"
         case Group.LIST:
-            return f"The list of queues can be read again; it could not be since {_minute(since)}."
+            return f"The list of queues can be read again; it had failed since {_minute(since)}."
         case Group.NAME:
             return f"{_names(group)}: found now."
         case Group.PART:
@@ -72,7 +116,7 @@ def sunset(api: str, ends_at: datetime, now: datetime, advice: Advice) -> str:
     """The message that the source ends the listing that is in use."""
     days = (ends_at - now).days
     when = f"ends on {ends_at:%Y-%m-%d}" if days >= 0 else f"was to end on {ends_at:%Y-%m-%d}"
-    return f"{advice.source}'s `{api}` listing, which this worker reads, {when}. {advice.ending}"
+    return f"{advice.source}'s listing {api}, which this worker reads, {when}. {advice.ending}"
 
 
 def _each(texts: Iterable[str]) -> str:
@@ -85,6 +129,11 @@ def _names(group: Sequence[Incident]) -> str:
     names = ", ".join(incident.name for incident in group[:NAMED])
     more = len(group) - NAMED
     return f"{names} and {more} more" if more > 0 else names
+
+
+def _waiting(group: Iterable[Incident]) -> str:
+    count = sum(incident.waiting for incident in group)
+    return f"{count:,} {_runs(count)} waited there at the last poll. " if count else ""
 
 
 def _runs(count: int) -> str:

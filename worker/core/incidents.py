@@ -46,8 +46,8 @@ class Incident:
     """One problem; `group` and `subject` identify it from look to look. `ended_at` is None while it lasts.
 
     Where a part of the worker announced it, `subject` is its kind and subject, `name` its kind, `error` and `fix` its
-    words. `new` and `gone` are the queue's counters when it was reported: their growth until its end is what polling
-    found when it worked again.
+    words. `waiting` runs are there as far as is known. `new` and `gone` are the queue's counters when it was reported:
+    their growth until its end is what polling found when it worked again.
     """
 
     group: Group
@@ -56,6 +56,7 @@ class Incident:
     since: datetime
     error: str = ""
     trouble: str = ""
+    waiting: int = 0
     new: int = 0
     gone: int = 0
     ended_at: datetime | None = None
@@ -95,7 +96,9 @@ def current(overview: Overview) -> list[Incident]:
     if failing and len(_refused(failing)) == len(overview.queues):
         first = min(failing, key=lambda incident: incident.since)
         new, gone = sum(incident.new for incident in failing), sum(incident.gone for incident in failing)
-        incidents.append(replace(first, group=Group.KEY, subject="", name="", new=new, gone=gone))
+        waiting = sum(incident.waiting for incident in failing)
+        key = replace(first, group=Group.KEY, subject="", name="", waiting=waiting, new=new, gone=gone)
+        incidents.append(key)
     return [*incidents, *failing, *(_announced(reason, now) for reason in overview.announced)]
 
 
@@ -155,6 +158,7 @@ def _of_queue(queue: QueueView, since: datetime) -> Incident:
         since=since,
         error=polled.error,
         trouble=queue.trouble,
+        waiting=queue.standing.waiting if queue.standing else queue.waiting,
         new=queue.new,
         gone=queue.gone,
     )

@@ -23,6 +23,7 @@ from worker.core.owed import EVERYWHERE, State
 from worker.core.plan import still_owed
 from worker.core.ports import DeliveryError, Outcome
 from worker.loops.direct import hours_of
+from worker.loops.incidents import delivery_named
 from worker.loops.pauses import Patience
 from worker.rules import pressable
 
@@ -258,7 +259,7 @@ class Deliver:
         # Noted now: should the post be found later, no one knows any more what it did not speak of.
         unsaid = [each for each in gone if each.is_open] if after.state is State.UNKNOWN else ()
         self._settle(after, claim, left_out=unsaid)
-        self._patience.refused(error, delivery.destination)
+        self._patience.refused(error, delivery.destination, delivery_named(delivery, len(claim.reviews) - len(gone)))
 
     def _held_until(self, claim: Claim, now: datetime) -> datetime | None:
         delivery = claim.delivery
@@ -396,7 +397,7 @@ class Deliver:
             line = line.bind(error=after.last_error, due_at=after.due_at)
         (line.info if well else line.warning)(event)
         if kept and after.state is State.DEAD:
-            self._ops.dead(after)
+            self._ops.dead(after, len(settled.claim.reviews) - len(settled.left_out))
 
     def _rest(self, now: datetime, *, all_tried: bool) -> None:
         """Leave the outbox alone until something is due."""

@@ -11,6 +11,7 @@ from uuid import uuid5
 
 import structlog
 
+from worker.core.incident_texts import marked_place, message_named, unmarked
 from worker.core.message import Message
 from worker.core.model import Kind
 from worker.core.overview import Area, Reason
@@ -33,6 +34,10 @@ _LAST = (
     "last.)"
 )
 
+_KEPT = (
+    "Nothing is lost: what is due there is kept and sent when it works again; `review-notifier deliveries` lists it."
+)
+
 REPORT_WINDOW = timedelta(days=1)
 # The first name is that of version 0.1: another one would forget what an old database has counted.
 BEGUN, ENDED = "ops_told", "ops_ended"
@@ -50,8 +55,13 @@ class Ops:
         clock: Clock,
         channel: Destination | None,
         notifier: Notifier | None = None,
+        host: str = "",
     ) -> None:
-        """`channel` is None where the operators want no messages; `notifier` posts when the outbox cannot be used."""
+        """`channel` is None where the operators want no messages; `notifier` posts when the outbox cannot be used.
+
+        Reports of what begins name the `host`.
+        """
+        self._host = f" Host: {unmarked(host)}." if host else ""
         self._notifier = notifier
         self._everywhere = (notifier.limits if notifier else Limits()).name
         self._store = store
@@ -61,35 +71,36 @@ class Ops:
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
 
-    def held(self, pause: Pause, error: str) -> bool:
-        """Report that a destination cannot be posted to; returns and raises as `report` does."""
-        where = self._where(pause)
-        fix = "Nothing is lost: what is due there is kept and sent when it works again."
-        return self.report(
-            f"Posting to {where} fails: {error}. {fix}", name=f"held/{pause.destination.place}/{pause.since}"
-        )
+    def held(self, pause: Pause, error: str, message: str = "") -> bool:
+        """Report that a destination cannot be posted to, not even a `message`; returns and raises as `report` does."""
+        waits = f" {_capital(unmarked(message))} waits for it." if message else ""
+        text = f"Posting to {self._where(pause)} fails: {unmarked(error)}.{waits} {_KEPT}"
+        return self._report(text, name=f"held/{pause.destination.place}/{pause.since}")
 
     def works_again(self, pause: Pause) -> None:
         """Report that a destination can be posted to again."""
-        where = self._where(pause)
-        text = f"Posting to {where} works again. It failed since {pause.since:%Y-%m-%d %H:%M} UTC ({pause.reason})."
-        self.report(text, name=f"works/{pause.destination.place}/{pause.since}", ending=True)
+        failed = f"It had failed since {pause.since:%Y-%m-%d %H:%M} UTC ({unmarked(pause.reason)})."
+        text = f"Posting to {self._where(pause)} works again. {failed}"
+        self._report(text, name=f"works/{pause.destination.place}/{pause.since}", ending=True)
 
-    def dead(self, delivery: Delivery) -> None:
-        """Report that a delivery was given up."""
-        text = (
-            f"A notice ({delivery.kind}) for {delivery.destination.place} could not be delivered: "
-            f"{delivery.last_error}. When the cause is fixed, run `review-notifier retry {delivery.key}`."
-        )
+    def dead(self, delivery: Delivery, runs: int) -> None:
+        """Report that a delivery, of so many runs, was given up."""
+        what = _capital(unmarked(delivery_named(delivery, runs)))
+        failed = f"{what} for {marked_place(delivery.destination.place)} could not be delivered"
+        retry = f"When the cause is fixed, run `review-notifier retry {delivery.key}`."
+        text = f"{failed}: {unmarked(delivery.last_error)}. {retry}"
         # A report about a report that cannot be delivered could not be delivered either.
         if delivery.kind is not Kind.OPS:
-            self.report(text, name=f"dead/{delivery.key}/{delivery.attempts}")
+            self._report(text, name=f"dead/{delivery.key}/{delivery.attempts}")
 
     def report(self, text: str, *, name: str, ending: bool = False) -> bool:
         """Owe one message; `name` identifies the incident, or its `ending`, so that it is reported once.
 
         False where there were enough reports today: an incident that lasts should be reported later. Raises StoreError.
         """
+        return self._report(unmarked(text), name=name, ending=ending)
+
+    def _report(self, text: str, *, name: str, ending: bool = False) -> bool:
         if self._channel is None:
             return True
         with self._lock:
@@ -101,7 +112,8 @@ class Ops:
                 return False
             last = f" {_LAST}" if not ending and len(reported) + 1 == MOST_A_DAY else ""
             # Counted only where it was not owed already: a repetition must not use up the day's reports.
-            if self._owe(self._channel, text + last, name, now):
+            host = "" if ending else self._host
+            if self._owe(self._channel, f"{text}{host}{last}", name, now):
                 self._notes.remember(kept, json.dumps([at.isoformat() for at in (*reported, now)]))
             self._left_out.clear()
             return True
@@ -111,6 +123,7 @@ class Ops:
         if self._channel is None or self._notifier is None:
             return True
         key = uuid5(NAMESPACE, f"ops/{name}")
+        text = f"{unmarked(text)}{self._host}"
         message = Message(key=key, kind=Kind.OPS, destination=self._channel, as_of=self._clock.now(), text=text)
         try:
             self._notifier.send(message)
@@ -121,12 +134,12 @@ class Ops:
         return True
 
     def _where(self, pause: Pause) -> str:
-        return self._everywhere if pause.destination == EVERYWHERE else pause.destination.place
+        return self._everywhere if pause.destination == EVERYWHERE else marked_place(pause.destination.place)
 
     def _leave_out(self, text: str, name: str, reported: int) -> None:
         # Only one line for each, however often it is tried.
         if name not in self._left_out:
-            log.warning("ops_report_left_out", text=text, reported=reported)
+            log.warning("ops_report_left_out", text=unmarked(text), reported=reported)
         self._left_out.add(name)
 
     def _owe(self, destination: Destination, text: str, name: str, now: datetime) -> bool:
@@ -139,6 +152,15 @@ class Ops:
         times = [datetime.fromisoformat(at) for at in json.loads(self._notes.recall(kept) or "[]")]
         # Times in the future come from before a clock was set back: they would keep reports out for too long.
         return [at for at in times if now - REPORT_WINDOW < at <= now]
+
+
+def delivery_named(delivery: Delivery, runs: int) -> str:
+    """What a delivery of so many runs is called."""
+    return message_named(delivery.kind, runs, delivery.queue.name if delivery.queue else "")
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 REFUSES = "database_refuses"

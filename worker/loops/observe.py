@@ -288,7 +288,7 @@ class Observer:
         if failing is None:
             if self._database_announced and self._failing_since:
                 began = self._failing_since
-                text = f"The database works again. It failed since {began:%Y-%m-%d %H:%M} UTC."
+                text = f"The database works again. It had failed since {began:%Y-%m-%d %H:%M} UTC."
                 self._ops.report(text, name=f"database works/{began}", ending=True)
             self._failing_since, self._database_announced = None, False
             return

@@ -153,8 +153,8 @@ class Patience:
         if self._proof.is_over(self._at):
             self._prove()
 
-    def refused(self, error: DeliveryError, destination: Destination) -> None:
-        """Take note that a post to a destination failed. Raises StoreError."""
+    def refused(self, error: DeliveryError, destination: Destination, message: str = "") -> None:
+        """Take note that a post to a destination failed, and of what `message`. Raises StoreError."""
         self.posting(destination)
         if error.outcome in SERVICE_TROUBLE:
             self._keep_quiet(error, destination)
@@ -162,9 +162,9 @@ class Patience:
         self._service = Cooldown()
         self._lateness.over()
         if error.outcome is Outcome.TOKEN:
-            self._pause(EVERYWHERE, error)
+            self._pause(EVERYWHERE, error, message)
         elif error.outcome is Outcome.DESTINATION:
-            self._pause(destination, error)
+            self._pause(destination, error, message)
 
     def not_looked_up(self, error: DeliveryError) -> None:
         """Take note that a look-up failed: the next post is preceded by a probe, not held back. Raises StoreError."""
@@ -241,14 +241,14 @@ class Patience:
                 return
         self._service = self._service.backed_off(self._at, longest=LONGEST_QUIET, wish=error.retry_after)
 
-    def _pause(self, destination: Destination, error: DeliveryError) -> None:
+    def _pause(self, destination: Destination, error: DeliveryError, message: str = "") -> None:
         former = self._pauses.get(destination)
         pause = paused(destination, error, self._clock.now(), former)
         self._pauses[destination] = pause = self._channels.pause(pause)
         if former is None:
             log.error("destination_held", channel=destination.place, error=str(error), until=pause.until)
         # Again with each refusal until it is accepted: on a day with too many reports it is left out at first.
-        if destination not in self._reported and self._ops.held(pause, str(error)):
+        if destination not in self._reported and self._ops.held(pause, str(error), message):
             self._reported.add(destination)
 
     def _works_again(self, pause: Pause | None) -> None:
@@ -314,7 +314,7 @@ class Lateness:
         # By the code, because the words of the same trouble have seconds in them that differ each time.
         if self._failures >= _ENOUGH and lasted >= LATE_FOR.total_seconds() and error.code != self._announced:
             self._announced = error.code
-            text = f"no message has got through since {self._since:%Y-%m-%d %H:%M} UTC ({error})"
+            text = f"no message gets through ({error})"
             fix = SLOW_FIX if error.code == SLOW else self._fix
             self._incidents.begin(_KIND, Area.NOTIFIER, text, fix)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from worker.core.incident_texts import unmarked
 from worker.core.model import TEXT_ONLY, Fate, Kind, Show
 from worker.core.text import flat
 
@@ -35,7 +36,7 @@ def queue_name(queue: Queue | None) -> str:
 def headline(message: Message) -> str:
     """The first line of the message, flat but not yet escaped."""
     if message.kind in TEXT_ONLY:
-        return flat(text_lines(message)[0], 2_500)
+        return flat(unmarked(text_lines(message)[0]), 2_500)
     total, waiting, place = _counted(message)
     if message.successor is not None:
         return f"{counted(total)} in {place}"

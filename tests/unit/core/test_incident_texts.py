@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,13 +30,13 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
             [incident(Group.KEY, error="HTTP 401")],
             "LangSmith refuses the API key since 2026-03-02 11:00 UTC: HTTP 401. Nothing is polled until it is "
             "accepted: put a valid key in LANGSMITH_API_KEY, or its region's address in LANGSMITH_ENDPOINT, and "
-            "restart. What was posted before stays as it is.",
+            "restart. What was posted before stays as it is. `review-notifier check` tries the key.",
             id="key",
         ),
         pytest.param(
             [incident(Group.LIST)],
             "The list of queues cannot be read since 2026-03-02 11:00 UTC, so new queues are not noticed. "
-            "Those known are polled.",
+            "Those known are polled. `review-notifier queues` tries it.",
             id="list",
         ),
         pytest.param(
@@ -45,9 +46,13 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
             id="names",
         ),
         pytest.param(
-            [incident(Group.QUEUE, "A", ago=MINUTE, error="HTTP 500"), incident(Group.QUEUE, "B", error="HTTP 502")],
-            "A, B cannot be polled since 2026-03-02 11:00 UTC: HTTP 502. "
-            "Nothing is lost: new runs are announced when polling works again.",
+            [
+                incident(Group.QUEUE, "A", ago=MINUTE, error="HTTP 500"),
+                replace(incident(Group.QUEUE, "B", error="HTTP 502"), waiting=1200),
+            ],
+            "A, B cannot be polled since 2026-03-02 11:00 UTC: HTTP 502. 1,200 runs waited there at the last poll. "
+            "Nothing is lost: new runs are announced when polling works again. "
+            "`review-notifier check` tries to read each queue.",
             id="queues, since the first",
         ),
         pytest.param(
@@ -75,7 +80,7 @@ def test_what_has_begun(group: list[Incident], text: str) -> None:
         ),
         pytest.param(
             [incident(Group.LIST, ended=True)],
-            "The list of queues can be read again; it could not be since 2026-03-02 11:00 UTC.",
+            "The list of queues can be read again; it had failed since 2026-03-02 11:00 UTC.",
             id="list",
         ),
         pytest.param([incident(Group.NAME, "Ghost", ended=True)], "Ghost: found now.", id="name"),
@@ -113,9 +118,29 @@ def test_the_worker_s_own_outage() -> None:
 )
 def test_the_end_of_a_listing(now: object, when: str) -> None:
     assert incident_texts.sunset("runs", SUNSET, now, ADVICE) == (  # type: ignore[arg-type]
-        f"LangSmith's `runs` listing, which this worker reads, {when}. Set WORKER_LANGSMITH_API=auto, and update the "
+        f"LangSmith's listing runs, which this worker reads, {when}. Set WORKER_LANGSMITH_API=auto, and update the "
         "worker (or a self-hosted LangSmith) if that does not help."
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "runs", "queue", "name"),
+    [
+        ("reminder", 4, "Support QA", "a reminder of 4 runs in Support QA"),
+        ("announcement", 1, "", "an announcement of 1 run"),
+        ("direct", 2, "", "a direct message about 2 runs"),
+        ("report", 0, "Support QA", "a report in Support QA"),
+        ("ops", 3, "", "a report to the operators"),
+        ("of a later version", 0, "", "of a later version"),
+    ],
+)
+def test_what_a_message_is_called(kind: str, runs: int, queue: str, name: str) -> None:
+    assert incident_texts.message_named(kind, runs, queue) == name
+
+
+def test_marks_are_ours_alone() -> None:
+    assert incident_texts.marked_place("a\x03b\x02") == "\x02ab\x03"
+    assert incident_texts.unmarked("x \x02C0EVIL00000\x03 y") == "x C0EVIL00000 y"
 
 
 def test_many_queues_are_named_in_part_and_counted() -> None:

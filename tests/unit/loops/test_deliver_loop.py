@@ -32,6 +32,7 @@ from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
 from worker.core.audience import Problem
 from worker.core.calendar import Calendar
 from worker.core.delivery import LEASE, START, OnUnknown
+from worker.core.incident_texts import marked_place
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
@@ -754,7 +755,9 @@ class TestADestinationThatRefuses:
         stage.owe("a", notice_name="one")
         stage.run_for(2 * DAY, MINUTE)
         told = [message.text for message in stage.notifier.board if message.destination == OPS_CHANNEL]
-        assert [text for text in told if text.startswith(f"Posting to {CHANNEL.place} fails")] == told[MOST_A_DAY:]
+        assert [text for text in told if text.startswith(f"Posting to {marked_place(CHANNEL.place)} fails")] == told[
+            MOST_A_DAY:
+        ]
         assert len(told) == MOST_A_DAY + 1
 
     def test_is_tried_again_slowly(self) -> None:

@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, pause, to
 from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
+from worker.core.incident_texts import unmarked
 from worker.core.model import Kind
 from worker.core.owed import State
 from worker.loops.incidents import MOST_A_DAY, Ops
@@ -15,14 +16,14 @@ def ops(store: MemoryStore, clock: FakeClock) -> Ops:
 
 
 def texts(store: MemoryStore) -> list[str]:
-    return [each.text for each in store.deliveries()[::-1]]
+    return [unmarked(each.text) for each in store.deliveries()[::-1]]
 
 
 def test_a_hundred_dead_deliveries_are_ten_reports_and_the_rest_is_in_the_log() -> None:
     store, clock = MemoryStore(), FakeClock()
     with capture_logs() as logs:
         for number in range(100):
-            ops(store, clock).dead(delivery(f"d{number}", state=State.DEAD, last_error="msg_too_long"))
+            ops(store, clock).dead(delivery(f"d{number}", state=State.DEAD, last_error="msg_too_long"), 1)
             clock.advance(MINUTE)
     assert len(texts(store)) == MOST_A_DAY
     assert texts(store)[-1].endswith("further ones are only in the log, and are reported tomorrow if they last.)")
@@ -34,7 +35,7 @@ def test_the_end_of_what_was_told_is_told_even_so() -> None:
     store, clock = MemoryStore(), FakeClock()
     speaker = ops(store, clock)
     for number in range(20):
-        speaker.dead(delivery(f"d{number}", state=State.DEAD, last_error="x"))
+        speaker.dead(delivery(f"d{number}", state=State.DEAD, last_error="x"), 1)
     speaker.works_again(pause(since=NOON))
     assert texts(store)[-1].startswith("Posting to C0SUPPORT works again.")
 
@@ -87,5 +88,27 @@ def test_a_clock_that_was_set_back_does_not_silence_us() -> None:
 
 def test_a_report_that_cannot_be_delivered_is_not_reported() -> None:
     store, clock = MemoryStore(), FakeClock()
-    ops(store, clock).dead(delivery("ops", kind=Kind.OPS, state=State.DEAD, last_error="x"))
+    ops(store, clock).dead(delivery("ops", kind=Kind.OPS, state=State.DEAD, last_error="x"), 1)
     assert texts(store) == []
+
+
+def test_a_report_names_the_message_its_channel_the_host_and_the_command() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    speaker = Ops(store=store, notes=store, clock=clock, channel=to("C0OPS"), host="worker-1")
+    lost = delivery("d", state=State.DEAD, last_error="msg_too_long \x02C0EVIL00000\x03")
+    speaker.dead(lost, 3)
+    speaker.held(pause(since=NOON), "not_in_channel", "a reminder of 3 runs in Support QA")
+    speaker.works_again(pause(since=NOON))
+    dead, held, works = [each.text for each in store.deliveries()[::-1]]
+    what = "An announcement of 3 runs in Support QA for \x02C0SUPPORT\x03 could not be delivered"
+    retry = f"When the cause is fixed, run `review-notifier retry {lost.key}`. Host: worker-1."
+    assert dead == f"{what}: msg_too_long C0EVIL00000. {retry}"
+    waits = (
+        "Posting to \x02C0SUPPORT\x03 fails: not_in_channel. A reminder of 3 runs in Support QA waits for it. Nothing "
+    )
+    assert (held.startswith(waits), held.endswith("`review-notifier deliveries` lists it. Host: worker-1.")) == (
+        True,
+        True,
+    )
+    again = "Posting to \x02C0SUPPORT\x03 works again. It had failed since 2026-03-02 12:00 UTC (not_in_channel)."
+    assert works == again

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.builders import CHANNEL, SECOND, delivery
 from tests.unit.loops.stage import OPS_CHANNEL, Stage
+from worker.core.incident_texts import unmarked
 from worker.core.model import Kind
 from worker.core.owed import Destination, State
 
@@ -24,7 +25,7 @@ def test_it_is_not_posted_to_while_the_notifiers_own_are() -> None:
     assert foreign.last_error == "mail:C0SUPPORT is no destination of Slack"
     assert [(pause.destination, pause.reason) for pause in stage.store.pauses()] == [(FOREIGN, "other_notifier")]
     (report,) = stage.reports()
-    assert report.startswith("Posting to C0SUPPORT fails: mail:C0SUPPORT is no destination of Slack.")
+    assert unmarked(report).startswith("Posting to C0SUPPORT fails: mail:C0SUPPORT is no destination of Slack.")
 
 
 @pytest.mark.parametrize("kind", [Kind.ANNOUNCEMENT, Kind.OPS])

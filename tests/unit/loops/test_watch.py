@@ -107,7 +107,7 @@ def test_an_unknown_name_and_an_unreadable_list_are_told_with_their_ends() -> No
     ended = stage.show(view())
     assert sorted(ended) == [
         "Ghost: found now.",
-        "The list of queues can be read again; it could not be since 2026-03-02 11:00 UTC.",
+        "The list of queues can be read again; it had failed since 2026-03-02 11:00 UTC.",
     ]
 
 
@@ -216,7 +216,7 @@ def test_a_database_that_fails_is_announced_past_the_outbox_once_and_its_end_as_
         (to("C0OPS"), f"The database fails since {NOON:%Y-%m-%d %H:%M} UTC: the database was removed")
     ]
     assert stage.show(well(NOON), after=MINUTE) == [
-        f"The database works again. It failed since {NOON:%Y-%m-%d %H:%M} UTC."
+        f"The database works again. It had failed since {NOON:%Y-%m-%d %H:%M} UTC."
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from worker.core.model import TEXT_ONLY
+from worker.core.model import TEXT_ONLY, Kind
 from worker.core.text import clock_time, time_ago
 from worker.notifiers.rows import DETAILS, Detail, Pen, entries, run_rows
 from worker.notifiers.slack import controls, markup
@@ -84,7 +85,7 @@ def size(blocks: list[Block]) -> int:
 
 def _blocks(message: Message, team_url: str) -> list[Block]:
     if message.kind in TEXT_ONLY:
-        return [_section(_own_text(message, markup.words, SECTION_LIMIT))]
+        return [_section(_own_text(message, _own(message, markup.words), SECTION_LIMIT))]
     if message.successor is not None:
         return [_context([_pointer(message, team_url, markup.words)])]
     return next(_fitting(_candidates(message)))
@@ -203,7 +204,7 @@ def _context(elements: list[str]) -> Block:
 def _text(message: Message, team_url: str) -> str:
     """The whole message without blocks, for notifications and screen readers."""
     if message.kind in TEXT_ONLY:
-        return _own_text(message, markup.bare, _TEXT_LIMIT)
+        return _own_text(message, _own(message, markup.bare), _TEXT_LIMIT)
     if message.successor is not None:
         return _pointer(message, team_url, markup.bare)
     texts = ("\n".join(_rows(message, detail)) for detail in DETAILS)
@@ -224,6 +225,11 @@ def _fitting_lines(text: str) -> str:
         if size <= _TEXT_LIMIT:
             fitting.append(line)
     return "\n".join(fitting)
+
+
+def _own(message: Message, words: Callable[[str, int], str]) -> Callable[[str, int], str]:
+    """The way in which a text of a message's own is written: of a report about the worker, some parts are set."""
+    return partial(markup.own_report, words=words) if message.kind is Kind.OPS else words
 
 
 def _own_text(message: Message, written: Callable[[str, int], str], limit: int) -> str:

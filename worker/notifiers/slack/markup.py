@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
 
+from worker.core.incident_texts import MARKED_PLACE
 from worker.core.text import clock_time, flat, time_ago, web_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ALIKE = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ"})  # noqa: RUF001 - look-alikes that format nothing
 _TITLE = str.maketrans({"<": "‹", ">": "›"})  # noqa: RUF001 - nothing that any client could parse
@@ -16,6 +21,15 @@ _LOOSE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
 _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=[@#])(?=[^\W\d])|(?<=\.)(?=[^\W\d_]{2})")
 _WORD_JOINER = "\u2060"
+_CHANNEL = re.compile(r"[CG][A-Z0-9]+")
+_COMMANDS = "check|config|deliveries|migrate|people|poll|queues|run|runs|status|test|retry [0-9a-f-]{36}"
+"""What of our commands reports name: none of these harms, even where outside text spells one."""
+
+_OURS = re.compile(
+    rf"{MARKED_PLACE.pattern}"
+    rf"|`(?P<command>review-notifier (?:{_COMMANDS}))`"
+    r"|(?P<instant>\b20\d\d-\d\d-\d\d \d\d:\d\d UTC)"
+)
 _FIRST_DATE, _LAST_DATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +57,41 @@ def code(raw: str, limit: int) -> str:
     """Outside text set as code; empty where nothing of it is visible."""
     text = escape(flat(raw, limit).translate(_ALIKE))
     return f"`{text}`" if text else ""
+
+
+def own_report(raw: str, limit: int, *, words: Callable[[str, int], str]) -> str:
+    """A report about the worker: commands of ours as code, instants as dates, marked channels as links; the rest words.
+
+    What comes from outside is unmarked, and can be no code but the very command that we would write.
+    """
+    cut = raw if len(raw) <= limit else f"{raw[: limit - 1]}…"
+    parts, at = [], 0
+    for found in _OURS.finditer(cut):
+        parts += [_kept_apart(cut[at : found.start()], words), _set(found, words)]
+        at = found.end()
+    return "".join([*parts, _kept_apart(cut[at:], words)]).strip()
+
+
+def _kept_apart(text: str, words: Callable[[str, int], str]) -> str:
+    """Words with the blanks around them, by which they stand apart from what comes before and after."""
+    before, after = " " * text[:1].isspace(), " " * text[-1:].isspace()
+    return f"{before}{shown}{after}" if (shown := words(text, len(text))) else before
+
+
+def _set(found: re.Match[str], words: Callable[[str, int], str]) -> str:
+    if command := found["command"]:
+        return f"`{command}`"
+    if (place := found["place"]) is not None:
+        return f"<#{place}>" if _CHANNEL.fullmatch(place) else words(_signed(place), len(place) + 1)
+    try:
+        at = datetime.strptime(found["instant"], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return words(found[0], len(found[0]))
+    return moment(at, UTC, day=True)
+
+
+def _signed(place: str) -> str:
+    return place if place != place.lower() else f"#{place}"
 
 
 def link(url: str, label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support import slack_reader as reader
 from worker.core import text
+from worker.core.incident_texts import marked_place, unmarked
 from worker.notifiers.slack import markup
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -134,3 +136,38 @@ def test_a_link_is_one_token_or_none(start: str, rest: str, label: str) -> None:
     shown = markup.link(start + rest, text.flat(label, 80) or "run")
     assert reader.mentions(shown) == []
     assert len(reader.targets(shown)) <= 1
+
+
+KEY = "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (f"run `review-notifier retry {KEY}`.", f"run `review-notifier retry {KEY}`."),
+        ("`review-notifier check` *shows* it", "`review-notifier check` ∗shows∗ it"),  # noqa: RUF001
+        ("`review-notifier people forget x` and `rm`", "ˋreview-notifier people forget xˋ and ˋrmˋ"),  # noqa: RUF001
+        (f"to {marked_place('C0SUPPORT00')}.", "to <#C0SUPPORT00>."),
+        (f"to {marked_place('support-qa')}: no", "to #support-qa: no"),
+        (f"to {marked_place('<!channel>')}", "to #&lt;!channel&gt;"),
+        ("since 2026-11-23 09:12 UTC.", "since <!date^1795425120^{date_short_pretty} {time}|23 Nov 09:12 UTC>."),
+        ("since 2026-13-23 09:12 UTC, 1999-01-01 00:00 UTC", "since 2026-13-23 09:12 UTC, 1999-01-01 00:00 UTC"),
+        ("<#C0EVIL00000> <!channel>", "&lt;#C0EVIL00000&gt; &lt;!channel&gt;"),
+        ("a\x02C0SUPPORT00", "a C0SUPPORT00"),
+        ("", ""),
+    ],
+)
+def test_of_a_report_our_own_parts_are_set_and_the_rest_is_escaped(raw: str, shown: str) -> None:
+    assert markup.own_report(raw, 200, words=markup.words) == shown
+
+
+@given(ANYTHING)
+def test_no_outside_text_in_a_report_links_mentions_or_is_code(outside: str) -> None:
+    written = markup.own_report(f"It fails: {unmarked(outside)}.", 300, words=markup.words)
+    rest = re.sub(r"`review-notifier [a-z]+( [0-9a-f-]{36})?`|<!date\^\d+\^[^<>|]*\|[^<>]*>", "", written)
+    assert not set("<>`*~") & set(rest)
+    assert "\n" not in written
+
+
+def test_a_report_that_is_cut_says_so() -> None:
+    assert markup.own_report("x" * 50, 20, words=markup.words) == "x" * 19 + "…"
