@@ -344,7 +344,7 @@ CASES: dict[str, Message] = {
         text=f"A reminder of 4 runs in Support QA for {marked_place('support-qa')} could not be delivered: too long. "
         f"When the cause is fixed, run `review-notifier retry {UUID(int=7)}`.",
     ),
-    "ops": message(Kind.OPS, queue=None, text=f"The queue {HOSTILE} cannot be polled since 09:12 UTC."),
+    "ops": message(Kind.OPS, queue=None, text=f"Polling {HOSTILE} has failed since 09:12 UTC."),
     "hostile": message(
         Kind.ANNOUNCEMENT,
         (

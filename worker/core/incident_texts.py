@@ -63,12 +63,12 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
     match first.group:
         case Group.KEY:
             return (
-                f"{advice.source} refuses the API key {since}: {first.error}. Nothing is polled until it is accepted: "
-                f"{advice.key}. {_waiting(group)}What was posted before stays as it is. "
-                "`review-notifier check` tries the key."
+                f"{advice.source} has refused the API key {since}: {first.error}. "
+                f"Nothing is polled until it is accepted: {advice.key}. {_waiting(group)}"
+                "What was posted before stays as it is. `review-notifier check` tries the key."
             )
         case Group.LIST:
-            what = f"The list of queues cannot be read {since}, so new queues are not noticed. Those known are polled."
+            what = f"Listing the queues has failed {since}, so new queues are not noticed. Known ones are polled."
             return f"{what} `review-notifier queues` tries it."
         case Group.NAME:
             fix = f"{advice.names}, `review-notifier queues` lists what the key can see"
@@ -76,7 +76,7 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
         case Group.PART:
             return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
         case _:
-            what = f"{_names(group)} cannot be polled {since}"
+            what = f"Polling {_names(group)} has failed {since}"
             lost = "Nothing is lost: new runs are announced when polling works again."
             return f"{what}: {first.error}. {_waiting(group)}{lost} `review-notifier check` tries to read each queue."
 
@@ -89,7 +89,7 @@ def ended(group: Sequence[Incident], found: tuple[int, int] | None, advice: Advi
         case Group.KEY:
             return f"{advice.source} accepts the API key again. {blind(since, until, found)}"
         case Group.LIST:
-            return f"The list of queues can be read again; it had failed since {_minute(since)}."
+            return f"The queues can be listed again; that had failed since {_minute(since)}."
         case Group.NAME:
             return f"{_names(group)}: found now."
         case Group.PART:

@@ -295,7 +295,7 @@ class Observer:
         began = self._failing_since = self._failing_since or overview.taken_at
         if self._database_announced or not overview.taken_at - began >= _DATABASE_PATIENCE:
             return
-        text = f"The database fails since {began:%Y-%m-%d %H:%M} UTC: {failing.text}"
+        text = f"The database has failed since {began:%Y-%m-%d %H:%M} UTC: {failing.text}"
         self._database_announced = self._ops.announce_at_once(text, name=f"database/{began}")
 
     def _last_seen_at(self) -> datetime | None:

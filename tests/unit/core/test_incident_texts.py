@@ -28,15 +28,15 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
     [
         pytest.param(
             [incident(Group.KEY, error="HTTP 401")],
-            "LangSmith refuses the API key since 2026-03-02 11:00 UTC: HTTP 401. Nothing is polled until it is "
+            "LangSmith has refused the API key since 2026-03-02 11:00 UTC: HTTP 401. Nothing is polled until it is "
             "accepted: put a valid key in LANGSMITH_API_KEY, or its region's address in LANGSMITH_ENDPOINT, and "
             "restart. What was posted before stays as it is. `review-notifier check` tries the key.",
             id="key",
         ),
         pytest.param(
             [incident(Group.LIST)],
-            "The list of queues cannot be read since 2026-03-02 11:00 UTC, so new queues are not noticed. "
-            "Those known are polled. `review-notifier queues` tries it.",
+            "Listing the queues has failed since 2026-03-02 11:00 UTC, so new queues are not noticed. "
+            "Known ones are polled. `review-notifier queues` tries it.",
             id="list",
         ),
         pytest.param(
@@ -50,7 +50,7 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
                 incident(Group.QUEUE, "A", ago=MINUTE, error="HTTP 500"),
                 replace(incident(Group.QUEUE, "B", error="HTTP 502"), waiting=1200),
             ],
-            "A, B cannot be polled since 2026-03-02 11:00 UTC: HTTP 502. 1,200 runs waited there at the last poll. "
+            "Polling A, B has failed since 2026-03-02 11:00 UTC: HTTP 502. 1,200 runs waited there at the last poll. "
             "Nothing is lost: new runs are announced when polling works again. "
             "`review-notifier check` tries to read each queue.",
             id="queues, since the first",
@@ -80,7 +80,7 @@ def test_what_has_begun(group: list[Incident], text: str) -> None:
         ),
         pytest.param(
             [incident(Group.LIST, ended=True)],
-            "The list of queues can be read again; it had failed since 2026-03-02 11:00 UTC.",
+            "The queues can be listed again; that had failed since 2026-03-02 11:00 UTC.",
             id="list",
         ),
         pytest.param([incident(Group.NAME, "Ghost", ended=True)], "Ghost: found now.", id="name"),
@@ -146,7 +146,7 @@ def test_marks_are_ours_alone() -> None:
 def test_many_queues_are_named_in_part_and_counted() -> None:
     def told(count: int) -> str:
         failing = [incident(Group.QUEUE, f"q{number}") for number in range(count)]
-        return incident_texts.begun(failing, ADVICE).split(" cannot")[0]
+        return incident_texts.begun(failing, ADVICE).split(" has failed")[0]
 
     assert told(NAMED).endswith(f"q{NAMED - 1}")
     assert told(NAMED + 1).endswith(f"q{NAMED - 1} and 1 more")

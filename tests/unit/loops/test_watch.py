@@ -62,7 +62,7 @@ def test_a_queue_that_fails_is_told_once_and_its_end_with_what_was_found() -> No
     stage = Stage()
     assert stage.show(failing(new=1)) == []
     (begun,) = stage.show(failing(new=1), after=15 * MINUTE)
-    assert begun.startswith("Support QA cannot be polled since 2026-03-02 12:00 UTC: HTTP 502.")
+    assert begun.startswith("Polling Support QA has failed since 2026-03-02 12:00 UTC: HTTP 502.")
     assert stage.show(failing(new=1), after=HOUR) == []
     at = stage.clock.now()
     assert stage.show(well(at, new=4, gone=2)) == [
@@ -95,7 +95,7 @@ def test_a_trouble_that_was_told_just_before_a_crash_is_not_told_again() -> None
 def test_a_refused_key_says_what_to_do() -> None:
     stage = Stage()
     (text,) = stage.show(view(failing_since=NOON, trouble="refused", error="HTTP 401"))
-    assert "LangSmith refuses the API key" in text
+    assert "LangSmith has refused the API key" in text
     assert "LANGSMITH_API_KEY" in text
     assert stage.show(well(NOON + MINUTE), after=MINUTE)[0].startswith("LangSmith accepts the API key again.")
 
@@ -103,11 +103,11 @@ def test_a_refused_key_says_what_to_do() -> None:
 def test_an_unknown_name_and_an_unreadable_list_are_told_with_their_ends() -> None:
     stage = Stage()
     begun = stage.show(view(), unknown=frozenset({"Ghost"}), unlisted_since=NOON - HOUR)
-    assert sorted(text.split()[0] for text in begun) == ["Ghost:", "The"]
+    assert sorted(text.split()[0] for text in begun) == ["Ghost:", "Listing"]
     ended = stage.show(view())
     assert sorted(ended) == [
         "Ghost: found now.",
-        "The list of queues can be read again; it had failed since 2026-03-02 11:00 UTC.",
+        "The queues can be listed again; that had failed since 2026-03-02 11:00 UTC.",
     ]
 
 
@@ -173,7 +173,7 @@ def test_a_trouble_among_too_many_is_told_the_next_day_if_it_lasts_and_then_its_
         assert [stage.show(failing(), after=HOUR) for _ in range(23)] == [[]] * 23
     assert [line["event"] for line in lines] == ["ops_report_left_out"]
     (begun,) = stage.show(failing(), after=HOUR)
-    assert begun.startswith("Support QA cannot be polled since 2026-03-02 12:00 UTC")
+    assert begun.startswith("Polling Support QA has failed since 2026-03-02 12:00 UTC")
     assert stage.show(failing(), after=HOUR) == []
     (ended,) = stage.show(well(stage.clock.now()))
     assert ended.startswith("Support QA can be polled again.")
@@ -213,7 +213,7 @@ def test_a_database_that_fails_is_announced_past_the_outbox_once_and_its_end_as_
     for _ in range(3):
         stage.show(after=30 * SECOND, store_error="the database was removed")
     assert [(message.destination, message.text) for message in stage.notifier.board] == [
-        (to("C0OPS"), f"The database fails since {NOON:%Y-%m-%d %H:%M} UTC: the database was removed")
+        (to("C0OPS"), f"The database has failed since {NOON:%Y-%m-%d %H:%M} UTC: the database was removed")
     ]
     assert stage.show(well(NOON), after=MINUTE) == [
         f"The database works again. It had failed since {NOON:%Y-%m-%d %H:%M} UTC."

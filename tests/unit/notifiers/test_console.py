@@ -69,7 +69,7 @@ def test_who_is_called_is_named() -> None:
 
 
 def test_the_workers_own_trouble_is_told() -> None:
-    assert "cannot be polled since 09:12 UTC." in printed(golden.CASES["ops"])
+    assert "has failed since 09:12 UTC." in printed(golden.CASES["ops"])
 
 
 @pytest.mark.parametrize("name", ["[red]x[/red]", "[link=x]", "[/]", "\\[bold]", "a\\", ":tada:"])
