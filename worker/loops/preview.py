@@ -12,7 +12,7 @@ import structlog
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.message import EXPIRES_WITHIN, compose_post, totals_of
 from worker.core.model import TEXT_ONLY, Kind
-from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go
+from worker.core.outbox import Candidate, as_owed, claims_to_come, let_go, without_spared
 from worker.core.owed import Claim, Delivery, QueueShare, State
 from worker.core.plan import plan, still_owed, undescribed
 from worker.core.ports import SourceError
@@ -194,12 +194,21 @@ class Preview:
         called: Counter[str] = Counter()
         # Without deliveries that may be posted already: a pass looks them up first, and this one must not ask.
         for taken in claims_to_come(candidates, now, self._pauses):
-            waiting, _ = still_owed(self._reviews[about] for about in taken.reviews)
+            spoken_of = self._unspared(taken, now)
+            waiting, _ = still_owed(self._reviews[about] for about in spoken_of)
             if taken.delivery.state is not State.UNKNOWN and (waiting or taken.delivery.kind in TEXT_ONLY):
                 mention = self._mention(taken.delivery, waiting, called, now)
                 # Whom this message calls has one call less left for those that follow in the same pass.
                 called.update(mention)
-                yield self._composed(replace(taken.delivery, mention=mention), taken.reviews, now)
+                yield self._composed(replace(taken.delivery, mention=mention), spoken_of, now)
+
+    def _unspared(self, taken: Candidate[About], now: datetime) -> Collection[About]:
+        """The runs of a delivery without those that something keeps from going out now."""
+        purposes = {about[1]: self._purposes[taken.delivery.destination, about] for about in taken.reviews}
+        every = {id(self._reviews[about]): about for about in taken.reviews}
+        claim = Claim(taken.delivery, purposes=purposes)
+        kept, _ = without_spared(claim, [self._reviews[about] for about in every.values()], now)
+        return [every[id(review)] for review in kept]
 
     def _mention(
         self, delivery: Delivery, owed: Sequence[Review], before: Counter[str], now: datetime

@@ -148,6 +148,12 @@ def test_what_was_reviewed_meanwhile_is_not_posted(world: World) -> None:
     assert said(world.dry_run()) == [(Kind.ANNOUNCEMENT, 1)]
 
 
+def test_what_a_listing_of_several_pages_lacks_is_not_posted(world: World) -> None:
+    world.owes("a", "b")
+    world.source.show(queue(), queue_run("b", added_at=NOON), one_page=False)
+    assert said(world.dry_run()) == [(Kind.ANNOUNCEMENT, 1)]
+
+
 def test_a_notice_of_which_everything_was_reviewed_is_not_posted(world: World) -> None:
     world.owes("a")
     world.shows()
