@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAME = 80
 _DAY = timedelta(days=1)
+_SHORTEST_DAY = timedelta(hours=23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Period:
     def days(self) -> int:
         """How many days it has, as people count them."""
         return max(round((self.end - self.begin) / _DAY), 1)
+
+    @property
+    def is_part_of_day(self) -> bool:
+        """Whether it is less than a day, even than one on which the clock is put forward."""
+        return self.end - self.begin < _SHORTEST_DAY
 
     @property
     def day(self) -> date:
@@ -105,7 +111,9 @@ def due_period(calendar: Calendar, times: Times, now: datetime) -> tuple[datetim
 
 def report_key(queue_id: Id, period: Period) -> UUID:
     """The key of the message: one a queue, length of period, and day of its end, whoever asks for it."""
-    return uuid5(NAMESPACE, f"report\n{queue_id}\n{period.days}\n{period.day}")
+    # Several that are due on one day are not the same.
+    part = f"\n{period.begin.isoformat()}\n{period.end.isoformat()}" if period.is_part_of_day else ""
+    return uuid5(NAMESPACE, f"report\n{queue_id}\n{period.days}\n{period.day}{part}")
 
 
 def sentences(report: QueueReport) -> Iterator[str]:
@@ -123,6 +131,8 @@ def report_title(report: QueueReport) -> str:
     """The queue and the period, flat."""
     begin, end = (at.astimezone(report.period.zone) for at in (report.period.begin, report.period.end))
     name = flat(report.queue.name, _NAME) or str(report.queue.queue_id)
+    if report.period.is_part_of_day:
+        return f"{name}: {day_time(begin, report.period.zone)} to {day_time(end, report.period.zone)}"
     # The last hour of the period, rather than the midnight after it.
     last = end - HOUR
     return f"{name}: {begin:%a} {begin.day} {begin:%b} to {last:%a} {last.day} {last:%b}"

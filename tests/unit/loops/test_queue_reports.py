@@ -86,6 +86,17 @@ def test_after_a_gap_it_is_owed_once_by_another_process() -> None:
     assert owed.text.startswith("Support QA: Mon 23 Mar to Mon 30 Mar\n")
 
 
+def test_each_of_several_times_of_a_day_has_its_report() -> None:
+    thrice = ((9 * HOUR, 12 * HOUR, 16 * HOUR),) * 7
+    stage = Stage(rules=rules(report_at=thrice))
+    stage.look(THURSDAY)
+    for number in range(1, 49):
+        owed = stage.look(THURSDAY + number * HOUR)
+    assert len(owed) == 6
+    assert len({each.text.splitlines()[0] for each in owed}) == 6
+    assert "Support QA: Fri 6 Mar 09:00 to Fri 6 Mar 12:00" in {each.text.splitlines()[0] for each in owed}
+
+
 def test_two_workers_owe_one() -> None:
     stage = Stage()
     stage.look(THURSDAY)
