@@ -128,7 +128,7 @@ def actions(limit: int, *, as_json: bool) -> None:
     if as_json:
         tables.print_json({"actions": [record_json(each) for each in found]})
         return
-    columns = ("When", "Who", "What", "On", "Until", "Through", "Came of it")
+    columns = ("When", "Who", "What", "On", "Until", "Through", "Result")
     tables.print_table(columns, [_row(each) for each in found], empty="Nobody has done anything yet.")
 
 
@@ -154,7 +154,7 @@ def _row(record: Record) -> Sequence[str]:
 
 
 _WORDS = {
-    Act.CLAIM: "take",
+    Act.CLAIM: "claim",
     Act.GIVE_BACK: "give back",
     Act.SNOOZE: "snooze",
     Act.NOT_MINE: "not mine",
