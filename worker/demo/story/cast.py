@@ -152,7 +152,7 @@ def policies(tempo: Tempo) -> dict[str, str]:
         f"escalation after {tempo.support_escalate} s (usually hours)",
         RAG: f"Reminder after {tempo.rag_stale} s, in the thread; shows errors",
         SAFETY: "Three reviewers owe each run a review: a direct message to those whose turn it is, none in a channel",
-        CLAIMS: f"Has hours, which begin {tempo.opens} s after the start; at most one announcement an hour",
+        CLAIMS: f"Has hours, which begin {tempo.opens} s after the start; at most one announcement per hour",
     }
 
 

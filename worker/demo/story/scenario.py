@@ -68,8 +68,8 @@ class Scenario:
         return [
             Scene(
                 "First start",
-                "Runs have waited in two queues for days. The worker sums them up, one message a channel, and from now "
-                "on announces only what is new.",
+                "Runs have waited in two queues for days. The worker sums them up, one message per channel, and from "
+                "now on announces only what is new.",
                 _posted((cast.SUPPORT_CHANNEL, "baseline"), (cast.RAG_CHANNEL, "baseline")),
             ),
             Scene(
