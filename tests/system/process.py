@@ -75,6 +75,8 @@ class Process:
     def __init__(self, popen: Started, log: TextIO) -> None:
         self.popen = popen
         self.lines: list[str] = []
+        self._events: list[dict[str, Any]] = []
+        self._read_so_far = 0
         self._reader = threading.Thread(target=self._read, args=(log,), daemon=True)
         self._reader.start()
 
@@ -86,7 +88,11 @@ class Process:
     @property
     def events(self) -> list[dict[str, Any]]:
         """Log lines so far, decoded; a line that is not JSON fails the test."""
-        return [json.loads(line) for line in list(self.lines) if line]
+        # Whoever waits for one asks many times a second: each line is read once.
+        lines = self.lines[self._read_so_far :]
+        self._events += [json.loads(line) for line in lines if line]
+        self._read_so_far += len(lines)
+        return list(self._events)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.events if line["event"] == event]

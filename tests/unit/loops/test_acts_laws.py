@@ -66,7 +66,7 @@ def a_history(steps: list[Step], calendar: Calendar, *, only: tuple[Act, ...] = 
             do(worker.kept, an_act(step.act, (ADA, BEN)[step.by], step.name, until=now + step.lasts), now)
         worker.tick()
         worker.wait(step.waits, TICK)
-    worker.until(max(worker.clock.now(), MONDAY) + 4 * DAY, HOUR)
+    worker.until(max(worker.clock.now(), MONDAY) + 4 * DAY, 2 * HOUR)
     return worker
 
 

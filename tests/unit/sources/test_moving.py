@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from itertools import combinations, count, product, repeat
+from itertools import combinations, count, cycle, islice, product, repeat
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -191,11 +191,19 @@ def act(kind: str, at: float, number: int, fresh: Iterator[int]) -> Callable[[li
 
 
 def events(most_gone: int, most_added: int) -> st.SearchStrategy[list[tuple[str, float, int] | None]]:
-    """What happens between pages: so many rows go at once, or come, at the most."""
-    gone = st.tuples(st.just("go"), st.floats(0, 1), st.integers(1, most_gone))
-    added = st.tuples(st.sampled_from(["front", "end", "middle"]), st.floats(0, 1), st.integers(1, most_added))
-    return st.lists(st.none() | gone | added, max_size=20)
+    """What happens between pages: nothing, so many rows go at once, or come, at the most; each as often.
 
+    One draw makes one of them: drawing costs more than reading the list.
+    """
+    gone = list(product(["go"], PLACES, range(1, most_gone + 1)))
+    added = list(product(["front", "end", "middle"], PLACES, range(1, most_added + 1)))
+    times = max(len(gone), len(added))
+    every = [*repeat(None, times), *islice(cycle(gone), times), *islice(cycle(added), times)]
+    return st.lists(st.sampled_from(every), max_size=20)
+
+
+PLACES = [number / 40 for number in range(41)]
+"""Where in a list something happens: between any two rows of one that has up to forty."""
 
 LARGE = 2000
 HEAVY = 800

@@ -65,18 +65,35 @@ def joined(number: int, more: int) -> str:
     return " ".join(NASTY[number // len(NASTY) ** place % len(NASTY)] for place in range(2 + more))
 
 
+def dealt(texts: list[str], number: int, url: str, tokens: int | None) -> Facts:
+    """A run's facts of a few texts, which the number deals out: any text in any field."""
+    left = number
+
+    def text() -> str:
+        nonlocal left
+        left, chosen = divmod(left, len(texts))
+        return texts[chosen]
+
+    return Facts(
+        name=text(),
+        run_type=text(),
+        url=url,
+        tags=tuple(text() for _ in range(number % 9)),
+        error=text(),
+        inputs_preview=text(),
+        outputs_preview=text(),
+        thread=text(),
+        tokens=tokens,
+        cost=text(),
+    )
+
+
 facts = st.builds(
-    Facts,
-    name=outside,
-    run_type=outside,
-    url=urls,
-    tags=st.lists(outside, max_size=8).map(tuple),
-    error=outside,
-    inputs_preview=outside,
-    outputs_preview=outside,
-    thread=outside,
-    tokens=st.none() | st.integers(0, 10**12),
-    cost=outside,
+    dealt,
+    st.lists(outside, min_size=1, max_size=4),
+    st.integers(0, 9 * 4**16 - 1),
+    urls,
+    st.none() | st.integers(0, 10**12),
 )
 # As often as any other fate or purpose, there is none.
 STAYS = [*product((False, True), (False, True), (*[None] * len(Fate), *Fate), range(4), range(1, 4))]
