@@ -31,17 +31,21 @@ from tests.support import testrun
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# Also what the program imports with its first use: a server's driver and Slack's client take half as long as a poll.
 LIBRARIES = (
     "alembic.command",
+    "psycopg",
     "rich.live",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.pysqlite",
     "typer.main",
+    "tzdata",
     "worker.cli",
     "worker.commands.check",
     "worker.commands.database",
     "worker.commands.deliveries",
     "worker.commands.work",
+    "worker.notifiers.slack.transport",
     "tests.support.acting",
     "tests.support.outbox",
 )
