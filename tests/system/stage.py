@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tests.system.process import wait_for
+from tests.system.process import PATIENCE, wait_for
 from worker.core.owed import State
 from worker.stores.opening import migrate_database, open_store
 from worker.stores.schema import DELIVERIES, WORKERS
@@ -94,7 +94,7 @@ class Stage:
         (message,) = self.slack.messages(place.channel)
         return message
 
-    def wait_for_texts(self, place: Place, *parts: str, patience: float = 30) -> None:
+    def wait_for_texts(self, place: Place, *parts: str, patience: float = PATIENCE) -> None:
         """Wait until a channel shows so many messages, each with its part, oldest first."""
 
         def fit() -> bool:

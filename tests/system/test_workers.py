@@ -110,7 +110,8 @@ def test_where_one_worker_posts_and_the_other_edits_a_run_enters_the_message_and
 ) -> None:
     stage.use(postgres_url)
     witness = Witness(stage.slack)
-    places = [stage.add(f"queue {number}") for number in range(16)]
+    # Of two workers the wanted one posts for one of these, but for one time in 65,536.
+    places = [stage.add(f"queue {number}") for number in range(32)]
     pid_of = lambda name: int(stage.store.assigned().get(name, ":0").rpartition(":")[2])  # noqa: E731
     window = {"WORKER_ANNOUNCE_EVERY": "1h"}
     with stage.service(**window) as editor, ExitStack() as stack:
@@ -160,7 +161,7 @@ def test_a_single_pass_does_all_of_it_alone_and_nothing_beside_a_worker(stage: S
 
 
 def _status_names_the_workers(crew: Crew, stage: Stage) -> None:
-    told = stage.bench.run("status", "--json")
+    told = stage.bench.run("status", "--json", WORKER_POLL_INTERVAL="60s")  # on a busy machine a poll may be late
     assert told.returncode == 0, told.stdout
     named = {each["queue_id"]: int(each["worker"].rpartition(":")[2]) for each in json.loads(told.stdout)["queues"]}
     assert named == {name: pid for name, pid in crew.assigned().items() if name not in TASKS}

@@ -113,7 +113,7 @@ class Personal:
         with self._lock:
             return self._homes.get(user)
 
-    def wait_until(self, holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait until a condition holds, which is asked whenever somebody is shown something; whether it does."""
         with self._lock:
             return self._lock.wait_for(holds, seconds)

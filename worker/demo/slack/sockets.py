@@ -94,7 +94,7 @@ class SocketMode:
         with self._changed:
             return len(self._wires)
 
-    def wait_until(self, holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait until a condition holds, which is asked whenever a link or an envelope changes; whether it does."""
         with self._changed:
             return self._changed.wait_for(holds, seconds)
