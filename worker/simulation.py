@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _AGAIN = timedelta(minutes=1)
 """The time after which something is tried again that waits for a poll."""
 
-LOOK_EVERY = timedelta(minutes=1)
+_LOOK_EVERY = timedelta(minutes=1)
 """The shortest time between two looks at the inboxes: a look goes through all that waits."""
 
 
@@ -200,7 +200,7 @@ class Simulation:
         ]
         heapify(self._events)
         self._dues: dict[Id, datetime] = {}
-        self._looked_at = past.warm_at - LOOK_EVERY
+        self._looked_at = past.warm_at - _LOOK_EVERY
         self._looks_at: datetime | None = None
 
     def play(self, progress: Callable[[datetime], None] = lambda _at: None) -> None:
@@ -239,7 +239,7 @@ class Simulation:
     def _next_look_at(self) -> datetime:
         """When the inboxes are looked at again: when something is due there, or was changed since the last look."""
         wanted = min(self._looks_at or NEVER, self._parts.direct.next_due_at or NEVER) if self._is_direct else NEVER
-        return max(wanted, self._looked_at + LOOK_EVERY)
+        return max(wanted, self._looked_at + _LOOK_EVERY)
 
     def _poll_due(self, at: datetime) -> set[Id]:
         """Poll the queues to which runs came, or in which something has come due."""
@@ -291,11 +291,11 @@ class Simulation:
         """Look at the inboxes, or note when: what changes within moments is looked at together."""
         if not self._is_direct:
             return
-        if at - self._looked_at >= LOOK_EVERY:
+        if at - self._looked_at >= _LOOK_EVERY:
             self._looked_at, self._looks_at = at, None
             self._parts.direct()
         elif self._looks_at is None:
-            self._looks_at = self._looked_at + LOOK_EVERY
+            self._looks_at = self._looked_at + _LOOK_EVERY
 
 
 def _is_due(due_at: datetime | None, at: datetime) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY = timedelta(seconds=2)
+_LOOK_EVERY = timedelta(seconds=2)
 """How often it is seen whether anything has changed: other workers poll, too."""
 
 
@@ -81,7 +81,7 @@ class Direct:
             return
         if not self._rests.is_over(self._clock.monotonic()):
             return
-        self._rests = Cooldown.of(LOOK_EVERY, self._clock.monotonic())
+        self._rests = Cooldown.of(_LOOK_EVERY, self._clock.monotonic())
         ahead = self._ahead()
         if ahead is None and self._is_wanted:
             return

@@ -67,7 +67,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class _Waits:
     """The waits of one queue: for its next poll while it fails, and for answers about its runs.
 
     `is_logged` says whether the log has a line about the failing queue.
@@ -91,7 +91,7 @@ class Progress:
 
     seen: Seen
     concluded: Concluded | None = None
-    waits: Waits = field(default_factory=Waits)
+    waits: _Waits = field(default_factory=_Waits)
     is_held: bool = False
     assignment: Assignment | None = None
     is_outdated: bool = False
@@ -123,7 +123,7 @@ class Progress:
         """Begin under a new assignment."""
         # Everything known is dropped: another worker may have polled the queue meanwhile.
         self.seen = replace(self.seen, polled=Polled(self.queue))
-        self.concluded, self.waits, self.assignment = None, Waits(), assignment
+        self.concluded, self.waits, self.assignment = None, _Waits(), assignment
         self.is_held = False
 
     def decided(self, found: Listed, rules: QueueRules, decided: Plan) -> None:

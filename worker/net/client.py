@@ -39,7 +39,7 @@ USUAL = {
     b"User-Agent": b"review-notifier",
 }
 
-PLAIN = ("GET", None, None, None)
+_PLAIN = ("GET", None, None, None)
 """The method, headers, JSON and content of a request that has nothing of its own but its target."""
 
 NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
@@ -117,7 +117,7 @@ class Client:
 
     def _built(self, asked: Request, exchange: Exchange) -> httpcore.Request:
         """A request as httpcore sends it: httpx's own way there costs more than the rest of a read together."""
-        if asked.path.startswith("/") and (asked.method, asked.headers, asked.json, asked.content) == PLAIN:
+        if asked.path.startswith("/") and (asked.method, asked.headers, asked.json, asked.content) == _PLAIN:
             request, url = copy(self._plain), copy(self._plain.url)
             query = f"?{urlencode(asked.params)}" if asked.params else ""
             url.target = self._root.raw_path + f"{asked.path[1:]}{query}".encode("ascii")

@@ -59,7 +59,7 @@ def in_state(*states: State) -> sa.ColumnElement[bool]:
 
 IS_SENT = in_state(State.SENT)
 EDIT_OWED = (DELIVERIES.c.edit_at.is_not(None), DELIVERIES.c.edit_until.is_not(None), IS_SENT)
-MANY = 50
+_MANY = 50
 """A notice of so many runs may well speak of all that wait: the database finds those by itself."""
 
 UNFINISHED = (State.PENDING, State.SENDING, State.UNKNOWN, State.HELD, State.DEAD)
@@ -188,7 +188,8 @@ SPOKEN_COLUMNS = ("delivery_id", "review_id", "left_out", "purpose", "told_befor
 def _speak_of(connection: Connection, queue_id: Id, notice: Notice, number: int) -> None:
     others = {key: kind for key, kind in zip(notice.reviews, notice.purposes, strict=False) if kind is not notice.kind}
     before = {key: at for key, at in zip(notice.reviews, notice.before, strict=False) if at is not None}
-    if not (others or before) and len(notice.reviews) >= MANY and len(notice.reviews) == _waiting(connection, queue_id):
+    are_many = len(notice.reviews) >= _MANY and not (others or before)
+    if are_many and len(notice.reviews) == _waiting(connection, queue_id):
         connection.execute(_SPEAK_OF_ALL, {"number": number, "queue": queue_id})
         return
     for some in chunks(review_numbers(connection, queue_id, notice.reviews).items()):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-KEPT = 20
+_KEPT = 20
 """So many of the processes that began last are remembered: more than ever work on one database at a time."""
 
 _NEWEST = sa.select(PROCESSES).order_by(PROCESSES.c.started_at.desc(), PROCESSES.c.process_id)
@@ -44,7 +44,7 @@ def note_process(connection: Connection, process: Process) -> None:
     news = {name: value for name, value in row.items() if name != "process_id"}
     statement = insert(connection.dialect, PROCESSES).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=[PROCESSES.c.process_id], set_=news))
-    old = [each.process_id for each in every_process(connection)[KEPT:]]
+    old = [each.process_id for each in every_process(connection)[_KEPT:]]
     connection.execute(sa.delete(PROCESSES).where(PROCESSES.c.process_id.in_(old)))
 
 

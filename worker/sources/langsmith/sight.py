@@ -131,7 +131,7 @@ LIMITING = re.compile(r"deprecat|sunset|ratelimit|retry-after", re.IGNORECASE)
 """Headers that say how long, and how often, something may be asked."""
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 Sample = tuple[Mapping[str, str], Sequence[tuple[object, object]]]
 """The headers of an answer, and the id and the date of each of its rows, as they were written."""
@@ -201,7 +201,7 @@ def _order(dates: Sequence[datetime]) -> str:
     return "descending" if list(dates) == sorted(dates, reverse=True) else "none"
 
 
-def _lawful(decode: Callable[[], T], what: str) -> T:
+def _lawful(decode: Callable[[], _T], what: str) -> _T:
     try:
         return decode()
     except UnlawfulError as error:

@@ -168,7 +168,7 @@ class MemberRow(msgspec.Struct, frozen=True, gc=False):
     is_disabled: Any = None
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 
@@ -266,7 +266,7 @@ def one(body: bytes | bytearray, row: type[RowT], deepest: int = DEEPEST) -> Row
     return page.rows[0]
 
 
-def _decoded(body: bytes | bytearray, wanted: type[T]) -> T:
+def _decoded(body: bytes | bytearray, wanted: type[_T]) -> _T:
     """Decode a body in one go.
 
     Raises msgspec.DecodeError also where so many values could be in it that they would fill the memory.
