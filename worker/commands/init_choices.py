@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from worker.core.text import plain
+from worker.core.text import folded, plain
 from worker.settings.names import did_you_mean, some
 from worker.settings.values import ALL_QUEUES
 
@@ -47,7 +47,7 @@ def chosen_queues(answer: str, queues: Sequence[Queue]) -> dict[str, str]:
 
 def _queue(part: str, queues: Sequence[Queue]) -> Queue:
     same = [queue for queue in queues if part in {queue.name, str(queue.queue_id)}]
-    alike = [queue for queue in queues if part.casefold() in {queue.name.casefold(), str(queue.queue_id)}]
+    alike = [queue for queue in queues if folded(part) in {folded(queue.name), str(queue.queue_id)}]
     if same or alike:
         return (same or alike)[0]
     if part.isascii() and part.isdigit() and 0 < int(part) <= len(queues[:_SHOWN]):
@@ -61,7 +61,7 @@ def chosen_channel(answer: str, numbers: Sequence[Channel], every: Iterable[Chan
     name = answer.strip().removeprefix("#")
     if name.isascii() and name.isdigit() and 0 < int(name) <= len(numbers[:_SHOWN]):
         return numbers[int(name) - 1].channel_id
-    return next((channel.channel_id for channel in every if channel.name == name), name)
+    return next((channel.channel_id for channel in every if folded(channel.name) == folded(name)), name)
 
 
 def manifest_link(manifest: str) -> str:

@@ -15,6 +15,7 @@ from worker.commands.init_choices import (
     numbered,
 )
 from worker.core.ports import ConfigError, DeliveryError, Outcome, SourceError, Trouble
+from worker.notifiers.slack.rooms import CHANNEL_NOT_FOUND, did_you_mean_channel
 from worker.settings.values import ALL_QUEUES
 
 if TYPE_CHECKING:
@@ -121,7 +122,12 @@ class Dialog:
 
     def _channel(self, numbers: Sequence[Channel], every: Sequence[Channel]) -> Channel | None:
         self.answers[CHANNEL] = chosen_channel(self.answers[CHANNEL], numbers, every)
-        channel = init_proof.seen_channel(self.answers)
+        try:
+            channel = init_proof.seen_channel(self.answers)
+        except DeliveryError as error:
+            if error.code != CHANNEL_NOT_FOUND or not (meant := did_you_mean_channel(self.answers[CHANNEL], every)):
+                raise
+            raise ChoiceError(f"{error} ({meant.strip()})") from None
         if channel is not None and channel.is_archived:
             raise ChoiceError(f"#{channel.name} is archived; choose another")
         if channel is not None and not channel.is_member:

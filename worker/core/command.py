@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from worker.core.actions import after_today, on_monday
-from worker.core.text import flat, plain
+from worker.core.text import flat, folded, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,15 +96,20 @@ def _timed(queues: Sequence[Queue], name: str, until: str) -> Timed:
     return Timed(name, _UNTIL.sub("", until.strip(), count=1), tuple(matching(queues, name)))
 
 
+_SHORTEST_BEGINNING = 4
+
+
 def matching(queues: Sequence[Queue], wanted: str) -> list[Queue]:
-    """The queue of this id or name, else those whose name differs in case and blanks alone."""
+    """The queue of this id or name, else those whose name differs in case and blanks alone, or whose id begins so."""
     exact = [queue for queue in queues if wanted.lower() == str(queue.queue_id).lower() or wanted == queue.name]
-    return exact or [queue for queue in queues if _folded(queue.name) == _folded(wanted)]
+    alike = exact or [queue for queue in queues if folded(queue.name) == folded(wanted)]
+    begun = wanted.lower() if len(wanted) >= _SHORTEST_BEGINNING else "-"
+    return alike or [queue for queue in queues if str(queue.queue_id).lower().startswith(begun)]
 
 
 def similar_queues(queues: Sequence[Queue], wanted: str, most: int = 3) -> list[Queue]:
     """The queues that may be meant: whose name, or a word of it, holds what is wanted or is spelled much like it."""
-    sought = _folded(wanted)
+    sought = folded(wanted)
     spelled = [(spelling, queue) for queue in queues for spelling in _spellings(queue)]
     holding = [queue for spelling, queue in spelled if sought and sought in spelling]
     close = get_close_matches(sought, {spelling for spelling, _ in spelled}, n=most)
@@ -113,12 +118,7 @@ def similar_queues(queues: Sequence[Queue], wanted: str, most: int = 3) -> list[
 
 
 def _spellings(queue: Queue) -> list[str]:
-    name = _folded(queue.name)
-    return [name, *name.split()]
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
+    return [folded(queue.name), *map(folded, queue.name.split())]
 
 
 _NAME = 80

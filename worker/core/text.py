@@ -45,6 +45,11 @@ def flat(raw: str, limit: int) -> str:
     return text if len(text) <= limit and len(raw) <= limit * 8 else text[: limit - 1].rstrip() + "…"
 
 
+def folded(name: str) -> str:
+    """The name without what people overlook in one: case, blanks, and the ways of writing an accent."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
 def plain(text: str) -> str:
     """One line that cannot move the cursor or turn the letters."""
     return flat(text, LINE_LIMIT)

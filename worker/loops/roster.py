@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from worker.core.delivery import clamp_wish
 from worker.core.model import Queue
 from worker.core.overview import Area
 from worker.core.ports import SourceError, Trouble
+from worker.core.text import folded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -78,7 +78,7 @@ class Roster:
 
     def meant(self, name: str) -> str:
         """A "did you mean" for a fix, where names of queues differ from this one only in blanks, case or accents."""
-        alike = sorted(listed for listed in self._listed if _folded(listed) == _folded(name))
+        alike = sorted(listed for listed in self._listed if folded(listed) == folded(name))
         return f"did you mean {' or '.join(map(repr, alike))}? " if alike else ""
 
     @property
@@ -136,11 +136,6 @@ class Roster:
         if error.trouble is Trouble.REFUSED:
             return REFUSED_EVERY
         return LOOK_UP_EVERY if self._has_listed else TRY_AGAIN_EVERY
-
-
-def _folded(name: str) -> str:
-    """A name without the differences that the eye does not see."""
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 _KIND = "queue_blind"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
@@ -290,14 +291,14 @@ def table_queue(value: object) -> str:
 
 def channel_value(value: object) -> Destination:
     """A channel by its id in Slack, or by its name without the `#`."""
-    given = one_line(value).removeprefix("#")
+    given = unicodedata.normalize("NFC", one_line(value)).removeprefix("#")
     if _CHANNEL_ID.fullmatch(given) or _CHANNEL_NAME.fullmatch(given):
         return Destination(SLACK, given)
     if _PERSON.fullmatch(given):
         raise ValueError("is a person's id; name a channel, to which others can be invited, and mention people there")
     raise ValueError(
         "is neither a Slack channel's id nor its name; write the id (C0123456789, at the end of the channel's details) "
-        "or the name as Slack shows it, in lower case"
+        "or the name as Slack shows it, in lower case and with dashes in place of blanks"
     )
 
 

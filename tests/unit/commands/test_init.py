@@ -174,6 +174,7 @@ def test_an_end_at_any_question_writes_nothing(world: World, answered: int) -> N
         (2, ["xoxb-wrong"], "SLACK_BOT_TOKEN is not valid"),
         (2, [""], "https://api.slack.com/apps?new_app=1&manifest_yaml=display_information"),
         (3, ["nowhere"], "No public channel is named nowhere"),
+        (3, ["suport"], "did you mean #support (C0SUPPORT00)?"),
         (3, ["C0NOWHERE00"], "channel_not_found"),
         (3, [PRIVATE], "send /invite @review-notifier there"),
         (4, ["Mo-Fr 9-17"], "did you mean Mon?"),

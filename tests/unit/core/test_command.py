@@ -97,6 +97,14 @@ def test_two_queues_of_one_name_are_both_found_and_distinct_by_their_ids() -> No
     assert matching(twins, str(RAG.queue_id).upper()) == [twins[1]]
 
 
+def test_a_queue_is_found_by_a_beginning_of_its_id_and_by_a_name_that_is_written_otherwise() -> None:
+    beginning = str(SUPPORT.queue_id)[:8]
+    assert matching((SUPPORT, RAG), beginning) == [SUPPORT]
+    assert matching((SUPPORT, RAG), beginning[:3]) == []
+    cafe = queue("Café  Zürich")
+    assert matching((SUPPORT, cafe), "cafe\u0301 ZU\u0308RICH") == [cafe]
+
+
 SUPPORT, RAG = queue("Support QA"), queue("RAG bot")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from worker.core.overview import Finding
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack.errors import WAYS
+from worker.notifiers.slack.rooms import CHANNEL_NOT_FOUND, Rooms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,8 +38,9 @@ def examine(slack: Slack, channels: Iterable[Destination]) -> Iterator[Finding]:
         return
     yield Finding("slack token", ok=True, text=f"{identity.user} in {identity.team} ({identity.url})")
     yield from _posting(identity)
+    rooms = Rooms(slack)
     for channel in dict.fromkeys(channels):
-        yield _channel(slack, channel.place, identity.scopes)
+        yield _channel(slack, channel.place, identity.scopes, rooms)
 
 
 def examine_app_token(slack: Slack) -> Iterator[Finding]:
@@ -79,11 +81,11 @@ def _posting(identity: BotIdentity) -> Iterator[Finding]:
         yield Finding("slack scopes", ok=ok, text=listed, fix="" if ok else add_scope(POSTING))
 
 
-def _channel(slack: Slack, name: str, scopes: frozenset[str] | None) -> Finding:
+def _channel(slack: Slack, name: str, scopes: frozenset[str] | None, rooms: Rooms) -> Finding:
     try:
         channel = slack.channel(name)
     except DeliveryError as error:
-        return Finding(f"slack channel {name}", ok=False, text=str(error), fix=_channel_fix(error))
+        return Finding(f"slack channel {name}", ok=False, text=str(error), fix=_channel_fix(error, name, rooms))
     text, fix = _trouble(channel, scopes)
     found = f"#{channel.name} ({channel.channel_id})"
     return Finding(f"slack channel {name}", ok=not fix, text=f"{found}{text}", fix=fix)
@@ -115,9 +117,11 @@ def add_scope(scope: str) -> str:
     )
 
 
-def _channel_fix(error: DeliveryError) -> str:
+def _channel_fix(error: DeliveryError, name: str, rooms: Rooms) -> str:
     if error.code == "missing_scope":
         return add_scope("channels:read and groups:read")
     if error.outcome in {Outcome.DESTINATION, Outcome.BLIND}:
-        return "set the channel by its id, which is at the end of its details, and invite the app if it is private"
+        meant = rooms.meant(name) if error.code == CHANNEL_NOT_FOUND else ""
+        by_id = "set the channel by its id, which is at the end of its details, and invite the app if it is private"
+        return f"{meant}{by_id}"
     return "try again later"

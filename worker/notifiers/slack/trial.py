@@ -12,6 +12,7 @@ from worker.core.model import Kind
 from worker.core.overview import Finding
 from worker.core.ports import DeliveryError, Outcome
 from worker.notifiers.slack.check import POSTING, add_scope, reading_scope, token_fix
+from worker.notifiers.slack.rooms import CHANNEL_NOT_FOUND, Rooms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ TRIES = 3
 """Looks for the message: a post may come into the history a moment later than its answer."""
 
 _CLICKS = {
-    "channel_not_found": "correct the channel's id, which its details end with; where it is private, {invite}",
+    CHANNEL_NOT_FOUND: "correct the channel's id, which its details end with; where it is private, {invite}",
     "is_archived": "unarchive the channel in its settings, or name another",
     "not_in_channel": "{invite}",
 }
@@ -48,8 +49,9 @@ def prove(
     except DeliveryError as error:
         yield Finding("slack token", ok=False, text=str(error), fix=token_fix(error))
         return
+    rooms = Rooms(slack)
     for place in dict.fromkeys(places):
-        yield from _Trial(slack, identity, place, clock, pause, _seen(slack, place)).findings_of_all()
+        yield from _Trial(slack, identity, place, clock, pause, _seen(slack, place), rooms).findings_of_all()
 
 
 def _seen(slack: Slack, place: Destination) -> Channel | None:
@@ -69,6 +71,7 @@ class _Trial:
     clock: Clock
     pause: Callable[[float], object]
     channel: Channel | None
+    rooms: Rooms
     findings: list[Finding] = field(default_factory=list)
 
     def findings_of_all(self) -> list[Finding]:
@@ -150,7 +153,8 @@ class _Trial:
             seconds = error.retry_after.total_seconds() if error.retry_after else 60
             return f"run `review-notifier test` again in {seconds:.0f} s"
         invite = f"send this in the channel: /invite @{self.identity.user}"
-        return _CLICKS.get(error.code, "").format(invite=invite)
+        meant = self.rooms.meant(self.destination.place) if error.code == CHANNEL_NOT_FOUND else ""
+        return meant + _CLICKS.get(error.code, "").format(invite=invite)
 
     def _known_to_miss(self) -> None:
         """Add the rights that are missing for acts that could not be tried."""

@@ -11,7 +11,9 @@ from tests.support.builders import to
 from tests.support.slack_stage import CHANNEL
 from worker.demo.slack.server import ALL_SCOPES
 from worker.notifiers.slack.check import examine, examine_acting, examine_app_token
+from worker.notifiers.slack.errors import Channel
 from worker.notifiers.slack.notifier import Slack
+from worker.notifiers.slack.rooms import did_you_mean_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,3 +141,31 @@ def test_a_scope_that_acting_lacks_is_a_finding(
     assert f"add {scope}" in finding.fix
     slack.token_error = "token_revoked"
     assert list(examine_acting(notifier)) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("suport", "did you mean #support (C0SUPPORT00) or #support_qa (C0QA0000000)? "),
+        ("Support-QA", "did you mean #support_qa (C0QA0000000)? "),
+        ("cafe\u0301", "did you mean #café (C0CAFE00000)? "),
+        ("C0SUPPORT01", "did you mean #support (C0SUPPORT00)? "),
+        ("c0qa0000000", "did you mean #support_qa (C0QA0000000)? "),
+        ("something else", ""),
+    ],
+)
+def test_the_channel_that_was_probably_meant_is_named(wanted: str, meant: str) -> None:
+    named = {"C0SUPPORT00": "support", "C0QA0000000": "support_qa", "C0CAFE00000": "café", "C0LEADS0000": "leads"}
+    channels = [Channel(key, name, is_member=True, is_archived=False, is_private=False) for key, name in named.items()]
+    assert did_you_mean_channel(wanted, channels) == meant
+
+
+def test_channels_are_listed_once_and_only_where_one_was_not_found(notifier: Slack, slack: SimulatedSlack) -> None:
+    found = list(examine(notifier, [to(CHANNEL), to("C0SUPPORT99"), to("C0SUPPORT98")]))
+    assert [finding.fix.partition("?")[0] for finding in found[-2:]] == [f"did you mean #support ({CHANNEL})"] * 2
+    assert [call.method for call in slack.attempts].count("conversations.list") == 1
+
+
+def test_without_the_right_to_list_channels_none_is_meant(notifier: Slack, slack: SimulatedSlack) -> None:
+    slack.fail("conversations.list", error="missing_scope")
+    assert list(examine(notifier, [to("C0SUPPORT99")]))[-1].fix.startswith("set the channel by its id")
