@@ -28,6 +28,7 @@ from benchmarks.figures import Figure, percentile
 from benchmarks.flight import Flight
 from benchmarks.people import OWNER, PINGS, STRAY, measure_people
 from benchmarks.team import CALENDAR, HOUR, MINUTE, TEAM, ZONE, berlin, scenario
+from worker.clock import SystemClock
 from worker.settings.model import PER_QUEUE
 from worker.stores.opening import open_store
 
@@ -146,6 +147,20 @@ def _silence() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+
+
+PRESENT = Policy("hours, else the defaults", {"calendar": "berlin"})
+"""What the worker of a remembered month did."""
+
+
+def remember(directory: Path, end: datetime, length: timedelta) -> None:
+    """Let the worker live so long until `end` by PRESENT; its settings and its database stay in a directory."""
+    given = scenario(end - length, end)
+    with _silence():
+        text = 'keep_deliveries = "90d"\n' + worker_toml(PRESENT, given)
+        (directory / "worker.toml").write_text(text, encoding="utf-8")
+        with contextlib.closing(open_store(f"sqlite:///{directory / 'worker.db'}", migrate=True)) as store:
+            Flight(store, given, directory).play()
 
 
 def play(policy: Policy, given: Scenario) -> Played:
@@ -269,7 +284,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.month", description="Count the messages of a month.")
     parser.add_argument("--quick", action="store_true", help="the week of Easter alone; nothing is written")
     parser.add_argument("--only", metavar="WORD", default="", help="policies whose names have it; nothing is written")
+    parser.add_argument("--remember", metavar="DIR", help="live 34 days until now, for `simulate` there; then end")
     options = parser.parse_args()
+    if options.remember:
+        remember(Path(options.remember), SystemClock().now().replace(second=0, microsecond=0), timedelta(days=34))
+        return
     is_quick, is_part = options.quick, options.quick or bool(options.only)
     given = scenario(berlin(3, 24), berlin(3, 31)) if is_quick else scenario(berlin(3, 15), berlin(4, 15, 17.5))
     wanted = [policy for policy in POLICIES if options.only in policy.name]

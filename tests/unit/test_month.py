@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.flight import Board, Post
-from benchmarks.month import EDITS, LOST, POLICIES, POSTS, SHOWN, TWICE, measure, play, rows
+from benchmarks.month import EDITS, LOST, POLICIES, POSTS, SHOWN, TWICE, measure, play, remember, rows
 from benchmarks.people import OWNER, PINGS, STRAY, measure_people
 from benchmarks.soak import Clock
 from benchmarks.team import MINUTE, PEOPLE, QUEUES, USERS, Scenario, berlin, scenario
 from worker.core.history import total
 from worker.core.model import Kind
+from worker.settings import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BEGIN = berlin(3, 23, 10)
 
@@ -66,3 +71,10 @@ def test_a_message_about_the_turn_of_another_is_counted(given: Scenario) -> None
     there = stay.moved_at + MINUTE
     posts = [Post(at, Kind.DIRECT, (), run, last) for at in (stay.added_at - MINUTE, there, stay.gone_at + MINUTE)]
     assert measure_people(given, posts, [there.date()])[STRAY] == 2
+
+
+def test_a_remembered_month_has_its_settings_and_its_database(tmp_path: Path) -> None:
+    remember(tmp_path, BEGIN, timedelta(0))
+    settings = load(frozenset(), environ={}, directory=tmp_path, run_secrets=tmp_path)
+    assert {queue.queue for queue in settings.queues} == {str(queue.queue_id) for queue in QUEUES}
+    assert (tmp_path / "worker.db").exists()
