@@ -165,7 +165,7 @@ class Moment:
         """
         ready = next(rung.ready for rung in self.rungs if rung.step is step)
         first_at = review.since if step.kind is Kind.ANNOUNCEMENT else step.first_at(review)
-        return max(ready, first_at, review.since)
+        return max(ready, first_at)
 
     def dues(self, waiting: Iterable[Review]) -> list[list[int]]:
         """Since when those that wait do so for each step of the ladder, and for it to come again.

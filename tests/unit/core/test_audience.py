@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from tests.support.builders import queue, review
-from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who
-from worker.core.audience import TURN, Audience, Persons, Problem, Turns, listed_id
-from worker.core.model import Access, Fate, Who
+from tests.support.people import ADA, ASSIGNED, BEN, EVE, PAIR, person, who
+from worker.core.audience import TURN, Audience, Person, Persons, Problem, Turns, listed_id
+from worker.core.model import Access, Acts, Fate, Reviewer, Who
 
 if TYPE_CHECKING:
-    from worker.core.audience import Person, WhoseTurn
+    from worker.core.audience import WhoseTurn
     from worker.core.model import Queue
 
 OPEN = queue(access=Access.ANY, assigned=(ADA, BEN, EVE))
@@ -183,3 +184,31 @@ def test_an_owner_does_not_hear_for_those_who_want_no_messages_or_may_still_be_f
 
 def test_without_an_owner_nothing_is_passed_on() -> None:
     assert Turns(ASSIGNED, THEIRS, Persons(())).passed_on(("U1",), [review()], ()) == ()
+
+
+def test_an_identity_that_is_not_known_is_the_person_with_its_e_mail() -> None:
+    ada = person("Ada", "another id")
+    persons = Persons((ada,))
+    assert persons.person("ada", ASSIGNED) is ada
+    assert persons.person("ada") == Person(("ada",))
+    assert persons.person("ben", ASSIGNED) == Person(("ben",), "Ben", "ben@example.com")
+    assert persons.person(listed_id("zoe@example.com"), ASSIGNED).email == "zoe@example.com"
+    nameless = queue(assigned=(Reviewer("bot", "Bot"),))
+    assert persons.person("bot", nameless) == Person(("bot",), "Bot")
+
+
+def test_whoever_does_not_take_a_turn_has_none() -> None:
+    known = Persons((person("Ada"), person("Ben"), person("Eve")))
+    run = structs.replace(review(), acts=Acts(not_mine=("U0ADA", "eve")))
+    assert [one.name for one in Turns(ASSIGNED, THEIRS, known).of(run)] == ["Ben"]
+
+
+def test_reviews_that_are_done_count_for_finishing_a_run() -> None:
+    turns = Turns(replace(ASSIGNED, reviewers_per_run=3), THEIRS)
+    assert [turns.can_finish(review(done=1), called) for called in (1, 2)] == [False, True]
+    assert not turns.can_finish(review(who=who("ada")), 3)
+
+
+def test_reviewers_with_one_user_are_one_person() -> None:
+    twins = person("Ada"), person("Ada L.", "ben", email="ada@home.example", user="U0ADA")
+    assert len(Turns(PAIR, THEIRS, Persons(twins)).of(review())) == 1

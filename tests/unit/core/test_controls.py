@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -32,8 +32,12 @@ from worker.core.message import Line, Message
 from worker.core.model import Facts, Fate, Kind
 from worker.core.owed import Receipt
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 IDS = st.uuids() | st.text(max_size=60)
 QUEUE, RUN = uuid4(), uuid4()
+TUESDAY = FRIDAY.replace(day=10)
 
 
 @given(IDS, IDS, st.sampled_from(Span))
@@ -146,3 +150,27 @@ def test_nothing_can_be_pressed_where(shown: Message) -> None:
 @pytest.mark.parametrize("block", ["uAAAA", "x" + "A" * 22, "tA", "u" + "A" * 22 + ".uAAAA"])
 def test_a_name_that_is_not_of_ours_names_no_run(block: str) -> None:
     assert choice_of(ON_QUEUE, block, "unmute") is None
+
+
+def test_an_end_is_the_one_that_the_menu_showed_unless_that_has_passed_or_is_far_away() -> None:
+    def end(shown_at: datetime | None, span: Span = Span.MONDAY) -> datetime | None:
+        return Chosen(Act.SNOOZE, QUEUE, RUN, span, shown_at).until(office(), TUESDAY)
+
+    opening, monday = TUESDAY.replace(day=11, hour=8), TUESDAY.replace(day=16, hour=8)
+    assert (end(None, Span.OPENING), end(None)) == (opening, monday)
+    assert end(TUESDAY + HOUR) == TUESDAY + HOUR
+    assert end(TUESDAY) == monday
+    assert end(TUESDAY + timedelta(days=366)) == TUESDAY + timedelta(days=366)
+    assert end(TUESDAY + timedelta(days=366, seconds=1)) == monday
+
+
+def test_half_a_character_in_an_id_is_kept() -> None:
+    odd = "item-\ud800"
+    assert choice_of(ON_QUEUE, block_of(odd), "unmute") == Chosen(Act.UNMUTE, odd)
+
+
+def test_a_name_is_as_long_as_a_block_may_have() -> None:
+    fits = next(name for length in range(200, 0, -1) if (name := block_of("q" * length, RUN)))
+    assert len(fits) == LONGEST
+    assert choice_of(ON_RUN, fits, "claim") is not None
+    assert choice_of(ON_RUN, f"{fits}A", "claim") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import DAY, HOUR, NOON
+from tests.support.builders import DAY, HOUR, MINUTE, NOON
 from worker.core.audience import Person, Problem, listed_id
 from worker.core.directory import (
     GIVE_UP,
@@ -141,5 +141,23 @@ def test_who_was_not_looked_up_for_long_is_given_up() -> None:
     never, asked = Card("never"), Card("asked", problem=Problem.UNKNOWN, asked_at=NOON, ask_at=NOON)
     persons = persons_of([NEW, never, asked], {}, NOON + GIVE_UP)
     assert persons.given_up == {"new"}
-    assert persons_of([NEW], {}, NOON + GIVE_UP - HOUR).given_up == set()
+    assert persons_of([NEW], {}, NOON + GIVE_UP - MINUTE).given_up == set()
     assert {each.reviewer_ids[-1] for each in persons.everyone} == {"asked", "never", "new"}
+
+
+def test_a_new_reviewer_is_looked_up_at_once_and_an_answer_lasts_a_while() -> None:
+    (card,) = introduced({}, [Reviewer("ada", "Ada", "Ada@example.com")], NOON)
+    assert card == Card("ada", "Ada", "ada@example.com", ask_at=NOON)
+    assert due([card], {}, NOON) == [card]
+    found = answered(card, Account("U0ADA"), NOON, again=HOUR)
+    assert found == Card("ada", "Ada", "ada@example.com", "U0ADA", Problem.NONE, NOON, NOON + HOUR)
+    assert answered(found, None, NOON, again=HOUR).user == ""
+
+
+def test_of_several_identities_the_one_that_has_a_user_and_was_looked_up_last_knows_best() -> None:
+    old = Card("a", "Old", "ada@example.com", "U0ADA", Problem.NONE, NOON, NOON + DAY)
+    new = Card("b", "", "ada@example.com", "U0ADA", Problem.LEFT, NOON + HOUR, NOON + DAY)
+    lost = Card("c", "Lost", "ada@example.com", "", Problem.UNKNOWN, NOON + DAY, NOON + DAY)
+    found = person(old, new, lost)
+    assert (found.problem, found.asked_at, found.name) == (Problem.LEFT, NOON + HOUR, "Old")
+    assert person(Card("nobody")).name == person(Card("nobody")).email == ""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.support.builders import DAY, HOUR, MINUTE
+from tests.support.builders import DAY, HOUR, MINUTE, ident
 from tests.support.given import a_review
 from tests.support.office import FRIDAY, MONDAY, office
 from tests.support.whole_worker import rules_by
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.instants import microseconds
-from worker.core.model import Acts, Kind
-from worker.core.moment import Moment, decides_at, dues_together
+from worker.core.model import Acts, Entry, Kind, Window
+from worker.core.moment import Moment, decides_at, dues_together, dues_without
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,3 +104,51 @@ def test_what_somebody_has_put_off_comes_back_at_the_end_of_a_mute() -> None:
     assert decides_at(dues, policy, None, FRIDAY) == FRIDAY + HOUR
     over = FRIDAY + 2 * HOUR
     assert decides_at(dues, policy, None, over, FRIDAY + 3 * HOUR) == FRIDAY + 3 * HOUR
+
+
+def test_dues_of_some_runs_are_put_among_those_of_the_others() -> None:
+    assert [list(some) for some in dues_together([[3, 1], [5]], [[2], None])] == [[1, 2, 3], [5]]
+    assert [list(some) for some in dues_together([[3, 1], []], ())] == [[1, 3], []]
+
+
+def test_dues_are_taken_away_where_they_are_all_there() -> None:
+    assert list(dues_without([1, 3, 3, 5], [3, 5]) or ()) == [1, 3]
+    assert [dues_without([1, 3, 5], [other]) for other in (2, 6)] == [None, None]
+    assert dues_without([], [1]) is None
+
+
+def decided_at(review: Review, *, muted_until: datetime | None = None, window: Window | None = None) -> datetime | None:
+    """When the next decision on one run is made, in a queue that reminds after 4 hours and escalates after 8."""
+    policy = rules_by(ALWAYS_OPEN, announce_every=HOUR, escalate_after=8 * HOUR).policy
+    dues = dues_together(Moment.of(policy, FRIDAY).dues([review]), ())
+    return decides_at(dues, policy, window, FRIDAY, muted_until)
+
+
+def test_a_mute_puts_a_reminder_off_and_no_escalation() -> None:
+    announced = a_review(1, FRIDAY)
+    assert decided_at(announced) == FRIDAY + 4 * HOUR
+    assert decided_at(announced, muted_until=FRIDAY + 3 * HOUR) == FRIDAY + 4 * HOUR
+    assert decided_at(announced, muted_until=FRIDAY + 5 * HOUR) == FRIDAY + 5 * HOUR
+    assert decided_at(announced, muted_until=FRIDAY + DAY) == FRIDAY + 8 * HOUR
+
+
+def test_a_mute_puts_an_announcement_off_until_its_end() -> None:
+    new = a_review(1, FRIDAY, told_at=None)
+    assert decided_at(new) == FRIDAY
+    assert decided_at(new, muted_until=FRIDAY + HOUR) == FRIDAY + HOUR
+    assert decided_at(new, muted_until=FRIDAY) == FRIDAY
+
+
+@pytest.mark.parametrize(
+    ("entry", "hours"), [(Entry.NEVER, 0.5), (Entry.BY_EDIT, 0.5), (Entry.VOID, 0), (Entry.MERGE, 0), (Entry.UNSURE, 0)]
+)
+def test_new_runs_wait_for_the_end_of_a_window_whose_message_is_up(entry: Entry, hours: float) -> None:
+    window = Window(FRIDAY - 0.5 * HOUR, ident("host"), entry)
+    assert decided_at(a_review(1, FRIDAY, told_at=None), window=window) == FRIDAY + hours * HOUR
+
+
+def test_outside_hours_new_runs_wait_for_the_opening_whatever_window_is_open() -> None:
+    policy = rules_by(office(), announce_every=4 * HOUR).policy
+    dues = dues_together(Moment.of(policy, MONDAY - HOUR).dues([a_review(1, MONDAY - HOUR, told_at=None)]), ())
+    window = Window(CLOSES - HOUR, ident("host"), Entry.BY_EDIT)
+    assert decides_at(dues, policy, window, MONDAY - HOUR) == MONDAY
