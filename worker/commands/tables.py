@@ -68,15 +68,25 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_table(
-    columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *, empty: str, console: Console | None = None
+    columns: Iterable[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    empty: str,
+    console: Console | None = None,
+    unbroken: frozenset[str] = frozenset(),
 ) -> None:
-    """Print a table, or `empty` where it would have no rows. Cells are shown plain, never as markup."""
+    """Print a table, or `empty` where it would have no rows. Cells are shown plain, never as markup.
+
+    Columns of ids and those that are to stay `unbroken` are not folded.
+    """
     console = console or _stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for column in names:
         table.add_column(
-            column, overflow="fold", no_wrap=column in WHOLE or (column in _TWO_LINES and console.width < ROOMY)
+            column,
+            overflow="fold",
+            no_wrap=column in WHOLE | unbroken or (column in _TWO_LINES and console.width < ROOMY),
         )
     for row in rows:
         cells = zip(names, row, strict=True)
@@ -162,25 +172,39 @@ def _next_attempt_at(delivery: Delivery) -> datetime | None:
     return ready_at(delivery) if live else None
 
 
-def print_deliveries(deliveries: Iterable[Delivery], now: datetime) -> None:
-    """`deliveries` for people."""
-    columns = ("Key", "State", "Kind", "Queue", "Channel", "Created", "Attempts", "Next attempt", "Last error")
-    print_table(columns, [_delivery_row(delivery, now) for delivery in deliveries], empty="The outbox is empty.")
+def print_deliveries(deliveries: Sequence[Delivery], now: datetime, console: Console | None = None) -> None:
+    """`deliveries` for people. Where there is little room, the errors stand below, and no word is broken for them."""
+    console = console or _stdout()
+    has_room = console.width >= _ROOM_FOR_ERRORS
+    shown = [_delivery_cells(delivery, now) for delivery in deliveries]
+    columns = [name for name in _COLUMNS if has_room or name not in {"Attempts", "Last error"}]
+    rows = [[cells[name] for name in columns] for cells in shown]
+    unbroken = frozenset(name for name in _UNBROKEN if all(len(cells[name]) <= _SHORT for cells in shown))
+    print_table(columns, rows, empty="The outbox is empty.", console=console, unbroken=unbroken)
+    errors = [f"{cells['Key'][:8]}: {plain(cells['Last error'])}" for cells in shown if cells["Last error"]]
+    if errors and not has_room:
+        console.print("", "Last errors:", *errors, sep="\n", markup=False)
 
 
-def _delivery_row(delivery: Delivery, now: datetime) -> list[str]:
+_COLUMNS = ("Key", "State", "Kind", "Queue", "Channel", "Created", "Attempts", "Next", "Last error")
+_UNBROKEN, _SHORT = frozenset({"State", "Kind", "Channel", "Created", "Next"}), 12
+_ROOM_FOR_ERRORS = 160
+"""The width from which on the table of deliveries has room for a column of errors."""
+
+
+def _delivery_cells(delivery: Delivery, now: datetime) -> dict[str, str]:
     upcoming = _next_attempt_at(delivery)
-    return [
-        str(delivery.key),
-        delivery.state.value,
-        delivery.kind.value,
-        delivery.queue.name if delivery.queue else "",
-        delivery.destination.place,
-        ago_text(delivery.created_at, now),
-        str(delivery.attempts),
-        "" if upcoming is None else "now" if upcoming <= now else f"in {age_text(upcoming - now)}",
-        delivery.last_error,
-    ]
+    return {
+        "Key": str(delivery.key),
+        "State": delivery.state.value,
+        "Kind": delivery.kind.value,
+        "Queue": delivery.queue.name if delivery.queue else "",
+        "Channel": delivery.destination.place,
+        "Created": ago_text(delivery.created_at, now),
+        "Attempts": str(delivery.attempts),
+        "Next": "" if upcoming is None else "now" if upcoming <= now else f"in {age_text(upcoming - now)}",
+        "Last error": delivery.last_error,
+    }
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -221,6 +245,8 @@ def preview_text(queues: int, preview: Preview) -> str:
 def unread_text(unread: int, queues: int, *, is_something: bool) -> str:
     """How many queues could not be read, and whether there is anything to post of the others."""
     other = "of the others:" if is_something else "nothing else to post"
+    if not max(queues, unread):
+        return "Could not read any queue; nothing to post"
     return f"Could not read {unread} of {counted(max(queues, unread), 'queue')}; {other}"
 
 

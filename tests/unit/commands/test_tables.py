@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from tests.support.builders import HOUR, MINUTE, NOON, delivery, queue, review
+from tests.support.builders import HOUR, MINUTE, NOON, delivery, queue, review, to
 from worker.commands import tables
 from worker.commands.run_story import story_lines
 from worker.core.model import Facts, Fate
@@ -115,6 +115,29 @@ def test_a_narrow_terminal_breaks_no_word_and_cuts_no_line() -> None:
     assert all(len(line) <= 80 for line in lines)
     words = {word for line in lines for word in line.split()}
     assert {"announcement", "Fri", "Support", "QA", "bird"} <= words
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_narrow_outbox_breaks_no_word_and_shows_its_errors_below(width: int) -> None:
+    screen = Console(width=width, file=io.StringIO())
+    failed = delivery("d", state=State.HELD, last_error="not_in_channel [bold]", channel=to("C0123456789"))
+    tables.print_deliveries([failed, delivery("e")], NOON + HOUR, screen)
+    assert isinstance(screen.file, io.StringIO)
+    lines = screen.file.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert {"announcement", "held", "C0123456789", "Support"} <= set(lines[1].split())
+    assert lines[-2:] == ["Last errors:", f"{str(failed.key)[:8]}: not_in_channel [bold]"]
+
+
+def test_a_wide_outbox_is_one_table() -> None:
+    screen = Console(width=200, file=io.StringIO())
+    tables.print_deliveries([delivery("d", last_error="not_in_channel")], NOON, screen)
+    assert isinstance(screen.file, io.StringIO)
+    assert len(screen.file.getvalue().splitlines()) == 2
+
+
+def test_of_queues_that_could_not_be_listed_none_is_counted() -> None:
+    assert tables.unread_text(0, 0, is_something=False) == "Could not read any queue; nothing to post"
 
 
 def test_findings_come_last_each_with_its_fix_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
