@@ -210,7 +210,7 @@ EVENT_SENTENCES: Mapping[str, str] = {
     "queue_added": "Polls {queue} from now on",
     "queue_gone": "Polls {queue} no longer: the key does not see it",
     "queue_unknown": "No queue is called {queue}",
-    "queues_not_listed": "Cannot list the queues, and polls on the {polled} that are known: {error}",
+    "queues_not_listed": "Cannot list the queues, and goes on with the {polled} that are known: {error}",
     "queue_not_counted": "Cannot count what waits in {queue}: {error}",
     "queue_names_unknown": "Calls queues by their ids: {error}",
     "queue_polled": "Polled {queue}: {waiting} waiting, {changed} changed, {closed} left[; due: {notices}]",
