@@ -333,6 +333,7 @@ def _due(waiting: Sequence[Review], moment: Moment, memory: Memory) -> _Due:
         else:
             due.append(_Part(step, review, moment.told_at(step, review)))
     steps = [step for step in policy.steps if any(part.step is step for part in due)]
+    due = [_raised(part, steps, moment) for part in due] if len(steps) > 1 else due
     for review in (*rest, *new) if steps else ():
         step = next((step for step in reversed(steps) if moment.joins(step, review)), None)
         if step is not None:
@@ -345,6 +346,15 @@ def _due(waiting: Sequence[Review], moment: Moment, memory: Memory) -> _Due:
         due += (_Part(announcement, review, moment.told_at(announcement, review)) for review in new)
         new = []
     return _Due(due, new if window is not None and window.entry is Entry.BY_EDIT else [])
+
+
+def _raised(part: _Part, steps: Sequence[Step], moment: Moment) -> _Part:
+    """The part, for the highest step of the same message that its review is near to, so that it is called for once."""
+    own, review = part.step, part.review
+    for step in reversed(steps[steps.index(own) + 1 :]):
+        if (step.destination, step.remind_in) == (own.destination, own.remind_in) and moment.joins(step, review):
+            return _Part(step, review, moment.told_at(step, review))
+    return part
 
 
 def is_muted(memory: Memory, now: datetime) -> bool:

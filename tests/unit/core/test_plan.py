@@ -272,6 +272,22 @@ class TestARepeatThatIsNear:
         decided = plan(a_listing(*runs), recalled(*reviews), EscalationPolicy(steps), at(20))
         assert [len(told(decided)[kind]) for kind in (Kind.REMINDER, Kind.ESCALATION)] == [1, 2]
 
+    @pytest.mark.parametrize(
+        ("place", "since", "escalated"),
+        [
+            pytest.param(CHANNEL, 6, 2, id="an escalation in the message of its reminder"),
+            pytest.param(LEADS, 6, 1, id="its reminder where the escalation goes to another place"),
+            pytest.param(CHANNEL, 7, 1, id="its reminder while the escalation is far"),
+        ],
+    )
+    def test_joins_what_its_message_is_about(self, place: Destination, since: int, escalated: int) -> None:
+        first, second = a_review(1), a_review(2, at(since))
+        runs, policy = [a_run(1), a_run(2, at(since))], a_policy(escalate_after=DAY, escalate_to=place)
+        decided = plan(a_listing(*runs), recalled(first, second), policy, at(24))
+        purposes = [purpose for notice in decided.notices for purpose in notice.purposes]
+        assert purposes.count(Kind.ESCALATION) == escalated
+        assert purposes.count(Kind.REMINDER) == 2 - escalated
+
 
 class TestANotice:
     """One a queue, kind and poll."""
