@@ -14,10 +14,10 @@ from msgspec import structs
 
 from worker.core.audience import Problem
 from worker.core.controls import Controls, Ends
-from worker.core.incident_texts import marked_place
 from worker.core.message import Line, Message, Shares
 from worker.core.model import FIRST_SIGHT, Facts, Fate, Kind, Queue, QueueTotals, Show
 from worker.core.owed import Destination, QueueShare, Receipt
+from worker.core.text import marked_place
 from worker.notifiers.slack import blocks
 
 FOLDER = Path(__file__).parent / "data" / "slack"

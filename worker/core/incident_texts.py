@@ -1,11 +1,7 @@
-"""The words of reports about the worker's own incidents; names and errors in them are raw. Pure.
-
-A channel in them is marked, so that a medium may link it; texts from outside are `unmarked` before they come in.
-"""
+"""The words of reports about the worker's own incidents; names and errors in them are raw. Pure."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from worker.core.incidents import Group
@@ -19,10 +15,6 @@ if TYPE_CHECKING:
     from worker.core.incidents import Incident
     from worker.core.overview import Advice
 
-MARKED_PLACE = re.compile("\x02(?P<place>[^\x02\x03]*)\x03")
-"""A channel by its id or its name."""
-
-_MARKS = str.maketrans("", "", "\x02\x03")
 _MESSAGES = {
     Kind.BASELINE: "a baseline",
     Kind.ANNOUNCEMENT: "an announcement",
@@ -33,16 +25,6 @@ _MESSAGES = {
     Kind.OPS: "a report to the operators",
     Kind.TEST: "a test message",
 }
-
-
-def marked_place(place: str) -> str:
-    """A channel within a text of ours."""
-    return f"\x02{unmarked(place)}\x03"
-
-
-def unmarked(text: str) -> str:
-    """The text without marks: all that may come from outside, and ours for people who see no links."""
-    return text.translate(_MARKS)
 
 
 def message_named(kind: str, runs: int, queue: str) -> str:

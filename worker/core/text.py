@@ -33,6 +33,11 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 _PLAIN_ADDRESS = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](?::[0-9]+)?/[A-Za-z0-9/?#=&+,;:%._-]*")
 _OBEYED = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
 
+MARKED_PLACE = re.compile("\x02(?P<place>[^\x02\x03]*)\x03")
+"""A channel, by its id or its name, within a text of ours, so that a medium may link it."""
+
+_MARKS = str.maketrans("", "", "\x02\x03")
+
 
 def flat(raw: str, limit: int) -> str:
     """`raw` as one visible line of at most `limit` characters: no control, bidi or hidden ones, single spaces."""
@@ -68,6 +73,16 @@ def json_safe(text: str) -> str:
 def visible(text: str) -> str:
     """Text in which every character that a terminal would obey is written out, as Python does."""
     return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def marked_place(place: str) -> str:
+    """A channel within a text of ours."""
+    return f"\x02{unmarked(place)}\x03"
+
+
+def unmarked(text: str) -> str:
+    """The text without marks: all that may come from outside, and ours for people who see no links."""
+    return text.translate(_MARKS)
 
 
 def web_address(url: str) -> str:

@@ -11,13 +11,14 @@ from uuid import uuid5
 
 import structlog
 
-from worker.core.incident_texts import marked_place, message_named, unmarked
+from worker.core.incident_texts import message_named
 from worker.core.message import Message
 from worker.core.model import Kind
 from worker.core.overview import Area, Reason
 from worker.core.owed import EVERYWHERE, Delivery
 from worker.core.plan import NAMESPACE
 from worker.core.ports import DeliveryError, Limits, Outcome, RefusedError
+from worker.core.text import marked_place, unmarked
 
 if TYPE_CHECKING:
     from worker.core.owed import Destination, Pause

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.core.incident_texts import unmarked
 from worker.core.model import TEXT_ONLY, Fate, Kind, Show
-from worker.core.text import flat
+from worker.core.text import flat, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

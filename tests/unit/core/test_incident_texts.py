@@ -138,11 +138,6 @@ def test_what_a_message_is_called(kind: str, runs: int, queue: str, name: str) -
     assert incident_texts.message_named(kind, runs, queue) == name
 
 
-def test_marks_are_ours_alone() -> None:
-    assert incident_texts.marked_place("a\x03b\x02") == "\x02ab\x03"
-    assert incident_texts.unmarked("x \x02C0EVIL00000\x03 y") == "x C0EVIL00000 y"
-
-
 def test_many_queues_are_named_in_part_and_counted() -> None:
     def told(count: int) -> str:
         failing = [incident(Group.QUEUE, f"q{number}") for number in range(count)]

@@ -121,3 +121,8 @@ def test_the_time_on_a_clock(how: dict[str, bool], shown: str) -> None:
 def test_the_end_of_time_is_shown_as_it_is() -> None:
     last = datetime.max.replace(tzinfo=UTC)
     assert text.clock_time(last, timezone(timedelta(hours=1), "later")) == "23:59 UTC"
+
+
+def test_marks_are_ours_alone() -> None:
+    assert text.marked_place("a\x03b\x02") == "\x02ab\x03"
+    assert text.unmarked("x \x02C0EVIL00000\x03 y") == "x C0EVIL00000 y"

@@ -32,10 +32,10 @@ from tests.unit.loops.stage import OPS_CHANNEL, RULES, Stage
 from worker.core.audience import Problem
 from worker.core.calendar import Calendar
 from worker.core.delivery import LEASE, START, OnUnknown
-from worker.core.incident_texts import marked_place
 from worker.core.model import Kind, RemindIn
 from worker.core.owed import EVERYWHERE, NEVER, State
 from worker.core.ports import DeliveryError, Outcome, StoreError, always
+from worker.core.text import marked_place
 from worker.loops.incidents import MOST_A_DAY, Ops
 from worker.loops.pauses import LOST_EVERYWHERE
 

@@ -5,9 +5,9 @@ from structlog.testing import capture_logs
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, pause, to
 from tests.support.clock import FakeClock
 from tests.support.memory_store import MemoryStore
-from worker.core.incident_texts import unmarked
 from worker.core.model import Kind
 from worker.core.owed import State
+from worker.core.text import unmarked
 from worker.loops.incidents import MOST_A_DAY, Ops
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.builders import CHANNEL, SECOND, delivery
 from tests.unit.loops.stage import OPS_CHANNEL, Stage
-from worker.core.incident_texts import unmarked
 from worker.core.model import Kind
 from worker.core.owed import Destination, State
+from worker.core.text import unmarked
 
 FOREIGN = Destination("mail", CHANNEL.place)
 

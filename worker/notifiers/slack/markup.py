@@ -6,8 +6,7 @@ import re
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from worker.core.incident_texts import MARKED_PLACE
-from worker.core.text import clock_time, flat, time_ago, web_address
+from worker.core.text import MARKED_PLACE, clock_time, flat, time_ago, web_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

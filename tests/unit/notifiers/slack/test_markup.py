@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support import slack_reader as reader
 from worker.core import text
-from worker.core.incident_texts import marked_place, unmarked
+from worker.core.text import marked_place, unmarked
 from worker.notifiers.slack import markup
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
