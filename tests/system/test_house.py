@@ -20,4 +20,4 @@ def test_a_healthy_poll_enters_few_files(bench: Bench, langsmith: SimulatedLangS
     command = [sys.executable, "-m", "tests.entered", "poll"]
     done = subprocess.run(command, **where, capture_output=True, text=True, check=True)  # type: ignore[call-overload]
     entered = json.loads(done.stdout.splitlines()[-1])
-    assert len(entered) <= 102, entered
+    assert len(entered) <= 103, entered
