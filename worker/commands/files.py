@@ -157,9 +157,7 @@ def write_files(name: str, folder: Path, *, force: bool) -> None:
     taken = [] if force else [file for file, text in texts.items() if _differs(file, text)]
     if taken:
         names = ", ".join(str(file) for file in taken)
-        raise UnwrittenError(
-            f"there already, with another content: {names}; nothing was written, --force writes over it"
-        )
+        raise UnwrittenError(f"there already, with other content: {names}; nothing was written. --force overwrites it")
     for file, text in texts.items():
         is_same = not force and os.path.lexists(file)
         if not is_same:

@@ -151,8 +151,8 @@ def apply(action: Action, subject: Subject, now: datetime, *, may_act: bool = Tr
 REFUSALS = {
     Refusal.TAKEN: "somebody has it already",
     Refusal.RESERVED: "somebody has opened it for review already, which spares it from reminders",
-    Refusal.CLOSED: "it does not wait any more",
-    Refusal.UNKNOWN: "it is not known, or not any more",
+    Refusal.CLOSED: "it is no longer waiting",
+    Refusal.UNKNOWN: "it is unknown, or forgotten",
     Refusal.NOT_A_REVIEWER: "only reviewers may do so here",
     Refusal.NOT_CLAIMED: "nobody has taken it",
     Refusal.NOT_MUTED: "it is not muted",

@@ -53,9 +53,7 @@ NOT_TAKEN = "Nothing was done: the database does not answer at present. Please t
 NOT_HERE = "Nothing was done: only members of this workspace can act here."
 GUESTS = "Nothing was done: guests cannot act here."
 NOT_PEOPLE = "Nothing was done: only people can act here."
-NOT_SEEN = (
-    "Nothing was done: it cannot be found out at present whether you are a member here. Please try again in a minute."
-)
+NOT_SEEN = "Nothing was done: your membership here cannot be checked at present. Please try again in a minute."
 NO_CONTROL = "Nothing was done: this button is not known any more. A newer message has one that works."
 
 _CLOSED = {

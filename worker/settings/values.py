@@ -307,7 +307,7 @@ def mentions(value: object) -> tuple[str, ...]:
     given = one_line_list(value)
     if not all(_MENTION.fullmatch(word) for word in given):
         raise ValueError(
-            "names someone by something else than a Slack id; write member ids (U… or W…, in the profile's menu) "
+            "has a name that is not a Slack id; write member ids (U… or W…, in the profile's menu) "
             "or user group ids (S…)"
         )
     return tuple(dict.fromkeys(given))

@@ -51,7 +51,7 @@ def test_a_refusal_names_who_has_it() -> None:
         (Act.UNMUTE, Acted(Subject()), "Support QA: not muted any more."),
         (Act.CLAIM, Acted(Subject(review=closed(Fate.REVIEWED)), Refusal.CLOSED), "a: it has been reviewed already."),
         (Act.CLAIM, Acted(Subject(review=closed(Fate.REMOVED)), Refusal.CLOSED), "a: it was removed from the queue."),
-        (Act.CLAIM, Acted(Subject(review=closed(Fate.UNKNOWN)), Refusal.CLOSED), "a: it does not wait any more."),
+        (Act.CLAIM, Acted(Subject(review=closed(Fate.UNKNOWN)), Refusal.CLOSED), "a: it is no longer waiting."),
         (Act.CLAIM, Acted(Subject(review=review("a")), Refusal.TAKEN, "Ben"), "a: Ben has it already."),
     ],
 )

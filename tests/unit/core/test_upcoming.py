@@ -48,7 +48,7 @@ def test_the_next_step_has_a_time_and_a_reason(told: timedelta | None, kind: Kin
 @pytest.mark.parametrize(
     ("review_is", "why"),
     [
-        pytest.param({"closed_at": NOON}, "it does not wait any more", id="closed"),
+        pytest.param({"closed_at": NOON}, "it is no longer waiting", id="closed"),
         pytest.param({"absent_at": NOON}, "the last listing did not show it: it may be reviewed", id="absent"),
         pytest.param({"reserved": True, "told_at": NOON}, "it is reserved", id="reserved"),
     ],

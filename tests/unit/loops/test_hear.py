@@ -204,9 +204,9 @@ class TestAPress:
         closed = {"closed_at": FRIDAY}
         assert "reviewed already" in Room(**closed, fate=Fate.REVIEWED).press()
         assert "removed from the queue" in Room(**closed, fate=Fate.REMOVED).press()
-        assert "does not wait any more" in Room(**closed).press()
-        assert "not known" in Room().press(block=block_of(ASSIGNED.queue_id, "pruned"))
-        assert "not known" in Room().press(block=block_of("another queue", "a"))
+        assert "is no longer waiting" in Room(**closed).press()
+        assert "unknown" in Room().press(block=block_of(ASSIGNED.queue_id, "pruned"))
+        assert "unknown" in Room().press(block=block_of("another queue", "a"))
 
     def test_on_a_run_that_was_re_added_is_on_its_stay_that_waits(self) -> None:
         room = Room(closed_at=FRIDAY)
@@ -273,7 +273,7 @@ class TestOnlyMembers:
     def test_nobody_is_let_in_whom_the_service_does_not_show(self) -> None:
         room = Room()
         room.accounts.error = DeliveryError("no scope", Outcome.TOKEN, code="missing_scope")
-        assert "cannot be found out" in room.press()
+        assert "cannot be checked" in room.press()
         room.accounts.error = None
         assert "you have it" in room.press()
 

@@ -435,7 +435,7 @@ def test_a_bad_endpoint_does_not_hide_the_rest(place: Place) -> None:
         ("WORKER_CHANNEL", "Support QA", "'Support QA' is neither a Slack channel's id nor its name"),
         ("WORKER_OPS_CHANNEL", "@ann", "'@ann' is neither a Slack channel's id nor its name"),
         ("WORKER_ESCALATE_TO", "S0TEAM", "'S0TEAM' is neither a Slack channel's id nor its name"),
-        ("WORKER_ESCALATE_MENTION", "@ann", "'@ann' names someone by something else than a Slack id"),
+        ("WORKER_ESCALATE_MENTION", "@ann", "'@ann' has a name that is not a Slack id"),
         ("WORKER_REMIND_RESERVED", "maybe", "'maybe' is neither true nor false"),
         ("WORKER_SHOW", "name,inputs", "'name,inputs' names something that is not one of name, type, age"),
         ("WORKER_REMIND_IN", "dm", "'dm' is not one of channel, thread, both"),

@@ -431,7 +431,7 @@ def test_a_secret_in_the_file_is_refused(place: Place, section: str, key: str, e
         ("remind_every", "{ days = 1 }", '{"days": 1} is not a duration'),
         ("escalate_after", "'0s'", "'0s' is zero"),
         ("escalate_to", "'@ann'", "'@ann' is neither a Slack channel's id nor its name"),
-        ("escalate_mention", "['@ann']", '["@ann"] names someone by something else'),
+        ("escalate_mention", "['@ann']", '["@ann"] has a name that is not a Slack id'),
         ("escalate_mention", "[5]", "[5] is not text"),
         ("remind_reserved", "'maybe'", "'maybe' is neither true nor false"),
         ("remind_reserved", "1", "1 is neither true nor false"),

@@ -229,7 +229,7 @@ def test_mentions_are_slack_ids() -> None:
 @pytest.mark.parametrize("bad", ["@ann", "ann", "<@U1>", "<!subteam^S1>", "C0123456789", "u1", "U1;U2", "U1 U2"])
 def test_a_mention_that_is_no_slack_id_is_refused(bad: str) -> None:
     for value in (bad, f"U1,{bad}", ["U1", bad]):
-        with pytest.raises(ValueError, match="names someone by something else than a Slack id; write member ids"):
+        with pytest.raises(ValueError, match="has a name that is not a Slack id; write member ids"):
             values.mentions(value)
 
 

@@ -103,7 +103,7 @@ def _why_nothing(policy: EscalationPolicy, review: Review, now: datetime) -> str
 def _let_be(review: Review) -> str:
     """Why there is no notice about a run as it is now, whatever the settings ask for; '' where there may be one."""
     if review.closed_at is not None:
-        return "it does not wait any more"
+        return "it is no longer waiting"
     if review.absent_at is not None:
         return "the last listing did not show it: it may be reviewed"
     return f"the filter {review.left_out} of its queue leaves it out" if review.left_out else ""

@@ -129,7 +129,7 @@ def _user(name: str, look_up: Callable[[], Account | None], *, is_direct: bool, 
         account = look_up()
     except DeliveryError as error:
         if error.code == "missing_scope" and not is_needed:
-            return Finding(name, ok=True, text=f"cannot be proven: the app has no {READ}, which nothing else needs")
+            return Finding(name, ok=True, text=f"cannot be verified: the app has no {READ} (nothing else needs it)")
         if error.code == "missing_scope":
             return Finding(name, ok=False, text="cannot be looked up", fix=REASONS[Problem.NO_SCOPE][1])
         return Finding(name, ok=False, text=f"was not looked up: {error}", fix="try again later")
@@ -154,9 +154,9 @@ def _groups(people: SlackPeople, wanted: Iterable[str]) -> Iterator[Finding]:
     try:
         groups = people.groups()
     except DeliveryError as error:
-        why = f"the app has no {GROUPS}, which nothing else needs" if error.code == "missing_scope" else str(error)
+        why = f"the app has no {GROUPS} (nothing else needs it)" if error.code == "missing_scope" else str(error)
         for group in named:
-            yield Finding(f"mention {group}", ok=True, text=f"cannot be proven: {why}")
+            yield Finding(f"mention {group}", ok=True, text=f"cannot be verified: {why}")
         return
     for group in named:
         if groups.get(group):

@@ -260,8 +260,8 @@ class LangSmith:
             api, listing = self._choice.read(queue_id, fields, former)
             if listing.unusable and not listing.marks:
                 # Nothing that can be used is not the same as nothing that waits.
-                problem = f"none of {listing.unusable} rows can be used, for want of a queue_run_id or for their size"
-                raise unlawful(listing.what, problem, fix="update the worker; where that does not help, report it")
+                problem = f"none of {listing.unusable} rows can be used: they have no queue_run_id, or are too large"
+                raise unlawful(listing.what, problem, fix="update the worker; if that does not help, report it")
         except SourceError as error:
             self._standing.failed(queue_id, error)
             raise
