@@ -119,7 +119,8 @@ class Shared:
         before, until = self._ours
         # Said once: each attempt fails while the database does not answer, and what was held before stays what it was.
         if before and began >= until and not self._has_lapsed:
-            log.warning("assignments_lapsed", worker=self._name, queues=len(before))
+            lost = sum(assignment_name(queue_id) in before for queue_id in asked)
+            log.warning("assignments_lapsed", worker=self._name, queues=lost)
             self._has_lapsed = True
         renewal = self._store.renew(asked)
         if self._has_lapsed:

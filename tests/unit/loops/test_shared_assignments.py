@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.support.builders import NOON, ident
 from tests.support.clock import FakeClock
-from worker.core.leases import RENEW, TTL, Assignment, Renewal, assignment_name
+from worker.core.leases import RENEW, TTL, Assignment, Renewal, Task, assignment_name
 from worker.core.ports import StoreError
 from worker.loops.assignments import Shared
 
@@ -27,7 +27,7 @@ class Database:
     def renew(self, queue_ids: Collection[Id]) -> Renewal:
         if self.is_down:
             raise StoreError("no answer")
-        names = [assignment_name(queue_id) for queue_id in queue_ids]
+        names = [*(assignment_name(queue_id) for queue_id in queue_ids), str(Task.REPORTS)]
         return Renewal({name: Assignment(name, ident(1), 1) for name in names}, NOON, workers=1, again_in=RENEW)
 
 
@@ -43,5 +43,5 @@ def test_that_the_lease_has_lapsed_is_said_once_and_once_that_it_is_renewed() ->
                 ours.renew(["q"])
         database.is_down = False
         ours.renew(["q"])
-    events = [(line["event"], line.get("after")) for line in lines]
-    assert events == [("assignments_lapsed", None), ("assignments_renewed", TTL.total_seconds())]
+    events = [(line["event"], line.get("queues"), line.get("after")) for line in lines]
+    assert events == [("assignments_lapsed", 1, None), ("assignments_renewed", None, TTL.total_seconds())]
