@@ -12,6 +12,7 @@ import pytest
 import tests.support.laws  # noqa: F401  for all tests: how laws are tried
 from tests.support import postgres, testrun
 from tests.support.parallel import pytest_addoption, pytest_runtestloop  # noqa: F401  in how many processes they run
+from worker.stores.opening import migrate_database
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system, below which pytest makes a directory of its own
 ROOM = 2**30
@@ -42,6 +43,20 @@ def postgres_server() -> postgres.Postgres:
 def postgres_url(postgres_server: postgres.Postgres) -> str:
     """An empty database of its own."""
     return postgres_server.create()
+
+
+@pytest.fixture
+def migrated_postgres(postgres_server: postgres.Postgres) -> str:
+    """A database of its own with the newest tables; its URL."""
+    return postgres_server.migrated()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the newest tables, to copy."""
+    file = tmp_path_factory.mktemp("template") / "template.db"
+    migrate_database(f"sqlite:///{file}")
+    return file
 
 
 def pytest_collection_finish() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,15 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file."""
-    return stores.migrated_file(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture(scope="session")
-def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Store]]:
+def empty_sqlite(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Store]]:
     """Gives the store on SQLite, emptied."""
-    yield from stores.sqlite(tmp_path_factory.mktemp("sqlite"))
+    yield from stores.sqlite(shutil.copy(sqlite_template, tmp_path_factory.mktemp("sqlite")))
 
 
 @pytest.fixture(scope="session")

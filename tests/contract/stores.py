@@ -11,7 +11,7 @@ import psycopg
 import sqlalchemy as sa
 
 from tests.support.memory_store import MemoryStore
-from worker.stores.opening import migrate_database, open_store
+from worker.stores.opening import open_store
 from worker.stores.schema import metadata
 
 if TYPE_CHECKING:
@@ -34,13 +34,11 @@ def memory() -> Iterator[Store]:
     yield MemoryStore()
 
 
-def sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
+def sqlite(file: Path) -> Iterator[Callable[[], Store]]:
     """A migrated file that is emptied and used again: opening one costs more than most tests."""
-    url = f"sqlite:///{directory}/worker.db"
-    migrate_database(url)
     with (
-        closing(open_store(url, migrate=False)) as store,
-        closing(sqlite3.connect(directory / "worker.db", isolation_level=None)) as connection,
+        closing(open_store(f"sqlite:///{file}", migrate=False)) as store,
+        closing(sqlite3.connect(file, isolation_level=None)) as connection,
     ):
 
         def emptied() -> Store:
@@ -52,8 +50,7 @@ def sqlite(directory: Path) -> Iterator[Callable[[], Store]]:
 
 def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
     """The same on PostgreSQL."""
-    url = server.create()
-    migrate_database(url)
+    url = server.migrated()
     with (
         closing(open_store(url, migrate=False, patience=PATIENCE)) as store,
         psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection,
@@ -64,9 +61,3 @@ def postgres(server: Postgres) -> Iterator[Callable[[], Store]]:
             return store
 
         yield emptied
-
-
-def migrated_file(directory: Path) -> Path:
-    """Make a migrated SQLite file to copy."""
-    migrate_database(f"sqlite:///{directory}/template.db")
-    return directory / "template.db"

@@ -99,9 +99,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "worker.db")
         return f"sqlite:///{tmp_path}/worker.db"
-    created: str = request.getfixturevalue("postgres_url")
-    migrate_database(created)
-    return created
+    return str(request.getfixturevalue("migrated_postgres"))
 
 
 class Other:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, queue, rev
 from worker.core.audience import Problem, listed_id
 from worker.core.directory import Account, Card, answered, due, listed
 from worker.core.model import Access, Polled, Reviewer, Who
-from worker.stores.opening import migrate_database, open_store
+from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,10 +160,9 @@ class TestWhoIsForgotten:
         assert store.forget("nobody@example.com", NOON) == 0
 
 
-def test_nothing_of_who_is_forgotten_is_left_in_a_file(tmp_path: Path) -> None:
+def test_nothing_of_who_is_forgotten_is_left_in_a_file(sqlite_template: Path, tmp_path: Path) -> None:
     """Not even among the bytes that no table shows."""
-    url = f"sqlite:///{tmp_path}/worker.db"
-    migrate_database(url)
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'worker.db')}"
     with closing(open_store(url, migrate=False)) as store:
         polled(store)
         store.answer(answered(met(store, ADA)["ada"], Account("U0ADALOVELACE"), NOON))

@@ -15,6 +15,8 @@ from uuid import uuid4
 
 import psycopg
 
+from worker.stores.opening import migrate_database
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -64,6 +66,16 @@ class Postgres:
         template = f" TEMPLATE {urlsplit(like).path[1:]}" if like else ""
         self.execute(f"CREATE DATABASE {name}{template}")
         return self.uri.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
+
+    def migrated(self) -> str:
+        """Make a database with the newest tables: a copy costs a fifth of migrating an empty one."""
+        written = self._directory / "migrated"
+        with _alone():
+            if not written.exists():
+                template = self.create()
+                migrate_database(template)
+                written.write_text(template)
+        return self.create(like=written.read_text())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ def bench(langsmith: SimulatedLangSmith, slack: SimulatedSlack, queue: UUID, tmp
 
 
 @pytest.fixture
-def stage(bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack) -> Iterator[Stage]:
+def stage(bench: Bench, langsmith: SimulatedLangSmith, slack: SimulatedSlack, sqlite_template: Path) -> Iterator[Stage]:
+    shutil.copy(sqlite_template, bench.directory / "worker.db")
     with closing(Stage(bench, langsmith, slack)) as made:
         yield made

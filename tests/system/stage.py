@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.system.process import PATIENCE, wait_for
 from worker.core.owed import State
-from worker.stores.opening import migrate_database, open_store
+from worker.stores.opening import open_store
 from worker.stores.schema import DELIVERIES, WORKERS
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Stage:
         return place
 
     def use(self, url: str) -> None:
-        """Let the process remember in a database that is empty so far."""
-        migrate_database(url)
+        """Let the process remember in another database."""
         self.bench.environment["WORKER_DATABASE_URL"] = url
 
     def service(self, **more: str) -> AbstractContextManager[Process]:

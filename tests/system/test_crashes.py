@@ -36,7 +36,7 @@ FEW = 4
 def remembering(stage: Stage, request: pytest.FixtureRequest) -> Stage:
     """The stage on either database."""
     if request.param == "postgres":
-        stage.use(request.getfixturevalue("postgres_url"))
+        stage.use(request.getfixturevalue("migrated_postgres"))
     return stage
 
 

@@ -55,7 +55,7 @@ def test_channels_that_refuse_are_held_with_all_they_are_owed_and_told_of_once(s
         stage.run(fine, "all is well here")
         stage.wait_for_texts(fine, "all is well here")
         wait_for(lambda: len(reports(stage)) == 2, "the operators know")
-        assert set(states(stage, archived)) == {State.HELD, State.SENT}
+        wait_for(lambda: set(states(stage, archived)) == {State.HELD, State.SENT}, "what is owed is held")
         assert len(stage.attempts(POST, archived)) + len(stage.attempts(POST, kicked)) == 1 + 1 + 1
 
         stage.slack.archive(archived.channel, archived=False)

@@ -107,9 +107,9 @@ def test_a_worker_that_has_never_polled_is_not_well(
         assert said in bench.run("status").stdout
 
 
-def test_on_postgres_each_worker_has_a_line(stage: Stage, postgres_url: str) -> None:
+def test_on_postgres_each_worker_has_a_line(stage: Stage, migrated_postgres: str) -> None:
     stage.add("one")
-    stage.use(postgres_url)
+    stage.use(migrated_postgres)
     with stage.service() as first, stage.service():
         wait_for(lambda: len(status(stage.bench)["services"]) == 2, "both are known")
         first.kill()

@@ -70,8 +70,8 @@ class Crew:
 
 
 @pytest.fixture
-def crew(stage: Stage, postgres_url: str) -> Iterator[Crew]:
-    stage.use(postgres_url)
+def crew(stage: Stage, migrated_postgres: str) -> Iterator[Crew]:
+    stage.use(migrated_postgres)
     with ExitStack() as stack:
         yield Crew(stage, stack, 3)
 
@@ -106,9 +106,9 @@ def test_whatever_becomes_of_one_worker_others_go_on_and_nothing_is_told_twice(c
 
 @pytest.mark.long(20)
 def test_where_one_worker_posts_and_the_other_edits_a_run_enters_the_message_and_is_called_for_once(
-    stage: Stage, postgres_url: str
+    stage: Stage, migrated_postgres: str
 ) -> None:
-    stage.use(postgres_url)
+    stage.use(migrated_postgres)
     witness = Witness(stage.slack)
     # Of two workers the wanted one posts for one of these, but for one time in 65,536.
     places = [stage.add(f"queue {number}") for number in range(32)]
@@ -144,8 +144,8 @@ def _posted_by(poster: Process, other: Process, places: Sequence[Place], stage: 
     raise AssertionError("the other worker has posted everything")
 
 
-def test_a_single_pass_does_all_of_it_alone_and_nothing_beside_a_worker(stage: Stage, postgres_url: str) -> None:
-    stage.use(postgres_url)
+def test_a_single_pass_does_all_of_it_alone_and_nothing_beside_a_worker(stage: Stage, migrated_postgres: str) -> None:
+    stage.use(migrated_postgres)
     places = [stage.add(f"queue {number}") for number in range(2)]
     for number in range(2):
         for place in places:
@@ -182,7 +182,7 @@ def _logged_no_trouble(workers: Mapping[int, Process], frozen: int) -> None:
 @pytest.mark.long(12)
 def test_a_post_that_the_end_of_postgresql_cuts_off_is_settled_as_soon_as_it_is_back(stage: Stage) -> None:
     with postgres.running() as server:
-        stage.use(server.create())
+        stage.use(server.migrated())
         place = stage.add("q")
         stage.run(place, "r")
         stage.slack.fail("chat.postMessage", mode=Mode.COMMIT_THEN_HANG, times=1)

@@ -17,7 +17,7 @@ from worker.commands.page_data import RUNS_A_PAGE, PageReader
 from worker.commands.page_flow import DAYS, days_of, flow_of
 from worker.core.history import Hour, hour_of
 from worker.core.model import Facts, Polled
-from worker.stores.opening import migrate_database, open_store
+from worker.stores.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,8 +125,7 @@ def test_reading_does_not_disturb_who_writes(tmp_path: Path) -> None:
 
 
 def test_it_is_read_from_postgresql_as_well(tmp_path: Path, postgres_server: Postgres) -> None:
-    url = postgres_server.create()
-    migrate_database(url)
+    url = postgres_server.migrated()
     with read(tmp_path, url, WORKER_PEOPLE="assigned") as (store, reader):
         waiting(store, review("a", since=ago(5)))
         page = reader.queue(str(SUPPORT.queue_id), 0)

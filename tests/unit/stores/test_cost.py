@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ LARGE = {"reviews", "deliveries", "delivery_reviews"}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqlStore]:
-    with closing(open_store(f"sqlite:///{tmp_path}/worker.db", migrate=True)) as store:
+def store(sqlite_template: Path, tmp_path: Path) -> Iterator[SqlStore]:
+    with closing(open_store(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", migrate=False)) as store:
         yield store
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -49,15 +50,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lite(path: Path) -> Iterator[SqlStore]:
-    with closing(open_store(f"sqlite:///{path}", migrate=True, patience=SHORTLY)) as store:
+def lite(path: Path, sqlite_template: Path) -> Iterator[SqlStore]:
+    shutil.copy(sqlite_template, path)
+    with closing(open_store(f"sqlite:///{path}", migrate=False, patience=SHORTLY)) as store:
         yield store
 
 
 @pytest.fixture
-def post(postgres_url: str) -> Iterator[SqlStore]:
-    migrate_database(postgres_url)
-    with closing(open_store(postgres_url, migrate=False, patience=timedelta(seconds=1))) as store:
+def post(migrated_postgres: str) -> Iterator[SqlStore]:
+    with closing(open_store(migrated_postgres, migrate=False, patience=timedelta(seconds=1))) as store:
         yield store
 
 
@@ -202,9 +203,9 @@ def no_more_files() -> Iterator[None]:
 
 
 class TestPostgres:
-    def test_lost_connections_are_replaced(self, post: SqlStore, postgres_url: str) -> None:
+    def test_lost_connections_are_replaced(self, post: SqlStore, migrated_postgres: str) -> None:
         write(post)
-        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+        with psycopg.connect(migrated_postgres.replace("+psycopg", ""), autocommit=True) as other:
             other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -212,26 +213,26 @@ class TestPostgres:
             write(post, "b")
         assert post.standing(QUEUE.queue_id, None).waiting == 2
 
-    def test_frozen_server_holds_a_call_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
+    def test_frozen_server_holds_a_call_for_a_bounded_time(self, post: SqlStore, migrated_postgres: str) -> None:
         write(post)
-        with frozen(postgres_url), pytest.raises(StoreError, match="has not answered for 1 s; it is tried again"):
+        with frozen(migrated_postgres), pytest.raises(StoreError, match="has not answered for 1 s; it is tried again"):
             post.polls()
         assert len(post.polls()) == 1
 
-    def test_frozen_server_is_given_up_without_a_free_file_number(self, post: SqlStore, postgres_url: str) -> None:
+    def test_frozen_server_is_given_up_without_a_free_file_number(self, post: SqlStore, migrated_postgres: str) -> None:
         write(post)
         began = SystemClock().monotonic()
-        with frozen(postgres_url), no_more_files(), pytest.raises(StoreError, match="has not answered for 1 s"):
+        with frozen(migrated_postgres), no_more_files(), pytest.raises(StoreError, match="has not answered for 1 s"):
             post.polls()
         assert SystemClock().monotonic() - began < BOUNDED
         assert len(post.polls()) == 1
 
-    def test_frozen_server_is_given_up_by_who_rolls_back(self, post: SqlStore, postgres_url: str) -> None:
+    def test_frozen_server_is_given_up_by_who_rolls_back(self, post: SqlStore, migrated_postgres: str) -> None:
         write(post)
         with ExitStack() as until_over:
 
             def decide(_: Memory) -> Plan:
-                until_over.enter_context(frozen(postgres_url))
+                until_over.enter_context(frozen(migrated_postgres))
                 raise Fenced
 
             with pytest.raises(StoreError, match="has not answered for 1 s"):
@@ -243,9 +244,9 @@ class TestPostgres:
             connection.info["watch"]._cut()  # noqa: SLF001
         write(post)
 
-    def test_row_held_by_another_is_waited_for_a_bounded_time(self, post: SqlStore, postgres_url: str) -> None:
+    def test_row_held_by_another_is_waited_for_a_bounded_time(self, post: SqlStore, migrated_postgres: str) -> None:
         write(post)
-        with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
+        with psycopg.connect(migrated_postgres.replace("+psycopg", "")) as other:
             other.execute("SELECT * FROM queues FOR UPDATE")
             with pytest.raises(StoreError, match=r"is busy|is too slow"):
                 write(post, "b")
@@ -258,12 +259,11 @@ class TestPostgres:
             assert connection.exec_driver_sql(asked).scalar_one() == "on"
         database.engine.dispose()
 
-    def test_server_that_only_reads_is_said_and_left_for_one_that_writes(self, postgres_url: str) -> None:
+    def test_server_that_only_reads_is_said_and_left_for_one_that_writes(self, migrated_postgres: str) -> None:
         """After a failover the pooled sessions are still those of the former primary."""
-        migrate_database(postgres_url)
-        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+        with psycopg.connect(migrated_postgres.replace("+psycopg", ""), autocommit=True) as other:
             only_read(other, "on")
-            with closing(open_store(postgres_url, migrate=False, patience=timedelta(seconds=2))) as store:
+            with closing(open_store(migrated_postgres, migrate=False, patience=timedelta(seconds=2))) as store:
                 only_read(other, "off")
                 with pytest.raises(StoreError, match=r"only reads: it is a standby .*; it is tried again$"):
                     write(store)  # once: a switch-over takes its time

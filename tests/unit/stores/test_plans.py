@@ -6,6 +6,7 @@ Both databases are asked how they would run each statement while many sent deliv
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from worker.core.direct import DirectNotice, DirectPlan, Entered
 from worker.core.direct_inbox import Spoken
 from worker.core.model import Fate, Kind, Polled, RemindIn
 from worker.core.owed import State
-from worker.stores.opening import migrate_database, open_store
+from worker.stores.opening import open_store
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, REVIEWS
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ SMALL |= {"ix_delivery_reviews_passed"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
+def store(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[SqlStore]:
     """A store in which much is kept, and nothing is owed."""
     is_file = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path}/worker.db" if is_file else request.getfixturevalue("postgres_url")
-    migrate_database(url)
+    made = f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}" if is_file else None
+    url = made or request.getfixturevalue("migrated_postgres")
     with closing(open_store(url, migrate=False)) as store:
         store.update(QUEUE, [], deciding(), NOON)
         store._database.write(keep)  # noqa: SLF001  nobody else fills a table
