@@ -132,7 +132,7 @@ def state_of(calendar: Calendar, at: datetime) -> str:
     opening, closing = calendar.next_opening(at), calendar.next_closing(at)
     until = local(calendar, closing)
     if not calendar.is_open(at):
-        return f"closed, opens {local(calendar, opening)}, until {until}"
+        return f"closed; open next from {local(calendar, opening)} to {until}"
     return f"open until {until}{quiet}, opens next {local(calendar, opening)}"
 
 

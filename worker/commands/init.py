@@ -81,7 +81,7 @@ def set_up(wishes: Wishes, given: Mapping[str, str], asker: Asker | None) -> tup
     dialog = Dialog({name: text for name, text in given.items() if name in init_proof.ASKED} | dict(filed.texts), asker)
     missing = [f"{option} (or {name})" for name, option in NEEDED.items() if name not in dialog.answers]
     if missing and asker is None:
-        raise MissingError(f"there is no one to ask here; give {', '.join(missing)}")
+        raise MissingError(f"nothing can be asked without a terminal; give {', '.join(missing)}")
     try:
         _refuse_early(wishes, asker)
         dialog.hold()
@@ -124,7 +124,7 @@ def _write_all(wishes: Wishes, answers: Mapping[str, str], queues: Mapping[str, 
                 else:
                     undone.callback(file.unlink, missing_ok=True)
                 write(file, text, mode, over=True)
-                lines.append(f"Wrote {file}{', which you alone can read' if mode == SECRET else ''}")
+                lines.append(f"Wrote {file}{', which only you can read' if mode == SECRET else ''}")
         except (UnwrittenError, OSError) as error:
             raise UnfinishedError(str(error)) from None
         undone.pop_all()
@@ -178,5 +178,5 @@ def _next_steps(folder: Path, *, well: bool) -> list[str]:
         f"  {here}review-notifier poll --dry-run",
         "    shows what would be posted now",
         f"  {here}review-notifier run",
-        "    starts the worker here; `review-notifier files` lists what a service of systemd or a container needs",
+        "    starts the worker here; `review-notifier files` lists the files for systemd and containers",
     ]

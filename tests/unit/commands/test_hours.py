@@ -61,7 +61,7 @@ def test_without_hours_there_is_no_opening() -> None:
     [
         ("2026-12-09 10:00", "Now: open until Wed 2026-12-09 17:30, opens next Mon 2026-12-14 09:00"),
         ("2026-12-09 12:30", "Now: open until Wed 2026-12-09 17:30, quiet until Wed 2026-12-09 13:00, opens next Mon"),
-        ("2026-12-09 17:30", "Now: closed, opens Mon 2026-12-14 09:00, until Mon 2026-12-14 17:30"),
+        ("2026-12-09 17:30", "Now: closed; open next from Mon 2026-12-14 09:00 to Mon 2026-12-14 17:30"),
     ],
 )
 def test_people_are_shown_when_it_is_open(when: str, line: str) -> None:
@@ -104,5 +104,5 @@ def test_check_shows_the_next_opening_of_each_calendar_that_is_used() -> None:
     found = list(check_calendars(Settings([{"directory": Path(), "tables": tables, **layer}]), at("2026-12-09 10:00")))
     assert [(finding.name, finding.ok, finding.text) for finding in found] == [
         ("calendar default", True, "open until Wed 2026-12-09 17:30, opens next Thu 2026-12-10 09:00"),
-        ("calendar nights", True, "closed, opens Wed 2026-12-09 22:00, until Thu 2026-12-10 06:00"),
+        ("calendar nights", True, "closed; open next from Wed 2026-12-09 22:00 to Thu 2026-12-10 06:00"),
     ]
