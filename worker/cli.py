@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
-from worker import setting_up
+from worker.commands import setting_up
 from worker.commands.exits import Exit, fail, reported
 from worker.core.owed import State
 

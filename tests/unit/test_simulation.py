@@ -16,8 +16,7 @@ from benchmarks.flight import Flight
 from benchmarks.month import Policy, worker_toml
 from benchmarks.team import QUEUES, berlin, scenario
 from tests.support.builders import to
-from worker.commands.simulate import play_policies
-from worker.commands.simulate_shown import columns, figure_rows, heading, simulation_json
+from worker.commands.simulate import columns, figure_rows, heading, play_policies, simulation_json
 from worker.core.actions import OPERATOR, Act, Action, Record
 from worker.core.history import Hour
 from worker.core.model import Polled, Review
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.flight import Post
-    from worker.commands.simulate_shown import Played
+    from worker.commands.simulate import Played
     from worker.core.model import Id
     from worker.settings import Settings
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 from worker.app import last_polls
 from worker.clock import SystemClock
-from worker.commands import report_shown
 from worker.commands.startup import DATABASE, opened, start
-from worker.commands.tables import print_json, say
+from worker.commands.tables import print_json, queue_json, say, stamp
 from worker.core.command import matching
 from worker.core.owed import State
-from worker.core.queue_report import QueueReport, last_days, report_key
+from worker.core.queue_report import WEEKDAYS, QueueReport, last_days, report_key, report_title, sentences
 from worker.core.text import day_time_in, plain
 from worker.loops.queue_reports import as_delivery
 from worker.rules import rules_for
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime, timedelta
     from pathlib import Path
 
+    from worker.core.history import Cell, Waits
     from worker.core.model import Queue
     from worker.rules import RulesOf
     from worker.stores.sql import SqlStore
@@ -69,12 +73,12 @@ def show_reports(wanted: ReportAsked) -> bool:
         write_plot(reports, wanted.plot)
         say(f"Drawn: {wanted.plot}")
     elif wanted.as_json:
-        print_json(report_shown.reports_json(reports))
+        print_json(reports_json(reports))
     elif wanted.as_csv:
-        sys.stdout.write(report_shown.reports_csv(reports))
+        sys.stdout.write(reports_csv(reports))
     else:
         # Written as it is: of what comes from outside only names are in it, which are flat.
-        sys.stdout.writelines(f"{line}\n" for line in report_shown.lines(reports))
+        sys.stdout.writelines(f"{line}\n" for line in lines(reports))
     return True
 
 
@@ -107,3 +111,109 @@ def _post(store: SqlStore, each: QueueReport, rules: RulesOf, now: datetime) -> 
 
 
 _MANY = 1_000_000
+_COLUMNS = 80
+_MOST_SHOWN = 99
+_TIMES = "".join(f"{hour:3}" for hour in range(24))
+
+
+def lines(reports: Sequence[QueueReport]) -> Iterator[str]:
+    """The reports for people, within 80 columns."""
+    for number, report in enumerate(reports):
+        if number:
+            yield ""
+        yield report_title(report)
+        for each in sentences(report):
+            yield from _wrapped(each)
+        yield from _heat_map(report)
+
+
+def _wrapped(line: str) -> Sequence[str]:
+    return wrap(line, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
+
+
+def _heat_map(report: QueueReport) -> Iterator[str]:
+    """When in the week runs came; nothing where none did."""
+    if not report.sum.came:
+        return
+    most = max(cell.came for row in report.week for cell in row)
+    scale = -(-most // _MOST_SHOWN)
+    unit = "" if scale == 1 else f", in units of {scale}"
+    yield from _wrapped(f"Runs that came, by hour of the week in {report.period.zone}{unit} (. none, ? not known):")
+    yield f"     {_TIMES}"
+    for day, row in zip(WEEKDAYS, report.week, strict=True):
+        yield f"  {day}" + "".join(f"{_shown(cell, scale):>3}" for cell in row)
+
+
+def _shown(cell: Cell, scale: int) -> str:
+    if cell.came:
+        return str(-(-cell.came // scale))
+    return "." if cell.seen else "?"
+
+
+def reports_json(reports: Sequence[QueueReport]) -> dict[str, Any]:
+    """The reports for programs."""
+    return {"queues": [_report_json(report) for report in reports]}
+
+
+def _report_json(report: QueueReport) -> dict[str, Any]:
+    found, now = report.sum, report.now
+    return {
+        **queue_json(report.queue),
+        "begin": stamp(report.period.begin),
+        "end": stamp(report.period.end),
+        "days": report.period.days,
+        "zone": str(report.period.zone),
+        "hours": report.hours,
+        "hours_known": report.seen,
+        "came": found.came,
+        "reviewed": found.reviewed,
+        "removed": found.removed,
+        "unknown": found.unknown,
+        "first_review": _waits_json(found.first, found.first_wall),
+        "last_review": _waits_json(found.last, found.last_wall),
+        "overdue_share": None if found.overdue_share is None else round(found.overdue_share, 4),
+        "waiting": now.waiting,
+        "stale": now.stale,
+        "oldest_since": stamp(now.oldest_since),
+        "week": {
+            day: [{"came": cell.came, "reviewed": cell.reviewed, "known": cell.seen} for cell in row]
+            for day, row in zip(WEEKDAYS, report.week, strict=True)
+        },
+    }
+
+
+def _waits_json(waits: Waits, wall: Waits) -> dict[str, dict[str, int | None]]:
+    return {
+        name: {"p50_seconds": _seconds(each.quantile(0.5)), "p95_seconds": _seconds(each.quantile(0.95))}
+        for name, each in (("open_time", waits), ("wall_time", wall))
+    }
+
+
+def _seconds(wait: timedelta | None) -> int | None:
+    return None if wait is None else round(wait.total_seconds())
+
+
+def reports_csv(reports: Sequence[QueueReport]) -> str:
+    """A row a queue, without the hours of the week; what is not known is empty."""
+    rows = [_csv_row(report) for report in reports]
+    written = io.StringIO()
+    writer = csv.DictWriter(written, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def _csv_row(report: QueueReport) -> dict[str, Any]:
+    row = _report_json(report)
+    del row["week"]
+    for key in ("first_review", "last_review"):
+        waits = row.pop(key)
+        row |= {f"{key}_{name}": value for name, value in waits["open_time"].items()}
+        row |= {f"{key}_wall_{name}": value for name, value in waits["wall_time"].items()}
+    row["queue"] = _as_text(report.queue.name)
+    return row
+
+
+def _as_text(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in "=+-@\t\r" and name else name

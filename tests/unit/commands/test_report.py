@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, queue
+from worker.commands.report import lines, reports_csv, reports_json
 from worker.commands.report_plot import write_plot
-from worker.commands.report_shown import lines, reports_csv, reports_json
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.history import Hour, Waits, bucket_of
 from worker.core.message import Message
