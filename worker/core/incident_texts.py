@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from worker.core.incidents import Group
 from worker.core.model import TEXT_ONLY, Kind
 from worker.core.overview import NAMED
+from worker.core.text import marked_place, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,7 +41,8 @@ _KINDS = frozenset(Kind)
 
 
 def begun(group: Sequence[Incident], advice: Advice) -> str:
-    """One message about incidents of one group that have begun."""
+    """One message about incidents of one group that have begun; its marks are ours."""
+    group = [_unmarked(incident) for incident in group]
     first = min(group, key=lambda incident: incident.since)
     since = f"since {_minute(first.since)}"
     match first.group:
@@ -58,7 +61,7 @@ def begun(group: Sequence[Incident], advice: Advice) -> str:
         case Group.PART:
             return _each(f"{incident.error}. Fix: {incident.fix}." for incident in group)
         case _:
-            what = f"Polling {_names(group)} has failed {since}"
+            what = f"Polling {_names(group, with_channels=True)} has failed {since}"
             lost = "Nothing is lost: new runs are announced when polling works again."
             return f"{what}: {first.error}. {_waiting(group)}{lost} `review-notifier check` tries to read each queue."
 
@@ -107,10 +110,18 @@ def _each(texts: Iterable[str]) -> str:
     return " ".join(every[:NAMED]) + more
 
 
-def _names(group: Sequence[Incident]) -> str:
-    names = ", ".join(incident.name for incident in group[:NAMED])
+def _unmarked(incident: Incident) -> Incident:
+    return replace(incident, name=unmarked(incident.name), error=unmarked(incident.error), fix=unmarked(incident.fix))
+
+
+def _names(group: Sequence[Incident], *, with_channels: bool = False) -> str:
+    names = ", ".join(_named(incident) if with_channels else incident.name for incident in group[:NAMED])
     more = len(group) - NAMED
     return f"{names} and {more} more" if more > 0 else names
+
+
+def _named(incident: Incident) -> str:
+    return f"{incident.name} (for {marked_place(incident.channel)})" if incident.channel else incident.name
 
 
 def _waiting(group: Iterable[Incident]) -> str:

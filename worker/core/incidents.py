@@ -46,8 +46,8 @@ class Incident:
     """One problem; `group` and `subject` identify it from look to look. `ended_at` is None while it lasts.
 
     Where a part of the worker announced it, `subject` is its kind and subject, `name` its kind, `error` and `fix` its
-    words. `waiting` runs are there as far as is known. `new` and `gone` are the queue's counters when it was reported:
-    their growth until its end is what polling found when it worked again.
+    words. A queue's messages go to the `channel`, and `waiting` runs are there as far as is known. `new` and `gone` are
+    the queue's counters when it was reported: their growth until its end is what polling found when it worked again.
     """
 
     group: Group
@@ -56,6 +56,7 @@ class Incident:
     since: datetime
     error: str = ""
     trouble: str = ""
+    channel: str = ""
     waiting: int = 0
     new: int = 0
     gone: int = 0
@@ -158,6 +159,7 @@ def _of_queue(queue: QueueView, since: datetime) -> Incident:
         since=since,
         error=polled.error,
         trouble=queue.trouble,
+        channel=queue.channel,
         waiting=queue.standing.waiting if queue.standing else queue.waiting,
         new=queue.new,
         gone=queue.gone,

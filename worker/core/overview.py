@@ -176,7 +176,7 @@ class QueueView:
     `trouble` is the kind of failure of its last poll, empty where that was complete. `unusable` counts the rows of its
     listing that are no run. `new` and `gone` count the runs that were announced, and that left, since the process
     started. `held_until` is when what is held may go out (None: nothing is). `standing` is None until it has been
-    counted. `here` is False where another worker polls the queue.
+    counted. `here` is False where another worker polls the queue. `channel` is where its messages go.
     """
 
     polled: Polled
@@ -189,6 +189,7 @@ class QueueView:
     held_until: datetime | None = None
     standing: QueueTotals | None = None
     here: bool = True
+    channel: str = ""
 
     @property
     def name(self) -> str:

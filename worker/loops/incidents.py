@@ -76,13 +76,13 @@ class Ops:
         """Report that a destination cannot be posted to, not even a `message`; returns and raises as `report` does."""
         waits = f" {_capital(unmarked(message))} waits for it." if message else ""
         text = f"Posting to {self._where(pause)} fails: {unmarked(error)}.{waits} {_KEPT}"
-        return self._report(text, name=f"held/{pause.destination.place}/{pause.since}")
+        return self.report_marked(text, name=f"held/{pause.destination.place}/{pause.since}")
 
     def works_again(self, pause: Pause) -> None:
         """Report that a destination can be posted to again."""
         failed = f"It had failed since {pause.since:%Y-%m-%d %H:%M} UTC ({unmarked(pause.reason)})."
         text = f"Posting to {self._where(pause)} works again. {failed}"
-        self._report(text, name=f"works/{pause.destination.place}/{pause.since}", ending=True)
+        self.report_marked(text, name=f"works/{pause.destination.place}/{pause.since}", ending=True)
 
     def dead(self, delivery: Delivery, runs: int) -> None:
         """Report that a delivery, of so many runs, was given up."""
@@ -92,16 +92,17 @@ class Ops:
         text = f"{failed}: {unmarked(delivery.last_error)}. {retry}"
         # A report about a report that cannot be delivered could not be delivered either.
         if delivery.kind is not Kind.OPS:
-            self._report(text, name=f"dead/{delivery.key}/{delivery.attempts}")
+            self.report_marked(text, name=f"dead/{delivery.key}/{delivery.attempts}")
 
     def report(self, text: str, *, name: str, ending: bool = False) -> bool:
         """Owe one message; `name` identifies the incident, or its `ending`, so that it is reported once.
 
         False where there were enough reports today: an incident that lasts should be reported later. Raises StoreError.
         """
-        return self._report(unmarked(text), name=name, ending=ending)
+        return self.report_marked(unmarked(text), name=name, ending=ending)
 
-    def _report(self, text: str, *, name: str, ending: bool = False) -> bool:
+    def report_marked(self, text: str, *, name: str, ending: bool = False) -> bool:
+        """Report a text that has marks of ours, and none from outside."""
         if self._channel is None:
             return True
         with self._lock:

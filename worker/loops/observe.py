@@ -187,18 +187,20 @@ class Look:
     def _view_elsewhere(self, queue: Queue) -> QueueView:
         """The view of a queue that another worker polls, as that one noted it a while ago."""
         polled = self._noted.get(queue.queue_id, Polled(queue))
-        interval = self._rules(polled.queue).settings.poll_interval
-        return QueueView(polled, interval, trouble=polled.trouble, here=False)
+        rules = self._rules(polled.queue)
+        interval, channel = rules.settings.poll_interval, rules.policy.destination.place
+        return QueueView(polled, interval, trouble=polled.trouble, here=False, channel=channel)
 
     def _view(self, queue: Queue, seen: Seen | None) -> QueueView:
         polled = self._noted.get(queue.queue_id, Polled(queue)) if seen is None else self._on_this_clock(seen)
         if polled.completed_at is None and queue.queue_id in self._noted:
             # The queue was just taken over from another worker: it is not late before its first poll here.
             polled = replace(polled, completed_at=self._noted[queue.queue_id].completed_at)
-        interval = self._rules(polled.queue).settings.poll_interval
-        standing = self._standings.get(queue.queue_id)
+        rules, standing = self._rules(polled.queue), self._standings.get(queue.queue_id)
+        interval, channel = rules.settings.poll_interval, rules.policy.destination.place
         if seen is None:
-            return QueueView(polled, interval, waiting=standing.waiting if standing else 0, standing=standing)
+            waiting = standing.waiting if standing else 0
+            return QueueView(polled, interval, waiting=waiting, standing=standing, channel=channel)
         return QueueView(
             polled,
             interval,
@@ -209,6 +211,7 @@ class Look:
             gone=seen.gone,
             held_until=seen.held_until,
             standing=standing,
+            channel=channel,
         )
 
     def _on_this_clock(self, seen: Seen) -> Polled:
@@ -308,7 +311,7 @@ class Observer:
         unheard = {
             incident.key
             for group in reported.begun
-            if not self._ops.report(incident_texts.begun(group, overview.advice), name=_name("begun", group))
+            if not self._ops.report_marked(incident_texts.begun(group, overview.advice), name=_name("begun", group))
             for incident in group
         }
         known = tuple(incident for incident in reported.known if incident.key not in unheard)

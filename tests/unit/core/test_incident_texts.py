@@ -48,9 +48,10 @@ def incident(group: Group, name: str = "", *, ago: timedelta = HOUR, error: str 
         pytest.param(
             [
                 incident(Group.QUEUE, "A", ago=MINUTE, error="HTTP 500"),
-                replace(incident(Group.QUEUE, "B", error="HTTP 502"), waiting=1200),
+                replace(incident(Group.QUEUE, "B\x02", error="HTTP 502\x03"), waiting=1200, channel="reviews"),
             ],
-            "Polling A, B has failed since 2026-03-02 11:00 UTC: HTTP 502. 1,200 runs waited there at the last poll. "
+            "Polling A, B (for \x02reviews\x03) has failed since 2026-03-02 11:00 UTC: HTTP 502. "
+            "1,200 runs waited there at the last poll. "
             "Nothing is lost: new runs are announced when polling works again. "
             "`review-notifier check` tries to read each queue.",
             id="queues, since the first",
