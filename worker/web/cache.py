@@ -22,7 +22,10 @@ _FORGOTTEN_SECONDS = 60.0
 """The time after which a value that is out of date, and that nobody has asked for, does not count any more."""
 
 STALE_SECONDS = 5.0
-"""The time for which a value that is out of date is still given while it is made again."""
+"""The time for which a value that is out of date is still given while it is made again, if that does not take long."""
+
+_MAKES = 5.0
+"""So many times as long as it took to make, a value is given meanwhile: where all is slow, making it again is, too."""
 
 _MOST = 64
 
@@ -64,7 +67,7 @@ class Cache:
         One that is just out of date is given as well, for once with that wish. Raises NotKeptError.
         """
         now, kept = self._clock.monotonic(), self._kept.get(key)
-        if kept is None or now >= kept.until + STALE_SECONDS:
+        if kept is None or now >= kept.until + max(STALE_SECONDS, _MAKES * kept.cost):
             raise NotKeptError
         is_wanted = now >= kept.until and key not in self._wanted
         if is_wanted:

@@ -98,3 +98,13 @@ def test_what_is_out_of_date_is_given_for_a_moment_and_wanted_anew_once() -> Non
     kitchen.wait(STALE_SECONDS)
     with pytest.raises(NotKeptError):
         kitchen.cache.kept("a")
+
+
+def test_what_takes_long_to_make_is_given_for_longer_meanwhile() -> None:
+    kitchen = Kitchen()
+    kitchen.get("slow", 4)
+    kitchen.wait(80 + 3 * STALE_SECONDS)
+    assert kitchen.cache.kept("slow") == (1, True)
+    kitchen.wait(STALE_SECONDS)
+    with pytest.raises(NotKeptError):
+        kitchen.cache.kept("slow")
