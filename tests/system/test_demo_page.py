@@ -17,6 +17,7 @@ from rich.console import Console
 
 from tests.system.demo_page import Demo, browsing, chromium, raised
 from tests.system.picture import reduced
+from tests.system.process import wait_for
 from worker.demo.story import cast
 from worker.demo.story.cast import TracedRun
 from worker.demo.story.play import YOUR_TURN, Performance
@@ -244,6 +245,10 @@ def test_what_somebody_writes_and_opens_is_answered_to_this_person_alone(page: P
     page.get_by_role("button", name="All channels").click()
 
 
+def mutes_of(demo: Demo) -> int:
+    return sum(said.text.startswith("Acted: act mute") for said in demo.stage.said())
+
+
 def test_a_mute_asks_first(page: Page, demo: Demo) -> None:
     page.locator("#who").select_option(label=cast.CLEO.name)
     footer = message(page, "3 runs are waiting in RAG bot").locator(".controls").last
@@ -257,8 +262,7 @@ def test_a_mute_asks_first(page: Page, demo: Demo) -> None:
         expect(dialog).to_have_count(0)
         if mutes:
             expect(message(page, "muted until")).to_have_count(1)
-        acted = [said for said in demo.stage.said() if said.text.startswith("Acted: act mute")]
-        assert len(acted) == mutes
+        wait_for(lambda mutes=mutes: mutes_of(demo) == mutes, "the worker says what it did")
     demo.stage.write(cast.CLEO.user, cast.RAG_CHANNEL, f"/reviews unmute {cast.RAG}")
     expect(message(page, "not muted any more")).to_have_count(1)
 
