@@ -154,8 +154,9 @@ class Run:
         # Made here, it is removed with this run's, and shared by all.
         session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # noqa: SLF001
         self._processes: list[Process] = []
+        computing = min(processes // 4, os.cpu_count() or 1)
         for number in range(processes):
-            self._fork(computes=number >= processes - processes // 4)
+            self._fork(computes=number >= processes - computing)
 
     def go(self) -> None:
         """Run all; raises what pytest's own loop does where the run is to stop."""
