@@ -181,9 +181,10 @@ class Door:
         if is_refused or self._clock.monotonic() - self._failing_since >= REST_SECONDS:
             self._incidents.begin(_KIND, Area.NOTIFIER, f"nobody can act from Slack: {why}", _FIX)
 
-    def proven(self, up_at: float) -> None:
-        """Take note that a link lives that was opened at `up_at`."""
-        if self._clock.monotonic() - up_at >= PROVEN_SECONDS:
+    def proven(self, line: LiveLink) -> None:
+        """Take note that a link lives."""
+        # One that Slack has given up may stay open for long: that is no sign that another can be opened.
+        if not line.is_leaving and self._clock.monotonic() - line.up_at >= PROVEN_SECONDS:
             self._failures = 0
             self._incidents.end(_KIND)
 

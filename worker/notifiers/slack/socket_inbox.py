@@ -175,7 +175,7 @@ class SocketInbox:
         try:
             while self._clock.monotonic() < line.read_until:
                 message = line.link.receive()
-                self._door.proven(line.up_at)
+                self._door.proven(line)
                 self._treat(line, envelope_of(message))
         except NetError as error:
             if not line.is_leaving:

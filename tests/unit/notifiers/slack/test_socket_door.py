@@ -107,12 +107,22 @@ def test_what_fails_for_long_is_an_incident_until_a_link_has_lived(knocking: Kno
     line = knocking.door.open()
     assert line
     line.link.close()
-    up_at = knocking.clock.monotonic()
-    knocking.door.proven(up_at)
+    knocking.door.proven(line)
     assert (knocking.door.wait() > 0, "slack_link" in knocking.incidents.lasting) == (True, True)
     knocking.clock.advance(PROVEN_SECONDS * SECOND)
-    knocking.door.proven(up_at)
+    knocking.door.proven(line)
     assert (knocking.door.wait(), knocking.incidents.lasting) == (0.0, {})
+
+
+def test_a_link_that_slack_gave_up_and_left_open_ends_no_incident(knocking: Knocking) -> None:
+    line = knocking.door.open()
+    assert line
+    line.link.close()
+    line.is_leaving = True
+    knocking.door.left("link_disabled", line.up_at)
+    knocking.clock.advance(PROVEN_SECONDS * SECOND)
+    knocking.door.proven(line)
+    assert (knocking.door.wait(), "slack_link" in knocking.incidents.lasting) == (REST_SECONDS, True)
 
 
 @pytest.mark.parametrize("error", ["invalid_auth", "not_allowed_token_type", "missing_scope", "account_inactive"])
@@ -147,10 +157,14 @@ def test_the_wish_of_slack_is_granted(knocking: Knocking, slack: SimulatedSlack)
 
 
 def test_replacements_wait_for_nothing_unless_every_link_is_replaced_at_once(knocking: Knocking) -> None:
+    line = knocking.door.open()
+    assert line
+    line.link.close()
     up_at = knocking.clock.monotonic()
     knocking.door.left("refresh_requested", up_at)
     assert knocking.door.wait() > 0
-    knocking.door.proven(up_at - PROVEN_SECONDS)
+    line.up_at -= PROVEN_SECONDS
+    knocking.door.proven(line)
     knocking.clock.advance(2 * SECOND)
     knocking.door.left("warning", up_at)
     assert knocking.door.wait() == 0
