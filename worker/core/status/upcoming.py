@@ -207,8 +207,9 @@ def _why(coming: _Coming, given: Circumstances, review: Review, now: datetime, a
 def _why_spared(coming: _Coming, given: Circumstances, review: Review, now: datetime) -> str | None:
     """That somebody has taken the run or put it off, or muted the queue, where the step waits for that."""
     zone, acts = coming.step.calendar.zone, review.acts
-    muted_until = given.muted(now)
-    if muted_until is not None and coming.step.kind is not Kind.ESCALATION and coming.goes_at >= muted_until:
+    muted_until = None if coming.step.kind is Kind.ESCALATION else given.muted(now)
+    # What falls due only after the mute does not wait for its end.
+    if muted_until is not None and coming.due_at < muted_until <= coming.goes_at:
         return f"the queue is muted until {day_time_in(muted_until, zone)}"
     until = acts.spared_until(coming.step.kind)
     if until is None or until <= now:
