@@ -13,6 +13,7 @@ from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.history import EMPTY_HOUR, Hour, Waits, bucket_of
 from worker.core.model import QueueTotals
 from worker.core.queue_report import (
+    Period,
     QueueReport,
     due_period,
     last_days,
@@ -178,3 +179,9 @@ def test_of_many_waits_one_that_was_long_is_not_within_95_of_100() -> None:
     many = Waits({bucket_of(20 * MINUTE): 39, bucket_of(DAY): 1})
     (_, sentence, _) = said(Hour(first=many, waiting=0))
     assert sentence.startswith("The first review came after 19 min for half of them, within 20 min for 95 of 100.")
+
+
+def test_a_report_of_a_part_of_a_day_names_its_hours() -> None:
+    morning = Period(NOON - 3 * HOUR, NOON, BERLIN)
+    found = QueueReport.of(queue(), morning, {}, QueueTotals(), ALWAYS_OPEN)
+    assert report_title(found) == "Support QA: Mon 2 Mar 10:00 to Mon 2 Mar 13:00"

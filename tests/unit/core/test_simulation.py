@@ -20,6 +20,7 @@ from worker.core.simulation import (
     Ruled,
     gaps_of,
     measure,
+    outages_of,
     past_from,
     quantile,
     with_everyone,
@@ -205,3 +206,18 @@ def test_somebody_who_was_not_looked_up_so_far_counts_as_found() -> None:
         "zoe@example.com",
         "stranger",
     }
+
+
+def test_an_outage_of_a_destination_ends_with_the_first_post_that_was_late() -> None:
+    posted = [
+        (CHANNEL, NOON + HOUR, NOON + 3 * HOUR),
+        (CHANNEL, NOON, NOON + MINUTE),
+        (CHANNEL, NOON + 2 * HOUR, NOON + 3 * HOUR + MINUTE),
+        (LEADS, NOON, NOON + 5 * MINUTE),
+    ]
+    assert outages_of(posted) == {CHANNEL: [(NOON + HOUR, NOON + 3 * HOUR)]}
+
+
+def test_an_outage_begins_after_the_last_post() -> None:
+    posted = [(CHANNEL, NOON, NOON + HOUR), (CHANNEL, NOON, NOON + 2 * HOUR)]
+    assert outages_of(posted) == {CHANNEL: [(NOON, NOON + HOUR), (NOON + HOUR, NOON + 2 * HOUR)]}
