@@ -20,6 +20,9 @@ from tests.system.process import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PATIENCE = 400.0
+"""Seconds for a story that takes forty: on a machine with much else to do each message comes later."""
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 ONCE = (
     ("#support-reviews", "baseline", 1),
@@ -68,7 +71,7 @@ def demo(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if popen.poll() is None:
             popen.terminate()
-        popen.communicate(timeout=100)
+        popen.communicate(timeout=PATIENCE)
 
 
 def told(output: str, kind: str, place: str) -> int:
@@ -91,7 +94,7 @@ def _works_in(cwd: Path, folder: Path) -> bool:
 @pytest.mark.long(39)
 def test_the_fast_demo_shows_every_kind_of_message_once(tmp_path: Path) -> None:
     with demo(tmp_path, "--fast") as running:
-        output, _ = running.communicate(timeout=100)
+        output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, output
     assert [(place, kind, told(output, kind, place)) for place, kind, _ in ONCE] == list(ONCE)
     assert sum(times for *_, times in ONCE) == output.count("\n╭─ ")
@@ -121,12 +124,12 @@ def test_the_demo_with_its_page_ends_cleanly(tmp_path: Path, end: signal.Signals
     with demo(tmp_path) as running:
         address = _address(running)
         assert "LangSmith Review Notifier" in httpx.get(address).text
-        with httpx.stream("GET", f"{address}/events", timeout=60) as events:
+        with httpx.stream("GET", f"{address}/events", timeout=PATIENCE) as events:
             state = next(line for line in events.iter_lines() if "runs are waiting in Support assistant" in line)
         assert state.startswith("data: {")
         assert workers(tmp_path / "tmp")
         running.send_signal(end)
-        output, _ = running.communicate(timeout=100)
+        output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, output
     assert "nothing stays behind" in output
     assert not workers(tmp_path / "tmp")
@@ -137,7 +140,7 @@ def test_a_taken_port_is_named_with_its_fix(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with demo(tmp_path, "--port", str(port)) as running:
-            output, _ = running.communicate(timeout=100)
+            output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 78
     assert f"Port {port} cannot be used" in output
     assert "--port" in output
@@ -150,7 +153,7 @@ def test_a_worker_that_dies_ends_the_demo_with_a_word(tmp_path: Path) -> None:
         temporary = tmp_path / "tmp"
         process = wait_for(lambda: workers(temporary), "the worker")[0]
         os.kill(int(Path(process).parts[2]), signal.SIGKILL)
-        output, _ = running.communicate(timeout=100)
+        output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1, output
     assert "The worker ended by itself, with status -9" in output
     assert not list(temporary.iterdir())

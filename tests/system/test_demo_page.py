@@ -246,7 +246,7 @@ def test_what_somebody_writes_and_opens_is_answered_to_this_person_alone(page: P
 
 
 def mutes_of(demo: Demo) -> int:
-    return sum(said.text.startswith("Acted: act mute") for said in demo.stage.said())
+    return sum(said.text.startswith("Somebody asked for mute") for said in demo.stage.said())
 
 
 def test_a_mute_asks_first(page: Page, demo: Demo) -> None:
