@@ -88,7 +88,7 @@ def test_people_forget_deletes_what_a_person_did(bench: Bench, langsmith: Simula
         pytest.param(("claim", "checkout", "--by", "ada"), 2, "is not an e-mail address", id="an e-mail that is none"),
         pytest.param(("claim", "checkout"), 2, "--by", id="a claim by nobody"),
         pytest.param(("unclaim", "checkout"), 1, "nobody has taken it", id="a run that nobody has"),
-        pytest.param(("snooze", "checkout", "--until", "soon"), 2, "is not a time", id="a time that is none"),
+        pytest.param(("snooze", "nothing", "--until", "soon"), 2, "is not a time", id="a time that is none"),
         pytest.param(("snooze", "checkout", "--until", "2020-01-01"), 1, "passed already", id="a time in the past"),
         pytest.param(("mute", "Nowhere", "--until", "1h"), 1, "no queue 'Nowhere'", id="a queue that is not polled"),
         pytest.param(("mute", "Suport", "--until", "1h"), 1, "did you mean 'Support QA'", id="a queue misspelled"),

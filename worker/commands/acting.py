@@ -11,6 +11,7 @@ from worker.commands.run_story import act_json, name_of
 from worker.commands.runs import meant, not_polled, print_meant
 from worker.commands.startup import DATABASE, opened, start
 from worker.core.actions import ON_QUEUES, Act
+from worker.core.calendar import ALWAYS_OPEN
 from worker.core.command import matching, several_queues, until_of
 from worker.core.directory import persons_of
 from worker.core.replies import done_text, refused_text
@@ -45,6 +46,8 @@ class NotDoneError(Exception):
 def perform(word: str, on: str, *, by: str = "", until: str = "") -> None:
     """Act on the run or the queue that `on` means. Raises WrittenError, NotDoneError."""
     settings, email, wanted = start(DATABASE), _email(by), Act(word)
+    # Wrong usage is found before anything is looked up; of a time only its zone depends on what is meant.
+    _until(until, ALWAYS_OPEN, SystemClock().now())
     with opened(settings) as store:
         queue, review = (_queue(store, on), None) if wanted in ON_QUEUES else _run(store, on)
         calendar = rules_for(settings, SystemClock())(queue).calendar
