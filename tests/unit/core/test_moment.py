@@ -115,6 +115,8 @@ def test_dues_are_taken_away_where_they_are_all_there() -> None:
     assert list(dues_without([1, 3, 3, 5], [3, 5]) or ()) == [1, 3]
     assert [dues_without([1, 3, 5], [other]) for other in (2, 6)] == [None, None]
     assert dues_without([], [1]) is None
+    before_1970 = dues_together([[-1, -2]], ())[0]
+    assert list(dues_without(before_1970, [-2]) or ()) == [-1]
 
 
 def decided_at(review: Review, *, muted_until: datetime | None = None, window: Window | None = None) -> datetime | None:
@@ -152,3 +154,16 @@ def test_outside_hours_new_runs_wait_for_the_opening_whatever_window_is_open() -
     dues = dues_together(Moment.of(policy, MONDAY - HOUR).dues([a_review(1, MONDAY - HOUR, told_at=None)]), ())
     window = Window(CLOSES - HOUR, ident("host"), Entry.BY_EDIT)
     assert decides_at(dues, policy, window, MONDAY - HOUR) == MONDAY
+
+
+def test_a_repeat_counts_from_the_notice_before() -> None:
+    reminded = a_review(1, FRIDAY - 5 * HOUR, told_at=FRIDAY - HOUR)
+    policy = rules_by(ALWAYS_OPEN, remind_every=DAY).policy
+    dues = dues_together(Moment.of(policy, FRIDAY).dues([reminded]), ())
+    assert decides_at(dues, policy, None, FRIDAY) == FRIDAY + 23 * HOUR
+
+
+def test_where_nothing_more_comes_no_decision_is_due() -> None:
+    policy = rules_by(ALWAYS_OPEN, stale_after=None).policy
+    dues = dues_together(Moment.of(policy, FRIDAY).dues([a_review(1, FRIDAY)]), ())
+    assert decides_at(dues, policy, None, FRIDAY) is None

@@ -324,6 +324,8 @@ class TestSparing:
         assert self.spared(Claim(delivery()), put_off)[0] == ["a"]
         again = Claim(delivery(), purposes={put_off.key: Kind.REMINDER})
         assert self.spared(again, put_off) == ([], TAKEN_MEANWHILE)
+        taken = structs.replace(review("a"), acts=Acts(claimed_by="U1", claimed_until=NEW + HOUR))
+        assert self.spared(reminder, taken) == ([], TAKEN_MEANWHILE)
 
     def test_a_mute_takes_back_what_was_never_tried(self) -> None:
         muted = Claim(delivery(), muted_until=NEW + HOUR)
