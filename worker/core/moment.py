@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.core.actions import ends_of
@@ -27,14 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Whether a step had come for runs when they were last spoken of.
-
-    One notice has spoken of many: the calendar is asked once for each such instant.
-    """
+    """Whether a step had come for runs when they were last spoken of."""
 
     step: Step
     is_always: bool
-    cut_offs: dict[datetime, tuple[datetime, datetime]] = field(default_factory=dict)
 
     def had_come(self, review: Review, told_at: datetime) -> bool:
         step, since = self.step, review.since
@@ -43,9 +39,7 @@ class _Past:
             return False
         if self.is_always:
             return True
-        if (cut_offs := self.cut_offs.get(told_at)) is None:
-            cut_offs = self.cut_offs[told_at] = step.calendar.cut_offs(told_at, step.after)
-        older, as_old = cut_offs
+        older, as_old = step.cut_offs(told_at)
         # Exactly so old at a closing, it has come at the opening.
         return since < older or (since <= as_old and step.first_at(review) <= told_at)
 

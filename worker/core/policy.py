@@ -6,7 +6,7 @@ alone, so a ladder or a calendar that is changed announces nothing again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +29,9 @@ _NO_STEPS = range(0)
 JOINING = 1 / 4
 """A notice takes along what becomes due within this share of the step's wait: fewer messages, none late."""
 
+MOST_INSTANTS = 10_000
+"""A step keeps what its calendar has said of so many instants at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -46,6 +49,10 @@ class Step:
     remind_in: RemindIn = RemindIn.CHANNEL
     calendar: Calendar = ALWAYS_OPEN
     times: Times | None = None
+    # What the calendar has said of instants that many runs share, and that come up at each decision.
+    _cut_offs: dict[datetime, tuple[datetime, datetime]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def repeat(self) -> timedelta | None:
@@ -58,6 +65,14 @@ class Step:
     def first_at(self, review: Review) -> datetime:
         """When a run has waited long enough for the first time."""
         return self.calendar.later(review.since, self.after)
+
+    def cut_offs(self, at: datetime) -> tuple[datetime, datetime]:
+        """From when to when a run began to wait that has waited long enough for the first time just then."""
+        if (found := self._cut_offs.get(at)) is None:
+            if len(self._cut_offs) >= MOST_INSTANTS:
+                self._cut_offs.clear()
+            found = self._cut_offs[at] = self.calendar.cut_offs(at, self.after)
+        return found
 
     def counts_from(self, review: Review) -> tuple[bool, datetime] | None:
         """Whether a run waits for the step to come again, and since when that counts; None: it never comes."""
