@@ -163,21 +163,26 @@ class Turns:
     whose: WhoseTurn = Audience.NOBODY
     persons: Persons = NO_PERSONS
     owner: str = ""
-    # Most runs of a queue name the same people.
-    _found: dict[tuple[Who, tuple[str, ...]], tuple[Person, ...]] = field(
+    # Most runs of a queue name the same people, who are asked about several times at each decision.
+    _found: dict[tuple[Who, tuple[str, ...]], tuple[tuple[Person, ...], bool]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def of(self, review: Review) -> tuple[Person, ...]:
         """The people whose turn a run is, each once."""
+        return self._turn(review)[0]
+
+    def _turn(self, review: Review) -> tuple[tuple[Person, ...], bool]:
+        """The people whose turn a run is, and whether someone is notified of it directly."""
         if self.is_nobodys or not review.is_open or review.left_out:
-            return ()
+            return (), False
         sought = review.who, review.acts.not_mine
-        if sought not in self._found:
+        if (found := self._found.get(sought)) is None:
             # All have completed a run on which they disagree; any other that is listed waits for someone, however many
             # reviews the queue asks for: of that number the source may say nothing, or no more than the default.
-            self._found[sought] = () if review.who.disagreed else tuple(self._owing(*sought))
-        return self._found[sought]
+            persons = () if review.who.disagreed else tuple(self._owing(*sought))
+            found = self._found[sought] = persons, self._are_notified(persons)
+        return found
 
     @property
     def is_nobodys(self) -> bool:
@@ -194,7 +199,9 @@ class Turns:
 
     def is_direct(self, review: Review) -> bool:
         """Whether someone is notified of a run directly, so that its queue's channel need not be."""
-        persons = self.of(review)
+        return self._turn(review)[1]
+
+    def _are_notified(self, persons: Sequence[Person]) -> bool:
         if any(self.persons.may_be_reached(each) for each in persons):
             return True
         # Who wants no messages is none of the owner's business: the channel hears of the run.
