@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
 
+pytestmark = pytest.mark.usefixtures("migrated")
+
 ADA, BEN = "ada@example.com", "ben@example.com"
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
 
+pytestmark = pytest.mark.usefixtures("migrated")
+
 GETTING_STARTED = Path(__file__).resolve().parents[2] / "docs" / "getting-started.md"
 TOML = re.compile(r"^ *```toml\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.system.process import Bench, wait_for
 from worker.demo.slack.server import ALL_SCOPES
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
+
+pytestmark = pytest.mark.usefixtures("migrated")
 
 ADA = "ada@example.com"
 LOOK_UP, POST = "users.lookupByEmail", "chat.postMessage"

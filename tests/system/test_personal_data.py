@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
 
+pytestmark = pytest.mark.usefixtures("migrated")
+
 MAIL, NAME = "markedmail", "Markedname"
 USERS = {f"U0MARKED0{n}": f"{MAIL}{n}@example.com" for n in (1, 2, 3)}
 REACHED, GUEST, LEFT = USERS.values()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
 
+pytestmark = pytest.mark.usefixtures("migrated")
+
 
 def kinds(slack: SimulatedSlack, channel: str = CHANNEL) -> list[str]:
     return [message["metadata"]["event_payload"]["kind"] for message in slack.messages(channel)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.system.conftest import CHANNEL
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from tests.system.process import Bench
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
+
+pytestmark = pytest.mark.usefixtures("migrated")
 
 
 def listed(bench: Bench, *arguments: str) -> list[dict[str, Any]]:

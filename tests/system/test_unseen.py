@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from worker.demo.langsmith.server import SimulatedLangSmith
     from worker.demo.slack.server import SimulatedSlack
 
+pytestmark = pytest.mark.usefixtures("migrated")
+
 OPS = "C0OPS000000"
 
 
