@@ -11,7 +11,7 @@ from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, SECO
 from tests.support.given import a_policy, a_review, at
 from worker.core.model import Kind, RemindIn
 from worker.core.moment import Moment
-from worker.core.policy import EscalationPolicy, Step, age_of
+from worker.core.policy import MOST_INSTANTS, EscalationPolicy, Step, age_of
 
 if TYPE_CHECKING:
     from worker.core.model import Review
@@ -185,3 +185,10 @@ def test_a_baseline_leaves_what_has_just_reached_the_age_of_an_escalation_to_the
 
 def test_a_run_announced_by_a_clock_that_was_set_back_is_not_announced_again() -> None:
     assert Moment.of(a_policy(), NOON).due(a_review(told_at=at(-1))) is None
+
+
+def test_a_step_says_the_same_of_more_instants_than_it_keeps() -> None:
+    step = Step(Kind.REMINDER, HOUR, CHANNEL)
+    asked = [NOON + MINUTE * number for number in range(MOST_INSTANTS + 2)]
+    assert [step.cut_offs(each) for each in asked] == [(each - HOUR, each - HOUR) for each in asked]
+    assert step.cut_offs(NOON) == (NOON - HOUR, NOON - HOUR)
