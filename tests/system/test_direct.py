@@ -205,7 +205,7 @@ def test_kill_9_while_direct_messages_are_posted_loses_none_and_repeats_none(
             wait_for(lambda lives=lives: len(slack.posts) >= lives, "a direct message has arrived")
             service.kill()
     with bench.service() as service:
-        wait_for(lambda: all(texts(slack, name) for name in PEOPLE), "a message to each", patience=40)
+        wait_for(lambda: all(texts(slack, name) for name in PEOPLE), "a message to each")
         assert service.stop() == 0
     assert [len(texts(slack, name)) for name in PEOPLE] == [1, 1, 1]
     assert all("Refund flow" in texts(slack, name)[0] for name in PEOPLE)

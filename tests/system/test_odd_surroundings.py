@@ -28,7 +28,7 @@ def shell(bench: Bench, script: str, *arguments: str, **more: str) -> subprocess
     """Run a command as `$@` of a script, so that a shell can do to its streams and its folder what shells can."""
     command = ["bash", "-c", script, "bash", sys.executable, "-m", "worker", *arguments]
     return subprocess.run(
-        command, cwd=bench.directory, env=bench.env(more), capture_output=True, text=True, check=False, timeout=60
+        command, cwd=bench.directory, env=bench.env(more), capture_output=True, text=True, check=False, timeout=240
     )
 
 

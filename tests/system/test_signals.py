@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.system.conftest import CHANNEL, LEADS
-from tests.system.process import Bench, wait_for
+from tests.system.process import PATIENCE, Bench, wait_for
 from tests.system.watched import free_port
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def waiting(*how: str, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.P
 
 
 def outcome(program: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = program.communicate(timeout=20)
+    _, said = program.communicate(timeout=PATIENCE)
     return program.returncode, said
 
 

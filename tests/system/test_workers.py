@@ -192,7 +192,7 @@ def test_a_post_that_the_end_of_postgresql_cuts_off_is_settled_as_soon_as_it_is_
             stage.slack.heal()
             wait_for(lambda: process.logged("store_failing"), "the trouble")
             server.start()
-            wait_for(lambda: process.logged("delivery_sent"), "the outcome", patience=60)
+            wait_for(lambda: process.logged("delivery_sent"), "the outcome")
         assert len(stage.shown(place)) == 1
 
 

@@ -19,7 +19,7 @@ from worker.process import Outlet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 LINE = "x" * 99 + "\n"
 
 

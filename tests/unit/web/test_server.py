@@ -35,7 +35,7 @@ class Served:
         self._stack = stack
 
     def connect(self) -> socket.socket:
-        return self._stack.enter_context(socket.create_connection(("127.0.0.1", self._port), timeout=10))
+        return self._stack.enter_context(socket.create_connection(("127.0.0.1", self._port), timeout=60))
 
     def ask(self, request: bytes = REQUEST) -> bytes:
         """What comes back, to the end."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def listening(address: str) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address.replace("@", "\0", 1) if address.startswith("@") else address)
-        listener.settimeout(5)
+        listener.settimeout(60)
         yield listener
 
 

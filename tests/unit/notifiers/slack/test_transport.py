@@ -44,7 +44,7 @@ class Listener:
                     self._treat(connection)
 
     def _treat(self, connection: socket.socket) -> None:
-        connection.settimeout(2)
+        connection.settimeout(30)
         request = b""
         while not _is_whole(request) and (part := connection.recv(65_536)):
             request += part
