@@ -21,6 +21,7 @@ from worker.core.direct_inbox import Allowance
 from worker.core.leases import Task
 from worker.core.model import Polled, Queue, id_of
 from worker.core.overview import UNMETERED
+from worker.core.owed import EVERYWHERE, State
 from worker.core.ports import StoreError
 from worker.loops.assignments import Alone, Shared
 from worker.loops.deliver import Deliver
@@ -69,6 +70,10 @@ PASS_PATIENCE = timedelta(seconds=60)
 
 _SOON = timedelta(seconds=15)
 """Deliveries due within this time are part of the same pass, such as the look for a message whose answer was lost."""
+
+
+_MOST_COUNTED = 10_000
+"""The deliveries that a pass counts as held, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +412,19 @@ def _deliver_all(parts: Parts) -> bool:
         if not steps and not paced_for and not _due_soon(parts):
             break
         pause.wait(min(paced_for or TICK, TICK / 4).total_seconds())
-    return not parts.deliver.unsettled
+    return not undelivered(parts) and not is_refused(parts)
+
+
+def undelivered(parts: Parts) -> int:
+    """How many deliveries a pass leaves undelivered: those that failed in it, and those that a refusal holds back."""
+    # What a refused token or channel holds is not even tried, so that it is in no list of this pass.
+    held = parts.store.deliveries(State.HELD, _MOST_COUNTED) if parts.store.pauses() else ()
+    return len(parts.deliver.unsettled | {each.key for each in held})
+
+
+def is_refused(parts: Parts) -> bool:
+    """Whether the notifier refuses every destination, as it does with a token that is not valid: edits wait, too."""
+    return any(pause.destination == EVERYWHERE for pause in parts.store.pauses())
 
 
 def _due_soon(parts: Parts) -> bool:

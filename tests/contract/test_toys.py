@@ -14,7 +14,7 @@ from tests.contract.toy_source import ToySource
 from tests.support.builders import DAY, HOUR, NOON, SECOND, queue, queue_run
 from tests.support.clock import FakeClock
 from tests.support.fake_source import FakeSource
-from worker.app import build, last_polls, one_pass
+from worker.app import build, is_refused, last_polls, one_pass, undelivered
 from worker.core.model import Facts
 from worker.core.owed import Destination, State
 from worker.settings import load
@@ -102,6 +102,17 @@ def source() -> FakeSource:
 
 def named(name: str) -> Any:
     return queue_run(name, added_at=NOON, facts=Facts(name=name))
+
+
+def test_every_pass_fails_while_what_it_owes_is_refused(tmp_path: Path, store: SqlStore, source: FakeSource) -> None:
+    source.show(QUEUE, named("bear"))
+    clock = FakeClock()
+    for _ in range(2):
+        shop = Shop(tmp_path, store, source, clock, WORKER_OPS_CHANNEL="")
+        shop.toy.refuses = True
+        assert (one_pass(shop.parts), undelivered(shop.parts), is_refused(shop.parts)) == (False, 1, True)
+    shop.toy.refuses = False
+    assert (one_pass(shop.parts), undelivered(shop.parts), is_refused(shop.parts)) == (True, 0, False)
 
 
 def test_a_notifier_that_can_only_send_runs_the_whole_worker(

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 class Toy:
-    """Writes to `file`; the next answers are lost where `lose` says how many."""
+    """Writes to `file`, unless it `refuses`; the next answers are lost where `lose` says how many."""
 
     limits = Limits(name="the file", scheme="file", can_find=False, can_edit=False, can_thread=False)
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.lose = 0
+        self.refuses = False
 
     @property
     def lines(self) -> list[str]:
@@ -30,6 +31,7 @@ class Toy:
 
     def send(self, message: Message, in_time: Callable[[], bool] = always) -> Receipt:
         assert message.root is None
+        self.probe()
         if not in_time():
             raise DeliveryError("the file was not written in time", Outcome.RETRY)
         shares = (f"{share.waiting} in {share.queue.name}" for share in message.queue_lines)
@@ -48,7 +50,8 @@ class Toy:
         raise NotImplementedError
 
     def probe(self) -> None:
-        """A file has no token."""
+        if self.refuses:
+            raise DeliveryError("the file is locked", Outcome.TOKEN)
 
     def fingerprint(self, message: Message) -> str:
         return repr(message)

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from worker import process
-from worker.app import build, is_full_cycle, join, one_pass, roster_for, take_over, with_assignments
+from worker.app import (
+    build,
+    is_full_cycle,
+    is_refused,
+    join,
+    one_pass,
+    roster_for,
+    take_over,
+    undelivered,
+    with_assignments,
+)
 from worker.clock import SystemClock
 from worker.commands.reloading import Reload
 from worker.commands.startup import (
@@ -172,8 +182,9 @@ def _summary(parts: Parts) -> str:
     all_of_them = counted(queues, "queue")
     did = f"Polled {all_of_them}" if read >= queues else f"Could not read {queues - read} of {all_of_them}"
     posted = f"posted {counted(parts.deliver.posted, 'message')}" if parts.deliver.posted else "nothing was posted"
-    owed = len(parts.deliver.unsettled)
+    owed = undelivered(parts)
     left = f"; {owed} not delivered, see `review-notifier deliveries`" if owed else ""
+    left += "; Slack refuses SLACK_BOT_TOKEN, see `review-notifier check`" if is_refused(parts) else ""
     return f"{did}; {posted}{left}."
 
 
