@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from worker.clock import SystemClock
 from worker.commands.startup import langsmith, slack
-from worker.core.ports import ConfigError, DeliveryError, SourceError
+from worker.core.model import Queue
+from worker.core.ports import ConfigError, DeliveryError, SourceError, Trouble
 from worker.notifiers.slack.rooms import listed_channels
 from worker.settings import Need, load
 from worker.settings.calendars import never_open, zone_named
 from worker.settings.layers import exists, read_text
 from worker.settings.loading import RUN_SECRETS, surroundings
 from worker.settings.model import EVERY
+from worker.sources.langsmith.rows import identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from worker.core.model import Queue
     from worker.notifiers.slack.errors import BotIdentity, Channel
     from worker.settings import Settings
     from worker.sources.langsmith.source import LangSmith
@@ -117,9 +118,23 @@ def zone_of(given: str, link: str) -> str:
 def seen_queues(answers: Mapping[str, str]) -> tuple[Sequence[tuple[Queue, int | None]], str]:
     """The queues that the key can see with what waits in them, and whose view that is. Raises SourceError."""
     with langsmith(_settings(answers, _OF_KEY, Need.LANGSMITH), SystemClock()) as source:
-        queues = source.queues()
+        queues = _listed(source, answers)
         counts = [_waiting(source, queue) for queue in queues[:_COUNTED]] + [None] * len(queues[_COUNTED:])
         return list(zip(queues, counts, strict=True)), source.whose()
+
+
+def _listed(source: LangSmith, answers: Mapping[str, str]) -> Sequence[Queue]:
+    """The queues that the key can see; where the server has no list of them, those whose ids are given."""
+    try:
+        return source.queues()
+    except SourceError as error:
+        ids = [found for each in answers.get("WORKER_QUEUES", "").split(",") if (found := identity(each.strip()))]
+        if error.trouble is not Trouble.MISSING or not ids:
+            raise
+        for queue_id in ids:
+            # Its runs prove the key.
+            source.waiting(queue_id)
+        return [Queue(queue_id, str(queue_id)) for queue_id in ids]
 
 
 def _waiting(source: LangSmith, queue: Queue) -> int | None:

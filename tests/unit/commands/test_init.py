@@ -281,6 +281,15 @@ def test_an_answer_that_cannot_be_proven_ends_it_where_nobody_is_asked(
     assert not world.written()
 
 
+def test_where_no_queues_can_be_listed_their_ids_prove_the_key(world: World) -> None:
+    world.langsmith.switch_off("/api/v1/annotation-queues")
+    for unproven in ("RAG, answers", "all", "6f1c2f0e-0d0c-4f57-9d0a-2f4c7c1b9a10"):
+        with pytest.raises(UnfinishedError, match=r"^--key: .*404"):
+            set_up(Wishes({}, world.folder), world.unattended(WORKER_QUEUES=unproven), None)
+    set_up(Wishes({}, world.folder), world.unattended(WORKER_QUEUES=str(world.queues[1])), None)
+    assert [queue.queue_id for queue in world.settings().queues] == world.queues[1:]
+
+
 def test_without_hours_none_are_set(world: World) -> None:
     set_up(Wishes({}, world.folder), world.unattended(WORKER_QUEUES="RAG, answers"), None)
     settings = world.settings()
