@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from msgspec import structs
 
+from tests.contract.stores import PATIENCE
 from tests.support.builders import CHANNEL, DAY, HOUR, LEASE, NOON, deciding, ident, notice, pause, queue, review, to
 from tests.support.outbox import post, posted, take, take_edit
 from worker.core.direct import DirectNotice, DirectPlan, Entered
@@ -44,7 +45,7 @@ def store(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path)
     is_file = request.param == "sqlite"
     made = f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}" if is_file else None
     url = made or request.getfixturevalue("migrated_postgres")
-    with closing(open_store(url, migrate=False)) as store:
+    with closing(open_store(url, migrate=False, patience=PATIENCE)) as store:
         store.update(QUEUE, [], deciding(), NOON)
         store._database.write(keep)  # noqa: SLF001  nobody else fills a table
         yield store
