@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ NARROW: Any = {"width": 400, "height": 820}
 @pytest.fixture(scope="module")
 def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
     picture = request.config.getoption("--demo-screenshot", default=None)
-    with raised(replace(cast.CALM, beat=0.5)) if picture else raised() as demo:
+    with raised(cast.FAST) if picture else raised() as demo:
         yield demo
 
 
