@@ -48,7 +48,7 @@ demo: $(DEMO) ## see it work: the real worker against a simulated LangSmith and 
 
 # More processes than cores: the tests of the real process mostly wait.
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest -n 12 $(ARGS)
+	@$(BIN)/python -m pytest -n 10 $(ARGS)
 
 $(LOWEST): pyproject.toml tests/lowest.py
 	@rm -rf $(VENV)-lowest && $(PYTHON) -m venv $(VENV)-lowest
@@ -127,7 +127,7 @@ $(MUTANTS): pyproject.toml constraints.txt
 	@touch $@
 
 coverage: $(READY) ## run the core's own tests; every branch of it must be reached
-	@$(BIN)/python -m pytest -q tests/unit/core --cov=worker.core --cov-fail-under=100 --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest -q -n 2 tests/unit/core --cov=worker.core --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 mutants: $(MUTANTS) ## change the core in a thousand small ways and list what no test of the core notices
 	@$(VENV)-mutants/bin/mutmut run $(ARGS)

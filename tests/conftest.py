@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
+import tempfile
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import tests.support.laws  # noqa: F401  for all tests: how laws are tried
-from tests.support import postgres, testrun
-from tests.support.parallel import pytest_addoption, pytest_runtestloop  # noqa: F401  in how many processes they run
+from tests.support import postgres
 from worker.stores.opening import migrate_database
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+SYSTEM = Path(__file__).parent / "system"
+USUAL = 3.0
+"""About how many seconds a test of the real process waits."""
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system, below which pytest makes a directory of its own
 ROOM = 2**30
 """In bytes, more than ten times as much as the tests write."""
 
-# A fifth of what collecting costs would be looking for garbage that is not there.
+IS_COMPILED = any(Path(__file__).parent.glob("unit/__pycache__/test_*.pyc"))
+"""Whether the tests have been collected here before. Those of `unit` are collected last."""
+
+# A fifth of what collecting costs, in each process, would be looking for garbage that is not there.
 gc.disable()
 
 
@@ -34,9 +48,10 @@ if is_roomy(IN_MEMORY):
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> postgres.Postgres:
+def postgres_server(request: pytest.FixtureRequest, testrun_uid: str) -> postgres.Postgres:
     """One real PostgreSQL for all tests, in whatever process they run."""
-    return postgres.shared(testrun.NAME, leader=testrun.LEADER)
+    is_worker = hasattr(request.config, "workerinput")
+    return postgres.shared(testrun_uid, leader=os.getppid() if is_worker else os.getpid())
 
 
 @pytest.fixture
@@ -59,10 +74,74 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def pytest_collection_finish() -> None:
-    """Nothing that was collected will ever be garbage, so that nothing of it is ever looked at again.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Let one of several processes compile the tests, and the others read what it has written.
 
-    So the processes that are forked go on sharing its memory.
+    Compiling costs as much as all else of collecting them.
     """
+    run = getattr(session.config, "workerinput", {}).get("testrunuid")
+    if run is None or IS_COMPILED:
+        return (yield)
+    path = Path(tempfile.gettempdir(), f"notifier-collecting-{run}")
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let what mostly waits begin at once in most processes, beside what computes in the others.
+
+    So no core is idle, and nobody is waited for at the end. xdist's processes begin with an equal share of all tests
+    each, in one piece, and take from the end of others' shares when they are done.
+    """
+    units = list(_units(items))
+    waiting = sorted(filter(_seconds, units), key=_seconds, reverse=True)
+    computing = (item for unit in units if not _seconds(unit) for item in unit)
+    processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    seconds = dict.fromkeys(range(processes - processes // 4), 0.0)
+    for unit in waiting:
+        idlest = min(seconds, key=seconds.__getitem__)
+        shares[idlest] += unit
+        seconds[idlest] += _seconds(unit)
+    left = len(items)
+    for number, share in enumerate(shares):
+        size = left // (processes - number)
+        share.extend(islice(computing, max(size - len(share), 0)))
+        left -= size
+    items[:] = [*chain.from_iterable(shares), *computing]
+
+
+def _units(items: list[pytest.Item]) -> Iterable[list[pytest.Item]]:
+    """What stays together: a test, or all tests of a module that share what is dear to make."""
+    units: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        units.setdefault(item.path if item.get_closest_marker("together") else item, []).append(item)
+    return units.values()
+
+
+def _seconds(unit: list[pytest.Item]) -> float:
+    """About how long a unit waits; 0 where it computes."""
+    long = unit[0].get_closest_marker("long")
+    if long is not None:
+        return float(long.args[0])
+    return _usual(unit[0].path)
+
+
+@cache
+def _usual(path: Path) -> float:
+    return USUAL if path.is_relative_to(SYSTEM) else 0
+
+
+def pytest_collection_finish() -> None:
+    """Nothing that was collected will ever be garbage, so that nothing of it is ever looked at again."""
     gc.freeze()
     gc.enable()

@@ -25,8 +25,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-
-from tests.support import testrun
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,14 +100,17 @@ class Process:
 @cache
 def server() -> str:
     """Where the server of this test run listens; the first of its processes that asks has started it."""
+    # xdist names the run in each of its processes. Without it, the process is a run of its own.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid4().hex)  # noqa: TID251 - xdist's
+    leader = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()  # noqa: TID251 - the same
     folder = Path(tempfile.gettempdir(), f"notifier-forks-{os.geteuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    place = folder / testrun.NAME
+    place = folder / run
     with Path(folder, "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
             # It leaves the foreground once it listens. In a session of its own: what interrupts the tests leaves it.
-            command = [sys.executable, "-m", "tests.support.forks", place, f"{testrun.LEADER}"]
+            command = [sys.executable, "-m", "tests.support.forks", place, f"{leader}"]
             root = Path(__file__).parents[2]
             subprocess.run(command, cwd=root, check=True, stdin=subprocess.DEVNULL, start_new_session=True)
     return os.fspath(place)
