@@ -65,7 +65,7 @@ class _Life:
         self._now = BEGAN_AT
         self._spent: list[tuple[str, float]] = []
         self.step()
-        _fill(database, size)
+        fill(database, size)
 
     def step(self) -> Sequence[tuple[str, float]]:
         """Owe, post, and edit one message; the time of each part of it."""
@@ -104,7 +104,7 @@ class _Life:
         return found
 
 
-def _fill(database: Path, size: int) -> None:
+def fill(database: Path, size: int) -> None:
     """Put sent reminders behind a queue, with a run each that was reviewed; half of them are still kept true."""
     at = (BEGAN_AT - timedelta(days=20) - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
     rows = [
@@ -121,7 +121,7 @@ def _fill(database: Path, size: int) -> None:
         for number in range(size)
     ]
     with closing(sqlite3.connect(database)) as connection, connection:
-        for statement in (REVIEW, DELIVERY, "INSERT INTO delivery_reviews VALUES (:number, :number, 0, 0, NULL)"):
+        for statement in (REVIEW, DELIVERY, SPOKEN_OF):
             connection.executemany(statement, rows)
 
 
@@ -136,6 +136,9 @@ DELIVERY = """
                             settled_at, edits, edit_until, digest)
     VALUES (:number, :key, 'reminder', :channel, :queue, '[]', 'thread', '', 'sent',
             :at, :at, 1, 0, 0, '', :place, '1.1', :at, 0, :until, 'shown')
+"""
+SPOKEN_OF = """
+    INSERT INTO delivery_reviews (delivery_id, review_id, position, left_out) VALUES (:number, :number, 0, 0)
 """
 
 
