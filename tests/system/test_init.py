@@ -58,6 +58,7 @@ def at_a_terminal(bench: Bench, answers: Sequence[str], given: dict[str, str]) -
         return process.wait(PATIENCE), shown
     finally:
         process.kill()
+        process.wait()
         os.close(terminal)
 
 
