@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from worker.core.calendar import Calendar, Holiday
 from worker.core.directory import Account
@@ -101,7 +102,7 @@ class Stay:
 
     def listed(self, at: datetime) -> QueueRun:
         """The run as it is listed at an instant."""
-        return self.run if at < self.moved_at else structs.replace(self.run, who=_assigned_to(self.reviewer))
+        return self.run if at < self.moved_at else replace(self.run, who=_assigned_to(self.reviewer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _reviewed(chance: random.Random, stays: Sequence[Stay], begin: datetime, end
         pause = timedelta(minutes=chance.uniform(20, 60)) if chance.random() < 0.06 else timedelta(0)  # noqa: PLR2004
         heapq.heappush(free, (gone_at + pause, taken[1]))
         del wanted[stay.run.queue_run_id]
-        yield replace(stay, gone_at=gone_at, reviewer=taken[1])
+        yield dataclasses.replace(stay, gone_at=gone_at, reviewer=taken[1])
     yield from (stay for stay, _ in wanted.values())
 
 
@@ -196,10 +197,10 @@ def _with_assignments(stays: Iterator[Stay], end: datetime) -> Iterator[Stay]:
         elif luck < 0.3:  # noqa: PLR2004 - one in ten changes hands
             last = min(stay.gone_at, end)
             moved_at = stay.added_at + (last - stay.added_at) * chance.random()
-            run = structs.replace(stay.run, who=_assigned_to(first))
-            yield replace(stay, run=run, reviewer=taker, moved_at=moved_at)
+            run = replace(stay.run, who=_assigned_to(first))
+            yield dataclasses.replace(stay, run=run, reviewer=taker, moved_at=moved_at)
         else:
-            yield replace(stay, run=structs.replace(stay.run, who=_assigned_to(taker)), reviewer=taker)
+            yield dataclasses.replace(stay, run=replace(stay.run, who=_assigned_to(taker)), reviewer=taker)
 
 
 class Accounts:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from worker.core.audience import Problem
 from worker.core.controls import Controls, Ends
@@ -47,11 +47,11 @@ def line(name: str = "Refund flow", wait: timedelta = timedelta(hours=4), **chan
     facts = Facts(
         name=name, run_type="chain", url=f"{WEB}/projects/p/77aa/r/{run_id}?poll=true", tags=("prod", "eu-west")
     )
-    return replace(Line(facts=facts, run_id=run_id, since=AS_OF - wait), **changes)
+    return dataclasses.replace(Line(facts=facts, run_id=run_id, since=AS_OF - wait), **changes)
 
 
 def with_facts(told: Line, **changes: object) -> Line:
-    return replace(told, facts=structs.replace(told.facts, **changes))
+    return dataclasses.replace(told, facts=replace(told.facts, **changes))
 
 
 def message(kind: Kind = Kind.ANNOUNCEMENT, lines: tuple[Line, ...] = (), **changes: object) -> Message:
@@ -87,11 +87,11 @@ def queue_has(made: Message, waiting: int, stale: int = 0, reserved: int = 0, ho
 
 
 def late(made: Line) -> Line:
-    return replace(made, overdue=True)
+    return dataclasses.replace(made, overdue=True)
 
 
 def due(made: Line, wait: timedelta) -> Line:
-    return replace(made, due_at=AS_OF + wait)
+    return dataclasses.replace(made, due_at=AS_OF + wait)
 
 
 def queue_line(name: str, waiting: int, total: int | None = None, days: int = 2, **changes: object) -> QueueShare:
@@ -113,7 +113,7 @@ MIXED = (
     line("Change address", timedelta(hours=4), reserved=True, done=1, of=2),
     line("Missing parcel", timedelta(minutes=12), back=True),
 )
-MANY_DONE = tuple(replace(one, fate=Fate.REVIEWED) for one in _lines(9, 4801))
+MANY_DONE = tuple(dataclasses.replace(one, fate=Fate.REVIEWED) for one in _lines(9, 4801))
 DONE = MANY_DONE[:3]
 EVERYTHING = with_facts(
     line("RAG answer"),
@@ -135,10 +135,10 @@ ALONG = (
     due(line("Change address", timedelta(hours=3)), timedelta(hours=1)),
 )
 PURPOSES = (
-    replace(late(line(wait=timedelta(days=2))), purpose=Kind.ESCALATION),
-    replace(late(line("Order status", timedelta(hours=5))), purpose=Kind.REMINDER),
-    replace(SOON[3], purpose=Kind.ANNOUNCEMENT),
-    replace(SOON[4], purpose=Kind.ANNOUNCEMENT),
+    dataclasses.replace(late(line(wait=timedelta(days=2))), purpose=Kind.ESCALATION),
+    dataclasses.replace(late(line("Order status", timedelta(hours=5))), purpose=Kind.REMINDER),
+    dataclasses.replace(SOON[3], purpose=Kind.ANNOUNCEMENT),
+    dataclasses.replace(SOON[4], purpose=Kind.ANNOUNCEMENT),
 )
 ALIKE = tuple(
     with_facts(line("LangGraph", timedelta(minutes=minutes)), inputs_preview=question)
@@ -149,7 +149,7 @@ ALIKE = tuple(
         (20, ""),
     )
 )
-NUMBERED = tuple(replace(one, run_id=UUID(int=0x1A2B3C4D << 96 | n)) for n, one in enumerate(ALIKE))
+NUMBERED = tuple(dataclasses.replace(one, run_id=UUID(int=0x1A2B3C4D << 96 | n)) for n, one in enumerate(ALIKE))
 QUEUES = tuple(queue_line(f"Team {n:02} support", 4 + n, days=n) for n in range(1, 16))
 
 OWED = (
@@ -167,9 +167,9 @@ MINE = (
     line("Missing parcel", timedelta(hours=2), reserved=True, reserved_by=("Ada",)),
 )
 OF_QUEUES = (
-    replace(MINE[0], queue=queue()),
-    replace(MINE[1], queue=queue("Billing", queue_id=UUID(int=2))),
-    replace(MINE[2], queue=queue(), overdue=True),
+    dataclasses.replace(MINE[0], queue=queue()),
+    dataclasses.replace(MINE[1], queue=queue("Billing", queue_id=UUID(int=2))),
+    dataclasses.replace(MINE[2], queue=queue(), overdue=True),
 )
 ENDED = (
     line("Change address", is_done=True, done=1, of=2),
@@ -214,7 +214,7 @@ ENDS = Ends(AS_OF.replace(day=24, hour=8, minute=0), AS_OF.replace(day=30, hour=
 
 def pressable(made: Message, queue_ends: Ends | None = ENDS) -> Message:
     """The same message with what can be pressed in it, each of its runs by an id of its own."""
-    lines = tuple(replace(one, queue_run_id=UUID(int=number)) for number, one in enumerate(made.lines))
+    lines = tuple(dataclasses.replace(one, queue_run_id=UUID(int=number)) for number, one in enumerate(made.lines))
     return replace(
         made, lines=lines, controls=Controls(tuple(ENDS if one.is_waiting else None for one in lines), queue_ends)
     )
@@ -264,10 +264,12 @@ CASES: dict[str, Message] = {
     ),
     "announcement_alike_previews": message(Kind.ANNOUNCEMENT, ALIKE, show=frozenset(Show)),
     "announcement_alike_times": message(
-        Kind.ANNOUNCEMENT, (ALIKE[0], ALIKE[2], replace(MIXED[0], facts=ALIKE[0].facts))
+        Kind.ANNOUNCEMENT, (ALIKE[0], ALIKE[2], dataclasses.replace(MIXED[0], facts=ALIKE[0].facts))
     ),
     "announcement_alike_ids": message(Kind.ANNOUNCEMENT, NUMBERED),
-    "announcement_alike_numbers": message(Kind.ANNOUNCEMENT, tuple(replace(one, run_id=None) for one in ALIKE)),
+    "announcement_alike_numbers": message(
+        Kind.ANNOUNCEMENT, tuple(dataclasses.replace(one, run_id=None) for one in ALIKE)
+    ),
     "announcement_partly_reviewed": replace(queue_has(message(Kind.ANNOUNCEMENT, MIXED), 9, 3, 1), is_edit=True),
     "announcement_reviewed": replace(queue_has(message(Kind.ANNOUNCEMENT, DONE), 4), is_edit=True),
     "announcement_reviewed_one": message(Kind.ANNOUNCEMENT, DONE[:1]),
@@ -327,7 +329,7 @@ CASES: dict[str, Message] = {
     "direct_overdue": standing(direct(LATE), new=0, overdue=2),
     "direct_partly": replace(direct((*MINE[:1], *ENDED)), is_edit=True),
     "direct_done": replace(direct(ENDED[:3]), is_edit=True),
-    "direct_hostile": direct((replace(line(HOSTILE, waiting_for=(HOSTILE,)), queue=queue(HOSTILE)),)),
+    "direct_hostile": direct((dataclasses.replace(line(HOSTILE, waiting_for=(HOSTILE,)), queue=queue(HOSTILE)),)),
     "owner": direct(UNHEARD, is_for_owner=True),
     "owner_of_channel": direct(BEYOND, is_for_owner=True),
     "owner_partly": direct((*UNHEARD[:1], *ENDED[2:3]), is_for_owner=True, is_edit=True),
@@ -381,8 +383,8 @@ CASES: dict[str, Message] = {
                 (
                     SOON[0],
                     *DONE[:2],
-                    replace(SOON[1], claimed_by="Ada"),
-                    replace(SOON[2], reserved=True),
+                    dataclasses.replace(SOON[1], claimed_by="Ada"),
+                    dataclasses.replace(SOON[2], reserved=True),
                 ),
                 zone=BERLIN,
                 is_edit=True,
@@ -394,7 +396,9 @@ CASES: dict[str, Message] = {
     "controls_of_ten": pressable(queue_has(message(Kind.REMINDER, MANY_LATE), 5_000, 312, 8)),
     "controls_of_ten_with_previews": pressable(
         message(
-            Kind.ANNOUNCEMENT, tuple(replace(EVERYTHING, run_id=UUID(int=n)) for n in range(10)), show=frozenset(Show)
+            Kind.ANNOUNCEMENT,
+            tuple(dataclasses.replace(EVERYTHING, run_id=UUID(int=n)) for n in range(10)),
+            show=frozenset(Show),
         )
     ),
     "plain": replace(queue_has(message(Kind.ANNOUNCEMENT, MIXED, plain=True), 9, 3, 1), is_edit=True),

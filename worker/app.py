@@ -7,13 +7,14 @@ import random
 import socket
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.clock import SharedClock
 from worker.core.delivery import LOOK_AGAIN
@@ -76,8 +77,7 @@ _MOST_COUNTED = 10_000
 """The deliveries that a pass counts as held, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The parts of a process."""
 
     settings: Settings

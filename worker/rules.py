@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.audience import NO_PERSONS, Audience, Persons, Reach, Turns
 from worker.core.calendar import ALWAYS_OPEN, Calendar
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from worker.settings import PerQueue, Settings
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRules:
+class QueueRules(Struct, frozen=True):
     """Everything that holds for one queue.
 
     `settings` are filled in, and the days in the durations of the ladder are those of the `calendar`: they are open

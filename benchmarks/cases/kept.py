@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from benchmarks.figures import Figure
 from benchmarks.ours import quiet
@@ -76,7 +75,7 @@ class _Life:
         self._write(runs, [_notice(self._number, runs)])
         claim = self._timed("claim", lambda: self._store.claim(self._now, LEASE))
         self._timed("settle", lambda: self._settle(_taken(claim)))
-        self._write([structs.replace(run, closed_at=self._now) for run in runs], [])
+        self._write([replace(run, closed_at=self._now) for run in runs], [])
         self._timed("what is unexplained", lambda: self._store.unexplained(QUEUE.queue_id, self._now, 20))
         edit = self._timed("claim an edit", lambda: self._store.claim_edit(self._now, LEASE))
         after = replace(_taken(edit).delivery, edit_at=None, edited_at=self._now, digest="shown")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from benchmarks.figures import Figure
 from benchmarks.month import PLANS, POLICIES, worker_toml

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, ident, queue, queue_run
 from tests.support.office import SUPPORT, a_worker, office
@@ -21,7 +21,7 @@ PROD = Conditions(tags=("prod",))
 
 def show(worker: Worker, **runs: Traits) -> None:
     now = worker.clock.now()
-    listed = [structs.replace(queue_run(name, added_at=now), traits=known) for name, known in runs.items()]
+    listed = [replace(queue_run(name, added_at=now), traits=known) for name, known in runs.items()]
     worker.source.show(queue(SUPPORT), *listed)
 
 

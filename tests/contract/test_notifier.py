@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from tests.golden_slack import AS_OF, line, message
 from tests.support.builders import to
@@ -177,7 +178,7 @@ def test_a_broken_token_is_probed(bench: Bench) -> None:
 
 def test_a_fingerprint_changes_with_what_is_shown_and_not_with_time(bench: Bench) -> None:
     sent = notice()
-    reviewed = replace(sent, lines=(replace(sent.lines[0], fate=Fate.REVIEWED), sent.lines[1]), waiting=1)
+    reviewed = replace(sent, lines=(dataclasses.replace(sent.lines[0], fate=Fate.REVIEWED), sent.lines[1]), waiting=1)
     later = replace(sent, as_of=AS_OF + timedelta(hours=3))
     marks = [bench.notifier.fingerprint(one) for one in (sent, later, reviewed)]
     assert marks[0] == marks[1] != marks[2]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import queue, queue_run
 from tests.support.fake_source import FakeSource

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import (
     DAY,
@@ -138,7 +137,7 @@ class TestWhatIsWritten:
             pytest.param(review("a", generation=41, back=True, reserved=True, done=2), id="counts and flags"),
             pytest.param(review("a", absent_at=NOON), id="absent once"),
             pytest.param(review("a", closed_at=NOON, fate=Fate.REMOVED), id="removed"),
-            pytest.param(structs.replace(review("a"), run_id=None), id="a conversation, which has no run"),
+            pytest.param(replace(review("a"), run_id=None), id="a conversation, which has no run"),
             pytest.param(review("a", facts=Facts()), id="no facts"),
             pytest.param(
                 review("a", facts=Facts("n", "llm", "https://x/", ("a", "b"), "e", "i", "o", "t", 3, "0.1")),
@@ -185,7 +184,7 @@ class TestWhatIsWritten:
     def test_may_be_far_more_than_one_statement_takes(self, store: Store) -> None:
         many = [review(number) for number in range(2345)]
         store.update(QUEUE, [], deciding(*many, notices=[notice(*many)]), NOON)
-        write(store, *(structs.replace(each, closed_at=NOON) for each in many[:2001]))
+        write(store, *(replace(each, closed_at=NOON) for each in many[:2001]))
         keys = [each.queue_run_id for each in many]
         assert sum(each.is_open for each in recall(store, *keys).reviews) == 344
         claim = store.claim(NOON, MINUTE)
@@ -365,7 +364,7 @@ class TestTheRevisionOfAQueue:
         waits = review("a")
         before = self.revision(store)
         store.update(QUEUE, [], deciding(waits, notices=[notice(waits)]), NOON)
-        write(store, structs.replace(waits, closed_at=NOON))
+        write(store, replace(waits, closed_at=NOON))
         assert self.revision(store) == before
 
     def test_is_raised_by_a_name_that_is_learned_once(self, store: Store) -> None:

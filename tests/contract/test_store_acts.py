@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.acting import ADA, BEN, an_act, do
 from tests.support.builders import DAY, HOUR, LEASE, MINUTE, NOON, SECOND, deciding, ident, notice, review
@@ -117,9 +117,8 @@ class TestWhatWaits:
 
 
 def replace_name(of: object) -> object:
-    from msgspec import structs  # noqa: PLC0415
 
-    return structs.replace(of.facts, name="another")  # type: ignore[attr-defined]
+    return replace(of.facts, name="another")  # type: ignore[attr-defined]
 
 
 class TestAnEditShowsAnAct:

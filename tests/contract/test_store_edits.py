@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import (
     DAY,
@@ -246,10 +245,10 @@ class TestClaimingAnEdit:
         runs = [review(n, since=NOON - n * HOUR) for n in range(5)]
         owe(store, *runs)
         post(store, shown=[runs[0].key, runs[3].key, runs[1].key], left_out=[runs[4].key])
-        closed = structs.replace(runs[3], closed_at=LATER)
-        write(store, closed, structs.replace(runs[2], closed_at=LATER), at=LATER)
+        closed = replace(runs[3], closed_at=LATER)
+        write(store, closed, replace(runs[2], closed_at=LATER), at=LATER)
         claim = take_edit(store, LATER)
-        later = structs.replace(runs[2], closed_at=LATER)
+        later = replace(runs[2], closed_at=LATER)
         assert claim.reviews == (runs[1], runs[0], closed, later)
         assert (claim.total, claim.waiting) == (4, 2)
 
@@ -514,16 +513,16 @@ class TestUnexplained:
         back = review("a", added_at=NOON + MINUTE)
         write(store, back)
         assert self.ask(store) == []
-        write(store, structs.replace(back, closed_at=LATER))
+        write(store, replace(back, closed_at=LATER))
         assert self.ask(store) == [], "no message shows the later stay"
 
     @pytest.mark.parametrize("added_at", [None, NOON - DAY], ids=["undated", "dated"])
     def test_are_not_earlier_stays_of_a_run_that_came_back(self, store: Store, added_at: datetime | None) -> None:
-        older = structs.replace(review("a", closed_at=NOON), added_at=added_at)
+        older = replace(review("a", closed_at=NOON), added_at=added_at)
         owe(store, older)
         post(store)
         assert self.ask(store) == ["a"]
-        write(store, structs.replace(older, added_at=NOON - HOUR))
+        write(store, replace(older, added_at=NOON - HOUR))
         assert self.ask(store) == []
 
 

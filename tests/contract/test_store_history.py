@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, ident, queue, queue_run, review, rules_with
 from tests.support.clock import FakeClock
@@ -173,7 +173,7 @@ def test_a_stay_that_goes_on_takes_its_end_back(store: Store) -> None:
     run = stage.source.held(QUEUE)[0]
     stage.poll(after=10 * MINUTE, a=Fate.REVIEWED)
     assert of(store)[NOON].reviewed == 1
-    stage.source.show(QUEUE, structs.replace(run))
+    stage.source.show(QUEUE, replace(run))
     stage.clock.advance(MINUTE)
     stage.loop(QUEUE)
     assert of(store) == was

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, notice, plan, review, to
 from tests.support.inboxes import OTHER, Office, office
@@ -187,7 +186,7 @@ def test_what_is_stirred_leads_to_another_look(office: Office) -> None:
     seen.append(stirred())
     post(office.store)
     seen.append(stirred())
-    office.see(structs.replace(review("a"), who=who("ben")), at=NOON + MINUTE)
+    office.see(replace(review("a"), who=who("ben")), at=NOON + MINUTE)
     seen.append(stirred())
     office.store.update(replace(ASSIGNED, assigned=(ADA,)), (), deciding(), NOON)
     seen.append(stirred())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from tests.support.builders import EDIT_EVERY, HOUR, LEASE, MINUTE, NOON, SECOND, review
 from tests.support.outbox import owe, post, posted, put_back, row, take, take_edit, write

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import (
     CHANNEL,
@@ -135,7 +134,7 @@ class SideBySide(RuleBasedStateMachine):
         is_held: bool,
     ) -> None:
         of = self.place_of(of)
-        reviews = [structs.replace(each, queue_run_id=self.run_of(of, each.facts.name)) for each in reviews]
+        reviews = [replace(each, queue_run_id=self.run_of(of, each.facts.name)) for each in reviews]
         spoken = [each.key for each in reviews]
         asked = [self.run_of(of, name) for name in NAMES[: 4 if others else 1]]
         if others:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import (
     CHANNEL,
@@ -163,7 +162,7 @@ class TestClaiming:
     def test_brings_what_is_known_of_its_runs_now_oldest_first(self, store: Store) -> None:
         waits = [review(n, since=NOON - n * HOUR) for n in range(3)]
         owe(store, *waits)
-        closed = structs.replace(waits[1], closed_at=NOON)
+        closed = replace(waits[1], closed_at=NOON)
         write(store, closed)
         claim = take(store)
         assert claim.reviews == (waits[2], closed, waits[0])

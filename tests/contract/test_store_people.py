@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, deciding, queue, review
 from worker.core.audience import Problem, listed_id

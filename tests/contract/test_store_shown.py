@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, MINUTE, NOON, deciding, ident, notice, queue, review
 from tests.support.people import who
@@ -33,7 +33,7 @@ def test_runs_that_wait_come_oldest_first_and_in_pages(sql_store: SqlStore) -> N
 
 def test_runs_are_counted_by_whose_turn_they_are(sql_store: SqlStore) -> None:
     for_ada = [review(number, who=who("ada")) for number in range(3)]
-    claimed = structs.replace(review("claimed", who=who("ada")), acts=Acts(claimed_by="U0ADA", claimed_name="Ada"))
+    claimed = replace(review("claimed", who=who("ada")), acts=Acts(claimed_by="U0ADA", claimed_name="Ada"))
     others = [review("nobodys"), review("done", done=1), review("gone", closed_at=NOON)]
     sql_store.update(queue(), (), deciding(*for_ada, claimed, *others), NOON)
     sql_store.update(OTHER, (), deciding(review("other")), NOON)
@@ -54,7 +54,7 @@ def test_the_last_messages_of_a_queue_are_its_own(sql_store: SqlStore) -> None:
 
 
 def test_what_a_filter_leaves_out_waits_for_nobody(sql_store: SqlStore) -> None:
-    left_out = structs.replace(review("left out", who=who("ada")), left_out="skip.tags")
+    left_out = replace(review("left out", who=who("ada")), left_out="skip.tags")
     sql_store.update(queue(), (), deciding(review("shown", who=who("ada")), left_out), NOON)
     (listed,) = sql_store.search(partial(reviews.oldest_reviews, queue_id=HERE, most=10))
     counts = [many for _, many in sql_store.search(partial(reviews.counts_by_who, queue_id=HERE))]

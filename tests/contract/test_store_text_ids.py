@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, NOON, deciding, ident, notice, review
 from tests.support.outbox import owe, post, take_edit
@@ -52,7 +51,7 @@ MARKED = [
 
 def stay(queue_run_id: Id, **fields: object) -> Review:
     """A review of a run with this id; no run belongs to it."""
-    return structs.replace(review("a", **fields), queue_run_id=queue_run_id, run_id=None)  # type: ignore[arg-type]
+    return replace(review("a", **fields), queue_run_id=queue_run_id, run_id=None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=TEXT_IDS, ids=MARKED)
@@ -128,7 +127,7 @@ class TestARun:
         assert store.stories(text_id) == []
 
     def test_without_a_name_is_asked_for_and_described(self, store: Store, of: Queue, text_id: str) -> None:
-        bare = structs.replace(stay(text_id), facts=Facts())
+        bare = replace(stay(text_id), facts=Facts())
         owe(store, bare, of=of)
         assert store.undescribed(of.queue_id, NOON, 9) == {text_id: Facts()}
         assert store.describe(of.queue_id, {text_id: Facts(name="named")}, NOON)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, NOON, ident, notice, queue, review
 from worker.core.model import Entry, Kind, Window

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, NOON, SECOND, ident, queue, queue_run, rules_with
 from tests.support.clock import FakeClock

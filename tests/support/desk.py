@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, NOON, rules_with
 from tests.support.people import ASSIGNED
@@ -87,7 +87,7 @@ class Office:
     def change(self, one: Review, of: Queue | None = None, **news: Any) -> None:
         """Let a run change."""
         known = self.reviews[(of or self.queues[0]).queue_id]
-        self.put(structs.replace(known[one.key], **news), of=of)
+        self.put(replace(known[one.key], **news), of=of)
 
     def look(self, wait: timedelta | None = None) -> list[Post]:
         """Decide after a while, remember it, and post what may be posted; returns the new posts."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, NOON, deciding, queue, rules_with
 from tests.support.people import ADA, ASSIGNED, person

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.memory_tables import MemoryTables, added_or_first
 from worker.core.actions import Acted, Record, Refusal, Subject, without_person
@@ -89,7 +89,7 @@ class MemoryActing(MemoryTables):
     def _forget_acts(self, ids: Collection[str], email: str, now: datetime) -> int:
         for (queue_id, key), review in self._reviews.items():
             if (acts := without_person(review.acts, ids)) != review.acts:
-                self._reviews[queue_id, key] = structs.replace(review, acts=acts)
+                self._reviews[queue_id, key] = replace(review, acts=acts)
                 self._revisions[queue_id] += 1
                 self._owe_edits(queue_id, [key], now, at_once=True)
         theirs = [r for r in self._records if r.action.actor.who in ids or email_key(r.action.actor.email) == email]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.memory_outbox import MemoryOutbox
 from worker.core.direct import Desk
@@ -93,7 +93,7 @@ class MemoryInboxes(MemoryOutbox):
         heard = {about for (_, about), spoken in self._spoken.items() if spoken.told_at is not None}
         for one in self._waiting_in(queue_id):
             if not one.generation and (queue_id, one.key) not in heard:
-                self._reviews[queue_id, one.key] = structs.replace(one, told_at=None)
+                self._reviews[queue_id, one.key] = replace(one, told_at=None)
         self._revisions[queue_id] += 1
 
     def _owe_directly(self, notice: DirectNotice, now: datetime) -> None:

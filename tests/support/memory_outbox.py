@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.memory_tables import (
     MemoryTables,
@@ -252,7 +251,7 @@ class MemoryOutbox(MemoryTables):
             queue_id = self._queue_id(owed, key)
             assert queue_id is not None
             reminded = max(review.reminded - is_reminder, 0)
-            self._reviews[queue_id, key] = structs.replace(review, told_at=before, reminded=reminded)
+            self._reviews[queue_id, key] = replace(review, told_at=before, reminded=reminded)
             self._revisions[queue_id] += 1
 
     def _take_back(self, owed: Owed) -> None:

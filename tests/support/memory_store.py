@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.memory_inboxes import MemoryInboxes
 from tests.support.memory_people import MemoryPeople
@@ -180,7 +179,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
             self._add_hours(queue_id, learned_hours((latest[run] for run in news), left, measure))
             for queue_run_id, how in news.items():
                 review = latest[queue_run_id]
-                self._reviews[queue_id, review.key] = structs.replace(review, fate=how)
+                self._reviews[queue_id, review.key] = replace(review, fate=how)
             return self._acted(queue_id, [latest[run].key for run in news], now)
 
     def unexplained(self, queue_id: Id, now: datetime, most: int) -> Sequence[Id]:
@@ -206,7 +205,7 @@ class MemoryStore(MemoryInboxes, MemoryPeople):
         with self._lock:
             news = [r for r in self._open(queue_id) if facts.get(r.queue_run_id, r.facts) != r.facts]
             for review in news:
-                after = structs.replace(review, facts=facts[review.queue_run_id])
+                after = replace(review, facts=facts[review.queue_run_id])
                 self._reviews[queue_id, review.key] = after
             return self._acted(queue_id, [review.key for review in news], now)
 

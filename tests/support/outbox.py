@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, DAY, LEASE, NOON, deciding, ident, notice, queue, receipt
 from worker.core.model import Kind, RemindIn

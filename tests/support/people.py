@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from tests.support.builders import queue, rules_with
 from worker.core.audience import Audience, Person, Persons, Problem

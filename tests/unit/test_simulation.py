@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from benchmarks.flight import Flight
 from benchmarks.month import Policy, worker_toml
@@ -137,7 +136,7 @@ def overnight() -> Past:
         if seen_at < given.end and (closed_at is None or closed_at > seen_at):
             run = stay.run
             review = Review(run.queue_run_id, run.added_at, run.run_id, stay.added_at, seen_at, who=run.who)
-            reviews[stay.queue.queue_id].append(structs.replace(review, closed_at=closed_at))
+            reviews[stay.queue.queue_id].append(replace(review, closed_at=closed_at))
     polls = [Polled(queue, baselined_at=BEGIN) for queue in given.queues]
     return Past(BEGIN, BEGIN, given.end, polls, reviews)
 

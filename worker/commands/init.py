@@ -8,9 +8,10 @@ import os
 import re
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker import logs
 from worker.clock import SystemClock
@@ -38,8 +39,7 @@ class UnfinishedError(Exception):
     """Nothing was written; `str()` says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """The command line: answers by the names of their settings (empty: not given), and the folder to write into.
 
     `test` says whether a test message is posted at the end; None where that is asked.

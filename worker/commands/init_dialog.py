@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from worker.commands import init_proof
 from worker.commands.files import found_files
@@ -96,8 +97,7 @@ class UnprovenError(Exception):
     """An answer does not hold, and there is no one to ask for another; `str()` says which and why."""
 
 
-@dataclass(slots=True)
-class Dialog:
+class Dialog(Struct):
     """The answers so far by the names of their settings, and the chosen queues, names by ids (empty: all).
 
     `asker` is None where there is no one to ask: the answers are tried all the same.

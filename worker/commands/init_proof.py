@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.clock import SystemClock
 from worker.commands.startup import langsmith, slack
@@ -52,8 +53,7 @@ def from_environment(run_secrets: Path = RUN_SECRETS) -> dict[str, str]:
     return {name: str(path) for name, path in mounted.items() if exists(path)} | found
 
 
-@dataclass(frozen=True, slots=True)
-class Filed:
+class Filed(Struct, frozen=True):
     """The secrets among the answers that are in files: their texts by the names of the settings, and the files."""
 
     texts: Mapping[str, str]

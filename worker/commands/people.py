@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from worker.app import last_polls
 from worker.clock import SystemClock
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 _NO_PEOPLE = "No queue has people: set WORKER_PEOPLE to assigned, or to e-mails"
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(Struct, frozen=True):
     """One person as the command shows it: with open turns, and how often messages have called this one today."""
 
     person: Person

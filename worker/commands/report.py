@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from worker.app import last_polls
 from worker.clock import SystemClock
@@ -35,8 +36,7 @@ class NotDrawnError(Exception):
     """A plot that cannot be drawn here; `str()` says why and the fix."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportAsked:
+class ReportAsked(Struct, frozen=True):
     """What is asked for: of which queue (None: of all), how many days, in which form, and whether to post it."""
 
     queue: str | None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+from msgspec import Struct
 
 from worker.commands.report import NotDrawnError
 from worker.core.queue_report import WEEKDAYS, report_title, sentences
@@ -31,8 +32,7 @@ _SHADES = ("#f6f8fa", "#c8e1ff", "#79b8ff", "#2188ff", "#044289")
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(Struct, frozen=True):
     """A filled rectangle."""
 
     x: float
@@ -42,8 +42,7 @@ class _Box:
     color: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
+class _Label(Struct, frozen=True):
     """A line of text that begins at a point of its base line."""
 
     x: float

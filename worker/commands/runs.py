@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.app import last_polls
 from worker.clock import SystemClock
@@ -118,7 +118,7 @@ def _waiting(store: SqlStore, polled: Polled, rules: RulesOf, now: datetime) -> 
         coming = upcoming(given, review, now, ADVICE)
         turns = rules(polled.queue).turns(polled.queue)
         # What has ended and no poll has written down yet.
-        review = structs.replace(review, acts=acts_at(review.acts, now))  # noqa: PLW2901
+        review = replace(review, acts=acts_at(review.acts, now))  # noqa: PLW2901
         yield Waiting(polled.queue, review, coming, max(instants, default=None), turns, given.policy.calendar.zone)
 
 
@@ -154,8 +154,7 @@ def print_meant(found: Sequence[Story], now: datetime) -> None:
     tables.say("", "Several runs match: give the id of one queue run.")
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """One run that waits, its next notice, when somebody was last notified of it, and whose turn it is."""
 
     queue: Queue

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
 
 from worker.clock import SystemClock
 from worker.commands.simulate_play import Simulation
@@ -151,8 +152,7 @@ def _ruled(simulation: Simulation) -> Mapping[Id, Ruled]:
 _BY_THE_CLOCK = "- with closed hours"
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
+class Played(Struct, frozen=True):
     """A policy that was played, by the name of its file (None: the present one), and what came of it."""
 
     config: Path | None

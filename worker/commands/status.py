@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from rich.text import Text
 
 from worker.app import last_polls
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     from worker.stores.sql import SqlStore
 
 
-@dataclass(frozen=True, slots=True)
-class ActsOfQueue:
+class ActsOfQueue(Struct, frozen=True):
     """What people have said of one queue: how many runs are claimed and snoozed, and until when it is muted."""
 
     claimed: int = 0
@@ -55,8 +55,7 @@ class ActsOfQueue:
         return self != ActsOfQueue()
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """Everything that the command shows.
 
     `alive` are the processes at work; `last` is the last one, where none is; `holder` names a process that holds the

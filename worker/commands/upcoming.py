@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.core.outbox import in_vain_at
 from worker.core.owed import State
@@ -46,8 +47,7 @@ def held_of(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Unpolled:
+class Unpolled(Struct, frozen=True):
     """What waits for a poll of a queue that is polled no more: so many `deliveries` are withdrawn at `withdrawn_at`."""
 
     queue: Queue

@@ -6,12 +6,12 @@ that is reserved or reviewed there ends a claim (see `core.diff`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.model import NO_ACTS, Acts, Review
 
@@ -62,8 +62,7 @@ class Refusal(StrEnum):
     REPEATED = "repeated"  # the same press came twice
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """The person who acts: the `who` that claims are kept by, and the name to show. An operator is no one of these.
 
     `who` is the notifier's id of a user, or what `listed_id` makes of an e-mail; `also` are other ids of the person,
@@ -88,8 +87,7 @@ class Actor:
 OPERATOR = Actor()
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """One act of a person, on a run (its newest stay) or on a queue.
 
     `until` is when it ends by itself. `through` is where it came from; `envelope_id` is the same where that sends one
@@ -105,8 +103,7 @@ class Action:
     envelope_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What an act is on, as it is remembered. `queue` and `review` are None where there is none."""
 
     queue: Queue | None = None
@@ -114,8 +111,7 @@ class Subject:
     muted_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Acted:
+class Acted(Struct, frozen=True):
     """What came of an act. `holder` is the name of the one who has the run, where that is why it was refused."""
 
     subject: Subject
@@ -123,8 +119,7 @@ class Acted:
     holder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One act in the audit, refused ones too. `name` is that of the run."""
 
     at: datetime
@@ -210,8 +205,8 @@ def _on_run(action: Action, subject: Subject, review: Review, now: datetime) -> 
             return Acted(subject, Refusal.NOT_CLAIMED)
         case Act.GIVE_BACK if is_others and not action.actor.is_operator:
             return Acted(subject, Refusal.TAKEN, acts.claimed_name)
-    after = structs.replace(_after(action, acts), acted_at=now)
-    return Acted(replace(subject, review=structs.replace(review, acts=after)))
+    after = replace(_after(action, acts), acted_at=now)
+    return Acted(replace(subject, review=replace(review, acts=after)))
 
 
 def _after(action: Action, acts: Acts) -> Acts:
@@ -221,27 +216,27 @@ def _after(action: Action, acts: Acts) -> Acts:
             # Who takes a run, takes the turn back.
             others = tuple(one for one in acts.not_mine if not actor.is_(one))
             news = {"claimed_by": actor.who, "claimed_name": actor.name, "claimed_until": action.until}
-            return structs.replace(acts, **news, lapsed=False, not_mine=others)
+            return replace(acts, **news, lapsed=False, not_mine=others)
         case Act.GIVE_BACK:
             return unclaimed(acts)
         case Act.SNOOZE:
-            return structs.replace(acts, snoozed_until=action.until)
+            return replace(acts, snoozed_until=action.until)
         case _:
             kept = unclaimed(acts) if acts.is_claimed and actor.is_(acts.claimed_by) else acts
-            return structs.replace(kept, not_mine=tuple(dict.fromkeys((*acts.not_mine, actor.who))))
+            return replace(kept, not_mine=tuple(dict.fromkeys((*acts.not_mine, actor.who))))
 
 
 def unclaimed(acts: Acts) -> Acts:
     """The same without a claim, as if there had been none."""
-    return _plain(structs.replace(acts, claimed_by="", claimed_name="", claimed_until=None, lapsed=False))
+    return _plain(replace(acts, claimed_by="", claimed_name="", claimed_until=None, lapsed=False))
 
 
 def acts_at(acts: Acts, now: datetime) -> Acts:
     """The same without what has ended by now: of a claim only who had it is left."""
     if acts.is_claimed and acts.claimed_until is not None and acts.claimed_until <= now:
-        acts = structs.replace(acts, lapsed=True)
+        acts = replace(acts, lapsed=True)
     if acts.snoozed_until is not None and acts.snoozed_until <= now:
-        acts = structs.replace(acts, snoozed_until=None)
+        acts = replace(acts, snoozed_until=None)
     return acts
 
 
@@ -256,7 +251,7 @@ def with_ends(waiting: Iterable[Review], now: datetime) -> dict[int, Review]:
     # Most have no acts, which costs no more than to see that.
     acted = [review for review in waiting if review.acts is not NO_ACTS]
     return {
-        id(review): structs.replace(review, acts=_plain(after))
+        id(review): replace(review, acts=_plain(after))
         for review in acted
         if (after := acts_at(review.acts, now)) != review.acts
     }
@@ -265,7 +260,7 @@ def with_ends(waiting: Iterable[Review], now: datetime) -> dict[int, Review]:
 def without_person(acts: Acts, ids: Collection[str]) -> Acts:
     """The same with nothing of a person who is to be forgotten."""
     left = unclaimed(acts) if acts.claimed_by in ids else acts
-    return _plain(structs.replace(left, not_mine=tuple(one for one in acts.not_mine if one not in ids)))
+    return _plain(replace(left, not_mine=tuple(one for one in acts.not_mine if one not in ids)))
 
 
 def _plain(acts: Acts) -> Acts:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
+
 from worker.core.model import NO_ONE
 
 if TYPE_CHECKING:
@@ -56,8 +58,7 @@ _MENTIONED = frozenset({Problem.NONE, Problem.GUEST, Problem.REFUSED})
 """With these a person still is a member whom a mention in a channel reaches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """One person: all identities that share a user of the notifier, or one identity that has none.
 
     `reviewer_ids` are the source's identities; an e-mail of the settings of which no identity is known has the one that

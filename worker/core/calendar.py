@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
+
 from worker.core.owed import NEVER
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ _Offset: TypeAlias = tuple[datetime, datetime, timedelta]
 NO_WEEK: Week = ((),) * 7
 
 
-@dataclass(frozen=True, slots=True)
-class Holiday:
+class Holiday(Struct, frozen=True):
     """A day off, and who says so."""
 
     day: date
@@ -50,8 +51,7 @@ class Holiday:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Spans:
+class _Spans(Struct, frozen=True):
     """Stretches of time in order, none of which touch, and how much time lies in those before each."""
 
     begins: tuple[datetime, ...]

@@ -6,11 +6,12 @@ What helps somebody whose words cannot be followed stands here, too.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.core.actions import after_today, on_monday
 from worker.core.text import flat, folded, plain
@@ -36,8 +37,7 @@ class Ask(StrEnum):
     HELP = "help"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What somebody asks for; `about` is what was written of the queue, and of the time."""
 
     ask: Ask
@@ -69,8 +69,7 @@ def unquoted(text: str) -> str:
     return quoted[1].strip() if quoted and not quoted[2].strip() else text
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
+class Timed(Struct, frozen=True):
     """A queue and a time that were written one after the other: `queues` are those that the `name` may mean."""
 
     name: str

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.actions import ON_QUEUES, WITH_END, Act, after_today, on_monday
 from worker.core.model import Kind
@@ -43,8 +45,7 @@ class Span(StrEnum):
     MONDAY = "monday"
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """What somebody has chosen in a menu. `shown_at` is the end that the menu gave, where it gave an instant."""
 
     act: Act
@@ -121,8 +122,7 @@ def _read(part: str) -> Id:
     return raw.decode("utf-8", "surrogatepass")
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(Struct, frozen=True):
     """When something ends that is put off now: at the next opening after today, or on Monday, on the queue's clock."""
 
     opening_at: datetime
@@ -130,8 +130,7 @@ class Ends:
     zone: tzinfo
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(Struct, frozen=True):
     """What can be pressed in a message: one value for each of its lines, None where nothing can; and for its queue."""
 
     lines: tuple[Ends | None, ...] = ()

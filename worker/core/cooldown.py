@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from worker.core.delivery import FIRST_WAIT, backoff, clamp_wish
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Cooldown:
+class Cooldown(Struct, frozen=True, order=True):
     """Lasts up to the monotonic time `until`; a new one is over. `failures` in a row have led to it.
 
     Each change is another value that replaces this one: `Cooldown()` after a success. Of two, the larger one lasts

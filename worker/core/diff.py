@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.actions import unclaimed
 from worker.core.filters import known_traits
@@ -25,8 +25,7 @@ SAME_INSTANT = timedelta(seconds=1)
 SAME_EXPIRY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Struct, frozen=True):
     """The changes that a snapshot makes to memory.
 
     `open` is everything that waits now; `changed` is every review to write, open or closed. `unsure` is True where a
@@ -125,7 +124,7 @@ def _twins(runs: Collection[QueueRun], reviews: Iterable[Review]) -> dict[Id, Re
     known = {review.queue_run_id for review in reviews}
     lost = {review.run_id: review for review in reviews if review.is_open and review.queue_run_id not in listed}
     return {
-        run.queue_run_id: structs.replace(lost[run.run_id], queue_run_id=run.queue_run_id, added_at=run.added_at)
+        run.queue_run_id: replace(lost[run.run_id], queue_run_id=run.queue_run_id, added_at=run.added_at)
         for run in runs
         if run.run_id is not None and run.run_id in lost and run.queue_run_id not in known
     }
@@ -158,7 +157,7 @@ def _see(run: QueueRun, review: Review | None, now: datetime) -> Review:
     since = wait_began(run, review.since, now)
     facts = _better(run.facts, review.facts)
     told_at = _spoken_until(since, review)
-    return structs.replace(
+    return replace(
         review,
         since=since,
         told_at=told_at,
@@ -188,7 +187,7 @@ def _who(run: QueueRun, review: Review) -> Who:
     """Whom the listing names; one that knows no assignments leaves those that another has shown."""
     known = review.who.assigned_to
     # Else a single poll by the older listing would make a run the turn of all reviewers of its queue.
-    return run.who if run.shows_assigned or not known else structs.replace(run.who, assigned_to=known)
+    return run.who if run.shows_assigned or not known else replace(run.who, assigned_to=known)
 
 
 def _expiry(run: QueueRun, review: Review) -> datetime | None:
@@ -251,18 +250,18 @@ def _better(fresh: Facts, known: Facts) -> Facts:
     # A listing that shows no facts, or has lost a run's name for a while, must not overwrite what we know.
     if fresh.name or (not known.name and (not is_bare(fresh) or is_bare(known))):
         return fresh
-    return known if known.url else structs.replace(known, url=fresh.url)
+    return known if known.url else replace(known, url=fresh.url)
 
 
 def _miss(review: Review, now: datetime, seen: Snapshot | Difference, *, proof: bool) -> Review:
     """The review of a run that the listing does not show: closed where that is proof, or the second time in a row."""
     # A row that cannot be used names the run: it is not absent.
     if not proof and review.run_id in seen.strays:
-        return review if review.absent_at is None else structs.replace(review, absent_at=None)
+        return review if review.absent_at is None else replace(review, absent_at=None)
     # The run may be among the rows that slipped by unread, or that name no run: neither present nor absent.
     if not proof and (seen.moved or seen.obscured):
         return review
     # In a listing of several pages a run can slip from one to the other between two requests.
     if proof or seen.one_page or review.absent_at is not None:
-        return structs.replace(review, absent_at=None, closed_at=now, acts=NO_ACTS)
-    return structs.replace(review, absent_at=now)
+        return replace(review, absent_at=None, closed_at=now, acts=NO_ACTS)
+    return replace(review, absent_at=now)

@@ -8,11 +8,13 @@ review, what a reader has heard with the reader's turn.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid5
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.core.audience import is_listed
 from worker.core.calendar import ALWAYS_OPEN
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
     from worker.core.policy import EscalationPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class QueueTurns:
+class QueueTurns(Struct, frozen=True):
     """A queue whose people are notified directly, or whose owner is: its ladder, and whose turn its runs are.
 
     People are notified only where it `is_direct`, and the channel is not where that `spares_channel`. After so many
@@ -54,8 +55,7 @@ OWNER = "owner:"
 """Begins the name of the inbox in which an owner hears of what no one else can be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What a decision about direct messages is made on.
 
     `reviews` are the open ones of each queue. Of the queues in `begun` people were notified directly before. `spoken`
@@ -74,8 +74,7 @@ class Desk:
     passed: Collection[About] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DirectNotice:
+class DirectNotice(Struct, frozen=True):
     """A decision to notify a reader of runs, oldest first, each with why it is in the message."""
 
     key: UUID
@@ -84,8 +83,7 @@ class DirectNotice:
     runs: tuple[tuple[About, Kind], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """Runs that the message of a reader is to show: by an edit, or from the first where it is not posted yet."""
 
     reader: str
@@ -93,8 +91,7 @@ class Entered:
     runs: tuple[tuple[About, Kind], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DirectPlan:
+class DirectPlan(Struct, frozen=True):
     """What one look at all inboxes decided. `spoken` is to be written, and that the queues have `begun`.
 
     For the runs in `heard` owners are called, so that these are `passed` no more.
@@ -108,8 +105,7 @@ class DirectPlan:
     next_due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """What a decision about direct messages needs to know beside the desk.
 
     `calendars` gives a user's own calendar, where there is one; `scheme` is that of the destinations of users. Our
@@ -226,8 +222,7 @@ def plan_direct(world: World, desk: Desk, now: datetime) -> DirectPlan:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Worn:
+class _Worn(Struct, frozen=True):
     """The runs of a queue of which its channel was reminded often enough: the owner is, once that is due again."""
 
     queue: QueueTurns

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.actions import ends_of
 from worker.core.model import NO_ACTS, Entry, Kind
@@ -29,8 +30,7 @@ About: TypeAlias = "tuple[Id, ReviewKey]"
 """A review, by its queue as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
+class Spoken(Struct, frozen=True):
     """How far a reader has heard of one run, which is the reader's turn `since` then.
 
     `told_at` is the instant up to which a message has called the reader for it (None: none has), `called_by` the last
@@ -55,16 +55,14 @@ def joined(known: Sequence[Spoken]) -> Spoken:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """How often people are called: by so many messages on one day, and reminded so many times of one run."""
 
     person_day: int
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTurn:
+class OpenTurn(Struct, frozen=True):
     """One run that is a reader's turn, with the ladder by which the reader is notified of it.
 
     `is_own` says that the reader has it in hand, and so need not hear that it is new. `muted_until` is when the last
@@ -88,11 +86,10 @@ class OpenTurn:
     def view(self) -> Review:
         """The review as the reader has heard of it; of a call that is passed on, nothing so far."""
         told_at = None if self.is_passed else self.spoken.told_at
-        return structs.replace(self.review, told_at=told_at, generation=self.spoken.generation)
+        return replace(self.review, told_at=told_at, generation=self.spoken.generation)
 
 
-@dataclass(frozen=True, slots=True)
-class Inbox:
+class Inbox(Struct, frozen=True):
     """Everything that is one reader's turn, over all queues.
 
     `window` is the one that the last message opened. The reader was called `spent` times since `day_began`. One that is
@@ -111,8 +108,7 @@ class Inbox:
     ahead: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A turn in a message: why it is there, and what the reader will have heard by it."""
 
     turn: OpenTurn
@@ -131,8 +127,7 @@ class Call:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class InboxPlan:
+class InboxPlan(Struct, frozen=True):
     """What is due in one inbox: runs that the reader is called for, others that the message shows by an edit alone.
 
     `passed` are those that are due and of which only the owner hears: the budget is spent, or the reader was reminded
@@ -261,5 +256,5 @@ def ladder_of(policy: EscalationPolicy, calendar: Calendar | None) -> Escalation
     steps = policy.without(Kind.ESCALATION)
     if calendar is None:
         return replace(policy, steps=steps, turns=None)
-    steps = tuple(replace(step, calendar=calendar) for step in steps)
+    steps = tuple(dataclasses.replace(step, calendar=calendar) for step in steps)
     return replace(policy, steps=steps, calendar=calendar, turns=None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.audience import Person, Persons, Problem, email_key, listed_id
 from worker.core.model import Reviewer
@@ -21,8 +23,7 @@ GIVE_UP = timedelta(minutes=15)
 """The time after which a reviewer who could not be looked up yet counts as one whom no message reaches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """What is known of one reviewer: an identity of the source, or an e-mail of the settings (see `listed_id`).
 
     `user` is the notifier's id, '' where none is known. `asked_at` is the last look-up (None: there was none), `ask_at`
@@ -43,8 +44,7 @@ class Card:
         return self.problem is Problem.FORGOTTEN
 
 
-@dataclass(frozen=True, slots=True)
-class Correction:
+class Correction(Struct, frozen=True):
     """The word of the settings on one person, which wins over every look-up."""
 
     user: str = ""
@@ -52,8 +52,7 @@ class Correction:
     is_notified: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A user of the notifier. `problem` says why no message reaches this one, NONE where one does."""
 
     user: str

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import operator
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.model import NO_TRAITS, Trait, Traits
 
@@ -41,8 +41,7 @@ class Order(StrEnum):
     AGE = "age"
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """A score of a feedback key compared with a number, such as `user_score < 0.5`."""
 
     key: str
@@ -57,8 +56,7 @@ class Score:
         return score is not None and COMPARISONS[self.comparison](score, self.number)
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Struct, frozen=True):
     """What has to hold of a run: every condition that is given, each by one of its values."""
 
     tags: tuple[str, ...] = ()
@@ -95,8 +93,7 @@ class Conditions:
         return frozenset(trait for trait, is_given in given.items() if is_given)
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """The filters of one queue: `only` these runs, and `skip` those. `order` says what a message lists first."""
 
     only: Conditions = Conditions()
@@ -128,7 +125,7 @@ class Filters:
             return review
         rule, rank = self.rule_against(review.traits), self.rank(review.traits)
         is_same = (rule, rank) == (review.left_out, review.rank)
-        return review if is_same else structs.replace(review, left_out=rule, rank=rank)
+        return review if is_same else replace(review, left_out=rule, rank=rank)
 
     def lacks(self, traits: Traits) -> bool:
         """Whether something that is needed of a run is not known."""
@@ -188,4 +185,4 @@ def known_traits(fresh: Traits, known: Traits) -> Traits:
     if fresh is NO_TRAITS or fresh == known:
         return known
     news = {name: value for name in Traits.__struct_fields__ if (value := getattr(fresh, name)) is not None}
-    return structs.replace(known, **news)
+    return replace(known, **news)

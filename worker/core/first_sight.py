@@ -6,10 +6,10 @@ It is what `plan` decides where nothing is remembered yet, in one pass: there ma
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.core.diff import begin_review, is_early
 from worker.core.filters import NO_FILTERS
@@ -57,8 +57,7 @@ def plan_first_sight(snapshot: Snapshot, memory: Memory, policy: EscalationPolic
     )
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     """What is kept of reviews as they pass by: each may be made for that, and let go after it."""
 
     said: list[bytes] = field(default_factory=list)
@@ -78,7 +77,7 @@ def _spoken(runs: Collection[QueueRun], policy: EscalationPolicy, there: datetim
     def speak(run: QueueRun) -> Review:
         review = begin_review(run, there, back=False)
         told_at = policy.spoken_at_baseline(review, there) if escalates else there
-        return structs.replace(review, told_at=told_at, generation=1)
+        return replace(review, told_at=told_at, generation=1)
 
     def every() -> Iterator[Review]:
         return map(speak, runs)

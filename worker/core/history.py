@@ -6,14 +6,14 @@ Hours are those of UTC. A day of several hours, and of several queues, is the su
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from math import floor, log2
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.core.calendar import ALWAYS_OPEN, Calendar
 from worker.core.model import Fate
@@ -188,8 +188,7 @@ def by_day(hours: Hours, zone: tzinfo) -> Mapping[date, Hour]:
     return {day: total(each) for day, each in days.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One hour of the week, all weeks together: what came and was reviewed in the hours that were `seen`."""
 
     came: int = 0
@@ -213,8 +212,7 @@ def by_week(hours: Hours, zone: tzinfo) -> WeekOfHours:
     return tuple(map(tuple, cells))
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """How the waits of a queue are measured: the calendar by which time counts, and when a run is stale."""
 
     calendar: Calendar = ALWAYS_OPEN
@@ -225,7 +223,7 @@ class Measure:
         first = self.begun(since, at, sign=sign)
         if not is_first:
             return Hour(last=first.first, last_wall=first.first_wall)
-        return structs.replace(first, last=first.first, last_wall=first.first_wall)
+        return replace(first, last=first.first, last_wall=first.first_wall)
 
     def begun(self, since: datetime, at: datetime, *, sign: int = 1) -> Hour:
         """What a first review adds to the hour."""
@@ -275,8 +273,7 @@ def _corrected(review: Review, closed_at: datetime, fate: Fate, measure: Measure
     return change + measure.ended(review.since, closed_at, is_first=not review.done, sign=sign)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """What a decision on a listing adds to the past of a queue.
 
     `hours` are changes of hours, `ended` the runs whose stay has ended, and `first` the open time that passed up to the
@@ -349,7 +346,7 @@ def _changes(
                 yield review, now, measure.begun(review.since, there)
         elif review.run_id is None or review.run_id not in renamed:
             wait = EMPTY_HOUR if is_blind else measure.ended(review.since, there, is_first=not former.done)
-            yield review, now, structs.replace(wait, unknown=1)
+            yield review, now, replace(wait, unknown=1)
 
 
 def _filtered(former: Review, review: Review) -> Iterator[tuple[Review, datetime, Hour]]:
@@ -374,7 +371,7 @@ def _reopened(former: Review, closed_at: datetime, measure: Measure) -> Hour:
 def with_change(hour: Hour, change: Hour) -> Hour:
     """An hour as it is after a change, which may take away what it never had."""
     after = hour + change
-    return structs.replace(
+    return replace(
         after,
         came=max(after.came, 0),
         reviewed=max(after.reviewed, 0),

@@ -5,10 +5,12 @@ An outage, in which nothing was polled at all, is found and reported here, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.overview import LATE_AFTER
 from worker.core.ports import Trouble
@@ -41,8 +43,7 @@ _AT_ONCE = frozenset({Group.NAME, Group.KEY, Group.PART})
 """Groups that do not get better by waiting, or have waited already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(Struct, frozen=True):
     """One problem; `group` and `subject` identify it from look to look. `ended_at` is None while it lasts.
 
     Where a part of the worker announced it, `subject` is its kind and subject, `name` its kind, `error` and `fix` its
@@ -74,8 +75,7 @@ class Incident:
         return (self.group, self.subject)
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(Struct, frozen=True):
     """The outcome of one look: incidents to report as begun or as ended, a message for each group.
 
     `known` are all that people know of after that.
@@ -201,8 +201,7 @@ _SHORTEST = timedelta(minutes=15)
 """A restart or an upgrade is no outage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Struct, frozen=True):
     """Nothing was polled between `since` and `until`; the counters are those from before."""
 
     since: datetime
@@ -211,8 +210,7 @@ class Outage:
     gone: int
 
 
-@dataclass(frozen=True, slots=True)
-class LastSeen:
+class LastSeen(Struct, frozen=True):
     """The last sight of the queues: time of a complete poll, counters of all queues, an outage not yet reported."""
 
     seen_at: datetime | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from uuid import UUID
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -53,8 +54,7 @@ def tasks_for(held: Collection[str], free: Collection[str], workers: int) -> fro
     return frozenset(str(task) for task in Task) - spared
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """One thing that one of several workers does alone: a task by its own name, or a queue by `assignment_name`.
 
     `token` rises whenever the assignment passes to another worker, so that the former one cannot be mistaken for it.
@@ -65,8 +65,7 @@ class Assignment:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+class Renewal(Struct, frozen=True):
     """The answer that a worker gets when it renews its lease.
 
     `assignments` are its own, by name; `now` is the database's time; `workers` counts the living ones. `again_in` is
@@ -80,8 +79,7 @@ class Renewal:
     again_in: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Living:
+class Living(Struct, frozen=True):
     """The workers whose lease lasts at `now`, eldest first, each with its end."""
 
     now: datetime

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
 from datetime import UTC
 from functools import reduce
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.audience import Problem
 from worker.core.direct import OWNER
@@ -23,8 +26,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Claim
 
 
-@dataclass(frozen=True, slots=True)
-class QueueShown:
+class QueueShown(Struct, frozen=True):
     """What a message shows of the runs of one queue, and whose turn they are.
 
     After so many `reminders` in its channel the owner hears of a run instead (None: there is no owner).
@@ -38,8 +40,7 @@ class QueueShown:
     is_direct: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """A claimed direct message, with what holds for each queue of its runs, as everything is at `now`."""
 
     claim: Claim
@@ -159,7 +160,7 @@ class Letter:
         line = line_of(review, queue.reviewers_per_run, view.stale_at(review), self.now, purpose, view.turns)
         person = None if self.is_for_owner else self.person(view.turns)
         is_done = person is not None and review.is_open and view.turns.has_completed(person, review)
-        return replace(
+        return dataclasses.replace(
             line,
             queue=queue if several else None,
             is_done=is_done,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from worker.core.actions import acts_at
 from worker.core.model import FIRST_SIGHT, LISTED, NO_ACTS, Fate, Kind, QueueTotals, RemindIn, Show
 from worker.core.owed import NEVER
@@ -75,8 +77,7 @@ class Line:
         return self.fate is None and not self.is_done and not self.is_others
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(Struct, frozen=True):
     """How the runs of a message and those of its queue stand when it is composed.
 
     `new` and `escalated` count the runs that are in the message for that reason, `later` those of a baseline that came
@@ -95,8 +96,7 @@ class Shares:
     places: tuple[Queue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """Everything that a notifier needs to show one delivery; `lines` are up to LISTED of its `total` runs.
 
     `waiting` counts those of `total` that still wait. A baseline of several queues has `queue_lines` instead. Ages are

@@ -5,13 +5,13 @@ Times are aware UTC datetimes and end in `_at` (or are a named instant such as `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -101,8 +101,7 @@ class ReviewKey(NamedTuple):
     added_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewer:
+class Reviewer(Struct, frozen=True):
     """A person, or a service, who may owe reviews: by the id that the source gives an identity. '' is not known."""
 
     reviewer_id: str
@@ -118,8 +117,7 @@ class Access(StrEnum):
     UNKNOWN = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(Struct, frozen=True):
     """An annotation queue as the source shows it. `name` is its id where the name is not known.
 
     `assigned` are its reviewers, by name; a run may name others, see `Who`. `disagreed` counts the completed runs for
@@ -252,8 +250,7 @@ class QueueRun(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One complete listing of one queue, each `queue_run_id` once.
 
     - `one_page`: the listing came in a single answer. Only then does one absence prove that a run has left.
@@ -291,8 +288,7 @@ class Snapshot:
         return len(self.runs)
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(Struct, frozen=True):
     """A complete listing that equals the last concluded one, beside its runs too, so that a diff would find nothing.
 
     `concluded` takes the place of the value that the source was given. The other fields are those of `Snapshot`.
@@ -305,8 +301,7 @@ class Unchanged:
     concluded: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """A complete listing, as what is other than in the last concluded one.
 
     `runs` are those that are new or altered, `gone` those that are listed no more; `count` is how many are listed. The
@@ -384,8 +379,7 @@ class Entry(StrEnum):
     VOID = "void"  # it never came to a post, so it called no one
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The time after an announcement in which new runs enter its message instead of being announced."""
 
     opened_at: datetime
@@ -393,8 +387,7 @@ class Window:
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """The memory of one queue that a decision is made on.
 
     `reviews` holds every open review of the queue and every closed one whose `queue_run_id` was asked for; for a
@@ -415,8 +408,7 @@ class Memory:
     completed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
+class Polled(Struct, frozen=True):
     """The state of the polls of one queue.
 
     While they succeed, `failing_since` is None, and `error` and `trouble` (the kind of failure) are empty.
@@ -430,8 +422,7 @@ class Polled:
     trouble: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueTotals:
+class QueueTotals(Struct, frozen=True):
     """The numbers of one queue's runs and of the deliveries owed about them, for `status` and the metrics.
 
     Runs that its filters leave out are counted in `left_out` alone. `expiring` counts those whose traces expire soon,

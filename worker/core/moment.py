@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.core.actions import ends_of
 from worker.core.instants import instant_at, microseconds
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from worker.core.policy import EscalationPolicy, Step
 
 
-@dataclass(frozen=True, slots=True)
-class _Past:
+class _Past(Struct, frozen=True):
     """Whether a step had come for runs when they were last spoken of."""
 
     step: Step
@@ -44,8 +44,7 @@ class _Past:
         return since < older or (since <= as_old and step.first_at(review) <= told_at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rung:
+class _Rung(Struct, frozen=True):
     """A step that may go out at one instant.
 
     It has come for what has waited since `first` or longer, and again for what was spoken of up to `again`; it takes
@@ -100,8 +99,7 @@ class _Rung:
         return not self.past.had_come(review, told_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """A ladder at one instant: what is due then, for as many runs as there are.
 
     `rungs` are the steps that may go out then, lowest first; `first` is since when, at the latest, something has waited

@@ -5,9 +5,11 @@ The SQL store, the store in memory and the dry run all decide here, so that they
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.delivery import (
     MUTED_MEANWHILE,
@@ -42,8 +44,7 @@ ACTS_COME_FIRST = timedelta(hours=1)
 STANDS_FOR_ALL = "a later notice that waits too speaks of every run of it"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate(Generic[R]):
+class Candidate(Struct, Generic[R], frozen=True):
     """A delivery with the reviews that it speaks of. What was owed earlier has the lower `place` in the outbox."""
 
     delivery: Delivery
@@ -51,8 +52,7 @@ class Candidate(Generic[R]):
     reviews: frozenset[R] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Taking(Generic[R]):
+class Taking(Struct, Generic[R], frozen=True):
     """One delivery that is claimed.
 
     `taken` is the delivery after the claim, with the reviews, mentions and attempts of those `merged` into it.
@@ -69,8 +69,7 @@ class Taking(Generic[R]):
         return bool(self.left_out) and not self.taken.reviews
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice(Generic[R]):
+class _Choice(Struct, Generic[R], frozen=True):
     """The outcome of a claim: the delivery that it takes (None: nothing is due), and those that it withdraws."""
 
     taking: Taking[R] | None = None

@@ -5,12 +5,12 @@ Also the port by which its work is counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,8 +66,7 @@ class LinkState(msgspec.Struct, frozen=True):
     counted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """One process that works, or has worked, on this database.
 
     `command` is `run` or `poll`. `ended_at` stays None where it was killed. `reasons` are only those that the database
@@ -85,8 +84,7 @@ class Process:
     link: LinkState | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of `check`. `fix` is empty where all is well."""
 
     name: str
@@ -95,8 +93,7 @@ class Finding:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """The names of the services and settings in use, and the fixes that need such a name.
 
     `source` and `notifier` are the services as people write them; `notifier_area` is the area of the notifier as
@@ -141,8 +138,7 @@ LISTING_IN_USE = "listing in use"
 """The name under which the listing in use and its end are remembered, for `status` in another process."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiInUse:
+class ApiInUse(Struct, frozen=True):
     """The listing of the source that is read, and its end.
 
     `is_ending` is True where the source calls it deprecated; `sunset_at` is its end (None: no date is given). `is_last`
@@ -156,8 +152,7 @@ class ApiInUse:
     other_sunset_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The last answer of the notifier: `taken_at` is when it took the token (None: not since the start).
 
     `failing_since` is the time since which it gives no good answer (None: it does, as far as we know), `error` its last
@@ -169,8 +164,7 @@ class Asked:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueView:
+class QueueView(Struct, frozen=True):
     """One queue as the worker sees it.
 
     `trouble` is the kind of failure of its last poll, empty where that was complete. `unusable` counts the rows of its
@@ -207,8 +201,7 @@ class QueueView:
         return completed_at is None or now - completed_at > LATE_AFTER * self.interval
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """Everything that one look at the worker shows.
 
     - `queues`: the queues to poll, with those that were never attempted; `unknown`: names that no queue has.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from worker.core.model import Kind, RemindIn
 
@@ -20,8 +21,7 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The `due_at` of a held delivery that waits for an operator."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Destination:
+class Destination(Struct, frozen=True, order=True):
     """Where messages go: a channel or a person, by the `place` that the notifier of the `scheme` knows it by.
 
     Its text, by which it is kept, is both with a colon between: `file:shelf`. People are shown the place alone.
@@ -52,8 +52,7 @@ EVERYWHERE = Destination("*", "*")
 """Stands for every destination: a pause there holds for all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """A decision to notify: one for each queue, place and poll.
 
     `reviews` are open ones, oldest first; `purposes` says of each why it is in the notice (empty: all for its `kind`),
@@ -82,16 +81,14 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The notifier's proof of a post: the channel's own id and the message's timestamp in it."""
 
     channel: str
     ts: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One row of the outbox with its attempts.
 
     - `queue`: None for `ops`, which speak of no run but have a `text`, and for `direct`, which speak of several queues.
@@ -139,8 +136,7 @@ class Delivery:
     successor: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueShare:
+class QueueShare(Struct, frozen=True):
     """What one queue has in a baseline of several: so many of its `total` runs still wait, the oldest since then."""
 
     queue: Queue
@@ -149,8 +145,7 @@ class QueueShare:
     oldest_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A delivery that is ours until `delivery.lease_until`, with the reviews of its runs as they are now.
 
     For a post, `reviews` are all that it speaks of, oldest first. For an edit they are only those that the message
@@ -185,8 +180,7 @@ class Claim:
         return self.muted_until is not None and self.muted_until > now and not is_escalation
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """A destination that is not posted to before `until`; EVERYWHERE stands for all of them.
 
     `reason` is the notifier's error code, `error` its sentence with the fix; `failures` counts the attempts in a row
@@ -201,8 +195,7 @@ class Pause:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(Struct, frozen=True):
     """The deliveries of one state that still wait or failed: their number, the oldest, and the newest error."""
 
     state: State
@@ -211,8 +204,7 @@ class Backlog:
     last_error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StoryNotice:
+class StoryNotice(Struct, frozen=True):
     """One notice in the story of one run. `left_out` says that the run was reviewed before the post.
 
     `purpose` is why the run is in the message, where that is not the delivery's own kind.
@@ -223,8 +215,7 @@ class StoryNotice:
     purpose: Kind | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """Everything that is remembered of one stay of a run, oldest notice first."""
 
     queue: Queue

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from hashlib import sha1
 from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from msgspec import structs, to_builtins
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from worker.core.actions import with_ends
 from worker.core.diff import diff, is_bare, is_early
@@ -35,8 +36,7 @@ MOST_DIRECT = 100
 """Of so many runs the names are asked for before people are notified directly; those of others come by an edit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remainder:
+class Remainder(Struct, frozen=True):
     """What a decision leaves for the next one, should that be on a difference alone; in memory only.
 
     `dues` are for each step of the ladder, and for its repeats, the instants since which runs wait for it, in
@@ -54,8 +54,7 @@ class Remainder:
     turns: Turns | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What one poll decided: the reviews to write (new or altered), the notices to owe, the listing to remember.
 
     `closed` are the queue runs of those reviews that do not wait any more.
@@ -151,7 +150,7 @@ def _decided(  # noqa: PLR0913, PLR0917  (what a decision is made of)
     """
     policy, there = moment.policy, moment.now
     # By identity: a key takes longer to make and to compare than the decision itself.
-    spoken = {id(review): structs.replace(review, told_at=review.since) for review in silent}
+    spoken = {id(review): replace(review, told_at=review.since) for review in silent}
     spoken |= {id(part.review): _spoken(part) for part in due.parts}
     notices = _notices(seen.queue.queue_id, due.parts, spoken)
     altered = {id(review): review for review in found.changed} | spoken
@@ -264,7 +263,7 @@ def _beside_the_channel(found: Diff, policy: EscalationPolicy) -> tuple[Diff, Se
     if policy.turns is None:
         return found, ()
     seen = tuple(
-        structs.replace(review, told_at=None)
+        replace(review, told_at=None)
         if review.told_at is not None and not review.generation and not policy.is_direct(review)
         else review
         for review in found.open
@@ -290,8 +289,7 @@ def _apart(
     return first, [review for review, is_first in zip(waiting, are_first, strict=True) if not is_first]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """One review in a notice: the step for which it is there, and up to when the notice speaks of it."""
 
     step: Step
@@ -299,8 +297,7 @@ class _Part:
     told_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
+class _Due(Struct, frozen=True):
     """What a poll leads to: notices, and runs that a message which is up already is to show."""
 
     parts: list[_Part]
@@ -309,7 +306,7 @@ class _Due:
 
 def _first_sight(waiting: Iterable[Review], policy: EscalationPolicy, now: datetime) -> Iterator[_Part]:
     """At first sight everything that waits is spoken of at once, whatever its age."""
-    step = replace(policy.steps[0], kind=Kind.BASELINE)
+    step = dataclasses.replace(policy.steps[0], kind=Kind.BASELINE)
     return (_Part(step, review, policy.spoken_at_baseline(review, now)) for review in waiting)
 
 
@@ -376,9 +373,9 @@ def may_announce(new: Iterable[Review], policy: EscalationPolicy, window: Window
 def _spoken(part: _Part) -> Review:
     """A review once its notice is decided on."""
     review = part.review
-    after = structs.replace(review, told_at=part.told_at, generation=review.generation + 1)
+    after = replace(review, told_at=part.told_at, generation=review.generation + 1)
     # Most are announced: one copy costs half of two.
-    return after if part.step.kind is not Kind.REMINDER else structs.replace(after, reminded=review.reminded + 1)
+    return after if part.step.kind is not Kind.REMINDER else replace(after, reminded=review.reminded + 1)
 
 
 def _notices(queue_id: Id, parts: Iterable[_Part], spoken: Mapping[int, Review]) -> list[Notice]:

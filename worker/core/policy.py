@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.filters import NO_FILTERS, Filters, filters_of
 from worker.core.model import NO_ACTS, Kind, RemindIn
@@ -115,8 +117,7 @@ class Step:
         return now if self.times is None else self.calendar.last_time(self.times, now)
 
 
-@dataclass(frozen=True, slots=True)
-class EscalationPolicy:
+class EscalationPolicy(Struct, frozen=True):
     """The ladder of one queue, lowest step first. `spare_reserved` keeps all but the lowest from reserved runs.
 
     After an announcement the next one waits `announce_every`, which counts by `calendar`. `turns` says of which runs

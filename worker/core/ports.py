@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -219,8 +220,7 @@ def always() -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The name of a notifier, the destinations that are its own, its pace and its abilities.
 
     `name` is the service as people write it; its destinations have the `scheme`. `pace` is the shortest time between
@@ -275,8 +275,7 @@ class Notifier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Press:
+class Press(Struct, frozen=True):
     """A press of a control of ours by a person, as the notifier's service reports it.
 
     `envelope_id` is the same where the service reports one press twice. `team` is the person's own one, which need not
@@ -294,8 +293,7 @@ class Press:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command that a person wrote: its `name` with the slash, the `text` after it, and the channel as `place`."""
 
     envelope_id: str
@@ -306,8 +304,7 @@ class Command:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class HomeOpened:
+class HomeOpened(Struct, frozen=True):
     """A person opened our own page in the notifier's service."""
 
     envelope_id: str

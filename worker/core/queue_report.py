@@ -5,10 +5,11 @@ Names are raw and hostile: who shows them escapes them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from uuid import uuid5
+
+from msgspec import Struct
 
 from worker.core.history import EMPTY_HOUR, HOUR, by_day, by_week, hour_of, total
 from worker.core.plan import NAMESPACE
@@ -29,8 +30,7 @@ _DAY = timedelta(days=1)
 _SHORTEST_DAY = timedelta(hours=23)
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Struct, frozen=True):
     """The time that a report is about, on the clock of the queue's calendar. It begins and ends with whole hours."""
 
     begin: datetime
@@ -53,8 +53,7 @@ class Period:
         return self.end.astimezone(self.zone).date()
 
 
-@dataclass(frozen=True, slots=True)
-class QueueReport:
+class QueueReport(Struct, frozen=True):
     """What is reported of one queue: its hours as a `sum`, by the week and by the day, and what waits now.
 
     Of `hours` hours, `seen` were watched. `is_open_time` says that waits leave closed hours out.

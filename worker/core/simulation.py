@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from worker.core.audience import Problem, email_key
 from worker.core.directory import Card, listed
@@ -32,8 +33,7 @@ _MOMENT = timedelta(microseconds=1)
 _SATURDAY = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """The remembered time from `begin` to `end`, and a while before it, from `warm_at` on, that is not counted.
 
     `polls` are the queues that were polled, `reviews` all of each that were open at `warm_at` or came since. `cards`
@@ -82,8 +82,7 @@ def outages_of(
     return dict(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(Struct, frozen=True):
     """A message that a policy would have posted: when, where, whom it calls, and what each run is in it for."""
 
     at: datetime
@@ -103,24 +102,21 @@ class Posting:
         return (self.destination.place,) if self.kind is Kind.DIRECT else self.mention
 
 
-@dataclass(frozen=True, slots=True)
-class Ruled:
+class Ruled(Struct, frozen=True):
     """What of a policy the figures of one queue are measured by."""
 
     calendar: Calendar
     stale_at: Callable[[Review], datetime | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(Struct, frozen=True):
     """How long something took for half of the runs, and for 95 of 100; None where there were none."""
 
     p50: timedelta | None = None
     p95: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFigures:
+class QueueFigures(Struct, frozen=True):
     """What a policy would have made of one queue: `posts` in its channels in so many `days`, `most` on one of them.
 
     `came` counts the runs, `overdue` those that became stale. `shown` is how long it took until a message showed a run,
@@ -144,8 +140,7 @@ class QueueFigures:
         return self.posts / self.days if self.days else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """What a policy would have made of all queues; `every` is all of them together.
 
     `calls` counts mentions and direct messages to each person, `most_calls` are the most that one of them got on a day.
@@ -184,8 +179,7 @@ def quantile(values: Sequence[timedelta], share: float) -> timedelta | None:
     return values[min(int(share * len(values)), len(values) - 1)] if values else None
 
 
-@dataclass(slots=True)
-class _Firsts:
+class _Firsts(Struct):
     """When each run was shown first, and when a message was posted for it first."""
 
     shown: dict[About, datetime]
@@ -240,8 +234,7 @@ def measure(
     return Figures(queues, every, calls, max(calls_a_day.values(), default=0), direct)
 
 
-@dataclass(slots=True)
-class _Waited:
+class _Waited(Struct):
     """How long the runs of one queue waited for messages and reviews."""
 
     came: int = 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
 from datetime import UTC
 from functools import reduce
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.actions import acts_at
 from worker.core.message import Message, line_of
@@ -27,8 +30,7 @@ _NOWHERE = Destination("nowhere", "")
 _NO_KEY = UUID(int=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
+class Shelf(Struct, frozen=True):
     """One queue with the runs that wait in it, in any order, and how these are shown.
 
     Of a queue without people `reviews` need only be those that somebody has taken; `waiting` counts all.
@@ -43,8 +45,7 @@ class Shelf:
     failing_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Worklist:
+class Worklist(Struct, frozen=True):
     """What somebody asked for, at one moment.
 
     `message` has the lines and the counts of runs. Of the runs `overdue` are late, `yours` are taken by the one who
@@ -69,8 +70,7 @@ class Worklist:
         return self.message.queue
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A run to show, and what people have said of it."""
 
     shelf: Shelf
@@ -100,7 +100,7 @@ class _Found:
         of = self.shelf.queue.reviewers_per_run
         line = line_of(self.review, of, view.stale_at(self.review), now, None, view.turns)
         others = tuple(name for name in line.waiting_for if reader is None or name != reader.name)
-        return replace(line, waiting_for=others)
+        return dataclasses.replace(line, waiting_for=others)
 
 
 def worklist_of(user: str, persons: Persons, shelves: Sequence[Shelf], now: datetime) -> Worklist:
@@ -146,7 +146,7 @@ def _worklist(found: Sequence[_Found], shelves: Sequence[Shelf], now: datetime, 
             kind=Kind.DIRECT,
             destination=_NOWHERE,
             as_of=now,
-            lines=tuple(replace(line, queue=queue) for line, queue in lines),
+            lines=tuple(dataclasses.replace(line, queue=queue) for line, queue in lines),
             total=len(found),
             waiting=len(found),
             show=_shown(listed),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.actions import OPERATOR, Act, Acted, Action, Actor, MayAct, Subject, apply
 from worker.core.audience import Turns, email_key, listed_id
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What somebody asks for, in whatever way: an act on a run, or on a queue where no run is named.
 
     The person is known by the `user` of the notifier or by an `email`, and shown by the `name` where no better one is

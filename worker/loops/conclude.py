@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.filters import NO_FILTERS
 from worker.core.first_sight import is_first_sight, plan_first_sight
@@ -41,8 +42,7 @@ LARGE = 10_000
 """Queues of so many runs are decided on one at a time: together they would take longer than a transaction may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Concluded:
+class Concluded(Struct, frozen=True):
     """The last listing that is written down: how the source knows it again, and what was left to decide of it.
 
     It was decided on by `rules`. `same` is the listing as a difference from itself.
@@ -62,7 +62,7 @@ class Concluded:
     @classmethod
     def of(cls, found: Listed, rules: QueueRules, decided: Plan) -> Concluded:
         """A listing that was decided on, once that is written down."""
-        kept = {each.name: getattr(found, each.name) for each in fields(Difference) if each.name != "gone"}
+        kept = {name: getattr(found, name) for name in Difference.__struct_fields__ if name != "gone"}
         return cls(rules, decided.remainder, Difference(**kept | {"runs": ()}))
 
     def unchanged(self, found: Unchanged) -> Concluded:

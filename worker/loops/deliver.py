@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core import delivery as step
 from worker.core.audience import TURN
@@ -47,8 +48,7 @@ LOOK_INTO_STORE = timedelta(seconds=5)
 """The time for which an outbox counts as empty after a look: `retry` comes from another process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """The outcome of a claim: the delivery after it, the reviews that its message shows, and those left out."""
 
     after: Delivery

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from msgspec import structs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.core.cooldown import Cooldown
 from worker.core.diff import is_bare
@@ -50,10 +50,7 @@ class Naming:
             return seen
         if not found:
             return seen
-        runs = [
-            structs.replace(run, facts=found[run.queue_run_id]) if run.queue_run_id in found else run
-            for run in seen.runs
-        ]
+        runs = [replace(run, facts=found[run.queue_run_id]) if run.queue_run_id in found else run for run in seen.runs]
         return replace(seen, runs=runs)
 
     def sifted(self, seen: ListedT, queue_run_ids: Collection[Id], fields: frozenset[Field]) -> ListedT:
@@ -66,10 +63,7 @@ class Naming:
             # A run of which nothing is known is shown: no filter may lose one.
             log.debug("runs_not_sifted", queue=seen.queue.name, error=str(error))
             return seen
-        runs = [
-            structs.replace(run, traits=found[run.queue_run_id]) if run.queue_run_id in found else run
-            for run in seen.runs
-        ]
+        runs = [replace(run, traits=found[run.queue_run_id]) if run.queue_run_id in found else run for run in seen.runs]
         return replace(seen, runs=runs)
 
     def __call__(
@@ -116,8 +110,7 @@ MOST_FATES = 20
 LONGEST_WAIT_FOR_FATES = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Doubts:
+class Doubts(Struct, frozen=True):
     """The open questions about one queue's runs, and the wait before they are asked again; in memory only.
 
     `are_open` says whether the store may know of runs to ask about. `raised` is the number by which the answers have

@@ -5,10 +5,10 @@ A press is treated here; commands and the opened page have parts of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from worker.core.actions import Refusal
 from worker.core.audience import Problem
@@ -39,8 +39,7 @@ PUBLISHED_SECONDS = 60.0
 _LONGEST_NAME = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Struct, frozen=True):
     """A full member of our own team who does something, with the name to show."""
 
     user: str

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from msgspec import structs
+from msgspec.structs import replace
 
 from worker.core.cooldown import Cooldown
 from worker.core.history import HISTORY_KEPT
@@ -148,7 +147,7 @@ class Presence:
         if link is None or link.pong_at is None or written is None or written.pong_at is None:
             return link
         is_late = link.pong_at - written.pong_at >= PONG_EVERY
-        return link if is_late else structs.replace(link, pong_at=written.pong_at)
+        return link if is_late else replace(link, pong_at=written.pong_at)
 
     def passed(self, overview: Overview, now: datetime) -> None:
         """Write the end of a single pass, with the reasons that it found."""

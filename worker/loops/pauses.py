@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec.structs import replace
 
 from worker.core.cooldown import Cooldown
 from worker.core.delivery import LONGEST_QUIET, paused

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec.structs import replace
 
 from worker.core.audience import NO_PERSONS, Audience, Problem
 from worker.core.cooldown import Cooldown

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.core.cooldown import Cooldown
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
@@ -44,8 +45,7 @@ REFUSED_BACKOFF = timedelta(minutes=5)
 """The wait after a refused key: asking more often does not make it better."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """The state of the polls of one queue, as other loops may see it.
 
     `completed` is the monotonic time of the last complete one, `waiting` counts the runs of its listing, `unusable` the
@@ -66,8 +66,7 @@ class Seen:
     ahead: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Waits:
+class _Waits(Struct, frozen=True):
     """The waits of one queue: for its next poll while it fails, and for answers about its runs.
 
     `is_logged` says whether the log has a line about the failing queue.
@@ -79,8 +78,7 @@ class _Waits:
     names: Doubts = field(default_factory=Doubts)
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """Everything that is known of one queue between its polls, in values that are replaced; in memory only.
 
     `assignment` is the one under which it is polled, None where this worker is alone. `concluded` is None where the

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.calendar import ALWAYS_OPEN
 from worker.core.message import EXPIRES_WITHIN, compose_post, totals_of
@@ -49,8 +50,7 @@ class _NotWrittenError(Exception):
         self.memory = memory
 
 
-@dataclass(frozen=True, slots=True)
-class HeldMessages:
+class HeldMessages(Struct, frozen=True):
     """The messages that go out at an opening, or at the end of quiet: at `until`, on the clock of `zone`."""
 
     until: datetime

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from worker.net.failures import UnnamedError
 
@@ -27,8 +28,7 @@ GONE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NO
 _Place = tuple[str, int]
 
 
-@dataclass(slots=True)
-class Search:
+class Search(Struct):
     """One look-up under way."""
 
     over: threading.Event = field(default_factory=threading.Event)

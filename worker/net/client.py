@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import socket
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import h11
 import httpcore
 import httpx
+from msgspec import Struct
 
 from worker.core.ports import always
 from worker.net.failures import FAILURES, FailureKind, NetError, TooLateError, described
@@ -45,8 +45,7 @@ _PLAIN = ("GET", None, None, None)
 NO_ANSWER_YET = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A request: a path below the root, with a body to be encoded as JSON or one that is encoded already."""
 
     method: str

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from worker.net.failures import FAILURES, FailureKind, NetError
 
@@ -36,8 +37,7 @@ _SECONDS = re.compile(r"([0-9]+)(?:\.[0-9]*)?")
 _MOST_DIGITS = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """An answer whose body is still to be read. `headers` have names in lower case, `raw` is the body as it comes."""
 
     status: int

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import certifi
+from msgspec import Struct
 
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
@@ -32,8 +33,7 @@ class Proxy:
     auth: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The route to one service; `certificates` are files and folders that are trusted beside the machine's own."""
 
     proxy: Proxy | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from worker.core.audience import Problem
 from worker.core.model import FIRST_SIGHT, Fate, Kind, Show, shortened
@@ -56,8 +57,7 @@ _UNHEARD = {
 """Why a person was not notified directly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """The amount of text for each run, in characters; less of it where a message grows too large."""
 
     name: int
@@ -87,8 +87,7 @@ class _Moment(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
+class Pen(Struct, frozen=True):
     """The spelling of one medium: outside text and code of limited length, links, ages, times, struck names."""
 
     words: Callable[[str, int], str]
@@ -107,8 +106,7 @@ class Pen:
         return self.moment(at, message.zone, day=at - message.as_of > _NEAR)
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
+class _Label(Struct, frozen=True):
     """The name of a run, distinct in its message by itself or by what is `added`. It may hold a `preview`."""
 
     name: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from worker.core.delivery import LEASE, OVER, START
 from worker.core.instants import MICROSECOND
@@ -43,8 +43,7 @@ def server_time() -> Instant:
     return sa.type_coerce(sa.cast(since * (timedelta(seconds=1) // MICROSECOND), sa.BigInteger), At)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One of several workers, and the clock that they share; `pace` is how long a channel rests after a post."""
 
     worker_id: UUID

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 from msgspec import structs
+from msgspec.structs import replace
 from sqlalchemy.types import TypeDecorator
 
 from worker.core.instants import instant_at, microseconds
@@ -313,7 +314,7 @@ class ReviewersColumn(_AsItIs[Reviewers]):
 
 def _write_reasons(reasons: tuple[Reason, ...]) -> str:
     """Encode; half a surrogate pair in a name or an error is replaced: nothing depends on it."""
-    whole = [structs.replace(each, text=_whole(each.text), fix=_whole(each.fix)) for each in reasons]
+    whole = [replace(each, text=_whole(each.text), fix=_whole(each.fix)) for each in reasons]
     return msgspec.json.encode(whole).decode()
 
 

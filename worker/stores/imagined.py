@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from worker.core.actions import Subject
 from worker.core.direct import Desk
@@ -414,7 +413,7 @@ class Imagined:
         known = self._queues[queue_id]
         for about, review in list(known.waiting.items()):
             if not review.generation and about not in heard:
-                self._write(known, structs.replace(review, told_at=None))
+                self._write(known, replace(review, told_at=None))
         known.revision += 1
 
     def spend(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from worker.core.outbox import ready_at
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from worker.core.owed import Delivery, Destination
 
 
-@dataclass(frozen=True, slots=True)
-class Outages:
+class Outages(Struct, frozen=True):
     """When nothing got through to a destination."""
 
     of: Mapping[Destination, Sequence[tuple[datetime, datetime]]]
@@ -31,8 +31,7 @@ class Outages:
 NO_OUTAGES = Outages({})
 
 
-@dataclass(slots=True)
-class ImaginedDelivery:
+class ImaginedDelivery(Struct):
     """A delivery, its place in the outbox, and what it speaks of, each with what it is in the message for.
 
     `passed` are those of which an owner is to hear.
@@ -55,8 +54,7 @@ class ImaginedDelivery:
         return self.delivery.queue.queue_id if self.delivery.queue else None
 
 
-@dataclass(slots=True)
-class ImaginedQueue:
+class ImaginedQueue(Struct):
     """What is remembered of a queue."""
 
     polled: Polled

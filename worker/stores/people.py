@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from worker.core.audience import Problem, email_key, listed_id
 from worker.core.directory import LOOKED_UP_FOR, Card, introduced

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from msgspec import structs
+from msgspec.structs import replace
 
 from worker.core.history import hour_of, learned_hours, marks
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey

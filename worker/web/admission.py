@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,8 +29,7 @@ _PORTS = {"http": 80, "https": 443}
 _BEARER = "bearer "
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """What has to be shown to read the page.
 
     Where `token` is empty nothing is, but on an address that is not loopback (`is_local` is False) the page is open

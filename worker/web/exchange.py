@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,7 @@ _TWICE = ("host", "content-length", "authorization", "origin")
 """Headers that must not come twice: which of the two is meant is a guess."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """A whole request. `path` is as it was sent, without the query; names of headers are in lower case."""
 
     method: str
@@ -35,8 +35,7 @@ class PageRequest:
         return self.headers.get(name, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The status, content type and body of an answer, with further headers.
 
     `is_stale` asks whoever sends it to have its page made again for those who come next.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from worker.core.text import flat, web_address
 
@@ -21,8 +22,7 @@ _DRAWN = frozenset({"rect", "polyline"})
 """Elements of a drawing without content: unless they end, all that follow would lie within them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Html:
+class Html(Struct, frozen=True):
     """Finished HTML. Nothing else is ever taken as it is."""
 
     text: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from worker.core.cooldown import Cooldown
 from worker.core.ports import StoreError

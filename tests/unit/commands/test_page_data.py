@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, NOON, deciding, notice, queue, review
 from tests.support.past import write_hours
@@ -80,7 +80,7 @@ def test_runs_are_read_oldest_first_and_a_hundred_at_a_time(tmp_path: Path) -> N
 
 def test_no_text_of_a_run_is_read_but_what_a_message_may_show(tmp_path: Path) -> None:
     with read(tmp_path, WORKER_SHOW="type,age") as (store, reader):
-        waiting(store, structs.replace(review(since=ago(1)), facts=HIDDEN))
+        waiting(store, replace(review(since=ago(1)), facts=HIDDEN))
         shown = reader.queue(str(SUPPORT.queue_id), 0)
     assert shown is not None
     assert "secret" not in repr(shown)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.acting import ADA, BEN, after, an_act
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue_run, review, snapshot
@@ -207,11 +206,11 @@ class TestAMute:
         snoozed = after(WAITING, an_act(Act.SNOOZE, until=NOON + 5 * HOUR))
         during = decided(NOON + 5 * HOUR, snoozed, muted_until=NOON + DAY)
         assert (kinds(during), during.next_due_at) == ([], NOON + DAY)
-        awake = structs.replace(snoozed, acts=acts_at(snoozed.acts, NOON + 5 * HOUR))
+        awake = replace(snoozed, acts=acts_at(snoozed.acts, NOON + 5 * HOUR))
         assert kinds(decided(NOON + DAY - MINUTE, awake, muted_until=NOON + DAY)) == []
         assert kinds(decided(NOON + DAY, awake, muted_until=NOON + DAY)) == [Kind.REMINDER]
 
 
 def test_a_fate_says_nothing_of_who_had_it() -> None:
-    gone = structs.replace(CLAIMED, closed_at=NOON, fate=Fate.REVIEWED)
+    gone = replace(CLAIMED, closed_at=NOON, fate=Fate.REVIEWED)
     assert refused(an_act(Act.GIVE_BACK), gone) is Refusal.CLOSED

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import queue, review
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, PAIR, person, who
@@ -199,7 +198,7 @@ def test_an_identity_that_is_not_known_is_the_person_with_its_e_mail() -> None:
 
 def test_whoever_does_not_take_a_turn_has_none() -> None:
     known = Persons((person("Ada"), person("Ben"), person("Eve")))
-    run = structs.replace(review(), acts=Acts(not_mine=("U0ADA", "eve")))
+    run = replace(review(), acts=Acts(not_mine=("U0ADA", "eve")))
     assert [one.name for one in Turns(ASSIGNED, THEIRS, known).of(run)] == ["Ben"]
 
 

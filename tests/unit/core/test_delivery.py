@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, NOON, SECOND, delivery
 from worker.core import delivery as step

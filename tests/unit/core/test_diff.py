@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, NOON, SECOND, ident, queue_run, snapshot
 from tests.support.builders import review as remembered
@@ -68,7 +67,7 @@ def test_a_run_never_seen_before_begins_a_stay() -> None:
     run = a_run(reserved=True, done=1, facts=Facts(name="answer"), who=ADA)
     found = diff(a_listing(run), [], at(1))
     (begun,) = found.open
-    assert begun == structs.replace(
+    assert begun == replace(
         a_review(told_at=None, generation=0, reserved=True, done=1, facts=Facts(name="answer"), who=ADA),
         first_seen_at=at(1),
     )
@@ -107,15 +106,15 @@ def test_an_unchanged_run_changes_nothing() -> None:
 )
 def test_what_is_listed_replaces_what_was_remembered(listed: dict[str, object], expected: dict[str, object]) -> None:
     review = a_review(facts=Facts(name="old"))
-    run = structs.replace(a_run(facts=Facts(name="old")), **listed)
-    assert diff(a_listing(run), [review], at(1)).changed == (structs.replace(review, **expected),)
+    run = replace(a_run(facts=Facts(name="old")), **listed)
+    assert diff(a_listing(run), [review], at(1)).changed == (replace(review, **expected),)
 
 
 def test_a_listing_that_knows_no_assignments_keeps_the_known_one() -> None:
     review = a_review(who=ADA)
-    older = structs.replace(a_run(), shows_assigned=False)
+    older = replace(a_run(), shows_assigned=False)
     assert diff(a_listing(older), [review], at(1)).changed == ()
-    held = structs.replace(older, who=Who(reserved_by=("bo",)))
+    held = replace(older, who=Who(reserved_by=("bo",)))
     (changed,) = diff(a_listing(held), [review], at(1)).changed
     assert changed.who == Who(ADA.assigned_to, reserved_by=("bo",))
 
@@ -150,7 +149,7 @@ def test_a_run_put_back_begins_a_new_stay_and_ends_the_old_one() -> None:
     found = diff(a_listing(a_run(added_at=at(5)), one_page=False), [old], at(6))
     (begun,) = found.open
     assert (begun.key, begun.back, begun.told_at) == ((old.queue_run_id, at(5)), True, None)
-    assert found.changed == (begun, structs.replace(old, closed_at=at(6)))
+    assert found.changed == (begun, replace(old, closed_at=at(6)))
     assert not found.unsure
 
 
@@ -221,12 +220,12 @@ class TestADateThatMoves:
     def test_forward_for_the_reviewer_alone_restarts_the_wait_and_announces_nothing(self) -> None:
         review = a_review(told_at=at(5))
         (moved,) = diff(a_listing(a_run(effective_added_at=at(8))), [review], at(9)).changed
-        assert moved == structs.replace(review, since=at(8), told_at=at(8))
+        assert moved == replace(review, since=at(8), told_at=at(8))
 
     def test_forward_to_before_we_spoke_of_it_keeps_what_we_said(self) -> None:
         review = a_review(told_at=at(5))
         (moved,) = diff(a_listing(a_run(effective_added_at=at(3))), [review], at(9)).changed
-        assert moved == structs.replace(review, since=at(3))
+        assert moved == replace(review, since=at(3))
 
     def test_forward_before_anything_was_told_leaves_nothing_told(self) -> None:
         review = a_review(told_at=None)
@@ -236,7 +235,7 @@ class TestADateThatMoves:
     def test_back_makes_the_run_older_than_what_we_said(self) -> None:
         review = a_review(told_at=at(1))
         (moved,) = diff(a_listing(a_run(added_at=at(-24))), [review], at(2)).changed
-        assert moved == structs.replace(review, since=at(-24), told_at=at(-23))
+        assert moved == replace(review, since=at(-24), told_at=at(-23))
 
     def test_away_keeps_the_wait_that_we_knew(self) -> None:
         review = a_review(told_at=at(5), first_seen_at=at(2))
@@ -253,7 +252,7 @@ class TestADateThatMoves:
     def test_known_only_after_the_first_sight_is_taken(self) -> None:
         undated = a_review(added_at=None, since=at(2), first_seen_at=at(2))
         (dated,) = diff(a_listing(a_run(added_at=at(-1))), [undated], at(3)).changed
-        assert dated == structs.replace(undated, since=at(-1), told_at=at(-1))
+        assert dated == replace(undated, since=at(-1), told_at=at(-1))
 
 
 class TestDigest:
@@ -306,7 +305,7 @@ class TestDigest:
 
 
 def test_runs_are_found_again_by_their_place_in_the_queue_not_by_their_trace() -> None:
-    review = structs.replace(a_review(), run_id=UUID(int=5))
+    review = replace(a_review(), run_id=UUID(int=5))
     assert diff(a_listing(a_run()), [review], at(1) + DAY).changed == ()
 
 
@@ -334,13 +333,13 @@ class TestAnotherEndpoint:
     """Should it give a queue run another id, then the same traced run is the same stay, and nobody is told again."""
 
     def renamed(self, **more: object) -> QueueRun:
-        return structs.replace(a_run(1, **more), queue_run_id=a_run(2).queue_run_id)
+        return replace(a_run(1, **more), queue_run_id=a_run(2).queue_run_id)
 
     def test_that_gives_other_ids_makes_a_silent_new_beginning(self) -> None:
         old = a_review(1, told_at=at(5), generation=2, back=True, first_seen_at=at(1))
         found = diff(a_listing(self.renamed(), one_page=False), [old], at(6), is_switched=True)
-        assert found.open == (structs.replace(old, queue_run_id=a_run(2).queue_run_id),)
-        assert found.changed == (*found.open, structs.replace(old, closed_at=at(6)))
+        assert found.open == (replace(old, queue_run_id=a_run(2).queue_run_id),)
+        assert found.changed == (*found.open, replace(old, closed_at=at(6)))
         assert not found.unsure
 
     def test_that_gives_another_date_with_the_other_id_is_the_same_stay_too(self) -> None:
@@ -356,7 +355,7 @@ class TestAnotherEndpoint:
         assert [review.told_at for review in found.open] == [NOON, None]
 
     def test_does_not_join_what_has_no_traced_run(self) -> None:
-        old, new = structs.replace(a_review(1), run_id=None), structs.replace(a_run(2), run_id=None)
+        old, new = replace(a_review(1), run_id=None), replace(a_run(2), run_id=None)
         (seen, _) = diff(a_listing(new), [old], at(1), is_switched=True).changed
         assert seen.told_at is None
 

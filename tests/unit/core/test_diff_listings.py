@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import MINUTE, NOON, ident, queue_run, snapshot
 from worker.core.diff import diff
@@ -18,7 +17,7 @@ def seen(*runs: Any, **more: Any) -> Any:
 
 
 def told(reviews: Any) -> Any:
-    return tuple(structs.replace(review, told_at=NOON + MINUTE, generation=1) for review in reviews)
+    return tuple(replace(review, told_at=NOON + MINUTE, generation=1) for review in reviews)
 
 
 A, B = queue_run("a"), queue_run("b")
@@ -51,13 +50,13 @@ def test_what_a_list_that_moved_shows_is_believed() -> None:
 
 
 def test_an_older_stay_is_closed_even_where_the_list_moved() -> None:
-    back = structs.replace(A, added_at=LATER)
+    back = replace(A, added_at=LATER)
     closed = [review for review in diff(moved(back), seen(A), LATER).changed if not review.is_open]
     assert [review.added_at for review in closed] == [A.added_at]
 
 
 def renamed(run: Any) -> Any:
-    return structs.replace(run, queue_run_id=ident(f"other id of {run.queue_run_id}"))
+    return replace(run, queue_run_id=ident(f"other id of {run.queue_run_id}"))
 
 
 def switched(*runs: Any, known: Any, **more: Any) -> Any:
@@ -97,12 +96,12 @@ def test_one_run_twice_in_a_queue_stays_two_stays() -> None:
 
 
 def test_runs_without_an_id_are_no_twins() -> None:
-    nameless = structs.replace(A, run_id=None)
-    found = switched(structs.replace(renamed(A), run_id=None), known=told(seen(nameless)))
+    nameless = replace(A, run_id=None)
+    found = switched(replace(renamed(A), run_id=None), known=told(seen(nameless)))
     assert [review.told_at for review in found.open] == [None]
 
 
 def test_an_id_that_is_remembered_is_its_own_stay() -> None:
     known = (*told(seen(A)), Review(renamed(A).queue_run_id, None, A.run_id, NOON, NOON, closed_at=NOON, told_at=None))
-    found = switched(renamed(structs.replace(A, added_at=None)), known=known)
+    found = switched(renamed(replace(A, added_at=None)), known=known)
     assert [review.told_at for review in found.open] == [None]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, review
 from tests.support.desk import NAMES, Office, Post
@@ -329,7 +329,7 @@ def test_of_a_muted_queue_a_message_does_not_show_what_its_reader_has_in_hand() 
     world.put(run("a", "ada"))
     world.look()
     world.muted[ASSIGNED.queue_id] = NOON + 9 * HOUR
-    taken = structs.replace(run("b", "ada"), acts=Acts("U0ADA", "Ada", NOON + DAY))
+    taken = replace(run("b", "ada"), acts=Acts("U0ADA", "Ada", NOON + DAY))
     world.put(run("c", "ada"), taken)
     world.look(MINUTE)
     assert sorted(NAMES[about[1].queue_run_id] for about in world.posts[0].shown) == ["c"]

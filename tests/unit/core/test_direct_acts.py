@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, review
 from tests.support.desk import Office
@@ -15,7 +15,7 @@ TRIO = tuple(person(name) for name in ("Ada", "Ben", "Eve"))
 
 def a_run(name: str = "a", *assigned: str, acts: Acts = Acts()) -> object:  # noqa: B008  a frozen value
     waits = review(name, who=who(*assigned or ("ada",)))
-    return structs.replace(waits, acts=acts)
+    return replace(waits, acts=acts)
 
 
 def called(world: Office) -> list[tuple[str, list[str]]]:

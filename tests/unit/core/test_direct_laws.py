@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, MINUTE, review
 from tests.support.desk import PER_DAY, PER_RUN, Office
@@ -53,19 +53,17 @@ class History:
         def act(known: Review) -> Review:
             done = tuple(dict.fromkeys((*known.who.completed_by, one)))
             closed_at = self.world.now if len(done) >= PAIR.reviewers_per_run else None
-            return structs.replace(
-                known, who=structs.replace(known.who, completed_by=done), done=len(done), closed_at=closed_at
-            )
+            return replace(known, who=replace(known.who, completed_by=done), done=len(done), closed_at=closed_at)
 
         self.change(number, act)
 
     def assign(self, number: int, assigned: tuple[str, ...]) -> None:
-        self.change(number, lambda known: structs.replace(known, who=structs.replace(known.who, assigned_to=assigned)))
+        self.change(number, lambda known: replace(known, who=replace(known.who, assigned_to=assigned)))
 
     def reserve(self, number: int, by: tuple[str, ...]) -> None:
         self.change(
             number,
-            lambda known: structs.replace(known, reserved=bool(by), who=structs.replace(known.who, reserved_by=by)),
+            lambda known: replace(known, reserved=bool(by), who=replace(known.who, reserved_by=by)),
         )
 
     def look(self, wait: timedelta, *, crashes: bool) -> None:

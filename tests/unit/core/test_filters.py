@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, delivery, ident
 from tests.support.given import a_listing, a_policy, a_review, a_run, at, replan
@@ -56,7 +55,7 @@ def test_only_runs_of_which_every_condition_holds_are_shown(only: Conditions, ru
 )
 def test_runs_of_which_every_condition_holds_are_skipped(skip: Conditions, rule: str) -> None:
     assert Filters(skip=skip).rule_against(KNOWN) == rule
-    assert Filters(skip=skip).rule_against(structs.replace(KNOWN, tags=None)) == ("" if skip.tags else rule)
+    assert Filters(skip=skip).rule_against(replace(KNOWN, tags=None)) == ("" if skip.tags else rule)
 
 
 def test_what_is_needed_follows_from_the_conditions_and_the_order() -> None:
@@ -83,12 +82,12 @@ def test_what_has_failed_comes_first_and_nothing_counts_after_the_age() -> None:
 
 
 def test_what_is_not_known_any_more_is_as_it_was() -> None:
-    assert known_traits(Traits(failed=False), KNOWN) == structs.replace(KNOWN, failed=False)
+    assert known_traits(Traits(failed=False), KNOWN) == replace(KNOWN, failed=False)
     assert known_traits(NO_TRAITS, KNOWN) is KNOWN
 
 
 def sifted(number: int, *tags: str, **more: Any) -> Any:
-    return structs.replace(a_run(number, **more), traits=Traits(tags=tags))
+    return replace(a_run(number, **more), traits=Traits(tags=tags))
 
 
 def told(decided: Any) -> dict[Kind, set[Any]]:
@@ -132,24 +131,22 @@ def test_a_filter_that_changes_announces_what_becomes_visible_and_nothing_else()
 def test_a_score_that_comes_later_lets_a_run_appear() -> None:
     policy = a_policy(only=Conditions(feedback=(Score("user_score", "<", 0.5),)))
     unscored, scored = Traits(scores=()), Traits(scores=(("user_score", 0.1),))
-    first, memory = replan((), a_listing(structs.replace(a_run(1), traits=unscored)), policy, at(1))
+    first, memory = replan((), a_listing(replace(a_run(1), traits=unscored)), policy, at(1))
     assert told(first) == {}
-    later, _ = replan(memory.reviews, a_listing(structs.replace(a_run(1), traits=scored)), policy, at(2))
+    later, _ = replan(memory.reviews, a_listing(replace(a_run(1), traits=scored)), policy, at(2))
     assert told(later) == {Kind.ANNOUNCEMENT: {ident(1)}}
 
 
 def test_a_message_lists_by_rank_and_then_by_age() -> None:
     policy = a_policy(order=(Order.ERROR, Order.AGE))
-    runs = [
-        structs.replace(a_run(number, at(-number)), traits=Traits(failed=number in {2, 3})) for number in (1, 2, 3, 4)
-    ]
+    runs = [replace(a_run(number, at(-number)), traits=Traits(failed=number in {2, 3})) for number in (1, 2, 3, 4)]
     decided = plan(a_listing(*runs), Memory(baselined=True, reviews=()), policy, at(1))
     (notice,) = decided.notices
     assert [key.queue_run_id for key in notice.reviews] == [ident(3), ident(2), ident(4), ident(1)]
 
 
 def test_just_before_a_post_what_is_left_out_meanwhile_is_dropped() -> None:
-    shown, hidden = a_review(1), structs.replace(a_review(2), left_out="skip.tags")
+    shown, hidden = a_review(1), replace(a_review(2), left_out="skip.tags")
     claim = Claim(delivery(), (shown, hidden))
     assert without_spared(claim, (shown, hidden), at(1))[0] == (shown,)
 
@@ -158,9 +155,9 @@ def test_unknown_are_the_runs_of_which_neither_the_listing_nor_memory_says_what_
     filters, said = Filters(Conditions(tags=("prod",))), Traits(tags=())
     listed, remembered, closed, new = a_run(1), a_run(2), a_run(3), a_run(4)
     reviews = [
-        structs.replace(a_review(2), traits=said),
-        structs.replace(a_review(3, closed_at=at(1)), traits=said),
+        replace(a_review(2), traits=said),
+        replace(a_review(3, closed_at=at(1)), traits=said),
     ]
-    runs = [structs.replace(listed, traits=said), remembered, closed, new]
+    runs = [replace(listed, traits=said), remembered, closed, new]
     assert filters.unknown(runs, reviews) == [ident(3), ident(4)]
     assert NO_FILTERS.unknown(runs, ()) == []

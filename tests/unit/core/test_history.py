@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, review
 from worker.core.calendar import Calendar
@@ -46,7 +46,7 @@ def tally(*written: Review, before: tuple[Review, ...] = (), measure: Measure = 
 
 
 def closed(before: Review, **news: object) -> Review:
-    return structs.replace(before, closed_at=NOON, **news)
+    return replace(before, closed_at=NOON, **news)
 
 
 def waits(*each: timedelta) -> Waits:
@@ -118,10 +118,10 @@ class TestAPoll:
 
     def test_measures_the_first_of_several_reviews_by_itself(self) -> None:
         before = review("a", added_at=NOON - HOUR)
-        once = structs.replace(before, done=1)
+        once = replace(before, done=1)
         found = tally(once, before=(before,))
         assert (found.first, found.last, found.left) == (waits(HOUR), Waits(), 0)
-        assert tally(structs.replace(once, done=2), before=(once,)).first == Waits()
+        assert tally(replace(once, done=2), before=(once,)).first == Waits()
         ended = tally(closed(once), before=(once,))
         assert (ended.first, ended.last, ended.unknown) == (Waits(), waits(HOUR), 1)
 
@@ -133,14 +133,14 @@ class TestAPoll:
     def test_takes_back_that_a_stay_ended_which_goes_on(self) -> None:
         before = review("a", added_at=NOON - 2 * HOUR, closed_at=NOON - HOUR, fate=Fate.REVIEWED)
         memory = Memory(baselined=True, reviews=(before,), completed_at=KNOWN)
-        again = structs.replace(before, closed_at=None, fate=None)
+        again = replace(before, closed_at=None, fate=None)
         found = tallied([again], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
         assert found[NOON - HOUR].reviewed == -1
         assert with_change(Hour(reviewed=1, first=waits(HOUR), last=waits(HOUR)), found[NOON - HOUR]) == EMPTY_HOUR
 
     def test_takes_a_run_by_another_id_for_the_same_stay(self) -> None:
         before = review("a", first_seen_at=NOON - DAY, added_at=NOON - DAY)
-        twin = structs.replace(before, queue_run_id=review("b").queue_run_id)
+        twin = replace(before, queue_run_id=review("b").queue_run_id)
         assert tally(twin, closed(before), before=(before,)) == Hour(waiting=7)
 
     def test_counts_what_is_back_as_left_and_come(self) -> None:
@@ -167,7 +167,7 @@ class TestAFate:
     def test_of_one_that_was_reviewed_once_leaves_that(self) -> None:
         left = waits(HOUR)
         hour = Hour(unknown=1, first=left, last=left, first_wall=left, last_wall=left)
-        before = structs.replace(self.BEFORE, done=1)
+        before = replace(self.BEFORE, done=1)
         after = with_change(hour, self.corrected(before, Fate.REMOVED))
         assert after == Hour(removed=1, first=left, first_wall=left)
 
@@ -224,23 +224,23 @@ class TestFilters:
         return dict(tallied([news], memory, PLAINLY, waiting=7, now=NOON, ahead=timedelta(0)).hours)
 
     def test_a_run_that_is_left_out_from_now_on_never_came(self) -> None:
-        hidden = structs.replace(self.BEFORE, left_out="only.tags")
+        hidden = replace(self.BEFORE, left_out="only.tags")
         assert self.changed(hidden, self.BEFORE)[NOON - HOUR].came == -1
         assert self.changed(self.BEFORE, hidden)[NOON - HOUR].came == 1
 
     def test_a_run_that_was_left_out_and_has_gone_counts_for_nothing(self) -> None:
-        hidden = structs.replace(self.BEFORE, left_out="only.tags")
+        hidden = replace(self.BEFORE, left_out="only.tags")
         assert self.changed(closed(hidden), hidden).keys() == {NOON}
         assert learned_hours([closed(hidden)], {hidden.queue_run_id: Fate.REVIEWED}, PLAINLY) == {}
 
     def test_a_review_that_was_closed_before_and_still_is_changes_nothing(self) -> None:
         gone = closed(self.BEFORE)
-        assert self.changed(structs.replace(gone, fate=Fate.REVIEWED), gone).keys() == {NOON}
+        assert self.changed(replace(gone, fate=Fate.REVIEWED), gone).keys() == {NOON}
 
 
 def test_a_removed_stay_that_goes_on_was_not_removed() -> None:
     before = review("a", added_at=NOON - 2 * HOUR, closed_at=NOON - HOUR, fate=Fate.REMOVED)
     memory = Memory(baselined=True, reviews=(before,), completed_at=KNOWN)
-    again = structs.replace(before, closed_at=None, fate=None)
+    again = replace(before, closed_at=None, fate=None)
     found = tallied([again], memory, PLAINLY, waiting=1, now=NOON, ahead=timedelta(0)).hours
     assert found[NOON - HOUR] == Hour(removed=-1)

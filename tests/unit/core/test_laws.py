@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise, permutations, product
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, HOUR, LEADS
 from tests.support.given import QUEUE, a_policy, a_run, at, notified_age, remember
@@ -242,7 +242,7 @@ def test_an_unchanged_listing_changes_nothing_before_the_next_due_time(events: S
 def without_future(snapshot: Snapshot) -> Snapshot:
     """The dates that are none in the future of the first poll."""
     known = [
-        structs.replace(
+        replace(
             run,
             added_at=run.added_at if run.added_at and run.added_at <= at(0) else None,
             effective_added_at=run.effective_added_at
@@ -278,7 +278,7 @@ def test_a_clock_that_is_wrong_by_what_the_source_tells_decides_as_the_right_one
 
 def as_told(review: Review) -> Review:
     """A review without the instants that are by our clock."""
-    return structs.replace(review, closed_at=review.closed_at and at(0), absent_at=review.absent_at and at(0))
+    return replace(review, closed_at=review.closed_at and at(0), absent_at=review.absent_at and at(0))
 
 
 @given(polls)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, NOON, queue, review
 from tests.support.people import ADA, ASSIGNED, BEN, EVE, person, who

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, HOUR, NOON, delivery, ident, queue, review
 from tests.support.given import QUEUE, a_review, at
@@ -39,7 +39,7 @@ def a_delivery(**more: Any) -> Delivery:
 
 
 def test_a_post_tells_of_what_is_still_owed_as_of_now() -> None:
-    waiting, left = structs.replace(a_review(1), run_id=None), a_review(2, closed_at=at(1))
+    waiting, left = replace(a_review(1), run_id=None), a_review(2, closed_at=at(1))
     message = compose_post(Claim(a_delivery(), (waiting, left)), [waiting], SHOWN, at(2))
     assert message == Message(
         key=ident("notice"),
@@ -209,7 +209,7 @@ def test_an_edit_counts_the_purposes_of_runs_that_it_does_not_list() -> None:
 )
 def test_a_line_says_that_a_run(stale: datetime | None, changes: dict[str, Any]) -> None:
     message = compose_post(Claim(a_delivery()), [a_review()], SHOWN, at(1), stale_at=lambda _: stale)
-    assert message.lines[0] == replace(Line(a_review().facts, a_review().run_id, NOON, of=2), **changes)
+    assert message.lines[0] == dataclasses.replace(Line(a_review().facts, a_review().run_id, NOON, of=2), **changes)
 
 
 def test_a_run_that_left_is_neither_due_nor_overdue() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, ident
 from tests.support.given import a_review
@@ -110,7 +110,7 @@ def test_the_calendar_is_asked_once_for_all_that_one_notice_has_spoken_of() -> N
 
 def test_what_somebody_has_put_off_comes_back_at_the_end_of_a_mute() -> None:
     policy = rules_by(ALWAYS_OPEN).policy
-    put_off = structs.replace(a_review(1, FRIDAY), acts=Acts(snoozed_until=FRIDAY + HOUR, acted_at=FRIDAY))
+    put_off = replace(a_review(1, FRIDAY), acts=Acts(snoozed_until=FRIDAY + HOUR, acted_at=FRIDAY))
     dues = dues_together(Moment.of(policy, FRIDAY).dues([put_off]), ())
     assert decides_at(dues, policy, None, FRIDAY) == FRIDAY + HOUR
     over = FRIDAY + 2 * HOUR

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, MINUTE, NOON, delivery, ident, pause, queue, review
 from tests.support.office import FRIDAY, MONDAY, office
@@ -312,19 +311,19 @@ class TestSparing:
 
     @pytest.mark.parametrize("news", [{"left_out": "only.tags"}, {"absent_at": NOON}])
     def test_is_done_where_a_run_most_likely_concerns_no_one(self, news: dict[str, object]) -> None:
-        one, other = structs.replace(review("a"), **news), review("b")  # type: ignore[arg-type]
+        one, other = replace(review("a"), **news), review("b")  # type: ignore[arg-type]
         assert self.spared(Claim(delivery()), one, other)[0] == ["b"]
         assert self.spared(Claim(delivery()), one) == ([], TAKEN_MEANWHILE)
 
     def test_is_for_what_was_put_off_or_taken_before_a_reminder(self) -> None:
-        put_off = structs.replace(review("a"), acts=Acts(snoozed_until=NEW + HOUR))
+        put_off = replace(review("a"), acts=Acts(snoozed_until=NEW + HOUR))
         reminder = Claim(delivery(kind=Kind.REMINDER))
         assert self.spared(reminder, put_off) == ([], TAKEN_MEANWHILE)
         assert self.spared(reminder, put_off, at=NEW + HOUR)[0] == ["a"]
         assert self.spared(Claim(delivery()), put_off)[0] == ["a"]
         again = Claim(delivery(), purposes={put_off.key: Kind.REMINDER})
         assert self.spared(again, put_off) == ([], TAKEN_MEANWHILE)
-        taken = structs.replace(review("a"), acts=Acts(claimed_by="U1", claimed_until=NEW + HOUR))
+        taken = replace(review("a"), acts=Acts(claimed_by="U1", claimed_until=NEW + HOUR))
         assert self.spared(reminder, taken) == ([], TAKEN_MEANWHILE)
 
     def test_a_mute_takes_back_what_was_never_tried(self) -> None:
@@ -388,12 +387,12 @@ class TestAnEdit:
     def test_that_shows_an_act_goes_at_once(
         self, acted_at: datetime | None, edited_at: datetime | None, until: datetime | None
     ) -> None:
-        acted = structs.replace(review("a"), acts=Acts(claimed_by="U1", acted_at=acted_at))
+        acted = replace(review("a"), acts=Acts(claimed_by="U1", acted_at=acted_at))
         of = delivery(settled_at=FRIDAY, edited_at=edited_at)
         claim = Claim(of, reviews=(review("b"), acted), entered=1)
         assert edit_held_until(claim, [office()], FRIDAY + DAY) == until
 
     def test_of_a_message_that_was_never_shown_shows_every_act(self) -> None:
-        acted = structs.replace(review("a"), acts=Acts(claimed_by="U1", acted_at=FRIDAY))
+        acted = replace(review("a"), acts=Acts(claimed_by="U1", acted_at=FRIDAY))
         claim = Claim(delivery(), reviews=(acted,), entered=1)
         assert edit_held_until(claim, [office()], FRIDAY + DAY) is None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, DAY, HOUR, LEADS, NOON, ident, to
 from tests.support.given import QUEUE, a_listing, a_policy, a_review, a_run, at, notified_age, replan
@@ -75,7 +74,7 @@ class TestTheFirstCompletePoll:
         assert told(decided) == {Kind.ANNOUNCEMENT: keys(2)}
 
     def test_another_listing_that_gives_a_run_another_id_announces_nothing_again(self) -> None:
-        shown = structs.replace(a_run(1), queue_run_id=ident(2))
+        shown = replace(a_run(1), queue_run_id=ident(2))
         memory = replace(recalled(a_review(1)), listing="a")
         assert told(plan(replace(a_listing(shown), listing="b"), memory, a_policy(), at(1))) == {}
 
@@ -381,11 +380,11 @@ class TestTheKeyOfANotice:
         return notice_key(UUID(int=queue), kind, to(channel), reviews)
 
     def test_never_changes_between_versions(self) -> None:
-        review = structs.replace(a_review(added_at=self.ONCE), queue_run_id=UUID(int=101))
+        review = replace(a_review(added_at=self.ONCE), queue_run_id=UUID(int=101))
         assert str(self.named(review, channel="C0SUPPORT00")) == "fd65513e-acc7-53c6-8ba9-256728e2b0d5"
 
     def test_of_an_undated_stay_never_changes_either(self) -> None:
-        review = structs.replace(a_review(added_at=None), queue_run_id=UUID(int=101))
+        review = replace(a_review(added_at=None), queue_run_id=UUID(int=101))
         assert str(self.named(review, channel="C0SUPPORT00")) == "251a4663-06c9-51a2-ad38-065d61333de2"
 
     def test_does_not_depend_on_the_order(self) -> None:
@@ -407,9 +406,7 @@ class TestTheKeyOfANotice:
 
     def test_does_not_depend_on_what_may_change_while_it_waits(self) -> None:
         review = a_review()
-        assert self.named(review) == self.named(
-            structs.replace(review, reserved=True, since=at(-5), told_at=at(1), done=1)
-        )
+        assert self.named(review) == self.named(replace(review, reserved=True, since=at(-5), told_at=at(1), done=1))
 
 
 def test_a_plan_that_was_written_decides_nothing_more() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, LEADS, MINUTE, NOON, queue_run, snapshot
 from tests.support.office import MONDAY, SATURDAY, office
@@ -61,9 +61,9 @@ def test_a_run_of_which_people_are_notified_directly_is_described_before() -> No
     bare = queue_run("a", who=who("ada"), facts=Facts())
     channel.poll(bare)
     assert undescribed(channel.poll_decided()) == {bare.queue_run_id}
-    channel.poll(structs.replace(bare, reserved=True), at=NOON + MINUTE)
+    channel.poll(replace(bare, reserved=True), at=NOON + MINUTE)
     assert undescribed(channel.poll_decided()) == {bare.queue_run_id}
-    channel.poll(structs.replace(bare, facts=Facts(name="Refund flow")), at=NOON + 2 * MINUTE)
+    channel.poll(replace(bare, facts=Facts(name="Refund flow")), at=NOON + 2 * MINUTE)
     assert undescribed(channel.poll_decided()) == set()
 
 
@@ -85,7 +85,7 @@ def test_escalations_go_to_their_place_all_the_same() -> None:
 def test_a_run_that_has_become_nobodys_turn_is_new_to_the_channel_once() -> None:
     channel = Channel(ADA)
     channel.poll(ONE)
-    done = structs.replace(ONE, who=who("ada", done=("ada",)), done=1)
+    done = replace(ONE, who=who("ada", done=("ada",)), done=1)
     assert channel.poll(done, at=NOON + MINUTE) == [(Kind.ANNOUNCEMENT, 1)]
     assert channel.poll(done, at=NOON + 2 * MINUTE) == []
 
@@ -139,7 +139,7 @@ def test_a_difference_is_decided_on_alike_while_the_people_are_the_same() -> Non
 def test_a_first_sight_that_is_held_is_the_channels_at_the_opening() -> None:
     rules = rules_of_people(ADA, tell=Reach.DIRECT)
     policy = replace(rules.policy_for(ASSIGNED), calendar=office())
-    policy = replace(policy, steps=tuple(replace(step, calendar=office()) for step in policy.steps))
+    policy = replace(policy, steps=tuple(dataclasses.replace(step, calendar=office()) for step in policy.steps))
     one = queue_run("a", who=who("ada"), added_at=SATURDAY)
     held = plan(snapshot(one, of=ASSIGNED), Memory(False, ()), policy, SATURDAY)
     assert (held.notices, held.is_baselined, held.remainder.due_at) == ((), False, MONDAY)

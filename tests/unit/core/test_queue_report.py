@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, date
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue
 from worker.core.calendar import ALWAYS_OPEN, Calendar
@@ -157,7 +158,7 @@ def test_days_and_hours_are_those_of_the_queues_zone() -> None:
     assert [(day, hour.came) for day, hour in found.days] == [(date(2026, 3, 2), 0), (date(2026, 3, 3), 2)]
     assert found.week[1][1].came == 2
     assert "the oldest since Tue 3 Mar 01:00." in posted_text(found)
-    assert due_period(replace(WORKING, zone=AUCKLAND), ((9 * HOUR,),) * 7, NOON)[1].zone is AUCKLAND
+    assert due_period(dataclasses.replace(WORKING, zone=AUCKLAND), ((9 * HOUR,),) * 7, NOON)[1].zone is AUCKLAND
 
 
 def test_a_period_that_ends_at_midnight_has_no_part_of_the_next_day() -> None:

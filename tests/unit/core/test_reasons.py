@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, MINUTE, NOON, SECOND, pause, snapshot
 from tests.support.overviews import overview, view

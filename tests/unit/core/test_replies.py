@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, NOON, ident, queue, review
 from worker.core.actions import Act, Acted, Refusal, Subject
 from worker.core.model import Acts, Facts, Fate, Review
 from worker.core.replies import done_text, refused_text, reply_text
 
-SNOOZED = structs.replace(review("a"), acts=Acts(snoozed_until=NOON + DAY))
-TAKEN = structs.replace(review("a"), acts=Acts("U1", "Ada\n\u202e", NOON + DAY))
+SNOOZED = replace(review("a"), acts=Acts(snoozed_until=NOON + DAY))
+TAKEN = replace(review("a"), acts=Acts("U1", "Ada\n\u202e", NOON + DAY))
 
 
 def closed(fate: Fate) -> Review:
@@ -64,8 +64,8 @@ def test_a_run_that_is_not_known_by_any_id_is_called_run() -> None:
 
 
 def test_a_run_without_a_name_is_called_by_the_beginning_of_its_id() -> None:
-    nameless = structs.replace(review("a"), facts=Facts())
-    unknown = structs.replace(nameless, run_id=None)
+    nameless = replace(review("a"), facts=Facts())
+    unknown = replace(nameless, run_id=None)
     for known, run_id in ((nameless, nameless.run_id), (unknown, ident("b")), (None, ident("b"))):
         text = reply_text(Act.GIVE_BACK, Acted(Subject(review=known), Refusal.REPEATED), queue(), ident("b"), UTC)
         assert text.startswith(f"Run {str(run_id)[:8]}: ")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, delivery, ident, review, rules_with
 from tests.support.people import PAIR, person, rules_of_people, who
@@ -175,7 +175,7 @@ def test_within_hours_the_end_of_the_window_comes_first() -> None:
 
 def test_the_end_of_quiet_is_an_opening_too() -> None:
     quiet = (((13.25 * HOUR, 13.5 * HOUR), (14 * HOUR, 14.25 * HOUR)),) * 7  # 12:15 to 12:30, 13:00 to 13:15 in UTC
-    policy = ladder(rules_with(announce_every=2 * HOUR).settings, replace(OFFICE, quiet=quiet))
+    policy = ladder(rules_with(announce_every=2 * HOUR).settings, dataclasses.replace(OFFICE, quiet=quiet))
     given = Circumstances(policy, Window(NOON, ident("host"), Entry.BY_EDIT))
     assert upcoming(given, came(NOON + MINUTE), NOON + 2 * MINUTE, ADVICE).due_at == NOON + HOUR / 2
 
@@ -207,7 +207,7 @@ def test_a_mute_holds_what_comes_before_its_end_and_no_escalation() -> None:
 def test_who_has_taken_a_run_or_put_it_off_is_the_reason_why_a_reminder_waits(
     acts: Acts, until: timedelta, why: str
 ) -> None:
-    run = structs.replace(review("a", since=NOON, told_at=NOON), acts=acts)
+    run = replace(review("a", since=NOON, told_at=NOON), acts=acts)
     found = upcoming(Circumstances(POLICY), run, NOON + HOUR, ADVICE)
     assert (found.kind, found.due_at, found.why) == (Kind.REMINDER, NOON + until, why)
 

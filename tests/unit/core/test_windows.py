@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, MINUTE, NOON, delivery, ident
 from tests.support.given import QUEUE, a_listing, a_review, a_run, at

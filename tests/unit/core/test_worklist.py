@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, queue, review, rules_with
 from tests.support.people import ASSIGNED, PAIR, person, rules_of_people, who
@@ -22,7 +22,7 @@ NOW = NOON + DAY
 
 
 def acted(name: str, **acts: Any) -> Review:
-    return structs.replace(review(name), acts=Acts(**acts))
+    return replace(review(name), acts=Acts(**acts))
 
 
 def by(who: str, name: str, until: timedelta = HOUR) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def names(worklist: Worklist) -> list[str]:
 
 def test_it_lists_what_is_the_turn_of_the_one_who_asks_the_oldest_first() -> None:
     old, new = review("old", since=NOON - DAY), review("new", since=NOW - MINUTE)
-    done = structs.replace(review("done"), who=structs.replace(review("done").who, completed_by=("ada",)))
+    done = replace(review("done"), who=replace(review("done").who, completed_by=("ada",)))
     mine = worklist_of(ADA.user, EVERYONE, [assigned(new, old, done)], NOW)
     assert (names(mine), mine.message.total, mine.overdue) == (["old", "new"], 2, 1)
     assert mine.is_known
@@ -67,7 +67,7 @@ def test_what_another_has_comes_later_and_what_is_put_off_last() -> None:
         acted("of Ben", **by(BEN.user, "Ben")),
         acted("mine", **by("mailto:ada@example.com", "Ada")),
         acted("lapsed", **by(BEN.user, "Ben", -MINUTE)),
-        structs.replace(review("reserved"), reserved=True),
+        replace(review("reserved"), reserved=True),
         acted("awake", snoozed_until=NOW - MINUTE),
         acted("not mine", not_mine=(ADA.user,)),
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import HOUR, MINUTE
 from tests.support.whole_worker import Worker, rules_by

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.acting import an_act, do
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, review, rules_with, to

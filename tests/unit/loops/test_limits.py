@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, queue, rules_with
 from tests.support.fake_notifier import FakeNotifier

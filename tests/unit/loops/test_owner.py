@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.builders import CHANNEL, DAY, HOUR, MINUTE, SECOND, review, rules_with, to
 from tests.support.people import PAIR, person, rules_of_people

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from tests.support.builders import DAY, HOUR, MINUTE, NOON, SECOND, ident, queue, queue_run, rules_with
@@ -819,7 +819,7 @@ class TestAQueueOfWhichAnotherListingIsRead:
     """The name of the listing is kept in the transaction that its snapshot is decided in."""
 
     def renamed(self, run: QueueRun) -> QueueRun:
-        return structs.replace(run, queue_run_id=ident("another id"))
+        return replace(run, queue_run_id=ident("another id"))
 
     def test_announces_nothing_again(self) -> None:
         stage = Stage()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.acting import an_act, do
 from tests.support.builders import (
@@ -309,7 +308,7 @@ def test_what_waits_already_is_held_while_its_queue_is_muted() -> None:
 
 
 def test_runs_are_listed_by_the_order_of_their_queue(world: World) -> None:
-    runs = [structs.replace(queue_run(name), traits=Traits(failed=name == "b")) for name in "abc"]
+    runs = [replace(queue_run(name), traits=Traits(failed=name == "b")) for name in "abc"]
     world.source.show(queue(), *runs)
     world.rules = rules_with(order=(Order.ERROR,))
     (message,) = world.dry_run()

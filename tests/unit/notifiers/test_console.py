@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 from rich.console import Console as Screen
 
 from tests import golden_slack as golden
@@ -42,7 +42,7 @@ def test_a_message_reads_like_its_post() -> None:
 
 def test_disagreements_are_counted_and_named() -> None:
     of = replace(golden.queue(), disagreed=1200)
-    told = replace(golden.line("Refund flow"), done=2, of=2, disagreed=True)
+    told = dataclasses.replace(golden.line("Refund flow"), done=2, of=2, disagreed=True)
     shown = printed(golden.message(lines=(told,), queue=of))
     assert "reviewers disagree on 1,200" in shown.split("\n")[2]
     assert "· 2 of 2 reviews done, reviewers disagree" in shown
@@ -93,7 +93,7 @@ def test_names_cannot_steer_the_terminal() -> None:
 
 @pytest.mark.parametrize("url", ["https://x/[link=y]", "https://x/ y", "javascript:x", "https://x/\x1b"])
 def test_odd_addresses_are_not_linked(url: str) -> None:
-    told = replace(golden.line("x"), facts=structs.replace(golden.line("x").facts, url=url))
+    told = dataclasses.replace(golden.line("x"), facts=replace(golden.line("x").facts, url=url))
     assert "\x1b]8" not in printed(golden.message(lines=(told,), queue=golden.queue(url="")), colours=True)
 
 

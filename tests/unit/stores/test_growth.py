@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, LEASE, NOON, deciding, notice, queue, review
 from tests.support.outbox import posted
@@ -29,7 +29,7 @@ def live_through(store: SqlStore, day: int) -> None:
     claim = store.claim(now, LEASE)
     assert claim
     store.settle(posted(claim.delivery, now, edit_for=DAY), claim.delivery, shown=[runs[0].key])
-    store.update(QUEUE, [], deciding(*(structs.replace(run, closed_at=now) for run in runs)), now)
+    store.update(QUEUE, [], deciding(*(replace(run, closed_at=now) for run in runs)), now)
     store.prune(settled_before=now - KEPT, closed_before=now - KEPT)
     store.maintain()
 

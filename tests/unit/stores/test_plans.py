@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from msgspec import structs
+from msgspec.structs import replace
 
 from tests.contract.stores import PATIENCE
 from tests.support.builders import CHANNEL, DAY, HOUR, LEASE, NOON, deciding, ident, notice, pause, queue, review, to
@@ -98,14 +98,14 @@ def steady_state(store: SqlStore) -> None:
     store.update(QUEUE, keys, deciding(*runs, notices=[told]), NOON)
     store.update(QUEUE, keys, deciding(), NOON, whole=False)
     store.undescribed(queue_id, NOON, 20)
-    store.describe(queue_id, {keys[0]: structs.replace(runs[0].facts, name="named")}, NOON)
+    store.describe(queue_id, {keys[0]: replace(runs[0].facts, name="named")}, NOON)
     store.unclaim(NOON, LEASE)
     post(store, left_out=[runs[2].key])
     store.update(QUEUE, keys, deciding(notices=[reminder]), NOON)
     claim = take(store, skip=[to("C1")])
     store.standing(queue_id, NOON - HOUR)
     store.settle(posted(claim.delivery), claim.delivery, shown=[runs[0].key])
-    store.update(QUEUE, keys, deciding(*(structs.replace(run, closed_at=NOON) for run in runs)), NOON)
+    store.update(QUEUE, keys, deciding(*(replace(run, closed_at=NOON) for run in runs)), NOON)
     store.unexplained(queue_id, NOON, 20)
     store.learn(queue_id, {keys[0]: Fate.REVIEWED}, NOON)
     edit = take_edit(store, NOON + HOUR)

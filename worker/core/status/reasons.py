@@ -6,9 +6,10 @@ comes here in `Overview.announced`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.core.overview import LATE_AFTER, NAMED, Area, Reason
 from worker.core.owed import EVERYWHERE, State
@@ -153,8 +154,7 @@ def _unsettled(backlog: Backlog) -> Reason:
     return Reason(f"delivery_{state}", Area.DELIVERIES, f"{count} {state}{because}", fix, since=backlog.oldest_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One condition of being ready; `text` says what is wrong, or that nothing is."""
 
     name: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.model import Entry, Kind
 from worker.core.owed import NEVER, State
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from worker.core.policy import EscalationPolicy, Step
 
 
-@dataclass(frozen=True, slots=True)
-class Upcoming:
+class Upcoming(Struct, frozen=True):
     """The next notice about a run: when it goes out (None: never), of which kind, and why.
 
     `held_from` is when it fell due, and `held_until` when it goes out, where nothing may be posted in between.
@@ -33,8 +34,7 @@ class Upcoming:
     held_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(Struct, frozen=True):
     """What a notice of one queue depends on beside its runs.
 
     `window` is the one that the queue's last announcement opened; `is_baselined` is False before the baseline.
@@ -51,8 +51,7 @@ class Circumstances:
         return self.muted_until if self.muted_until is not None and self.muted_until > now else None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What of a queue waits for an opening, or for the end of quiet: runs and deliveries, and until when."""
 
     runs: int = 0
@@ -60,8 +59,7 @@ class Held:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Coming:
+class _Coming(Struct, frozen=True):
     """A step of the ladder: when it falls due for a run, and when it goes out."""
 
     step: Step

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -35,8 +35,7 @@ _NEWEST = "/api/v2/"
 """Below this a request names its workspace, whatever its key."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedRequest:
+class ReceivedRequest(Struct, frozen=True):
     """One request that was received; `query` without repeated names, `at` by the monotonic clock."""
 
     method: str

@@ -9,9 +9,10 @@ import struct
 import threading
 import zlib
 from collections import deque
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.demo.langsmith.answers import AnswerError
 
@@ -40,8 +41,7 @@ class How(StrEnum):
     ENDLESS = "endless"  # a body without end
 
 
-@dataclass(slots=True)
-class SourceFault:
+class SourceFault(Struct):
     """One plan. It holds for requests whose path contains `path`, `times` times (None: until healed)."""
 
     how: How

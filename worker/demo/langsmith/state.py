@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +24,7 @@ MINE, OTHERS, DONE = "needs_my_review", "needs_others_review", "completed"
 ANYBODY, ASSIGNED = "any", "assigned"
 
 
-@dataclass(slots=True)
-class Key:
+class Key(Struct):
     """An API key. A service key has no `reviewer`; an organisation's key needs the workspace named in each request.
 
     Of the queues of `blind_to` it sees nothing that is open; in those of `never_asked_in` all of that is the review of
@@ -37,8 +37,7 @@ class Key:
     never_asked_in: set[UUID] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Person:
+class Person(Struct):
     """An identity: a member of the workspace, or a service, which has no e-mail address. Each has three ids."""
 
     reviewer_id: UUID
@@ -57,8 +56,7 @@ class Person:
         return uuid5(IDS, f"LangSmith user of {self.reviewer_id}")
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """A run's (or a conversation's) place in a queue, with what LangSmith shows of the run."""
 
     queue_run_id: UUID
@@ -92,8 +90,7 @@ class Place:
         return self.own_added_at.get(reviewer, self.added_at) if reviewer else self.added_at
 
 
-@dataclass(slots=True)
-class AnnotationQueue:
+class AnnotationQueue(Struct):
     """One annotation queue."""
 
     queue_id: UUID

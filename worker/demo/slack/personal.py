@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from worker.demo.slack import limits
 from worker.demo.slack.workspace import APP_ID, TEAM_ID, MethodError, checked, is_person
@@ -23,8 +24,7 @@ PERSONAL_SCOPES = {"chat.postEphemeral": "chat:write"}  # a page of its own need
 _VIEW_BLOCKS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Ephemeral:
+class Ephemeral(Struct, frozen=True):
     """A message that one person alone saw."""
 
     channel: str

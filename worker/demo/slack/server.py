@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
@@ -268,8 +268,7 @@ class SimulatedSlack:
 __all__ = ["ALL_SCOPES", "BOT_ID", "BOT_USER", "Attempt", "Fault", "Mode", "SimulatedSlack"]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One call as it arrived. `outcome` is `ok`, Slack's error, or the fault that was played."""
 
     method: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worker.demo.slack.faults import connection_of
@@ -26,8 +27,7 @@ MOST_LINKS = 10
 _END = None
 
 
-@dataclass(slots=True)
-class SentEnvelope:
+class SentEnvelope(Struct):
     """One envelope that went over a link. `answered_at` is when its acknowledgement came, in monotonic seconds."""
 
     envelope_id: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.demo.slack.workspace import BOT_USER, TEAM_ID, Conversation, MethodError
 
@@ -30,8 +32,7 @@ USER_SCOPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """One member of the workspace. `guest` is how far a guest gets: to several channels, or to a single one."""
 
     user_id: str
@@ -42,8 +43,7 @@ class User:
     is_deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UserGroup:
+class UserGroup(Struct, frozen=True):
     """One user group."""
 
     group_id: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import threading
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.demo.slack import limits
 
@@ -30,8 +32,7 @@ class MethodError(Exception):
         self.extra = extra
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something that people in a channel would see happen."""
 
     kind: Literal["post", "edit", "delete"]
@@ -39,8 +40,7 @@ class Event:
     message: PostedMessage
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(Struct):
     """One channel with its messages, oldest first; replies are among them, with their `thread_ts`.
 
     `user` is the person with whom the app has direct messages there.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +17,7 @@ LEADS_CHANNEL = "C0LEADS0001"
 ON_CALL = "S0ONCALL001"
 
 
-@dataclass(frozen=True, slots=True)
-class _Reviewer:
+class _Reviewer(Struct, frozen=True):
     """A reviewer of the safety board, who is a user of Slack as well."""
 
     user: str
@@ -46,8 +46,7 @@ NAMES = {ON_CALL: "review-on-call", **{each.user: each.name for each in BOARD}}
 """The names that Slack shows for ids of people and groups."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(Struct, frozen=True):
     """A channel and what it is for."""
 
     channel_id: str
@@ -70,8 +69,7 @@ PLACES = {
 """The names of channels and people by their ids, as Slack shows them."""
 
 
-@dataclass(frozen=True, slots=True)
-class TracedRun:
+class TracedRun(Struct, frozen=True):
     """A run as an application would have traced it."""
 
     name: str
@@ -126,8 +124,7 @@ ANY = (
 """The runs that the page's button adds, in turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tempo:
+class Tempo(Struct, frozen=True):
     """The speed of the story: the policies' ages, in seconds, and the time that people get to read.
 
     `outage` is the time for which LangSmith stays away, `opens` that from the start to the hours of the claims desk.

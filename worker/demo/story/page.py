@@ -6,12 +6,12 @@ import asyncio
 import itertools
 import json
 import threading
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -203,7 +203,7 @@ def view(stage: Stage) -> _Json:
     """Everything that the page shows now."""
     messages = stage.messages()
     return {
-        "story": asdict(stage.chapter),
+        "story": structs.asdict(stage.chapter),
         "up": {service: stage.is_up(service) for service in (LANGSMITH, SLACK)},
         "channels": [{"id": room.channel_id, "name": room.name, "about": room.about} for room in cast.ROOMS],
         "direct": _direct(messages),

@@ -7,12 +7,12 @@ import queue
 import signal
 import tempfile
 import webbrowser
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from rich.console import Console
 
 from worker import process
@@ -164,8 +164,7 @@ class EndedError(Exception):
     """Nothing goes on: somebody asked for the end (`str()` is empty), or the worker has ended by itself."""
 
 
-@dataclass(slots=True)
-class Performance:
+class Performance(Struct):
     """One playing of the story.
 
     `happenings` is what was seen and said since, in order; `ended` is the worker's exit status (None: it runs).

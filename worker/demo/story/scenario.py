@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from worker.demo.story import cast
 from worker.demo.story.stage import LANGSMITH, Control
@@ -29,8 +30,7 @@ EXPECTED: Mapping[tuple[str, str], int] = {
 """The exact number of messages of each kind that the whole story has in each channel, and to each person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """One step. `act` makes it happen, `until` says whether its outcome has been seen, `then` ends it.
 
     `hold` is how long to let it be before `then`, in seconds.
@@ -44,8 +44,7 @@ class Scene:
     hold: float = 0.0
 
 
-@dataclass(slots=True)
-class Scenario:
+class Scenario(Struct):
     """The whole story on one stage. Runs are put where the first scene finds them when it is made."""
 
     stage: Stage

@@ -6,8 +6,9 @@ import contextlib
 import itertools
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from worker.demo.langsmith.server import SimulatedLangSmith
 from worker.demo.langsmith.state import DONE, MINE, Key
@@ -36,8 +37,7 @@ class ImpossibleError(Exception):
     """A request that cannot be fulfilled (any more); `str()` says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chapter:
+class Chapter(Struct, frozen=True):
     """One chapter of the story: `step` of `of`."""
 
     title: str
@@ -47,8 +47,7 @@ class Chapter:
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(Struct, frozen=True):
     """What a person presses, and the `option` that is chosen in a menu."""
 
     action: str
@@ -56,8 +55,7 @@ class Control:
     option: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One line of the worker's log, in words for people."""
 
     number: int

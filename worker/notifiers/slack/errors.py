@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from worker.core.owed import Receipt
 from worker.core.ports import DeliveryError, Outcome
@@ -219,8 +220,7 @@ def _details(body: Mapping[str, Any]) -> str:
     return "".join(f" ({part})" for part in said if part)
 
 
-@dataclass(frozen=True, slots=True)
-class BotIdentity:
+class BotIdentity(Struct, frozen=True):
     """The team and the bot user of a token. `scopes` is None where Slack did not list them."""
 
     team: str
@@ -232,8 +232,7 @@ class BotIdentity:
     scopes: frozenset[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """A channel as the app sees it."""
 
     channel_id: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from worker.core.audience import Problem
 from worker.core.overview import Finding
@@ -52,8 +53,7 @@ WHAT_FOR = {
 """The scopes that people need, and what is missing without each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Whom:
+class Whom(Struct, frozen=True):
     """The people whom the settings mean.
 
     `reviewers` are looked up by e-mail, unless `corrected` has the Slack id of the e-mail. `unnotified` are the e-mails

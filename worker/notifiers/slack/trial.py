@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.core.message import Message
 from worker.core.model import Kind
@@ -61,8 +63,7 @@ def _seen(slack: Slack, place: Destination) -> Channel | None:
         return None
 
 
-@dataclass(slots=True)
-class _Trial:
+class _Trial(Struct):
     """One test message to a place, and what it has shown so far; `channel` is None where it cannot be seen."""
 
     slack: Slack

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.overview import ApiInUse
 from worker.core.ports import SourceError, Trouble
@@ -37,8 +38,7 @@ class Api(StrEnum):
     AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """Which listing is read at present, and how long that will go well.
 
     `ending` is set where LangSmith calls the listing in use deprecated; `obstacle` says why the other is not read.
@@ -273,8 +273,7 @@ URGENT = timedelta(days=14)
 NOT_DEPRECATED = {"", "false", "?0", "0"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """That the listing is deprecated, and until when it will be served (None: not given)."""
 
     sunset: datetime | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import Struct
 
 from worker.core.ports import SourceError, Trouble
 from worker.net.client import Client, Request
@@ -45,8 +45,7 @@ LARGE_AT_ONCE = 4
 OK = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A success with its whole body, unpacked. `headers` have names in lower case.
 
     `mark` is the digest of the body as it came where one was asked for, b"" where that is large. Of a known body

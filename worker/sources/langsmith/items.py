@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from msgspec import convert, structs
+from msgspec import convert
+from msgspec.structs import replace
 
 from worker.core.instants import instant_at, microseconds
 from worker.core.model import NO_ONE, Facts, QueueRun
@@ -180,7 +180,7 @@ def record_of(row: LawfulItem, queue_run_id: UUID, listing: Listing, links: Link
     raw, reserved, done = _raw(queue_run_id), bool(row.reserved_by), len(row.completed_by or ())
     named = who(row)
     if listing.status == DISAGREED:
-        named = structs.replace(named, disagreed=True)
+        named = replace(named, disagreed=True)
         listing.disagreed.add(queue_run_id)
     if named is not NO_ONE:
         listing.named[queue_run_id] = named

@@ -5,12 +5,13 @@ Nothing of a page is held. Of each row a record of a few bytes is, by which the 
 
 from __future__ import annotations
 
+import struct
 from array import array
-from dataclasses import dataclass, field
 from functools import cached_property, partial
-from struct import Struct
 from typing import TYPE_CHECKING
 from uuid import UUID
+
+from msgspec import Struct, field
 
 from worker.core.remade import Remade
 from worker.sources.langsmith.errors import unlawful
@@ -30,7 +31,7 @@ FULL = 100
 MOST_REPEATED = 3 * FULL
 """So many rows in a row may be known ones; an empty page that is not the last counts as a full one."""
 
-RECORD = Struct("<16s4q16s16sq")
+RECORD = struct.Struct("<16s4q16s16sq")
 """What is kept of a row: its id, its mark, both its dates, who is at it, the run and the project to look up, and when
 that run began. Dates are microseconds since 1970, and -1 for none."""
 
@@ -41,8 +42,7 @@ MANY = 10_000
 """So many runs are not kept all at once: each takes ten times the memory of its record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """A page in compact form.
 
     `digest` is that of its bytes, b"" where it has to be decoded whenever it comes, and `cursor` leads to the next.
@@ -129,8 +129,7 @@ class Former:
         return b"".join(leaf.records for leaf in self.leaves)
 
 
-@dataclass(slots=True)
-class Listing:
+class Listing(Struct):
     """The rows read so far. `found` are the runs that `former` did not show as they are now, the last answer counting.
 
     `status` is the section that is read, '' where that does not matter. `overlaps` means that a page may begin with

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.cooldown import Cooldown
 from worker.core.model import Access, Queue, Reviewer
@@ -43,8 +44,7 @@ REVIEWERS_LEVEL = DEEPEST + 1
 """Where the objects stand that a queue has for its reviewers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """What is known of one queue, and how long it is not asked for again."""
 
     queue: Queue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
 
-from msgspec import UNSET, ValidationError, convert
+from msgspec import UNSET, Struct, ValidationError, convert
 
 from worker.core.instants import EPOCH
 from worker.core.model import NO_ONE, NO_TRAITS, Facts, QueueRun, Show, Trait, Traits, Who
@@ -34,8 +33,7 @@ Makeable: TypeAlias = "QueueRun | Callable[[], QueueRun]"
 """A run, or how it is made of its row: that is dear, and of a list that has not changed none is needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Which list is read, and what of its rows is wanted. `web` is the root of links, '' for none."""
 
     queue_id: Id
@@ -45,8 +43,7 @@ class Wanted:
     tenant_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """Where the run of an item is to be looked up."""
 
     run_id: UUID

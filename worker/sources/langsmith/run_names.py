@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
+from msgspec import Struct
 
 from worker.core.cooldown import Cooldown
 from worker.core.delivery import clamp_wish
@@ -84,8 +84,7 @@ class Lot(NamedTuple):
     project_id: Id | None = None
 
 
-@dataclass(slots=True)
-class Sought:
+class Sought(Struct):
     """A run that somebody waits for; `row` is what LangSmith said of it."""
 
     trace: Trace

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from worker.sources.langsmith import wire
 from worker.sources.langsmith.errors import TooLargeError, unlawful
@@ -27,8 +28,7 @@ PAGES_PER_STEP_BACK = 8
 """So many pages earn one page that is read again, so that a busy queue costs an eighth more at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(Struct, frozen=True):
     """What one page showed: the ids of queue runs, where it ended, and whether it was the last."""
 
     shown: frozenset[bytes] = frozenset()
@@ -36,8 +36,7 @@ class _Page:
     is_last: bool = False
 
 
-@dataclass(slots=True)
-class Sweep:
+class Sweep(Struct):
     """One reading of one list from its beginning to its end.
 
     The next page begins at `offset`; its first `overlap` rows should be known from the pages before. `linked` are the

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from worker.core.ports import SourceError
 from worker.sources.langsmith.counts import DONE, MINE, OTHERS
@@ -50,8 +51,7 @@ SOMEBODY = {
 READ_THEIRS = "add needs_others_review to WORKER_STATUSES"
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """Something that a person should know of a queue; `fix` is '' where nothing has to be done."""
 
     text: str

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.core.model import Difference, Fate, Snapshot, Unchanged
 from worker.core.overview import LISTING_IN_USE
@@ -46,8 +47,7 @@ ROWS_FIX = (
 NEEDS_MY_REVIEW = "needs_my_review"
 
 
-@dataclass(frozen=True, slots=True)
-class _Concluded:
+class _Concluded(Struct, frozen=True):
     """How a listing looked, to know it again: opaque to everybody else."""
 
     api: Api

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests import golden_slack as golden
 from tests.support import slack_reader as reader
@@ -31,7 +32,7 @@ HARD = ("&" * 90, "😀" * 90, golden.HOSTILE * 3, "\ud800" * 40, ":0:" * 40)
 
 
 def of_runs(count: int, **line: Any) -> Message:
-    lines = tuple(replace(golden.line(f"run {n}"), queue_run_id=f"{n}", **line) for n in range(count))
+    lines = tuple(dataclasses.replace(golden.line(f"run {n}"), queue_run_id=f"{n}", **line) for n in range(count))
     return with_controls(golden.message(Kind.ANNOUNCEMENT, lines), lambda _: office(), golden.AS_OF)
 
 
@@ -118,7 +119,7 @@ def test_ten_usual_runs_have_menus_and_with_previews_the_row_alone() -> None:
 )
 def test_every_limit_is_kept(runs: list[tuple[str, str, bool]], queue: str, show: frozenset[Show]) -> None:
     lines = tuple(
-        replace(
+        dataclasses.replace(
             golden.with_facts(golden.EVERYTHING, name=name, error=more, inputs_preview=more, outputs_preview=more),
             queue_run_id=name[:40] + str(number),
             claimed_by="&" * 99 if is_claimed else "",
@@ -137,7 +138,10 @@ def test_every_limit_is_kept(runs: list[tuple[str, str, bool]], queue: str, show
 
 
 def test_one_run_that_comes_twice_has_one_menu() -> None:
-    lines = (replace(golden.line(), queue_run_id="same"), replace(golden.line("Order status"), queue_run_id="same"))
+    lines = (
+        dataclasses.replace(golden.line(), queue_run_id="same"),
+        dataclasses.replace(golden.line("Order status"), queue_run_id="same"),
+    )
     message = with_controls(golden.message(lines=lines), lambda _: office(), golden.AS_OF)
     assert limits.block_errors(blocks.render(message)["blocks"]) == []
     assert len(controls(message)) == 1 + 2
@@ -150,5 +154,5 @@ def test_that_something_can_be_pressed_is_worth_an_edit_and_until_when_is_not() 
     assert fingerprint(later) == fingerprint(message)
     assert fingerprint(message) != fingerprint(replace(message, controls=None))
     assert fingerprint(message) == fingerprint(
-        replace(message, lines=tuple(replace(one, queue_run_id=None) for one in message.lines))
+        replace(message, lines=tuple(dataclasses.replace(one, queue_run_id=None) for one in message.lines))
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from tests.golden_slack import AS_OF, DONE, MIXED, message
 from tests.support.builders import to

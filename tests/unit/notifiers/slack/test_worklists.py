@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from tests.support.builders import DAY, NOON, queue, review, rules_with
 from tests.support.slack_reader import limits_broken, mrkdwn
@@ -34,7 +33,7 @@ def listed(*names: str, of: Queue | None = None, **more: Any) -> Worklist:
 
 
 def of_mine(*names: str, nobodys: int = 0, has_people: bool = False) -> Worklist:
-    runs = [structs.replace(review(name, facts=Facts(name)), acts=TAKEN) for name in names]
+    runs = [replace(review(name, facts=Facts(name)), acts=TAKEN) for name in names]
     shelves = [
         Shelf(own := queue(f"Queue & {number}"), rules_with().view(own), runs if not number else [], 7)
         for number in range(max(nobodys, 1))
