@@ -285,6 +285,16 @@ def test_check_finds_what_is_wrong(bench: Bench, settings: dict[str, str], findi
         assert any(one["fix"] for one in wrong if finding in json.dumps(one)), finding
 
 
+def test_check_says_which_listing_is_read_only_where_a_queue_was_read(bench: Bench) -> None:
+    def names(**settings: str) -> set[str]:
+        return {one["check"] for one in json.loads(bench.run("check", "--json", **settings).stdout)["checks"]}
+
+    assert "LangSmith listing" in names()
+    away = names(LANGSMITH_ENDPOINT="http://127.0.0.1:9")
+    assert "LangSmith" in away
+    assert "LangSmith listing" not in away
+
+
 def test_check_tells_people_the_fix(bench: Bench) -> None:
     done = bench.run("check", SLACK_BOT_TOKEN="xoxb-wrong")
     assert done.returncode == 1

@@ -32,7 +32,7 @@ from worker.stores.opening import database_path, open_store
 from worker.stores.sqlite import check_directory, check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from worker.core.model import Queue, Snapshot
@@ -156,13 +156,17 @@ def check_langsmith(
     for name in sorted(roster.unknown):
         fix = f"{roster.meant(name)}correct the name, or give the queue's id; `review-notifier queues` lists them"
         yield Finding(f"queue {name}", ok=False, text="no queue has this name", fix=fix)
+    was_one_read = False
     for queue in roster.queues.values():
         if settings.has_two_tables(queue.queue_id, queue.name):
             text = f"has two tables in worker.toml; the one with its id holds, not the one with its name {queue.name!r}"
             yield Finding(f"queue {queue.name}", ok=False, text=text, fix="write one table, with the id or the name")
-        yield from _check_queue(source, queue, rules, see)
+        is_read = yield from _check_queue(source, queue, rules, see)
+        was_one_read |= is_read
     yield from _check_names(source, roster.queues.values(), rules)
-    yield from _check_listing(source)
+    # Before a queue was read there is a plan alone which listing that will be.
+    if was_one_read:
+        yield from _check_listing(source)
 
 
 def _unlisted(error: SourceError) -> tuple[str, str]:
@@ -171,15 +175,17 @@ def _unlisted(error: SourceError) -> tuple[str, str]:
     return f"the queues cannot be listed: {what}", fix or _FIXES[error.trouble]
 
 
-def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[[Snapshot], None]) -> Iterator[Finding]:
-    """Check that the queue can be read as a poll would read it, and that the key sees all of it."""
+def _check_queue(
+    source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[[Snapshot], None]
+) -> Generator[Finding, None, bool]:
+    """Check that the queue can be read as a poll would, and that the key sees all of it; whether it was read."""
     show = rules(queue).fields
     try:
         snapshot = source.snapshot(queue.queue_id, show)
         remarks = source.remarks(queue.queue_id)
     except SourceError as error:
         yield Finding(f"queue {queue.name}", ok=False, text=str(error), fix=_FIXES[error.trouble])
-        return
+        return False
     see(snapshot)
     name = f"queue {snapshot.queue.name}"
     yield Finding(name, ok=True, text=f"{len(snapshot.runs)} waiting")
@@ -187,6 +193,7 @@ def _check_queue(source: LangSmith, queue: Queue, rules: RulesOf, see: Callable[
         yield Finding(name, ok=False, text=rows_text(snapshot), fix=snapshot.fix)
     for remark in remarks:
         yield Finding(name, ok=False, text=remark.text, fix=remark.fix)
+    return True
 
 
 def _check_listing(source: LangSmith) -> Iterator[Finding]:
