@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from worker.core.model import Id, Queue
+    from worker.core.model import Id, Queue, ReviewKey
     from worker.core.plan import Plan
 
 
@@ -29,7 +29,15 @@ def decide_on_queue(
     """Hold the queue's row, recall its reviews, let the core decide, and write reviews, notices and history."""
     row = reviews.lock_queue(connection, queue)
     baselined = row.baselined_at is not None
-    recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined, whole=whole)
+    # Of a whole, which may be large, the numbers of the rows are looked up for what alters.
+    known: dict[ReviewKey, int] | None = None
+    if whole:
+        recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined)
+        known = None if baselined or recalled else {}
+    else:
+        by_number = reviews.recall_some(connection, queue.queue_id, keys)
+        recalled = list(by_number.values())
+        known = {review.key: number for number, review in by_number.items()}
     memory = Memory(
         baselined,
         recalled,
@@ -41,7 +49,7 @@ def decide_on_queue(
     )
     plan = decide(memory)
     reviews.conclude_poll(connection, row, plan, now)
-    altered = reviews.write_reviews(connection, queue.queue_id, plan.reviews, are_new=not (baselined or recalled))
+    altered = reviews.write_reviews(connection, queue.queue_id, plan.reviews, known)
     for notice in plan.notices:
         outbox.owe_notice(connection, queue, notice, now)
     if plan.opened is None and plan.entered and memory.window is not None:

@@ -67,7 +67,7 @@ _SOME = REVIEWS.c.queue_run_id.in_(sa.bindparam("some", expanding=True))
 _NUMBERED = REVIEWS.c.review_id == sa.bindparam("number")
 _SELECT_OPEN = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_OPEN)
 _SELECT_CLOSED = sa.select(*REVIEW_COLUMNS).where(_MINE, IS_CLOSED, _SOME)
-_SELECT_SOME = sa.select(*REVIEW_COLUMNS).where(_MINE, _SOME)
+_SELECT_SOME = sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id).where(_MINE, _SOME)
 _SELECT_NUMBERS = sa.select(REVIEWS.c.queue_run_id, REVIEWS.c.added_at, REVIEWS.c.review_id).where(_MINE, _SOME)
 _SELECT_LEFT = (
     sa.select(*REVIEW_COLUMNS, REVIEWS.c.review_id)
@@ -87,29 +87,41 @@ _REVISE = CHANGE_QUEUE.values(revision=KNOWN_QUEUES.c.revision + 1)
 _HOLD = SELECT_QUEUE.with_for_update(key_share=True)
 
 
-def recall_reviews(
-    connection: Connection, queue_id: Id, keys: Collection[Id], *, is_known: bool, whole: bool = True
-) -> list[Review]:
-    """Read a queue's open reviews (where not the `whole`: only those in `keys`), and the closed ones in `keys`.
+def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id], *, is_known: bool) -> list[Review]:
+    """Read a queue's open reviews, and the closed ones of `keys`.
 
     Before its baseline (`is_known` is False) none is closed unless others wait for that.
     """
-    found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})] if whole else []
-    query = _SELECT_CLOSED if whole else _SELECT_SOME
+    found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
     for some in chunks(keys) if is_known or found else ():
-        found += [Review(*row) for row in connection.execute(query, {"queue": queue_id, "some": some})]
+        found += [Review(*row) for row in connection.execute(_SELECT_CLOSED, {"queue": queue_id, "some": some})]
     return found
 
 
-def write_reviews(connection: Connection, queue_id: Id, altered: Collection[Review], *, are_new: bool) -> list[int]:
-    """Write reviews, and give the numbers of those that existed before. Where all `are_new` none is looked for."""
-    if are_new:
+def recall_some(connection: Connection, queue_id: Id, keys: Collection[Id]) -> dict[int, Review]:
+    """Read every stay of the runs of `keys`, open or closed, by the numbers of their rows."""
+    asked = ({"queue": queue_id, "some": some} for some in chunks(keys))
+    rows = (row for each in asked for row in connection.execute(_SELECT_SOME, each))
+    return {number: Review(*values) for *values, number in rows}
+
+
+def write_reviews(
+    connection: Connection, queue_id: Id, altered: Collection[Review], known: Mapping[ReviewKey, int] | None = None
+) -> list[int]:
+    """Write reviews, and give the numbers of those that existed before.
+
+    `known` has the number of each that exists, where that is known already; else it is looked up.
+    """
+    if known is None:
+        known = review_numbers(connection, queue_id, [review.key for review in altered])
+    if not known:
+        # A first sight, whose reviews are made one by one as they are written.
         _insert(connection, queue_id, altered)
         return []
-    known = review_numbers(connection, queue_id, [review.key for review in altered])
+    replaced = [review for review in altered if review.key in known]
     _insert(connection, queue_id, [review for review in altered if review.key not in known])
-    _replace(connection, known, [review for review in altered if review.key in known])
-    return list(known.values())
+    _replace(connection, known, replaced)
+    return [known[review.key] for review in replaced]
 
 
 def review_numbers(connection: Connection, queue_id: Id, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
