@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUEUES = "/api/v1/annotation-queues"
 PLATFORM = "/api/v1/platform/annotation-queues"
+QUERY = "/api/v2/runs/query"
 NAMED = re.compile(r"\brun-(\d+)-(\d+)\b")
 JSON = b"content-type: application/json\r\n"
 
@@ -76,6 +77,8 @@ def answer(world: World, method: str, target: str, headers: Mapping[str, str], b
     query = dict(parse_qsl(url.query))
     if url.path.startswith("/_bench/"):
         return _plain(_control(world, url.path.removeprefix("/_bench/"), query))
+    if url.path == QUERY:
+        return _plain({"items": [{"id": run_id, "name": f"run {run_id[:8]}"} for run_id in json.loads(body)["ids"]]})
     if method == "POST":
         world.posted(body.decode())
         return _plain({"ok": True, "channel": "C0BENCH0000", "ts": f"{world.posts}.000100"})

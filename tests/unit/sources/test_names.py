@@ -152,6 +152,21 @@ def test_it_is_asked_for_again_every_hour_and_said_once(stage: Stage) -> None:
     assert stage.named == {GONE}
 
 
+def test_where_one_project_after_the_other_is_refused_polls_wait_for_few_of_them(stage: Stage) -> None:
+    projects = [ident(f"project {n}") for n in range(100)]
+    stage.queries.refused = dict.fromkeys(projects, Trouble.REFUSED)
+    for project in projects:
+        stage.add(project)
+    assert [len(asked) for asked in stage.look_up()] == [100, 1, 1, 1]
+    assert stage.look_up() == []
+    assert [len(asked) for asked in stage.later()] == [1]
+    stage.queries.refused.clear()
+    stage.later()
+    assert len(stage.named) == 96  # the four that were refused alone are asked for again after an hour
+    stage.later(timedelta(hours=1))
+    assert stage.named == set(projects)
+
+
 def test_the_others_are_asked_for_together_again(stage: Stage) -> None:
     for project in (GOOD, GONE, OTHER):
         stage.add(project)

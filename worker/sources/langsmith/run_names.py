@@ -52,6 +52,9 @@ _PAUSES = {Trouble.THROTTLED: timedelta(seconds=10), Trouble.UNREACHABLE: timede
 REFUSED_PAUSE = timedelta(hours=1)
 """After a refusal, which may come of the project that was asked for."""
 
+_MOST_REFUSALS = 3
+"""So many projects that are refused one after the other, and the next will be, too: every poll would wait for one."""
+
 MARGIN = timedelta(minutes=1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -120,6 +123,7 @@ class Names:
         self._pace = Cooldown()
         self._pause = Cooldown()
         self._apart: dict[Id, Cooldown] = {}
+        self._refusals = 0
 
     @property
     def waiting(self) -> int:
@@ -211,6 +215,7 @@ class Names:
             # Also after a failure: a refused query counts against the limit too.
             self._pace = Cooldown.of(self._gap, self._clock.monotonic())
         self._pause = Cooldown()
+        self._refusals = 0
         for sought in batch:
             self._apart.pop(sought.trace.project_id, None)
             sought.row, sought.is_done = rows.get(sought.trace.run_id), True
@@ -238,7 +243,8 @@ class Names:
     def _failed(self, error: SourceError, projects: set[Id]) -> None:
         """Leave the server alone for a while, or only a project that it refuses; say so where it is news.
 
-        One project that is gone makes LangSmith refuse a whole query, so the next time each is asked for alone.
+        One project that is gone makes LangSmith refuse a whole query, so the next time each is asked for alone. Where
+        several of these are refused in turn, the key may read none, and polls wait for no more of them.
         """
         now = self._clock.monotonic()
         is_news = self._pause == Cooldown() and self._apart.keys().isdisjoint(projects)
@@ -246,6 +252,9 @@ class Names:
             self._pause = Cooldown.of(clamp_wish(error.retry_after) or _PAUSES[error.trouble], now)
         elif len(projects) == 1:
             self._apart |= dict.fromkeys(projects, Cooldown.of(REFUSED_PAUSE, now))
+            self._refusals += 1
+            if self._refusals >= _MOST_REFUSALS:
+                self._pause = Cooldown.of(_PAUSES[Trouble.UNREACHABLE], now)
         else:
             # Those that wait apart already keep their longer wait.
             self._apart = dict.fromkeys(projects, Cooldown(now)) | self._apart
