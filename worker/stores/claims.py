@@ -13,7 +13,7 @@ from worker.core.owed import EVERYWHERE, Claim, QueueShare, Receipt, State
 from worker.stores import outbox
 from worker.stores.assignments import is_resting, take_channel
 from worker.stores.columns import DestinationColumn
-from worker.stores.database import chunks, insert
+from worker.stores.database import chunks, filled, insert
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, SPOKEN_COLUMNS, delivery_of
 from worker.stores.reviews import LISTED_FIRST, REVIEW_COLUMNS, SELECT_QUEUE, queue_of
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, KNOWN_QUEUES, REVIEWS
@@ -117,8 +117,9 @@ def _most_due(  # noqa: PLR0913  (the same)
     *,
     looks: bool,
 ) -> Row[Any] | None:
-    spared = {"skip": list(skip), "unposted": list(unposted), "unseen": list(unseen), "passed": passed}
-    return connection.execute(_MOST_DUE, {"now": now, "looks": looks, **spared}).one_or_none()
+    spared = {"skip": skip, "unposted": unposted, "unseen": unseen, "passed": passed}
+    lists = {name: filled(values) for name, values in spared.items()}
+    return connection.execute(_MOST_DUE, {"now": now, "looks": looks, **lists}).one_or_none()
 
 
 def _is_free(connection: Connection, row: Row[Any]) -> bool:

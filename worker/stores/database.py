@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from worker.core.ports import RefusedError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.engine import Connection, Engine
@@ -114,6 +114,21 @@ def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
     left = iter(items)
     while some := list(islice(left, size)):
         yield some
+
+
+def filled(values: Collection[_T]) -> list[_T]:
+    """The values of an IN, with the last one repeated up to a power of two.
+
+    Each length makes a statement of its own, and the driver keeps those of each connection: of a list of channels
+    that gets shorter with every post it kept 50 MB.
+    """
+    some = list(values)
+    return some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some)) if some else some
+
+
+def lists(values: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+    """The same in lists of about `size`; none for nothing."""
+    return map(filled, chunks(values, size))
 
 
 def insert(dialect: sa.Dialect, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

@@ -15,7 +15,7 @@ from worker.core.owed import Delivery, State
 from worker.stores.acts import mutes
 from worker.stores.budgets import hold_inbox, note_pings
 from worker.stores.columns import At
-from worker.stores.database import chunks, insert
+from worker.stores.database import chunks, insert, lists
 from worker.stores.outbox import (
     CHANGE_DELIVERY,
     IS_SENT,
@@ -114,7 +114,7 @@ def stirred(connection: Connection, queue_ids: Collection[Id]) -> object:
     columns = (KNOWN_QUEUES.c.queue_id, KNOWN_QUEUES.c.written, KNOWN_QUEUES.c.revision, KNOWN_QUEUES.c.reviewers)
     queues = sa.select(*columns).where(KNOWN_QUEUES.c.queue_id.in_(queue_ids)).order_by(KNOWN_QUEUES.c.queue_id)
     keys = [row.host for row in connection.execute(_HOSTS)]
-    hosts = [tuple(row) for some in chunks(keys) for row in connection.execute(_STATES, {"some": some})]
+    hosts = [tuple(row) for some in lists(keys) for row in connection.execute(_STATES, {"some": some})]
     # Sorted here: an order asked of the database is found in all that is kept, and not in the few that are passed on.
     passed = sorted(tuple(row) for row in connection.execute(_PASSED))
     return [tuple(row) for row in connection.execute(queues)], hosts, passed
@@ -174,7 +174,7 @@ def _windows(connection: Connection, now: datetime) -> Mapping[str, Window]:
     """What the last message to each reader opened; one whose delivery is forgotten cannot be edited any more."""
     hosts = connection.execute(_HOSTS).all()
     keys = [row.host for row in hosts]
-    rows = (row for some in chunks(keys) for row in connection.execute(_LIVING, {"some": some}))
+    rows = (row for some in lists(keys) for row in connection.execute(_LIVING, {"some": some}))
     entries = {row.key: entry_of(delivery_of(row), now) for row in rows}
     return {row.reader: Window(row.opened_at, row.host, entries.get(row.host, Entry.NEVER)) for row in hosts}
 
@@ -183,7 +183,7 @@ def _pings(connection: Connection, now: datetime) -> Mapping[str, Sequence[datet
     """When messages have called each reader lately, or may have."""
     rows = connection.execute(_PINGS, {"since": now - LATELY}).all()
     numbers = {row.delivery_id for row in rows}
-    never = {one for some in chunks(numbers) for one in connection.execute(_NEVER_POSTED, {"some": some}).scalars()}
+    never = {one for some in lists(numbers) for one in connection.execute(_NEVER_POSTED, {"some": some}).scalars()}
     found: dict[str, list[datetime]] = {}
     for number, called, posted_at in rows:
         if number not in never:

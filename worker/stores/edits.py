@@ -15,7 +15,7 @@ from worker.core.owed import Claim, Delivery, Receipt, State
 from worker.stores import outbox
 from worker.stores.claims import queue_shares, queues_of_reviews
 from worker.stores.columns import BEGINS_WITH_NAME, At
-from worker.stores.database import chunks, latest
+from worker.stores.database import filled, latest, lists
 from worker.stores.outbox import CHANGE_DELIVERY, IS_SENT, NOW, SELECT_DELIVERIES, SPEAKS, delivery_of
 from worker.stores.reviews import IS_CLOSED, LISTED_FIRST, REVIEW_COLUMNS, revise_queue
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, IS_UNEXPLAINED, REVIEWS
@@ -53,7 +53,7 @@ def owe_edits(connection: Connection, review_ids: Iterable[int], now: datetime, 
 
     One that shows an act of a person is made `at_once`, past the debounce, and before all others.
     """
-    for some in chunks(review_ids):
+    for some in lists(review_ids):
         asked = {"some": some, "now": now, "soon": now - ACTS_COME_FIRST}
         connection.execute(_owing(connection.dialect.name, at_once=at_once), asked)
 
@@ -208,7 +208,7 @@ _EARLIER = SELECT_DELIVERIES.where(
 def _waiting(connection: Connection, numbers: Sequence[int]) -> defaultdict[int, list[int]]:
     """The reviews that deliveries speak of and that still wait, by number."""
     found: defaultdict[int, list[int]] = defaultdict(list)
-    for some in chunks(numbers):
+    for some in lists(numbers):
         for number, review in connection.execute(_WAITING, {"some": some}):
             found[number].append(review)
     return found
@@ -239,7 +239,7 @@ def is_due(connection: Connection, now: datetime) -> bool:
 
 def claim_edit(connection: Connection, now: datetime, lease: timedelta, skip: Collection[Destination]) -> Claim | None:
     """Take the message whose edit is owed longest; the rules are those of `Store.claim_edit`."""
-    row = connection.execute(_DUE, {"now": now, "skip": list(skip)}).one_or_none()
+    row = connection.execute(_DUE, {"now": now, "skip": filled(skip)}).one_or_none()
     return None if row is None else _take(connection, row, now + lease)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from worker.core.audience import Problem, email_key, listed_id
 from worker.core.directory import LOOKED_UP_FOR, Card, introduced
 from worker.stores.columns import Reviewers
-from worker.stores.database import chunks, insert
+from worker.stores.database import insert, lists
 from worker.stores.schema import IS_OPEN, KNOWN_QUEUES, PEOPLE, REVIEWS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def introduce_reviewers(connection: Connection, reviewers: Collection[Reviewer],
 
 def _cards(connection: Connection, ids: Collection[str]) -> Mapping[str, Card]:
     query = sa.select(*_COLUMNS).where(PEOPLE.c.reviewer_id.in_(sa.bindparam("some", expanding=True)))
-    found = (Card(*row) for some in chunks(ids) for row in connection.execute(query, {"some": some}))
+    found = (Card(*row) for some in lists(ids) for row in connection.execute(query, {"some": some}))
     return {card.reviewer_id: card for card in found}
 
 

@@ -13,7 +13,7 @@ from worker.core.history import hour_of, learned_hours, marks
 from worker.core.model import Polled, Queue, QueueTotals, Review, ReviewKey
 from worker.core.owed import State
 from worker.stores.columns import At, Reviewers
-from worker.stores.database import chunks, insert, insert_many
+from worker.stores.database import chunks, insert, insert_many, lists
 from worker.stores.history import add_hours
 from worker.stores.people import without_forgotten
 from worker.stores.schema import DELIVERIES, DELIVERY_REVIEWS, IS_LIVE, IS_OPEN, KNOWN_QUEUES, REVIEWS, TURNS
@@ -93,14 +93,14 @@ def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id], *
     Before its baseline (`is_known` is False) none is closed unless others wait for that.
     """
     found = [Review(*row) for row in connection.execute(_SELECT_OPEN, {"queue": queue_id})]
-    for some in chunks(keys) if is_known or found else ():
+    for some in lists(keys) if is_known or found else ():
         found += [Review(*row) for row in connection.execute(_SELECT_CLOSED, {"queue": queue_id, "some": some})]
     return found
 
 
 def recall_some(connection: Connection, queue_id: Id, keys: Collection[Id]) -> dict[int, Review]:
     """Read every stay of the runs of `keys`, open or closed, by the numbers of their rows."""
-    asked = ({"queue": queue_id, "some": some} for some in chunks(keys))
+    asked = ({"queue": queue_id, "some": some} for some in lists(keys))
     rows = (row for each in asked for row in connection.execute(_SELECT_SOME, each))
     return {number: Review(*values) for *values, number in rows}
 
@@ -126,7 +126,7 @@ def write_reviews(
 
 def review_numbers(connection: Connection, queue_id: Id, keys: Collection[ReviewKey]) -> dict[ReviewKey, int]:
     """The numbers of the rows of these reviews, as far as there are any."""
-    asked = ({"queue": queue_id, "some": some} for some in chunks({key.queue_run_id for key in keys}))
+    asked = ({"queue": queue_id, "some": some} for some in lists({key.queue_run_id for key in keys}))
     rows = (row for each in asked for row in connection.execute(_SELECT_NUMBERS, each))
     found = {ReviewKey(queue_run_id, added_at): number for queue_run_id, added_at, number in rows}
     return {key: found[key] for key in keys if key in found}
@@ -151,7 +151,7 @@ def _beside_the_key(review: Review) -> dict[str, Any]:
 
 def describe_reviews(connection: Connection, queue_id: Id, facts: Mapping[Id, Facts]) -> list[int]:
     """Note what is known of open reviews now; the numbers of those for which that is news."""
-    asked = ({"queue": queue_id, "some": some} for some in chunks(facts))
+    asked = ({"queue": queue_id, "some": some} for some in lists(facts))
     rows = (row for each in asked for row in connection.execute(_SELECT_FACTS, each))
     news = {number: facts[queue_run_id] for queue_run_id, number, was in rows if facts[queue_run_id] != was}
     for some in chunks(news):
@@ -175,7 +175,7 @@ def learn_fates(
 
 
 def _latest_closed(connection: Connection, queue_id: Id, left: Mapping[Id, Fate]) -> Mapping[int, Review]:
-    asked = ({"queue": queue_id, "some": some} for some in chunks(left))
+    asked = ({"queue": queue_id, "some": some} for some in lists(left))
     rows = (row for each in asked for row in connection.execute(_SELECT_LEFT, each))
     # In the order in which they ended: of each run the last row remains.
     latest = {row.queue_run_id: row for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,3 +115,21 @@ def test_a_pause_is_cheap(store: SqlStore) -> None:
 def test_the_outbox_as_a_whole_is_read_from_its_newest_end(store: SqlStore) -> None:
     """The one scan there is stops at its limit; it also shows that a scan would be seen."""
     assert scans(store, lambda: store.deliveries(limit=5)) == ["SCAN deliveries"]
+
+
+OF_A_LIST: dict[str, Callable[[SqlStore, int], object]] = {
+    "channels that are passed over": lambda store, most: store.claim(NOON, LEASE, [f"C{n}" for n in range(most)]),
+    "runs of which something is new": lambda store, most: store.update(
+        QUEUE, [ident(f"run {n}") for n in range(most)], deciding(), NOON, whole=False
+    ),
+}
+
+
+@pytest.mark.parametrize("call", OF_A_LIST.values(), ids=OF_A_LIST)
+def test_lists_of_every_length_are_few_statements_for_a_driver_to_keep(
+    store: SqlStore, call: Callable[[SqlStore, int], object]
+) -> None:
+    poll(store)
+    texts = [{statement for statement, _ in asked(store, partial(call, store, most))} for most in range(300)]
+    assert max(map(len, texts)) < 20
+    assert len(set().union(*texts)) < max(map(len, texts)) + 11
