@@ -15,6 +15,7 @@ Seen:     the shell keeps them. python-dotenv puts variables into values of eith
 END
 printf "PASSWORD='p\${a}ss'\n" > "$place/.env"
 cd "$place"
+# shellcheck disable=SC2016  # what the inner shell makes of the file
 env -u a -u PASSWORD sh -c '. ./.env; printf "%s" "$PASSWORD"' > shell.txt
 env -u a -u PASSWORD ./venv/bin/python - <<'END'
 import sys
