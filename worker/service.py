@@ -228,7 +228,8 @@ class Service:
                 self._parts.poll.relieve(queue_id)
             for queue_id in self._scheduled - queues.keys():
                 self._parts.poll.forget(queue_id)
-            added = [queues[queue_id] for queue_id in queues if queue_id in ours - self._scheduled]
+            new = ours - self._scheduled
+            added = [queue for queue_id, queue in queues.items() if queue_id in new]
             for number, queue in enumerate(added):
                 self._schedule(queue, number, len(added))
             self._scheduled = ours

@@ -158,13 +158,15 @@ class BlindCheck:
         self._incidents = incidents
         self._again: dict[Id, Cooldown] = {}
         self._suspected: set[Id] = set()
+        self._seeing: set[Id] = set()
 
     def __call__(self) -> None:
         """Ask about the next queue that is due. Never raises for a failure."""
         known = [each for each in self._poll.seen() if each.polled.completed_at and not each.polled.trouble]
-        for seen in known:
-            if seen.waiting:
-                self._sees(_id(seen))
+        seeing = {_id(seen) for seen in known if seen.waiting}
+        for queue_id in seeing - self._seeing:
+            self._sees(queue_id)
+        self._seeing = seeing
         now = self._clock.monotonic()
         due = (each for each in known if not each.waiting and self._again.get(_id(each), Cooldown()).is_over(now))
         if (first := next(due, None)) is not None:
