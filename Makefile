@@ -46,9 +46,9 @@ $(DEMO): pyproject.toml constraints.txt
 demo: $(DEMO) ## see it work: the real worker against a simulated LangSmith and Slack
 	@$(VENV)-demo/bin/review-notifier demo $(ARGS)
 
-# More processes than cores: the tests of the real process mostly wait.
+# More processes than cores, since the tests of the real process mostly wait; each collects all tests for itself.
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest -n 10 $(ARGS)
+	@$(BIN)/python -m pytest -n 6 $(ARGS)
 
 $(LOWEST): pyproject.toml tests/lowest.py
 	@rm -rf $(VENV)-lowest && $(PYTHON) -m venv $(VENV)-lowest
