@@ -83,9 +83,10 @@ class FakeSource:
         *,
         retry_after: timedelta | None = None,
         times: int = 1,
+        error: type[SourceError] = SourceError,
     ) -> None:
         """Let the next `times` calls of `snapshot`, `queues`, `fates` or `facts` fail."""
-        self._failures[call] += [SourceError(f"told to be {trouble}", trouble, retry_after=retry_after)] * times
+        self._failures[call] += [error(f"told to be {trouble}", trouble, retry_after=retry_after)] * times
 
     @overload
     def snapshot(self, queue_id: UUID, fields: frozenset[Field], concluded: None = None) -> Snapshot: ...

@@ -42,6 +42,10 @@ class SourceError(Exception):
         self.retry_after = retry_after
 
 
+class StoppingError(SourceError):
+    """A question that was broken off, or not asked, because the program stops: no failure of the source."""
+
+
 class Outcome(StrEnum):
     """The outcome of a send, find or edit that did not succeed; each has a treatment of its own."""
 

@@ -14,7 +14,7 @@ from worker.core.cooldown import Cooldown
 from worker.core.model import FIRST_SIGHT, Difference, Kind, Polled, Queue, Snapshot, Unchanged
 from worker.core.overview import UNMETERED, Area
 from worker.core.plan import Plan, Remainder, undescribed, widened
-from worker.core.ports import STORE, Fenced, SourceError, StoreError, Trouble
+from worker.core.ports import STORE, Fenced, SourceError, StoppingError, StoreError, Trouble
 from worker.core.status.reasons import rows_text
 from worker.core.text import day_time_in
 from worker.loops.assignments import ALONE
@@ -279,6 +279,8 @@ class Poll:
     def _attempt(self, progress: Progress, rules: QueueRules) -> bool:
         try:
             self._poll(progress, rules)
+        except StoppingError:
+            return False
         except (SourceError, StoreError) as error:
             self._failures.failed(progress, error, rules.settings.poll_interval)
             return False

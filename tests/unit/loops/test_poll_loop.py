@@ -19,7 +19,7 @@ from tests.support.outbox import post
 from worker.core.leases import Assignment
 from worker.core.model import Facts, Fate, Kind, QueueRun
 from worker.core.overview import NullMeter
-from worker.core.ports import SourceError, StoreError, Trouble
+from worker.core.ports import SourceError, StoppingError, StoreError, Trouble
 from worker.loops.assignments import ALONE
 from worker.loops.conclude import LARGE
 from worker.loops.details import MOST_FATES
@@ -477,6 +477,14 @@ class TestAFailingQueue:
                 stage.tick()
         assert [line["event"] for line in lines] == ["queue_failing", "queue_recovered"]
         assert (lines[1]["failures"], lines[1]["failing_since"]) == (3, NOON + 2 * MINUTE)
+
+    def test_is_not_one_that_was_broken_off_because_the_worker_stops(self) -> None:
+        stage = Stage()
+        stage.source.fail(error=StoppingError)
+        with capture_logs() as lines:
+            assert stage.tick() is False
+        assert lines == []
+        assert stage.poll.known.polled()[0].failing_since is None
 
     def test_whose_database_fails_is_one_trouble_of_all_queues_and_loops(self) -> None:
         stage = Stage()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.raw_server import http, raw_server
 from worker.clock import SystemClock
-from worker.core.ports import SourceError, Trouble
+from worker.core.ports import SourceError, StoppingError, Trouble
 from worker.demo.langsmith.faults import bomb
 from worker.sources.langsmith.errors import TooLargeError
 from worker.sources.langsmith.http import Http
@@ -287,7 +287,7 @@ def test_closing_frees_whoever_waits_at_once() -> None:
             try:
                 with shared.get("/x", what="reading"):
                     pass
-            except SourceError as error:
+            except StoppingError as error:
                 found.append(error)
 
         thread = threading.Thread(target=ask)
@@ -298,7 +298,7 @@ def test_closing_frees_whoever_waits_at_once() -> None:
         thread.join(60)
         assert time.perf_counter() - begin < 15
         assert found[0].trouble is Trouble.UNREACHABLE
-        with pytest.raises(SourceError, match="stopping"), shared.get("/x", what="reading"):
+        with pytest.raises(StoppingError, match="stopping"), shared.get("/x", what="reading"):
             pass
 
 
@@ -309,7 +309,7 @@ def test_closing_frees_whoever_waits_for_a_turn() -> None:
             pass
         thread = threading.Timer(0.1, shared.close)
         thread.start()
-        with pytest.raises(SourceError, match="stopping"), shared.get("/x", what="reading"):
+        with pytest.raises(StoppingError, match="stopping"), shared.get("/x", what="reading"):
             pass
         thread.join()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import Struct
 
-from worker.core.ports import SourceError, Trouble
+from worker.core.ports import SourceError, StoppingError, Trouble
 from worker.net.client import Client, Request
 from worker.net.failures import FailureKind, NetError
 from worker.net.response import read_whole
@@ -116,7 +116,7 @@ class Http:
         return self._answer(Request("POST", path, headers=headers, json=body), what, seconds)
 
     def close(self) -> None:
-        """Break off whatever is under way; its callers get a SourceError at once."""
+        """Break off whatever is under way; its callers get a StoppingError at once."""
         self._stopping.set()
         self._client.close()
 
@@ -127,7 +127,7 @@ class Http:
         # Before the check below: a turn may take long, and the worker may be stopping by then.
         self._budget.turn()
         if self._stopping.is_set():
-            raise SourceError(f"{what}: the worker is stopping", Trouble.UNREACHABLE)
+            raise _stopping(what)
         with contextlib.ExitStack() as held:
             yield self._read(request, what, seconds or self._seconds, known, held)
 
@@ -148,7 +148,7 @@ class Http:
                 return self._received(response, what, known, held)
         # Raised outside of the handler, so that no traceback holds the request with its key.
         except NetError as error:
-            failure = unreachable(what, error)
+            failure = _stopping(what) if self._stopping.is_set() else unreachable(what, error)
         raise failure
 
     def _received(
@@ -233,6 +233,10 @@ def _beginning(coming: Iterator[bytes]) -> bytes:
         if len(raw) > PACKED_BYTES:
             break
     return bytes(raw)
+
+
+def _stopping(what: str) -> StoppingError:
+    return StoppingError(f"{what}: the worker is stopping", Trouble.UNREACHABLE)
 
 
 class Budget:

@@ -258,7 +258,7 @@ class Names:
         else:
             # Those that wait apart already keep their longer wait.
             self._apart = dict.fromkeys(projects, Cooldown(now)) | self._apart
-        if is_news:
+        if is_news and not self._stopping.is_set():
             log.info("run_names_unknown", error=explained(error))
 
 
