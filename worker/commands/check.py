@@ -164,7 +164,7 @@ def check_langsmith(
         is_read = yield from _check_queue(source, queue, rules, see)
         was_one_read |= is_read
     yield from _check_names(source, roster.queues.values(), rules)
-    # Before a queue was read there is a plan alone which listing that will be.
+    # Until a queue has been read, which listing it will be is a guess.
     if was_one_read:
         yield from _check_listing(source)
 

@@ -127,7 +127,7 @@ def filled(values: Collection[_T]) -> list[_T]:
 
 
 def lists(values: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
-    """The same in lists of about `size`; none for nothing."""
+    """The values of an IN, cut into lists of at most `size` before each is filled up; no list for no values."""
     return map(filled, chunks(values, size))
 
 

@@ -29,8 +29,8 @@ def decide_on_queue(
     """Hold the queue's row, recall its reviews, let the core decide, and write reviews, notices and history."""
     row = reviews.lock_queue(connection, queue)
     baselined = row.baselined_at is not None
-    # Of a whole, which may be large, the numbers of the rows are looked up for what alters.
-    known: dict[ReviewKey, int] | None = None
+    # A whole may be large: the numbers of its rows are looked up later, and only of what alters.
+    known: dict[ReviewKey, int] | None
     if whole:
         recalled = reviews.recall_reviews(connection, queue.queue_id, keys, is_known=baselined)
         known = None if baselined or recalled else {}
