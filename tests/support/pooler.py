@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Queue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENCRYPTION = {80877103, 80877104}  # by TLS, by GSSAPI
+ENCRYPTION = {struct.pack("!I", number) for number in (80877103, 80877104)}  # by TLS, by GSSAPI
 ASKING = frozenset(b"QS")
 """Messages that the server answers in the end by saying that it is ready: Query, Sync."""
 
@@ -57,9 +57,12 @@ class Pooler:
         self.port = self._listener.getsockname()[1]
         self.transactions = 0
         self._counting = Lock()
-        Thread(target=self._accept, daemon=True).start()
+        self._accepting = Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         while not self.free.empty():
             self.free.get().socket.close()
@@ -78,24 +81,20 @@ class Pooler:
         return line
 
     def _accept(self) -> None:
-        while True:
-            try:
+        with suppress(OSError):
+            while True:
                 client, _ = self._listener.accept()
-            except OSError:
-                return
-            Thread(target=self._serve, args=(client,), daemon=True).start()
+                Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
-            while struct.unpack("!I", client.recv(65536)[4:8])[0] in ENCRYPTION:
+        # Whoever goes while it is spoken to ends its own line, at any word.
+        with client, suppress(OSError):
+            while client.recv(65536)[4:] in ENCRYPTION:
                 client.sendall(b"N")
             client.sendall(self._hello)
             line = Line(client)
-            try:
-                while True:
-                    self._transaction(line)
-            except OSError:
-                return
+            while True:
+                self._transaction(line)
 
     def _transaction(self, client: Line) -> None:
         """Wait for a client's next words, and lend it a server to the end of its transaction."""

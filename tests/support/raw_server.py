@@ -61,8 +61,8 @@ def raw_server(answer: Callable[[Connection], None]) -> Iterator[str]:
     finally:
         over.set()
         listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
         listener.close()
-        thread.join(5)
 
 
 def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

@@ -52,9 +52,11 @@ def listening(serve: Callable[[socket.socket], None], *, encrypted: bool = False
                 threading.Thread(target=treat, args=(listener.accept()[0],), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
 
 
 class Tunnel:

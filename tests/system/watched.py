@@ -21,12 +21,18 @@ class ServiceManager:
         self.address = address
         self.heard: list[str] = []
         self._listener = listener
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
 
     def _listen(self) -> None:
         # Nothing at all is what a socket says that was shut.
         while heard := self._listener.recv(65_536):
             self.heard.append(heard.decode())
+
+    def stop(self) -> None:
+        """Read what has come to its end: a socket must not be closed while somebody is about to read it."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
 
     def count(self, message: str) -> int:
         return sum(heard.startswith(message) for heard in self.heard)
@@ -37,8 +43,11 @@ def service_manager() -> Iterator[ServiceManager]:
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         address = str(Path(directory) / "notify")
         listener.bind(address)
-        yield ServiceManager(listener, address)
-        listener.shutdown(socket.SHUT_RDWR)
+        manager = ServiceManager(listener, address)
+        try:
+            yield manager
+        finally:
+            manager.stop()
 
 
 @contextmanager

@@ -212,8 +212,7 @@ def _dripping() -> Iterator[str]:
     stop = threading.Event()
 
     def drip(server: socket.socket) -> None:
-        connection, _ = server.accept()
-        with connection, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), server.accept()[0] as connection:
             connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
             while not stop.wait(0.05):
                 connection.sendall(b"x")
