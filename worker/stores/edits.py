@@ -105,7 +105,7 @@ def _is_shown() -> sa.Exists:
     return about.where(DELIVERIES.c.delivery_id == DELIVERY_REVIEWS.c.delivery_id).correlate(REVIEWS)
 
 
-_MANY_KEPT = 500
+_MANY_KEPT = 100
 """So many messages of a queue that are kept true are looked at for the oldest of them."""
 
 
