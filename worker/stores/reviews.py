@@ -85,6 +85,13 @@ _REVISE = CHANGE_QUEUE.values(revision=KNOWN_QUEUES.c.revision + 1)
 # All who write a queue's reviews hold its row, so that a plan never rests on reviews that another is writing. With
 # `key_share` rows that only refer to the queue may be added meanwhile.
 _HOLD = SELECT_QUEUE.with_for_update(key_share=True)
+# In one order, so that two workers never wait for each other in a circle.
+_HOLD_SOME = (
+    sa.select(KNOWN_QUEUES)
+    .where(KNOWN_QUEUES.c.queue_id.in_(sa.bindparam("some", expanding=True)))
+    .order_by(KNOWN_QUEUES.c.queue_id)
+    .with_for_update(key_share=True)
+)
 
 
 def recall_reviews(connection: Connection, queue_id: Id, keys: Collection[Id], *, is_known: bool) -> list[Review]:
@@ -263,19 +270,31 @@ def conclude_poll(connection: Connection, row: Row[Any], plan: Plan, now: dateti
         connection.execute(CHANGE_QUEUE, {"queue": row.queue_id, **news})
 
 
-def note_poll(
-    connection: Connection, polled: Polled, stale_before: Callable[[Queue, datetime], datetime | None]
-) -> int:
-    """Remember how the polls of one queue stand; its revision."""
-    row = lock_queue(connection, polled.queue)
-    _mark_hour(connection, row, polled, stale_before)
-    news: dict[str, Any] = {"failing_since": polled.failing_since, "error": polled.error, "trouble": polled.trouble}
-    # A poll that failed leaves the time of the last one that did not.
-    if polled.completed_at is not None:
-        news["completed_at"] = polled.completed_at
-    connection.execute(CHANGE_QUEUE, {"queue": polled.queue.queue_id, **news})
-    revision: int = row.revision
-    return revision
+def note_every_poll(
+    connection: Connection, every: Sequence[Polled], stale_before: Callable[[Queue, datetime], datetime | None]
+) -> Mapping[Id, int]:
+    """Remember how the polls of queues stand; their revisions."""
+    ids = (polled.queue.queue_id for polled in every)
+    rows = {row.queue_id: row for some in lists(ids) for row in connection.execute(_HOLD_SOME, {"some": some})}
+    for polled in every:
+        row = rows.get(polled.queue.queue_id) or lock_queue(connection, polled.queue)
+        rows[row.queue_id] = row
+        _rename(connection, row, polled.queue)
+        _mark_hour(connection, row, polled, stale_before)
+    if every:
+        connection.execute(CHANGE_QUEUE, [_noted(rows[polled.queue.queue_id], polled) for polled in every])
+    return {queue_id: row.revision for queue_id, row in rows.items()}
+
+
+def _noted(row: Row[Any], polled: Polled) -> dict[str, Any]:
+    return {
+        "queue": row.queue_id,
+        "failing_since": polled.failing_since,
+        "error": polled.error,
+        "trouble": polled.trouble,
+        # A poll that failed leaves the time of the last one that did not.
+        "completed_at": polled.completed_at or row.completed_at,
+    }
 
 
 def _mark_hour(

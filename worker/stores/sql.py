@@ -115,11 +115,8 @@ class SqlStore:
         def work(connection: Connection) -> Mapping[Id, int]:
             ids = [polled.queue.queue_id for polled in every]
             ours = set(ids) if self._member is None else self._member.hold_queues(connection, ids)
-            return {
-                polled.queue.queue_id: reviews.note_poll(connection, polled, stale_before)
-                for polled in every
-                if polled.queue.queue_id in ours
-            }
+            mine = [polled for polled in every if polled.queue.queue_id in ours]
+            return reviews.note_every_poll(connection, mine, stale_before)
 
         return self._database.write(work)
 
