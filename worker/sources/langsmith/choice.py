@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -302,6 +303,8 @@ def loudness(found: Ending, now: datetime) -> str:
     return "warning" if left > URGENT else "error"
 
 
+# All answers of one second bear the same.
+@lru_cache(64)
 def date(value: str) -> datetime | None:
     """An HTTP date, a stamp as in `Deprecation`, or any date that ISO 8601 knows: sources differ."""
     for parse in (parsedate_to_datetime, datetime.fromisoformat, _stamp):
