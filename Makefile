@@ -48,7 +48,7 @@ demo: $(DEMO) ## see it work: the real worker against a simulated LangSmith and 
 
 # More processes than cores, since the tests of the real process mostly wait; each collects all tests for itself.
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest -n 6 $(ARGS)
+	@$(BIN)/python -m pytest -n 8 $(ARGS)
 
 $(LOWEST): pyproject.toml tests/lowest.py
 	@rm -rf $(VENV)-lowest && $(PYTHON) -m venv $(VENV)-lowest
