@@ -26,7 +26,7 @@ def main() -> None:
     queues, row, runs = (1, scale.large_row, scale.large_runs) if given.one else (QUEUES, scale.row, scale.runs)
     with serving() as server, tempfile.TemporaryDirectory() as directory:
         server.tell("reset", queues=queues, row=row, last=runs)
-        poll = ours.prepare(Task(server.url, f"{directory}/profiled.db", queues))
+        poll = ours.prepare(Task(server.url, f"{directory}/profiled.db", queues, given.listing))
         for phase in PHASES:
             if phase == "changed":
                 server.tell("set", first=runs // 100, last=runs + runs // 100)
@@ -42,6 +42,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description="Profile the worker's polls.")
     parser.add_argument("--one", action="store_true", help="one queue of very many runs, instead of many of large runs")
+    parser.add_argument("--listing", choices=("items", "runs"), default="items", help="the listing that is read")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--all", action="store_true", help="show what the libraries do within too")
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write pages to look into there too")
