@@ -179,8 +179,10 @@ class Look:
         known = {seen.polled.queue.queue_id: seen for seen in self._poll.seen()}
         queues = self._roster.queues
         ours = self._assignments.among(queues)
+        # Asked once: there may be very many queues.
+        began_at = _EPOCH + self._measure()
         return tuple(
-            self._view(queue, known.get(queue_id)) if queue_id in ours else self._view_elsewhere(queue)
+            self._view(queue, known.get(queue_id), began_at) if queue_id in ours else self._view_elsewhere(queue)
             for queue_id, queue in queues.items()
         )
 
@@ -191,8 +193,8 @@ class Look:
         interval, channel = rules.settings.poll_interval, rules.policy.destination.place
         return QueueView(polled, interval, trouble=polled.trouble, here=False, channel=channel)
 
-    def _view(self, queue: Queue, seen: Seen | None) -> QueueView:
-        polled = self._noted.get(queue.queue_id, Polled(queue)) if seen is None else self._on_this_clock(seen)
+    def _view(self, queue: Queue, seen: Seen | None, began_at: datetime) -> QueueView:
+        polled = self._noted.get(queue.queue_id, Polled(queue)) if seen is None else _on_this_clock(seen, began_at)
         if polled.completed_at is None and queue.queue_id in self._noted:
             # The queue was just taken over from another worker: it is not late before its first poll here.
             polled = replace(polled, completed_at=self._noted[queue.queue_id].completed_at)
@@ -214,12 +216,14 @@ class Look:
             channel=channel,
         )
 
-    def _on_this_clock(self, seen: Seen) -> Polled:
-        """The state of a queue's polls, in the time of the wall clock as it is set now."""
-        polled, ago = seen.polled, timedelta(seconds=self._clock.monotonic() - seen.completed)
-        if polled.completed_at is None:
-            return polled
-        return replace(polled, completed_at=polled.completed_at + _by(self._clock.now() - ago - polled.completed_at))
+
+def _on_this_clock(seen: Seen, began_at: datetime) -> Polled:
+    """The state of a queue's polls, where the wall clock as it is set now says `began_at` for the monotonic one's 0."""
+    polled = seen.polled
+    if polled.completed_at is None:
+        return polled
+    moved = _by(began_at + timedelta(seconds=seen.completed) - polled.completed_at)
+    return replace(polled, completed_at=polled.completed_at + moved) if moved else polled
 
 
 def _state(seen: Seen) -> object:

@@ -148,7 +148,8 @@ class Known:
 
     def of(self, queue: Queue) -> Progress:
         """What is known of a queue; nothing of one that was never polled."""
-        return self._every.setdefault(queue.queue_id, Progress(Seen(Polled(queue))))
+        known = self._every.get(queue.queue_id)
+        return known or self._every.setdefault(queue.queue_id, Progress(Seen(Polled(queue))))
 
     def drop(self, queue_id: Id) -> None:
         """Keep nothing of a queue that is not polled any more."""
