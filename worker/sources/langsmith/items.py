@@ -149,7 +149,12 @@ def _take(listing: Listing, answer: Answer, links: Links) -> str:
     """Take in a page of which something may be new; the cursor of the next. Raises UnlawfulError."""
     rows, cursor = wire.raw_items(answer.body)
     keys = array("q", map(hash, rows))
-    known = map(listing.former.by_key.get, keys)
+    known = list(map(listing.former.by_key.get, keys))
+    first = known[0] if known else None
+    if first is not None and known == list(range(first, first + len(known))):
+        # What runs that left before it have moved: the same rows in the same order, on other pages.
+        listing.add(Leaf(answer.mark, cursor, keys, listing.former.record(first, len(known))))
+        return cursor
     records = [None if at is None else listing.former.record(at) for at in known]
     unknown = [place for place, kept in enumerate(records) if kept is None]
     strays = []

@@ -114,9 +114,9 @@ class Former:
             at += len(leaf.records) // RECORD.size
         return found
 
-    def record(self, at: int) -> bytes:
-        """The record that stands there."""
-        return self._records[at * RECORD.size : (at + 1) * RECORD.size]
+    def record(self, at: int, count: int = 1) -> bytes:
+        """The record that stands there, or so many from there on."""
+        return self._records[at * RECORD.size : (at + count) * RECORD.size]
 
     def gone(self, marks: Collection[int]) -> list[UUID]:
         """The ids of the rows with these marks."""
