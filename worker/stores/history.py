@@ -41,7 +41,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 
 _SELECT = sa.select(HISTORY.c.day, HISTORY.c.hours).where(
-    HISTORY.c.queue_id == sa.bindparam("queue"), HISTORY.c.day.in_(sa.bindparam("days", expanding=True))
+    HISTORY.c.queue_id == sa.bindparam("queue"), HISTORY.c.day.between(sa.bindparam("first"), sa.bindparam("last"))
 )
 _UPDATE = sa.update(HISTORY).where(HISTORY.c.queue_id == sa.bindparam("queue"), HISTORY.c.day == sa.bindparam("on"))
 _INSERT = sa.insert(HISTORY)
@@ -57,7 +57,8 @@ def add_hours(connection: Connection, queue_id: Id, tally: Mapping[datetime, Hou
     if not tally:
         return
     days = sorted({day_of(start) for start in tally})
-    known = {row.day: row.hours for row in connection.execute(_SELECT, {"queue": queue_id, "days": days})}
+    asked = {"queue": queue_id, "first": days[0], "last": days[-1]}
+    known = {row.day: row.hours for row in connection.execute(_SELECT, asked)}
     for day in days:
         hours = unpacked_hours(known[day]) if day in known else {}
         # What a newer program wrote is not ours to change: this day's figures are lost, and nothing else.
