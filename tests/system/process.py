@@ -48,7 +48,7 @@ def wait_for(condition: Callable[[], Any], what: str, *, patience: float = PATIE
         if now > began + patience:
             raise AssertionError(f"not within {patience} s: {what}")
         # A look that starts a process is not taken at once again: it would take most of a core.
-        time.sleep(max(0.05, 3 * (now - looked)))
+        time.sleep(min(max(0.05, 3 * (now - looked)), 1.0))
         looked = time.monotonic()  # noqa: TID251 - a system test lives in real time
     return found
 
