@@ -57,13 +57,19 @@ class Pooler:
         self.port = self._listener.getsockname()[1]
         self.transactions = 0
         self._counting = Lock()
+        self._serving: list[tuple[socket.socket, Thread]] = []
         self._accepting = Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
     def close(self) -> None:
+        """End every client's line, and then the servers' that they have given back."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()
+        for client, thread in self._serving:
+            with suppress(OSError):  # it may have ended by itself
+                client.shutdown(socket.SHUT_RDWR)
+            thread.join()
         while not self.free.empty():
             self.free.get().socket.close()
 
@@ -84,7 +90,9 @@ class Pooler:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                Thread(target=self._serve, args=(client,), daemon=True).start()
+                thread = Thread(target=self._serve, args=(client,), daemon=True)
+                self._serving.append((client, thread))
+                thread.start()
 
     def _serve(self, client: socket.socket) -> None:
         # Whoever goes while it is spoken to ends its own line, at any word.
